@@ -1,0 +1,58 @@
+# Everything a newcomer needs is `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python of 3.11 or later that really runs (a shim may be there without its Python).
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+
+.PHONY: help demo dev test check format lock bench-ack clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/run  ## the main job, once: a signed callback, its answer, its jobs
+	@$(BIN)/deskbell demo
+
+dev: .venv/run  ## the same stack, kept running, reloading; data in .deskbell/; Ctrl-C ends it
+	@$(BIN)/deskbell dev
+
+test: check  ## all checks and all tests
+	$(BIN)/pytest -n 4 --cov --cov-report=term:skip-covered
+
+check: .venv/test  ## what CI checks before the tests: style, types, import order
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/test  ## put the code in the project's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/test  ## resolve the dependencies anew and write both lock files
+	$(LOCK) --upgrade --all-extras --group build -o requirements.lock
+	$(LOCK) --upgrade --all-extras --group build --group test -c requirements.lock -o requirements-test.lock
+
+bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
+	@$(BIN)/python bench/ack.py
+
+clean:  ## remove what the targets above have made
+	rm -rf .venv .deskbell .bench dist
+
+.venv/run: requirements.lock pyproject.toml | .venv/made
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test: requirements-test.lock .venv/run
+	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "Deskbell needs Python 3.11 or later; there is none on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@

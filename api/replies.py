@@ -1,0 +1,123 @@
+"""The reply to an event: the integrator's handler, run until a deadline that it cannot move."""
+
+import asyncio
+import contextvars
+import functools
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from api.errors import Code
+from shared.callbacks import Callbacks, Handler
+from shared.errors import Refuse, ResultError, VariableError
+from shared.events import ApiCall, Event, Reply
+from shared.logs import error_fields, get_log
+from shared.variables import to_variables
+
+_THREADS = 32
+_OUT_OF_TIME = object()
+
+
+class Replies:
+    """Computes replies: `async def` handlers on the event loop, `def` handlers in a bounded pool of threads."""
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="handler")
+        self._log = get_log()
+
+    async def reply_to(self, event: Event, until: float) -> Reply:
+        """The reply to an event.
+
+        Args:
+            event: what came in.
+            until: the event loop's time at which the handler is given up.
+        """
+        if not isinstance(event, ApiCall):
+            return Reply(outcome="receipt")
+        handler = self._callbacks.find(event)
+        if handler:
+            return await self._run(handler, event, until)
+        if event.node:
+            return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
+        return Reply(outcome="receipt")
+
+    def close(self) -> None:
+        """Let the threads end; one that is still in a handler is left behind."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, handler: Handler, call: ApiCall, until: float) -> Reply:
+        started = time.perf_counter()
+        reply = await self._outcome(handler, call, until)
+        return Reply(
+            code=reply.code,
+            info=reply.info,
+            variables=reply.variables,
+            outcome=reply.outcome,
+            handler_ms=round((time.perf_counter() - started) * 1000, 3),
+        )
+
+    async def _outcome(self, handler: Handler, call: ApiCall, until: float) -> Reply:
+        try:
+            arguments = handler.bind(call)
+        except VariableError as error:
+            return Reply(code=Code.MISFIT.number, info=str(error), outcome="misfit")
+        try:
+            result = await self._call(handler, arguments, until)
+            if result is _OUT_OF_TIME:
+                return _fall_back(handler, Code.OUT_OF_TIME, "out_of_time", "out of time")
+            return Reply(variables=to_variables(result), outcome="answered")
+        except Refuse as refusal:
+            return Reply(code=refusal.code, info=refusal.message, outcome="refused")
+        except ResultError as error:
+            self._log.error("handler_result", event_id=call.id, node=handler.name, problem=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
+            self._log.error("handler_failed", event_id=call.id, node=handler.name, **error_fields(error))
+        return _fall_back(handler, Code.HANDLER_FAILED, "failed", "the handler failed")
+
+    async def _call(self, handler: Handler, arguments: dict[str, Any], until: float) -> Any:
+        """The handler's result, or `_OUT_OF_TIME` at the deadline, whatever the handler does with its cancellation."""
+        loop = asyncio.get_running_loop()
+        run: asyncio.Future[Any]
+        if handler.is_async:
+            run = loop.create_task(_guarded(handler.function(**arguments)))
+        else:
+            call = functools.partial(contextvars.copy_context().run, handler.function, **arguments)
+            run = loop.run_in_executor(self._threads, functools.partial(_guarded_call, call))
+        done, _ = await asyncio.wait({run}, timeout=max(0.0, until - loop.time()))
+        if not done:
+            run.cancel()
+            run.add_done_callback(_forget)
+            return _OUT_OF_TIME
+        return run.result()
+
+
+class _HandlerExitError(Exception):
+    """Raised in place of SystemExit and its kind, which would end the api."""
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise _HandlerExitError from error
+
+
+def _guarded_call(call: functools.partial[Any]) -> Any:
+    try:
+        return call()
+    except (SystemExit, KeyboardInterrupt, StopIteration) as error:  # a future refuses to hold StopIteration
+        raise _HandlerExitError from error
+
+
+def _fall_back(handler: Handler, code: Code, outcome: str, info: str) -> Reply:
+    if handler.fallback is not None:
+        return Reply(variables=handler.fallback, outcome="fallback")
+    return Reply(code=code.number, info=info, outcome=outcome)
+
+
+def _forget(run: "asyncio.Future[Any]") -> None:
+    """Take the late result, so that asyncio does not report it as never retrieved."""
+    if not run.cancelled():
+        run.exception()

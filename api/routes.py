@@ -1,0 +1,199 @@
+"""The way of a callback through the api, top to bottom.
+
+1. The path is ours: `/callback` or `/callback/<node>`, behind the secret if there is one.
+2. The query names our app and carries its Sign (`api.signatures`).
+3. The body is read, no further than the limit, and is a packet (`shared.protocol`).
+4. The integrator's handler computes the reply (`api.replies`).
+5. The event is kept with its reply (`api.intake`); only now the answer goes out.
+6. One line is logged.
+
+All of it happens within the budget. What goes wrong on the way is an envelope too.
+"""
+
+import asyncio
+import dataclasses
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.errors import Code, Refusal
+from api.intake import Intake, Kept
+from api.replies import Replies
+from api.signatures import Doors, Query, parse_query
+from shared.config import Settings
+from shared.declarations import NODE_FORM
+from shared.errors import CannotKeepError, PacketError, http_info
+from shared.events import Event, received
+from shared.logs import error_fields, get_log
+from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes out: an HTTP status, an envelope, the id of the event if one was kept, and further headers."""
+
+    status: int
+    envelope: bytes
+    event_id: str | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    async def send(self, send: Send) -> None:
+        """Send this answer."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(self.envelope)),
+            *self.headers,
+        ]
+        if self.event_id:
+            headers.append((b"x-deskbell-event", self.event_id.encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.envelope})
+
+
+_NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
+
+
+@dataclass(slots=True)
+class Ring:
+    """One callback on its way, and what is known of it so far."""
+
+    node: str
+    scope: Scope
+    receive: Receive
+    deadline: float
+    started: float
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+class CallbackRoutes:
+    """Answers the callbacks; everything else goes on to the app inside.
+
+    They are answered before FastAPI's own routing, which would cost more than all of the work done here.
+    """
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, replies: Replies, intake: Intake) -> None:
+        self._app = app
+        self._replies = replies
+        self._intake = intake
+        self._doors = Doors(settings)
+        secret = "/(?P<secret>[^/]+)" if settings.path_secret else ""
+        self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
+        self._budget = settings.budget_ms / 1000
+        # A batch may be under way when the reply is ready: two calls of Redis are the most that accepting waits for.
+        self._reserve = 2 * settings.redis_timeout_ms / 1000
+        self._max_body = settings.max_body_bytes
+        self._log = get_log()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a callback, or pass the request on."""
+        path = self._path.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if not path or not self._doors.fit_path(path.groupdict().get("secret")):
+            await self._app(scope, receive, send)
+        elif scope["method"] != "POST":
+            await _NOT_POST.send(send)
+        else:
+            started = asyncio.get_running_loop().time()
+            ring = Ring(path["node"] or "", scope, receive, started + self._budget, started)
+            answer = await self.answer(ring)
+            await answer.send(send)
+
+    async def answer(self, ring: Ring) -> Answer:
+        """Answer one callback within the budget, and log it."""
+        try:
+            async with asyncio.timeout_at(ring.deadline):
+                answer = await self._answer(ring)
+        except TimeoutError:
+            answer = _refuse(ring, _late(ring))
+        except Refusal as refusal:
+            answer = _refuse(ring, refusal)
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
+            ring.log |= {"outcome": "defect", **error_fields(error)}
+            answer = Answer(500, envelope(500, "internal error"))
+        spent = asyncio.get_running_loop().time() - ring.started
+        self._log.info("callback", node=ring.node, **ring.log, status=answer.status, ms=round(spent * 1000, 3))
+        return answer
+
+    async def _answer(self, ring: Ring) -> Answer:
+        query = parse_query(ring.scope["query_string"])
+        app_id = ring.log["app"] = self._doors.admit(query, time.time())
+        body = await self._read(ring)
+        if not body:  # the console's verify button (PROTOCOL §1)
+            ring.log["outcome"] = "verified"
+            return Answer(200, RECEIPT)
+        packet = _packet(body, query)
+        event = _event(packet, app_id, ring.node, query)
+        ring.log |= {"event_id": event.id, "command": event.command}
+        kept = await self._accept(
+            event, delivery_identity(app_id, ring.node, event.request_id, packet, body), ring.deadline - self._reserve
+        )
+        ring.log |= {"event_id": kept.event_id, "outcome": kept.outcome}
+        return Answer(200, kept.answer, kept.event_id)
+
+    async def _read(self, ring: Ring) -> bytes:
+        """The body, refused as soon as it is too large."""
+        chunks: list[bytes] = []
+        size = _content_length(ring.scope)
+        while size <= self._max_body:
+            message = await ring.receive()
+            if message["type"] == "http.disconnect":
+                raise Refusal(Code.NOT_A_PACKET, "the body broke off")
+            chunks.append(message.get("body", b""))
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            size = max(size, sum(map(len, chunks)))
+        raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")
+
+    async def _accept(self, event: Event, identity: str, until: float) -> Kept:
+        async def reply_and_keep() -> Kept:
+            reply = await self._replies.reply_to(event, until)
+            return await self._intake.keep(dataclasses.replace(event, reply=reply), identity)
+
+        try:
+            return await self._intake.once(identity, reply_and_keep)
+        except CannotKeepError as error:
+            raise Refusal(Code.CANNOT_KEEP, "cannot keep the event now") from error
+
+
+def _content_length(scope: Scope) -> int:
+    """The length the sender announced; 0 when it did not."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+def _packet(body: bytes, query: Query) -> Packet:
+    try:
+        packet = parse_packet(body)
+    except PacketError as error:
+        raise Refusal(Code.NOT_A_PACKET, str(error)) from None
+    command = query.get("callbackcommand")
+    if command and command.lower() != packet["CallbackCommand"].lower():
+        raise Refusal(Code.COMMANDS_DIFFER, "the command in the URL and in the body differ")
+    return packet
+
+
+def _event(packet: Packet, app_id: str, node: str, query: Query) -> Event:
+    return received(
+        packet,
+        app_id=app_id,
+        node=node,
+        request_id=query.get("requestid", ""),
+        client_ip=query.get("clientip", ""),
+        platform=query.get("optplatform", ""),
+    )
+
+
+def _refuse(ring: Ring, refusal: Refusal) -> Answer:
+    ring.log |= {"outcome": refusal.code.name.lower(), "reason": refusal.info}
+    # What remains of a body that is too large is not read, so the connection cannot carry another request.
+    headers = ((b"connection", b"close"),) if refusal.code is Code.TOO_LARGE else ()
+    return Answer(refusal.code.status, envelope(refusal.code.number, refusal.info), headers=headers)
+
+
+def _late(ring: Ring) -> Refusal:
+    """What to answer when the budget has run out, by how far the callback had come."""
+    if "event_id" in ring.log:
+        return Refusal(Code.CANNOT_KEEP, "cannot keep the event now")
+    return Refusal(Code.NOT_A_PACKET, "the body did not arrive in time")

@@ -1,0 +1,39 @@
+"""`deskbell api`: the HTTP process."""
+
+import socket
+from typing import Annotated
+
+import typer
+
+from api.app import create_app
+from cli.errors import stop
+from cli.serving import listen, serve
+from shared.config import load_settings
+from shared.loading import load_callbacks
+from shared.logs import configure_logs, get_log
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
+    fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
+) -> None:
+    """Answer callbacks over HTTP and keep their events on Redis."""
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    callbacks = load_callbacks(settings)
+    create_app(settings, callbacks)  # refuses here, once, what each process would refuse
+    try:
+        listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
+        address = listener.getsockname()
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror}" if fd is None else f"--fd {fd}: {error.strerror}")
+    get_log().info(
+        "listening",
+        host=address[0],
+        port=address[1],
+        processes=processes,
+        handlers=[handler.name for handler in callbacks.handlers],
+    )
+    serve("api.app:app_from_environment", listener, processes)

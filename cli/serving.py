@@ -1,0 +1,51 @@
+"""Running an api under uvicorn."""
+
+import socket
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+_GRACE_SECONDS = 10
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(2048)
+    listener.set_inheritable(True)
+    return listener
+
+
+def serve(factory: str, listener: socket.socket, processes: int) -> None:
+    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
+
+    Args:
+        factory: the import string of a function that makes the app, called in each process.
+        listener: the socket.
+        processes: how many processes; more than one are watched and started again when they die.
+    """
+    config = uvicorn.Config(
+        factory,
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        workers=processes,
+        access_log=False,  # it would log the query, and with it Sign
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    if processes > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])

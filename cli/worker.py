@@ -1,0 +1,36 @@
+"""`deskbell worker`: the processes that do the work."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.errors import stop
+from shared.config import load_settings
+from shared.loading import load_jobs
+from shared.logs import configure_logs, get_log
+from shared.queues import EVENTS, connect
+from workers.perform import Performer
+from workers.supervisor import Supervisor
+from workers.worker import QueueWorker
+
+
+def worker(
+    queues: Annotated[
+        list[str] | None,
+        typer.Argument(help="Queues to serve, one process each; all of them by default.", metavar="[QUEUE]..."),
+    ] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+) -> None:
+    """Fan events out and perform jobs."""
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    jobs = load_jobs(settings)
+    chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
+    for queue in chosen:
+        if queue not in (EVENTS, *jobs.queues):
+            stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
+    if len(chosen) > 1:
+        sys.exit(Supervisor(chosen, burst=burst).run())
+    get_log().info("working", queue=chosen[0], jobs=jobs.names)
+    QueueWorker(chosen[0], Performer(jobs, settings), connect(settings)).run(burst=burst)

@@ -1,0 +1,1 @@
+"""A shop that answers its customers through Tencent Cloud Desk: what an integrator of Deskbell writes."""

@@ -1,0 +1,165 @@
+"""The settings: environment variables that begin with DESKBELL_, read once where a process begins."""
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from shared.errors import ConfigError
+
+PREFIX = "DESKBELL_"
+_SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
+
+
+class Settings(BaseSettings):
+    """Every setting of Deskbell; `DESKBELL_` and the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis 7 or later, or Valkey.")
+    apps: dict[str, list[SecretStr]] = Field(
+        default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
+    )
+    signature: Literal["required", "when-present"] = Field(
+        "required", description="Whether a callback without `Sign` is refused."
+    )
+    path_secret: SecretStr | None = Field(
+        None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
+    )
+    insecure: bool = Field(False, description="`1` lets start an app that nothing protects.")
+    callbacks: str = Field("", description="The handlers: `package.module:callbacks`; several with commas.")
+    jobs: str = Field("", description="The job types: `package.module:jobs`; several with commas.")
+    app_dir: Path = Field(Path(), description="The folder the integrator's package lies in.")
+    budget_ms: int = Field(1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
+    dedup_seconds: PositiveInt = Field(900, description="Seconds for which a delivery's answer is remembered.")
+    max_body_bytes: int = Field(262_144, ge=1024, description="The largest body accepted.")
+    redis_timeout_ms: int = Field(250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    log_size: PositiveInt = Field(10_000, description="Entries kept in the event log, about.")
+    log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
+    crm_url: str = Field("", description="The CRM that contacts are written to; needed by its job type.")
+    crm_token: SecretStr = Field(SecretStr(""), description="Bearer token of the CRM.")
+    analytics_url: SecretStr = Field(
+        SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
+    )
+
+    @field_validator("apps")
+    @classmethod
+    def _tokens_are_tokens(cls, apps: dict[str, list[SecretStr]]) -> dict[str, list[SecretStr]]:
+        for app_id, tokens in apps.items():
+            if not app_id.isascii() or not app_id.isdigit():
+                raise ValueError("expected each SdkAppid to be digits")
+            if not all(1 <= len(token.get_secret_value()) <= 128 for token in tokens):  # noqa: PLR2004 - PROTOCOL §2
+                raise ValueError("expected tokens of 1 to 128 characters")
+        return apps
+
+    @field_validator("path_secret")
+    @classmethod
+    def _secret_fits_a_path(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and not re.fullmatch(_SECRET_FORM, secret.get_secret_value()):
+            raise ValueError("expected 16 to 128 letters, digits, - or _")
+        return secret
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, url: SecretStr) -> SecretStr:
+        _check_scheme(url.get_secret_value(), "redis", "rediss", "unix")
+        return url
+
+    @field_validator("crm_url")
+    @classmethod
+    def _crm_url_is_one(cls, url: str) -> str:
+        if url:
+            _check_scheme(url, "http", "https")
+        return url.rstrip("/")
+
+    @field_validator("analytics_url")
+    @classmethod
+    def _analytics_url_is_one(cls, url: SecretStr) -> SecretStr:
+        _check_scheme(url.get_secret_value(), "sqlite", "postgresql", "postgresql+psycopg")
+        return url
+
+    @model_validator(mode="after")
+    def _redis_fits_the_budget(self) -> Self:
+        if self.redis_timeout_ms * 2 >= self.budget_ms:
+            raise ValueError(
+                f"{PREFIX}REDIS_TIMEOUT_MS: expected less than half of {PREFIX}BUDGET_MS, {self.budget_ms}, "
+                f"got {self.redis_timeout_ms}"
+            )
+        return self
+
+    def check_doors(self) -> None:
+        """Refuse to serve an app that anybody could call.
+
+        Raises:
+            ConfigError: there is no app, or one without a lock.
+        """
+        if not self.apps:
+            raise ConfigError(
+                f'{PREFIX}APPS: expected an SdkAppid and its tokens, {{"1400000001": ["token"]}}, got none'
+            )
+        if self.insecure or self.path_secret:
+            return
+        for app_id, tokens in self.apps.items():
+            if not tokens:
+                raise ConfigError(
+                    f"{PREFIX}APPS: expected a token for {app_id}, got none; add one, set {PREFIX}PATH_SECRET, "
+                    f"or set {PREFIX}INSECURE=1 to let anybody call"
+                )
+        if self.signature == "when-present":
+            raise ConfigError(
+                f"{PREFIX}SIGNATURE: when-present lets anybody call who leaves Sign out; set {PREFIX}PATH_SECRET, "
+                f"or {PREFIX}INSECURE=1"
+            )
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of this process, from its environment.
+
+    Args:
+        **given: values by field name that take precedence over the environment.
+
+    Raises:
+        ConfigError: one sentence that names the setting, what was expected and what came.
+    """
+    _refuse_misspelt()
+    try:
+        return Settings(**given)
+    except SettingsError as error:
+        name = str(error).split('"')[1]
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, got text that is none") from None
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return reason
+    name = str(first["loc"][0])
+    field = Settings.model_fields[name]
+    secret = name == "apps" or "SecretStr" in str(field.annotation)
+    got = "a value not shown here" if secret else repr(first["input"])
+    expected = reason[0].lower() + reason[1:]
+    expected = expected if expected.startswith("expected") else f"expected {expected.removeprefix('input should be ')}"
+    return f"{PREFIX}{name.upper()}: {expected}, got {got}"
+
+
+def _refuse_misspelt() -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"{name}: there is no such setting{advice}")
+
+
+def _check_scheme(url: str, *schemes: str) -> None:
+    if urlsplit(url).scheme not in schemes:
+        raise ValueError(f"expected a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")

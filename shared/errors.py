@@ -1,0 +1,101 @@
+"""The errors of Deskbell, and the three exceptions that steer it.
+
+    DeskbellError
+    ├── ConfigError          a setting is wrong: start-up ends
+    ├── DeclarationError     a handler or a job type is declared wrongly: importing it ends
+    ├── PacketError          a body is not a packet of PROTOCOL §3
+    ├── VariableError        a variable of an API call is missing or does not fit
+    ├── ResultError          a handler returned what cannot become variables
+    ├── CannotKeepError      Redis did not take an event in time
+    ├── UnknownJobError      a job in Redis names a job type this worker does not have
+    └── ForeignFunctionError a job in Redis names a function that is not one of our entry points
+
+    Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
+
+No message holds a value that came with a callback, a token or a Sign.
+"""
+
+from http import HTTPStatus
+
+
+class DeskbellError(Exception):
+    """The root of every error that Deskbell raises."""
+
+
+class ConfigError(DeskbellError):
+    """Raised when a setting, or what an import string names, is not what it must be."""
+
+
+class DeclarationError(DeskbellError):
+    """Raised while a handler or a job type is declared, saying what to write instead."""
+
+
+class PacketError(DeskbellError):
+    """Raised when a body cannot be read as a callback."""
+
+
+class VariableError(DeskbellError):
+    """Raised when a call's variables do not fit the handler's parameters; names them, never their values."""
+
+
+class ResultError(DeskbellError):
+    """Raised when a handler's result cannot be turned into variables."""
+
+
+class CannotKeepError(DeskbellError):
+    """Raised when an event could not be kept on Redis within the time left."""
+
+
+class UnknownJobError(DeskbellError):
+    """Raised when a job in Redis names a job type that is not declared here."""
+
+
+class ForeignFunctionError(DeskbellError):
+    """Raised when a job in Redis names a function other than Deskbell's entry points."""
+
+
+class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
+    """Raised by a handler to answer FAIL, so that the flow takes its exception branch.
+
+    Args:
+        message: the answer's `ErrorInfo`, shown to the Desk administrator.
+        code: the answer's `ErrorCode`, an integer other than 0 (PROTOCOL §3.1).
+    """
+
+    def __init__(self, message: str, *, code: int = 1) -> None:
+        if code == 0:
+            raise ValueError("Refuse(code=0): 0 means success; choose another integer")
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Retry(Exception):  # noqa: N818 - a decision, read as a verb
+    """Raised by a job to be tried again after `after` seconds; the attempt counts.
+
+    Args:
+        after: seconds to wait, 0 or more; fractions are rounded up.
+    """
+
+    def __init__(self, *, after: float) -> None:
+        if not 0 <= after < float("inf"):
+            raise ValueError(f"Retry(after=...): expected seconds of 0 or more, got {after}")
+        super().__init__(f"again after {after:g} s")
+        self.after = after
+
+
+class Discard(Exception):  # noqa: N818 - a decision, read as a verb
+    """Raised by a job that further attempts cannot help: it becomes a dead letter at once.
+
+    Args:
+        reason: kept with the dead letter; name the cause, not the customer.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def http_info(status: int) -> str:
+    """The phrase of an HTTP status, for an envelope's `ErrorInfo`."""
+    return HTTPStatus(status).phrase.lower()

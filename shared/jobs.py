@@ -1,0 +1,211 @@
+"""What the integrator does afterwards: job types, functions that RQ workers run for events."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Never, TypeVar
+
+from shared.config import Settings
+from shared.declarations import NODE_FORM, check_name, conditions, describe, parameters, refuse_unknown
+from shared.errors import DeclarationError
+from shared.events import Event
+from shared.queues import EVENTS
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
+_QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
+_OPTIONS = ("node", "when", "queue", "attempts", "timeout", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """A function that is run for events, and how.
+
+    Attributes:
+        name: chosen; what stands on the wire, never the function's import path.
+        function: the integrator's function, `async def` or `def`.
+        events: the event classes it is run for.
+        nodes: the nodes it is run for; empty means all.
+        when: texts that fields of the event must have.
+        queue: the queue its jobs wait on.
+        attempts: how often a job is run at most, 1 or more.
+        timeout: seconds one run may take.
+        event_parameter: the parameter that takes the event.
+        settings_parameter: the parameter that takes the worker's settings, if there is one.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    events: tuple[type[Event], ...]
+    nodes: frozenset[str]
+    when: dict[str, str]
+    queue: str
+    attempts: int
+    timeout: int
+    event_parameter: str
+    settings_parameter: str | None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function runs on the event loop."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def wants(self, event: Event) -> bool:
+        """Whether a job of this type is to be run for an event."""
+        return (
+            isinstance(event, self.events) and (not self.nodes or event.node in self.nodes) and event.matches(self.when)
+        )
+
+    def job_id(self, event_id: str) -> str:
+        """The id of the RQ job for an event: the same one each time. RQ admits no dot, our names no dash."""
+        return f"{event_id}-{self.name.replace('.', '-')}"
+
+    def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
+        """The function's arguments for an event."""
+        arguments: dict[str, Any] = {self.event_parameter: event}
+        if self.settings_parameter:
+            arguments[self.settings_parameter] = settings
+        return arguments
+
+
+class Jobs:
+    """The job types of an integrator; named by the setting `DESKBELL_JOBS`."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, JobType] = {}
+
+    def on(
+        self,
+        *events: type[Event],
+        node: str | Iterable[str] = (),
+        when: Mapping[str, str] | None = None,
+        queue: str = "default",
+        attempts: int = 8,
+        timeout: int = 60,
+        name: str | None = None,
+        **unknown: Never,
+    ) -> Callable[[_Function], _Function]:
+        """Declare a job type: a function run once for each event that fits. The function is returned untouched.
+
+        It takes the event in a parameter annotated with the event's class, and may take the worker's
+        `Settings` in another. To steer, it raises `Retry` or `Discard`; any other exception is tried again.
+
+        Args:
+            *events: the event classes; `Event` itself means all.
+            node: the node, or nodes, of API calls; all by default.
+            when: names and texts that the event's fields (an API call's variables) must have.
+            queue: the queue; letters, digits, dash and underscore.
+            attempts: how often a job is run at most before it is a dead letter.
+            timeout: seconds one run may take.
+            name: what stands on the wire, dots allowed; the function's name by default. Jobs that wait on
+                Redis name it: keep it when the function moves.
+            **unknown: refused.
+
+        Raises:
+            DeclarationError: at import, in a sentence that says what to write instead.
+        """
+        refuse_unknown("on", unknown, _OPTIONS)
+        nodes = frozenset([node] if isinstance(node, str) else node)
+
+        def declare(function: _Function) -> _Function:
+            where = describe(function)
+            _check_options(where, events=events, nodes=nodes, queue=queue, attempts=attempts, timeout=timeout)
+            chosen = function.__name__ if name is None else name
+            check_name(where, chosen, _NAME_FORM, "the job's name", 'name="crm.enquiry"')
+            event_parameter, settings_parameter = _bind(function, where, events)
+            self._add(
+                JobType(
+                    name=chosen,
+                    function=function,
+                    events=events,
+                    nodes=nodes,
+                    when=conditions(where, when or {}),
+                    queue=queue,
+                    attempts=attempts,
+                    timeout=timeout,
+                    event_parameter=event_parameter,
+                    settings_parameter=settings_parameter,
+                )
+            )
+            return function
+
+        return declare
+
+    def include(self, other: "Jobs") -> None:
+        """Take in the job types of another `Jobs`, as a router does."""
+        for job_type in other.types:
+            self._add(job_type)
+
+    @property
+    def types(self) -> list[JobType]:
+        """The job types, in the order of their declaration."""
+        return list(self._types.values())
+
+    def get(self, name: str) -> JobType | None:
+        """The job type of a name, or None."""
+        return self._types.get(name)
+
+    def wanted_by(self, event: Event) -> list[JobType]:
+        """The job types to be run for an event, in the order of their declaration."""
+        return [job_type for job_type in self._types.values() if job_type.wants(event)]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all job types, sorted."""
+        return sorted(self._types)
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues of all job types, sorted; `events` is not one of them."""
+        return sorted({job_type.queue for job_type in self._types.values()})
+
+    def _add(self, job_type: JobType) -> None:
+        same = self._types.get(job_type.name)
+        if same:
+            raise DeclarationError(
+                f"{describe(job_type.function)}: the job name {job_type.name} is taken by "
+                f"{describe(same.function)}; write another: name={job_type.name + '_2'!r}"
+            )
+        self._types[job_type.name] = job_type
+
+
+def _check_options(
+    where: str, *, events: tuple[object, ...], nodes: frozenset[str], queue: str, attempts: object, timeout: object
+) -> None:
+    if not events or not all(isinstance(event, type) and issubclass(event, Event) for event in events):
+        raise DeclarationError(f"{where}: a job needs the event it is run for; write @jobs.on(ApiCall)")
+    for node in nodes:
+        check_name(where, node, NODE_FORM, "node=", 'node="order_status"')
+    check_name(where, queue, _QUEUE_FORM, "queue=", 'queue="crm"')
+    if queue == EVENTS:
+        raise DeclarationError(f'{where}: the queue {EVENTS} is kept for events; write another, such as queue="crm"')
+    for option, value in {"attempts": attempts, "timeout": timeout}.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise DeclarationError(f"{where}: {option}= must be a whole number of 1 or more, got {value!r}")
+
+
+def _bind(function: Callable[..., Any], where: str, events: tuple[type[Event], ...]) -> tuple[str, str | None]:
+    """The names of the parameters that take the event and the settings."""
+    kind = events[0].__name__ if len(events) == 1 else "Event"
+    example = f"event: {kind}"
+    takes_event: list[str] = []
+    takes_settings: str | None = None
+    for parameter in parameters(function, example):
+        annotation = parameter.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Event):
+            if not all(issubclass(event, annotation) for event in events):
+                raise DeclarationError(
+                    f"{where}: parameter {parameter.name} is annotated {annotation.__name__}, "
+                    f"but the job is run for {', '.join(event.__name__ for event in events)}; write {example}"
+                )
+            takes_event.append(parameter.name)
+        elif annotation is Settings:
+            takes_settings = parameter.name
+        elif parameter.default is inspect.Parameter.empty:
+            raise DeclarationError(
+                f"{where}: nothing is given to parameter {parameter.name}; a job takes {example} and settings: Settings"
+            )
+    if len(takes_event) != 1:
+        raise DeclarationError(f"{where}: a job takes its event in one parameter; write {example}")
+    return takes_event[0], takes_settings

@@ -1,0 +1,79 @@
+"""Import strings: `package.module:attribute`, as the settings CALLBACKS and JOBS hold them."""
+
+import importlib
+import sys
+from typing import Any, Protocol, Self, TypeVar
+
+from shared.callbacks import Callbacks
+from shared.config import PREFIX, Settings
+from shared.errors import ConfigError, DeclarationError
+from shared.jobs import Jobs
+
+
+class _Composable(Protocol):
+    def include(self, other: Self, /) -> None: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Composable)
+
+
+def load_callbacks(settings: Settings) -> Callbacks:
+    """The handlers that `DESKBELL_CALLBACKS` names, all in one; none when it is empty.
+
+    Raises:
+        ConfigError: one sentence that names the setting and what is wrong with it.
+    """
+    return _load(settings, "CALLBACKS", settings.callbacks, Callbacks)
+
+
+def load_jobs(settings: Settings) -> Jobs:
+    """The job types that `DESKBELL_JOBS` names, all in one.
+
+    Raises:
+        ConfigError: one sentence that names the setting and what is wrong with it.
+    """
+    if not settings.jobs:
+        raise ConfigError(f"{PREFIX}JOBS: expected package.module:jobs, got nothing; a worker needs job types to run")
+    return _load(settings, "JOBS", settings.jobs, Jobs)
+
+
+def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> _Kind:
+    folder = str(settings.app_dir.resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: an integrator's folder must not hide a library's module
+    composed = kind()
+    for string in filter(None, (part.strip() for part in strings.split(","))):
+        composed.include(_import(PREFIX + setting, string, kind))
+    return composed
+
+
+def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
+    module_name, _, attribute = string.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise ConfigError(f"{setting}: expected package.module:{kind.__name__.lower()}, got {string!r}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise ConfigError(
+                f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR or among the installed packages"
+            ) from None
+        raise ConfigError(f"{setting}: {module_name} imports {error.name}, which is not installed") from error
+    except DeclarationError as error:
+        raise ConfigError(f"{setting}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{setting}: importing {module_name} failed with {type(error).__name__}: {error}") from error
+    try:
+        found: Any = getattr(module, attribute)
+    except AttributeError:
+        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}") from None
+    if not isinstance(found, kind):
+        raise ConfigError(
+            f"{setting}: expected {string} to be a {kind.__name__}, got a {type(found).__name__}"
+            + (
+                f"; is it meant for {PREFIX}{type(found).__name__.upper()}?"
+                if isinstance(found, Callbacks | Jobs)
+                else ""
+            )
+        )
+    return found

@@ -1,0 +1,134 @@
+"""The wire: what Tencent Cloud Desk sends and accepts. `PROTOCOL` in the comments is docs/PROTOCOL.md.
+
+Nothing here knows Redis, handlers or jobs.
+"""
+
+import hashlib
+import re
+import time
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic_core import from_json, to_json
+
+from shared.errors import PacketError
+
+API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
+TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
+COMMANDS = (
+    API_CALL,
+    "ChatBot.OnAssignAgent",
+    "ChatBot.OnAssignHuman",
+    "Desk.CallbackBeforeIMContactUser",
+    "Chatbot.OnC2CSignalMessage",
+    "Desk.SessionEventNotify",
+    TASK_FLOW_EVENT,
+    "Member.EventNotify",
+)
+"""The commands of PROTOCOL §3, as its table spells them; their prefix is spelt in two ways."""
+
+SIGN_WINDOW_SECONDS = 60
+"""How far RequestTime may be from now, either way (PROTOCOL §2)."""
+
+Packet = dict[str, Any]
+"""A callback's body, as it came."""
+
+_spelling = {command.lower(): command for command in COMMANDS}
+_command_form = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,127}")
+
+
+def canonical(command: str) -> str:
+    """The documented spelling of a command, matched without regard to case; unknown ones stay as they are."""
+    return _spelling.get(command.lower(), command)
+
+
+def envelope(code: int = 0, info: str = "", body: dict[str, str] | None = None) -> bytes:
+    """The answer to a callback, keys in the documented order (PROTOCOL §1, §3.1).
+
+    Args:
+        code: `ErrorCode`; 0 is success, any other value a failure.
+        info: `ErrorInfo`.
+        body: the variables to set, names and values as strings; None leaves `Body` out.
+    """
+    answer: dict[str, Any] = {"ActionStatus": "FAIL" if code else "OK", "ErrorInfo": info, "ErrorCode": code}
+    if body is not None:
+        answer["Body"] = body
+    return to_json(answer)
+
+
+RECEIPT = envelope()
+"""The answer to a callback that asks for nothing (PROTOCOL §1)."""
+
+
+def parse_packet(body: bytes) -> Packet:
+    """Read a callback's body.
+
+    Args:
+        body: the bytes that came, as `application/json`.
+
+    Returns:
+        The packet, with `CallbackCommand` a well-formed string and, for an API call, `Body` an object.
+
+    Raises:
+        PacketError: the body is not JSON, or not a packet; the message quotes nothing of it.
+    """
+    try:
+        packet = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise PacketError("the body is not valid JSON") from None
+    if not isinstance(packet, dict):
+        raise PacketError("the body is not a JSON object")
+    command = packet.get("CallbackCommand")
+    if not isinstance(command, str) or not _command_form.fullmatch(command):
+        raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")
+    if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body") or {}, dict):
+        raise PacketError("Body: expected an object of variables")
+    return packet
+
+
+def sign(token: str, request_time: str) -> str:
+    """`Sign`: lower-case hex of sha256(Token + RequestTime) (PROTOCOL §2)."""
+    return hashlib.sha256((token + request_time).encode()).hexdigest()
+
+
+def delivery_identity(app_id: str, node: str, request_id: str, packet: Packet, body: bytes) -> str:
+    """What makes two requests the same delivery (PROTOCOL §4), as 32 hex digits.
+
+    In order of preference: the query's `RequestID`; a task-flow event's `ExecutionId` and `Seq`; the bytes of
+    the body. The node belongs to the third: two nodes of one flow may send equal bytes in one millisecond.
+    """
+    command = canonical(packet["CallbackCommand"])
+    if request_id:
+        parts = ["request", app_id, command, request_id]
+    elif command == TASK_FLOW_EVENT and packet.get("ExecutionId") and packet.get("Seq") is not None:
+        parts = ["execution", app_id, str(packet["ExecutionId"]), str(packet["Seq"])]
+    else:
+        parts = ["body", app_id, command, node]
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=16)
+    if parts[0] == "body":
+        digest.update(b"\0" + body)
+    return digest.hexdigest()
+
+
+def signed_query(app_id: str, token: str | None, command: str, *, now: float | None = None) -> str:
+    """The query string that Tencent appends to a callback's URL (PROTOCOL §1, §2), with a new RequestID.
+
+    Args:
+        app_id: the `SdkAppid`.
+        token: the app's token; None sends no `Sign`.
+        command: the `CallbackCommand`, which must agree with the body's.
+        now: Unix seconds; the present by default.
+    """
+    query = {
+        "SdkAppid": app_id,
+        "CallbackCommand": command,
+        "contenttype": "json",
+        "ClientIP": "127.0.0.1",
+        "OptPlatform": "Web",
+        "RequestID": str(uuid.uuid4()),
+    }
+    if token is not None:
+        request_time = str(int(time.time() if now is None else now))
+        query |= {"Sign": sign(token, request_time), "RequestTime": request_time}
+    return urlencode(query)

