@@ -38,7 +38,7 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build --group test -c requirements.lock -o requirements-test.lock
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
-	@$(BIN)/python bench/ack.py
+	@$(BIN)/python -m bench.ack
 
 clean:  ## remove what the targets above have made
 	rm -rf .venv .deskbell .bench dist

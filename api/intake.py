@@ -24,7 +24,7 @@ from rq.utils import now, utcformat
 
 from shared.config import Settings
 from shared.errors import CannotKeepError
-from shared.events import Event
+from shared.events import Event, Reply
 from shared.logs import error_fields, get_log
 from shared.queues import EVENTS, FAN_OUT, LOG_KEY, REPLY_KEY, connect, events_job, queue
 
@@ -115,11 +115,12 @@ class Intake:
         finally:
             del self._in_flight[identity]
 
-    async def keep(self, event: Event, identity: str) -> Kept:
+    async def keep(self, event: Event, reply: Reply, identity: str) -> Kept:
         """Put an event with its reply on Redis. A caller that is cancelled before it was sent takes it back.
 
         Args:
-            event: the event, its reply computed.
+            event: what came in.
+            reply: what it is to be answered.
             identity: the delivery's identity.
 
         Returns:
@@ -128,13 +129,12 @@ class Intake:
         Raises:
             CannotKeepError: Redis did not take the event.
         """
-        assert event.reply
         waiting = _Waiting(
             event=event,
             identity=identity,
-            outcome=event.reply.outcome,
-            answer=event.reply.envelope,
-            data=_job_data(event),
+            outcome=reply.outcome,
+            answer=reply.envelope,
+            data=_job_data(event, reply),
             result=asyncio.get_running_loop().create_future(),
         )
         self._waiting.append(waiting)
@@ -218,9 +218,9 @@ def description(event: Event) -> str:
     return f"{event.command} {event.node}".rstrip()
 
 
-def _job_data(event: Event) -> bytes:
+def _job_data(event: Event, reply: Reply) -> bytes:
     """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text."""
-    return zlib.compress(to_json([FAN_OUT, None, [event.to_wire()], {}], inf_nan_mode="strings"))
+    return zlib.compress(to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings"))
 
 
 def _kept(waiting: _Waiting, before: bytes | None) -> Kept:

@@ -49,32 +49,32 @@ class Replies:
 
     async def _run(self, handler: Handler, call: ApiCall, until: float) -> Reply:
         started = time.perf_counter()
-        reply = await self._outcome(handler, call, until)
-        return Reply(
-            code=reply.code,
-            info=reply.info,
-            variables=reply.variables,
-            outcome=reply.outcome,
-            handler_ms=round((time.perf_counter() - started) * 1000, 3),
-        )
 
-    async def _outcome(self, handler: Handler, call: ApiCall, until: float) -> Reply:
+        def reply(outcome: str, code: int = 0, info: str = "", variables: dict[str, str] | None = None) -> Reply:
+            handler_ms = round((time.perf_counter() - started) * 1000, 3)
+            return Reply(code=code, info=info, variables=variables, outcome=outcome, handler_ms=handler_ms)
+
+        def fall_back(code: Code, outcome: str, info: str) -> Reply:
+            if handler.fallback is not None:
+                return reply("fallback", variables=handler.fallback)
+            return reply(outcome, code.number, info)
+
         try:
             arguments = handler.bind(call)
         except VariableError as error:
-            return Reply(code=Code.MISFIT.number, info=str(error), outcome="misfit")
+            return reply("misfit", Code.MISFIT.number, str(error))
         try:
             result = await self._call(handler, arguments, until)
             if result is _OUT_OF_TIME:
-                return _fall_back(handler, Code.OUT_OF_TIME, "out_of_time", "out of time")
-            return Reply(variables=to_variables(result), outcome="answered")
+                return fall_back(Code.OUT_OF_TIME, "out_of_time", "out of time")
+            return reply("answered", variables=to_variables(result))
         except Refuse as refusal:
-            return Reply(code=refusal.code, info=refusal.message, outcome="refused")
+            return reply("refused", refusal.code, refusal.message)
         except ResultError as error:
             self._log.error("handler_result", event_id=call.id, node=handler.name, problem=str(error))
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("handler_failed", event_id=call.id, node=handler.name, **error_fields(error))
-        return _fall_back(handler, Code.HANDLER_FAILED, "failed", "the handler failed")
+        return fall_back(Code.HANDLER_FAILED, "failed", "the handler failed")
 
     async def _call(self, handler: Handler, arguments: dict[str, Any], until: float) -> Any:
         """The handler's result, or `_OUT_OF_TIME` at the deadline, whatever the handler does with its cancellation."""
@@ -109,12 +109,6 @@ def _guarded_call(call: functools.partial[Any]) -> Any:
         return call()
     except (SystemExit, KeyboardInterrupt, StopIteration) as error:  # a future refuses to hold StopIteration
         raise _HandlerExitError from error
-
-
-def _fall_back(handler: Handler, code: Code, outcome: str, info: str) -> Reply:
-    if handler.fallback is not None:
-        return Reply(variables=handler.fallback, outcome="fallback")
-    return Reply(code=code.number, info=info, outcome=outcome)
 
 
 def _forget(run: "asyncio.Future[Any]") -> None:

@@ -11,7 +11,6 @@ All of it happens within the budget. What goes wrong on the way is an envelope t
 """
 
 import asyncio
-import dataclasses
 import re
 import time
 from dataclasses import dataclass, field
@@ -149,7 +148,7 @@ class CallbackRoutes:
     async def _accept(self, event: Event, identity: str, until: float) -> Kept:
         async def reply_and_keep() -> Kept:
             reply = await self._replies.reply_to(event, until)
-            return await self._intake.keep(dataclasses.replace(event, reply=reply), identity)
+            return await self._intake.keep(event, reply, identity)
 
         try:
             return await self._intake.once(identity, reply_and_keep)

@@ -3,7 +3,10 @@
 import typer
 
 from cli.api import api
+from cli.demo import demo
+from cli.dev import dev
 from cli.errors import stop
+from cli.send import send
 from cli.worker import worker
 from shared.errors import ConfigError
 
@@ -13,13 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(api)
-app.command()(worker)
-
-
-@app.callback()
-def _commands() -> None:
-    pass
+for command in (dev, demo, api, worker, send):
+    app.command()(command)
 
 
 def main() -> None:

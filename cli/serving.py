@@ -1,5 +1,6 @@
 """Running an api under uvicorn."""
 
+import signal
 import socket
 
 import uvicorn
@@ -45,6 +46,9 @@ def serve(factory: str, listener: socket.socket, processes: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    # uvicorn raises the signal that ended it once more when it is done: that one must not end us with a bad status.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     if processes > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:

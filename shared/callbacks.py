@@ -84,7 +84,7 @@ class Callbacks:
             raise DeclarationError(f"{describe(name)}: write @callbacks.api_call() with parentheses")
 
         def declare(function: _Function) -> _Function:
-            self._add(_handler(function, name or function.__name__, when or {}, fallback))
+            self._add(_handler(function, function.__name__ if name is None else name, when or {}, fallback))
             return function
 
         return declare

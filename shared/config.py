@@ -14,6 +14,7 @@ from pydantic_settings.exceptions import SettingsError
 from shared.errors import ConfigError
 
 PREFIX = "DESKBELL_"
+_TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
 _SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
 
 
@@ -22,30 +23,34 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis 7 or later, or Valkey.")
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"), description="Redis 7 or later, or Valkey."
+    )
     apps: dict[str, list[SecretStr]] = Field(
         default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
     )
     signature: Literal["required", "when-present"] = Field(
-        "required", description="Whether a callback without `Sign` is refused."
+        default="required", description="Whether a callback without `Sign` is refused."
     )
     path_secret: SecretStr | None = Field(
-        None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
+        default=None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
     )
-    insecure: bool = Field(False, description="`1` lets start an app that nothing protects.")
-    callbacks: str = Field("", description="The handlers: `package.module:callbacks`; several with commas.")
-    jobs: str = Field("", description="The job types: `package.module:jobs`; several with commas.")
-    app_dir: Path = Field(Path(), description="The folder the integrator's package lies in.")
-    budget_ms: int = Field(1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
-    dedup_seconds: PositiveInt = Field(900, description="Seconds for which a delivery's answer is remembered.")
-    max_body_bytes: int = Field(262_144, ge=1024, description="The largest body accepted.")
-    redis_timeout_ms: int = Field(250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
-    log_size: PositiveInt = Field(10_000, description="Entries kept in the event log, about.")
-    log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
-    crm_url: str = Field("", description="The CRM that contacts are written to; needed by its job type.")
-    crm_token: SecretStr = Field(SecretStr(""), description="Bearer token of the CRM.")
+    insecure: bool = Field(default=False, description="`1` lets start an app that nothing protects.")
+    callbacks: str = Field(default="", description="The handlers: `package.module:callbacks`; several with commas.")
+    jobs: str = Field(default="", description="The job types: `package.module:jobs`; several with commas.")
+    app_dir: Path = Field(default=Path(), description="The folder the integrator's package lies in.")
+    budget_ms: int = Field(default=1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
+    dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
+    max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
+    redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="`json` for machines, `console` for people."
+    )
+    crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
+    crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
     analytics_url: SecretStr = Field(
-        SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
+        default=SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
     )
 
     @field_validator("apps")
@@ -54,7 +59,7 @@ class Settings(BaseSettings):
         for app_id, tokens in apps.items():
             if not app_id.isascii() or not app_id.isdigit():
                 raise ValueError("expected each SdkAppid to be digits")
-            if not all(1 <= len(token.get_secret_value()) <= 128 for token in tokens):  # noqa: PLR2004 - PROTOCOL §2
+            if not all(re.fullmatch(_TOKEN_FORM, token.get_secret_value()) for token in tokens):
                 raise ValueError("expected tokens of 1 to 128 characters")
         return apps
 
@@ -152,14 +157,19 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _refuse_misspelt() -> None:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known = [name.upper() for name in Settings.model_fields]
     for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
-            near = get_close_matches(name, known, n=1)
-            advice = f"; did you mean {near[0]}?" if near else ""
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+            near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            advice = f"; did you mean {PREFIX}{near[0]}?" if near else ""
             raise ConfigError(f"{name}: there is no such setting{advice}")
 
 
 def _check_scheme(url: str, *schemes: str) -> None:
-    if urlsplit(url).scheme not in schemes:
-        raise ValueError(f"expected a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    beginnings = tuple(f"{scheme}://" for scheme in schemes)
+    try:
+        fits = url.startswith(beginnings) and urlsplit(url).port != 0
+    except ValueError:  # the port is no number, or a bracket is not closed
+        fits = False
+    if not fits:
+        raise ValueError(f"expected a valid URL that begins with {' or '.join(beginnings)}")

@@ -65,8 +65,10 @@ def conditions(where: str, when: object) -> dict[str, str]:
     """`when=` with its values as texts.
 
     Raises:
-        DeclarationError: it is not a mapping from names to values.
+        DeclarationError: it is not a mapping from names to texts or numbers.
     """
-    if not isinstance(when, Mapping) or not all(isinstance(name, str) for name in when):
+    if not isinstance(when, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, str | int | float) for name, value in when.items()
+    ):
         raise DeclarationError(f'{where}: when= must map names to texts; write when={{"type": "1"}}')
     return {name: text(value) for name, value in when.items()}

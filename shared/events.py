@@ -92,9 +92,13 @@ class Event:
         """Whether every field named in `when` is there and has that text."""
         return all(name in self.fields and text(self.fields[name]) == value for name, value in when.items())
 
-    def to_wire(self) -> Wire:
-        """This event as native JSON."""
-        reply = self.reply or Reply()
+    def to_wire(self, reply: Reply | None = None) -> Wire:
+        """This event as native JSON.
+
+        Args:
+            reply: the answer it was given, where the event itself does not hold it yet.
+        """
+        reply = reply or self.reply or Reply()
         return {
             "id": self.id,
             "app_id": self.app_id,
@@ -175,7 +179,7 @@ def new_event_id(received_at: float) -> str:
     Args:
         received_at: Unix seconds.
     """
-    return f"{int(received_at * 1000):012x}{random.getrandbits(80):020x}"
+    return f"{round(received_at * 1000):012x}{random.getrandbits(80):020x}"
 
 
 def received(
@@ -188,7 +192,7 @@ def received(
     platform: str = "",
 ) -> Event:
     """The event for a packet that has come in just now."""
-    now = time.time()
+    now = round(time.time(), 3)  # the milliseconds that the id and the wire have
     command = protocol.canonical(packet["CallbackCommand"])
     return event_class(command)(
         id=new_event_id(now),

@@ -15,6 +15,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
 _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
+_EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
 _OPTIONS = ("node", "when", "queue", "attempts", "timeout", "name")
 
 
@@ -106,11 +107,13 @@ class Jobs:
             DeclarationError: at import, in a sentence that says what to write instead.
         """
         refuse_unknown("on", unknown, _OPTIONS)
-        nodes = frozenset([node] if isinstance(node, str) else node)
+        for event in events:
+            if inspect.isfunction(event):
+                raise DeclarationError(f"{describe(event)}: {_EVENT_NEEDED}")
 
         def declare(function: _Function) -> _Function:
             where = describe(function)
-            _check_options(where, events=events, nodes=nodes, queue=queue, attempts=attempts, timeout=timeout)
+            _check_options(where, events=events, queue=queue, attempts=attempts, timeout=timeout)
             chosen = function.__name__ if name is None else name
             check_name(where, chosen, _NAME_FORM, "the job's name", 'name="crm.enquiry"')
             event_parameter, settings_parameter = _bind(function, where, events)
@@ -119,7 +122,7 @@ class Jobs:
                     name=chosen,
                     function=function,
                     events=events,
-                    nodes=nodes,
+                    nodes=_nodes(where, node),
                     when=conditions(where, when or {}),
                     queue=queue,
                     attempts=attempts,
@@ -170,19 +173,22 @@ class Jobs:
         self._types[job_type.name] = job_type
 
 
-def _check_options(
-    where: str, *, events: tuple[object, ...], nodes: frozenset[str], queue: str, attempts: object, timeout: object
-) -> None:
+def _check_options(where: str, *, events: tuple[object, ...], queue: str, attempts: object, timeout: object) -> None:
     if not events or not all(isinstance(event, type) and issubclass(event, Event) for event in events):
-        raise DeclarationError(f"{where}: a job needs the event it is run for; write @jobs.on(ApiCall)")
-    for node in nodes:
-        check_name(where, node, NODE_FORM, "node=", 'node="order_status"')
+        raise DeclarationError(f"{where}: {_EVENT_NEEDED}")
     check_name(where, queue, _QUEUE_FORM, "queue=", 'queue="crm"')
     if queue == EVENTS:
         raise DeclarationError(f'{where}: the queue {EVENTS} is kept for events; write another, such as queue="crm"')
     for option, value in {"attempts": attempts, "timeout": timeout}.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DeclarationError(f"{where}: {option}= must be a whole number of 1 or more, got {value!r}")
+
+
+def _nodes(where: str, node: object) -> frozenset[str]:
+    nodes: list[Any] = list(node) if isinstance(node, Iterable) and not isinstance(node, str) else [node]
+    for each in nodes:
+        check_name(where, each, NODE_FORM, "node=", 'node="order_status"')
+    return frozenset(nodes)
 
 
 def _bind(function: Callable[..., Any], where: str, events: tuple[type[Event], ...]) -> tuple[str, str | None]:
@@ -200,7 +206,7 @@ def _bind(function: Callable[..., Any], where: str, events: tuple[type[Event], .
                     f"but the job is run for {', '.join(event.__name__ for event in events)}; write {example}"
                 )
             takes_event.append(parameter.name)
-        elif annotation is Settings:
+        elif annotation is Settings and takes_settings is None:
             takes_settings = parameter.name
         elif parameter.default is inspect.Parameter.empty:
             raise DeclarationError(

@@ -43,7 +43,11 @@ def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> 
         sys.path.append(folder)  # last: an integrator's folder must not hide a library's module
     composed = kind()
     for string in filter(None, (part.strip() for part in strings.split(","))):
-        composed.include(_import(PREFIX + setting, string, kind))
+        part = _import(PREFIX + setting, string, kind)
+        try:
+            composed.include(part)
+        except DeclarationError as error:
+            raise ConfigError(f"{PREFIX}{setting}: {error}") from error
     return composed
 
 

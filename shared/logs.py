@@ -4,10 +4,12 @@ No line holds a variable's value, a token, a Sign or a URL's query. An exception
 places it passed through: its text may quote what a customer wrote.
 """
 
+import asyncio
 import logging
 import sys
 import traceback
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, BinaryIO, Literal
 
 import structlog
 from pydantic_core import to_json
@@ -26,7 +28,7 @@ def configure_logs(log_format: Literal["json", "console"]) -> None:
         structlog.configure(
             processors=[*shared_processors, structlog.processors.JSONRenderer(serializer=_json_line)],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+            logger_factory=lambda *_: LineLogger(sys.stdout.buffer),
             cache_logger_on_first_use=True,
         )
     else:
@@ -58,13 +60,47 @@ def error_fields(error: BaseException) -> dict[str, Any]:
     }
 
 
+class LineLogger:
+    """Writes lines; those of one turn of an event loop leave together.
+
+    What cannot be written, to a full disk or a closed pipe, is dropped: an answer matters more than its line.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._flush_is_due = False
+
+    def msg(self, line: bytes) -> None:
+        """Write a line."""
+        try:
+            self._file.write(line + b"\n")
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._flush()
+        except (OSError, ValueError):
+            return
+        else:
+            if not self._flush_is_due:
+                self._flush_is_due = True
+                loop.call_soon(self._flush)
+
+    log = debug = info = warn = warning = error = critical = msg
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        with suppress(OSError, ValueError):
+            self._file.flush()
+
+
 class _LibraryHandler(logging.Handler):
     """Carries the lines of libraries over, without an exception's text."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             fields = error_fields(record.exc_info[1]) if record.exc_info and record.exc_info[1] else {}
-            structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, **fields)
+            level = min(record.levelno // 10 * 10, logging.CRITICAL)  # structlog knows no levels between
+            first_line = record.getMessage().partition("\n")[0]  # RQ and asyncio quote the exception in the others
+            structlog.get_logger().log(level, first_line, logger=record.name, **fields)
         except Exception:  # noqa: BLE001 - what logging.Handler.handleError is for
             self.handleError(record)
 

@@ -1,13 +1,13 @@
 """Variables in and out: a call's values become a handler's arguments, its result becomes strings (PROTOCOL §3.1)."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from shared.errors import DeclarationError, ResultError, VariableError
 
@@ -45,10 +45,12 @@ class Inputs:
                 __config__=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=False),
                 **fields,
             )
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            self._model.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
             raise DeclarationError(
                 f"{where}: a parameter's annotation is nothing that text can be converted to; write str, int, "
-                f"float, bool, datetime or a pydantic type ({error.message.splitlines()[0]})"
+                f"float, bool, datetime or a pydantic type ({reason})"
             ) from error
 
     def bind(self, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,26 +97,27 @@ def to_variables(result: Any) -> dict[str, str] | None:
     for name, value in result.items():
         if not isinstance(name, str):
             raise ResultError(f"expected names of variables as str, got {type(name).__name__}")
-        variables[name] = value if type(value) is str else _text(name, value)
+        try:
+            variables[name] = value if type(value) is str else _text(value)
+            (name + variables[name]).encode()  # half a surrogate pair is no text
+        except ValueError:
+            raise ResultError(f"variable {name!r}: this {type(value).__name__} has no text") from None
     return variables
 
 
-def _text(name: str, value: Any) -> str:
-    try:
-        plain = to_jsonable_python(value) if not isinstance(value, int | float | Decimal | str) else value
-    except PydanticSerializationError:
-        raise ResultError(f"variable {name}: a {type(value).__name__} has no text") from None
+def _text(value: Any) -> str:
+    plain = to_jsonable_python(value) if not isinstance(value, int | float | Decimal | str) else value
     if plain is None:
         return ""
     if isinstance(plain, bool):
         return "true" if plain else "false"
     if isinstance(plain, str):
-        return str(plain)
+        return str.__str__(plain)  # an Enum's own says the member's name
     if isinstance(plain, int):
         return str(int(plain))
     if isinstance(plain, float | Decimal):
-        number = Decimal(repr(float(plain))) if isinstance(plain, float) else plain
+        number = Decimal(repr(float(plain)) if isinstance(plain, float) else plain)
         if not number.is_finite():
-            raise ResultError(f"variable {name}: a number that is not finite has no decimal text")
+            raise ValueError("a number that is not finite has no decimal text")
         return f"{number:f}"
-    return to_json(plain).decode()
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -5,6 +5,7 @@ RQ job. So it does not matter how often, or how far, a fan-out ran before: there
 """
 
 import time
+from typing import Any
 
 from redis import Redis, WatchError
 from redis.client import Pipeline
@@ -13,7 +14,7 @@ from rq.job import Job
 
 from shared.events import Event, Wire, event_from_wire
 from shared.jobs import JobType
-from shared.logs import get_log
+from shared.logs import error_fields, get_log
 from shared.queues import FOREVER, PERFORM, queue
 from workers.perform import Performer, performer
 from workers.retries import rq_retry
@@ -36,20 +37,20 @@ class FanOut:
             wire: the event, as the api wrote it.
         """
         started = time.perf_counter()
+        fields: dict[str, Any] = {}
         job = get_current_job()
         assert job, "fan_out is called by an RQ worker"
-        event = event_from_wire(wire)
-        wanted = self._jobs.wanted_by(event)
-        made = self._make(job, event, wire, wanted)
-        self._log.info(
-            "fan_out",
-            event_id=event.id,
-            command=event.command,
-            node=event.node,
-            outcome="done" if made else "done_before",
-            jobs=[job_type.name for job_type in wanted],
-            ms=round((time.perf_counter() - started) * 1000, 3),
-        )
+        try:
+            event = event_from_wire(wire)
+            fields |= {"event_id": event.id, "command": event.command, "node": event.node}
+            wanted = self._jobs.wanted_by(event)
+            fields["jobs"] = [job_type.name for job_type in wanted]
+            fields["outcome"] = "done" if self._make(job, event, wire, wanted) else "done_before"
+        except BaseException as error:
+            fields |= {"outcome": "failed"} | error_fields(error)
+            raise
+        finally:
+            self._log.info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
 
     def _make(self, job: Job, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
         """Write the jobs and the mark; False if the mark was there."""
@@ -64,8 +65,8 @@ class FanOut:
                     pipeline.multi()
                     for job_type in wanted:
                         _enqueue(pipeline, connection, job_type, event, wire)
-                    job.meta[_MARK] = True
-                    pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
+                    # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
+                    pipeline.hset(job.key, "meta", job.serializer.dumps({**job.meta, _MARK: True}))
                     pipeline.execute()
                 except WatchError:  # another worker holds the same event, or RQ wrote a heartbeat: look again
                     continue

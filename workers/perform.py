@@ -5,6 +5,7 @@ RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itse
 
 import asyncio
 import time
+from contextvars import copy_context
 from functools import cache
 from typing import Any
 
@@ -42,7 +43,7 @@ class Performer:
             Exception: whatever the function raised, for RQ to try again or to bury.
         """
         started = time.perf_counter()
-        fields: dict[str, Any] = {"job": name, "event_id": wire["id"], "command": wire["command"], "node": wire["node"]}
+        fields: dict[str, Any] = {"job": name}
         job = get_current_job()
         assert job, "perform is called by an RQ worker"
         try:
@@ -57,6 +58,7 @@ class Performer:
             self._log.info("attempt", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
 
     def _attempt(self, job: Job, name: str, wire: Wire, fields: dict[str, Any]) -> None:
+        fields |= {"event_id": wire["id"], "command": wire["command"], "node": wire["node"]}
         job_type = self.jobs.get(name)
         if job_type is None:
             raise UnknownJobError(f"no job type is named {name}; this worker knows {', '.join(self.jobs.names)}")
@@ -69,9 +71,11 @@ class Performer:
             job_type.function(**arguments)
             return
         try:
-            self._runner.run(_within(job_type.timeout, job_type.function(**arguments)))
+            # The context of this job, not of the process's first: RQ keeps the current job in it.
+            self._runner.run(_within(job_type.timeout, job_type.function(**arguments)), context=copy_context())
         except JobTimeoutException:
-            # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop is left with what hangs in it.
+            # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop ends with what hangs in it.
+            self._runner.get_loop().close()
             self._runner = asyncio.Runner()
             raise
 

@@ -20,6 +20,7 @@ from shared.errors import Discard, Retry, UnknownJobError
 
 _BASE_SECONDS = 2
 _CAP_SECONDS = 600
+_LONGEST_SECONDS = 365 * 24 * 3600  # what `Retry` may ask for; RQ cannot write a date beyond the year 9999
 _GIVES_UP = (Discard, UnknownJobError)
 
 
@@ -42,6 +43,7 @@ def begin_attempt(job: Job, attempts: int) -> int:
     Returns:
         The number of the attempt, from 1 to `attempts`.
     """
+    job.meta.pop("unserialized", None)  # RQ's stand-in for what it could not read; it cannot be written
     before = job.meta.get("attempt", 0)
     attempt = before + 1 if before < attempts else 1
     job.meta["attempt"] = attempt
@@ -58,10 +60,10 @@ def settle_failure(job: Job, attempt: int, error: BaseException) -> str:
     """
     if isinstance(error, _GIVES_UP):
         job.retries_left = 0
+    if not job.retries_left:
         job.meta["attempt"] = 0
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
-    if not job.retries_left:
-        return "dead"
-    job.retry_intervals = [math.ceil(error.after) if isinstance(error, Retry) else backoff(attempt)]
+    after = min(math.ceil(error.after), _LONGEST_SECONDS) if isinstance(error, Retry) else backoff(attempt)
+    job.retry_intervals = [after]
     return "retry"

@@ -1,15 +1,18 @@
 """One worker process for each queue, started again when it dies."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from shared.logs import get_log
 from shared.queues import EVENTS
 
 _PAUSE_SECONDS = 1.0
+_BURST_PAUSE_SECONDS = 0.1
 
 
 class Supervisor:
@@ -26,21 +29,25 @@ class Supervisor:
         """Work until SIGTERM or SIGINT, or, with `burst`, until the queues are empty.
 
         Returns:
-            The exit status: 0, or 1 when a worker of a burst failed.
+            The exit status: 0, or 1 when a burst was interrupted or one of its workers failed.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        return self._run_burst() if self._burst else self._run_for_ever()
+        try:
+            return self._run_burst() if self._burst else self._run_for_ever()
+        finally:
+            self._end_all()
 
     def _run_burst(self) -> int:
         """Empty `events` first: what is fanned out there is work for the others."""
         first = [queue for queue in self._queues if queue == EVENTS]
-        statuses = []
         for queues in (first, [queue for queue in self._queues if queue != EVENTS]):
             for queue in queues:
                 self._start(queue)
-            statuses += [self._children[queue].wait() for queue in queues]
-        return 1 if any(statuses) else 0
+            while any(child.poll() is None for child in self._children.values()):
+                if self._stop.wait(_BURST_PAUSE_SECONDS):
+                    return 1
+        return 1 if any(child.returncode for child in self._children.values()) else 0
 
     def _run_for_ever(self) -> int:
         for queue in self._queues:
@@ -49,15 +56,28 @@ class Supervisor:
             for queue, child in self._children.items():
                 if child.poll() is not None:
                     self._log.error("worker_died", queue=queue, pid=child.pid, status=child.returncode)
+                    _sweep(child)
                     self._start(queue)
+        return 0
+
+    def _end_all(self) -> None:
         for child in self._children.values():
             child.terminate()
         for child in self._children.values():
             child.wait()
-        return 0
+            _sweep(child)
 
     def _start(self, queue: str) -> None:
         command = [sys.executable, "-P", "-m", "cli", "worker", queue, *(["--burst"] if self._burst else [])]
         # A session of its own: Ctrl-C reaches the supervisor alone, which then ends each worker once.
         self._children[queue] = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own command
         self._log.info("worker_started", queue=queue, pid=self._children[queue].pid)
+
+
+def _sweep(dead: subprocess.Popen[bytes]) -> None:
+    """End what a killed worker left running: RQ's scheduler, a process of its own in the same session.
+
+    It holds the dead worker's connections open, and Redis would give the queue's next job to one of them.
+    """
+    with suppress(ProcessLookupError, PermissionError):  # macOS says the second of a group that is gone
+        os.killpg(dead.pid, signal.SIGTERM)

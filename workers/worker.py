@@ -50,12 +50,13 @@ class QueueWorker(SimpleWorker):
         self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Log what RQ could not even begin; what an entry point raised it has logged itself.
+        """Log and bury what RQ could not even begin; what an entry point raised it has logged itself.
 
         RQ's own line would hold the exception's text and the job's arguments.
         """
         error = exc_info[1]
         if isinstance(error, ForeignFunctionError | DeserializationError):
+            job.retries_left = 0
             get_log().error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
 
 

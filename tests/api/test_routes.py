@@ -1,5 +1,56 @@
-from shared import Callbacks
+"""The way of a callback, over real HTTP."""
+
+import json
+import socket
+import time
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from shared import ApiCall, Callbacks, Refuse
+from shared.events import event_from_wire
+from shared.protocol import API_CALL, sign
+from shared.queues import EVENTS, queue
+from shared.testing import packet
 from tests.conftest import PACKETS, ApiFactory
+from tests.desk import APP, TOKEN
+
+SECRET = "a-path-secret-of-some-length"
+
+
+def one_handler(**options: Any) -> Callbacks:
+    """One handler that answers, refuses (order 0) and fails (orders below it)."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("order_status", **options)
+    def order_status(OrderID: int) -> dict[str, str]:
+        if OrderID == 0:
+            raise Refuse("no such order", code=42)
+        if OrderID < 0:
+            raise ValueError(OrderID)
+        return {"OrderStatus": "shipped"}
+
+    return callbacks
+
+
+def envelope_of(answer: httpx.Response) -> dict[str, Any]:
+    """The envelope, its form checked: keys in the documented order, as JSON."""
+    assert answer.headers["content-type"] == "application/json"
+    pairs = json.loads(answer.content, object_pairs_hook=list)
+    names = [name for name, _ in pairs]
+    assert names[:3] == ["ActionStatus", "ErrorInfo", "ErrorCode"]
+    assert names[3:] in ([], ["Body"])
+    envelope: dict[str, Any] = answer.json()
+    assert envelope["ActionStatus"] == ("OK" if envelope["ErrorCode"] == 0 else "FAIL")
+    return envelope
+
+
+def kept(redis: Redis) -> list[Any]:
+    """The events on the queue, as workers will see them."""
+    return [event_from_wire(job.args[0]) for job in queue(EVENTS, redis).jobs]
 
 
 def test_the_documented_packet_is_answered_with_variables_in_the_documented_order(start_api: ApiFactory) -> None:
@@ -17,3 +68,350 @@ def test_the_documented_packet_is_answered_with_variables_in_the_documented_orde
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.content == PACKETS.joinpath("api_call.reply.json").read_bytes().strip()
+
+
+def test_an_answered_event_is_kept_with_its_reply(start_api: ApiFactory, redis: Redis) -> None:
+    """What a job sees is what was sent, what was answered, and the id that the answer carried."""
+    desk = start_api(one_handler())
+
+    answer = desk.call("order_status", OrderID="1002", SystemClientUserID="user517")
+
+    (event,) = kept(redis)
+    assert isinstance(event, ApiCall)
+    assert event.id == answer.headers["x-deskbell-event"]
+    assert (event.app_id, event.node, event.user_id) == (APP, "order_status", "user517")
+    assert event.variables == {"OrderID": "1002", "SystemClientUserID": "user517"}
+    assert event.reply
+    assert (event.reply.outcome, event.reply.variables) == ("answered", {"OrderStatus": "shipped"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "node", "code", "outcome"),
+    [
+        ({"OrderID": "1"}, "nowhere", 1006, "no_handler"),
+        ({}, "order_status", 1007, "misfit"),
+        ({"OrderID": "seven"}, "order_status", 1007, "misfit"),
+        ({"OrderID": "-1"}, "order_status", 1009, "failed"),
+        ({"OrderID": "0"}, "order_status", 42, "refused"),
+    ],
+)
+def test_a_failure_of_a_handler_is_answered_and_its_event_kept(
+    start_api: ApiFactory, redis: Redis, variables: dict[str, str], node: str, code: int, outcome: str
+) -> None:
+    """1006 to 1009 and what Refuse chose go out with status 200; the jobs see the reply."""
+    desk = start_api(one_handler())
+
+    answer = desk.call(node, **variables)
+
+    assert answer.status_code == 200
+    assert envelope_of(answer)["ErrorCode"] == code
+    (event,) = kept(redis)
+    assert (event.reply.code, event.reply.outcome) == (code, outcome)
+
+
+def test_the_fallback_answers_for_a_handler_that_fails(start_api: ApiFactory, redis: Redis) -> None:
+    """A success with the fallback's variables; the event's outcome tells."""
+    desk = start_api(one_handler(fallback={"OrderStatus": "unknown", "Tries": 0}))
+
+    answer = desk.call("order_status", OrderID="-1")
+
+    assert envelope_of(answer)["Body"] == {"OrderStatus": "unknown", "Tries": "0"}
+    assert [event.reply.outcome for event in kept(redis)] == ["fallback"]
+
+
+def test_an_answer_never_holds_the_text_of_an_exception(start_api: ApiFactory) -> None:
+    """The handler raised ValueError(-77): neither appears."""
+    desk = start_api(one_handler())
+
+    answer = desk.call("order_status", OrderID="-77")
+
+    assert b"77" not in answer.content
+    assert b"ValueError" not in answer.content
+
+
+def test_without_a_node_and_a_handler_the_receipt_is_sent(start_api: ApiFactory, redis: Redis) -> None:
+    """An API call nobody answers, and every other command, are acknowledged and kept."""
+    desk = start_api()
+
+    answers = [desk.post(PACKETS.joinpath(name).read_bytes()) for name in ("api_call.json", "session_event.json")]
+
+    assert [answer.content for answer in answers] == [b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'] * 2
+    assert [event.command for event in kept(redis)] == [API_CALL, "Desk.SessionEventNotify"]
+
+
+def test_query_keys_are_read_without_regard_to_case(start_api: ApiFactory) -> None:
+    """Pages spell the key SdkAppid and SdkAppId (PROTOCOL §1)."""
+    desk = start_api()
+    body = packet()
+
+    query = (
+        desk.query(body).replace("SdkAppid", "SDKAPPID").replace("Sign=", "sign=").replace("RequestTime", "requesttime")
+    )
+    answer = desk.http.post(f"/callback?{query}", json=body)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"SdkAppid": None}, 1002),
+        ({"SdkAppid": ""}, 1002),
+        ({"SdkAppid": "1499999999"}, 1002),
+        ({"Sign": None}, 1003),
+        ({"Sign": ""}, 1003),
+        ({"Sign": "0" * 64}, 1003),
+        ({"Sign": "é"}, 1003),
+        ({"RequestTime": None}, 1003),
+        ({"RequestTime": "now"}, 1003),
+        ({"RequestTime": "٣"}, 1003),
+        ({"RequestTime": "9" * 400}, 1003),
+    ],
+)
+def test_who_is_not_tencent_is_refused(start_api: ApiFactory, redis: Redis, query: dict[str, Any], code: int) -> None:
+    """An app that is not ours, a Sign that is missing or wrong: 403, and nothing is kept."""
+    desk = start_api()
+
+    answer = desk.post(packet(), **query)
+
+    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (403, code)
+    assert redis.keys() == []
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(-58, 200), (58, 200), (-63, 403), (63, 403)])
+def test_a_sign_is_good_for_a_minute_either_way(start_api: ApiFactory, seconds: int, status: int) -> None:
+    """RequestTime may be 60 s from now (PROTOCOL §2)."""
+    desk = start_api()
+    request_time = str(int(time.time()) + seconds)
+
+    answer = desk.post(packet(), RequestTime=request_time, Sign=sign(TOKEN, request_time))
+
+    assert answer.status_code == status
+
+
+def test_several_tokens_of_an_app_live_at_once(start_api: ApiFactory) -> None:
+    """While a token is rotated the old one and the new one are good, another app's is not."""
+    desk = start_api(apps={APP: [SecretStr("old"), SecretStr("new")], "2": [SecretStr("other")]})
+    now = str(int(time.time()))
+
+    statuses = {
+        token: desk.post(packet(), RequestTime=now, Sign=sign(token, now)).status_code
+        for token in ("old", "new", "other")
+    }
+
+    assert statuses == {"old": 200, "new": 200, "other": 403}
+
+
+def test_a_missing_sign_may_be_admitted_a_wrong_one_never(start_api: ApiFactory) -> None:
+    """SIGNATURE=when-present leaves the lock to the path secret (PROTOCOL §2: whether Desk signs is unknown)."""
+    desk = start_api(signature="when-present", path_secret=SecretStr(SECRET))
+
+    unsigned = desk.post(packet(), path=f"/{SECRET}/callback", Sign=None, RequestTime=None)
+    wrong = desk.post(packet(), path=f"/{SECRET}/callback", Sign="0" * 64)
+
+    assert (unsigned.status_code, wrong.status_code) == (200, 403)
+
+
+@pytest.mark.parametrize(
+    "path", ["/callback", "/wrong-secret-of-some-length/callback", f"/{SECRET}", f"/{SECRET}x/callback"]
+)
+def test_behind_a_path_secret_nothing_else_is_there(start_api: ApiFactory, redis: Redis, path: str) -> None:
+    """A wrong secret is answered like any path that does not exist."""
+    desk = start_api(path_secret=SecretStr(SECRET))
+
+    answer = desk.post(packet(), path=path)
+
+    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (404, 404)
+    assert redis.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/", 404),
+        ("POST", "/callback/", 404),
+        ("POST", "/callback/a/b", 404),
+        ("POST", "/callback/%2e%2e%2fetc", 404),
+        ("POST", "/callback/" + "n" * 65, 404),
+        ("GET", "/callback", 405),
+        ("PUT", "/callback/order_status", 405),
+        ("DELETE", "/healthz", 405),
+        ("GET", "/nothing", 404),
+    ],
+)
+def test_what_is_not_there_is_an_envelope_too(start_api: ApiFactory, method: str, path: str, status: int) -> None:
+    """404 and 405 have the form of every other answer."""
+    desk = start_api()
+
+    answer = desk.http.request(method, path)
+
+    assert answer.status_code == status
+    assert envelope_of(answer)["ErrorCode"] == status
+
+
+NOT_PACKETS = [
+    pytest.param(b"{", id="half an object"),
+    pytest.param(b"[]", id="a list"),
+    pytest.param(b"null", id="null"),
+    pytest.param(b'"text"', id="a string"),
+    pytest.param(b"{}", id="no command"),
+    pytest.param(b'{"CallbackCommand":5}', id="a command that is a number"),
+    pytest.param(b'{"CallbackCommand":"a\\nb"}', id="a command of two lines"),
+    pytest.param(b'{"CallbackCommand":"' + b"a" * 1000 + b'"}', id="a long command"),
+    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":[1]}', id="variables in a list"),
+    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":"x"}', id="variables in a string"),
+    pytest.param(b'{"CallbackCommand":"a","x":NaN}', id="NaN"),
+    pytest.param(b'{"CallbackCommand":"a","x":"\xff\xfe"}', id="invalid UTF-8"),
+    pytest.param(b'{"CallbackCommand":"a","x":"\\ud800"}', id="half a surrogate pair"),
+    pytest.param(b'{"CallbackCommand":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep nesting"),
+    pytest.param(b'{"CallbackCommand":"a","x":' + b"9" * 10_000 + b"}", id="a huge integer"),
+    pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
+    pytest.param(b"\xef\xbb\xbf{}", id="a byte order mark"),
+]
+
+
+@pytest.mark.parametrize("body", NOT_PACKETS)
+def test_a_body_that_is_no_packet_is_refused(start_api: ApiFactory, redis: Redis, body: bytes) -> None:
+    """Signed as it may be: 400, 1001, and nothing is kept."""
+    desk = start_api(one_handler())
+
+    answer = desk.post(body)
+
+    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (400, 1001)
+    assert redis.keys() == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({f"v{n}": "x" for n in range(10_000)}, id="10,000 variables"),
+        pytest.param({"OrderID": {"a": [1, {"b": None}]}}, id="nested"),
+        pytest.param({"OrderID": 10**300}, id="an integer of 300 digits"),
+        pytest.param({"OrderID": 1e308}, id="a large float"),
+        pytest.param({"": "", "\0": "\0", "OrderID": "\0"}, id="NUL"),
+        pytest.param({"__class__": "x", "self": "y", "OrderID": "1"}, id="Python's own names"),
+    ],
+)
+def test_odd_variables_are_answered_and_kept(start_api: ApiFactory, redis: Redis, variables: dict[str, Any]) -> None:
+    """They are well-formed: a success or a FAIL with status 200, and an event that workers can read."""
+    desk = start_api(one_handler())
+
+    answer = desk.call("order_status", **variables)
+
+    assert answer.status_code == 200
+    assert envelope_of(answer)["ErrorCode"] in (0, 1007)
+    assert [event.variables for event in kept(redis)] == [variables]
+
+
+def test_a_number_that_json_cannot_say_is_kept_as_text(start_api: ApiFactory, redis: Redis) -> None:
+    """1e999 parses as infinity; RQ's job must stay JSON."""
+    desk = start_api()
+
+    answer = desk.post(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":{"x":1e999},"EventTime":1e999}')
+
+    assert answer.status_code == 200
+    (event,) = kept(redis)
+    assert (event.variables, event.event_time) == ({"x": "Infinity"}, None)
+
+
+def test_the_commands_in_url_and_body_must_agree(start_api: ApiFactory, redis: Redis) -> None:
+    """Without regard to case; else 400 and 1004."""
+    desk = start_api()
+
+    differ = desk.post(packet(), CallbackCommand="Member.EventNotify")
+    assert (differ.status_code, envelope_of(differ)["ErrorCode"]) == (400, 1004)
+    assert redis.keys() == []
+
+    agree = desk.post(packet(), CallbackCommand=API_CALL.upper())
+    assert agree.status_code == 200
+
+
+def test_a_query_that_two_readers_could_read_differently_is_refused(start_api: ApiFactory, redis: Redis) -> None:
+    """A key that stands twice, in whatever case, and a query of a thousand fields: 400, 1001."""
+    desk = start_api()
+    query = desk.query(packet())
+
+    for more in (f"&SdkAppid={APP}", "&sdkappid=2", "&Sign=0", "&a=1" * 1000):
+        answer = desk.http.post(f"/callback?{query}{more}", json=packet())
+        assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (400, 1001)
+    assert redis.keys() == []
+
+
+def test_a_body_that_is_announced_too_large_is_not_read(start_api: ApiFactory, redis: Redis) -> None:
+    """The answer comes before the body does."""
+    desk = start_api(max_body_bytes=2000)
+    host, port = desk.url.removeprefix("http://").split(":")
+
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(
+            f"POST /callback?{desk.query(packet())} HTTP/1.1\r\nHost: x\r\nContent-Length: 2001\r\n\r\n".encode()
+        )
+        answer = connection.recv(10_000)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"ErrorCode":1005' in answer
+    assert redis.keys() == []
+
+
+def test_a_body_that_grows_too_large_is_refused_while_it_is_read(start_api: ApiFactory, redis: Redis) -> None:
+    """Ten megabytes in chunks of unknown number end at the limit."""
+    desk = start_api()
+    sent = 0
+
+    def chunks() -> Any:
+        nonlocal sent
+        for _ in range(160):
+            sent += 65_536
+            yield b" " * 65_536
+
+    try:
+        answer = desk.http.post(f"/callback?{desk.query({})}", content=chunks())
+        assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (413, 1005)
+    except httpx.TransportError:  # the connection was closed while the sender was still sending
+        assert sent < 160 * 65_536
+    assert redis.keys() == []
+
+
+def test_an_authenticated_post_without_a_body_gets_the_receipt(start_api: ApiFactory, redis: Redis) -> None:
+    """The console's verify button (PROTOCOL §1); nothing is kept."""
+    desk = start_api()
+
+    answer = desk.post(b"")
+
+    assert envelope_of(answer) == {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
+    assert redis.keys() == []
+
+
+def test_a_defect_of_ours_is_an_envelope_and_tells_nothing(
+    start_api: ApiFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 500 and "internal error"; the text of the exception goes nowhere."""
+    desk = start_api()
+    monkeypatch.setattr("api.routes.delivery_identity", lambda *_: 1 / 0)
+
+    answer = desk.post(packet())
+
+    assert answer.status_code == 500
+    assert envelope_of(answer) == {"ActionStatus": "FAIL", "ErrorInfo": "internal error", "ErrorCode": 500}
+    assert redis.keys() == []
+
+
+def test_health_and_readiness(start_api: ApiFactory) -> None:
+    """Alive is the process; ready is that events can be kept, with how many wait."""
+    desk = start_api()
+    desk.call()
+
+    assert desk.http.get("/healthz").json() == {"status": "alive"}
+    assert desk.http.get("/readyz").json() == {"status": "ready", "redis": "ok", "lag": 1}
+
+
+def test_without_redis_nothing_is_claimed_to_be_kept(start_api: ApiFactory) -> None:
+    """Status 503 and 1010, though the handler has answered; `/readyz` says so."""
+    desk = start_api(one_handler(), redis_url=SecretStr("redis://127.0.0.1:1/0"))
+
+    answer = desk.call("order_status", OrderID="1")
+
+    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (503, 1010)
+    assert "x-deskbell-event" not in answer.headers
+    assert desk.http.get("/readyz").status_code == 503
+    assert desk.http.get("/healthz").status_code == 200

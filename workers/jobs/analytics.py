@@ -6,9 +6,10 @@ The row holds who called and what came of it, never a variable's value.
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, make_url
+from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from shared import Event, Jobs, Settings
@@ -67,7 +68,20 @@ def _engine(url: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
-    with engine.begin() as connection:
-        connection.execute(CreateTable(events_table, if_not_exists=True))
+    engine = create_engine(parsed, hide_parameters=True)  # an error's text must not hold a row
+    try:
+        _make_table(engine)
+    except SQLAlchemyError:
+        engine.dispose()
+        raise
     return engine
+
+
+def _make_table(engine: Engine) -> None:
+    try:
+        with engine.begin() as connection:
+            connection.execute(CreateTable(events_table, if_not_exists=True))
+    except (IntegrityError, ProgrammingError):
+        # PostgreSQL's IF NOT EXISTS does not see a table that another process is just making.
+        if not inspect(engine).has_table(events_table.name):
+            raise

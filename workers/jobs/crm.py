@@ -4,6 +4,7 @@
 knows the key may answer a repeated request as it answered the first.
 """
 
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -26,11 +27,13 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
 
     Raises:
         Retry: the CRM answered 429; after its `Retry-After`.
-        Discard: the CRM answered another 4xx, which it would answer again.
+        Discard: the CRM answered another 4xx, which it would answer again; or no URL can hold the user id.
         httpx.HTTPError: it answered 5xx or not at all; tried again with backoff.
     """
     if not event.user_id:
         return
+    if event.user_id in {".", ".."}:
+        raise Discard("a user id of dots alone would name another path than a contact's")
     answer = _client(settings.crm_url, settings.crm_token.get_secret_value()).put(
         f"/contacts/{quote(event.user_id, safe='')}",
         headers={"Idempotency-Key": event.id},
@@ -44,20 +47,21 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
         },
     )
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise Retry(after=_retry_after(answer, event))
+        raise Retry(after=_retry_after(answer))
     if answer.is_client_error:
         raise Discard(f"the CRM answered {answer.status_code}")
-    answer.raise_for_status()
+    if not answer.is_success:  # not raise_for_status: its text holds the URL, and so the user id
+        raise httpx.HTTPStatusError(f"the CRM answered {answer.status_code}", request=answer.request, response=answer)
 
 
-def _retry_after(answer: httpx.Response, event: ApiCall) -> float:
+def _retry_after(answer: httpx.Response) -> float:
     """Seconds from `Retry-After`, which holds seconds or a date (RFC 9110 §10.2.3); at most an hour."""
     value = answer.headers.get("Retry-After", "")
     if value.isdecimal():
         return min(float(value), _LONGEST_WAIT_SECONDS)
     try:
         until = parsedate_to_datetime(value)
-        since = parsedate_to_datetime(answer.headers["Date"]) if "Date" in answer.headers else event.received_at
+        since = parsedate_to_datetime(answer.headers["Date"]) if "Date" in answer.headers else datetime.now(UTC)
         return min(max(0.0, (until - since).total_seconds()), _LONGEST_WAIT_SECONDS)
     except (TypeError, ValueError):
         return _DEFAULT_WAIT_SECONDS

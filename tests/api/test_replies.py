@@ -1,0 +1,172 @@
+"""Handlers under their deadline."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from api.replies import Replies
+from shared import ApiCall, Callbacks
+from shared.errors import PacketError
+from shared.events import Event, OtherEvent, Reply, received
+from shared.testing import api_call
+
+
+def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
+    """The reply to an event, the handler given up after some seconds."""
+
+    async def compute() -> Reply:
+        replies = Replies(callbacks)
+        try:
+            return await replies.reply_to(event, asyncio.get_running_loop().time() + seconds)
+        finally:
+            replies.close()
+
+    return asyncio.run(compute())
+
+
+def test_an_async_handler_runs_on_the_event_loop_and_a_plain_one_beside_it() -> None:
+    """`async def` shares the loop's thread; `def` may block, so it does not."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("on_the_loop")
+    async def on_the_loop() -> dict[str, bool]:
+        return {"Main": threading.current_thread() is threading.main_thread()}
+
+    @callbacks.api_call("beside")
+    def beside() -> dict[str, bool]:
+        return {"Main": threading.current_thread() is threading.main_thread()}
+
+    assert reply_of(callbacks, api_call("on_the_loop")).variables == {"Main": "true"}
+    assert reply_of(callbacks, api_call("beside")).variables == {"Main": "false"}
+
+
+def test_the_handler_gets_the_variables_and_the_call() -> None:
+    """By name, converted; one parameter takes the whole call."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("both")
+    async def both(Count: int, call: ApiCall, Missing: str = "default") -> dict[str, object]:
+        return {"Next": Count + 1, "Node": call.node, "Missing": Missing}
+
+    reply = reply_of(callbacks, api_call("both", Count="41", Missing=""))
+
+    assert reply.variables == {"Next": "42", "Node": "both", "Missing": "default"}
+    assert reply.outcome == "answered"
+    assert reply.handler_ms > 0
+
+
+def test_an_event_that_is_no_api_call_gets_the_receipt() -> None:
+    """Handlers answer API calls."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("any")
+    def any_call() -> dict[str, str]:
+        return {"a": "b"}
+
+    event = received({"CallbackCommand": "Member.EventNotify"}, app_id="1")
+
+    assert isinstance(event, OtherEvent)
+    assert reply_of(callbacks, event) == Reply(outcome="receipt")
+
+
+def _swallow(callbacks: Callbacks, **options: Any) -> None:
+    @callbacks.api_call("late", **options)
+    async def late() -> dict[str, str]:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.2)
+                return {"too": "late"}
+
+
+def _wait(callbacks: Callbacks, **options: Any) -> None:
+    @callbacks.api_call("late", **options)
+    async def late() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+
+def _block(callbacks: Callbacks, **options: Any) -> None:
+    @callbacks.api_call("late", **options)
+    def late() -> dict[str, str]:
+        threading.Event().wait(0.5)
+        return {"too": "late"}
+
+
+@pytest.mark.parametrize("declare", [_swallow, _wait, _block])
+def test_a_late_handler_is_given_up(declare: Callable[..., None]) -> None:
+    """One that waits, one that swallows its cancellation, one that blocks its thread: out of time, 1008."""
+    callbacks = Callbacks()
+    declare(callbacks)
+
+    reply = reply_of(callbacks, api_call("late"), seconds=0.05)
+
+    assert (reply.code, reply.outcome, reply.variables) == (1008, "out_of_time", None)
+
+
+def test_the_fallback_answers_for_a_late_handler() -> None:
+    """As success."""
+    callbacks = Callbacks()
+    _wait(callbacks, fallback={"Status": "unknown"})
+
+    reply = reply_of(callbacks, api_call("late"), seconds=0.05)
+
+    assert (reply.code, reply.outcome, reply.variables) == (0, "fallback", {"Status": "unknown"})
+
+
+def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
+    """A call that comes late to its handler falls back at once."""
+    callbacks = Callbacks()
+    _wait(callbacks)
+    started = time.monotonic()
+
+    reply = reply_of(callbacks, api_call("late"), seconds=-1)
+
+    assert reply.code == 1008
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, StopIteration, PacketError, TimeoutError])
+def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseException]) -> None:
+    """1009, also for what would end the process, on the loop and in a thread."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("plain")
+    def plain() -> dict[str, str]:
+        raise error
+
+    @callbacks.api_call("on_the_loop")
+    async def on_the_loop() -> dict[str, str]:
+        raise error
+
+    for node in ("plain", "on_the_loop"):
+        reply = reply_of(callbacks, api_call(node))
+        assert (reply.code, reply.info, reply.outcome) == (1009, "the handler failed", "failed")
+
+
+@pytest.mark.parametrize("result", ["text", 5, ["a"], {"a": object()}, {1: "a"}, {"a": float("nan")}])
+def test_a_result_that_cannot_become_variables_is_a_failure(result: object) -> None:
+    """1009; the log says what a handler may return."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("odd")
+    def odd() -> object:
+        return result
+
+    assert reply_of(callbacks, api_call("odd")).code == 1009
+
+
+def test_none_is_no_variables() -> None:
+    """The answer has no Body."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("nothing")
+    def nothing() -> None:
+        return None
+
+    assert reply_of(callbacks, api_call("nothing")).envelope == b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'

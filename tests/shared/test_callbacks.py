@@ -1,0 +1,335 @@
+"""The handlers of an integrator, and which one a call reaches."""
+
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from shared import ApiCall, Callbacks
+from shared.callbacks import Handler
+from shared.errors import DeclarationError, VariableError
+from shared.testing import api_call
+
+
+def found(callbacks: Callbacks, call: ApiCall) -> str | None:
+    """The name of the handler that a call reaches."""
+    handler = callbacks.find(call)
+    return handler.name if handler else None
+
+
+def only(callbacks: Callbacks) -> Handler:
+    """The one handler that was declared."""
+    [handler] = callbacks.handlers
+    return handler
+
+
+def order_status(OrderID: str) -> dict[str, str]:
+    """Answer the order as it was asked for."""
+    return {"OrderStatus": OrderID}
+
+
+def another(OrderID: str) -> dict[str, str]:
+    """Answer something else."""
+    return {"Another": OrderID}
+
+
+WHERE = "tests.shared.test_callbacks.order_status"
+
+
+def test_the_decorator_returns_the_function_untouched() -> None:
+    """So that a test calls it like any other."""
+    callbacks = Callbacks()
+
+    assert callbacks.api_call("order_status")(order_status) is order_status
+    assert only(callbacks).function is order_status
+
+
+def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:
+    """The name is the last part of the URL."""
+    callbacks = Callbacks()
+
+    callbacks.api_call()(order_status)
+    callbacks.api_call("where-is.my_order2")(order_status)
+
+    assert [handler.name for handler in callbacks.handlers] == ["order_status", "where-is.my_order2"]
+
+
+def test_async_functions_are_told_from_others() -> None:
+    """Only they run on the event loop; a wrapper that is no coroutine function does not."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("on_the_loop")
+    async def on_the_loop() -> None: ...
+
+    @callbacks.api_call("beside")
+    @wraps(on_the_loop)
+    def beside() -> None: ...
+
+    assert [handler.is_async for handler in callbacks.handlers] == [True, False]
+
+
+def test_a_call_reaches_the_handler_of_its_node() -> None:
+    """Whatever its variables are, and whatever the handler's `when` says."""
+    callbacks = Callbacks()
+    callbacks.api_call("a", when={"type": "1"})(order_status)
+    callbacks.api_call("b")(order_status)
+
+    assert found(callbacks, api_call("a", type="2")) == "a"
+    assert found(callbacks, api_call("b", type="1")) == "b"
+
+
+def test_a_node_without_a_handler_reaches_none() -> None:
+    """Not even the one without `when`: the flow asked for something else."""
+    callbacks = Callbacks()
+    callbacks.api_call("a")(order_status)
+    callbacks.api_call("b", when={"type": "1"})(order_status)
+
+    assert found(callbacks, api_call("c", type="1")) is None
+    assert found(callbacks, api_call("A")) is None
+
+
+def test_without_a_node_the_most_specific_handler_is_chosen() -> None:
+    """The one with the most variables that all fit, whatever the order of declaration."""
+    callbacks = Callbacks()
+    callbacks.api_call("one", when={"type": "1"})(order_status)
+    callbacks.api_call("three", when={"type": "1", "shop": "tea", "lang": "zh"})(order_status)
+    callbacks.api_call("two", when={"type": "1", "shop": "tea"})(order_status)
+    callbacks.api_call("plain")(order_status)
+
+    assert found(callbacks, api_call(type="1")) == "one"
+    assert found(callbacks, api_call(type="1", shop="tea")) == "two"
+    assert found(callbacks, api_call(type="1", shop="tea", lang="zh")) == "three"
+    assert found(callbacks, api_call(type="1", shop="coffee", lang="zh")) == "one"
+
+
+def test_without_a_node_and_a_fitting_when_the_plain_handler_is_chosen() -> None:
+    """The one that has no `when`."""
+    callbacks = Callbacks()
+    callbacks.api_call("one", when={"type": "1"})(order_status)
+    callbacks.api_call("plain")(order_status)
+
+    assert found(callbacks, api_call(type="2")) == "plain"
+    assert found(callbacks, api_call()) == "plain"
+
+
+def test_two_plain_handlers_are_told_apart_by_the_node_alone() -> None:
+    """Guessing between them would answer one node's question with the other's variables."""
+    callbacks = Callbacks()
+    callbacks.api_call("a")(order_status)
+    callbacks.api_call("b")(order_status)
+
+    assert found(callbacks, api_call()) is None
+
+
+def test_no_handler_is_found_among_none() -> None:
+    """An api without handlers acknowledges."""
+    assert found(Callbacks(), api_call("a")) is None
+    assert found(Callbacks(), api_call()) is None
+
+
+def test_a_when_may_be_a_number() -> None:
+    """Desk's fixed values are texts, and an author writes `1`."""
+    callbacks = Callbacks()
+    options: dict[str, Any] = {"when": {"type": 1}}
+    callbacks.api_call("a", **options)(order_status)
+    callbacks.api_call("b")(order_status)
+
+    assert found(callbacks, api_call(type="1")) == "a"
+
+
+def test_arguments_are_variables_and_the_call() -> None:
+    """A parameter annotated ApiCall takes the whole call, whatever its name; the others are variables."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call()
+    def handler(OrderID: int, *, ring: ApiCall, Note: str = "none") -> dict[str, object]:
+        return {"OrderID": OrderID, "User": ring.user_id, "Note": Note}
+
+    call = api_call("handler", OrderID="1002", SystemClientUserID="user517", ring="a variable of that name", Note="")
+    arguments = only(callbacks).bind(call)
+
+    assert arguments == {"OrderID": 1002, "ring": call, "Note": "none"}
+    assert handler(**arguments) == {"OrderID": 1002, "User": "user517", "Note": "none"}
+
+
+def test_arguments_that_do_not_fit_are_refused() -> None:
+    """The error names the variables."""
+    callbacks = Callbacks()
+    callbacks.api_call()(order_status)
+
+    with pytest.raises(VariableError, match=r"^OrderID is missing$"):
+        only(callbacks).bind(api_call("order_status"))
+
+
+def test_a_fallback_is_kept_as_it_will_be_answered() -> None:
+    """Its values are converted once, at the declaration; no fallback is not an empty one."""
+    callbacks = Callbacks()
+    callbacks.api_call("a", fallback={"OrderStatus": None, "Parcels": 0})(order_status)
+    callbacks.api_call("b", fallback={})(order_status)
+    callbacks.api_call("c")(order_status)
+
+    assert [handler.fallback for handler in callbacks.handlers] == [{"OrderStatus": "", "Parcels": "0"}, {}, None]
+
+
+def test_include_takes_in_the_handlers_of_another() -> None:
+    """As a router does, in their order, leaving the other as it is."""
+    callbacks, orders = Callbacks(), Callbacks()
+    callbacks.api_call("a")(order_status)
+    orders.api_call("b")(order_status)
+    orders.api_call("c", when={"type": "1"})(order_status)
+
+    callbacks.include(orders)
+
+    assert [handler.name for handler in callbacks.handlers] == ["a", "b", "c"]
+    assert [handler.name for handler in orders.handlers] == ["b", "c"]
+    assert found(callbacks, api_call(type="1")) == "c"
+
+
+def refusal_of(function: Any, *name: Any, **options: Any) -> str:
+    """The sentence with which a declaration is refused, after order_status was declared."""
+    callbacks = Callbacks()
+    callbacks.api_call("taken", when={"type": "1"})(order_status)
+    with pytest.raises(DeclarationError) as caught:
+        callbacks.api_call(*name, **options)(function)
+    assert [handler.name for handler in callbacks.handlers] == ["taken"]
+    return str(caught.value)
+
+
+def test_parentheses_that_are_missing_are_refused() -> None:
+    """Otherwise the function would be gone, and nothing declared."""
+    callbacks: Any = Callbacks()
+
+    with pytest.raises(DeclarationError) as caught:
+        callbacks.api_call(order_status)
+
+    assert str(caught.value) == f"{WHERE}: write @callbacks.api_call() with parentheses"
+
+
+def test_an_unknown_option_is_refused() -> None:
+    """With the nearest one."""
+    assert refusal_of(order_status, fallbck={}) == "api_call: unknown option fallbck; did you mean fallback?"
+    assert refusal_of(order_status, queue="crm") == (
+        "api_call: unknown option queue; the options are fallback, name, when"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "../a", ".hidden", "-a", "节点", "a\n", "a" * 65, 5])
+def test_a_node_that_cannot_stand_in_a_url_is_refused(name: Any) -> None:
+    """It is the last part of the path."""
+    assert refusal_of(order_status, name) == (
+        f"{WHERE}: the node must match [A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}, got {name!r}; "
+        'write for example api_call("order_status")'
+    )
+
+
+def test_a_function_whose_name_is_no_node_needs_one() -> None:
+    """An underscore in front is refused, since the URL would hide what the code calls private."""
+
+    def _private() -> None: ...
+
+    assert "got '_private'; write for example" in refusal_of(_private)
+
+
+def test_a_second_handler_of_a_node_is_refused() -> None:
+    """The sentence names both functions and another name."""
+    assert refusal_of(another, "taken") == (
+        f"tests.shared.test_callbacks.another: the node taken already has a handler, {WHERE}; "
+        "write another name: @callbacks.api_call('taken_2')"
+    )
+
+
+def test_a_second_handler_with_the_same_when_is_refused() -> None:
+    """One of them would never be reached."""
+    assert refusal_of(another, when={"type": "1"}) == (
+        f"tests.shared.test_callbacks.another: when= is the same as that of {WHERE}; "
+        "add a variable that tells them apart"
+    )
+
+
+def test_including_a_duplicate_is_refused() -> None:
+    """As declaring it is."""
+    callbacks, orders = Callbacks(), Callbacks()
+    callbacks.api_call("a")(order_status)
+    orders.api_call("a")(another)
+
+    with pytest.raises(DeclarationError, match=r"the node a already has a handler"):
+        callbacks.include(orders)
+
+
+@pytest.mark.parametrize("when", ["type", ["type"], {1: "1"}, {"type": ["1"]}])
+def test_a_when_that_compares_no_texts_is_refused(when: Any) -> None:
+    """No call would ever fit it."""
+    assert refusal_of(order_status, when=when) == (
+        f'{WHERE}: when= must map names to texts; write when={{"type": "1"}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("fallback", "reason"),
+    [
+        ("unknown", "expected a dict, a TypedDict, a pydantic model or None, got str"),
+        ({1: "a"}, "expected names of variables as str, got int"),
+        ({"a": object()}, "variable 'a': this object has no text"),
+        ({"a": float("nan")}, "variable 'a': this float has no text"),
+    ],
+)
+def test_a_fallback_that_cannot_be_answered_is_refused(fallback: Any, reason: str) -> None:
+    """It would be found out when it is needed most."""
+    assert refusal_of(order_status, fallback=fallback) == (
+        f'{WHERE}: fallback= cannot be answered: {reason}; write fallback={{"Status": "unknown"}}'
+    )
+
+
+def test_a_parameter_that_cannot_be_given_by_name_is_refused() -> None:
+    """Positional-only, `*args` and `**kwargs`: variables go by name."""
+
+    def positional(OrderID: str, /) -> None: ...
+
+    def several(*OrderIDs: str) -> None: ...
+
+    def anything(**variables: str) -> None: ...
+
+    for function, parameter in (
+        (positional, "OrderID: str is positional-only"),
+        (several, "*OrderIDs: str is variadic positional"),
+        (anything, "**variables: str is variadic keyword"),
+    ):
+        assert refusal_of(function).endswith(
+            f": parameter {parameter} and cannot be given by name; write one parameter for each value, "
+            "such as OrderID: str"
+        )
+
+
+def test_a_parameter_without_an_annotation_is_refused() -> None:
+    """It would be taken for text, or not, without anybody having said so."""
+
+    def handler(OrderID):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        ...
+
+    assert refusal_of(handler).endswith(": parameter OrderID has no annotation; write OrderID: str")
+
+
+def test_an_annotation_that_cannot_be_evaluated_is_refused() -> None:
+    """The name it uses was not imported."""
+
+    def handler(OrderID: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert refusal_of(handler).endswith(
+        ": an annotation cannot be evaluated (name 'Nowhere' is not defined); import what it names"
+    )
+
+
+def test_an_annotation_that_text_does_not_convert_to_is_refused() -> None:
+    """At the declaration, not with the first call."""
+
+    def handler(Found: Handler) -> None: ...
+
+    assert "a parameter's annotation is nothing that text can be converted to; write str, int" in refusal_of(handler)
+
+
+def test_a_second_parameter_for_the_call_is_refused() -> None:
+    """One is enough."""
+
+    def handler(call: ApiCall, again: ApiCall) -> None: ...
+
+    assert refusal_of(handler).endswith(": 2 parameters take the whole call; write one, call: ApiCall")

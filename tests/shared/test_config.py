@@ -1,0 +1,276 @@
+"""The settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared import Settings
+from shared.config import PREFIX, load_settings
+from shared.errors import ConfigError
+
+PLANTED = "planted-secret-0123456789"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    """The sentence with which start-up ends in an environment."""
+    for name, value in environment.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert caught.value.__suppress_context__ or not caught.value.__context__  # pydantic's own error quotes the value
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_setting_has_a_default() -> None:
+    """`deskbell dev` needs none of them."""
+    settings = load_settings()
+
+    assert settings.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+    assert (settings.apps, settings.signature, settings.path_secret, settings.insecure) == ({}, "required", None, False)
+    assert (settings.callbacks, settings.jobs, settings.app_dir) == ("", "", Path())
+    assert (settings.budget_ms, settings.redis_timeout_ms, settings.dedup_seconds) == (1500, 250, 900)
+    assert (settings.max_body_bytes, settings.log_size, settings.log_format) == (262144, 10000, "json")
+    assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("", "")
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`DESKBELL_` and the name in capitals; APPS is JSON."""
+    environment = {
+        "REDIS_URL": "rediss://user:pass@redis.internal:6380/1",
+        "APPS": '{"1400000001": ["old", "new"], "1400000002": []}',
+        "SIGNATURE": "when-present",
+        "PATH_SECRET": PLANTED,
+        "INSECURE": "1",
+        "CALLBACKS": "acme.callbacks:callbacks",
+        "JOBS": "acme.jobs:jobs",
+        "APP_DIR": "/srv/acme",
+        "BUDGET_MS": "1000",
+        "DEDUP_SECONDS": "60",
+        "MAX_BODY_BYTES": "4096",
+        "REDIS_TIMEOUT_MS": "100",
+        "LOG_SIZE": "5",
+        "LOG_FORMAT": "console",
+        "CRM_URL": "https://crm.internal/api/",
+        "CRM_TOKEN": "t",
+        "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    settings = load_settings()
+
+    assert {name.upper() for name in Settings.model_fields} == set(environment)
+    assert settings.redis_url.get_secret_value() == environment["REDIS_URL"]
+    assert [token.get_secret_value() for token in settings.apps["1400000001"]] == ["old", "new"]
+    assert settings.apps["1400000002"] == []
+    assert settings.signature == "when-present"
+    assert settings.path_secret is not None
+    assert settings.path_secret.get_secret_value() == PLANTED
+    assert settings.insecure is True
+    assert (settings.callbacks, settings.jobs) == ("acme.callbacks:callbacks", "acme.jobs:jobs")
+    assert settings.app_dir == Path("/srv/acme")
+    assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
+    assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
+    assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
+
+
+def test_what_is_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command's option is nearer than the environment."""
+    monkeypatch.setenv("DESKBELL_LOG_SIZE", "5")
+
+    assert load_settings(log_size=7).log_size == 7
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_an_empty_setting_is_the_default(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Compose files pass variables on that nobody has set."""
+    monkeypatch.setenv(PREFIX + name, "")
+
+    assert load_settings() == Settings()
+
+
+def test_settings_do_not_change() -> None:
+    """One frozen object, built where the process begins."""
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.budget_ms = 1
+
+
+def test_every_setting_is_described() -> None:
+    """The README's table is made of it."""
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+REDIS_URLS = "expected a valid URL that begins with redis:// or rediss:// or unix://"
+CRM_URLS = "expected a valid URL that begins with http:// or https://"
+HIDDEN = "got a value not shown here"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("REDIS_URL", "http://redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis:redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://[", f"{REDIS_URLS}, {HIDDEN}"),
+        ("APPS", "1400000001:token", "expected JSON, got text that is none"),
+        ("APPS", '["token"]', f"expected a valid dictionary, {HIDDEN}"),
+        ("APPS", '{"1400000001": "token"}', f"expected a valid list, {HIDDEN}"),
+        ("APPS", '{"1400000001": [5]}', f"expected a valid string, {HIDDEN}"),
+        ("APPS", '{"my app": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"٣": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"1400000001": [""]}', f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("APPS", json.dumps({"1": ["t" * 129]}), f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("APPS", '{"1": ["\\ud800"]}', f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("SIGNATURE", "optional", "expected 'required' or 'when-present', got 'optional'"),
+        ("PATH_SECRET", "short", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("PATH_SECRET", "s" * 129, f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("PATH_SECRET", "not/one/path/segment", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("INSECURE", "maybe", "expected a valid boolean, unable to interpret input, got 'maybe'"),
+        ("BUDGET_MS", "soon", "expected a valid integer, unable to parse string as an integer, got 'soon'"),
+        ("BUDGET_MS", "99", "expected greater than or equal to 100, got '99'"),
+        ("BUDGET_MS", "10001", "expected less than or equal to 10000, got '10001'"),
+        ("DEDUP_SECONDS", "0", "expected greater than 0, got '0'"),
+        ("MAX_BODY_BYTES", "1023", "expected greater than or equal to 1024, got '1023'"),
+        ("REDIS_TIMEOUT_MS", "9", "expected greater than or equal to 10, got '9'"),
+        ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
+        ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
+        ("LOG_FORMAT", "xml", "expected 'json' or 'console', got 'xml'"),
+        ("CRM_URL", "crm.internal", f"{CRM_URLS}, got 'crm.internal'"),
+        ("CRM_URL", "ftp://crm.internal", f"{CRM_URLS}, got 'ftp://crm.internal'"),
+        ("CRM_URL", "http://crm.internal:port", f"{CRM_URLS}, got 'http://crm.internal:port'"),
+        (
+            "ANALYTICS_URL",
+            "mysql://db.internal",
+            f"expected a valid URL that begins with sqlite:// or postgresql:// or postgresql+psycopg://, {HIDDEN}",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    """It names the setting, what was expected and what came."""
+    assert refusal(monkeypatch, **{name: value}) == f"{PREFIX}{name}: {sentence}"
+
+
+def test_the_redis_timeout_is_refused_when_the_budget_is_too_short_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accepting may wait for two calls of Redis; nothing would be left for the handler."""
+    assert refusal(monkeypatch, BUDGET_MS="500") == (
+        "DESKBELL_REDIS_TIMEOUT_MS: expected less than half of DESKBELL_BUDGET_MS, 500, got 250"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", f"http://:{PLANTED}@redis.internal"),
+        ("APPS", PLANTED),
+        ("APPS", json.dumps([PLANTED])),
+        ("APPS", json.dumps({"1400000001": PLANTED})),
+        ("APPS", json.dumps({PLANTED: [PLANTED]})),
+        ("APPS", json.dumps({"1400000001": [PLANTED * 10]})),
+        ("PATH_SECRET", f"{PLANTED}/"),
+        ("ANALYTICS_URL", f"mysql://:{PLANTED}@db.internal"),
+    ],
+)
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The sentence ends on a terminal and in logs."""
+    assert PLANTED not in refusal(monkeypatch, **{name: value})
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    """Settings end in tracebacks and debuggers."""
+    given: dict[str, Any] = {
+        "redis_url": f"redis://:{PLANTED}@redis.internal",
+        "apps": {"1400000001": [PLANTED]},
+        "path_secret": PLANTED,
+        "crm_token": PLANTED,
+        "analytics_url": f"postgresql://:{PLANTED}@db.internal",
+    }
+
+    settings = Settings(**given)
+
+    assert PLANTED not in repr(settings)
+    assert PLANTED not in str(settings)
+    assert PLANTED not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("BUGDET_MS", "; did you mean DESKBELL_BUDGET_MS?"),
+        ("REDIS_URI", "; did you mean DESKBELL_REDIS_URL?"),
+        ("JOB", "; did you mean DESKBELL_JOBS?"),
+        ("ZZZZ", ""),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    """Ignored, it would be the default that nobody chose; its value is not shown."""
+    assert refusal(monkeypatch, **{name: PLANTED}) == f"DESKBELL_{name}: there is no such setting{advice}"
+
+
+def test_other_variables_of_the_environment_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the prefix is ours."""
+    monkeypatch.setenv("BUDGET_MS", "soon")
+    monkeypatch.setenv("DESKBELLS_BUDGET_MS", "soon")
+
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"apps": {"1": ["t"]}},
+        {"apps": {"1": ["t"], "2": ["t", "u"]}},
+        {"apps": {"1": []}, "path_secret": PLANTED},
+        {"apps": {"1": []}, "insecure": True},
+        {"apps": {"1": ["t"]}, "signature": "when-present", "path_secret": PLANTED},
+        {"apps": {"1": ["t"]}, "signature": "when-present", "insecure": True},
+    ],
+)
+def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
+    """By a Sign that is required, by the path's secret, or by an explicit word."""
+    Settings(**given).check_doors()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, 'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none'),
+        (
+            {"insecure": True},
+            'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none',
+        ),
+        (
+            {"apps": {"1": ["t"], "2": []}},
+            (
+                "DESKBELL_APPS: expected a token for 2, got none; add one, set DESKBELL_PATH_SECRET, "
+                "or set DESKBELL_INSECURE=1 to let anybody call"
+            ),
+        ),
+        (
+            {"apps": {"1": ["t"]}, "signature": "when-present"},
+            (
+                "DESKBELL_SIGNATURE: when-present lets anybody call who leaves Sign out; set DESKBELL_PATH_SECRET, "
+                "or DESKBELL_INSECURE=1"
+            ),
+        ),
+    ],
+)
+def test_a_door_without_a_lock_stays_shut(given: dict[str, Any], sentence: str) -> None:
+    """An api that anybody could call does not start."""
+    with pytest.raises(ConfigError) as caught:
+        Settings(**given).check_doors()
+
+    assert str(caught.value) == sentence

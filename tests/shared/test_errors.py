@@ -1,0 +1,65 @@
+"""The errors, and the three exceptions that steer."""
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from shared import Discard, Refuse, Retry, errors
+from shared.errors import DeskbellError, http_info
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    """Who reads the drawing has read the classes: each one is in it, under its root."""
+    drawn = re.findall(r"^ +[├└]── (\w+)", inspect.getdoc(errors) or "", re.MULTILINE)
+
+    assert drawn == [error.__name__ for error in DeskbellError.__subclasses__() if error.__module__ == errors.__name__]
+    assert "\n    Refuse, Retry, Discard   raised by" in f"{errors.__doc__}"
+    assert all(not getattr(errors, name).__subclasses__() for name in drawn)
+
+
+@pytest.mark.parametrize("decision", [Refuse, Retry, Discard])
+def test_a_decision_is_not_an_error_of_deskbell(decision: type[Exception]) -> None:
+    """`except DeskbellError` must not swallow what an integrator's function decided."""
+    assert decision.__bases__ == (Exception,)
+
+
+def test_a_refusal_carries_the_answer() -> None:
+    """`ErrorInfo` and `ErrorCode`, 1 unless chosen."""
+    assert (Refuse("no such order").message, Refuse("no such order").code) == ("no such order", 1)
+    assert Refuse("closed", code=4711).code == 4711
+
+
+def test_a_refusal_cannot_be_a_success() -> None:
+    """ErrorCode 0 is success (PROTOCOL §3.1)."""
+    with pytest.raises(ValueError, match=r"^Refuse\(code=0\): 0 means success; choose another integer$"):
+        Refuse("no", code=0)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 60])
+def test_a_retry_waits_for_seconds_of_0_or_more(seconds: float) -> None:
+    """Whole or not."""
+    assert Retry(after=seconds).after == seconds
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.001, float("inf"), float("nan")])
+def test_a_retry_refuses_a_wait_that_is_none(seconds: float) -> None:
+    """A job that waits forever, or until yesterday, would be lost."""
+    with pytest.raises(ValueError, match=r"^Retry\(after=\.\.\.\): expected seconds of 0 or more, got "):
+        Retry(after=seconds)
+
+
+def test_a_discard_keeps_its_reason() -> None:
+    """It is read beside the dead letter."""
+    discard: Any = Discard("the CRM answered 400")
+
+    assert discard.reason == str(discard) == "the CRM answered 400"
+
+
+@pytest.mark.parametrize(
+    ("status", "info"), [(404, "not found"), (405, "method not allowed"), (500, "internal server error")]
+)
+def test_a_status_has_a_phrase(status: int, info: str) -> None:
+    """`ErrorInfo` of what HTTP itself refuses."""
+    assert http_info(status) == info

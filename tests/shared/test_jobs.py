@@ -1,0 +1,433 @@
+"""The job types of an integrator, and for which events they are run."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rq.job import JOB_ID_PATTERN
+
+from shared import ApiCall, Event, Jobs, OtherEvent, Settings
+from shared.errors import DeclarationError
+from shared.events import received
+from shared.jobs import JobType
+from shared.testing import api_call
+
+
+def session_event(**fields: Any) -> Event:
+    """An event of a command without a class of its own."""
+    return received({"CallbackCommand": "Desk.SessionEventNotify", **fields}, app_id="1400000001")
+
+
+def wanted(jobs: Jobs, event: Event) -> list[str]:
+    """The names of the job types that are run for an event."""
+    return [job_type.name for job_type in jobs.wanted_by(event)]
+
+
+def only(jobs: Jobs) -> JobType:
+    """The one job type that was declared."""
+    [job_type] = jobs.types
+    return job_type
+
+
+def record_enquiry(event: ApiCall) -> str:
+    """Return what would be recorded."""
+    return event.id
+
+
+def another(event: ApiCall) -> None:
+    """Do something else."""
+
+
+def record_anything(event: Event) -> None:
+    """Record any event."""
+
+
+WHERE = "tests.shared.test_jobs.record_enquiry"
+
+
+def test_the_decorator_returns_the_function_untouched() -> None:
+    """So that a test calls it like any other."""
+    jobs = Jobs()
+    call = api_call()
+
+    assert jobs.on(ApiCall)(record_enquiry) is record_enquiry
+    assert only(jobs).function is record_enquiry
+    assert record_enquiry(call) == call.id
+
+
+def test_a_job_type_has_defaults() -> None:
+    """A declaration that says only the event is complete."""
+    jobs = Jobs()
+    jobs.on(ApiCall)(record_enquiry)
+
+    assert only(jobs) == JobType(
+        name="record_enquiry",
+        function=record_enquiry,
+        events=(ApiCall,),
+        nodes=frozenset(),
+        when={},
+        queue="default",
+        attempts=8,
+        timeout=60,
+        event_parameter="event",
+        settings_parameter=None,
+    )
+
+
+def test_every_option_is_kept() -> None:
+    """As it was declared; texts that are compared are texts."""
+    jobs = Jobs()
+    options: dict[str, Any] = {"when": {"type": 1}}
+    jobs.on(ApiCall, node=["a", "b"], queue="crm-2", attempts=1, timeout=5, name="crm.enquiry", **options)(
+        record_enquiry
+    )
+
+    assert only(jobs) == JobType(
+        name="crm.enquiry",
+        function=record_enquiry,
+        events=(ApiCall,),
+        nodes=frozenset({"a", "b"}),
+        when={"type": "1"},
+        queue="crm-2",
+        attempts=1,
+        timeout=5,
+        event_parameter="event",
+        settings_parameter=None,
+    )
+
+
+def test_async_functions_are_told_from_others() -> None:
+    """Only they run on an event loop."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall)
+    async def on_a_loop(event: ApiCall) -> None: ...
+
+    jobs.on(ApiCall)(record_enquiry)
+
+    assert [job_type.is_async for job_type in jobs.types] == [True, False]
+
+
+def test_the_event_class_selects() -> None:
+    """`Event` itself means every event."""
+    jobs = Jobs()
+    jobs.on(ApiCall, name="calls")(record_anything)
+    jobs.on(OtherEvent, name="others")(record_anything)
+    jobs.on(ApiCall, OtherEvent, name="both")(record_anything)
+    jobs.on(Event, name="all")(record_anything)
+
+    assert wanted(jobs, api_call()) == ["calls", "both", "all"]
+    assert wanted(jobs, session_event()) == ["others", "both", "all"]
+
+
+def test_the_node_selects() -> None:
+    """One, several, or all."""
+    jobs = Jobs()
+    jobs.on(ApiCall, node="a", name="one")(record_enquiry)
+    jobs.on(ApiCall, node=("a", "b"), name="two")(record_enquiry)
+    jobs.on(ApiCall, node=(node for node in "bc"), name="generated")(record_enquiry)
+    jobs.on(ApiCall, name="all")(record_enquiry)
+
+    assert wanted(jobs, api_call("a")) == ["one", "two", "all"]
+    assert wanted(jobs, api_call("b")) == ["two", "generated", "all"]
+    assert wanted(jobs, api_call("d")) == ["all"]
+    assert wanted(jobs, api_call()) == ["all"]
+
+
+def test_the_variables_of_an_api_call_select() -> None:
+    """All that `when` names must be there with that text."""
+    jobs = Jobs()
+    jobs.on(ApiCall, when={"type": "1", "shop": "tea"})(record_enquiry)
+
+    assert wanted(jobs, api_call(type=1, shop="tea", other="x")) == ["record_enquiry"]
+    assert wanted(jobs, api_call(type="1")) == []
+    assert wanted(jobs, api_call(type="1", shop="coffee")) == []
+
+
+def test_the_fields_of_another_event_select() -> None:
+    """So a job can ask for one kind of session event."""
+    jobs = Jobs()
+    jobs.on(OtherEvent, when={"Event": "SessionBegin"})(record_anything)
+
+    assert wanted(jobs, session_event(Event="SessionBegin")) == ["record_anything"]
+    assert wanted(jobs, session_event(Event="ChatBot.UserSendMsg")) == []
+
+
+def test_class_node_and_when_must_all_fit() -> None:
+    """One that does not is enough to leave the job out."""
+    jobs = Jobs()
+    jobs.on(ApiCall, node="a", when={"type": "1"})(record_enquiry)
+
+    assert wanted(jobs, api_call("a", type="1")) == ["record_enquiry"]
+    assert wanted(jobs, api_call("b", type="1")) == []
+    assert wanted(jobs, api_call("a", type="2")) == []
+    assert wanted(jobs, dataclasses.replace(session_event(type="1"), node="a")) == []
+
+
+def test_a_job_takes_its_event_and_the_settings() -> None:
+    """By annotation, whatever the names and the order; a parameter with a default is left alone."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall)
+    def job(config: Settings, ring: ApiCall, pause: float = 0.5) -> tuple[Settings, ApiCall, float]:
+        return config, ring, pause
+
+    call, settings = api_call(), Settings()
+    arguments = only(jobs).arguments(call, settings)
+
+    assert arguments == {"ring": call, "config": settings}
+    assert job(**arguments) == (settings, call, 0.5)
+
+
+def test_a_job_that_does_not_ask_for_the_settings_does_not_get_them() -> None:
+    """Its only argument is the event."""
+    jobs = Jobs()
+    jobs.on(ApiCall)(record_enquiry)
+    call = api_call()
+
+    assert only(jobs).arguments(call, Settings()) == {"event": call}
+
+
+def test_a_job_for_several_events_takes_what_they_have_in_common() -> None:
+    """The parameter may be annotated with any class above those of the events."""
+    jobs = Jobs()
+
+    jobs.on(ApiCall, OtherEvent)(record_anything)
+    jobs.on(ApiCall, name="narrower")(record_anything)
+
+    assert [job_type.event_parameter for job_type in jobs.types] == ["event", "event"]
+
+
+def test_a_job_id_is_the_same_each_time_and_one_that_rq_admits() -> None:
+    """Fan-out may run twice; the second run must name the same jobs."""
+    jobs = Jobs()
+    jobs.on(ApiCall, name="crm.enquiry_2")(record_enquiry)
+    identifier = only(jobs).job_id("0" * 32)
+
+    assert identifier == only(jobs).job_id("0" * 32) == "0" * 32 + "-crm-enquiry_2"
+    assert JOB_ID_PATTERN.fullmatch(identifier)
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,3}(\.[a-z][a-z0-9_]{0,3}){0,2}", fullmatch=True)
+
+
+@given(first=NAMES, second=NAMES)
+def test_two_names_never_share_a_job_id(first: str, second: str) -> None:
+    """Or one job would take the other's place."""
+    jobs = Jobs()
+    jobs.on(ApiCall, name=first)(record_enquiry)
+    made = only(jobs)
+
+    other = dataclasses.replace(made, name=second)
+
+    assert (made.job_id("0" * 32) == other.job_id("0" * 32)) is (first == second)
+
+
+def test_job_types_are_found_by_name() -> None:
+    """The name is what stands on the wire."""
+    jobs = Jobs()
+    jobs.on(ApiCall, name="crm.enquiry", queue="crm")(record_enquiry)
+    jobs.on(ApiCall, queue="analytics")(another)
+    jobs.on(ApiCall, name="b", queue="crm")(another)
+
+    found = jobs.get("crm.enquiry")
+
+    assert found is not None
+    assert found.function is record_enquiry
+    assert jobs.get("record_enquiry") is None
+    assert jobs.names == ["another", "b", "crm.enquiry"]
+    assert jobs.queues == ["analytics", "crm"]
+
+
+def test_include_takes_in_the_job_types_of_another() -> None:
+    """As a router does, in their order, leaving the other as it is."""
+    jobs, crm = Jobs(), Jobs()
+    jobs.on(ApiCall)(another)
+    crm.on(ApiCall, name="crm.enquiry", queue="crm")(record_enquiry)
+
+    jobs.include(crm)
+
+    assert [job_type.name for job_type in jobs.types] == ["another", "crm.enquiry"]
+    assert crm.names == ["crm.enquiry"]
+    assert wanted(jobs, api_call()) == ["another", "crm.enquiry"]
+
+
+def refusal_of(function: Any, *events: Any, **options: Any) -> str:
+    """The sentence with which a declaration is refused, after the name `taken` was given."""
+    jobs = Jobs()
+    jobs.on(ApiCall, name="taken")(record_enquiry)
+    with pytest.raises(DeclarationError) as caught:
+        jobs.on(*events, **options)(function)
+    assert jobs.names == ["taken"]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("events", [(), ("ApiCall",), (api_call(),), (dict,), (ApiCall, dict), (None,)])
+def test_a_job_without_an_event_is_refused(events: tuple[Any, ...]) -> None:
+    """What is not an event's class is none."""
+    assert refusal_of(record_enquiry, *events) == (
+        f"{WHERE}: a job needs the event it is run for; write @jobs.on(ApiCall)"
+    )
+
+
+def test_parentheses_that_are_missing_are_refused() -> None:
+    """Otherwise the function would be gone, and its jobs would never be run."""
+    jobs: Any = Jobs()
+
+    with pytest.raises(DeclarationError) as caught:
+        jobs.on(record_enquiry)
+
+    assert str(caught.value) == f"{WHERE}: a job needs the event it is run for; write @jobs.on(ApiCall)"
+
+
+def test_an_unknown_option_is_refused() -> None:
+    """With the nearest one, or all."""
+    assert refusal_of(record_enquiry, ApiCall, attempt=3) == "on: unknown option attempt; did you mean attempts?"
+    assert refusal_of(record_enquiry, ApiCall, fallback={}) == (
+        "on: unknown option fallback; the options are attempts, name, node, queue, timeout, when"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Enquiry", "crm-enquiry", "crm.", ".crm", "crm..enquiry", "1crm", "_crm", "crm enquiry", "询问", "a\n", 5],
+)
+def test_a_name_that_cannot_stand_on_the_wire_is_refused(name: Any) -> None:
+    """It is part of a job's id, in which a dot becomes a dash."""
+    assert refusal_of(record_enquiry, ApiCall, name=name) == (
+        f"{WHERE}: the job's name must match [a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*, got {name!r}; "
+        'write for example name="crm.enquiry"'
+    )
+
+
+def test_a_function_whose_name_cannot_stand_on_the_wire_needs_another() -> None:
+    """The name on the wire is the function's by default."""
+
+    def _private(event: ApiCall) -> None: ...
+
+    assert "the job's name must match" in refusal_of(_private, ApiCall)
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    """The sentence names both functions and another name."""
+    assert refusal_of(another, ApiCall, name="taken") == (
+        f"tests.shared.test_jobs.another: the job name taken is taken by {WHERE}; write another: name='taken_2'"
+    )
+
+
+def test_including_a_duplicate_is_refused() -> None:
+    """As declaring it is."""
+    jobs, crm = Jobs(), Jobs()
+    jobs.on(ApiCall, name="a")(record_enquiry)
+    crm.on(ApiCall, name="a")(another)
+
+    with pytest.raises(DeclarationError, match=r"the job name a is taken by"):
+        jobs.include(crm)
+
+
+@pytest.mark.parametrize("queue", ["", "c r m", "crm:1", "crm.1", "客户", "crm\n", "a" * 65, 5, None])
+def test_a_queue_that_cannot_be_named_is_refused(queue: Any) -> None:
+    """It is part of Redis keys and of command lines."""
+    assert refusal_of(record_enquiry, ApiCall, queue=queue) == (
+        f'{WHERE}: queue= must match [A-Za-z0-9_-]{{1,64}}, got {queue!r}; write for example queue="crm"'
+    )
+
+
+def test_the_queue_of_events_is_refused() -> None:
+    """Only accepted events wait there, and its worker runs nothing else."""
+    assert refusal_of(record_enquiry, ApiCall, queue="events") == (
+        f'{WHERE}: the queue events is kept for events; write another, such as queue="crm"'
+    )
+
+
+@pytest.mark.parametrize("option", ["attempts", "timeout"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", None, True])
+def test_attempts_and_timeout_are_whole_numbers_of_1_or_more(option: str, value: Any) -> None:
+    """A job that is never run, or has no time, is a mistake."""
+    assert refusal_of(record_enquiry, ApiCall, **{option: value}) == (
+        f"{WHERE}: {option}= must be a whole number of 1 or more, got {value!r}"
+    )
+
+
+@pytest.mark.parametrize("node", ["", "a b", "a/b", 5, None, ["a", ""], ["a", 5], [["a"]]])
+def test_a_node_that_no_url_can_name_is_refused(node: Any) -> None:
+    """No event would ever come from it."""
+    assert f"{WHERE}: node= must match [A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}, got " in refusal_of(
+        record_enquiry, ApiCall, node=node
+    )
+
+
+@pytest.mark.parametrize("when", ["type", ["type"], {1: "1"}, {"type": ["1"]}])
+def test_a_when_that_compares_no_texts_is_refused(when: Any) -> None:
+    """No event would ever fit it."""
+    assert refusal_of(record_enquiry, ApiCall, when=when) == (
+        f'{WHERE}: when= must map names to texts; write when={{"type": "1"}}'
+    )
+
+
+def test_a_job_that_does_not_take_its_event_is_refused() -> None:
+    """None and two are both wrong; the settings alone are no event."""
+
+    def nothing() -> None: ...
+
+    def settings_alone(settings: Settings) -> None: ...
+
+    def two(event: ApiCall, again: ApiCall) -> None: ...
+
+    for function in (nothing, settings_alone, two):
+        assert refusal_of(function, ApiCall).endswith(": a job takes its event in one parameter; write event: ApiCall")
+
+
+def test_a_parameter_annotated_with_another_event_is_refused() -> None:
+    """It would be given what its author did not expect."""
+
+    def other(event: OtherEvent) -> None: ...
+
+    assert refusal_of(other, ApiCall).endswith(
+        ": parameter event is annotated OtherEvent, but the job is run for ApiCall; write event: ApiCall"
+    )
+    assert refusal_of(record_enquiry, ApiCall, OtherEvent) == (
+        f"{WHERE}: parameter event is annotated ApiCall, but the job is run for ApiCall, OtherEvent; write event: Event"
+    )
+
+
+def test_a_parameter_that_nothing_is_given_to_is_refused() -> None:
+    """A job is given its event and the settings, once each; variables are for handlers."""
+
+    def variable(event: ApiCall, OrderID: str) -> None: ...
+
+    def twice(event: ApiCall, first: Settings, second: Settings) -> None: ...
+
+    for function, parameter in ((variable, "OrderID"), (twice, "second")):
+        assert refusal_of(function, ApiCall).endswith(
+            f": nothing is given to parameter {parameter}; a job takes event: ApiCall and settings: Settings"
+        )
+
+
+def test_a_parameter_that_cannot_be_given_by_name_is_refused() -> None:
+    """As in a handler."""
+
+    def positional(event: ApiCall, /) -> None: ...
+
+    def several(*events: ApiCall) -> None: ...
+
+    def anything(event: ApiCall, **rest: str) -> None: ...
+
+    for function in (positional, several, anything):
+        assert "and cannot be given by name; write one parameter for each value, such as event: ApiCall" in refusal_of(
+            function, ApiCall
+        )
+
+
+def test_an_annotation_that_is_missing_or_names_nothing_is_refused() -> None:
+    """As in a handler."""
+
+    def bare(event):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        ...
+
+    def nowhere(event: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert refusal_of(bare, ApiCall).endswith(": parameter event has no annotation; write event: ApiCall")
+    assert refusal_of(nowhere, ApiCall).endswith("(name 'Nowhere' is not defined); import what it names")

@@ -1,0 +1,110 @@
+"""What the documents say is what the code does."""
+
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from api.errors import Code
+from shared.config import PREFIX, Settings, load_settings
+from shared.loading import load_callbacks, load_jobs
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The rows of the table whose head begins with a word."""
+    lines = text[text.index(f"| {first} |") :].split("\n\n", maxsplit=1)[0].splitlines()
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    """Name, default and description, in the order of the code."""
+
+    def shown(value: Any) -> str:
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        plain = str(plain).lower() if isinstance(plain, bool) else str(plain)
+        return f"`{plain}`" if plain and value is not None else ""
+
+    rows = table(README, "setting")
+
+    assert [(name, default) for name, default, _ in rows] == [
+        (f"`{PREFIX}{name.upper()}`", shown(field.get_default(call_default_factory=True)))
+        for name, field in Settings.model_fields.items()
+    ]
+    for (_, _, text), field in zip(rows, Settings.model_fields.values(), strict=True):
+        assert field.description
+        assert text.startswith(field.description.rstrip("."))
+
+
+def test_the_readme_names_make_targets_that_there_are() -> None:
+    """Each `make …` line, with a target of the Makefile behind it."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)
+
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_links_of_the_documents_lead_somewhere() -> None:
+    """Every relative link names a file of the project."""
+    for document in [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three blocks, as files of a package `acme`, load by import string, and the test among them passes."""
+    blocks = re.findall(r"```python\n# acme/(\w+\.py)\n(.*?)```", README, re.DOTALL)
+    package = tmp_path / "acme"
+    package.mkdir()
+    for name, source in blocks:
+        (package / name).write_text(source)
+    (package / "__init__.py").touch()
+    (package / "orders.py").touch()
+    (package / "crm.py").write_text(
+        "class Client:\n"
+        "    enquiries = []\n"
+        "    async def post(self, path, headers, json):\n"
+        "        self.enquiries.append((path.split('/')[2], json))\n"
+        "        return type('Answer', (), {'status_code': 204, 'raise_for_status': lambda self: None})()\n"
+        "client = Client()\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    settings = load_settings(app_dir=tmp_path, callbacks="acme.callbacks:callbacks", jobs="acme.jobs:jobs")
+
+    handlers = load_callbacks(settings).handlers
+    jobs = load_jobs(settings)
+
+    assert [handler.name for handler in handlers] == ["order_status"]
+    assert jobs.names == ["analytics.event", "crm.contact", "record_enquiry"]
+    test_module = types.ModuleType("acme_test")
+    exec((package / "test_jobs.py").read_text(), test_module.__dict__)  # noqa: S102 - the README's own test
+    test_module.test_an_enquiry_is_recorded()
+    for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_the_http_document_lists_every_error_code() -> None:
+    """Each of ours with its status."""
+    rows = {row[0]: row[1] for row in table((ROOT / "docs" / "HTTP.md").read_text(), "ErrorCode")}
+
+    for code in Code:
+        assert rows[str(code.number)] == str(code.status)
+
+
+def test_the_design_names_tests_that_there_are() -> None:
+    """Files and functions in the table of promises."""
+    design = (ROOT / "docs" / "DESIGN.md").read_text()
+    sources = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
+
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", design):
+        assert (ROOT / name).exists()
+    for name in re.findall(r"`(test_\w+)`", design):
+        assert f"def {name}(" in sources

@@ -1,0 +1,312 @@
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from shared import ApiCall, Discard, Retry, Settings
+from shared.errors import ConfigError
+from shared.events import received
+from shared.testing import api_call
+from tests.conftest import PACKETS, SettingsFactory
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import DEADLINE_SECONDS, traceback_of
+from workers.jobs import crm
+
+TOKEN = "crm-token"
+
+
+@dataclass
+class Crm:
+    """A CRM that answers as it is told, and keeps what it was asked.
+
+    Attributes:
+        status, headers: of its answers.
+        hang: when set, it answers no request before it is let go.
+        requests: method, path, headers and body of each request.
+    """
+
+    status: int = 204
+    headers: dict[str, str] = field(default_factory=dict)
+    hang: threading.Event | None = None
+    requests: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serving(crm_service: Crm) -> Iterator[None]:
+    """Serve it over HTTP on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            crm_service.requests.append((self.command, self.path, dict(self.headers), json.loads(body)))
+            if crm_service.hang:
+                crm_service.hang.wait(DEADLINE_SECONDS)
+            self.send_response_only(crm_service.status)
+            for name, value in crm_service.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        crm_service.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield
+        finally:
+            if crm_service.hang:
+                crm_service.hang.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def service() -> Iterator[Crm]:
+    """A CRM over real HTTP."""
+    crm._client.cache_clear()
+    service = Crm()
+    with serving(service):
+        yield service
+    if crm._client.cache_info().currsize:
+        crm._client(service.url, TOKEN).close()
+    crm._client.cache_clear()
+
+
+@pytest.fixture
+def settings(service: Crm, make_settings: SettingsFactory) -> Settings:
+    """Settings with the CRM."""
+    return make_settings(crm_url=service.url, crm_token=TOKEN)
+
+
+def test_the_documented_packet_upserts_the_contact_of_its_user(service: Crm, settings: Settings) -> None:
+    """PUT with the bearer token, the event's id as idempotency key, and the variables that are not Desk's own."""
+    packet = json.loads(PACKETS.joinpath("api_call.json").read_bytes())
+    event = received(packet, app_id="1400000001", node="documented")
+    assert isinstance(event, ApiCall)
+
+    crm.upsert_contact(event, settings)
+
+    ((method, path, headers, body),) = service.requests
+    assert (method, path) == ("PUT", "/contacts/user517")
+    assert headers["Authorization"] == f"Bearer {TOKEN}"
+    assert headers["Idempotency-Key"] == event.id
+    assert headers["Content-Type"] == "application/json"
+    assert body == {
+        "id": "user517",
+        "session": "207cac25-f49e-4ada-9c9f-301cea31dcf2",
+        "channel": "",
+        "last_node": "documented",
+        "last_seen": event.received_at.isoformat(),
+        "variables": {"staticKey": "staticValue", "testKey3": ""},
+    }
+
+
+def test_a_repeated_attempt_has_the_same_idempotency_key(service: Crm, settings: Settings) -> None:
+    """By which a CRM knows that it has done this before."""
+    event = api_call(SystemClientUserID="user517", SystemChannelType="web")
+
+    crm.upsert_contact(event, settings)
+    crm.upsert_contact(event, settings)
+
+    assert [headers["Idempotency-Key"] for _, _, headers, _ in service.requests] == [event.id, event.id]
+    assert service.requests[0][3] == service.requests[1][3]
+    assert service.requests[0][3]["channel"] == "web"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "path"),
+    [
+        ("a/b", "/contacts/a%2Fb"),
+        ("../admin", "/contacts/..%2Fadmin"),
+        ("a?b=c#d", "/contacts/a%3Fb%3Dc%23d"),
+        ("50%", "/contacts/50%25"),
+        ("%2e%2e", "/contacts/%252e%252e"),
+        ("a b\r\nX: y", "/contacts/a%20b%0D%0AX%3A%20y"),
+        ("张伟", "/contacts/%E5%BC%A0%E4%BC%9F"),
+        ("//evil.example", "/contacts/%2F%2Fevil.example"),
+        ("user@example.com", "/contacts/user%40example.com"),
+        ("...", "/contacts/..."),
+    ],
+)
+def test_a_user_id_is_one_segment_of_the_path(user_id: str, path: str, service: Crm, settings: Settings) -> None:
+    """Whatever stands in it: no user can name another path of the CRM."""
+    crm.upsert_contact(api_call(SystemClientUserID=user_id), settings)
+
+    assert [(request[1], request[3]["id"]) for request in service.requests] == [(path, user_id)]
+
+
+@pytest.mark.parametrize("user_id", [".", ".."])
+def test_a_user_id_that_no_path_can_hold_is_discarded(user_id: str, service: Crm, settings: Settings) -> None:
+    """`/contacts/..` is `/`, for clients and proxies alike, also when it is quoted."""
+    with pytest.raises(Discard, match="dots"):
+        crm.upsert_contact(api_call(SystemClientUserID=user_id), settings)
+
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("variables", [{}, {"SystemClientUserID": ""}, {"SystemClientUserID": None}])
+def test_without_a_user_nothing_is_sent(variables: dict[str, Any], service: Crm, settings: Settings) -> None:
+    """There is no contact to write, and that is no failure."""
+    crm.upsert_contact(api_call(**variables), settings)
+
+    assert service.requests == []
+
+
+def in_seconds(seconds: int) -> str:
+    """An HTTP date."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        (lambda: {"Retry-After": "7"}, 7, 7),
+        (lambda: {"Retry-After": "0"}, 0, 0),
+        (lambda: {"Retry-After": "86400"}, 3600, 3600),
+        (lambda: {"Retry-After": "9" * 400}, 3600, 3600),
+        (lambda: {"Retry-After": in_seconds(120), "Date": in_seconds(0)}, 119, 121),
+        (lambda: {"Retry-After": in_seconds(7320), "Date": in_seconds(7200)}, 119, 121),
+        (lambda: {"Retry-After": in_seconds(120)}, 120 - DEADLINE_SECONDS, 121),
+        (lambda: {"Retry-After": in_seconds(-120), "Date": in_seconds(0)}, 0, 0),
+        (lambda: {"Retry-After": in_seconds(7200), "Date": in_seconds(0)}, 3600, 3600),
+        (lambda: {"Retry-After": in_seconds(120), "Date": "today"}, 30, 30),
+        (dict, 30, 30),
+        (lambda: {"Retry-After": ""}, 30, 30),
+        (lambda: {"Retry-After": "soon"}, 30, 30),
+        (lambda: {"Retry-After": "-5"}, 30, 30),
+    ],
+    ids=[
+        "seconds",
+        "none",
+        "a day is an hour",
+        "too many digits",
+        "a date",
+        "a date by a clock that is fast",
+        "a date without Date",
+        "a date gone by",
+        "a date too far",
+        "Date is no date",
+        "missing",
+        "empty",
+        "no number and no date",
+        "negative",
+    ],
+)
+def test_a_crm_that_is_asked_too_often_says_when(
+    headers: Callable[[], dict[str, str]], least: float, most: float, service: Crm, settings: Settings
+) -> None:
+    """429 is a retry after its `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3), within an hour."""
+    service.status, service.headers = 429, headers()
+
+    with pytest.raises(Retry) as raised:
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+    assert least <= raised.value.after <= most
+
+
+def test_a_date_is_counted_from_now_however_old_the_event_is(service: Crm, settings: Settings) -> None:
+    """An event that waited an hour in the queue does not make the CRM's pause an hour longer."""
+    service.status, service.headers = 429, {"Retry-After": in_seconds(60)}
+    packet = {"CallbackCommand": "Chatbot.InterfaceInvocation", "Body": {"SystemClientUserID": "user517"}}
+    event = received(packet, app_id="1400000001")
+    assert isinstance(event, ApiCall)
+    old = ApiCall.from_wire(event.to_wire() | {"received_at": (time.time() - 3000) * 1000})
+
+    with pytest.raises(Retry) as raised:
+        crm.upsert_contact(old, settings)
+
+    assert raised.value.after <= 61
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 451])
+def test_what_the_crm_refuses_is_discarded_with_its_status(status: int, service: Crm, settings: Settings) -> None:
+    """It would answer the same again; the dead letter says what."""
+    service.status = status
+
+    with pytest.raises(Discard, match=f"the CRM answered {status}"):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+
+@pytest.mark.parametrize("status", [302, 500, 502, 503])
+def test_a_crm_that_fails_is_asked_again(status: int, service: Crm, settings: Settings) -> None:
+    """Any other exception is tried again with backoff; its text names the status, not the user."""
+    service.status = status
+
+    with pytest.raises(httpx.HTTPError, match=f"^the CRM answered {status}$"):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+
+def test_a_crm_that_does_not_answer_in_time_is_asked_again(
+    service: Crm, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time-out is no answer; the contact may have been written, which is what the idempotency key is for."""
+    monkeypatch.setattr(crm, "_TIMEOUT_SECONDS", 0.1)
+    service.hang = threading.Event()
+
+    with pytest.raises(httpx.TimeoutException):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+
+def test_a_crm_that_is_away_is_asked_again(service: Crm, make_settings: SettingsFactory) -> None:
+    """No connection is no answer either."""
+    with serving(gone := Crm()):
+        pass
+
+    with pytest.raises(httpx.ConnectError):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), make_settings(crm_url=gone.url, crm_token=TOKEN))
+
+    assert service.requests == []
+
+
+def test_a_missing_url_says_which_setting_is_missing(make_settings: SettingsFactory) -> None:
+    """What the person on call reads with the dead letter."""
+    crm._client.cache_clear()
+
+    with pytest.raises(ConfigError, match="DESKBELL_CRM_URL: expected the CRM's URL, got nothing"):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), make_settings())
+
+
+def test_one_connection_serves_the_jobs_of_a_process(service: Crm, settings: Settings) -> None:
+    """A new client for each job would be a new connection for each job."""
+    for _ in range(2):
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+    assert crm._client.cache_info().misses == 1
+    assert len(service.requests) == 2
+
+
+def test_a_worker_upserts_retries_and_buries(service: Crm, open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """The job type in a worker: 503 is scheduled, then 204 is done; 404 is a dead letter that names no user."""
+    workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
+    first, second = (api_call(SystemClientUserID="planted-4711") for _ in range(2))
+
+    service.status = 503
+    workplace.put_jobs(first)
+    workplace.work("crm")
+    scheduled = workplace.queue("crm").scheduled_job_registry.get_job_ids()
+    service.status = 204
+    workplace.make_due("crm")
+    workplace.work("crm")
+    service.status = 404
+    workplace.put_jobs(second)
+    workplace.work("crm")
+
+    assert scheduled == [f"{first.id}-crm-contact"]
+    assert workplace.job(first, "crm.contact").is_finished
+    assert workplace.job(second, "crm.contact").is_failed
+    letter = traceback_of(workplace.job(second, "crm.contact"))
+    assert "the CRM answered 404" in letter
+    assert "planted-4711" not in letter
+    assert redis.llen("rq:queue:crm") == 0

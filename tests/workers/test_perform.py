@@ -1,0 +1,441 @@
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rq import get_current_job
+from rq.job import requeue_job
+from rq.serializers import JSONSerializer
+from structlog.testing import capture_logs
+
+from shared import ApiCall, Discard, Jobs, OtherEvent, Retry, Settings
+from shared.events import received
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import DEADLINE_SECONDS, fetch, traceback_of
+from workers import fan_out
+
+SECRET = "planted-4711"
+
+
+def attempt_now() -> int:
+    """The number of the attempt that is being made, from inside a job function."""
+    job = get_current_job()
+    assert job
+    return int(job.meta["attempt"])
+
+
+def test_a_job_function_is_given_the_event_that_came(open_workplace: WorkplaceFactory) -> None:
+    """What Redis carried is typed again, and equal to what was accepted, its answer included."""
+    jobs, given = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def plain(event: ApiCall) -> None:
+        given.append(event)
+
+    @jobs.on(ApiCall)
+    async def asynchronous(event: ApiCall) -> None:
+        given.append(event)
+
+    workplace = open_workplace(jobs)
+    event = api_call("order_status", OrderID="1002", SystemClientUserID="user517")
+
+    workplace.put_jobs(event)
+    workplace.work()
+
+    assert given == [event, event]
+    assert workplace.job(event, "plain").is_finished
+    assert workplace.job(event, "asynchronous").is_finished
+
+
+def test_an_event_without_a_class_of_its_own_is_an_other_event(open_workplace: WorkplaceFactory) -> None:
+    """Commands that nobody has heard of reach the jobs with all their fields."""
+    jobs, given = Jobs(), []
+
+    @jobs.on(OtherEvent)
+    def note(event: OtherEvent) -> None:
+        given.append((event.command, event.raw["Field"]))
+
+    workplace = open_workplace(jobs)
+
+    workplace.put_jobs(received({"CallbackCommand": "Desk.New", "Field": "x"}, app_id="1400000001"))
+    workplace.work()
+
+    assert given == [("Desk.New", "x")]
+
+
+def test_a_job_function_that_asks_for_the_settings_is_given_them(open_workplace: WorkplaceFactory) -> None:
+    """The parameter annotated `Settings`, whatever its name."""
+    jobs, given = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def ask(config: Settings, event: ApiCall) -> None:
+        given.append((config.crm_url, event.node))
+
+    workplace = open_workplace(jobs, crm_url="https://crm.example")
+
+    workplace.put_jobs(api_call("a"))
+    workplace.work()
+
+    assert given == [("https://crm.example", "a")]
+
+
+def test_asynchronous_jobs_share_an_event_loop_but_not_their_context(open_workplace: WorkplaceFactory) -> None:
+    """A client that one job opens serves the next; RQ's current job is each time this one."""
+    jobs, loops, ids = Jobs(), set(), []
+
+    @jobs.on(ApiCall)
+    async def look(event: ApiCall) -> None:
+        job = get_current_job()
+        assert job
+        loops.add(asyncio.get_running_loop())
+        ids.append((event.id, job.id))
+
+    workplace = open_workplace(jobs)
+    events = [api_call(), api_call()]
+
+    for event in events:
+        workplace.put_jobs(event)
+    workplace.work()
+
+    assert len(loops) == 1
+    assert ids == [(event.id, f"{event.id}-look") for event in events]
+
+
+def test_attempts_count_from_one_and_wait_in_rqs_schedule_until_they_are_spent(
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """A failing job is scheduled with a growing wait, then a dead letter with its traceback, for ever."""
+    jobs, attempts, waits = Jobs(), [], []
+
+    @jobs.on(ApiCall, attempts=3)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+        raise OSError("the database is away")
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+    default = workplace.queue()
+
+    for _ in range(2):
+        workplace.work()
+        ended = workplace.job(event, "fail").ended_at
+        assert ended
+        waits.append((default.scheduled_job_registry.get_scheduled_time(f"{event.id}-fail") - ended).total_seconds())
+        workplace.make_due()
+    workplace.work()
+
+    assert attempts == [1, 2, 3]
+    assert 1 <= waits[0] <= 3
+    assert 2 <= waits[1] <= 5
+    assert default.scheduled_job_registry.get_job_ids() == []
+    assert default.failed_job_registry.get_job_ids() == [f"{event.id}-fail"]
+    job = workplace.job(event, "fail")
+    assert job.is_failed
+    assert "OSError: the database is away" in traceback_of(job)
+    assert "in fail" in traceback_of(job)
+    assert workplace.redis.ttl(job.key) == -1
+
+
+def test_retry_says_when(open_workplace: WorkplaceFactory) -> None:
+    """`Retry(after=90)` waits 90 seconds in RQ's schedule, not the backoff."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall)
+    async def later(event: ApiCall) -> None:  # noqa: ARG001
+        raise Retry(after=90)
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+
+    began = time.time()
+    workplace.work()
+
+    due = workplace.queue().scheduled_job_registry.get_scheduled_time(f"{event.id}-later").timestamp()
+    assert 88 < due - began < 92 + DEADLINE_SECONDS
+
+
+def test_retry_at_once_does_not_wait(open_workplace: WorkplaceFactory) -> None:
+    """`Retry(after=0)` goes back on the queue, and its attempts end too."""
+    jobs, attempts = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=4)
+    def at_once(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+        raise Retry(after=0)
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+
+    workplace.put_jobs(event)
+    workplace.work()
+
+    assert attempts == [1, 2, 3, 4]
+    assert workplace.job(event, "at_once").is_failed
+
+
+def test_a_retry_in_milliseconds_by_mistake_does_not_end_the_worker(open_workplace: WorkplaceFactory) -> None:
+    """RQ cannot write the year 54870: its loop would end, and the job with it."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, queue="crm")
+    def mistaken(event: ApiCall) -> None:
+        raise Retry(after=event.received_at.timestamp() * 1000)
+
+    @jobs.on(ApiCall, queue="crm")
+    def other(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+
+    workplace.work("crm")
+
+    assert ran == [event.id]
+    assert workplace.queue("crm").scheduled_job_registry.get_job_ids() == [f"{event.id}-mistaken"]
+
+
+def test_a_discarded_job_is_a_dead_letter_at_once(open_workplace: WorkplaceFactory) -> None:
+    """What its author gives up is kept with the reason, and run once."""
+    jobs, attempts = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=8)
+    def give_up(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+        raise Discard("the order is too old")
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+
+    workplace.put_jobs(event)
+    workplace.work()
+
+    assert attempts == [1]
+    assert workplace.queue().failed_job_registry.get_job_ids() == [f"{event.id}-give_up"]
+    assert "the order is too old" in traceback_of(workplace.job(event, "give_up"))
+
+
+def test_an_unknown_job_name_is_a_dead_letter_at_once_that_names_the_known_ones(
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """A job type that was renamed: the person on call reads what it might be called now."""
+    jobs, before = Jobs(), Jobs()
+
+    @before.on(ApiCall, name="crm.enquiry")
+    def enquiry(event: ApiCall) -> None: ...
+
+    @jobs.on(ApiCall, name="crm.inquiry")
+    def inquiry(event: ApiCall) -> None: ...
+
+    @jobs.on(ApiCall, name="analytics.row")
+    def row(event: ApiCall) -> None: ...
+
+    event = api_call()
+    open_workplace(before).put_jobs(event)
+    workplace = open_workplace(jobs)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    job = workplace.job(event, "crm.enquiry")
+    assert job.is_failed
+    assert "no job type is named crm.enquiry; this worker knows analytics.row, crm.inquiry" in traceback_of(job)
+    assert [(line["outcome"], line["error"]) for line in logs] == [("dead", "UnknownJobError")]
+
+
+@pytest.mark.parametrize("error", [OSError("away"), Discard("no")], ids=["spent", "discarded"])
+def test_a_dead_letter_that_is_put_back_has_all_its_attempts(
+    error: Exception, open_workplace: WorkplaceFactory
+) -> None:
+    """RQ's own `requeue` leaves its count of retries at none; ours begins at 1."""
+    jobs, attempts = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=2)
+    def mend(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+        if len(attempts) < 4:
+            raise error
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+    while len(attempts) < 4:
+        workplace.work()
+        workplace.make_due()
+        for job_id in workplace.queue().failed_job_registry.get_job_ids():
+            requeue_job(job_id, workplace.redis, serializer=JSONSerializer)
+
+    workplace.work()
+
+    assert attempts == ([1, 2, 1, 2] if isinstance(error, OSError) else [1, 1, 1, 1])
+    assert workplace.job(event, "mend").is_finished
+    assert workplace.queue().failed_job_registry.get_job_ids() == []
+
+
+def test_a_job_type_that_comes_back_takes_up_its_dead_letters(open_workplace: WorkplaceFactory) -> None:
+    """Deployed in the wrong order: put back, the letters of an unknown name are run from attempt 1."""
+    jobs, attempts = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def late(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+
+    event = api_call()
+    workplace = open_workplace(jobs)
+    workplace.put_jobs(event)
+    open_workplace(Jobs()).work()
+
+    requeue_job(f"{event.id}-late", workplace.redis, serializer=JSONSerializer)
+    workplace.work()
+
+    assert attempts == [1]
+
+
+def test_an_asynchronous_job_out_of_time_is_cancelled(open_workplace: WorkplaceFactory) -> None:
+    """The event loop cancels it on time, so that it can put its things in order; then it is tried again."""
+    jobs, tidied = Jobs(), []
+
+    @jobs.on(ApiCall, timeout=1)
+    async def hang(event: ApiCall) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tidied.append(event.id)
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert tidied == [event.id]
+    assert [(line["outcome"], line["error"]) for line in logs] == [("retry", "TimeoutError")]
+    assert workplace.queue().scheduled_job_registry.get_job_ids() == [f"{event.id}-hang"]
+
+
+def test_a_plain_job_out_of_time_is_ended_by_rqs_alarm(open_workplace: WorkplaceFactory) -> None:
+    """A `def` that hangs costs its attempt, not the worker."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, timeout=1, attempts=1)
+    def hang(event: ApiCall) -> None:  # noqa: ARG001
+        threading.Event().wait(DEADLINE_SECONDS)
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert [(line["outcome"], line["error"]) for line in logs] == [("dead", "JobTimeoutException")]
+    assert "exceeded maximum timeout value (1 seconds)" in traceback_of(workplace.job(event, "hang"))
+
+
+def test_a_coroutine_that_does_not_heed_its_cancellation_is_left_by_rqs_alarm(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs its attempt; the next asynchronous job has an event loop in which nothing hangs."""
+    monkeypatch.setattr(fan_out, "_BACKSTOP_SECONDS", 1)
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, timeout=1, attempts=1, node="stubborn")
+    async def stubborn(event: ApiCall) -> None:  # noqa: ARG001
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ran.append("cancelled")
+
+    @jobs.on(ApiCall, node="next")
+    async def following(event: ApiCall) -> None:  # noqa: ARG001
+        ran.append(str(len(asyncio.all_tasks())))
+
+    workplace = open_workplace(jobs)
+    event = api_call("stubborn")
+    workplace.put_jobs(event)
+    workplace.put_jobs(api_call("next"))
+
+    workplace.work()
+
+    assert ran == ["cancelled", "1"]
+    assert "JobTimeoutException" in traceback_of(workplace.job(event, "stubborn"))
+
+
+def test_a_coroutine_that_ends_well_in_spite_of_its_cancellation_has_done_its_work(
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """What was done late is done: it is not run a second time."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, timeout=1)
+    async def late(event: ApiCall) -> None:  # noqa: ARG001
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    workplace = open_workplace(jobs)
+    event = api_call()
+    workplace.put_jobs(event)
+
+    workplace.work()
+
+    assert workplace.job(event, "late").is_finished
+
+
+def test_each_attempt_is_one_log_line_without_values(open_workplace: WorkplaceFactory) -> None:
+    """Event, command, node, job, attempt, outcome and time; an error is its type and place, never its text."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=2)
+    def quote(event: ApiCall) -> None:
+        if attempt_now() == 1:
+            raise ValueError(event.variables["OrderID"])
+
+    workplace = open_workplace(jobs)
+    event = api_call("order_status", OrderID=SECRET)
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+        workplace.make_due()
+        workplace.work()
+
+    common = {"event": "attempt", "log_level": "info", "job": "quote", "node": "order_status"}
+    assert [line.items() >= common.items() for line in logs] == [True, True]
+    assert [(line["event_id"], line["command"]) for line in logs] == [(event.id, event.command)] * 2
+    assert [(line["attempt"], line["outcome"]) for line in logs] == [(1, "retry"), (2, "done")]
+    assert all(line["ms"] >= 0 for line in logs)
+    assert logs[0]["error"] == "ValueError"
+    assert SECRET not in str(logs)
+
+
+def test_a_stock_rq_worker_performs_our_jobs(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rq worker --serializer json` with our settings fans out and performs what waits on our queues."""
+    (tmp_path / "acme_jobs.py").write_text(
+        "from shared import ApiCall, Jobs\n"
+        "jobs = Jobs()\n"
+        "@jobs.on(ApiCall, queue='crm')\n"
+        "async def enquiry(event: ApiCall) -> None: ...\n"
+    )
+    for name, value in {"REDIS_URL": valkey_url, "JOBS": "acme_jobs:jobs", "APP_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(f"DESKBELL_{name}", value)
+    workplace = open_workplace(Jobs())
+    event = api_call()
+    workplace.put_event(event)
+
+    stock = [sys.executable, "-P", "-m", "rq.cli", "worker", "events", "crm", "--burst", "--serializer", "json"]
+    subprocess.run([*stock, "--url", valkey_url, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+
+    assert fetch(workplace.redis, event.id).is_finished
+    assert workplace.job(event, "enquiry").is_finished

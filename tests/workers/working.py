@@ -1,0 +1,135 @@
+"""Working jobs off in a test: workers in this process, and workers in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from redis import Redis
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from shared import Event, Jobs, Settings
+from shared.queues import EVENTS, events_job, queue
+from workers.perform import Performer
+from workers.worker import QueueWorker
+
+_Result = TypeVar("_Result")
+
+DEADLINE_SECONDS = 30
+
+
+class Workplace:
+    """The queues of a test, and workers for them that end when a queue is empty."""
+
+    def __init__(self, redis: Redis, jobs: Jobs, settings: Settings) -> None:
+        self.redis = redis
+        self.jobs = jobs
+        self.performer = Performer(jobs, settings)
+
+    def put_event(self, event: Event) -> Job:
+        """Put an event on its queue, as the api does."""
+        events = self.queue(EVENTS)
+        return events.enqueue_job(events_job(events, event.command, event.to_wire(), event.id))
+
+    def put_jobs(self, event: Event) -> None:
+        """Put an event on its queue and have it fanned out."""
+        self.put_event(event)
+        self.work(EVENTS)
+
+    def work(self, name: str = "default") -> None:
+        """Run a worker until the queue is empty; it begins by queueing the retries that are due."""
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            _DeafWorker(name, self.performer, self.redis).run(burst=True)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def make_due(self, name: str = "default") -> None:
+        """Let the time pass that scheduled retries wait for."""
+        registry = self.queue(name).scheduled_job_registry
+        for job_id in registry.get_job_ids():
+            self.redis.zadd(registry.key, {job_id: 1})
+
+    def queue(self, name: str = "default") -> Queue:
+        """RQ's queue."""
+        return queue(name, self.redis)
+
+    def job(self, event: Event, name: str) -> Job:
+        """The job of a type for an event, as Redis has it."""
+        return fetch(self.redis, f"{event.id}-{name.replace('.', '-')}")
+
+    def close(self) -> None:
+        """Close the event loop of asynchronous jobs."""
+        self.performer._runner.close()
+
+
+class _DeafWorker(QueueWorker):
+    """Takes no commands from RQ: the thread that listens for them outlives the worker, and might a test."""
+
+    def subscribe(self) -> None: ...
+
+
+def fetch(redis: Redis, job_id: str) -> Job:
+    """A job as Redis has it."""
+    return Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+
+
+def traceback_of(job: Job) -> str:
+    """What RQ keeps with a dead letter."""
+    result = job.latest_result()
+    assert result
+    assert result.exc_string
+    return str(result.exc_string)
+
+
+def until(condition: Callable[[], _Result]) -> _Result:
+    """Wait for a condition, and give what it gives."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition did not come about in time"
+        time.sleep(0.02)
+    return result
+
+
+@contextmanager
+def running_worker(
+    folder: Path, source: str, redis_url: str, *arguments: str, **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `deskbell worker` as a process of its own; what it leaves running is ended.
+
+    Args:
+        folder: where the integrator's module is written to.
+        source: the module, with its job types in `jobs`.
+        redis_url: the server.
+        *arguments: queues and options.
+        **settings: further settings.
+    """
+    (folder / "acme_jobs.py").write_text(source)
+    environment = os.environ | {
+        "DESKBELL_REDIS_URL": redis_url,
+        "DESKBELL_JOBS": "acme_jobs:jobs",
+        "DESKBELL_APP_DIR": str(folder),
+        **{f"DESKBELL_{name}": value for name, value in settings.items()},
+    }
+    command = [sys.executable, "-P", "-m", "cli", "worker", *arguments]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            end_group(process.pid)
+
+
+def end_group(pid: int) -> None:
+    """Kill a process of ours with all that it started in its session."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # macOS says the second of a group that is gone
+        return
