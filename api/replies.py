@@ -60,14 +60,12 @@ class Replies:
             return reply(outcome, code.number, info)
 
         try:
-            arguments = handler.bind(call)
-        except VariableError as error:
-            return reply("misfit", Code.MISFIT.number, str(error))
-        try:
-            result = await self._call(handler, arguments, until)
+            result = await self._call(handler, handler.bind(call), until)
             if result is _OUT_OF_TIME:
                 return fall_back(Code.OUT_OF_TIME, "out_of_time", "out of time")
             return reply("answered", variables=to_variables(result))
+        except VariableError as error:
+            return reply("misfit", Code.MISFIT.number, str(error))
         except Refuse as refusal:
             return reply("refused", refusal.code, refusal.message)
         except ResultError as error:

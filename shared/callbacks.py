@@ -7,7 +7,7 @@ from typing import Any, Never, TypeVar
 
 from shared.declarations import NODE_FORM, check_name, conditions, describe, parameters, refuse_unknown
 from shared.errors import DeclarationError, ResultError
-from shared.events import ApiCall
+from shared.events import ApiCall, Event
 from shared.variables import Inputs, to_variables
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -131,6 +131,13 @@ def _handler(
     where = describe(function)
     check_name(where, name, NODE_FORM, "the node", 'api_call("order_status")')
     found = parameters(function, "OrderID: str")
+    for parameter in found:
+        kind = parameter.annotation
+        if inspect.isclass(kind) and issubclass(kind, Event) and kind is not ApiCall:
+            raise DeclarationError(
+                f"{where}: parameter {parameter.name} is annotated {kind.__name__}, but a handler takes an API call; "
+                f"write {parameter.name}: ApiCall"
+            )
     calls = [parameter for parameter in found if parameter.annotation is ApiCall]
     if len(calls) > 1:
         raise DeclarationError(f"{where}: {len(calls)} parameters take the whole call; write one, call: ApiCall")

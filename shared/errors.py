@@ -63,10 +63,10 @@ class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
     """
 
     def __init__(self, message: str, *, code: int = 1) -> None:
-        if code == 0:
-            raise ValueError("Refuse(code=0): 0 means success; choose another integer")
+        if type(code) is not int or code == 0:
+            raise ValueError(f"Refuse(code={code!r}): expected an integer other than 0, which means success")
         super().__init__(message)
-        self.message = message
+        self.message = str(message).encode(errors="replace").decode()  # half a surrogate pair cannot be sent
         self.code = code
 
 

@@ -4,13 +4,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator
 
 from api.replies import Replies
-from shared import ApiCall, Callbacks
-from shared.errors import PacketError
+from shared import ApiCall, Callbacks, Refuse
+from shared.errors import DeclarationError, PacketError
 from shared.events import Event, OtherEvent, Reply, received
 from shared.testing import api_call
 
@@ -170,3 +171,55 @@ def test_none_is_no_variables() -> None:
         return None
 
     assert reply_of(callbacks, api_call("nothing")).envelope == b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+
+
+def test_a_converter_that_raises_is_a_failure_of_the_handler() -> None:
+    """An integrator's own validator may raise anything: the fallback answers, or 1009."""
+    callbacks = Callbacks()
+
+    def explode(_: str) -> str:
+        raise KeyError("secret")
+
+    @callbacks.api_call("explodes")
+    def explodes(Name: Annotated[str, AfterValidator(explode)]) -> dict[str, str]:
+        return {"Name": Name}
+
+    assert reply_of(callbacks, api_call("explodes", Name="a")).code == 1009
+
+
+@pytest.mark.parametrize("message", ["half \ud800 of a pair", ValueError("not text")])
+def test_a_refusal_is_answered_whatever_its_message_is(message: str) -> None:
+    """What cannot be sent is replaced; an exception passed as the message is its text."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("refuses")
+    def refuses() -> dict[str, str]:
+        raise Refuse(message, code=7)
+
+    reply = reply_of(callbacks, api_call("refuses"))
+
+    assert (reply.code, reply.outcome) == (7, "refused")
+    assert reply.info in ("half ? of a pair", "not text")
+    assert reply.envelope
+
+
+@pytest.mark.parametrize("code", [0, True, "7", 1.5, None])
+def test_a_refusal_with_a_code_that_is_none_is_a_failure(code: Any) -> None:
+    """0 would say success."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("refuses")
+    def refuses() -> dict[str, str]:
+        raise Refuse("no", code=code)
+
+    assert reply_of(callbacks, api_call("refuses")).code == 1009
+
+
+def test_a_handler_takes_an_api_call_and_no_other_event() -> None:
+    """`call: Event` would otherwise be a variable named call."""
+    callbacks = Callbacks()
+
+    def wrong(call: Event) -> None: ...
+
+    with pytest.raises(DeclarationError, match="write call: ApiCall"):
+        callbacks.api_call()(wrong)
