@@ -94,8 +94,8 @@ class CallbackRoutes:
         elif scope["method"] != "POST":
             await _NOT_POST.send(send)
         else:
-            started = asyncio.get_running_loop().time()
-            ring = Ring(path["node"] or "", scope, receive, started + self._budget, started)
+            deadline = asyncio.get_running_loop().time() + self._budget
+            ring = Ring(path["node"] or "", scope, receive, deadline, time.perf_counter())
             answer = await self.answer(ring)
             await answer.send(send)
 
@@ -111,7 +111,7 @@ class CallbackRoutes:
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
             ring.log |= {"outcome": "defect", **error_fields(error)}
             answer = Answer(500, envelope(500, "internal error"))
-        spent = asyncio.get_running_loop().time() - ring.started
+        spent = time.perf_counter() - ring.started
         self._log.info("callback", node=ring.node, **ring.log, status=answer.status, ms=round(spent * 1000, 3))
         return answer
 

@@ -1,9 +1,6 @@
 """`deskbell api`: the HTTP process."""
 
 import socket
-from typing import Annotated
-
-import typer
 
 from api.app import create_app
 from cli.errors import stop
@@ -13,13 +10,8 @@ from shared.loading import load_callbacks
 from shared.logs import configure_logs, get_log
 
 
-def api(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
-    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
-    fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
-) -> None:
-    """Answer callbacks over HTTP and keep their events on Redis."""
+def api(host: str, port: int, processes: int, fd: int | None) -> None:
+    """Serve the api on an address, or on an inherited socket, until SIGTERM."""
     settings = load_settings()
     configure_logs(settings.log_format)
     callbacks = load_callbacks(settings)

@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import create_engine, select
 
 from cli.errors import stop
-from cli.send import DEV_APP, DEV_TOKEN
+from cli.main import DEV_APP, DEV_TOKEN
 from cli.stack import CRM_TOKEN, Stack, heed_sigterm
 from shared.protocol import API_CALL, signed_query
 from shared.testing import packet

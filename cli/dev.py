@@ -1,41 +1,43 @@
 """`deskbell dev`: the whole stack, kept running, started anew when code changes."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
-from cli.errors import stop
 from cli.stack import Stack, heed_sigterm
 
 _PORTS = (8000, 9181, 8010)
 _FOLDER = Path(".deskbell")
-_FAILED = 1
 
 
 def dev() -> None:
-    """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
-
-    Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
-    """
-    from watchfiles import PythonFilter, watch  # noqa: PLC0415 - an extra, for development alone
-
+    """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
     heed_sigterm()
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
-    with Stack(_FOLDER, ports=_PORTS, given=given) as stack:
+    with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):
         _greet(stack, console)
-        watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
-        for changes in watch(
-            *watched, watch_filter=PythonFilter(), raise_interrupt=False, yield_on_timeout=True, rust_timeout=1000
-        ):
-            if changes:
-                names = sorted({Path(path).name for _, path in changes})
-                console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
-                stack.restart("api", "workers")
-            elif name := stack.dead():
-                stop(f"the process {name} has ended; its last lines above say why", _FAILED)
+        _reload(stack, console)
     console.print("\nStopped.")
+
+
+def _reload(stack: Stack, console: Console) -> None:
+    """Start api and workers anew whenever code changes, also after a mistake in it has ended them."""
+    from watchfiles import PythonFilter, watch  # noqa: PLC0415 - an extra, for development alone
+
+    watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
+    reported = None
+    for changes in watch(*watched, watch_filter=PythonFilter(), yield_on_timeout=True, rust_timeout=1000):
+        if changes:
+            names = sorted({Path(path).name for _, path in changes})
+            console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
+            stack.restart("api", "workers")
+            reported = None
+        elif (name := stack.dead()) != reported:
+            reported = name
+            console.print(f"[bold]{name} has ended; its last lines above say why. Waiting for a change.[/bold]")
 
 
 def _greet(stack: Stack, console: Console) -> None:

@@ -1,14 +1,19 @@
-"""The command `deskbell`."""
+"""The command `deskbell`, as a person types it.
+
+Each command imports what it needs when it is called: a worker need not load the HTTP server.
+"""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from cli.api import api
-from cli.demo import demo
-from cli.dev import dev
 from cli.errors import stop
-from cli.send import send
-from cli.worker import worker
 from shared.errors import ConfigError
+from shared.protocol import API_CALL
+
+DEV_APP = "1400000001"
+DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
 
 app = typer.Typer(
     help="The back end that answers Tencent Cloud Desk's chatbot callbacks.",
@@ -16,8 +21,72 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (dev, demo, api, worker, send):
-    app.command()(command)
+
+
+@app.command()
+def dev() -> None:
+    """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
+
+    Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
+    """
+    from cli.dev import dev as run
+
+    run()
+
+
+@app.command()
+def demo() -> None:
+    """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
+    from cli.demo import demo as run
+
+    run()
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
+    fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
+) -> None:
+    """Answer callbacks over HTTP and keep their events on Redis."""
+    from cli.api import api as run
+
+    run(host, port, processes, fd)
+
+
+@app.command()
+def worker(
+    queues: Annotated[
+        list[str] | None,
+        typer.Argument(help="Queues to serve, one process each; all of them by default.", metavar="[QUEUE]..."),
+    ] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+) -> None:
+    """Fan events out and perform jobs."""
+    from cli.worker import worker as run
+
+    run(queues or [], burst=burst)
+
+
+@app.command()
+def send(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
+    ] = None,
+    url: Annotated[str, typer.Option(help="The api; with the path secret, if there is one.")] = "http://127.0.0.1:8000",
+    app: Annotated[str, typer.Option(help="SdkAppid.")] = DEV_APP,
+    token: Annotated[str, typer.Option(help="The app's token; empty sends no Sign.")] = DEV_TOKEN,
+    command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
+    body_file: Annotated[
+        Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
+    from cli.send import send as run
+
+    run(words or [], url, app, token, command, body_file)
 
 
 def main() -> None:

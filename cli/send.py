@@ -4,36 +4,29 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
-import typer
 from rich.console import Console
 
 from cli.errors import stop
 from shared.protocol import API_CALL, signed_query
 
-DEV_APP = "1400000001"
-DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
-
 _FAILED = 1
 
 
-def send(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
-    ] = None,
-    url: Annotated[str, typer.Option(help="The api; with the path secret, if there is one.")] = "http://127.0.0.1:8000",
-    app: Annotated[str, typer.Option(help="SdkAppid.")] = DEV_APP,
-    token: Annotated[str, typer.Option(help="The app's token; empty sends no Sign.")] = DEV_TOKEN,
-    command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
-    body_file: Annotated[
-        Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
-    ] = None,
-) -> None:
-    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
-    node, fields = _split(words or [])
+def send(words: list[str], url: str, app: str, token: str, command: str, body_file: Path | None) -> None:
+    """Ring, and exit with status 0 only on ErrorCode 0.
+
+    Args:
+        words: the node, if any, then fields as NAME=VALUE.
+        url: the api.
+        app: `SdkAppid`.
+        token: the app's token; "" sends no Sign.
+        command: `CallbackCommand`, where the body does not say it.
+        body_file: the body, instead of one made of the fields.
+    """
+    node, fields = _split(words)
     if body_file and fields:
         stop(f"--body-file and {next(iter(fields))}=… exclude each other")
     body = body_file.read_bytes() if body_file else json.dumps(_packet(command, fields), ensure_ascii=False).encode()

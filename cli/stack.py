@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, Self
 
-from cli.send import DEV_APP, DEV_TOKEN
+from cli.main import DEV_APP, DEV_TOKEN
 from cli.serving import listen
 from shared.errors import ConfigError
 

@@ -1,9 +1,6 @@
 """`deskbell worker`: the processes that do the work."""
 
 import sys
-from typing import Annotated
-
-import typer
 
 from cli.errors import stop
 from shared.config import load_settings
@@ -15,14 +12,8 @@ from workers.supervisor import Supervisor
 from workers.worker import QueueWorker
 
 
-def worker(
-    queues: Annotated[
-        list[str] | None,
-        typer.Argument(help="Queues to serve, one process each; all of them by default.", metavar="[QUEUE]..."),
-    ] = None,
-    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
-) -> None:
-    """Fan events out and perform jobs."""
+def worker(queues: list[str], *, burst: bool) -> None:
+    """Serve queues, all of them when none is named, until SIGTERM or, with `burst`, until they are empty."""
     settings = load_settings()
     configure_logs(settings.log_format)
     jobs = load_jobs(settings)

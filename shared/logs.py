@@ -9,6 +9,7 @@ import logging
 import sys
 import traceback
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal
 
 import structlog
@@ -20,24 +21,19 @@ Log = structlog.typing.FilteringBoundLogger
 def configure_logs(log_format: Literal["json", "console"]) -> None:
     """Send this process's log lines, and those of its libraries, to standard output."""
     structlog.reset_defaults()
-    shared_processors: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     if log_format == "json":
-        structlog.configure(
-            processors=[*shared_processors, structlog.processors.JSONRenderer(serializer=_json_line)],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=lambda *_: LineLogger(sys.stdout.buffer),
-            cache_logger_on_first_use=True,
-        )
+        processors: list[structlog.typing.Processor] = [_render]
+        factory: Any = lambda *_: LineLogger(sys.stdout.buffer)  # noqa: E731 - structlog calls it with arguments
     else:
-        structlog.configure(
-            processors=[*shared_processors, structlog.dev.ConsoleRenderer()],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-            cache_logger_on_first_use=True,
-        )
+        stamper = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        processors = [structlog.processors.add_log_level, stamper, structlog.dev.ConsoleRenderer()]
+        factory = structlog.PrintLoggerFactory(sys.stdout)
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
     root = logging.getLogger()
     root.handlers = [_LibraryHandler()]
     root.setLevel(logging.WARNING)
@@ -105,5 +101,8 @@ class _LibraryHandler(logging.Handler):
             self.handleError(record)
 
 
-def _json_line(fields: dict[str, Any], **_: Any) -> bytes:
-    return to_json(fields, fallback=repr)
+def _render(_: Any, level: str, fields: Any) -> bytes:
+    """Time, level and fields as JSON; structlog's own three processors would cost a callback twice as much."""
+    return to_json(
+        {"timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, **fields}, fallback=repr
+    )

@@ -1,6 +1,7 @@
 """The shop's job types: the slow work, done by workers after the answer."""
 
 import os
+from urllib.parse import quote
 
 import httpx
 
@@ -17,7 +18,7 @@ async def record_enquiry(event: ApiCall) -> None:
     """Note in the CRM which order a customer asked about."""
     headers = {"Authorization": f"Bearer {os.environ['DESKBELL_CRM_TOKEN']}", "Idempotency-Key": event.id}
     async with httpx.AsyncClient(base_url=os.environ["DESKBELL_CRM_URL"], headers=headers) as client:
-        reply = await client.post(f"/contacts/{event.user_id}/enquiries", json=event.variables)
+        reply = await client.post(f"/contacts/{quote(event.user_id, safe='')}/enquiries", json=event.variables)
     if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise Retry(after=60)
     reply.raise_for_status()

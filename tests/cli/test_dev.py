@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.send import DEV_APP, DEV_TOKEN
+from cli.main import DEV_APP, DEV_TOKEN
 from shared.protocol import API_CALL, signed_query
 from shared.testing import packet
 
@@ -80,11 +80,17 @@ def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     assert (tmp_path / ".deskbell" / "valkey" / "appendonlydir").is_dir()
 
 
-def test_dev_says_which_process_could_not_go_on(tmp_path: Path) -> None:
-    """An integrator's mistake at start ends it with the process's own sentence."""
+def test_dev_waits_for_a_mistake_to_be_mended(tmp_path: Path) -> None:
+    """The process's own sentence says what is wrong; the next change starts it anew."""
     source = tmp_path / "package" / "acme.py"
     source.parent.mkdir()
-    source.write_text(SOURCE.replace("event: Event", "event"))
+    source.write_text(SOURCE.replace("-> dict", "(").replace("event: Event", "event"))
 
-    with running(tmp_path) as (process, _):
-        assert process.wait(60) == 1
+    with running(tmp_path) as (process, url):
+        assert process.stdout
+        assert any("has ended; its last lines above say why" in line for line in process.stdout)
+        source.write_text(SOURCE)
+
+        assert version(url) == "first"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) in (0, 128 + signal.SIGTERM)  # watchfiles heeds it too, while it watches

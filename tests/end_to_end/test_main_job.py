@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cli.send import DEV_APP, DEV_TOKEN
+from cli.main import DEV_APP, DEV_TOKEN
 from cli.stack import Stack
 from shared.protocol import API_CALL, signed_query
 from shared.queues import EVENTS, queue

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,6 +124,9 @@ def running_worker(
         try:
             yield process
         finally:
+            process.terminate()  # so that a supervisor ends its workers, whose sessions are their own
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(DEADLINE_SECONDS / 2)
             end_group(process.pid)
 
 
