@@ -42,7 +42,14 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         replies.close()
         await redis.aclose()
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # a trace would hold the query, and with it Sign
+    )
     app.add_middleware(CallbackRoutes, settings=settings, replies=replies, intake=intake)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_defect)

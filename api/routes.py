@@ -78,7 +78,7 @@ class CallbackRoutes:
         self._replies = replies
         self._intake = intake
         self._doors = Doors(settings)
-        secret = "/(?P<secret>[^/]+)" if settings.path_secret else ""
+        secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
         self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
         self._budget = settings.budget_ms / 1000
         # A batch may be under way when the reply is ready: two calls of Redis are the most that accepting waits for.
@@ -89,7 +89,7 @@ class CallbackRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
         path = self._path.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if not path or not self._doors.fit_path(path.groupdict().get("secret")):
+        if not path or not self._doors.fit_path(path["secret"]):
             await self._app(scope, receive, send)
         elif scope["method"] != "POST":
             await _NOT_POST.send(send)

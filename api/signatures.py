@@ -41,10 +41,10 @@ class Doors:
         self._required = settings.signature == "required"
         self._path_secret = settings.path_secret.get_secret_value().encode() if settings.path_secret else None
 
-    def fit_path(self, secret: str | None) -> bool:
+    def fit_path(self, secret: str) -> bool:
         """Whether the first part of the URL path is the secret, if there is one; compared in constant time."""
-        if self._path_secret is None or secret is None:
-            return self._path_secret is None
+        if self._path_secret is None:
+            return True
         return hmac.compare_digest(secret.encode("utf-8", "surrogateescape"), self._path_secret)
 
     def admit(self, query: Query, now: float) -> str:

@@ -20,6 +20,7 @@ from workers.fan_out import FanOut
 from workers.perform import Performer
 
 _MAINTENANCE_SECONDS = 30
+_WORKER_TTL_SECONDS = 45  # RQ waits for a job for 15 s less, and looks after abandoned ones only between waits
 
 EntryPoints = Mapping[str, Callable[..., Any]]
 
@@ -42,6 +43,7 @@ class QueueWorker(SimpleWorker):
             job_class=guarded_job_class(entry_points),
             serializer=JSONSerializer,
             maintenance_interval=_MAINTENANCE_SECONDS,
+            worker_ttl=_WORKER_TTL_SECONDS,
             log_job_description=False,
         )
 

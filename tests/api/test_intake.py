@@ -18,7 +18,7 @@ from redis import Redis
 from rq.job import Job
 from rq.utils import as_text
 
-from api.intake import Intake, Kept, description
+from api.intake import Intake, Kept
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
@@ -68,7 +68,7 @@ def test_the_job_is_what_rq_itself_would_have_written(redis: Redis, make_setting
     ours = snapshot(redis)
     redis.flushall()
     events = queue(EVENTS, redis)
-    events.enqueue_job(events_job(events, description(event), event.to_wire(reply), event.id))
+    events.enqueue_job(events_job(events, f"{event.command} {event.node}", event.to_wire(reply), event.id))
     theirs = snapshot(redis)
 
     assert ours.keys() == theirs.keys()
