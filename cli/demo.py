@@ -23,6 +23,7 @@ from shared.testing import packet
 from workers.jobs.analytics import events_table
 
 _PATIENCE_SECONDS = 60
+_PATIENT = {"DESKBELL_BUDGET_MS": "10000", "DESKBELL_REDIS_TIMEOUT_MS": "4000"}  # a laptop's disk may be busy
 _FAILED = 1
 _USER = "user517"
 
@@ -38,7 +39,7 @@ def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="deskbell-demo-") as folder:
         logs = Path(folder) / "logs"
         try:
-            with Stack(Path(folder), given={}, logs=logs) as stack:
+            with Stack(Path(folder), given=_PATIENT, logs=logs) as stack:
                 _demonstrate(stack, console)
         except (DemoError, httpx.HTTPError) as error:
             console.print(logs.read_text(), markup=False, highlight=False, style="dim")

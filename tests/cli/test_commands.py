@@ -1,7 +1,6 @@
 """The commands, as a person types them: what they print and how they exit."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from shared import Callbacks
 from shared.queues import EVENTS, queue
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
+from tests.processes import PATIENT, environment
 
 APPS = f'{{"{APP}": ["{TOKEN}"]}}'
 
@@ -29,10 +29,10 @@ def deskbell(tmp_path: Path) -> Run:
     """Run `deskbell` with arguments, in an empty folder, with nothing but the settings given."""
 
     def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"]} | {f"DESKBELL_{name}": value for name, value in settings.items()}
+        given = {f"DESKBELL_{name}": value for name, value in settings.items()}
         command = [sys.executable, "-P", "-m", "cli", *words]
         return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            command, env=environment(**given), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
 
     return run
@@ -164,10 +164,10 @@ def test_the_api_serves_and_ends_cleanly(
     valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path, processes: str, number: signal.Signals
 ) -> None:
     """`--port 0` takes a free port and says which; SIGTERM and Ctrl-C end it with status 0."""
-    environment = {"PATH": os.environ["PATH"], "DESKBELL_APPS": APPS, "DESKBELL_REDIS_URL": valkey_url}
+    settings = environment(DESKBELL_APPS=APPS, DESKBELL_REDIS_URL=valkey_url, **PATIENT)
     command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", "--processes", processes]
 
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
         assert api.stdout
         listening = json.loads(api.stdout.readline())
         sent = deskbell("send", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)

@@ -1,6 +1,5 @@
 """`deskbell dev`: the stack that stays."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from cli.main import DEV_APP, DEV_TOKEN
 from shared.protocol import API_CALL, signed_query
 from shared.testing import packet
+from tests.processes import PATIENT, environment
 
 SOURCE = """
 from shared import Callbacks, Event, Jobs
@@ -34,14 +34,14 @@ def note(event: Event) -> None: ...
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`deskbell dev` in a folder, and the api's URL that it printed."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DESKBELL_APP_DIR": str(folder / "package"),
-        "DESKBELL_CALLBACKS": "acme:callbacks",
-        "DESKBELL_JOBS": "acme:jobs",
-    }
+    settings = environment(
+        DESKBELL_APP_DIR=str(folder / "package"),
+        DESKBELL_CALLBACKS="acme:callbacks",
+        DESKBELL_JOBS="acme:jobs",
+        **PATIENT,
+    )
     command = [sys.executable, "-u", "-P", "-m", "cli", "dev"]
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, env=settings, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         line = next(line for line in process.stdout if line.startswith("api "))
         yield process, line.split()[1].removesuffix("/callback")

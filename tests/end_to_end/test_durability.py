@@ -22,6 +22,7 @@ from shared.queues import EVENTS, queue
 from shared.testing import packet
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
+from tests.processes import PATIENT, environment
 
 
 @pytest.fixture
@@ -72,14 +73,10 @@ def test_what_was_answered_survives_a_kill_of_the_api(
     redis: Redis, valkey_url: str, folder: Path, start_api: ApiFactory
 ) -> None:
     """An api killed between requests has told the truth; its successor knows the answer it gave."""
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "DESKBELL_REDIS_URL": valkey_url,
-        "DESKBELL_APPS": f'{{"{APP}": ["{TOKEN}"]}}',
-    }
+    settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=f'{{"{APP}": ["{TOKEN}"]}}', **PATIENT)
     body = packet(OrderID="1")
     api = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cli", "api", "--port", "0"], env=environment, stdout=subprocess.PIPE, cwd=folder
+        [sys.executable, "-P", "-m", "cli", "api", "--port", "0"], env=settings, stdout=subprocess.PIPE, cwd=folder
     )
     with api:
         assert api.stdout

@@ -1,6 +1,5 @@
 """The main job in real processes: `deskbell demo`, and what the logs of a whole run say."""
 
-import os
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from shared.protocol import API_CALL, signed_query
 from shared.queues import EVENTS, queue
 from shared.testing import packet
 from tests.desk import Desk
+from tests.processes import PATIENT, environment
 
 DESKBELL = [sys.executable, "-P", "-m", "cli"]
 
@@ -50,10 +50,8 @@ def discards(event: ApiCall) -> None:
 
 def test_the_demo_shows_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Two at once, in an empty folder: both exit 0, show answers, jobs, contact and rows, and write nothing there."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    running = [subprocess.Popen([*DESKBELL, "demo"], cwd=tmp_path, env=environment, **pipes) for _ in range(2)]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": tmp_path}
+    running = [subprocess.Popen([*DESKBELL, "demo"], env=environment(HOME="/"), **options) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in running]
 
     for process, output in zip(running, outputs, strict=True):
@@ -75,7 +73,7 @@ def planted(tmp_path: Path) -> dict[str, str]:
         "DESKBELL_APP_DIR": str(tmp_path),
         "DESKBELL_CALLBACKS": "planted:callbacks",
         "DESKBELL_JOBS": "planted:jobs",
-    }
+    } | PATIENT
 
 
 def test_no_log_line_of_a_whole_run_holds_what_a_customer_wrote(planted: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,12 @@
+"""The environment of processes that tests start: nothing of the machine's but its PATH, and coverage's own words."""
+
+import os
+
+PATIENT = {"DESKBELL_BUDGET_MS": "10000", "DESKBELL_REDIS_TIMEOUT_MS": "4000"}
+"""Settings for an api whose tests are not about time: the machine that runs them may be busy."""
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """PATH, what measures coverage, and what is given."""
+    kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE_")}
+    return kept | variables
