@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, select
 
 from cli.errors import stop
 from cli.main import DEV_APP, DEV_TOKEN
-from cli.stack import CRM_TOKEN, Stack, heed_sigterm
+from cli.stack import CRM_TOKEN, Stack, heed_signals
 from shared.protocol import API_CALL, signed_query
 from shared.testing import packet
 from workers.jobs.analytics import events_table
@@ -34,7 +34,7 @@ class DemoError(Exception):
 
 def demo() -> None:
     """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
-    heed_sigterm()
+    heed_signals()
     console = Console(soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="deskbell-demo-") as folder:
         logs = Path(folder) / "logs"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.stack import Stack, heed_sigterm
+from cli.stack import Stack, heed_signals
 
 _PORTS = (8000, 9181, 8010)
 _FOLDER = Path(".deskbell")
@@ -14,7 +14,7 @@ _FOLDER = Path(".deskbell")
 
 def dev() -> None:
     """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
-    heed_sigterm()
+    heed_signals()
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
     with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):

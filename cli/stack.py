@@ -164,9 +164,13 @@ class Stack:
         end(self._children[name])
 
 
-def heed_sigterm() -> None:
-    """Let SIGTERM end this process as an exception would, so that a stack ends what it started."""
+def heed_signals() -> None:
+    """Let SIGTERM and Ctrl-C end this process as an exception does, so that a stack ends what it started.
+
+    A process that a script starts in the background finds SIGINT ignored, and Python then leaves it so.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
