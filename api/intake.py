@@ -12,13 +12,12 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from pydantic_core import to_json
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
 from rq.job import Job
 from rq.utils import now, utcformat
 
@@ -56,7 +55,7 @@ class _Waiting:
     outcome: str
     answer: bytes
     data: bytes
-    result: "asyncio.Future[Kept]" = field(repr=False)
+    result: "asyncio.Future[Kept]"
 
 
 class Intake:
@@ -67,7 +66,7 @@ class Intake:
         self._script = redis.register_script(files("api").joinpath("accept.lua").read_text())
         events = queue(EVENTS, connect(settings))
         self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
-        template = job_template(events_job(events, "", {}))
+        template = _job_template(events_job(events, "", {}))
         self._shared = [settings.dedup_seconds, settings.log_size]
         self._template = [len(template) * 2, *(part for pair in template.items() for part in pair)]
         self._in_flight: dict[str, asyncio.Future[Kept]] = {}
@@ -168,21 +167,15 @@ class Intake:
             return
         try:
             remembered = await self._script(keys=self._keys_of(batch), args=self._arguments_of(batch))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001 - the flusher lives on; each request answers its own failure
             self._log.error("cannot_keep", events=len(batch), **error_fields(error))
-            self._settle_failure(batch, error)
+            for waiting in batch:
+                if not waiting.result.done():
+                    waiting.result.set_exception(CannotKeepError("Redis did not take the event"))
             return
         for waiting, before in zip(batch, remembered, strict=True):
             if not waiting.result.done():
                 waiting.result.set_result(_kept(waiting, before))
-
-    def _settle_failure(self, batch: list[_Waiting], error: Exception) -> None:
-        reason = "Redis did not take the event" if isinstance(error, RedisError | OSError) else "keeping failed"
-        for waiting in batch:
-            if not waiting.result.done():
-                waiting.result.set_exception(CannotKeepError(reason))
 
     def _keys_of(self, batch: list[_Waiting]) -> list[str]:
         keys = list(self._keys)
@@ -206,7 +199,7 @@ class Intake:
         return arguments
 
 
-def job_template(job: Job) -> dict[str, Any]:
+def _job_template(job: Job) -> dict[str, Any]:
     """The fields of a job on `events` that are the same for every event, as RQ itself writes them."""
     fields: dict[str, Any] = job.to_dict()
     return {name: value for name, value in fields.items() if name not in _STAMPED}

@@ -89,9 +89,13 @@ class CallbackRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
         path = self._path.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if not path or not self._doors.fit_path(path["secret"]):
+        if not path:
+            await self._app(scope, receive, send)
+        elif not self._doors.fit_path(path["secret"]):
+            self._log.info("callback", outcome="wrong_path_secret", status=404)
             await self._app(scope, receive, send)
         elif scope["method"] != "POST":
+            self._log.info("callback", outcome="not_a_post", status=405)
             await _NOT_POST.send(send)
         else:
             deadline = asyncio.get_running_loop().time() + self._budget
@@ -133,16 +137,15 @@ class CallbackRoutes:
 
     async def _read(self, ring: Ring) -> bytes:
         """The body, refused as soon as it is too large."""
-        chunks: list[bytes] = []
-        size = _content_length(ring.scope)
-        while size <= self._max_body:
+        body = bytearray()
+        announced = _content_length(ring.scope)
+        while max(announced, len(body)) <= self._max_body:
             message = await ring.receive()
             if message["type"] == "http.disconnect":
                 raise Refusal(Code.NOT_A_PACKET, "the body broke off")
-            chunks.append(message.get("body", b""))
-            if not message.get("more_body"):
-                return b"".join(chunks)
-            size = max(size, sum(map(len, chunks)))
+            body += message.get("body", b"")
+            if not message.get("more_body") and len(body) <= self._max_body:
+                return bytes(body)
         raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")
 
     async def _accept(self, event: Event, identity: str, until: float) -> Kept:

@@ -2,7 +2,6 @@
 
 import socket
 
-from api.app import create_app
 from cli.errors import stop
 from cli.serving import listen, serve
 from shared.config import load_settings
@@ -15,7 +14,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
     settings = load_settings()
     configure_logs(settings.log_format)
     callbacks = load_callbacks(settings)
-    create_app(settings, callbacks)  # refuses here, once, what each process would refuse
+    settings.check_doors()  # refuses here, once, what each process would refuse
     try:
         listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
         address = listener.getsockname()

@@ -64,11 +64,10 @@ def _ring(stack: Stack, console: Console, title: str, node: str, body: bytes) ->
     """Post a callback and print it and its answer; the event's id."""
     path = "/callback" + (f"/{node}" if node else "")
     console.print(f"\n[bold]{title}[/bold]")
-    console.print(f"> POST {path}?SdkAppid={DEV_APP}&…&Sign=…&RequestTime=…")
+    query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
+    console.print(f"> POST {path}?{query}", markup=False, highlight=False)
     console.print(f"> {body.decode().strip()}", markup=False, highlight=False)
-    answer = httpx.post(
-        f"{stack.api_url}{path}?{signed_query(DEV_APP, DEV_TOKEN, API_CALL)}", content=body, timeout=_PATIENCE_SECONDS
-    )
+    answer = httpx.post(f"{stack.api_url}{path}?{query}", content=body, timeout=_PATIENCE_SECONDS)
     console.print(f"< {answer.status_code} {answer.text}", markup=False, highlight=False)
     if answer.json().get("ErrorCode") != 0 or not answer.json().get("Body"):
         raise DemoError("the callback was not answered with variables")

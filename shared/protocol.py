@@ -82,7 +82,7 @@ def parse_packet(body: bytes) -> Packet:
     command = packet.get("CallbackCommand")
     if not isinstance(command, str) or not _command_form.fullmatch(command):
         raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")
-    if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body") or {}, dict):
+    if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body"), dict | None):
         raise PacketError("Body: expected an object of variables")
     return packet
 

@@ -3,7 +3,7 @@
     from shared.testing import api_call
 
     def test_record_enquiry(crm):
-        record_enquiry(api_call("order_status", OrderID="1002", SystemClientUserID="user517"))
+        asyncio.run(record_enquiry(api_call("order_status", OrderID="1002", SystemClientUserID="user517")))
 
         assert crm.enquiries == [...]
 

@@ -13,10 +13,10 @@ from rq import get_current_job
 from rq.job import Job
 
 from shared.events import Event, Wire, event_from_wire
-from shared.jobs import JobType
+from shared.jobs import Jobs, JobType
 from shared.logs import error_fields, get_log
 from shared.queues import FOREVER, PERFORM, queue
-from workers.perform import Performer, performer
+from workers.perform import performer
 from workers.retries import rq_retry
 
 _MARK = "fanned_out"
@@ -26,8 +26,8 @@ _BACKSTOP_SECONDS = 5
 class FanOut:
     """Makes the jobs of events."""
 
-    def __init__(self, performer: Performer) -> None:
-        self._jobs = performer.jobs
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._log = get_log()
 
     def fan_out(self, wire: Wire) -> None:
@@ -90,4 +90,4 @@ def _enqueue(pipeline: Pipeline, connection: Redis, job_type: JobType, event: Ev
 
 def fan_out(wire: Wire) -> None:
     """`FanOut.fan_out` for a worker that is not ours, made from the environment."""
-    FanOut(performer()).fan_out(wire)
+    FanOut(performer().jobs).fan_out(wire)

@@ -5,8 +5,8 @@
 2. Each attempt is counted in the job's `meta`, our own record: RQ's count does not start anew after a requeue.
 3. An attempt that raises leaves RQ's `retries_left` and interval as the exception asks, and raises on: RQ's own
    code schedules the job, and its scheduler queues it again when the time has come.
-4. After the last attempt, a `Discard` or an unknown job name no retries are left: RQ moves the job, with the
-   traceback, to its FailedJobRegistry. That is the dead letter.
+4. After the last attempt, a `Discard`, an unknown job name or a missing setting no retries are left: RQ moves the job,
+   with the traceback, to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
 """
 
@@ -16,12 +16,12 @@ import random
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import Discard, Retry, UnknownJobError
+from shared.errors import ConfigError, Discard, Retry, UnknownJobError
 
 _BASE_SECONDS = 2
 _CAP_SECONDS = 600
 _LONGEST_SECONDS = 365 * 24 * 3600  # what `Retry` may ask for; RQ cannot write a date beyond the year 9999
-_GIVES_UP = (Discard, UnknownJobError)
+_GIVES_UP = (Discard, UnknownJobError, ConfigError)
 
 
 def backoff(attempt: int) -> int:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ from shared.queues import EVENTS
 
 _PAUSE_SECONDS = 1.0
 _BURST_PAUSE_SECONDS = 0.1
+_GRACE_SECONDS = 15.0  # less than what `dev` and common service managers give the supervisor itself
 
 
 class Supervisor:
@@ -61,10 +63,17 @@ class Supervisor:
         return 0
 
     def _end_all(self) -> None:
+        """End the workers: each finishes its job, but not for ever; one that is killed leaves its job to RQ."""
         for child in self._children.values():
             child.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
         for child in self._children.values():
-            child.wait()
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._log.error("worker_killed", pid=child.pid, seconds=_GRACE_SECONDS)
+                child.kill()
+                child.wait()
             _sweep(child)
 
     def _start(self, queue: str) -> None:

@@ -36,7 +36,7 @@ class QueueWorker(SimpleWorker):
             performer: runs the jobs.
             connection: to Redis.
         """
-        entry_points: EntryPoints = {FAN_OUT: FanOut(performer).fan_out, PERFORM: performer.perform}
+        entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
         super().__init__(
             [queue],
             connection=connection,

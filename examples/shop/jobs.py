@@ -1,11 +1,10 @@
 """The shop's job types: the slow work, done by workers after the answer."""
 
-import os
 from urllib.parse import quote
 
 import httpx
 
-from shared import ApiCall, Jobs, Retry
+from shared import ApiCall, Jobs, Retry, Settings
 from workers.jobs import analytics, crm
 
 jobs = Jobs()
@@ -14,10 +13,10 @@ jobs.include(analytics.jobs)
 
 
 @jobs.on(ApiCall, node="order_status", queue="crm", timeout=30)
-async def record_enquiry(event: ApiCall) -> None:
+async def record_enquiry(event: ApiCall, settings: Settings) -> None:
     """Note in the CRM which order a customer asked about."""
-    headers = {"Authorization": f"Bearer {os.environ['DESKBELL_CRM_TOKEN']}", "Idempotency-Key": event.id}
-    async with httpx.AsyncClient(base_url=os.environ["DESKBELL_CRM_URL"], headers=headers) as client:
+    headers = {"Authorization": f"Bearer {settings.crm_token.get_secret_value()}", "Idempotency-Key": event.id}
+    async with httpx.AsyncClient(base_url=settings.crm_url, headers=headers) as client:
         reply = await client.post(f"/contacts/{quote(event.user_id, safe='')}/enquiries", json=event.variables)
     if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise Retry(after=60)

@@ -3,18 +3,18 @@
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
-import threading
 import zlib
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from rq import Retry
 from rq.job import Job
 from rq.utils import as_text
 
@@ -23,7 +23,7 @@ from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
 from shared.protocol import delivery_identity
-from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, events_job, queue
+from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
@@ -56,7 +56,7 @@ def snapshot(redis: Redis) -> dict[str, tuple[Any, int]]:
 
 
 def test_the_job_is_what_rq_itself_would_have_written(redis: Redis, make_settings: SettingsFactory) -> None:
-    """The contract with RQ: every key, every field, every time to live is that of `Queue.enqueue_job`."""
+    """The contract with RQ: every key, every field, every time to live is that of `Queue.enqueue`."""
     event = api_call("order_status", OrderID="1002", 名="值")
     reply = Reply(variables={"a": "1"}, outcome="fallback")
 
@@ -67,8 +67,15 @@ def test_the_job_is_what_rq_itself_would_have_written(redis: Redis, make_setting
     asyncio.run(keep())
     ours = snapshot(redis)
     redis.flushall()
-    events = queue(EVENTS, redis)
-    events.enqueue_job(events_job(events, f"{event.command} {event.node}", event.to_wire(reply), event.id))
+    queue(EVENTS, redis).enqueue(
+        "workers.fan_out.fan_out",
+        args=[event.to_wire(reply)],
+        job_id=event.id,
+        description="Chatbot.InterfaceInvocation order_status",
+        job_timeout=60,
+        failure_ttl=-1,
+        retry=Retry(max=9, interval=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
+    )
     theirs = snapshot(redis)
 
     assert ours.keys() == theirs.keys()
@@ -156,28 +163,30 @@ def test_a_failure_that_was_kept_is_remembered_too(start_api: ApiFactory, redis:
     assert queue(EVENTS, redis).count == 1
 
 
-def test_concurrent_duplicates_wait_for_the_first(start_api: ApiFactory, redis: Redis) -> None:
-    """The handler runs once for the deliveries that are under way at the same time in one process."""
-    callbacks = Callbacks()
-    runs: list[int] = []
-    gate = threading.Barrier(2)
+def test_concurrent_duplicates_wait_for_the_first(redis: Redis, make_settings: SettingsFactory) -> None:
+    """What comes in while a delivery is under way gets its answer, and is not computed again."""
+    runs = 0
 
-    @callbacks.api_call("slow")
-    def slow() -> dict[str, int]:
-        runs.append(1)
-        gate.wait(10)
-        return {"Run": len(runs)}
+    async def ring_often() -> list[Kept]:
+        gate = asyncio.Event()
+        async with open_intake(make_settings()) as intake:
 
-    desk = start_api(callbacks, budget_ms=10_000)
-    body = packet()
+            async def accept() -> Kept:
+                nonlocal runs
+                runs += 1
+                await gate.wait()
+                return await intake.keep(api_call(), Reply(variables={"Run": str(runs)}, outcome="answered"), "same")
 
-    with ThreadPoolExecutor(8) as threads:
-        waiting = [threads.submit(desk.post, body, "slow", RequestID="r-1") for _ in range(8)]
-        gate.wait(10)
-        answers = [answer.result() for answer in waiting]
+            ringing = [asyncio.create_task(intake.once("same", accept)) for _ in range(8)]
+            await asyncio.sleep(0)
+            gate.set()
+            return await asyncio.gather(*ringing)
 
-    assert {answer.content for answer in answers} == {answers[0].content}
-    assert {answer.status_code for answer in answers} == {200}
+    first, *others = asyncio.run(ring_often())
+
+    assert runs == 1
+    assert first.outcome == "answered"
+    assert others == [Kept(first.event_id, first.answer, "duplicate")] * 7
     assert queue(EVENTS, redis).count == 1
 
 
@@ -269,7 +278,7 @@ def test_a_script_sent_again_after_a_broken_connection_is_no_duplicate(
     assert queue(EVENTS, redis).count == 1
 
 
-def test_answers_are_forgotten_after_a_while_and_the_log_is_capped(start_api: ApiFactory, redis: Redis) -> None:
+def test_answers_are_forgotten_after_a_while_and_the_log_names_no_values(start_api: ApiFactory, redis: Redis) -> None:
     """`DEDUP_SECONDS` is the reply's time to live; the log names the event and its outcome, no values."""
     desk = start_api(dedup_seconds=7, log_size=1)
     body = packet(OrderID="secret order")
@@ -301,6 +310,35 @@ def test_the_log_does_not_grow_for_ever(redis: Redis, make_settings: SettingsFac
     asyncio.run(keep_many())
 
     assert redis.xlen(LOG_KEY) <= 300
+
+
+def test_a_connection_that_redis_has_closed_is_made_anew(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Between two events the server may have closed it: the second is kept all the same."""
+
+    async def keep_twice() -> None:
+        async with open_intake(make_settings()) as intake:
+            await intake.keep(api_call(), RECEIPT, "first")
+            redis.client_kill_filter(_type="normal", skipme=True)
+            await intake.keep(api_call(), RECEIPT, "second")
+
+    asyncio.run(keep_twice())
+
+    assert queue(EVENTS, redis).count == 2
+
+
+def test_large_events_leave_in_smaller_batches(redis: Redis, make_settings: SettingsFactory) -> None:
+    """A script holds up everybody else on Redis: it is given about a megabyte at most."""
+    noise = [random.Random(number).randbytes(200_000).hex() for number in range(20)]  # does not compress away
+
+    async def keep_all() -> None:
+        async with open_intake(make_settings()) as intake:
+            await asyncio.gather(*(intake.keep(api_call(Noise=each), RECEIPT, each[:32]) for each in noise))
+
+    redis.config_resetstat()
+    asyncio.run(keep_all())
+
+    assert queue(EVENTS, redis).count == 20
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 4
 
 
 def test_without_an_answer_of_redis_in_time_nothing_is_claimed(start_api: ApiFactory, redis: Redis) -> None:

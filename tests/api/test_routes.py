@@ -1,5 +1,6 @@
 """The way of a callback, over real HTTP."""
 
+import asyncio
 import json
 import socket
 import time
@@ -16,7 +17,7 @@ from shared.protocol import API_CALL, sign
 from shared.queues import EVENTS, queue
 from shared.testing import packet
 from tests.conftest import PACKETS, ApiFactory
-from tests.desk import APP, TOKEN
+from tests.desk import APP, Desk
 
 SECRET = "a-path-secret-of-some-length"
 
@@ -178,17 +179,6 @@ def test_who_is_not_tencent_is_refused(start_api: ApiFactory, redis: Redis, quer
     assert redis.keys() == []
 
 
-@pytest.mark.parametrize(("seconds", "status"), [(-58, 200), (58, 200), (-63, 403), (63, 403)])
-def test_a_sign_is_good_for_a_minute_either_way(start_api: ApiFactory, seconds: int, status: int) -> None:
-    """RequestTime may be 60 s from now (PROTOCOL §2)."""
-    desk = start_api()
-    request_time = str(int(time.time()) + seconds)
-
-    answer = desk.post(packet(), RequestTime=request_time, Sign=sign(TOKEN, request_time))
-
-    assert answer.status_code == status
-
-
 def test_several_tokens_of_an_app_live_at_once(start_api: ApiFactory) -> None:
     """While a token is rotated the old one and the new one are good, another app's is not."""
     desk = start_api(apps={APP: [SecretStr("old"), SecretStr("new")], "2": [SecretStr("other")]})
@@ -260,6 +250,10 @@ NOT_PACKETS = [
     pytest.param(b'{"CallbackCommand":"' + b"a" * 1000 + b'"}', id="a long command"),
     pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":[1]}', id="variables in a list"),
     pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":"x"}', id="variables in a string"),
+    *(
+        pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":%b}' % body, id=f"Body is {body!r}")
+        for body in (b"0", b"false", b'""', b"[]")
+    ),
     pytest.param(b'{"CallbackCommand":"a","x":NaN}', id="NaN"),
     pytest.param(b'{"CallbackCommand":"a","x":"\xff\xfe"}', id="invalid UTF-8"),
     pytest.param(b'{"CallbackCommand":"a","x":"\\ud800"}', id="half a surrogate pair"),
@@ -354,22 +348,67 @@ def test_a_body_that_is_announced_too_large_is_not_read(start_api: ApiFactory, r
 
 
 def test_a_body_that_grows_too_large_is_refused_while_it_is_read(start_api: ApiFactory, redis: Redis) -> None:
-    """Ten megabytes in chunks of unknown number end at the limit."""
-    desk = start_api()
-    sent = 0
+    """A body of unknown length ends at the limit, not when its sender ends; the connection is of no use then."""
+    desk = start_api(max_body_bytes=2000)
+    head = f"POST /callback?{desk.query({})} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    def chunks() -> Any:
-        nonlocal sent
-        for _ in range(160):
-            sent += 65_536
-            yield b" " * 65_536
+    answer = exchange(desk, head.encode() + b"7d1\r\n" + b" " * 2001 + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"ErrorCode":1005' in answer
+    assert b"connection: close" in answer.lower()
+    assert redis.keys() == []
+
+
+def exchange(desk: Desk, sent: bytes) -> bytes:
+    """What comes back for bytes sent as they are, nothing more being sent."""
+    host, port = desk.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        return connection.recv(10_000)
+
+
+def test_a_body_that_does_not_arrive_is_answered_within_the_budget(start_api: ApiFactory, redis: Redis) -> None:
+    """A sender that announces a body and stops: 400, 1001, and nothing is kept."""
+    desk = start_api(budget_ms=200, redis_timeout_ms=50)
+    head = f"POST /callback?{desk.query({})} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"
+
+    answer = exchange(desk, head.encode())
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"ErrorInfo":"the body did not arrive in time","ErrorCode":1001' in answer
+    assert redis.keys() == []
+
+
+def test_a_handler_that_waits_for_ever_leaves_time_to_keep_its_event(start_api: ApiFactory, redis: Redis) -> None:
+    """It is given up before the budget ends: 1008, and the event is there."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("waits")
+    async def waits() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    desk = start_api(callbacks, budget_ms=6000, redis_timeout_ms=2900)
+
+    answer = desk.call("waits")
+
+    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (200, 1008)
+    assert [event.reply.outcome for event in kept(redis)] == ["out_of_time"]
+
+
+def test_the_budget_holds_whatever_redis_does(start_api: ApiFactory, redis: Redis) -> None:
+    """A server that hangs for longer than the budget: 1010 when the budget ends, and the event is taken back."""
+    desk = start_api(budget_ms=400, redis_timeout_ms=199)
+    desk.call()
+    redis.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
 
     try:
-        answer = desk.http.post(f"/callback?{desk.query({})}", content=chunks())
-        assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (413, 1005)
-    except httpx.TransportError:  # the connection was closed while the sender was still sending
-        assert sent < 160 * 65_536
-    assert redis.keys() == []
+        answers = [desk.call() for _ in range(2)]
+    finally:
+        redis.execute_command("CLIENT", "UNPAUSE")
+
+    assert {(answer.status_code, envelope_of(answer)["ErrorCode"]) for answer in answers} == {(503, 1010)}
 
 
 def test_an_authenticated_post_without_a_body_gets_the_receipt(start_api: ApiFactory, redis: Redis) -> None:

@@ -56,7 +56,7 @@ def test_what_was_answered_survives_a_kill_of_redis(folder: Path, make_settings:
             first = desk.post(body, RequestID="r-1")
             ringing[50].result()
             server.terminate()
-            answers = [ring.result() for ring in ringing]
+            answers = [ring.result() for ring in [*ringing, threads.submit(desk.call)]]
         with durable_server(folder), Redis.from_url(settings.redis_url.get_secret_value()) as redis:
             kept = set(queue(EVENTS, redis).job_ids)
             again = desk.post(body, RequestID="r-1")

@@ -1,6 +1,7 @@
 """Log lines."""
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from shared.logs import configure_logs, error_fields, get_log
+from shared.logs import LineLogger, configure_logs, error_fields, get_log
 
 PLANTED = "planted: what a customer wrote"
 
@@ -201,3 +202,40 @@ def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None
     logging.getLogger("acme.library").warning("theirs")
 
     assert [line["event"] for line in lines(capsys)] == ["ours", "theirs"]
+
+
+class FullDisk(io.BytesIO):
+    """Takes nothing."""
+
+    def write(self, _: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_is_dropped() -> None:
+    """An answer matters more than its line: neither a full disk nor a closed pipe raises."""
+    closed = io.BytesIO()
+    closed.close()
+
+    for file in (FullDisk(), closed):
+        LineLogger(file).msg(b"line")
+
+
+def test_the_lines_of_one_turn_of_the_event_loop_leave_together() -> None:
+    """Without a loop each leaves at once."""
+    flushed: list[bytes] = []
+
+    class Noting(io.BytesIO):
+        def flush(self) -> None:
+            flushed.append(self.getvalue())
+
+    async def log_twice() -> None:
+        logger = LineLogger(Noting())
+        logger.msg(b"one")
+        logger.msg(b"two")
+        assert flushed == []
+        await asyncio.sleep(0)
+
+    asyncio.run(log_twice())
+    LineLogger(Noting()).msg(b"three")
+
+    assert flushed == [b"one\ntwo\n", b"three\n"]

@@ -137,7 +137,7 @@ def test_two_workers_that_fan_out_one_event_at_once_make_one_set(
     workplace = open_workplace(two_jobs())
     event = api_call()
     workplace.put_event(event)
-    job_class = guarded_job_class({FAN_OUT: fan_out.FanOut(workplace.performer).fan_out})
+    job_class = guarded_job_class({FAN_OUT: fan_out.FanOut(workplace.performer.jobs).fan_out})
 
     with ThreadPoolExecutor(2) as pool:
         runs = [
