@@ -19,17 +19,21 @@ for n = 1, (#KEYS - 3) / 2 do
   local at = 4 + shared + (n - 1) * per_event
   local id, answer, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local app, command, node, outcome = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
-  if redis.call('SET', reply_key, id .. answer, 'NX', 'EX', remember) then
+  local before = redis.call('GET', reply_key)
+  if before then
+    results[n] = before
+  else
     -- What rq-dashboard and `rq info` show of an event: its command and node, never a value.
     local description = node == '' and command or command .. ' ' .. node
     redis.call('HSET', job_key, 'created_at', now, 'enqueued_at', now, 'data', data, 'description', description,
       unpack(template))
     redis.call('RPUSH', queue, id)
-    redis.call('XADD', log, 'MAXLEN', '~', log_size, '*', 'id', id, 'app', app, 'command', command, 'node', node,
+    -- Redis does not take back what a failed script has written: the answer is remembered only when its job is
+    -- queued, and the log, which nobody's answer depends on, may fail.
+    redis.call('SET', reply_key, id .. answer, 'EX', remember)
+    redis.pcall('XADD', log, 'MAXLEN', '~', log_size, '*', 'id', id, 'app', app, 'command', command, 'node', node,
       'outcome', outcome)
     results[n] = false
-  else
-    results[n] = redis.call('GET', reply_key)
   end
 end
 return results

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import re
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -30,6 +31,7 @@ from shared.queues import EVENTS, FAN_OUT, LOG_KEY, REPLY_KEY, connect, events_j
 _MOST_EVENTS = 128
 _MOST_BYTES = 1_000_000
 _ID_LENGTH = 32
+_remembered_form = re.compile(rb'[0-9a-f]{%d}\{"ActionStatus":' % _ID_LENGTH)
 _STAMPED = ("created_at", "enqueued_at", "data", "description")
 
 
@@ -174,8 +176,13 @@ class Intake:
                     waiting.result.set_exception(CannotKeepError("Redis did not take the event"))
             return
         for waiting, before in zip(batch, remembered, strict=True):
-            if not waiting.result.done():
+            if waiting.result.done():
+                continue
+            try:
                 waiting.result.set_result(_kept(waiting, before))
+            except ValueError:
+                self._log.error("cannot_read_reply", event_id=waiting.event.id)
+                waiting.result.set_exception(CannotKeepError("what is remembered for this delivery is not ours"))
 
     def _keys_of(self, batch: list[_Waiting]) -> list[str]:
         keys = list(self._keys)
@@ -217,6 +224,13 @@ def _job_data(event: Event, reply: Reply) -> bytes:
 
 
 def _kept(waiting: _Waiting, before: bytes | None) -> Kept:
+    """What the script's word for an event means.
+
+    Raises:
+        ValueError: what is remembered is not the id and envelope that this script writes.
+    """
+    if before is not None and not _remembered_form.match(before):
+        raise ValueError("not an id and an envelope")
     # Our own id remembered: the connection broke after the script had run, and it was sent again.
     if before is None or before[:_ID_LENGTH].decode() == waiting.event.id:
         return Kept(waiting.event.id, waiting.answer, waiting.outcome)

@@ -4,8 +4,8 @@ import asyncio
 import contextvars
 import functools
 import time
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from api.errors import Code
@@ -63,7 +63,7 @@ class Replies:
             result = await self._call(handler, handler.bind(call), until)
             if result is _OUT_OF_TIME:
                 return fall_back(Code.OUT_OF_TIME, "out_of_time", "out of time")
-            return reply("answered", variables=to_variables(result))
+            return reply("answered", variables=_guarded_call(functools.partial(to_variables, result)))
         except VariableError as error:
             return reply("misfit", Code.MISFIT.number, str(error))
         except Refuse as refusal:
@@ -83,28 +83,34 @@ class Replies:
         else:
             call = functools.partial(contextvars.copy_context().run, handler.function, **arguments)
             run = loop.run_in_executor(self._threads, functools.partial(_guarded_call, call))
-        if not await _ends_by(run, until):
-            run.cancel()
+        try:
+            return run.result() if await _ends_by(run, until) else _OUT_OF_TIME
+        finally:
+            run.cancel()  # of no effect when it has ended
             run.add_done_callback(_forget)
-            return _OUT_OF_TIME
-        return run.result()
 
 
 class _HandlerExitError(Exception):
-    """Raised in place of SystemExit and its kind, which would end the api."""
+    """Raised in place of what would end the api, or be taken for a cancellation of the request."""
 
 
 async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await coroutine
-    except (SystemExit, KeyboardInterrupt) as error:
+    except Exception:
+        raise
+    except BaseException as error:
         raise _HandlerExitError from error
 
 
-def _guarded_call(call: functools.partial[Any]) -> Any:
+def _guarded_call(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except (SystemExit, KeyboardInterrupt, StopIteration) as error:  # a future refuses to hold StopIteration
+    except (StopIteration, CancelledError) as error:  # a future refuses to hold the one, and converts the other
+        raise _HandlerExitError from error
+    except Exception:
+        raise
+    except BaseException as error:
         raise _HandlerExitError from error
 
 

@@ -55,6 +55,9 @@ class Answer:
 _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
 
 
+_EXPLAINED = ("misfit", "no_handler")  # ours, and naming no value; what `Refuse` says is the integrator's
+
+
 @dataclass(slots=True)
 class Ring:
     """One callback on its way, and what is known of it so far."""
@@ -122,6 +125,7 @@ class CallbackRoutes:
     async def _answer(self, ring: Ring) -> Answer:
         query = parse_query(ring.scope["query_string"])
         app_id = ring.log["app"] = self._doors.admit(query, time.time())
+        _refuse_upgrade(ring.scope)
         body = await self._read(ring)
         if not body:  # the console's verify button (PROTOCOL §1)
             ring.log["outcome"] = "verified"
@@ -129,9 +133,7 @@ class CallbackRoutes:
         packet = _packet(body, query)
         event = _event(packet, app_id, ring.node, query)
         ring.log |= {"event_id": event.id, "command": event.command}
-        kept = await self._accept(
-            event, delivery_identity(app_id, ring.node, event.request_id, packet, body), ring.deadline - self._reserve
-        )
+        kept = await self._accept(ring, event, delivery_identity(app_id, ring.node, event.request_id, packet, body))
         ring.log |= {"event_id": kept.event_id, "outcome": kept.outcome}
         return Answer(200, kept.answer, kept.event_id)
 
@@ -148,15 +150,23 @@ class CallbackRoutes:
                 return bytes(body)
         raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")
 
-    async def _accept(self, event: Event, identity: str, until: float) -> Kept:
+    async def _accept(self, ring: Ring, event: Event, identity: str) -> Kept:
         async def reply_and_keep() -> Kept:
-            reply = await self._replies.reply_to(event, until)
+            reply = await self._replies.reply_to(event, ring.deadline - self._reserve)
+            if reply.outcome in _EXPLAINED:
+                ring.log["reason"] = reply.info
             return await self._intake.keep(event, reply, identity)
 
         try:
             return await self._intake.once(identity, reply_and_keep)
         except CannotKeepError as error:
             raise Refusal(Code.CANNOT_KEEP, "cannot keep the event now") from error
+
+
+def _refuse_upgrade(scope: Scope) -> None:
+    """At `Upgrade` the parser takes a request to have ended: its body would be lost, or read as another request."""
+    if any(name == b"upgrade" for name, _ in scope["headers"]):
+        raise Refusal(Code.NOT_A_PACKET, "Upgrade is not accepted")
 
 
 def _content_length(scope: Scope) -> int:
@@ -189,8 +199,8 @@ def _event(packet: Packet, app_id: str, node: str, query: Query) -> Event:
 
 def _refuse(ring: Ring, refusal: Refusal) -> Answer:
     ring.log |= {"outcome": refusal.code.name.lower(), "reason": refusal.info}
-    # What remains of a body that is too large is not read, so the connection cannot carry another request.
-    headers = ((b"connection", b"close"),) if refusal.code is Code.TOO_LARGE else ()
+    # What remains of the body may not have been read: the connection is not to carry another request.
+    headers = ((b"connection", b"close"),) if refusal.code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
     return Answer(refusal.code.status, envelope(refusal.code.number, refusal.info), headers=headers)
 
 

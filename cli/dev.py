@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.stack import Stack, heed_signals
+from shared.config import Settings, load_settings
 
 _PORTS = (8000, 9181, 8010)
 _FOLDER = Path(".deskbell")
@@ -15,10 +16,11 @@ _FOLDER = Path(".deskbell")
 def dev() -> None:
     """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
     heed_signals()
+    settings = load_settings()  # a wrong setting ends this at once: no change of code would mend it
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
     with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):
-        _greet(stack, console)
+        _greet(stack, settings, console)
         _reload(stack, console)
     console.print("\nStopped.")
 
@@ -40,11 +42,15 @@ def _reload(stack: Stack, console: Console) -> None:
             console.print(f"[bold]{name} has ended; its last lines above say why. Waiting for a change.[/bold]")
 
 
-def _greet(stack: Stack, console: Console) -> None:
-    console.print(f"api           {stack.api_url}/callback")
+def _greet(stack: Stack, settings: Settings, console: Console) -> None:
+    secret = f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
+    console.print(f"api           {stack.api_url}{secret}/callback")
     console.print(f"rq-dashboard  {stack.dashboard_url}")
     console.print(f"CRM           {stack.crm_url}")
-    console.print(f"ring it       deskbell send order_status OrderID=1002 --url {stack.api_url}\n")
+    if settings.apps:
+        console.print(f"ring it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
+    else:
+        console.print(f"ring it       deskbell send order_status OrderID=1002 --url {stack.api_url}{secret}\n")
 
 
 def _own_sources() -> list[Path]:

@@ -53,6 +53,7 @@ def ring(url: str, node: str, app: str, token: str, command: str, body: bytes) -
         stop(f"no answer from {target}: {error}", _FAILED)
     milliseconds = (time.perf_counter() - started) * 1000
     event = answer.headers.get("X-Deskbell-Event")
+    console.print(f"POST {target}", markup=False, highlight=False)
     console.print(f"HTTP {answer.status_code} in {milliseconds:.1f} ms" + (f", event {event}" if event else ""))
     console.print(answer.text, markup=False, highlight=False)
     try:

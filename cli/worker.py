@@ -2,6 +2,8 @@
 
 import sys
 
+from redis.exceptions import RedisError
+
 from cli.errors import stop
 from shared.config import load_settings
 from shared.loading import load_jobs
@@ -10,6 +12,8 @@ from shared.queues import EVENTS, connect
 from workers.perform import Performer
 from workers.supervisor import Supervisor
 from workers.worker import QueueWorker
+
+_UNREACHABLE = 1
 
 
 def worker(queues: list[str], *, burst: bool) -> None:
@@ -23,5 +27,10 @@ def worker(queues: list[str], *, burst: bool) -> None:
             stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
     if len(chosen) > 1:
         sys.exit(Supervisor(chosen, burst=burst).run())
+    connection = connect(settings)
+    try:
+        connection.ping()
+    except (RedisError, OSError) as error:
+        stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _UNREACHABLE)
     get_log().info("working", queue=chosen[0], jobs=jobs.names)
-    QueueWorker(chosen[0], Performer(jobs, settings), connect(settings)).run(burst=burst)
+    QueueWorker(chosen[0], Performer(jobs, settings), connection).run(burst=burst)

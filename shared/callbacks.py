@@ -1,5 +1,7 @@
 """What the integrator answers: handlers, one for each API-call node of a task flow."""
 
+import copy
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +48,8 @@ class Handler:
         """
         arguments = self.inputs.bind(call.variables)
         if self.call_parameter:
-            arguments[self.call_parameter] = call
+            # A copy: what is kept is the packet as it came, whatever the function does with its call.
+            arguments[self.call_parameter] = dataclasses.replace(call, raw=copy.deepcopy(call.raw))
         return arguments
 
 

@@ -15,6 +15,7 @@ from shared.errors import ConfigError
 
 PREFIX = "DESKBELL_"
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
+_APPS_EXAMPLE = '{"1400000001": ["token"]}'
 _SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
 
 
@@ -137,7 +138,7 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**given)
     except SettingsError as error:
         name = str(error).split('"')[1]
-        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, got text that is none") from None
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, {_APPS_EXAMPLE}, got text that is none") from None
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from None
 

@@ -62,6 +62,9 @@ class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
         code: the answer's `ErrorCode`, an integer other than 0 (PROTOCOL §3.1).
     """
 
+    message: str = ""
+    code: int = 1
+
     def __init__(self, message: str, *, code: int = 1) -> None:
         if type(code) is not int or code == 0:
             raise ValueError(f"Refuse(code={code!r}): expected an integer other than 0, which means success")

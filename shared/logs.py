@@ -26,7 +26,11 @@ def configure_logs(log_format: Literal["json", "console"]) -> None:
         factory: Any = lambda *_: LineLogger(sys.stdout.buffer)  # noqa: E731 - structlog calls it with arguments
     else:
         stamper = structlog.processors.TimeStamper(fmt="iso", utc=True)
-        processors = [structlog.processors.add_log_level, stamper, structlog.dev.ConsoleRenderer()]
+        processors = [
+            structlog.processors.add_log_level,
+            stamper,
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+        ]
         factory = structlog.PrintLoggerFactory(sys.stdout)
     structlog.configure(
         processors=processors,

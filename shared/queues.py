@@ -49,6 +49,7 @@ def connect_async(settings: Settings) -> AsyncRedis:
         settings.redis_url.get_secret_value(),
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
+        decode_responses=False,
         retry=AsyncRetry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
 

@@ -4,6 +4,7 @@ RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itse
 """
 
 import asyncio
+import logging
 import time
 from contextvars import copy_context
 from functools import cache
@@ -20,6 +21,8 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
 from workers.retries import begin_attempt, settle_failure
+
+_LEVELS = {"done": logging.INFO, "retry": logging.WARNING, "discarded": logging.ERROR, "dead": logging.ERROR}
 
 
 class Performer:
@@ -55,7 +58,8 @@ class Performer:
         else:
             fields["outcome"] = "done"
         finally:
-            self._log.info("attempt", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
+            ms = round((time.perf_counter() - started) * 1000, 3)
+            self._log.log(_LEVELS[fields["outcome"]], "attempt", **fields, ms=ms)
 
     def _attempt(self, job: Job, name: str, wire: Wire, fields: dict[str, Any]) -> None:
         fields |= {"event_id": wire["id"], "command": wire["command"], "node": wire["node"]}

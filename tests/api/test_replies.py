@@ -1,6 +1,7 @@
 """Handlers under their deadline."""
 
 import asyncio
+import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
@@ -223,3 +224,55 @@ def test_a_handler_takes_an_api_call_and_no_other_event() -> None:
 
     with pytest.raises(DeclarationError, match="write call: ApiCall"):
         callbacks.api_call()(wrong)
+
+
+class OwnRefusal(Refuse):
+    """Says nothing to the class above it."""
+
+    def __init__(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError, concurrent.futures.CancelledError, GeneratorExit, BaseException]
+)
+def test_no_exception_of_a_handler_is_taken_for_the_end_of_the_request(error: type[BaseException]) -> None:
+    """A cancelled task that a handler awaits is the handler's failure: 1009, on the loop and in a thread."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("plain")
+    def plain() -> dict[str, str]:
+        raise error
+
+    @callbacks.api_call("on_the_loop")
+    async def on_the_loop() -> dict[str, str]:
+        raise error
+
+    for node in ("plain", "on_the_loop"):
+        assert reply_of(callbacks, api_call(node)).code == 1009
+
+
+def test_a_refusal_of_ones_own_class_is_a_refusal() -> None:
+    """Without a message and a code of its own it has those of every other."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("refuses")
+    def refuses() -> dict[str, str]:
+        raise OwnRefusal
+
+    assert (reply_of(callbacks, api_call("refuses")).code, reply_of(callbacks, api_call("refuses")).info) == (1, "")
+
+
+def test_what_a_handler_does_with_its_call_stays_with_it() -> None:
+    """The event that is kept holds the packet as it came."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("changes")
+    def changes(call: ApiCall) -> None:
+        call.variables["OrderID"] = object()
+        call.raw["CallbackCommand"] = "Other"
+
+    event = api_call("changes", OrderID="1")
+    reply_of(callbacks, event)
+
+    assert event.variables == {"OrderID": "1"}
+    assert event.raw["CallbackCommand"] == "Chatbot.InterfaceInvocation"

@@ -454,3 +454,21 @@ def test_without_redis_nothing_is_claimed_to_be_kept(start_api: ApiFactory) -> N
     assert "x-deskbell-event" not in answer.headers
     assert desk.http.get("/readyz").status_code == 503
     assert desk.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_request_to_upgrade_is_refused(start_api: ApiFactory, redis: Redis, protocol: str) -> None:
+    """The parser would give an empty body, taken for the verify button, and read the real one as another request."""
+    desk = start_api()
+    body = json.dumps(packet()).encode()
+    head = (
+        f"POST /callback?{desk.query(packet())} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+
+    answer = exchange(desk, head.encode() + body)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"ErrorCode":1001' in answer
+    assert b"connection: close" in answer.lower()
+    assert redis.keys() == []

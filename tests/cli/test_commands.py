@@ -56,8 +56,9 @@ def test_send_rings_as_tencent_does(deskbell: Run, start_api: ApiFactory, redis:
     sent = deskbell("send", "order_status", "OrderID=7", "Note=a=b", "--url", desk.url, "--token", TOKEN)
 
     assert sent.returncode == 0, sent.stderr
-    first, second = sent.stdout.splitlines()
+    target, first, second = sent.stdout.splitlines()
     (job,) = queue(EVENTS, redis).jobs
+    assert target == f"POST {desk.url}/callback/order_status"
     assert first.startswith("HTTP 200 in ")
     assert first.endswith(f" ms, event {job.id}")
     assert json.loads(second)["Body"] == {"OrderStatus": "7 shipped"}

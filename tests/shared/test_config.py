@@ -121,7 +121,7 @@ HIDDEN = "got a value not shown here"
         ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis://[", f"{REDIS_URLS}, {HIDDEN}"),
-        ("APPS", "1400000001:token", "expected JSON, got text that is none"),
+        ("APPS", "1400000001:token", 'expected JSON, {"1400000001": ["token"]}, got text that is none'),
         ("APPS", '["token"]', f"expected a valid dictionary, {HIDDEN}"),
         ("APPS", '{"1400000001": "token"}', f"expected a valid list, {HIDDEN}"),
         ("APPS", '{"1400000001": [5]}', f"expected a valid string, {HIDDEN}"),
