@@ -15,6 +15,9 @@ from shared.events import ApiCall, Event, Reply
 from shared.logs import error_fields, get_log
 from shared.variables import to_variables
 
+HANDLER_THREADS = "handler"
+"""How the names of the threads that run `def` handlers begin."""
+
 _THREADS = 32
 _OUT_OF_TIME = object()
 
@@ -24,7 +27,7 @@ class Replies:
 
     def __init__(self, callbacks: Callbacks) -> None:
         self._callbacks = callbacks
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="handler")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=HANDLER_THREADS)
         self._log = get_log()
 
     async def reply_to(self, event: Event, until: float) -> Reply:

@@ -1,10 +1,15 @@
 """Running an api under uvicorn."""
 
+import os
 import signal
 import socket
+import sys
+import threading
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
+
+from api.replies import HANDLER_THREADS
 
 _GRACE_SECONDS = 10
 
@@ -53,3 +58,11 @@ def serve(factory: str, listener: socket.socket, processes: int) -> None:
         Multiprocess(config, sockets=[listener]).run()
     else:
         uvicorn.Server(config).run(sockets=[listener])
+        _leave_stragglers()
+
+
+def _leave_stragglers() -> None:
+    """End at once if a handler still hangs in its thread: Python itself would wait for it without limit."""
+    if any(thread.name.startswith(HANDLER_THREADS) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(0)

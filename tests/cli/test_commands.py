@@ -178,3 +178,31 @@ def test_the_api_serves_and_ends_cleanly(
     assert sent.returncode == 0, sent.stderr
     assert queue(EVENTS, redis).count == 1
     assert api.returncode == 0
+
+
+def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path
+) -> None:
+    """Its call has been answered; SIGTERM leaves its thread behind."""
+    tmp_path.joinpath("acme.py").write_text(
+        "import time\nfrom shared import Callbacks\ncallbacks = Callbacks()\n"
+        "@callbacks.api_call('hangs')\ndef hangs() -> None: time.sleep(600)\n"
+    )
+    settings = environment(
+        DESKBELL_APPS=APPS,
+        DESKBELL_REDIS_URL=valkey_url,
+        DESKBELL_CALLBACKS="acme:callbacks",
+        DESKBELL_BUDGET_MS="3000",
+        DESKBELL_REDIS_TIMEOUT_MS="1400",
+    )
+    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0"]
+
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        listening = json.loads(api.stdout.readline())
+        sent = deskbell("send", "hangs", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
+        api.terminate()
+        assert api.wait(60) == 0
+
+    assert '"ErrorCode":1008' in sent.stdout
+    assert queue(EVENTS, redis).count == 1
