@@ -84,7 +84,7 @@ class Stack:
         return next((name for name, child in self._children.items() if child.poll() is not None), None)
 
     def restart(self, *names: str) -> None:
-        """End `api` or `workers` and start them anew; callers of the api wait meanwhile."""
+        """End `api` or `workers` and start them anew; who calls the api meanwhile waits."""
         for name in names:
             end(self._children[name])
             self._children[name] = self._spawn(self._commands[name])
