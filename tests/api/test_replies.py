@@ -133,9 +133,23 @@ def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt, StopIteration, PacketError, TimeoutError])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError,
+        TimeoutError,
+        PacketError,
+        StopIteration,
+        asyncio.CancelledError,
+        concurrent.futures.CancelledError,
+        GeneratorExit,
+        SystemExit,
+        KeyboardInterrupt,
+        BaseException,
+    ],
+)
 def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseException]) -> None:
-    """1009, also for what would end the process, on the loop and in a thread."""
+    """1009, also for what would end the process or be taken for a cancelled request, on the loop and in a thread."""
     callbacks = Callbacks()
 
     @callbacks.api_call("plain")
@@ -230,25 +244,6 @@ class OwnRefusal(Refuse):
     """Says nothing to the class above it."""
 
     def __init__(self) -> None: ...
-
-
-@pytest.mark.parametrize(
-    "error", [asyncio.CancelledError, concurrent.futures.CancelledError, GeneratorExit, BaseException]
-)
-def test_no_exception_of_a_handler_is_taken_for_the_end_of_the_request(error: type[BaseException]) -> None:
-    """A cancelled task that a handler awaits is the handler's failure: 1009, on the loop and in a thread."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("plain")
-    def plain() -> dict[str, str]:
-        raise error
-
-    @callbacks.api_call("on_the_loop")
-    async def on_the_loop() -> dict[str, str]:
-        raise error
-
-    for node in ("plain", "on_the_loop"):
-        assert reply_of(callbacks, api_call(node)).code == 1009
 
 
 def test_a_refusal_of_ones_own_class_is_a_refusal() -> None:
