@@ -1,4 +1,7 @@
-"""Keeping events: once, atomically, and in RQ's own form."""
+"""Keeping events: once, atomically, and in RQ's own form.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""The way of a callback, over real HTTP."""
+"""The way of a callback, over real HTTP.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
 
 import asyncio
 import json

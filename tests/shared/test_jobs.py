@@ -1,4 +1,7 @@
-"""The job types of an integrator, and for which events they are run."""
+"""The job types of an integrator, and for which events they are run.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,7 @@
-"""Variables in and out."""
+"""Variables in and out.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
 
 import enum
 import inspect

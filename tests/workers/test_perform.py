@@ -1,3 +1,8 @@
+"""The entry point of jobs.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
+
 import asyncio
 import subprocess
 import sys

@@ -1,3 +1,8 @@
+"""Worker processes, kept to our two entry points.
+
+Long, because one file holds what one module promises, each rule with a test that reads alone.
+"""
+
 import json
 import os
 import pickle
