@@ -8,16 +8,20 @@ from fastapi import FastAPI
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.intake import Intake
+from api.metrics import CONTENT_TYPE, Metrics
+from api.openapi import document
 from api.replies import Replies
 from api.routes import CallbackRoutes
+from api.signatures import Doors
+from api.tokens import TokenUses
 from shared.callbacks import Callbacks
 from shared.config import Settings, load_settings
 from shared.errors import http_info
 from shared.loading import load_callbacks
-from shared.logs import configure_logs
+from shared.logs import configure_logs, get_log
 from shared.protocol import envelope
 from shared.queues import EVENTS, connect_async, queue_key
 
@@ -30,15 +34,20 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     """
     settings.check_doors()
     redis = connect_async(settings)
-    replies = Replies(callbacks)
+    metrics = Metrics()
+    replies = Replies(callbacks, metrics)
     intake = Intake(redis, settings)
+    uses = TokenUses(redis)
+    _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         intake.start()
+        uses.start()
         _settle_garbage_collector()
         yield
         await intake.close()
+        await uses.close()
         replies.close()
         await redis.aclose()
 
@@ -46,11 +55,18 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url=None,
+        title="Deskbell",
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # a trace would hold the query, and with it Sign
     )
-    app.add_middleware(CallbackRoutes, settings=settings, replies=replies, intake=intake)
+    app.add_middleware(
+        CallbackRoutes,
+        settings=settings,
+        doors=Doors(settings, uses.note),
+        replies=replies,
+        intake=intake,
+        metrics=metrics,
+    )
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_defect)
 
@@ -61,13 +77,24 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        """Whether events can be kept, and how many wait to be fanned out."""
+        """Whether events can be kept, how many wait to be fanned out, and which handlers answer no more.
+
+        A handler whose threads are all stuck answers with its fallback: worse, but better than no answer at all.
+        """
         try:
             lag = await redis.llen(queue_key(EVENTS))
         except (RedisError, OSError) as error:
             return JSONResponse({"status": "not ready", "redis": type(error).__name__}, 503)
-        return JSONResponse({"status": "ready", "redis": "ok", "lag": lag})
+        stuck = replies.stuck
+        status = "degraded" if stuck else "ready"
+        return JSONResponse({"status": status, "redis": "ok", "lag": lag, "stuck_handlers": stuck})
 
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def show_metrics() -> Response:
+        """What this api counts, for Prometheus."""
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+    document(app, secret=settings.path_secret is not None)
     return app
 
 
@@ -76,6 +103,13 @@ def app_from_environment() -> FastAPI:
     settings = load_settings()
     configure_logs(settings.log_format)
     return create_app(settings, load_callbacks(settings))
+
+
+def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:
+    for handler in callbacks.handlers:
+        unknown = sorted(handler.apps - settings.apps.keys())
+        if unknown:
+            get_log().warning("unknown_app", handler=handler.name, app=unknown)
 
 
 def _settle_garbage_collector() -> None:

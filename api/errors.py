@@ -1,6 +1,7 @@
 """The refusals: `ErrorCode`, HTTP status and what they mean (docs/HTTP.md lists them for integrators)."""
 
 from enum import Enum
+from typing import Any
 
 
 class Code(Enum):
@@ -34,9 +35,13 @@ class Refusal(Exception):  # noqa: N818 - an answer, not an error
     Args:
         code: which refusal.
         info: the answer's `ErrorInfo`; quotes nothing of the request.
+        cause: what it is counted and logged under; the code's name by default.
+        **details: what else the log says of it.
     """
 
-    def __init__(self, code: Code, info: str) -> None:
+    def __init__(self, code: Code, info: str, cause: str = "", **details: Any) -> None:
         super().__init__(info)
         self.code = code
         self.info = info
+        self.cause = cause or code.name.lower()
+        self.details = details

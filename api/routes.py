@@ -5,9 +5,10 @@
 3. The body is read, no further than the limit, and is a packet (`shared.protocol`).
 4. The integrator's handler computes the reply (`api.replies`).
 5. The event is kept with its reply (`api.intake`); only now the answer goes out.
-6. One line is logged.
+6. One line is logged and the callback is counted; of those refused, one line a second for each cause.
 
-All of it happens within the budget. What goes wrong on the way is an envelope too.
+All of it happens within the budget, which counts from the request's first byte. What goes wrong on the way is an
+envelope too.
 """
 
 import asyncio
@@ -18,14 +19,19 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.arrival import began
 from api.errors import Code, Refusal
 from api.intake import Intake, Kept
+from api.metrics import Metrics
+from api.refusals import Refusals
 from api.replies import Replies
 from api.signatures import Doors, Query, parse_query
+from api.unhandled import handler_to_paste
+from shared.commands import ApiCall, received
 from shared.config import Settings
 from shared.declarations import NODE_FORM
 from shared.errors import CannotKeepError, PacketError, http_info
-from shared.events import Event, received
+from shared.events import Event, Reply
 from shared.logs import error_fields, get_log
 from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
@@ -52,10 +58,9 @@ class Answer:
         await send({"type": "http.response.body", "body": self.envelope})
 
 
+_WRONG_PATH = Refusal(Code.NOT_OUR_APP, "the path does not hold the secret", "wrong_path_secret")
+_WRONG_METHOD = Refusal(Code.NOT_A_PACKET, "not a POST", "not_a_post")
 _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
-
-
-_EXPLAINED = ("misfit", "no_handler")  # ours, and naming no value; what `Refuse` says is the integrator's
 
 
 @dataclass(slots=True)
@@ -65,8 +70,8 @@ class Ring:
     node: str
     scope: Scope
     receive: Receive
+    began: float
     deadline: float
-    started: float
     log: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,16 +81,19 @@ class CallbackRoutes:
     They are answered before FastAPI's own routing, which would cost more than all of the work done here.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, replies: Replies, intake: Intake) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, doors: Doors, replies: Replies, intake: Intake, metrics: Metrics
+    ) -> None:
         self._app = app
         self._replies = replies
         self._intake = intake
-        self._doors = Doors(settings)
+        self._doors = doors
+        self._metrics = metrics
+        self._refusals = Refusals(metrics)
         secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
         self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
         self._budget = settings.budget_ms / 1000
-        # A batch may be under way when the reply is ready: two calls of Redis are the most that accepting waits for.
-        self._reserve = 2 * settings.redis_timeout_ms / 1000
+        self._reserve = settings.reserved_ms / 1000
         self._max_body = settings.max_body_bytes
         self._log = get_log()
 
@@ -95,14 +103,14 @@ class CallbackRoutes:
         if not path:
             await self._app(scope, receive, send)
         elif not self._doors.fit_path(path["secret"]):
-            self._log.info("callback", outcome="wrong_path_secret", status=404)
+            self._refusals.note(_WRONG_PATH, status=404)
             await self._app(scope, receive, send)
         elif scope["method"] != "POST":
-            self._log.info("callback", outcome="not_a_post", status=405)
+            self._refusals.note(_WRONG_METHOD, status=405)
             await _NOT_POST.send(send)
         else:
-            deadline = asyncio.get_running_loop().time() + self._budget
-            ring = Ring(path["node"] or "", scope, receive, deadline, time.perf_counter())
+            start = began(scope)
+            ring = Ring(path["node"] or "", scope, receive, start, start + self._budget)
             answer = await self.answer(ring)
             await answer.send(send)
 
@@ -112,15 +120,24 @@ class CallbackRoutes:
             async with asyncio.timeout_at(ring.deadline):
                 answer = await self._answer(ring)
         except TimeoutError:
-            answer = _refuse(ring, _late(ring))
+            return self._refuse(ring, _late(ring))
         except Refusal as refusal:
-            answer = _refuse(ring, refusal)
+            return self._refuse(ring, refusal)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
             ring.log |= {"outcome": "defect", **error_fields(error)}
             answer = Answer(500, envelope(500, "internal error"))
-        spent = time.perf_counter() - ring.started
+        spent = asyncio.get_running_loop().time() - ring.began
+        self._metrics.callbacks.labels(ring.log["outcome"]).inc()
+        self._metrics.seconds.observe(spent)
         self._log.info("callback", node=ring.node, **ring.log, status=answer.status, ms=round(spent * 1000, 3))
         return answer
+
+    def _refuse(self, ring: Ring, refusal: Refusal) -> Answer:
+        spent = asyncio.get_running_loop().time() - ring.began
+        self._refusals.note(refusal, node=ring.node, **ring.log, status=refusal.code.status, ms=round(spent * 1000, 3))
+        # What remains of the body may not have been read: the connection is not to carry another request.
+        headers = ((b"connection", b"close"),) if refusal.code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
+        return Answer(refusal.code.status, envelope(refusal.code.number, refusal.info), headers=headers)
 
     async def _answer(self, ring: Ring) -> Answer:
         query = parse_query(ring.scope["query_string"])
@@ -130,6 +147,8 @@ class CallbackRoutes:
         if not body:  # the console's verify button (PROTOCOL §1)
             ring.log["outcome"] = "verified"
             return Answer(200, RECEIPT)
+        if not app_id:
+            raise Refusal(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")
         packet = _packet(body, query)
         event = _event(packet, app_id, ring.node, query)
         ring.log |= {"event_id": event.id, "command": event.command}
@@ -153,8 +172,7 @@ class CallbackRoutes:
     async def _accept(self, ring: Ring, event: Event, identity: str) -> Kept:
         async def reply_and_keep() -> Kept:
             reply = await self._replies.reply_to(event, ring.deadline - self._reserve)
-            if reply.outcome in _EXPLAINED:
-                ring.log["reason"] = reply.info
+            ring.log |= _explanation(event, reply)
             return await self._intake.keep(event, reply, identity)
 
         try:
@@ -197,11 +215,13 @@ def _event(packet: Packet, app_id: str, node: str, query: Query) -> Event:
     )
 
 
-def _refuse(ring: Ring, refusal: Refusal) -> Answer:
-    ring.log |= {"outcome": refusal.code.name.lower(), "reason": refusal.info}
-    # What remains of the body may not have been read: the connection is not to carry another request.
-    headers = ((b"connection", b"close"),) if refusal.code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
-    return Answer(refusal.code.status, envelope(refusal.code.number, refusal.info), headers=headers)
+def _explanation(event: Event, reply: Reply) -> dict[str, str]:
+    """What the log says of a reply beside its outcome; it names no value, and `Refuse`'s words are the integrator's."""
+    if reply.outcome == "misfit":
+        return {"reason": reply.info}
+    if isinstance(event, ApiCall) and reply.outcome in ("no_handler", "receipt"):
+        return {"reason": "no handler takes this call", "write": handler_to_paste(event)}
+    return {}
 
 
 def _late(ring: Ring) -> Refusal:

@@ -2,12 +2,13 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from api.errors import Code, Refusal
 from shared.config import Settings
-from shared.protocol import SIGN_WINDOW_SECONDS, sign
+from shared.protocol import SIGN_WINDOW_SECONDS, fingerprint, sign
 
 Query = Mapping[str, str]
 """A URL's query, keys in lower case: pages spell `SdkAppid` in two ways."""
@@ -34,12 +35,20 @@ def parse_query(query_string: bytes) -> Query:
 class Doors:
     """Decides whether a callback comes from Tencent and is meant for us."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, note_use: Callable[[str, str, float], None]) -> None:
+        """Read the locks.
+
+        Args:
+            settings: the apps and their tokens.
+            note_use: told the app, the token's fingerprint and the Unix seconds of each callback that a token signed.
+        """
         self._tokens = {
-            app_id: [token.get_secret_value() for token in tokens] for app_id, tokens in settings.apps.items()
+            app_id: [_Token(token.get_secret_value(), fingerprint(token.get_secret_value())) for token in tokens]
+            for app_id, tokens in settings.apps.items()
         }
-        self._required = settings.signature == "required"
+        self._needs_sign = {app_id: settings.needs_sign(app_id) for app_id in settings.apps}
         self._path_secret = settings.path_secret.get_secret_value().encode() if settings.path_secret else None
+        self._note_use = note_use
 
     def fit_path(self, secret: str) -> bool:
         """Whether the first part of the URL path is the secret, if there is one; compared in constant time."""
@@ -55,28 +64,45 @@ class Doors:
             now: Unix seconds.
 
         Returns:
-            The `SdkAppid`.
+            The `SdkAppid`; "" when the query has none and any of our apps would be admitted: the console's
+            *verify* button may leave it out (PROTOCOL §1), a callback may not.
 
         Raises:
             Refusal: the app is not ours, or the Sign is missing, wrong or stale.
         """
         app_id = query.get("sdkappid", "")
-        if app_id not in self._tokens:
-            raise Refusal(Code.NOT_OUR_APP, "SdkAppid is missing or not ours")
-        if self._tokens[app_id]:
-            self._check_sign(self._tokens[app_id], query, now)
+        if app_id:
+            if app_id not in self._tokens:
+                raise Refusal(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")
+            self._check_sign([app_id], query, now)
+        else:
+            self._check_sign(list(self._tokens), query, now)
         return app_id
 
-    def _check_sign(self, tokens: list[str], query: Query, now: float) -> None:
-        given = query.get("sign", "")
-        request_time = query.get("requesttime", "")
-        if not given and not self._required:
+    def _check_sign(self, app_ids: list[str], query: Query, now: float) -> None:
+        """Check the signature of a callback that is of one of these apps."""
+        given, request_time = query.get("sign", ""), query.get("requesttime", "")
+        if not all(self._tokens[app_id] and (given or self._needs_sign[app_id]) for app_id in app_ids):
             return
         if not given or not _REQUEST_TIME.fullmatch(request_time):
-            raise Refusal(Code.BAD_SIGN, "Sign or RequestTime is missing")
+            raise Refusal(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing")
         # Every token is tried, whichever fits, each in constant time: nothing leaks how near a guess was.
-        fitting = [hmac.compare_digest(sign(token, request_time).encode(), given.encode()) for token in tokens]
-        if not any(fitting):
-            raise Refusal(Code.BAD_SIGN, "Sign is wrong")
+        fitting = [
+            (app_id, token.fingerprint)
+            for app_id in app_ids
+            for token in self._tokens[app_id]
+            if hmac.compare_digest(sign(token.text, request_time).encode(), given.encode())
+        ]
+        if not fitting:
+            raise Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")
+        skew = round(now - int(request_time), 1)
         if abs(now - int(request_time)) > SIGN_WINDOW_SECONDS:
-            raise Refusal(Code.BAD_SIGN, f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now")
+            info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
+            raise Refusal(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew)
+        self._note_use(*fitting[0], now)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Token:
+    text: str
+    fingerprint: str

@@ -1,7 +1,10 @@
 """`deskbell api`: the HTTP process."""
 
+import os
 import socket
+import tempfile
 
+from api.metrics import MULTIPROCESS
 from cli.errors import stop
 from cli.serving import listen, serve
 from shared.config import load_settings
@@ -27,4 +30,9 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
         processes=processes,
         handlers=[handler.name for handler in callbacks.handlers],
     )
-    serve("api.app:app_from_environment", listener, processes)
+    if processes == 1:
+        serve("api.app:app_from_environment", listener, processes)
+        return
+    with tempfile.TemporaryDirectory(prefix="deskbell-metrics-") as folder:
+        os.environ[MULTIPROCESS] = folder  # whichever process /metrics reaches, it counts for all
+        serve("api.app:app_from_environment", listener, processes)

@@ -89,6 +89,29 @@ def send(
     run(words or [], url, app, token, command, body_file)
 
 
+@app.command()
+def describe(
+    url: Annotated[str, typer.Option(help="Where Desk reaches the api.")] = "https://your.host",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    reveal_secret: Annotated[bool, typer.Option("--reveal-secret", help="Write the path secret out.")] = False,
+) -> None:
+    """Print, for each handler, what the Desk administrator must enter: URL, inputs, outputs, fallback."""
+    from cli.describe import describe as run
+
+    if as_json and as_markdown:
+        stop("--json and --markdown exclude each other")
+    run(url, "json" if as_json else "markdown" if as_markdown else "text", reveal_secret=reveal_secret)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the settings and Redis; list each app's tokens by fingerprint and last use."""
+    from cli.doctor import doctor as run
+
+    run()
+
+
 def main() -> None:
     """Run the command; a wrong setting ends it in one sentence."""
     try:

@@ -9,7 +9,8 @@ import threading
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from api.replies import HANDLER_THREADS
+from api.arrival import TimedProtocol
+from api.threads import HANDLER_THREADS
 
 _GRACE_SECONDS = 10
 
@@ -41,7 +42,7 @@ def serve(factory: str, listener: socket.socket, processes: int) -> None:
         factory,
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=TimedProtocol,
         ws="none",
         lifespan="on",
         workers=processes,

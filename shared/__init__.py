@@ -1,19 +1,39 @@
 """What an integrator imports. The rest of this package is shared by `api` and `workers`, and is not public."""
 
 from shared.callbacks import Callbacks
+from shared.commands import (
+    ApiCall,
+    AssignAgent,
+    BeforeContactUser,
+    C2CSignal,
+    MemberEvent,
+    OtherEvent,
+    SessionEvent,
+    TaskFlowEvent,
+)
 from shared.config import Settings
 from shared.errors import Discard, Refuse, Retry
-from shared.events import ApiCall, Event, OtherEvent
+from shared.events import Event
 from shared.jobs import Jobs
+from shared.results import Assignment
+from shared.variables import Kind
 
 __all__ = [
     "ApiCall",
+    "AssignAgent",
+    "Assignment",
+    "BeforeContactUser",
+    "C2CSignal",
     "Callbacks",
     "Discard",
     "Event",
     "Jobs",
+    "Kind",
+    "MemberEvent",
     "OtherEvent",
     "Refuse",
     "Retry",
+    "SessionEvent",
     "Settings",
+    "TaskFlowEvent",
 ]

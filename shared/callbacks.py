@@ -1,167 +1,361 @@
-"""What the integrator answers: handlers, one for each API-call node of a task flow."""
+"""What the integrator answers: handlers, for the commands whose reply Desk uses."""
 
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Never, TypeVar
+from typing import Any, Never, TypeVar, overload
 
-from shared.declarations import NODE_FORM, check_name, conditions, describe, parameters, refuse_unknown
+from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
+from shared.contract import Outputs, drift
+from shared.declarations import (
+    NODE_FORM,
+    app_ids,
+    check_name,
+    conditions,
+    describe,
+    parameters,
+    refuse_unknown,
+    returned,
+)
 from shared.errors import DeclarationError, ResultError
-from shared.events import ApiCall, Event
-from shared.variables import Inputs, to_variables
+from shared.events import Event
+from shared.results import (
+    Content,
+    assignment_content,
+    permission_content,
+    signal_content,
+    variables_content,
+)
+from shared.variables import Inputs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Fallback = Callable[[Any], Any]
+
+_OPTIONS = ("app", "fallback", "when")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What Desk asks for with a command, as handlers see it.
+
+    Attributes:
+        decorator: the method of `Callbacks` that declares its handlers.
+        event: the event's class.
+        content: makes the answer's content of what a handler returned.
+        parameter: how a parameter is written, for messages.
+        fallback: how a fallback is written, for messages.
+    """
+
+    decorator: str
+    event: type[Event]
+    content: Callable[[Any], Content]
+    parameter: str
+    fallback: str
+
+
+VARIABLES = Asked("api_call", ApiCall, variables_content, "OrderID: str", '{"Status": "unknown"}')
+ASSIGNMENT = Asked("assign_agent", AssignAgent, assignment_content, "event: AssignAgent", "Assignment(group_id=6521)")
+PERMISSION = Asked(
+    "before_contact_user", BeforeContactUser, permission_content, "event: BeforeContactUser", "lambda event: None"
+)
+SIGNAL = Asked("c2c_signal", C2CSignal, signal_content, "data: dict[str, object]", '{"state": "unknown"}')
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A function that computes the reply to an API call, and how it is chosen.
+    """A function that computes the reply to an event, and how it is chosen.
 
     Attributes:
-        name: the node it answers.
+        asked: what it is asked for.
+        name: the node it answers; the function's name for other commands than API calls.
         function: the integrator's function, `async def` or `def`.
-        when: texts that variables must have, for calls whose URL names no node.
-        fallback: the variables to answer when the function fails or is late; None answers a failure.
+        apps: the apps, by `SdkAppid`, it answers; empty means all.
+        when: texts that variables or fields must have.
+        fallback: what to answer when the function fails or is late, or a function of the event that computes it;
+            None answers a failure.
         inputs: converts the call's variables.
-        call_parameter: the parameter that takes the whole call, if there is one.
+        outputs: the variables it declares to answer.
+        event_parameter: the parameter that takes the whole event, if there is one.
     """
 
+    asked: Asked
     name: str
     function: Callable[..., Any]
+    apps: frozenset[str]
     when: dict[str, str]
-    fallback: dict[str, str] | None
+    fallback: Content | _Fallback | None
     inputs: Inputs
-    call_parameter: str | None
+    outputs: Outputs
+    event_parameter: str | None
 
     @property
     def is_async(self) -> bool:
         """Whether the function runs on the event loop."""
         return inspect.iscoroutinefunction(self.function)
 
-    def bind(self, call: ApiCall) -> dict[str, Any]:
-        """The function's arguments for a call.
+    def bind(self, event: Event) -> dict[str, Any]:
+        """The function's arguments for an event.
 
         Raises:
             VariableError: a variable is missing or does not fit.
         """
-        arguments = self.inputs.bind(call.variables)
-        if self.call_parameter:
-            # A copy: what is kept is the packet as it came, whatever the function does with its call.
-            arguments[self.call_parameter] = dataclasses.replace(call, raw=copy.deepcopy(call.raw))
+        arguments = self.inputs.bind(self._given(event))
+        if self.event_parameter:
+            # A copy: what is kept is the packet as it came, whatever the function does with its event.
+            arguments[self.event_parameter] = dataclasses.replace(event, raw=copy.deepcopy(event.raw))
         return arguments
+
+    def drift(self, event: Event) -> tuple[list[str], list[str]]:
+        """How an API call departs from the declared inputs: the names it lacks, and those nobody declared.
+
+        A handler that takes the whole call may read any variable: nothing it is sent is undeclared.
+        """
+        missing, undeclared = drift(self.inputs.names, self.when, event.fields)
+        return missing, [] if self.event_parameter else undeclared
+
+    def content(self, result: Any) -> Content:
+        """What the answer holds for a result.
+
+        Raises:
+            ResultError: the result is of another kind than the command asks for.
+        """
+        return self.asked.content(result)
+
+    def accepts(self, event: Event) -> bool:
+        """Whether it answers events of this kind and app."""
+        return isinstance(event, self.asked.event) and (not self.apps or event.app_id in self.apps)
+
+    def _given(self, event: Event) -> Mapping[str, Any]:
+        if isinstance(event, C2CSignal):  # its one parameter takes the data, whatever it is called
+            return dict.fromkeys(self.inputs.names, event.data)
+        return event.fields
 
 
 class Callbacks:
     """The handlers of an integrator; named by the setting `DESKBELL_CALLBACKS`."""
 
     def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: list[Handler] = []
 
+    @overload
+    def api_call(self, name: _Function, /) -> _Function: ...
+    @overload
     def api_call(
         self,
         name: str | None = None,
         *,
         when: Mapping[str, str] | None = None,
-        fallback: Mapping[str, Any] | None = None,
+        fallback: Mapping[str, Any] | _Fallback | None = None,
+        app: str | Iterable[str] = (),
         **unknown: Never,
-    ) -> Callable[[_Function], _Function]:
+    ) -> Callable[[_Function], _Function]: ...
+    def api_call(self, name: Any = None, **options: Any) -> Any:
         """Declare the handler of an API-call node. The function is returned untouched.
 
         Its parameters are variables by name, converted as annotated; one annotated `ApiCall` takes the whole call.
-        It returns a dict, a TypedDict, a pydantic model or None, or raises `Refuse`.
+        It returns a dict, a TypedDict, a pydantic model or None, or raises `Refuse`. A TypedDict or a model in
+        its annotation declares the node's outputs.
 
         Args:
             name: the node, the last part of the URL `/callback/<name>`; the function's name by default.
             when: names and texts of variables; for calls whose URL names no node, the handler with the most
                 of them that all fit is chosen, then the one handler without `when`.
-            fallback: variables to answer, as success, when the function fails or is late.
-            **unknown: refused.
+            fallback: variables to answer, as success, when the function fails or is late; or a function of the
+                call that computes them, and that has a tenth of the handler's time for it.
+            app: the app, or apps, by `SdkAppid`; all by default. For one node, a handler limited to an app goes
+                before one that is not.
+            **options: the three above; others are refused.
 
         Raises:
             DeclarationError: at import, in a sentence that says what to write instead.
         """
-        refuse_unknown("api_call", unknown, ("name", "when", "fallback"))
-        if callable(name):
-            raise DeclarationError(f"{describe(name)}: write @callbacks.api_call() with parentheses")
+        return self._declare(VARIABLES, name, options)
 
-        def declare(function: _Function) -> _Function:
-            self._add(_handler(function, function.__name__ if name is None else name, when or {}, fallback))
-            return function
+    @overload
+    def assign_agent(self, function: _Function, /) -> _Function: ...
+    @overload
+    def assign_agent(
+        self,
+        *,
+        when: Mapping[str, str] | None = None,
+        fallback: Any = None,
+        app: str | Iterable[str] = (),
+        **unknown: Never,
+    ) -> Callable[[_Function], _Function]: ...
+    def assign_agent(self, function: Any = None, **options: Any) -> Any:
+        """Declare the handler that says who takes a session (PROTOCOL §3.2).
 
-        return declare
+        It takes an `AssignAgent`, or fields of its packet by name, and returns an `Assignment`, or None to leave
+        the choice to Desk. Options as for `api_call`; the fallback is an `Assignment` or a function of the event.
+        """
+        return self._declare(ASSIGNMENT, function, options)
+
+    @overload
+    def before_contact_user(self, function: _Function, /) -> _Function: ...
+    @overload
+    def before_contact_user(
+        self,
+        *,
+        when: Mapping[str, str] | None = None,
+        fallback: _Fallback | None = None,
+        app: str | Iterable[str] = (),
+        **unknown: Never,
+    ) -> Callable[[_Function], _Function]: ...
+    def before_contact_user(self, function: Any = None, **options: Any) -> Any:
+        """Declare the handler that says whether an agent may write to a user first (PROTOCOL §3.4).
+
+        It takes a `BeforeContactUser`, or fields of its packet by name, and returns None to allow or raises
+        `Refuse`. When it fails or is late, the answer is a failure, which refuses; `fallback=lambda event: None`
+        allows.
+        """
+        return self._declare(PERMISSION, function, options)
+
+    @overload
+    def c2c_signal(self, function: _Function, /) -> _Function: ...
+    @overload
+    def c2c_signal(
+        self,
+        *,
+        when: Mapping[str, str] | None = None,
+        fallback: Any = None,
+        app: str | Iterable[str] = (),
+        **unknown: Never,
+    ) -> Callable[[_Function], _Function]: ...
+    def c2c_signal(self, function: Any = None, **options: Any) -> Any:
+        """Declare the handler of a client's signals (PROTOCOL §3.4).
+
+        It takes the signal's data, a JSON value converted as annotated, and may take the whole `C2CSignal` in another
+        parameter. It returns a JSON value, or None; the strings around both are Deskbell's.
+        """
+        return self._declare(SIGNAL, function, options)
 
     def include(self, other: "Callbacks") -> None:
         """Take in the handlers of another `Callbacks`, as a router does."""
         for handler in other.handlers:
             self._add(handler)
 
-    def find(self, call: ApiCall) -> Handler | None:
-        """The handler for a call, or None."""
-        if call.node:
-            return self._handlers.get(call.node)
-        fitting = [handler for handler in self._handlers.values() if handler.when and call.matches(handler.when)]
-        if fitting:
-            return max(fitting, key=lambda handler: len(handler.when))
-        plain = [handler for handler in self._handlers.values() if not handler.when]
-        return plain[0] if len(plain) == 1 else None
+    def find(self, event: Event) -> Handler | None:
+        """The handler for an event, or None."""
+        accepting = [handler for handler in self._handlers if handler.accepts(event)]
+        if isinstance(event, ApiCall) and event.node:
+            return _most_specific([handler for handler in accepting if handler.name == event.node])
+        fitting = [handler for handler in accepting if handler.when and event.matches(handler.when)]
+        plain = [handler for handler in accepting if not handler.when]
+        if isinstance(event, ApiCall):
+            for_app = [handler for handler in plain if handler.apps] or plain
+            plain = for_app if len(for_app) == 1 else []
+        return _most_specific(fitting) or _most_specific(plain)
 
     @property
     def handlers(self) -> list[Handler]:
         """The handlers, in the order of their declaration."""
-        return list(self._handlers.values())
+        return list(self._handlers)
+
+    def _declare(self, asked: Asked, given: Any, options: dict[str, Any]) -> Any:
+        known = ("name", *_OPTIONS) if asked is VARIABLES else _OPTIONS
+        if asked is VARIABLES and "name" in options:
+            given = options.pop("name")
+        refuse_unknown(asked.decorator, [option for option in options if option not in _OPTIONS], known)
+        if callable(given):  # @callbacks.api_call, without parentheses
+            return self._declare(asked, None, options)(given)
+        if asked is not VARIABLES and given is not None:
+            raise DeclarationError(f"{asked.decorator}: it has no name; write @callbacks.{asked.decorator}")
+
+        def declare(function: _Function) -> _Function:
+            self._add(_handler(asked, function, function.__name__ if given is None else given, **options))
+            return function
+
+        return declare
 
     def _add(self, handler: Handler) -> None:
-        same = self._handlers.get(handler.name)
-        if same:
-            raise DeclarationError(
-                f"{describe(handler.function)}: the node {handler.name} already has a handler, "
-                f"{describe(same.function)}; write another name: @callbacks.api_call({handler.name + '_2'!r})"
-            )
-        for other in self._handlers.values():
-            if handler.when and handler.when == other.when:
-                raise DeclarationError(
-                    f"{describe(handler.function)}: when= is the same as that of {describe(other.function)}; "
-                    f"add a variable that tells them apart"
-                )
-        self._handlers[handler.name] = handler
+        for other in self._handlers:
+            if other.asked is handler.asked and _same_apps(other, handler):
+                _refuse_conflict(handler, other)
+        self._handlers.append(handler)
+
+
+def _most_specific(handlers: list[Handler]) -> Handler | None:
+    """The handler limited to an app before one that is not, then the one with the most conditions."""
+    return max(handlers, key=lambda handler: (bool(handler.apps), len(handler.when)), default=None)
+
+
+def _same_apps(one: Handler, other: Handler) -> bool:
+    return bool(one.apps & other.apps) or one.apps == other.apps
+
+
+def _refuse_conflict(handler: Handler, other: Handler) -> None:
+    where, there = describe(handler.function), describe(other.function)
+    if handler.asked is VARIABLES and handler.name == other.name:
+        raise DeclarationError(
+            f"{where}: the node {handler.name} already has a handler, {there}; write another name: "
+            f"@callbacks.api_call({handler.name + '_2'!r})"
+        )
+    if handler.when and handler.when == other.when:
+        raise DeclarationError(f"{where}: when= is the same as that of {there}; add a variable that tells them apart")
+    if handler.asked is not VARIABLES and handler.when == other.when:
+        raise DeclarationError(
+            f"{where}: {handler.asked.decorator} already has a handler, {there}; tell them apart with app= or when="
+        )
 
 
 def _handler(
-    function: Callable[..., Any], name: str, when: Mapping[str, str], fallback: Mapping[str, Any] | None
+    asked: Asked,
+    function: Callable[..., Any],
+    name: str,
+    *,
+    when: object = None,
+    fallback: object = None,
+    app: object = (),
 ) -> Handler:
     where = describe(function)
-    check_name(where, name, NODE_FORM, "the node", 'api_call("order_status")')
-    found = parameters(function, "OrderID: str")
-    for parameter in found:
-        kind = parameter.annotation
-        if inspect.isclass(kind) and issubclass(kind, Event) and kind is not ApiCall:
-            raise DeclarationError(
-                f"{where}: parameter {parameter.name} is annotated {kind.__name__}, but a handler takes an API call; "
-                f"write {parameter.name}: ApiCall"
-            )
-    calls = [parameter for parameter in found if parameter.annotation is ApiCall]
-    if len(calls) > 1:
-        raise DeclarationError(f"{where}: {len(calls)} parameters take the whole call; write one, call: ApiCall")
-    inputs = Inputs(where, [parameter for parameter in found if parameter.annotation is not ApiCall])
+    if asked is VARIABLES:
+        check_name(where, name, NODE_FORM, "the node", 'api_call("order_status")')
+    event_parameter, fields = _split_parameters(asked, where, parameters(function, asked.parameter))
     return Handler(
+        asked=asked,
         name=name,
         function=function,
-        when=conditions(where, when),
-        fallback=_fallback(where, fallback),
-        inputs=inputs,
-        call_parameter=calls[0].name if calls else None,
+        apps=app_ids(where, app),
+        when=conditions(where, when or {}),
+        fallback=_fallback(asked, where, fallback),
+        inputs=Inputs(where, fields),
+        outputs=Outputs(where, returned(function) if asked is VARIABLES else None),
+        event_parameter=event_parameter,
     )
 
 
-def _fallback(where: str, fallback: object) -> dict[str, str] | None:
+def _split_parameters(
+    asked: Asked, where: str, found: list[inspect.Parameter]
+) -> tuple[str | None, list[inspect.Parameter]]:
+    """The name of the parameter that takes the whole event, and those that take variables, fields or data."""
+    kind = asked.event.__name__
+    for parameter in found:
+        annotation = parameter.annotation
+        if inspect.isclass(annotation) and issubclass(annotation, Event) and annotation is not asked.event:
+            raise DeclarationError(
+                f"{where}: parameter {parameter.name} is annotated {annotation.__name__}, but a handler of "
+                f"{asked.decorator} takes another event; write {parameter.name}: {kind}"
+            )
+    events = [parameter.name for parameter in found if parameter.annotation is asked.event]
+    fields = [parameter for parameter in found if parameter.annotation is not asked.event]
+    if len(events) > 1:
+        raise DeclarationError(f"{where}: {len(events)} parameters take the whole event; write one, event: {kind}")
+    if asked is SIGNAL and len(fields) > 1:
+        raise DeclarationError(f"{where}: a signal has one piece of data; write one parameter, {asked.parameter}")
+    return events[0] if events else None, fields
+
+
+def _fallback(asked: Asked, where: str, fallback: object) -> Content | _Fallback | None:
     if fallback is None:
         return None
     try:
-        variables = to_variables(fallback)
-    except ResultError as error:
+        if callable(fallback):
+            inspect.signature(fallback).bind(None)
+            return fallback
+        return asked.content(fallback)
+    except (ResultError, TypeError, ValueError) as error:
         raise DeclarationError(
-            f'{where}: fallback= cannot be answered: {error}; write fallback={{"Status": "unknown"}}'
+            f"{where}: fallback= cannot be answered: {error}; write fallback={asked.fallback}"
         ) from None
-    return variables

@@ -16,6 +16,7 @@ from shared.errors import ConfigError
 PREFIX = "DESKBELL_"
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
 _APPS_EXAMPLE = '{"1400000001": ["token"]}'
+Signature = Literal["required", "when-present"]
 _SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
 
 
@@ -30,8 +31,10 @@ class Settings(BaseSettings):
     apps: dict[str, list[SecretStr]] = Field(
         default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
     )
-    signature: Literal["required", "when-present"] = Field(
-        default="required", description="Whether a callback without `Sign` is refused."
+    signature: Signature | dict[str, Signature] = Field(
+        default="required",
+        description="`required`: a callback without `Sign` is refused; `when-present`: it is not. JSON by SdkAppid for "
+        'single apps: `{"1400000001": "when-present"}`.',
     )
     path_secret: SecretStr | None = Field(
         default=None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
@@ -41,6 +44,11 @@ class Settings(BaseSettings):
     jobs: str = Field(default="", description="The job types: `package.module:jobs`; several with commas.")
     app_dir: Path = Field(default=Path(), description="The folder the integrator's package lies in.")
     budget_ms: int = Field(default=1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
+    accept_ms: int | None = Field(
+        default=None,
+        description="Milliseconds of the budget that no handler gets, reserved for keeping the event; twice "
+        "`REDIS_TIMEOUT_MS` by default.",
+    )
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
@@ -91,13 +99,38 @@ class Settings(BaseSettings):
         return url
 
     @model_validator(mode="after")
+    def _signature_names_apps(self) -> Self:
+        unknown = self.signature.keys() - self.apps.keys() if isinstance(self.signature, dict) else ()
+        if unknown:
+            raise ValueError(f"{PREFIX}SIGNATURE: {min(unknown)} is no app of {PREFIX}APPS")
+        return self
+
+    @model_validator(mode="after")
     def _redis_fits_the_budget(self) -> Self:
         if self.redis_timeout_ms * 2 >= self.budget_ms:
             raise ValueError(
                 f"{PREFIX}REDIS_TIMEOUT_MS: expected less than half of {PREFIX}BUDGET_MS, {self.budget_ms}, "
                 f"got {self.redis_timeout_ms}"
             )
+        if not self.redis_timeout_ms * 2 <= self.reserved_ms < self.budget_ms:
+            raise ValueError(
+                f"{PREFIX}ACCEPT_MS: expected twice {PREFIX}REDIS_TIMEOUT_MS, {self.redis_timeout_ms * 2}, or more, "
+                f"and less than {PREFIX}BUDGET_MS, {self.budget_ms}, got {self.accept_ms}"
+            )
         return self
+
+    @property
+    def reserved_ms(self) -> int:
+        """Milliseconds of the budget reserved for accepting.
+
+        A batch may be under way when the reply is ready: two calls of Redis are the most that accepting waits for.
+        """
+        return 2 * self.redis_timeout_ms if self.accept_ms is None else self.accept_ms
+
+    def needs_sign(self, app_id: str) -> bool:
+        """Whether a callback of an app that has tokens is refused without `Sign`."""
+        signature = self.signature.get(app_id, "required") if isinstance(self.signature, dict) else self.signature
+        return signature == "required"
 
     def check_doors(self) -> None:
         """Refuse to serve an app that anybody could call.
@@ -117,7 +150,7 @@ class Settings(BaseSettings):
                     f"{PREFIX}APPS: expected a token for {app_id}, got none; add one, set {PREFIX}PATH_SECRET, "
                     f"or set {PREFIX}INSECURE=1 to let anybody call"
                 )
-        if self.signature == "when-present":
+        if not all(self.needs_sign(app_id) for app_id in self.apps):
             raise ConfigError(
                 f"{PREFIX}SIGNATURE: when-present lets anybody call who leaves Sign out; set {PREFIX}PATH_SECRET, "
                 f"or {PREFIX}INSECURE=1"

@@ -50,6 +50,11 @@ def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> 
         raise DeclarationError(f"{where}: unknown option {option}; {advice}")
 
 
+def returned(function: Callable[..., Any]) -> Any:
+    """The annotation of what a function returns, evaluated; `inspect.Signature.empty` when there is none."""
+    return inspect.signature(function, eval_str=True).return_annotation
+
+
 def describe(function: Callable[..., Any]) -> str:
     """A function's module and name, for messages."""
     return f"{function.__module__}.{function.__qualname__}"
@@ -59,6 +64,18 @@ def check_name(where: str, name: object, form: str, what: str, example: str) -> 
     """Refuse a name that does not have the form it needs on the wire."""
     if not isinstance(name, str) or not re.fullmatch(form, name):
         raise DeclarationError(f"{where}: {what} must match {form}, got {name!r}; write for example {example}")
+
+
+def app_ids(where: str, app: object) -> frozenset[str]:
+    """`app=`: one SdkAppid or several, as a set; empty means all.
+
+    Raises:
+        DeclarationError: one of them is not digits in text.
+    """
+    given: list[Any] = list(app) if isinstance(app, Iterable) and not isinstance(app, str) else [app]
+    for each in given:
+        check_name(where, each, "[0-9]{1,20}", "app=", 'app="1400000001"')
+    return frozenset(given)
 
 
 def conditions(where: str, when: object) -> dict[str, str]:

@@ -1,15 +1,71 @@
-"""Events: accepted callbacks, as jobs and handlers see them."""
+"""Events: accepted callbacks, as jobs and handlers see them; `shared.commands` has a class for each command."""
 
 import random
-import time
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from shared import protocol
 
 Wire = dict[str, Any]
 """An event as native JSON: the argument of every job on Redis."""
+
+_Value = TypeVar("_Value")
+
+
+class Field(Generic[_Value]):
+    """An attribute of an event that reads one field of its packet as one type, whatever came.
+
+    Args:
+        name: the field, as Tencent spells it.
+        read: makes the type of what came; None where the field is missing.
+    """
+
+    def __init__(self, name: str, read: Callable[[Any], _Value]) -> None:
+        self.name = name
+        self._read = read
+
+    def __get__(self, event: "Event", _: type["Event"]) -> _Value:
+        """The field of an event."""
+        return self._read(event.raw.get(self.name))
+
+
+def text(value: Any) -> str:
+    """A JSON value as Desk writes variables: text as it is, numbers in decimals, null as ""."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, also one that came as text; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def flag(value: Any) -> bool | None:
+    """True or false, also as text or 0 and 1; None for anything else."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(text(value).lower())
+
+
+def moment(value: Any) -> datetime | None:
+    """A UTC time from milliseconds since the epoch; None when it is no time."""
+    try:
+        return datetime.fromtimestamp((whole(value) or 0) / 1000, UTC) if whole(value) is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def verbatim(value: Any) -> Any:
+    """A JSON value as it came."""
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +76,7 @@ class Reply:
         code: `ErrorCode`; 0 is success.
         info: `ErrorInfo`.
         variables: `Body`, names and values as sent; None when the answer had none.
+        fields: what the answer held beside: `AgentGroupId`, `AgentIdList` or `RspData`.
         outcome: how it came about: answered, fallback, refused, misfit, no_handler, out_of_time, failed, receipt.
         handler_ms: milliseconds spent in the handler.
     """
@@ -27,13 +84,14 @@ class Reply:
     code: int = 0
     info: str = ""
     variables: dict[str, str] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
     outcome: str = "receipt"
     handler_ms: float = 0.0
 
     @property
     def envelope(self) -> bytes:
         """The bytes of the answer."""
-        return protocol.envelope(self.code, self.info, self.variables)
+        return protocol.envelope(self.code, self.info, self.variables, self.fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +110,9 @@ class Event:
         platform: `OptPlatform`, or "".
         raw: the packet as it came, unknown fields included.
         reply: the answer it was given; None while a handler computes it.
+        event_time: `EventTime`, UTC; None when it is missing or no time.
+        user_id: the end user's id, or "".
+        session_id: the session's id, or "".
     """
 
     id: str
@@ -65,23 +126,12 @@ class Event:
     raw: protocol.Packet = field(repr=False)
     reply: Reply | None = field(default=None, repr=False)
 
-    @property
-    def event_time(self) -> datetime | None:
-        """`EventTime`, UTC; None when it is missing or no time (PROTOCOL §3: sent as integer or string of ms)."""
-        try:
-            return datetime.fromtimestamp(int(self.raw["EventTime"]) / 1000, UTC)
-        except (KeyError, TypeError, ValueError, OverflowError, OSError):
-            return None
+    COMMANDS: ClassVar[tuple[str, ...]] = ()
+    """The commands of this class, in their documented spelling."""
 
-    @property
-    def user_id(self) -> str:
-        """The end user's id, or ""."""
-        return text(self.raw.get("ClientUserId"))
-
-    @property
-    def session_id(self) -> str:
-        """The session's id, or ""."""
-        return text(self.raw.get("SessionId"))
+    event_time = Field("EventTime", moment)
+    user_id = Field("ClientUserId", text)
+    session_id = Field("SessionId", text)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -112,6 +162,7 @@ class Event:
                 "code": reply.code,
                 "info": reply.info,
                 "variables": reply.variables,
+                "fields": reply.fields,
                 "outcome": reply.outcome,
                 "handler_ms": reply.handler_ms,
             },
@@ -128,51 +179,6 @@ class Event:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiCall(Event):
-    """A call of an API-call node of a task flow (PROTOCOL §3.1)."""
-
-    COMMAND: ClassVar[str] = protocol.API_CALL
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """`Body`: the variables sent, by name; `""` is a variable without a value."""
-        return self.raw.get("Body") or {}
-
-    @property
-    def user_id(self) -> str:
-        """`SystemClientUserID`, or ""."""
-        return text(self.variables.get("SystemClientUserID"))
-
-    @property
-    def session_id(self) -> str:
-        """`SystemSessionID`, or ""."""
-        return text(self.variables.get("SystemSessionID"))
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What `when=` is compared with: the variables."""
-        return self.variables
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherEvent(Event):
-    """An event of a command that has no class of its own."""
-
-
-_classes: dict[str, type[Event]] = {ApiCall.COMMAND: ApiCall}
-
-
-def event_class(command: str) -> type[Event]:
-    """The class for a command in its documented spelling."""
-    return _classes.get(command, OtherEvent)
-
-
-def event_from_wire(wire: Wire) -> Event:
-    """The typed event that a job on Redis carries."""
-    return event_class(wire["command"]).from_wire(wire)
-
-
 def new_event_id(received_at: float) -> str:
     """An event id that sorts by time: 12 hex digits of ms since the epoch, then 20 random ones.
 
@@ -182,35 +188,7 @@ def new_event_id(received_at: float) -> str:
     return f"{round(received_at * 1000):012x}{random.getrandbits(80):020x}"
 
 
-def received(
-    packet: protocol.Packet,
-    *,
-    app_id: str,
-    node: str = "",
-    request_id: str = "",
-    client_ip: str = "",
-    platform: str = "",
-) -> Event:
-    """The event for a packet that has come in just now."""
-    now = round(time.time(), 3)  # the milliseconds that the id and the wire have
-    command = protocol.canonical(packet["CallbackCommand"])
-    return event_class(command)(
-        id=new_event_id(now),
-        app_id=app_id,
-        command=command,
-        node=node,
-        received_at=datetime.fromtimestamp(now, UTC),
-        request_id=request_id,
-        client_ip=client_ip,
-        platform=platform,
-        raw=packet,
-    )
-
-
-def text(value: Any) -> str:
-    """A JSON value as Desk writes variables: text as it is, numbers in decimals, null as ""."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else str(value)
+def field_names(kind: type[Event]) -> list[str]:
+    """The fields of a class's packets that its attributes read."""
+    found = (value for each in kind.__mro__ for value in vars(each).values())
+    return [value.name for value in found if isinstance(value, Field)]

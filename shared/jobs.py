@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Never, TypeVar
 
+from shared.commands import ApiCall, OtherEvent
 from shared.config import Settings
-from shared.declarations import NODE_FORM, check_name, conditions, describe, parameters, refuse_unknown
+from shared.declarations import NODE_FORM, app_ids, check_name, conditions, describe, parameters, refuse_unknown
 from shared.errors import DeclarationError
-from shared.events import Event
+from shared.events import Event, field_names
 from shared.queues import EVENTS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -16,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
 _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
 _EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
-_OPTIONS = ("node", "when", "queue", "attempts", "timeout", "name")
+_OPTIONS = ("app", "node", "when", "queue", "attempts", "timeout", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class JobType:
         name: chosen; what stands on the wire, never the function's import path.
         function: the integrator's function, `async def` or `def`.
         events: the event classes it is run for.
+        apps: the apps, by `SdkAppid`, it is run for; empty means all.
         nodes: the nodes it is run for; empty means all.
         when: texts that fields of the event must have.
         queue: the queue its jobs wait on.
@@ -39,6 +41,7 @@ class JobType:
     name: str
     function: Callable[..., Any]
     events: tuple[type[Event], ...]
+    apps: frozenset[str]
     nodes: frozenset[str]
     when: dict[str, str]
     queue: str
@@ -55,7 +58,10 @@ class JobType:
     def wants(self, event: Event) -> bool:
         """Whether a job of this type is to be run for an event."""
         return (
-            isinstance(event, self.events) and (not self.nodes or event.node in self.nodes) and event.matches(self.when)
+            isinstance(event, self.events)
+            and (not self.apps or event.app_id in self.apps)
+            and (not self.nodes or event.node in self.nodes)
+            and event.matches(self.when)
         )
 
     def job_id(self, event_id: str) -> str:
@@ -79,6 +85,7 @@ class Jobs:
     def on(
         self,
         *events: type[Event],
+        app: str | Iterable[str] = (),
         node: str | Iterable[str] = (),
         when: Mapping[str, str] | None = None,
         queue: str = "default",
@@ -94,8 +101,10 @@ class Jobs:
 
         Args:
             *events: the event classes; `Event` itself means all.
+            app: the app, or apps, by `SdkAppid`; all by default.
             node: the node, or nodes, of API calls; all by default.
-            when: names and texts that the event's fields (an API call's variables) must have.
+            when: names and texts that the event's fields (an API call's variables) must have, spelt as in the
+                packet: `when={"Event": "SessionBegin"}`.
             queue: the queue; letters, digits, dash and underscore.
             attempts: how often a job is run at most before it is a dead letter.
             timeout: seconds one run may take.
@@ -122,8 +131,9 @@ class Jobs:
                     name=chosen,
                     function=function,
                     events=events,
+                    apps=app_ids(where, app),
                     nodes=_nodes(where, node),
-                    when=conditions(where, when or {}),
+                    when=_field_conditions(where, when or {}, events),
                     queue=queue,
                     attempts=attempts,
                     timeout=timeout,
@@ -182,6 +192,19 @@ def _check_options(where: str, *, events: tuple[object, ...], queue: str, attemp
     for option, value in {"attempts": attempts, "timeout": timeout}.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DeclarationError(f"{where}: {option}= must be a whole number of 1 or more, got {value!r}")
+
+
+def _field_conditions(where: str, when: object, events: tuple[type[Event], ...]) -> dict[str, str]:
+    """`when=`, a documented field's name in another spelling refused: it would never be there."""
+    checked = conditions(where, when)
+    if any(issubclass(ApiCall, event) or event is OtherEvent for event in events):
+        return checked  # variables, and fields that nobody listed, are called as they are
+    documented = {name.lower(): name for event in events for name in field_names(event)}
+    for name in checked:
+        spelt = documented.get(name.lower().replace("_", ""), name)
+        if spelt != name:
+            raise DeclarationError(f"{where}: when= names {name!r}; write {spelt!r}, as the packet does")
+    return checked
 
 
 def _nodes(where: str, node: object) -> frozenset[str]:

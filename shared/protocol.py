@@ -15,16 +15,20 @@ from pydantic_core import from_json, to_json
 from shared.errors import PacketError
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
-TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
+ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
+SESSION_EVENT = "Desk.SessionEventNotify"  # PROTOCOL §3.3, as the next two
+TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"
+MEMBER_EVENT = "Member.EventNotify"
+BEFORE_CONTACT_USER = "Desk.CallbackBeforeIMContactUser"  # PROTOCOL §3.4, as the next
+C2C_SIGNAL = "Chatbot.OnC2CSignalMessage"
 COMMANDS = (
     API_CALL,
-    "ChatBot.OnAssignAgent",
-    "ChatBot.OnAssignHuman",
-    "Desk.CallbackBeforeIMContactUser",
-    "Chatbot.OnC2CSignalMessage",
-    "Desk.SessionEventNotify",
+    *ASSIGN_AGENT,
+    BEFORE_CONTACT_USER,
+    C2C_SIGNAL,
+    SESSION_EVENT,
     TASK_FLOW_EVENT,
-    "Member.EventNotify",
+    MEMBER_EVENT,
 )
 """The commands of PROTOCOL §3, as its table spells them; their prefix is spelt in two ways."""
 
@@ -43,17 +47,22 @@ def canonical(command: str) -> str:
     return _spelling.get(command.lower(), command)
 
 
-def envelope(code: int = 0, info: str = "", body: dict[str, str] | None = None) -> bytes:
+def envelope(
+    code: int = 0, info: str = "", body: dict[str, str] | None = None, fields: dict[str, Any] | None = None
+) -> bytes:
     """The answer to a callback, keys in the documented order (PROTOCOL §1, §3.1).
 
     Args:
         code: `ErrorCode`; 0 is success, any other value a failure.
         info: `ErrorInfo`.
         body: the variables to set, names and values as strings; None leaves `Body` out.
+        fields: what the answers of other commands hold beside (PROTOCOL §3.2, §3.4).
     """
     answer: dict[str, Any] = {"ActionStatus": "FAIL" if code else "OK", "ErrorInfo": info, "ErrorCode": code}
     if body is not None:
         answer["Body"] = body
+    if fields:
+        answer |= fields
     return to_json(answer)
 
 
@@ -90,6 +99,11 @@ def parse_packet(body: bytes) -> Packet:
 def sign(token: str, request_time: str) -> str:
     """`Sign`: lower-case hex of sha256(Token + RequestTime) (PROTOCOL §2)."""
     return hashlib.sha256((token + request_time).encode()).hexdigest()
+
+
+def fingerprint(token: str) -> str:
+    """Eight hex digits that tell a token from others without giving it away."""
+    return hashlib.blake2b(token.encode(), digest_size=4, person=b"deskbell token").hexdigest()
 
 
 def delivery_identity(app_id: str, node: str, request_id: str, packet: Packet, body: bytes) -> str:

@@ -30,6 +30,9 @@ REPLY_KEY = "deskbell:reply:"
 LOG_KEY = "deskbell:log"
 """The event log: a capped Redis stream of what was accepted."""
 
+TOKENS_KEY = "deskbell:tokens"
+"""A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
+
 FOREVER = -1
 """RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
 

@@ -4,12 +4,25 @@ import inspect
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from shared.errors import DeclarationError, ResultError, VariableError
+
+
+class Kind(StrEnum):
+    """Where an input variable has its value from (PROTOCOL §3.1): `Annotated[int, Kind.COLLECTED]`.
+
+    Names that begin with `System` are system variables, those in `when=` fixed ones; the others may say theirs.
+    """
+
+    SYSTEM = "system"
+    CUSTOM = "custom"
+    COLLECTED = "collected"
+    FIXED = "fixed"
 
 
 class Inputs:
@@ -28,6 +41,8 @@ class Inputs:
         Raises:
             DeclarationError: pydantic cannot convert to an annotation.
         """
+        self.parameters = parameters
+        self.names = frozenset(parameter.name for parameter in parameters)
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         # Fields go by position: a variable may have any name, `json` or `_id` too, a pydantic field may not.
         fields: dict[str, Any] = {
@@ -72,6 +87,10 @@ class Inputs:
             }
             raise VariableError("; ".join(f"{name} {reason}" for name, reason in reasons.items())) from None
         return {name: getattr(model, position) for position, name in self._names.items()}
+
+    def json_schema(self) -> dict[str, Any]:
+        """The variables as JSON Schema writes an object's properties."""
+        return self._model.model_json_schema()
 
 
 def to_variables(result: Any) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 
 from api.app import create_app
+from api.arrival import TimedProtocol
 from cli.serving import listen
 from shared.callbacks import Callbacks
 from shared.config import Settings
@@ -51,7 +52,7 @@ def serving(settings: Settings, callbacks: Callbacks) -> Iterator[Desk]:
     """An api under uvicorn, in a thread, on a free port."""
     with listen("127.0.0.1", 0) as listener:
         app = create_app(settings, callbacks)
-        config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", log_config=None, access_log=False)
+        config = uvicorn.Config(app, loop="uvloop", http=TimedProtocol, ws="none", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -12,7 +12,8 @@ from redis.client import Pipeline
 from rq import get_current_job
 from rq.job import Job
 
-from shared.events import Event, Wire, event_from_wire
+from shared.commands import event_from_wire
+from shared.events import Event, Wire
 from shared.jobs import Jobs, JobType
 from shared.logs import error_fields, get_log
 from shared.queues import FOREVER, PERFORM, queue

@@ -16,7 +16,8 @@ from rq.timeouts import JobTimeoutException
 
 from shared.config import Settings, load_settings
 from shared.errors import UnknownJobError
-from shared.events import Event, Wire, event_from_wire
+from shared.commands import event_from_wire
+from shared.events import Event, Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log

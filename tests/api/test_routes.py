@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from shared import ApiCall, Callbacks, Refuse
-from shared.events import event_from_wire
+from shared.commands import event_from_wire
 from shared.protocol import API_CALL, sign
 from shared.queues import EVENTS, queue
 from shared.testing import packet
@@ -450,7 +450,7 @@ def test_health_and_readiness(start_api: ApiFactory) -> None:
     desk.call()
 
     assert desk.http.get("/healthz").json() == {"status": "alive"}
-    assert desk.http.get("/readyz").json() == {"status": "ready", "redis": "ok", "lag": 1}
+    assert desk.http.get("/readyz").json() == {"status": "ready", "redis": "ok", "lag": 1, "stuck_handlers": []}
 
 
 def test_without_redis_nothing_is_claimed_to_be_kept(start_api: ApiFactory) -> None:

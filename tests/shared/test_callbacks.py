@@ -8,6 +8,7 @@ import pytest
 from shared import ApiCall, Callbacks
 from shared.callbacks import Handler
 from shared.errors import DeclarationError, VariableError
+from shared.results import Content
 from shared.testing import api_call
 
 
@@ -168,7 +169,11 @@ def test_a_fallback_is_kept_as_it_will_be_answered() -> None:
     callbacks.api_call("b", fallback={})(order_status)
     callbacks.api_call("c")(order_status)
 
-    assert [handler.fallback for handler in callbacks.handlers] == [{"OrderStatus": "", "Parcels": "0"}, {}, None]
+    assert [handler.fallback for handler in callbacks.handlers] == [
+        Content({"OrderStatus": "", "Parcels": "0"}),
+        Content({}),
+        None,
+    ]
 
 
 def test_include_takes_in_the_handlers_of_another() -> None:
@@ -195,21 +200,19 @@ def refusal_of(function: Any, *name: Any, **options: Any) -> str:
     return str(caught.value)
 
 
-def test_parentheses_that_are_missing_are_refused() -> None:
-    """Otherwise the function would be gone, and nothing declared."""
-    callbacks: Any = Callbacks()
+def test_parentheses_may_be_missing() -> None:
+    """Then the node has the function's name."""
+    callbacks = Callbacks()
 
-    with pytest.raises(DeclarationError) as caught:
-        callbacks.api_call(order_status)
-
-    assert str(caught.value) == f"{WHERE}: write @callbacks.api_call() with parentheses"
+    assert callbacks.api_call(order_status) is order_status
+    assert only(callbacks).name == "order_status"
 
 
 def test_an_unknown_option_is_refused() -> None:
     """With the nearest one."""
     assert refusal_of(order_status, fallbck={}) == "api_call: unknown option fallbck; did you mean fallback?"
     assert refusal_of(order_status, queue="crm") == (
-        "api_call: unknown option queue; the options are fallback, name, when"
+        "api_call: unknown option queue; the options are app, fallback, name, when"
     )
 
 
@@ -332,4 +335,4 @@ def test_a_second_parameter_for_the_call_is_refused() -> None:
 
     def handler(call: ApiCall, again: ApiCall) -> None: ...
 
-    assert refusal_of(handler).endswith(": 2 parameters take the whole call; write one, call: ApiCall")
+    assert refusal_of(handler).endswith(": 2 parameters take the whole event; write one, event: ApiCall")

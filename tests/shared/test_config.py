@@ -32,6 +32,7 @@ def test_every_setting_has_a_default() -> None:
     assert settings.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
     assert (settings.apps, settings.signature, settings.path_secret, settings.insecure) == ({}, "required", None, False)
     assert (settings.callbacks, settings.jobs, settings.app_dir) == ("", "", Path())
+    assert (settings.accept_ms, settings.reserved_ms) == (None, 500)
     assert (settings.budget_ms, settings.redis_timeout_ms, settings.dedup_seconds) == (1500, 250, 900)
     assert (settings.max_body_bytes, settings.log_size, settings.log_format) == (262144, 10000, "json")
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("", "")
@@ -49,6 +50,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "JOBS": "acme.jobs:jobs",
         "APP_DIR": "/srv/acme",
         "BUDGET_MS": "1000",
+        "ACCEPT_MS": "300",
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
         "REDIS_TIMEOUT_MS": "100",
@@ -73,6 +75,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.insecure is True
     assert (settings.callbacks, settings.jobs) == ("acme.callbacks:callbacks", "acme.jobs:jobs")
     assert settings.app_dir == Path("/srv/acme")
+    assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
@@ -274,3 +277,42 @@ def test_a_door_without_a_lock_stays_shut(given: dict[str, Any], sentence: str) 
         Settings(**given).check_doors()
 
     assert str(caught.value) == sentence
+
+
+def test_the_share_for_accepting_holds_two_calls_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves the handler some of the budget."""
+    less = refusal(monkeypatch, ACCEPT_MS="499")
+    assert less == (
+        "DESKBELL_ACCEPT_MS: expected twice DESKBELL_REDIS_TIMEOUT_MS, 500, or more, and less than "
+        "DESKBELL_BUDGET_MS, 1500, got 499"
+    )
+
+    assert refusal(monkeypatch, ACCEPT_MS="1500").endswith("got 1500")
+
+
+def test_sign_may_be_asked_of_single_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By SdkAppid, as JSON; an app that is not named needs it."""
+    monkeypatch.setenv("DESKBELL_APPS", '{"1": ["t"], "2": ["t"]}')
+    monkeypatch.setenv("DESKBELL_SIGNATURE", '{"2": "when-present"}')
+
+    settings = load_settings()
+
+    assert (settings.needs_sign("1"), settings.needs_sign("2")) == (True, False)
+    with pytest.raises(ConfigError, match="when-present lets anybody call"):
+        settings.check_doors()
+
+
+@pytest.mark.parametrize("value", ["sometimes", '{"1": "sometimes"}', "{", '["required"]'])
+def test_another_word_for_signature_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """With the words that there are."""
+    sentence = refusal(monkeypatch, APPS='{"1": ["t"]}', SIGNATURE=value)
+
+    assert sentence.startswith("DESKBELL_SIGNATURE: expected")
+    assert "'required' or 'when-present'" in sentence
+
+
+def test_sign_cannot_be_asked_of_an_app_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typo would leave the app's door as it was."""
+    sentence = refusal(monkeypatch, APPS='{"1": ["t"]}', SIGNATURE='{"2": "when-present"}')
+
+    assert sentence == "DESKBELL_SIGNATURE: 2 is no app of DESKBELL_APPS"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rq.job import JOB_ID_PATTERN
 
-from shared import ApiCall, Event, Jobs, OtherEvent, Settings
+from shared import ApiCall, Event, Jobs, MemberEvent, OtherEvent, SessionEvent, Settings, TaskFlowEvent
+from shared.commands import received
 from shared.errors import DeclarationError
-from shared.events import received
 from shared.jobs import JobType
 from shared.testing import api_call
 
@@ -69,6 +69,7 @@ def test_a_job_type_has_defaults() -> None:
         name="record_enquiry",
         function=record_enquiry,
         events=(ApiCall,),
+        apps=frozenset(),
         nodes=frozenset(),
         when={},
         queue="default",
@@ -91,6 +92,7 @@ def test_every_option_is_kept() -> None:
         name="crm.enquiry",
         function=record_enquiry,
         events=(ApiCall,),
+        apps=frozenset(),
         nodes=frozenset({"a", "b"}),
         when={"type": "1"},
         queue="crm-2",
@@ -118,11 +120,12 @@ def test_the_event_class_selects() -> None:
     jobs = Jobs()
     jobs.on(ApiCall, name="calls")(record_anything)
     jobs.on(OtherEvent, name="others")(record_anything)
-    jobs.on(ApiCall, OtherEvent, name="both")(record_anything)
+    jobs.on(ApiCall, SessionEvent, name="both")(record_anything)
     jobs.on(Event, name="all")(record_anything)
 
     assert wanted(jobs, api_call()) == ["calls", "both", "all"]
-    assert wanted(jobs, session_event()) == ["others", "both", "all"]
+    assert wanted(jobs, session_event()) == ["both", "all"]
+    assert wanted(jobs, received({"CallbackCommand": "Desk.New"}, app_id="1")) == ["others", "all"]
 
 
 def test_the_node_selects() -> None:
@@ -152,7 +155,7 @@ def test_the_variables_of_an_api_call_select() -> None:
 def test_the_fields_of_another_event_select() -> None:
     """So a job can ask for one kind of session event."""
     jobs = Jobs()
-    jobs.on(OtherEvent, when={"Event": "SessionBegin"})(record_anything)
+    jobs.on(SessionEvent, when={"Event": "SessionBegin"})(record_anything)
 
     assert wanted(jobs, session_event(Event="SessionBegin")) == ["record_anything"]
     assert wanted(jobs, session_event(Event="ChatBot.UserSendMsg")) == []
@@ -289,7 +292,7 @@ def test_an_unknown_option_is_refused() -> None:
     """With the nearest one, or all."""
     assert refusal_of(record_enquiry, ApiCall, attempt=3) == "on: unknown option attempt; did you mean attempts?"
     assert refusal_of(record_enquiry, ApiCall, fallback={}) == (
-        "on: unknown option fallback; the options are attempts, name, node, queue, timeout, when"
+        "on: unknown option fallback; the options are app, attempts, name, node, queue, timeout, when"
     )
 
 
@@ -434,3 +437,45 @@ def test_an_annotation_that_is_missing_or_names_nothing_is_refused() -> None:
 
     assert refusal_of(bare, ApiCall).endswith(": parameter event has no annotation; write event: ApiCall")
     assert refusal_of(nowhere, ApiCall).endswith("(name 'Nowhere' is not defined); import what it names")
+
+
+def test_jobs_subscribe_to_any_class_with_conditions() -> None:
+    """To one, to several, to a command that nobody listed; `app=` limits them."""
+    jobs = Jobs()
+    jobs.on(SessionEvent, when={"Event": "ChatBot.UserSendMsg"}, name="messages")(record_anything)
+    jobs.on(TaskFlowEvent, MemberEvent, name="flows")(record_anything)
+    jobs.on(OtherEvent, name="others")(record_anything)
+    jobs.on(SessionEvent, app="1400000002", name="elsewhere")(record_anything)
+    message = {"CallbackCommand": "Desk.SessionEventNotify", "Event": "ChatBot.UserSendMsg"}
+
+    assert wanted(jobs, received(message, app_id="1400000001")) == ["messages"]
+    assert wanted(jobs, received(message, app_id="1400000002")) == ["messages", "elsewhere"]
+    assert wanted(jobs, received(message | {"Event": "SessionBegin"}, app_id="1400000001")) == []
+    assert wanted(jobs, received({"CallbackCommand": "Chatbot.TaskFlowEventNotify"}, app_id="1")) == ["flows"]
+    assert wanted(jobs, received({"CallbackCommand": "member.eventnotify"}, app_id="1")) == ["flows"]
+    assert wanted(jobs, received({"CallbackCommand": "Desk.Invented"}, app_id="1")) == ["others"]
+
+
+@pytest.mark.parametrize("name", ["event", "EVENT", "AgentID", "agent_id"])
+def test_a_documented_field_in_another_spelling_is_refused(name: str) -> None:
+    """It would never be there, and the job never run."""
+    sentence = refusal_of(record_anything, SessionEvent, when={name: "x"})
+
+    assert sentence.endswith(
+        f"when= names {name!r}; write {'Event' if 'ven' in name.lower() else 'AgentId'!r}, as the packet does"
+    )
+
+
+@pytest.mark.parametrize("events", [(ApiCall,), (OtherEvent,), (Event,), (SessionEvent, ApiCall)])
+def test_variables_and_unlisted_fields_are_called_as_they_are(events: Any) -> None:
+    """Nobody knows them all."""
+    jobs = Jobs()
+    jobs.on(*events, when={"event": "x", "agentid": "y"})(record_anything)
+
+    assert jobs.names == ["record_anything"]
+
+
+@pytest.mark.parametrize("app", ["shop", 1400000001, ["1", ""]])
+def test_an_app_is_its_digits_in_text(app: Any) -> None:
+    """With the form that is right."""
+    assert refusal_of(record_anything, Event, app=app).endswith('write for example app="1400000001"')

@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from structlog.testing import capture_logs
 
 from shared import ApiCall, Event, Jobs, OtherEvent
-from shared.events import received
+from shared.commands import received
 from shared.queues import EVENTS, FAN_OUT, PERFORM
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Jobs, OtherEvent, Retry, Settings
-from shared.events import received
+from shared.commands import received
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import DEADLINE_SECONDS, fetch, traceback_of

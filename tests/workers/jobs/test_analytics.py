@@ -17,7 +17,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateTable
 
 from shared import ApiCall, Event, Settings
-from shared.events import Reply, received
+from shared.commands import received
+from shared.events import Reply
 from shared.testing import api_call
 from tests.conftest import PACKETS, SettingsFactory
 from tests.workers.conftest import WorkplaceFactory

@@ -14,8 +14,8 @@ import pytest
 from redis import Redis
 
 from shared import ApiCall, Discard, Retry, Settings
+from shared.commands import received
 from shared.errors import ConfigError
-from shared.events import received
 from shared.testing import api_call
 from tests.conftest import PACKETS, SettingsFactory
 from tests.workers.conftest import WorkplaceFactory

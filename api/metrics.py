@@ -1,0 +1,59 @@
+"""What the api counts, for Prometheus at `/metrics`."""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder in which the processes of one api add their counts up."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4"
+"""The media type of Prometheus' text format."""
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2)
+
+
+class Metrics:
+    """The counters of an api. Labels are names that this project or the integrator chose, never what came in."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.callbacks = Counter(
+            "deskbell_callbacks", "Callbacks answered and kept, by outcome.", ["outcome"], registry=self._registry
+        )
+        self.refused = Counter(
+            "deskbell_refused", "Callbacks refused, nothing kept, by cause.", ["cause"], registry=self._registry
+        )
+        self.drift = Counter(
+            "deskbell_drift",
+            "API calls that lack a declared input, or bring one that is not declared, by node.",
+            ["node", "kind"],
+            registry=self._registry,
+        )
+        self.stragglers = Counter(
+            "deskbell_stragglers", "Calls left behind in a thread, by handler.", ["handler"], registry=self._registry
+        )
+        self.unheeded = Counter(
+            "deskbell_fallbacks_at_once",
+            "Calls not begun, because every thread of the handler is stuck.",
+            ["handler"],
+            registry=self._registry,
+        )
+        self.clock_skew = Gauge(
+            "deskbell_clock_skew_seconds",
+            "RequestTime of the last stale callback, from this machine's clock.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.seconds = Histogram(
+            "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
+        )
+
+    def render(self) -> bytes:
+        """The metrics of this process, or of all that share the folder, in Prometheus' text format."""
+        if MULTIPROCESS not in os.environ:
+            return generate_latest(self._registry)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)

@@ -1,0 +1,50 @@
+"""When each token was last used, on Redis, for `deskbell doctor`: after a rotation the old one must fall silent."""
+
+import asyncio
+from contextlib import suppress
+
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from shared.queues import TOKENS_KEY
+
+_SECONDS = 10
+
+
+class TokenUses:
+    """Remembers the last use of each token, and writes what is new every few seconds."""
+
+    def __init__(self, redis: AsyncRedis) -> None:
+        self._redis = redis
+        self._unsaved: dict[str, int] = {}
+        self._saver: asyncio.Task[None] | None = None
+
+    def note(self, app_id: str, fingerprint: str, now: float) -> None:
+        """A callback of an app was signed with the token of this fingerprint, at `now`, Unix seconds."""
+        self._unsaved[f"{app_id}:{fingerprint}"] = int(now)
+
+    def start(self) -> None:
+        """Begin to write; on the running event loop."""
+        self._saver = asyncio.create_task(self._save_forever())
+
+    async def close(self) -> None:
+        """Write what is left, and stop."""
+        if self._saver:
+            self._saver.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._saver
+        await self._save()
+
+    async def _save_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        uses, self._unsaved = self._unsaved, {}
+        if not uses:
+            return
+        try:
+            await self._redis.hset(TOKENS_KEY, items=[part for use in uses.items() for part in use])
+        except (RedisError, OSError):
+            self._unsaved = uses | self._unsaved  # Redis is away; the next time

@@ -1,0 +1,80 @@
+"""`deskbell doctor`: what an operator asks first."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+
+from shared.config import Settings, load_settings
+from shared.loading import load_callbacks
+from shared.protocol import fingerprint
+from shared.queues import EVENTS, TOKENS_KEY, connect, queue_key
+
+_OLDEST_REDIS = 7
+
+
+def doctor() -> None:
+    """Print the apps, their locks and tokens, and what is wrong; exit with 1 if anything is."""
+    settings = load_settings()
+    console = Console(soft_wrap=True, highlight=False)
+    problems = list(_handler_problems(settings))
+    try:
+        connection = connect(settings)
+        problems += _redis_problems(connection)
+        console.print(f"Redis answers; {connection.llen(queue_key(EVENTS))} events wait to be fanned out")
+        uses = _uses(connection)
+    except (RedisError, OSError) as error:
+        problems.append(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}")
+        uses = None
+    console.print(_token_table(settings, uses))
+    for problem in problems:
+        console.print(f"problem: {problem}", markup=False)
+    if problems:
+        sys.exit(1)
+    console.print("no problem found")
+
+
+def _handler_problems(settings: Settings) -> Iterator[str]:
+    if not settings.apps:
+        yield "DESKBELL_APPS: there is no app; every callback is refused"
+    for handler in load_callbacks(settings).handlers:
+        for app_id in sorted(handler.apps - settings.apps.keys()):
+            yield f"the handler {handler.name} is limited to {app_id}, which is no app of DESKBELL_APPS"
+
+
+def _redis_problems(connection: Redis) -> Iterator[str]:
+    version = str(connection.info("server")["redis_version"])
+    if int(version.partition(".")[0]) < _OLDEST_REDIS:
+        yield f"expected Redis {_OLDEST_REDIS} or later, or Valkey, got {version}"
+
+
+def _uses(connection: Redis) -> dict[str, int]:
+    found: dict[bytes, bytes] = connection.hgetall(TOKENS_KEY)  # type: ignore[assignment]  # typed for async too
+    return {key.decode(): int(value) for key, value in found.items()}
+
+
+def _token_table(settings: Settings, uses: dict[str, int] | None) -> Table:
+    """Each app's locks, each of its tokens by fingerprint, and when that last signed a callback."""
+    table = Table("app", "Sign", "path secret", "token", "last use", box=None, padding=(0, 2, 0, 0))
+    secret = "yes" if settings.path_secret else "no"
+    for app_id, tokens in settings.apps.items():
+        sign = ("required" if settings.needs_sign(app_id) else "when present") if tokens else "not checked"
+        shown: list[SecretStr | None] = [*tokens] or [None]
+        for token in shown:
+            table.add_row(app_id, sign, secret, *_token_cells(app_id, token, uses))
+    return table
+
+
+def _token_cells(app_id: str, token: SecretStr | None, uses: dict[str, int] | None) -> tuple[str, str]:
+    if token is None:
+        return "none", ""
+    mark = fingerprint(token.get_secret_value())
+    if uses is None:
+        return mark, "unknown"
+    last = uses.get(f"{app_id}:{mark}")
+    return mark, datetime.fromtimestamp(last, UTC).isoformat(" ", "seconds") if last else "never"

@@ -1,0 +1,85 @@
+"""What a handler returned, as what its answer holds beside the envelope's three keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import to_json
+
+from shared.errors import ResultError
+from shared.variables import to_variables
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who takes a session (PROTOCOL §3.2); a group, agents, or both.
+
+    Args:
+        group_id: `AgentGroupId`; alone: any agent of that group.
+        agents: `AgentIdList`: one of them takes it, by availability; e-mail addresses on the Contact Center page.
+
+    Raises:
+        ValueError: it names nobody, or not in these types.
+    """
+
+    group_id: int | None = None
+    agents: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        group_id: object = self.group_id
+        if group_id is not None and (isinstance(group_id, bool) or not isinstance(group_id, int)):
+            raise ValueError(f"Assignment(group_id=...): expected an int, got {type(self.group_id).__name__}")
+        agents: Sequence[object] = self.agents
+        if isinstance(agents, str) or not all(isinstance(agent, str) and agent for agent in agents):
+            raise ValueError('Assignment(agents=...): expected a list of ids; write agents=["staff@example.com"]')
+        if self.group_id is None and not self.agents:
+            raise ValueError("Assignment(): expected a group_id or agents; return None to leave it to Desk")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an answer holds beside the envelope's three keys.
+
+    Attributes:
+        variables: `Body`; None leaves it out.
+        fields: further keys.
+    """
+
+    variables: dict[str, str] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def variables_content(result: Any) -> Content:
+    """A dict, a TypedDict, a pydantic model or None, as `Body` (PROTOCOL §3.1)."""
+    return Content(variables=to_variables(result))
+
+
+def assignment_content(result: Any) -> Content:
+    """An `Assignment` as `AgentGroupId` and `AgentIdList`; None leaves the choice to Desk (PROTOCOL §3.2)."""
+    if result is None:
+        return Content()
+    if not isinstance(result, Assignment):
+        raise ResultError(f"expected an Assignment or None, got {type(result).__name__}")
+    fields: dict[str, Any] = {}
+    if result.group_id is not None:
+        fields["AgentGroupId"] = result.group_id
+    if result.agents:
+        fields["AgentIdList"] = [agent.encode(errors="replace").decode() for agent in result.agents]
+    return Content(fields=fields)
+
+
+def permission_content(result: Any) -> Content:
+    """None, which allows; to refuse, a handler raises `Refuse` (PROTOCOL §3.4)."""
+    if result is not None:
+        raise ResultError(f"expected None, which allows, or Refuse to be raised, got {type(result).__name__}")
+    return Content()
+
+
+def signal_content(result: Any) -> Content:
+    """A JSON value as `RspData`, JSON inside a string; None leaves it out (PROTOCOL §3.4)."""
+    if result is None:
+        return Content()
+    try:
+        return Content(fields={"RspData": to_json(result, inf_nan_mode="constants").decode()})
+    except ValueError:
+        raise ResultError(f"expected a JSON value, got a {type(result).__name__} that JSON cannot say") from None

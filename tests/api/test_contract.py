@@ -1,0 +1,87 @@
+"""Departures from a node's contract, in production: counted, and logged once."""
+
+from typing import TypedDict
+
+from structlog.testing import capture_logs
+
+from shared import Callbacks
+from tests.conftest import ApiFactory
+
+
+class Status(TypedDict):
+    OrderStatus: str
+
+
+def order_status() -> Callbacks:
+    """A handler with one input and one declared output, which answers two."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call
+    def order_status(OrderID: str = "") -> Status:
+        return {"OrderStatus": OrderID, "Carrier": "SF"}  # type: ignore[typeddict-unknown-key]  # the slip under test
+
+    return callbacks
+
+
+def test_an_undeclared_output_is_answered_and_logged_once(start_api: ApiFactory) -> None:
+    """The flow may need it; the log says what to declare, and no value."""
+    desk = start_api(order_status())
+
+    with capture_logs() as lines:
+        answers = [desk.call("order_status", OrderID="planted").json()["Body"] for _ in range(3)]
+
+    assert answers == [{"OrderStatus": "planted", "Carrier": "SF"}] * 3
+    told = [line for line in lines if line["event"] == "undeclared_output"]
+    assert [(line["node"], line["problems"]) for line in told] == [("order_status", ["Carrier is not declared"])]
+    assert "planted" not in str(told)
+
+
+def test_drift_is_counted_for_each_call_and_logged_once(start_api: ApiFactory) -> None:
+    """By node, missing and undeclared apart; names are shown in ASCII, values never."""
+    desk = start_api(order_status())
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            desk.call("order_status", **{"Order\nid": "planted"})
+        desk.call("order_status", OrderID="1")
+
+    told = [line for line in lines if line["event"] == "drift"]
+    assert [(line["kind"], line["variables"]) for line in told] == [
+        ("missing", ["OrderID"]),
+        ("undeclared", ["Order\\nid"]),
+    ]
+    assert "planted" not in str(told)
+    metrics = desk.http.get("/metrics").text
+    assert 'deskbell_drift_total{kind="missing",node="order_status"} 3.0' in metrics
+    assert 'deskbell_drift_total{kind="undeclared",node="order_status"} 3.0' in metrics
+
+
+def test_callbacks_and_refusals_are_counted(start_api: ApiFactory) -> None:
+    """By outcome and by cause."""
+    desk = start_api(order_status())
+    desk.call("order_status", OrderID="1")
+    desk.call("nowhere")
+    desk.post({"CallbackCommand": "A"}, Sign="0")
+    desk.http.post("/elsewhere/callback")
+    desk.http.get("/callback")
+
+    metrics = desk.http.get("/metrics").text
+
+    assert 'deskbell_callbacks_total{outcome="answered"} 1.0' in metrics
+    assert 'deskbell_callbacks_total{outcome="no_handler"} 1.0' in metrics
+    assert 'deskbell_refused_total{cause="sign_wrong"} 1.0' in metrics
+    assert 'deskbell_refused_total{cause="not_a_post"} 1.0' in metrics
+    assert "deskbell_answer_seconds_count 2.0" in metrics
+
+
+def test_a_call_that_no_handler_takes_is_logged_with_the_handler_to_write(start_api: ApiFactory) -> None:
+    """Names of variables, never values."""
+    desk = start_api(order_status())
+
+    with capture_logs() as lines:
+        answer = desk.call("order_statu", OrderID="planted")
+
+    assert answer.json()["ErrorCode"] == 1006
+    (line,) = [line for line in lines if line["event"] == "callback"]
+    assert line["write"].startswith('@callbacks.api_call("order_statu")\nasync def order_statu(OrderID: str)')
+    assert "planted" not in str(line)

@@ -1,0 +1,47 @@
+"""When each token was last used."""
+
+import asyncio
+
+from redis import Redis
+
+from api.tokens import TokenUses
+from shared.queues import TOKENS_KEY, connect_async
+from tests.conftest import SettingsFactory
+
+
+def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_settings: SettingsFactory) -> None:
+    """By app and fingerprint, in Unix seconds; nothing is written of the tokens themselves."""
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUses(connection)
+        uses.start()
+        uses.note("1", "aaaaaaaa", 100.9)
+        uses.note("1", "aaaaaaaa", 200.9)
+        uses.note("2", "bbbbbbbb", 300)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"200", b"2:bbbbbbbb": b"300"}
+
+
+def test_a_use_that_could_not_be_written_is_written_the_next_time(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Redis away is no loss; a later use is not undone by an earlier one."""
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUses(connection)
+        redis.set(TOKENS_KEY, "in the way")
+        uses.note("1", "aaaaaaaa", 100)
+        uses.note("1", "bbbbbbbb", 100)
+        await uses.close()
+        redis.delete(TOKENS_KEY)
+        uses.note("1", "aaaaaaaa", 200)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"200", b"1:bbbbbbbb": b"100"}

@@ -1,0 +1,217 @@
+"""Handlers of every kind, and which of them answers an event."""
+
+from typing import Any
+
+import pytest
+
+from shared import AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse, SessionEvent
+from shared.commands import received
+from shared.errors import DeclarationError, VariableError
+from shared.events import Event
+from shared.protocol import ASSIGN_AGENT
+from shared.results import Content
+from shared.testing import api_call, event_of, reply
+
+
+def nothing() -> None:
+    """A handler that answers nothing."""
+
+
+def of_app(app_id: str, packet: dict[str, Any], node: str = "") -> Event:
+    """An event of an app."""
+    return received(packet, app_id=app_id, node=node)
+
+
+def refusal_of(decorator: str, function: Any, *names: Any, **options: Any) -> str:
+    """How a declaration is refused."""
+    with pytest.raises(DeclarationError) as refused:
+        getattr(Callbacks(), decorator)(*names, **options)(function)
+    return str(refused.value)
+
+
+def test_an_agent_is_assigned_by_a_handler() -> None:
+    """It takes the event, or fields by name."""
+    callbacks = Callbacks()
+
+    @callbacks.assign_agent
+    async def assign(event: AssignAgent, SessionId: str) -> Assignment:
+        assert SessionId == event.session_id
+        return Assignment(group_id=6521, agents=["penn_svc"])
+
+    answer = reply(callbacks, event_of(AssignAgent, SessionId="aa-bb", ClientUserId="123"))
+
+    assert answer.fields == {"AgentGroupId": 6521, "AgentIdList": ["penn_svc"]}
+    assert answer.variables is None
+
+
+@pytest.mark.parametrize("command", ASSIGN_AGENT)
+def test_both_names_of_agent_routing_reach_it(command: str) -> None:
+    """Two pages, one callback (PROTOCOL §3.2)."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(lambda: None)
+
+    assert callbacks.find(of_app("1", {"CallbackCommand": command.upper()}))
+
+
+def test_a_handler_may_keep_an_agent_from_writing() -> None:
+    """None allows, `Refuse` does not (PROTOCOL §3.4)."""
+    callbacks = Callbacks()
+
+    @callbacks.before_contact_user()
+    def check(event: BeforeContactUser) -> None:
+        if event.member_id != "staff@test.com":
+            raise Refuse("not yours", code=7)
+
+    assert reply(callbacks, event_of(BeforeContactUser, MemberId="staff@test.com")).code == 0
+    assert reply(callbacks, event_of(BeforeContactUser, MemberId="x")).code == 7
+
+
+def test_a_signal_is_taken_and_answered_as_json() -> None:
+    """The strings around both are ours; the parameter's annotation converts, whatever it is called."""
+    callbacks = Callbacks()
+
+    @callbacks.c2c_signal
+    def answer(anything: dict[str, int], signal: C2CSignal) -> dict[str, int]:
+        return {"sum": sum(anything.values()), "length": len(signal.user_id)}
+
+    event = event_of(C2CSignal, From_Account="user01", Data='{"a": 1, "b": "2"}')
+
+    assert reply(callbacks, event).fields == {"RspData": '{"sum":3,"length":6}'}
+
+
+def test_a_signal_that_does_not_fit_is_a_misfit() -> None:
+    """As a variable would be."""
+    callbacks = Callbacks()
+
+    @callbacks.c2c_signal
+    def answer(data: dict[str, int]) -> None: ...
+
+    with pytest.raises(VariableError, match=r"^data does not fit"):
+        reply(callbacks, event_of(C2CSignal, Data="[]"))
+
+
+def test_a_handler_limited_to_an_app_goes_before_one_that_is_not() -> None:
+    """For one node, and for calls without one."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app="1400000001")(lambda: {"who": "one"})
+    callbacks.api_call("node")(lambda: {"who": "all"})
+    packet = {"CallbackCommand": "Chatbot.InterfaceInvocation"}
+
+    assert reply(callbacks, of_app("1400000001", packet, "node")).variables == {"who": "one"}
+    assert reply(callbacks, of_app("1400000002", packet, "node")).variables == {"who": "all"}
+    assert reply(callbacks, of_app("1400000001", packet)).variables == {"who": "one"}
+
+
+def test_a_handler_of_another_app_answers_nothing() -> None:
+    """Whatever the node."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app=["1400000001", "1400000002"])(lambda: None)
+    packet = {"CallbackCommand": "Chatbot.InterfaceInvocation"}
+
+    assert callbacks.find(of_app("1400000003", packet, "node")) is None
+    assert callbacks.find(of_app("1400000003", packet)) is None
+    assert callbacks.find(of_app("1400000002", packet, "node"))
+
+
+def test_conditions_choose_among_the_handlers_of_a_command() -> None:
+    """The most that all fit, then the one without."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(when={"ClientUserId": "vip"})(lambda: Assignment(1))
+    callbacks.assign_agent()(lambda: Assignment(2))
+
+    assert reply(callbacks, event_of(AssignAgent, ClientUserId="vip")).fields == {"AgentGroupId": 1}
+    assert reply(callbacks, event_of(AssignAgent, ClientUserId="other")).fields == {"AgentGroupId": 2}
+
+
+def test_two_handlers_that_nothing_tells_apart_are_refused() -> None:
+    """Of one command, for the same apps, with the same conditions."""
+    callbacks = Callbacks()
+
+    @callbacks.assign_agent(app="1")
+    def first() -> None: ...
+
+    @callbacks.assign_agent
+    def anyone() -> None: ...
+
+    with pytest.raises(DeclarationError, match=r"assign_agent already has a handler, .*first; tell them apart"):
+        callbacks.assign_agent(app=["1", "2"])(lambda: None)
+
+
+def test_a_node_may_have_a_handler_for_each_app() -> None:
+    """But not two for one."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app="1")(lambda: None)
+    callbacks.api_call("node", app="2")(lambda: None)
+
+    with pytest.raises(DeclarationError, match="node already has a handler"):
+        callbacks.api_call("node", app="2")(lambda: None)
+
+
+@pytest.mark.parametrize("app", [1400000001, "shop", "", ["1", 2]])
+def test_an_app_is_its_digits_in_text(app: Any) -> None:
+    """With the form that is right."""
+    assert refusal_of("assign_agent", lambda: None, app=app).endswith('write for example app="1400000001"')
+
+
+def test_a_parameter_for_another_event_is_refused() -> None:
+    """With the class that this handler takes."""
+
+    def function(event: SessionEvent) -> None: ...
+
+    assert refusal_of("assign_agent", function).endswith(
+        "parameter event is annotated SessionEvent, but a handler of assign_agent takes another event; "
+        "write event: AssignAgent"
+    )
+
+
+def test_a_signal_has_one_piece_of_data() -> None:
+    """A second parameter would have nothing to take."""
+
+    def function(one: str, two: str) -> None: ...
+
+    assert "a signal has one piece of data" in refusal_of("c2c_signal", function)
+
+
+@pytest.mark.parametrize("decorator", ["assign_agent", "before_contact_user", "c2c_signal"])
+def test_only_api_calls_have_nodes(decorator: str) -> None:
+    """A name given to another command is a mistake."""
+    assert refusal_of(decorator, lambda: None, "node").endswith(
+        f"{decorator}: it has no name; write @callbacks.{decorator}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("decorator", "fallback", "content"),
+    [
+        ("assign_agent", Assignment(6521), Content(fields={"AgentGroupId": 6521})),
+        ("c2c_signal", {"state": "unknown"}, Content(fields={"RspData": '{"state":"unknown"}'})),
+        ("api_call", {"Status": 1}, Content({"Status": "1"})),
+    ],
+)
+def test_a_fallback_is_of_the_kind_that_is_asked_for(decorator: str, fallback: Any, content: Content) -> None:
+    """It is converted once, at the declaration."""
+    callbacks = Callbacks()
+    getattr(callbacks, decorator)(fallback=fallback)(nothing)
+
+    assert callbacks.handlers[0].fallback == content
+
+
+@pytest.mark.parametrize(
+    ("decorator", "fallback"),
+    [
+        ("assign_agent", {"group_id": 1}),
+        ("before_contact_user", {}),
+        ("c2c_signal", object()),
+        ("api_call", lambda: {}),  # noqa: PIE807 - a function without a parameter
+        ("api_call", lambda one, other: {one: other}),
+    ],
+)
+def test_a_fallback_that_cannot_be_answered_is_refused(decorator: str, fallback: Any) -> None:
+    """Another kind of value, or a function that does not take the event alone."""
+    assert "fallback= cannot be answered" in refusal_of(decorator, nothing, fallback=fallback)
+
+
+def test_a_reply_without_a_handler_is_an_error_in_a_test() -> None:
+    """A typo in the node must not pass."""
+    with pytest.raises(Exception, match="no handler takes this ApiCall of the node"):
+        reply(Callbacks(), api_call("nod"))

@@ -1,0 +1,63 @@
+"""What handlers return, as what answers hold."""
+
+from typing import Any
+
+import pytest
+
+from shared import Assignment
+from shared.errors import ResultError
+from shared.results import Content, assignment_content, permission_content, signal_content
+
+
+def test_an_assignment_may_name_a_group_agents_or_both() -> None:
+    """What it does not name is left out (PROTOCOL §3.2)."""
+    assert assignment_content(Assignment(group_id=6521)).fields == {"AgentGroupId": 6521}
+    assert assignment_content(Assignment(agents=("a", "b"))).fields == {"AgentIdList": ["a", "b"]}
+    assert assignment_content(Assignment(6521, ["a"])).fields == {"AgentGroupId": 6521, "AgentIdList": ["a"]}
+    assert assignment_content(None) == Content()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"group_id": "6521"}, {"group_id": True}, {"agents": "a"}, {"agents": [1]}, {"agents": [""]}],
+)
+def test_an_assignment_that_desk_could_not_read_is_refused(given: Any) -> None:
+    """Where it is made, so that the log shows the place."""
+    with pytest.raises(ValueError, match=r"^Assignment\("):
+        Assignment(**given)
+
+
+@pytest.mark.parametrize("result", [{"group_id": 1}, 6521, "a", False])
+def test_another_result_is_no_assignment(result: Any) -> None:
+    """A dict is the likeliest slip."""
+    with pytest.raises(ResultError, match="expected an Assignment or None"):
+        assignment_content(result)
+
+
+@pytest.mark.parametrize("result", [False, True, "", {}])
+def test_a_permission_is_given_by_none_alone(result: Any) -> None:
+    """`return False` must not let an agent write to a user."""
+    with pytest.raises(ResultError, match="expected None, which allows"):
+        permission_content(result)
+    assert permission_content(None) == Content()
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [({"a": [1, "é"]}, '{"a":[1,"é"]}'), ("text", '"text"'), (5, "5"), (False, "false"), ([], "[]")],
+)
+def test_a_signal_is_answered_as_json_in_a_string(result: Any, text: str) -> None:
+    """The string around it is ours (PROTOCOL §3.4)."""
+    assert signal_content(result).fields == {"RspData": text}
+
+
+def test_a_signal_may_be_answered_with_nothing() -> None:
+    """Then there is no RspData."""
+    assert signal_content(None) == Content()
+
+
+@pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800"])
+def test_what_json_cannot_say_is_no_answer_to_a_signal(result: Any) -> None:
+    """The message names the type, not the value."""
+    with pytest.raises(ResultError, match="expected a JSON value"):
+        signal_content(result)
