@@ -14,9 +14,9 @@ from rq import get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
+from shared.commands import event_from_wire
 from shared.config import Settings, load_settings
 from shared.errors import UnknownJobError
-from shared.commands import event_from_wire
 from shared.events import Event, Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs

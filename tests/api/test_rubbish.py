@@ -171,8 +171,11 @@ def test_the_api_is_what_its_openapi_document_says(redis: Redis, make_settings: 
         for operation in operations:
 
             @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-            @given(case=operation.as_strategy())
-            def call(case: Any) -> None:
+            @given(case=operation.as_strategy(), ours=st.booleans())
+            def call(case: Any, ours: bool) -> None:
+                if ours and "callback" in case.path:  # as Desk would: otherwise hardly a call is of our app
+                    case.query = {**case.query, "SdkAppid": APP}
+                    case.query.pop("CallbackCommand", None)
                 case.call_and_validate(base_url=desk.url)
 
             call()
