@@ -1,3 +1,6 @@
+import asyncio
+import time
+
 from shared import Callbacks
 
 callbacks = Callbacks()
@@ -6,3 +9,31 @@ callbacks = Callbacks()
 @callbacks.api_call("summary", fallback={"testKey1": "unknown"})
 async def summary(staticKey: str, testKey3: str) -> dict[str, str]:
     return {"testKey1": "value1"}
+
+
+@callbacks.api_call
+async def quick(Hang: str) -> dict[str, str]:
+    return {"Hung": Hang}
+
+
+@callbacks.api_call
+def quick_def(Hang: str) -> dict[str, str]:
+    return {"Hung": Hang}
+
+
+@callbacks.api_call(fallback={"Hung": "unknown"})
+async def maybe_async(Hang: str) -> dict[str, str]:
+    await asyncio.sleep(3600 if Hang == "1" else 0)
+    return {"Hung": Hang}
+
+
+@callbacks.api_call(fallback={"Hung": "unknown"})
+async def hang_async(Hang: str) -> dict[str, str]:
+    await asyncio.sleep(3600)
+    return {"Hung": Hang}
+
+
+@callbacks.api_call(fallback={"Hung": "unknown"})
+def hang_def(Hang: str) -> dict[str, str]:
+    time.sleep(3600)
+    return {"Hung": Hang}

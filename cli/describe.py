@@ -19,6 +19,8 @@ from shared.results import Content
 
 _SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
 
+_PIPE_WIDTH = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -63,7 +65,8 @@ def describe(url: str, form: str, *, reveal_secret: bool) -> None:
     elif form == "markdown":
         sys.stdout.write("\n".join(line for each in descriptions for line in _markdown(each)) + "\n")
     else:
-        console = Console(soft_wrap=True, highlight=False)
+        # Into a file or a pipe, no cell is folded.
+        console = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         for each in descriptions:
             _print(console, each)
 

@@ -14,7 +14,8 @@ from redis import Redis
 from rq.job import Job
 
 from shared import Callbacks
-from shared.queues import EVENTS, queue
+from shared.protocol import fingerprint
+from shared.queues import EVENTS, TOKENS_KEY, queue
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
@@ -206,3 +207,115 @@ def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
 
     assert '"ErrorCode":1008' in sent.stdout
     assert queue(EVENTS, redis).count == 1
+
+
+CALLBACKS = """
+from typing import Annotated, TypedDict
+
+from pydantic import Field
+
+from shared import Assignment, Callbacks, Kind
+
+callbacks = Callbacks()
+
+
+class Status(TypedDict):
+    OrderStatus: Annotated[str, Field(description="Where it | is.")]
+
+
+@callbacks.api_call("order_status", when={"type": "1"}, fallback={"OrderStatus": "unknown"}, app="1400000009")
+def order_status(OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1)], SystemClientUserID: str = "") -> Status:
+    \"\"\"Tell the state of an order.
+
+    More than a line.
+    \"\"\"
+
+
+@callbacks.api_call
+def plain() -> dict[str, str]: ...
+
+
+@callbacks.assign_agent(fallback=lambda event: Assignment(1))
+def assign() -> None: ...
+"""
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> dict[str, str]:
+    """The settings of an integrator's package with handlers of two kinds."""
+    (tmp_path / "acme.py").write_text(CALLBACKS)
+    return {"CALLBACKS": "acme:callbacks", "APPS": APPS, "PATH_SECRET": "0123456789abcdef"}
+
+
+def test_describe_says_what_the_administrator_enters(deskbell: Run, described: dict[str, str]) -> None:
+    """URL, inputs, outputs and fallback; the secret only when it is asked for."""
+    text = deskbell("describe", "--url", "https://bell.example/", **described)
+    revealed = deskbell("describe", "--reveal-secret", **described)
+
+    assert text.returncode == 0, text.stderr
+    assert "order_status  Tell the state of an order." in text.stdout
+    assert "URL: https://bell.example/<DESKBELL_PATH_SECRET>/callback/order_status\n" in text.stdout
+    assert "only for: 1400000009" in text.stdout
+    assert 'on failure: {"OrderStatus": "unknown"}' in text.stdout
+    lines = [line.split() for line in text.stdout.splitlines()]
+    assert ["type", "fixed", "yes", '"1"'] in lines
+    assert ["OrderID", "collected", "yes", "integer,", "at", "least", "1"] in lines
+    assert ["SystemClientUserID", "system", "no", "text"] in lines
+    assert ["OrderStatus", "yes", "text", "Where", "it", "|", "is."] in lines
+    assert "Outputs are not declared" in text.stdout
+    assert "on failure: computed by a function" in text.stdout
+    assert "URL: https://your.host/0123456789abcdef/callback\n" in revealed.stdout
+
+
+def test_describe_speaks_json_and_markdown(deskbell: Run, described: dict[str, str]) -> None:
+    """The same facts, for programs and for documents."""
+    as_json = json.loads(deskbell("describe", "--json", **described).stdout)
+    markdown = deskbell("describe", "--markdown", **described).stdout
+    both = deskbell("describe", "--json", "--markdown", **described)
+
+    first, plain, assign = as_json
+    assert first["command"] == ["Chatbot.InterfaceInvocation"]
+    assert [each["name"] for each in first["inputs"]] == ["type", "OrderID", "SystemClientUserID"]
+    assert first["inputs"][1] == {
+        "name": "OrderID",
+        "kind": "collected",
+        "required": True,
+        "type": "integer, at least 1",
+        "description": "",
+    }
+    assert [each["name"] for each in first["outputs"]] == ["OrderStatus"]
+    assert first["fallback"] == {"OrderStatus": "unknown"}
+    assert (plain["outputs"], plain["fallback"]) == (None, None)
+    assert (assign["url"], assign["fallback"]) == ("https://your.host/<DESKBELL_PATH_SECRET>/callback", "computed")
+    assert "| OrderID | collected | yes | integer, at least 1 |  |" in markdown
+    assert "| OrderStatus | yes | text | Where it \\| is. |" in markdown
+    assert (both.returncode, both.stderr) == (2, "deskbell: --json and --markdown exclude each other\n")
+
+
+def test_doctor_lists_tokens_by_fingerprint_and_last_use(deskbell: Run, redis: Redis, valkey_url: str) -> None:
+    """A token that is out of use can be seen; none is shown."""
+    apps = json.dumps({"1400000001": ["old-token", "new-token"], "1400000002": []})
+    redis.hset(TOKENS_KEY, f"1400000001:{fingerprint('new-token')}", 1669872112)
+
+    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=apps, SIGNATURE='{"1400000001": "when-present"}')
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    lines = [line.split() for line in found.stdout.splitlines()]
+    assert ["1400000001", "when", "present", "no", fingerprint("old-token"), "never"] in lines
+    used = ["1400000001", "when", "present", "no", fingerprint("new-token"), "2022-12-01", "05:21:52+00:00"]
+    assert used in lines
+    assert ["1400000002", "not", "checked", "no", "none"] in lines
+    assert "-token" not in found.stdout
+
+
+def test_doctor_exits_with_1_when_something_is_wrong(deskbell: Run, described: dict[str, str]) -> None:
+    """Redis away, a handler for an app that is not ours."""
+    found = deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0", **described)
+
+    assert found.returncode == 1
+    assert "problem: DESKBELL_REDIS_URL: expected a server that answers, got ConnectionError" in found.stdout
+    assert (
+        "problem: the handler order_status is limited to 1400000009, which is no app of DESKBELL_APPS" in found.stdout
+    )
+    assert "unknown" in found.stdout
+    assert "no app" in deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0").stdout
