@@ -1,8 +1,8 @@
 """`make bench-hang`: what one call in ten that hangs costs the others.
 
-Calls come at a steady rate, whatever happens to those before them, and are measured from the moment they were due. Rounds
-with and without hanging calls alternate on one api; what counts is the ratio of their p99. Of each kind of handler the
-others are calls of another handler; of `async def` ones also of the same.
+Calls come at a steady rate, whatever happens to those before them, and are measured from the moment they were due.
+Rounds with and without hanging calls alternate on one api; what counts is the ratio of their p99. The others are calls
+of another handler, `async def` or `def`, or calls of the same one that do not hang.
 """
 
 import asyncio

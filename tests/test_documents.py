@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.errors import Code
+from api.metrics import Metrics
 from shared.config import PREFIX, Settings, load_settings
 from shared.loading import load_callbacks, load_jobs
 
@@ -60,14 +61,16 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
 
 
 def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The three blocks, as files of a package `acme`, load by import string, and the test among them passes."""
+    """Its blocks, as files of a package `acme`, load by import string, and the tests among them pass."""
     blocks = re.findall(r"```python\n# acme/(\w+\.py)\n(.*?)```", README, re.DOTALL)
     package = tmp_path / "acme"
     package.mkdir()
     for name, source in blocks:
         (package / name).write_text(source)
     (package / "__init__.py").touch()
-    (package / "orders.py").touch()
+    (package / "orders.py").write_text(
+        "async def find(number):\n    return type('Order', (), {'status': 'shipped'})()\n"
+    )
     (package / "crm.py").write_text(
         "class Client:\n"
         "    enquiries = []\n"
@@ -84,9 +87,13 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
 
     assert [handler.name for handler in handlers] == ["order_status"]
     assert jobs.names == ["analytics.event", "crm.contact", "record_enquiry"]
-    test_module = types.ModuleType("acme_test")
-    exec((package / "test_jobs.py").read_text(), test_module.__dict__)  # noqa: S102 - the README's own test
-    test_module.test_an_enquiry_is_recorded()
+    for name, test in {
+        "test_jobs.py": "test_an_enquiry_is_recorded",
+        "test_callbacks.py": "test_an_order_is_told",
+    }.items():
+        test_module = types.ModuleType("acme_test")
+        exec((package / name).read_text(), test_module.__dict__)  # noqa: S102 - the README's own test
+        getattr(test_module, test)()
     for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -108,3 +115,15 @@ def test_the_design_names_tests_that_there_are() -> None:
         assert (ROOT / name).exists()
     for name in re.findall(r"`(test_\w+)`", design):
         assert f"def {name}(" in sources
+
+
+def test_the_http_document_names_every_metric_and_cause() -> None:
+    """What an operator builds alerts on."""
+    document = (ROOT / "docs" / "HTTP.md").read_text()
+    metrics = re.findall(r"^# TYPE (\w+?)(?:_created)? \w+$", Metrics().render().decode(), re.MULTILINE)
+    sources = "".join(path.read_text() for path in (ROOT / "api").glob("*.py"))
+    causes = re.findall(r'Refusal\([^()]*, "(\w+)"', sources)
+
+    assert {"sign_stale", "unknown_app", "wrong_path_secret"} <= set(causes)
+    for name in {*metrics, *causes}:
+        assert f"`{name}" in document

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 from rq.job import Job
@@ -179,6 +180,24 @@ def test_the_api_serves_and_ends_cleanly(
     assert sent.returncode == 0, sent.stderr
     assert queue(EVENTS, redis).count == 1
     assert api.returncode == 0
+
+
+def test_processes_count_together(valkey_url: str, deskbell: Run, tmp_path: Path) -> None:
+    """Whichever of them `/metrics` reaches, it tells of all."""
+    settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=APPS, **PATIENT)
+    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", "--processes", "2"]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
+        for _ in range(6):  # a connection each: the system gives them to either process
+            assert deskbell("send", "--url", url, "--token", TOKEN).returncode == 0
+        seen = {httpx.get(f"{url}/metrics").text for _ in range(6)}
+        api.terminate()
+        api.stdout.read()
+
+    assert seen
+    for metrics in seen:
+        assert 'deskbell_callbacks_total{outcome="receipt"} 6.0' in metrics
 
 
 def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
