@@ -91,8 +91,8 @@ async def p99(url: str, node: str, other: str, *, hang: bool) -> float:
             due = begin + number / PER_SECOND
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             is_other = number % 10 == 0
-            call = ring(client, other if is_other else node, due, hang=hang and is_other)
-            calls.append((is_other, asyncio.create_task(call)))
+            ringing = ring(client, other if is_other else node, due, hang=hang and is_other)
+            calls.append((is_other, asyncio.create_task(ringing)))
         for is_other, call in calls:
             milliseconds = await call
             if not is_other:
