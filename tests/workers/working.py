@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 from shared import Event, Jobs, Settings
 from shared.queues import EVENTS, events_job, queue
 from workers.perform import Performer
-from workers.worker import QueueWorker
+from workers.worker import ConcurrentWorker
 
 _Result = TypeVar("_Result")
 
@@ -47,7 +47,7 @@ class Workplace:
         """Run a worker until the queue is empty; it begins by queueing the retries that are due."""
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            _DeafWorker(name, self.performer, self.redis).run(burst=True)
+            ConcurrentWorker([name], self.performer, self.redis).run(burst=True)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -68,13 +68,7 @@ class Workplace:
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
-        self.performer._runner.close()
-
-
-class _DeafWorker(QueueWorker):
-    """Takes no commands from RQ: the thread that listens for them outlives the worker, and might a test."""
-
-    def subscribe(self) -> None: ...
+        self.performer.close()
 
 
 def fetch(redis: Redis, job_id: str) -> Job:

@@ -1,0 +1,36 @@
+"""Job hashes that RQ cannot read: the fields at fault are taken out, so that the job can be a dead letter."""
+
+from redis import Redis
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+
+def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
+    """Take the fields out of a job's hash that RQ cannot read; without them it can be listed, and put back.
+
+    Args:
+        job_id: the job's id.
+        connection: to Redis.
+        job_class: reads the fields.
+
+    Returns:
+        The names of the fields.
+    """
+    key = Job.key_for(job_id)
+    fields = connection.hgetall(key)
+    if b"data" not in fields:
+        return []
+    unreadable = [name for name, value in fields.items() if not _is_readable(job_class, name, value)]
+    if unreadable:
+        connection.hdel(key, *unreadable)
+    if b"status" in unreadable:
+        connection.hset(key, "status", JobStatus.STARTED)
+    return [name.decode(errors="replace") for name in unreadable]
+
+
+def _is_readable(job_class: type[Job], name: bytes, value: bytes) -> bool:
+    try:
+        job_class("x", connection=None, serializer=JSONSerializer).restore({b"data": b"", name: value})
+    except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
+        return False
+    return True
