@@ -77,6 +77,7 @@ class PerformCall(Call):
         self._attempts = 1
 
     def prepare(self) -> None:
+        """Find the job type's function, and the event."""
         job_type, self.arguments = self._attempt.prepare(self._wire)
         self.function = job_type.function
         self.is_async = job_type.is_async
@@ -85,16 +86,20 @@ class PerformCall(Call):
             self.timeout = job_type.timeout
 
     def begin(self, job: Job) -> None:
+        """Count the attempt."""
         self._attempt.number = begin_attempt(job, self._attempts)
 
     @property
     def has_begun(self) -> bool:
+        """Whether the claim has counted the attempt."""
         return self._attempt.number > 0
 
     def done(self) -> None:
+        """Log the attempt."""
         self._attempt.done()
 
     def failed(self, job: Job, error: BaseException) -> None:
+        """Log the attempt, and say whether there is to be another."""
         self._attempt.failed(job, error)
 
 
@@ -105,6 +110,7 @@ class RefusedCall(Call):
         self._claim = claim
 
     def failed(self, job: Job, error: BaseException) -> None:
+        """Log it, and leave no retry."""
         job.retries_left = 0
         get_log().error("job_refused", job_id=self._claim.job_id, queue=self._claim.queue, **error_fields(error))
 

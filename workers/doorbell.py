@@ -1,8 +1,8 @@
 """Knowing at once that a job has come, without taking it.
 
-Clients that enqueue, RQ's own among them, only push ids onto a list. `BLMOVE list list LEFT LEFT` waits for the first of
-them, takes it from the head and puts it back there in one step: nothing changes, at no moment is the id elsewhere, and
-every worker that waits wakes.
+Clients that enqueue, RQ's own among them, only push ids onto a list. `BLMOVE list list LEFT LEFT` waits for the first
+of them, takes it from the head and puts it back there in one step: nothing changes, at no moment is the id elsewhere,
+and every worker that waits wakes.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from shared.queues import queue_key
 
 WAIT_SECONDS = 5
 _PAUSE_SECONDS = 0.5
+_AGAIN_SECONDS = 0.1
 
 
 class Doorbells:
@@ -39,10 +40,7 @@ class Doorbells:
 
     async def close(self) -> None:
         """Stop waiting."""
-        waiting = list(self._waiting.values())
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await end(self._waiting.values())
 
     async def _wait(self, name: str) -> None:
         key = queue_key(name)
@@ -54,3 +52,12 @@ class Doorbells:
         finally:
             self._waiting.pop(name, None)
             self._ring()
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel, until it is heeded: redis-py takes a cancellation for a time-out of its own when both come at once."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN_SECONDS)

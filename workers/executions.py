@@ -6,8 +6,8 @@
 4. `put_back` undoes claims when the worker ends.
 5. `recover` finds leases that ran out, whoever held them, and puts their jobs back.
 
-Each is one script: one round trip for any number of jobs, and no moment at which a job is nowhere. An execution that was
-recovered is no longer its worker's: whatever a worker that was frozen writes later is refused.
+Each is one script: one round trip for any number of jobs, and no moment at which a job is nowhere. An execution that
+was recovered is no longer its worker's: whatever a worker that was frozen writes later is refused.
 """
 
 import json
@@ -93,23 +93,72 @@ class Recovered:
     unfit: list[bytes]
 
 
-class Executions:
-    """The executions of one worker."""
+class Ledger:
+    """How one worker's scripts are asked, and what they answer; whoever calls them."""
 
-    def __init__(self, redis: AsyncRedis, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any]) -> None:
-        """Make the scripts.
+    def __init__(self, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any]) -> None:
+        """Prepare.
 
         Args:
-            redis: the connection they go through.
             worker_name: RQ's name of the worker.
             lease_seconds: how long an execution is the worker's without a sign of life.
             options: what `claim.lua` is told of job types.
         """
-        self._redis = redis
-        self._worker = worker_name
-        self._lease = lease_seconds
+        self.worker_name = worker_name
+        self.lease_seconds = lease_seconds
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
+
+    def claim(self, queues: Sequence[str], free: int) -> list[Any]:
+        """The arguments of `claim.lua`."""
+        return [*_now(), self.worker_name, free, self.lease_seconds, _prefix(), self._options, *queues]
+
+    def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
+        """What `claim.lua` answered."""
+        now, queues = arguments[0], arguments[7:]
+        suspended, held, lengths, claimed, missing = answer
+        claims = [
+            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
+            for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
+        ]
+        return Claimed(claims, bool(suspended), held, dict(zip(queues, lengths, strict=True)), missing)
+
+    def recover(self, queue: str) -> list[Any]:
+        """The arguments of `recover.lua`."""
+        return [*_now(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
+
+    def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
+        """What `recover.lua` answered."""
+        now, queue = arguments[0], arguments[3]
+        job_ids, spent, unfit = answer
+        rows = _rows(spent, 2)
+        claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
+        return Recovered(job_ids, claims, unfit)
+
+    def unknown(self, members: Iterable[bytes], known: Container[str], queues: Sequence[str]) -> list[Claim]:
+        """Claims of members of RQ's index that the worker does not know; each is in the registry of one queue."""
+        pairs = (member.decode().split(":") for member in members)
+        return [
+            Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
+            for job_id, execution_id in pairs
+            if execution_id not in known
+            for queue in queues
+        ]
+
+
+class Executions:
+    """The executions of one worker, from its event loop."""
+
+    def __init__(self, redis: AsyncRedis, ledger: Ledger) -> None:
+        """Make the scripts.
+
+        Args:
+            redis: the connection they go through.
+            ledger: the worker's.
+        """
+        self._redis = redis
+        self._ledger = ledger
+        self._worker = ledger.worker_name
         self._claim, self._settle, self._renew, self._put_back, self._recover = (
             redis.register_script(script(name)) for name in ("claim", "settle", "renew", "put_back", "recover")
         )
@@ -121,15 +170,8 @@ class Executions:
             queues: in the order they are looked at.
             free: how many at most.
         """
-        now, date = _now()
-        keys = [queue_key(name) for name in queues]
-        args = [now, date, self._worker, free, self._lease, _prefix(), self._options, *queues]
-        suspended, held, lengths, claimed, missing = await self._claim(keys=keys, args=args)
-        claims = [
-            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
-            for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
-        ]
-        return Claimed(claims, bool(suspended), held, dict(zip(queues, lengths, strict=True)), missing)
+        arguments = self._ledger.claim(queues, free)
+        return self._ledger.claimed(arguments, await self._claim(keys=list(map(queue_key, queues)), args=arguments))
 
     async def settle(self, claims: Iterable[Claim]) -> tuple[set[str], set[str]]:
         """Settle jobs that have succeeded.
@@ -150,7 +192,9 @@ class Executions:
         """
         now, date = _now()
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
-        known, lost = await self._renew(args=[now, date, self._worker, self._lease, known_seconds, *jobs])
+        known, lost = await self._renew(
+            args=[now, date, self._worker, self._ledger.lease_seconds, known_seconds, *jobs]
+        )
         return bool(known), _texts(lost)
 
     async def put_back(self, claims: Iterable[Claim]) -> int:
@@ -165,16 +209,12 @@ class Executions:
 
     async def recover(self, queue: str) -> Recovered:
         """Recover jobs of a queue whose leases have run out, a hundred at most."""
-        now, date = _now()
-        args = [now, date, self._worker, queue, self._lease, _prefix(), _RECOVERED_AT_ONCE]
-        job_ids, spent, unfit = await self._recover(args=args)
-        rows = _rows(spent, 2)
-        claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
-        return Recovered(job_ids, claims, unfit)
+        arguments = self._ledger.recover(queue)
+        return self._ledger.recovered(arguments, await self._recover(args=arguments))
 
     async def show_state(self, state: str) -> None:
         """Show what the worker is doing, as `rq info` does."""
-        await self._redis.hset(worker_key(self._worker), "state", state)  # type: ignore[misc]
+        await self._redis.hset(worker_key(self._worker), "state", state)
 
     async def put_back_unknown(self, known: Container[str], queues: Sequence[str]) -> int:
         """Put back what Redis says is this worker's and the worker does not know: a claim whose answer was lost.
@@ -183,14 +223,8 @@ class Executions:
             known: the ids of the executions that it knows.
             queues: those it claims from.
         """
-        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))  # type: ignore[misc]
-        claims = [
-            Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
-            for job_id, execution_id in (member.decode().split(":") for member in members)
-            if execution_id not in known
-            for queue in queues  # it is in the registry of one of them
-        ]
-        return await self.put_back(claims)
+        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
+        return await self.put_back(self._ledger.unknown(members, known, queues))
 
 
 def worker_key(name: str) -> str:

@@ -1,7 +1,7 @@
 """Outcomes that RQ's own code writes: retries, dead letters, stopped jobs, and successes that others depend on.
 
-RQ writes such an outcome in one transaction. Here the transaction watches the execution: when that was struck off, since
-its worker gave no sign of life in time, nothing is written, for the job may be running elsewhere.
+RQ writes such an outcome in one transaction. Here the transaction watches the execution: when that was struck off,
+since its worker gave no sign of life in time, nothing is written, for the job may be running elsewhere.
 """
 
 import copy
@@ -58,6 +58,7 @@ class Failures:
             NoSuchJobError: the job has expired meanwhile.
         """
         self._read(job, claim)
+        job.is_failing = True
         call.failed(job, error)
         text = format_exc_info((type(error), error, error.__traceback__))
         self.record(claim, job, text, is_stopped=isinstance(error, StoppedError))
@@ -86,6 +87,18 @@ class Failures:
                 return
         self._bury(claim, job)
 
+    def refuse(self, claim: Claim, text: str) -> None:
+        """Let RQ write a dead letter, whatever retries the job has left.
+
+        Raises:
+            LostError: the execution is not ours any more.
+            NoSuchJobError: the job has expired meanwhile.
+        """
+        job = self._worker.job_class.of(claim.job_id, self._worker.connection)  # type: ignore[attr-defined]
+        self._read(job, claim)
+        job.retries_left = 0
+        self.record(claim, job, text)
+
     def succeed(self, claim: Claim, job: ClaimedJob) -> None:
         """Let RQ write a success: it queues the jobs that depend on this one.
 
@@ -100,14 +113,7 @@ class Failures:
         self._clerk(claim).handle_job_success(job, queue, queue.started_job_registry, self._execution(claim))
 
     def _clerk(self, claim: Claim, stopped_job_id: str | None = None) -> BaseWorker:
-        """This worker, with a connection whose transactions hold only while the execution is ours.
-
-        RQ keeps which job was stopped, and its connection, in the worker; here many jobs end at once.
-        """
-        clerk = copy.copy(self._worker)
-        clerk.connection = _Fenced(self._worker.connection, self._execution(claim).key)
-        clerk._stopped_job_id = stopped_job_id  # noqa: SLF001 - RQ's own way to mark a job as stopped
-        return clerk
+        return clerk(self._worker, self._execution(claim), stopped_job_id)
 
     def _read(self, job: ClaimedJob, claim: Claim) -> None:
         """Read the job's hash, without the fields of it that cannot be read."""
@@ -140,6 +146,17 @@ class Failures:
         return next(queue for queue in self._worker.queues if queue.name == claim.queue)
 
 
+def clerk(worker: BaseWorker, execution: Execution, stopped_job_id: str | None = None) -> BaseWorker:
+    """A worker, with a connection whose transactions are carried out only while the execution is its own.
+
+    RQ keeps which job was stopped, and its connection, in the worker; here many jobs end at once.
+    """
+    copied = copy.copy(worker)
+    copied.connection = _Fenced(worker.connection, execution.key)
+    copied._stopped_job_id = stopped_job_id  # noqa: SLF001 - RQ's own way to mark a job as stopped
+    return copied
+
+
 class _Fenced(Redis):
     """A connection whose transactions fail when a key is gone, or changes before they are carried out."""
 
@@ -158,7 +175,7 @@ class _Fenced(Redis):
 class _FencedPipeline(Pipeline):
     fence: str
 
-    def watch(self, *names: Any) -> bool:
+    def watch(self, *names: Any) -> None:
         """Watch keys, and the fence with them.
 
         Raises:
@@ -166,8 +183,7 @@ class _FencedPipeline(Pipeline):
         """
         if self.explicit_transaction:
             self.reset()
-        watched = super().watch(self.fence, *names)
+        super().watch(self.fence, *names)  # type: ignore[no-untyped-call]
         if not self.exists(self.fence):
             self.reset()
             raise LostError
-        return bool(watched)

@@ -75,14 +75,15 @@ class ClaimedJob(Job):
     """
 
     _claim: tuple[str, Redis]
-    _transaction: Pipeline | None
-    _is_meta_due: bool
+    _transaction: Pipeline | None = None
+    is_failing = False
+    """Whether its failure is being written: then `meta` is written with it."""
 
     @classmethod
     def of(cls, job_id: str, connection: Redis) -> "ClaimedJob":
         """A job that has been claimed; nothing is read yet."""
         job = object.__new__(cls)
-        job.__dict__.update(_claim=(job_id, connection), _transaction=None, _is_meta_due=False)
+        job.__dict__["_claim"] = job_id, connection
         return job
 
     def __getattr__(self, name: str) -> Any:
@@ -96,19 +97,20 @@ class ClaimedJob(Job):
         job_id, connection = self._claim
         Job.__init__(self, job_id, connection=connection, serializer=JSONSerializer)
         try:
-            self.refresh()
+            self.refresh()  # type: ignore[no-untyped-call]
         except BaseException:
             del self.__dict__["serializer"]  # so that the next look reads again
             raise
         return getattr(self, name)
 
     def save_meta(self) -> None:
-        """Write `meta` with the job's outcome."""
-        self._is_meta_due = True
+        """Write `meta`; that of a failure together with it."""
+        if not self.is_failing:
+            super().save_meta()  # type: ignore[no-untyped-call]
 
     def save(self, pipeline: Pipeline | None = None, include_meta: bool = True, include_result: bool = True) -> None:
         """Write the job."""
-        super().save(pipeline or self._transaction, include_meta or self._is_meta_due, include_result)
+        super().save(pipeline or self._transaction, include_meta or self.is_failing, include_result)
 
     def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:
         """Write the status."""

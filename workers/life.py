@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from rq import worker_registration
 
 from shared.logs import error_fields, get_log
+from workers.doorbell import end
 from workers.executions import Executions
 from workers.running import KilledError, StoppedError
 from workers.threads import Threads
@@ -46,7 +47,7 @@ class Life:
 
     async def begin(self) -> None:
         """Do everything once, then at intervals."""
-        lease = self._worker.lease_seconds
+        lease = self._worker.ledger.lease_seconds
         for seconds, step in (
             (lease / 4, self._renew),
             (min(lease / 6, 5.0), self._recover),
@@ -59,9 +60,7 @@ class Life:
 
     async def close(self) -> None:
         """Stop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self._try(lambda: self._threads.call(self._upkeep.close))
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:

@@ -1,5 +1,7 @@
 """Job hashes that RQ cannot read: the fields at fault are taken out, so that the job can be a dead letter."""
 
+from typing import Any
+
 from redis import Redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
@@ -17,7 +19,7 @@ def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
         The names of the fields.
     """
     key = Job.key_for(job_id)
-    fields = connection.hgetall(key)
+    fields: Any = connection.hgetall(key)
     if b"data" not in fields:
         return []
     unreadable = [name for name, value in fields.items() if not _is_readable(job_class, name, value)]

@@ -39,9 +39,11 @@ class Run:
         call: what is called.
         state: `running`; `ended` with an outcome that is not on Redis yet; `settling` by RQ's code; or `over`.
         cut_off: why it does not end by itself, if so.
+        task: the coroutine's.
+        timer: what comes when it does not end.
     """
 
-    __slots__ = ("_task", "_timer", "call", "claim", "cut_off", "job", "state")
+    __slots__ = ("call", "claim", "cut_off", "job", "state", "task", "timer")
 
     def __init__(self, claim: Claim, job: ClaimedJob) -> None:
         self.claim = claim
@@ -49,8 +51,8 @@ class Run:
         self.call: Call | None = None
         self.state: Literal["running", "ended", "settling", "over"] = "running"
         self.cut_off: BaseException | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Running:
@@ -74,7 +76,7 @@ class Running:
         context.run(_current_job.set, run.job)
         self._timer(run, call.timeout, self._time_is_up)
         if call.is_async:
-            run._task = self._loop.create_task(self._await(run, call), context=context)
+            run.task = self._loop.create_task(self._await(run, call), context=context)
         else:
             self._threads.start(partial(context.run, _call, run, call), partial(self._thread_done, run))
 
@@ -83,8 +85,8 @@ class Running:
         if run.state != "running" or run.cut_off:
             return
         run.cut_off = reason
-        if run._task:
-            run._task.cancel()
+        if run.task:
+            run.task.cancel()
             self._timer(run, self._patience(run), self._give_up)
         else:
             self._give_up(run)
@@ -95,8 +97,8 @@ class Running:
         self._clear(run)
         if was_running:
             self.stragglers += 1
-            if run._task:
-                run._task.cancel()
+            if run.task:
+                run.task.cancel()
 
     async def _await(self, run: Run, call: Call) -> None:
         error: BaseException | None = None
@@ -124,7 +126,7 @@ class Running:
 
     def _time_is_up(self, run: Run) -> None:
         seconds = run.call.timeout if run.call else 0
-        if run._task:
+        if run.task:
             self.cut_off(run, TimeoutError(f"the job took longer than {seconds:g} seconds"))
         else:
             self.cut_off(run, JobTimeoutException(f"Task exceeded maximum timeout value ({seconds:g} seconds)"))
@@ -136,7 +138,7 @@ class Running:
     def _give_up(self, run: Run) -> None:
         """Let a job end whose function does not."""
         reason = run.cut_off
-        if run._task and isinstance(reason, TimeoutError):
+        if run.task and isinstance(reason, TimeoutError):
             reason = JobTimeoutException(f"Task exceeded maximum timeout value ({timeout_of(run.claim)} seconds)")
         self.stragglers += 1
         run.state = "ended"
@@ -145,12 +147,12 @@ class Running:
 
     def _timer(self, run: Run, seconds: float, then: Callable[[Run], None]) -> None:
         self._clear(run)
-        run._timer = self._loop.call_later(seconds, then, run)
+        run.timer = self._loop.call_later(seconds, then, run)
 
     def _clear(self, run: Run) -> None:
-        if run._timer:
-            run._timer.cancel()
-            run._timer = None
+        if run.timer:
+            run.timer.cancel()
+            run.timer = None
 
 
 def _call(run: Run, call: Call) -> None:

@@ -7,8 +7,8 @@
    (`workers/life.py`).
 5. At SIGTERM it claims no more, gives the jobs under way a grace period, and puts back what remains.
 
-Queues are looked at in the order they were given. One claim in eight begins with a later queue, each in its turn, so that
-none starves.
+Queues are looked at in the order they were given. One claim in eight begins with a later queue, each in its turn, so
+that none starves.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from shared.logs import error_fields, get_log
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
-from workers.executions import Claim, Claimed, Executions
+from workers.executions import Claim, Claimed, Executions, Ledger
 from workers.failures import Failures, LostError
 from workers.guarded import claimed_job_class
 from workers.life import Life
@@ -41,7 +41,7 @@ from workers.running import Run, Running
 from workers.threads import Threads
 
 CONCURRENCY = 64
-_WORKER_TTL_SECONDS = 45
+WORKER_TTL_SECONDS = 45
 _REDIS_TIMEOUT_SECONDS = 10
 _HELD_SECONDS = 0.05  # between looks at jobs that a limit holds back
 _SUSPENDED_SECONDS = 1.0
@@ -49,6 +49,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _TURN = 8
 _STRAGGLERS = 8
 _COLD_SECONDS = 2.0
+_LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
 
 class Ending(Enum):
@@ -79,13 +80,14 @@ class ConcurrentWorker(BaseWorker):
             connection=connection,
             job_class=claimed_job_class(self._calls.entry_points),
             serializer=JSONSerializer,
-            worker_ttl=_WORKER_TTL_SECONDS,
+            worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
         self.settings = performer.settings
         self._performer = performer
         self._concurrency = concurrency
         self._most_stragglers = min(_STRAGGLERS, concurrency)
+        self.ledger = ledger(self.name, performer)
         self._names = [queue.name for queue in self.queues]
         self._log = get_log()
         self._runs: dict[str, Run] = {}
@@ -109,7 +111,7 @@ class ConcurrentWorker(BaseWorker):
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
-            self.register_death()
+            self.register_death()  # type: ignore[no-untyped-call]
 
     def subscribe(self) -> None:
         """Nothing: commands are heard on the event loop, not in RQ's thread."""
@@ -154,7 +156,7 @@ class ConcurrentWorker(BaseWorker):
         run = Run(claim, self.job_class.of(claim.job_id, self.connection))  # type: ignore[attr-defined]
         self._runs[claim.execution_id] = run
         text = "The worker gave no sign of life in time, and no attempt is left."
-        self._write(run, partial(self._failures.record, claim, run.job, text))
+        self._write(run, partial(self._failures.refuse, claim, text))
 
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
@@ -167,9 +169,9 @@ class ConcurrentWorker(BaseWorker):
             socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
             retry=None,
         )
-        self._executions = Executions(redis, self.name, lease_seconds=self.lease_seconds, options=self._options())
+        self._leases = Executions(redis, self.ledger)
         self._doorbells = Doorbells(redis, self._wake.set)
-        life = Life(self, self._executions, redis, self._threads)
+        life = Life(self, self._leases, redis, self._threads)
         await life.begin()
         try:
             await self._work(burst=burst)
@@ -181,15 +183,6 @@ class ConcurrentWorker(BaseWorker):
             await redis.aclose()
         assert self._ending
         return self._ending
-
-    @property
-    def lease_seconds(self) -> int:
-        """How long a job is this worker's without a sign of life."""
-        return max(1, round(self.settings.abandoned_seconds * 0.6))
-
-    def _options(self) -> dict[str, Any]:
-        types = self._performer.jobs.types
-        return {"attempts": {job_type.job_id("")[1:]: job_type.attempts for job_type in types}, "elsewhere": {}}
 
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
@@ -211,9 +204,9 @@ class ConcurrentWorker(BaseWorker):
 
     async def _claim(self) -> Claimed:
         if self._is_unsure:  # a claim's answer was lost: what it claimed is ours and we do not know it
-            await self._executions.put_back_unknown(self._runs, self._names)
+            await self._leases.put_back_unknown(self._runs, self._names)
         self._is_unsure = True
-        claimed = await self._executions.claim(self._next_order(), self._concurrency - len(self._runs))
+        claimed = await self._leases.claim(self._next_order(), self._concurrency - len(self._runs))
         self._is_unsure = False
         return claimed
 
@@ -257,7 +250,7 @@ class ConcurrentWorker(BaseWorker):
         if not self._done:
             return
         batch = self._done[:]
-        lost, left = await self._executions.settle(run.claim for run in batch)
+        lost, left = await self._leases.settle(run.claim for run in batch)
         del self._done[: len(batch)]
         for run in batch:
             execution_id = run.claim.execution_id
@@ -323,7 +316,7 @@ class ConcurrentWorker(BaseWorker):
             state = WorkerStatus.SUSPENDED
         if state != self._state:
             self._state = state
-            await self._executions.show_state(state)
+            await self._leases.show_state(state)
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
@@ -356,12 +349,13 @@ class ConcurrentWorker(BaseWorker):
         try:
             async with asyncio.timeout(_COLD_SECONDS):
                 await self._settle()
-                count = await self._executions.put_back(run.claim for run in left)
-                await self._executions.put_back_unknown(self._runs, self._names)
+                count = await self._leases.put_back(run.claim for run in left)
+                await self._leases.put_back_unknown(self._runs, self._names)
         except (RedisError, OSError) as error:  # TimeoutError is one: the leases run out, and the jobs are recovered
             self._log.error("not_put_back", count=len(left), **error_fields(error))
         else:
-            self._log.info("put_back", count=count)
+            if count:
+                self._log.info("put_back", count=count)
 
     def _signalled(self, loop: asyncio.AbstractEventLoop, _: int, __: FrameType | None) -> None:
         if self._ending:
@@ -370,3 +364,17 @@ class ConcurrentWorker(BaseWorker):
             timer.daemon = True
             timer.start()
         loop.call_soon_threadsafe(self.begin_end, Ending.DONE)
+
+
+def ledger(worker_name: str, performer: Performer, *, counts_attempts: bool = True) -> Ledger:
+    """A worker's ledger, as the settings and the job types have it.
+
+    Args:
+        worker_name: RQ's name of the worker.
+        performer: knows both.
+        counts_attempts: whether a claim counts the attempt, or the entry point does.
+    """
+    types = performer.jobs.types if counts_attempts else []
+    options = {"attempts": {job_type.job_id("")[1:]: job_type.attempts for job_type in types}, "elsewhere": {}}
+    lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
+    return Ledger(worker_name, lease_seconds=lease, options=options)
