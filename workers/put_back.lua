@@ -13,7 +13,6 @@ for at = 2, #ARGV, 4 do
     if not job.err and job[1] then  -- else it has expired meanwhile
       if counted == '1' then
         redis.call('HSET', key, 'meta', without_attempt(job[2]))
-        redis.pcall('HINCRBY', key, 'retries_left', 1)
       end
       redis.call('HSET', key, 'status', 'queued')
       redis.call('LPUSH', 'rq:queue:' .. queue, id)

@@ -43,11 +43,12 @@ class Workplace:
         self.put_event(event)
         self.work(EVENTS)
 
-    def work(self, name: str = "default") -> None:
-        """Run a worker until the queue is empty; it begins by queueing the retries that are due."""
+    def work(self, *names: str, concurrency: int = 64) -> None:
+        """Run a worker until its queues are empty; it begins by queueing the retries that are due."""
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            ConcurrentWorker([name], self.performer, self.redis).run(burst=True)
+            worker = ConcurrentWorker(names or ["default"], self.performer, self.redis, concurrency=concurrency)
+            worker.run(burst=True)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
