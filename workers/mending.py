@@ -22,7 +22,8 @@ def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
     fields: Any = connection.hgetall(key)
     if b"data" not in fields:
         return []
-    unreadable = [name for name, value in fields.items() if not _is_readable(job_class, name, value)]
+    blank = job_class(job_id, connection=connection, serializer=JSONSerializer)
+    unreadable = [name for name, value in fields.items() if name != b"data" and not _is_readable(blank, name, value)]
     if unreadable:
         connection.hdel(key, *unreadable)
     if b"status" in unreadable:
@@ -30,9 +31,9 @@ def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
     return [name.decode(errors="replace") for name in unreadable]
 
 
-def _is_readable(job_class: type[Job], name: bytes, value: bytes) -> bool:
+def _is_readable(blank: Job, name: bytes, value: bytes) -> bool:
     try:
-        job_class("x", connection=None, serializer=JSONSerializer).restore({b"data": b"", name: value})
+        blank.restore({b"data": b"", name: value})
     except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
         return False
     return True
