@@ -9,7 +9,6 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from rq.exceptions import NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.job_lifecycle import format_exc_info
@@ -22,7 +21,6 @@ from shared.logs import error_fields, get_log
 from workers.calls import Call
 from workers.executions import Claim
 from workers.guarded import ClaimedJob
-from workers.mending import mend
 from workers.running import StoppedError
 
 _TRIES = 3
@@ -57,7 +55,7 @@ class Failures:
             LostError: the execution is not ours any more; nothing was written.
             NoSuchJobError: the job has expired meanwhile.
         """
-        self._read(job, claim)
+        job.read()
         job.is_failing = True
         call.failed(job, error)
         text = format_exc_info((type(error), error, error.__traceback__))
@@ -70,7 +68,6 @@ class Failures:
             LostError: the execution is not ours any more.
             NoSuchJobError: the job has expired meanwhile.
         """
-        self._read(job, claim)
         retries_left = job.retries_left
         for _ in range(_TRIES):
             job.ended_at, job.retries_left, job.origin = now(), retries_left, claim.queue
@@ -95,7 +92,7 @@ class Failures:
             NoSuchJobError: the job has expired meanwhile.
         """
         job = self._worker.job_class.of(claim.job_id, self._worker.connection)  # type: ignore[attr-defined]
-        self._read(job, claim)
+        job.read()
         job.retries_left = 0
         self.record(claim, job, text)
 
@@ -106,7 +103,7 @@ class Failures:
             LostError: the execution is not ours any more.
             NoSuchJobError: the job has expired meanwhile.
         """
-        self._read(job, claim)
+        job.read()
         queue = self._queue(claim)
         job.ended_at, job.origin = now(), claim.queue
         job.started_at = job.started_at or job.ended_at
@@ -114,16 +111,6 @@ class Failures:
 
     def _clerk(self, claim: Claim, stopped_job_id: str | None = None) -> BaseWorker:
         return clerk(self._worker, self._execution(claim), stopped_job_id)
-
-    def _read(self, job: ClaimedJob, claim: Claim) -> None:
-        """Read the job's hash, without the fields of it that cannot be read."""
-        try:
-            job.origin  # noqa: B018 - the first look reads
-        except NoSuchJobError:
-            raise
-        except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
-            mended = mend(claim.job_id, self._worker.connection, self._worker.job_class)
-            self._log.error("job_mended", job_id=claim.job_id, queue=claim.queue, fields=mended)
 
     def _is_ours(self, claim: Claim) -> bool:
         key = self._queue(claim).started_job_registry.key

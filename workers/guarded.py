@@ -6,10 +6,13 @@ from typing import Any
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue
+from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
+from shared.logs import get_log
+from workers.mending import mend
 
 EntryPoints = Mapping[str, Callable[..., Any]]
 
@@ -94,14 +97,35 @@ class ClaimedJob(Job):
         """
         if name.startswith("__") or "_claim" not in self.__dict__ or "serializer" in self.__dict__:
             raise AttributeError(name)
+        self.read()
+        return getattr(self, name)
+
+    def read(self) -> None:
+        """Read the hash, if that is not done yet: to be called before anything is set.
+
+        Raises:
+            NoSuchJobError: the job has expired.
+        """
+        if "serializer" in self.__dict__:
+            return
         job_id, connection = self._claim
+        try:
+            self._read(job_id, connection)
+        except NoSuchJobError:
+            raise
+        except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
+            fields = mend(job_id, connection)
+            get_log().error("job_mended", job_id=job_id, fields=fields)
+            self._read(job_id, connection)
+
+    def _read(self, job_id: str, connection: Redis) -> None:
         Job.__init__(self, job_id, connection=connection, serializer=JSONSerializer)
         try:
             self.refresh()  # type: ignore[no-untyped-call]
         except BaseException:
-            del self.__dict__["serializer"]  # so that the next look reads again
+            self.__dict__.clear()  # so that the next look reads again
+            self.__dict__["_claim"] = job_id, connection
             raise
-        return getattr(self, name)
 
     def save_meta(self) -> None:
         """Write `meta`; that of a failure together with it."""

@@ -7,13 +7,12 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 
-def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
+def mend(job_id: str, connection: Redis) -> list[str]:
     """Take the fields out of a job's hash that RQ cannot read; without them it can be listed, and put back.
 
     Args:
         job_id: the job's id.
         connection: to Redis.
-        job_class: reads the fields.
 
     Returns:
         The names of the fields.
@@ -22,7 +21,7 @@ def mend(job_id: str, connection: Redis, job_class: type[Job]) -> list[str]:
     fields: Any = connection.hgetall(key)
     if b"data" not in fields:
         return []
-    blank = job_class(job_id, connection=connection, serializer=JSONSerializer)
+    blank = Job(job_id, connection=connection, serializer=JSONSerializer)
     unreadable = [name for name, value in fields.items() if name != b"data" and not _is_readable(blank, name, value)]
     if unreadable:
         connection.hdel(key, *unreadable)

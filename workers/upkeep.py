@@ -6,7 +6,6 @@ does the same from a thread here, under the same locks.
 
 import time
 
-from rq.job import Job
 from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
@@ -63,7 +62,7 @@ class Upkeep:
         self._log.error("upkeep_failed", **error_fields(error))
         for queue in self._worker.queues:
             for job_id in _under_rqs_eyes(queue):
-                if fields := mend(job_id, self._worker.connection, Job):
+                if fields := mend(job_id, self._worker.connection):
                     self._log.error("job_mended", job_id=job_id, queue=queue.name, fields=fields)
 
 

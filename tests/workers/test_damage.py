@@ -109,7 +109,7 @@ def test_a_job_that_cannot_be_run_is_a_dead_letter_at_once(
 def test_a_field_that_rq_cannot_read_does_not_keep_a_job_from_its_end(
     name: str, fields: dict[str, Any], open_workplace: WorkplaceFactory
 ) -> None:
-    """Done or dead as it would be; RQ can read it then, and the registry of started jobs is empty."""
+    """Done, scheduled or dead, as it would be; RQ can read it then, and the registry of started jobs is empty."""
     jobs, counted = some_jobs()
     workplace = open_workplace(jobs)
     data = packed(PERFORM, None, [name, api_call("x").to_wire()], {})
@@ -120,7 +120,7 @@ def test_a_field_that_rq_cannot_read_does_not_keep_a_job_from_its_end(
     default = workplace.queue()
     ends = {
         "fail": default.failed_job_registry,
-        "stumble": default.failed_job_registry,  # it was given no retries
+        "stumble": default.scheduled_job_registry,
         "count": default.finished_job_registry,
     }
     assert ends[name].get_job_ids() == [job.id]
@@ -166,21 +166,21 @@ def test_a_job_that_expires_while_it_runs_is_a_counted_line(open_workplace: Work
 
     workplace = open_workplace(jobs)
     redis = workplace.redis
-    for name in ("succeed", "fail"):
-        damaged(workplace, name, data=packed(PERFORM, None, [name, {**api_call().to_wire(), "id": name}], {}))
+    event = api_call()
+    workplace.put_jobs(event)
+    redis.delete(f"rq:job:{event.id}")
 
     with capture_logs() as logs:
         workplace.work()
 
-    assert [line["job_id"] for line in logs if line["event"] == "job_missing"] == ["fail-x"]
+    assert [line["job_id"] for line in logs if line["event"] == "job_missing"] == [f"{event.id}-fail"]
     assert redis.keys("rq:job:*") == redis.keys("rq:execution*") == redis.keys("rq:wip:*") == []
 
 
-def damaged(workplace: Workplace, name: str | None = None, **fields: Any) -> Job:
+def damaged(workplace: Workplace, **fields: Any) -> Job:
     """Put a job on the queue whose hash has the given fields."""
     default = workplace.queue()
-    job_id = name and f"{name}-x"
-    job = default.create_job(PERFORM, args=["count", {}], description="x", failure_ttl=-1, job_id=job_id)
+    job = default.create_job(PERFORM, args=["count", {}], description="x", failure_ttl=-1)
     default.enqueue_job(job)
     workplace.redis.hset(job.key, mapping=fields)
     return job
@@ -217,7 +217,7 @@ DATA = (
 BESIDE = st.sampled_from(["executions:{}", "results:{}", "job:{}:dependents", "job:{}:dependencies"])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     damage=st.lists(
         st.tuples(DATA, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4)), min_size=1, max_size=8
@@ -227,14 +227,16 @@ BESIDE = st.sampled_from(["executions:{}", "results:{}", "job:{}:dependents", "j
 def test_no_damage_stops_the_worker(
     damage: list[tuple[bytes, dict[str, bytes]]], beside: dict[str, str], open_workplace: WorkplaceFactory
 ) -> None:
-    """Whatever stands in hashes and beside them: no job is left started or queued, and the next one runs."""
+    """Whatever stands in hashes and beside them: each job comes to an end, none is left started, the next one runs."""
     types, counted = some_jobs()
     workplace = open_workplace(types)
     redis = workplace.redis
     redis.flushall()
+    put = []
     for data, fields in damage:
         encoded: Any = {name.encode(errors="surrogateescape"): value for name, value in fields.items()}
         job = damaged(workplace, data=data)
+        put.append(job)
         if encoded:
             redis.hset(job.key, mapping=encoded)
         for template, kind in beside.items():
@@ -246,8 +248,18 @@ def test_no_damage_stops_the_worker(
         workplace.work()
 
     assert last["id"] in counted
+    assert not [job.id for job in put if not has_ended(workplace, job)]
     assert redis.zcard("rq:wip:default") == 0
     assert redis.llen("rq:queue:default") == 0
+
+
+def has_ended(workplace: Workplace, job: Job) -> bool:
+    """Whether a job is done, dead, or will be tried again; or is gone, since its hash says that it is not to be kept."""
+    default = workplace.queue()
+    registries = (default.finished_job_registry, default.failed_job_registry, default.scheduled_job_registry)
+    return any(workplace.redis.zscore(registry.key, job.id) is not None for registry in registries) or not job.exists(
+        job.id, workplace.redis
+    )
 
 
 def spoil(redis: Redis, key: str, kind: str) -> None:

@@ -126,8 +126,8 @@ def _member(member: bytes) -> str:
 
 BY_CHANCE = {
     b"id", b"birth", b"last_heartbeat", b"ended_at", b"started_at", b"created_at", b"enqueued_at", b"worker_name",
-    b"total_working_time", b"execution_id", b"execution_started_at", b"execution_ended_at", b"ip_address", b"pid", b"death",
-    b"retry_intervals", b"exc_info", b"exc_string",
+    b"total_working_time", b"execution_id", b"execution_started_at", b"execution_ended_at", b"ip_address", b"pid",
+    b"death", b"retry_intervals", b"exc_info", b"exc_string",
 }  # fmt: skip
 
 
