@@ -254,7 +254,7 @@ def test_no_damage_stops_the_worker(
 
 
 def has_ended(workplace: Workplace, job: Job) -> bool:
-    """Whether a job is done, dead, or will be tried again; or is gone, since its hash says that it is not to be kept."""
+    """Whether a job is done, dead, or will be tried again; or gone, since its hash says that it is not to be kept."""
     default = workplace.queue()
     registries = (default.finished_job_registry, default.failed_job_registry, default.scheduled_job_registry)
     return any(workplace.redis.zscore(registry.key, job.id) is not None for registry in registries) or not job.exists(
