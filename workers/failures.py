@@ -59,7 +59,11 @@ class Failures:
         """
         job.read()
         job.is_failing = True
-        call.failed(job, error)
+        try:
+            call.failed(job, error)
+        except Exception as surprise:  # noqa: BLE001 - a job that cannot be judged is a dead letter
+            self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(surprise))
+            job.retries_left = 0
         text = format_exc_info((type(error), error, error.__traceback__))
         self.record(claim, job, text, is_stopped=isinstance(error, StoppedError))
 

@@ -16,6 +16,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from types import FrameType
@@ -27,6 +28,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import error_fields, get_log
@@ -316,7 +318,7 @@ class ConcurrentWorker(BaseWorker):
             state = WorkerStatus.SUSPENDED
         if state != self._state:
             self._state = state
-            await self._leases.show_state(state)
+            await self._leases.show("state", state)
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
@@ -332,6 +334,9 @@ class ConcurrentWorker(BaseWorker):
         """Let the jobs under way end, for as long as the grace period; put the others back."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.grace_seconds
+        if self._runs:
+            with suppress(RedisError, OSError):
+                await self._leases.show("shutdown_requested_date", utcformat(now()))
         while self._runs and self._ending is not Ending.COLD and loop.time() < deadline:
             try:
                 await self._settle()
