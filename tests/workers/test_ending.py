@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from rq.serializers import JSONSerializer
 from shared import ApiCall, Jobs
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, running_worker, until
+from tests.workers.working import Workplace, fetch, running_worker, until
 
 JOBS = """
 import asyncio, os, threading
@@ -106,7 +107,7 @@ def put(workplace: Workplace, node: str, count: int = 1) -> list[str]:
 
 def status(redis: Redis, job_id: str) -> str:
     """A job's status."""
-    return (redis.hget(f"rq:job:{job_id}", "status") or b"").decode()
+    return str(fetch(redis, job_id).get_status())
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "command"])
@@ -184,11 +185,11 @@ def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
 ) -> None:
     """Another worker that lives finds the lease run out, whether or not it has ever had work."""
     [job_id], redis = put(workplace, node), workplace.redis
-    args = (tmp_path, JOBS, valkey_url, "crm")
+    start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", **QUICKLY)
 
-    with running_worker(*args, **QUICKLY) as killed:
+    with start() as killed:
         until(lambda: redis.llen(f"began:{node}"))
-        with running_worker(*args, **QUICKLY):
+        with start():
             until(lambda: len(Worker.all(redis)) == 2)
             os.kill(killed.pid, signal.SIGKILL)
             began = time.monotonic()
@@ -202,15 +203,15 @@ def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
 def test_a_frozen_worker_settles_nothing_when_it_wakes(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
     """Its job has been done by another meanwhile, once; the late end of the first changes nothing, and it goes on."""
     [job_id], redis = put(workplace, "blocks"), workplace.redis
-    args = (tmp_path, JOBS, valkey_url, "crm")
+    start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", **QUICKLY)
 
-    with running_worker(*args, **QUICKLY) as frozen:
+    with start() as frozen:
         until(lambda: redis.llen("began:blocks"))
         os.kill(frozen.pid, signal.SIGSTOP)
-        with running_worker(*args, "--burst", **QUICKLY) as other:
+        with start("--burst") as other:
             other.wait(30)
         while status(redis, job_id) != "finished":
-            with running_worker(*args, "--burst", **QUICKLY) as other:
+            with start("--burst") as other:
                 other.wait(30)
         before = redis.hgetall(f"rq:job:{job_id}"), redis.xlen(f"rq:results:{job_id}")
         os.kill(frozen.pid, signal.SIGCONT)
