@@ -8,7 +8,8 @@
     ├── ResultError          a handler returned what cannot become variables
     ├── CannotKeepError      Redis did not take an event in time
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
-    └── ForeignFunctionError a job in Redis names a function that is not one of our entry points
+    ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
+    └── DamagedJobError      a job in Redis cannot be read, or holds no event
 
     Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
 
@@ -52,6 +53,10 @@ class UnknownJobError(DeskbellError):
 
 class ForeignFunctionError(DeskbellError):
     """Raised when a job in Redis names a function other than Deskbell's entry points."""
+
+
+class DamagedJobError(DeskbellError):
+    """Raised when a job in Redis cannot be read, or its arguments are not those of our entry points."""
 
 
 class Refuse(Exception):  # noqa: N818 - a decision, read as a verb

@@ -16,12 +16,12 @@ import random
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import ConfigError, Discard, Retry, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, Discard, Retry, UnknownJobError
 
 _BASE_SECONDS = 2
 _CAP_SECONDS = 600
 _LONGEST_SECONDS = 365 * 24 * 3600  # what `Retry` may ask for; RQ cannot write a date beyond the year 9999
-_GIVES_UP = (Discard, UnknownJobError, ConfigError)
+_GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
 
 
 def backoff(attempt: int) -> int:

@@ -21,7 +21,7 @@ from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch
 from workers import fan_out
-from workers.worker import guarded_job_class
+from workers.guarded import guarded_job_class
 
 SECRET = "planted-4711"
 

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 from shared import Event, Jobs, Settings
 from shared.queues import EVENTS, events_job, queue
 from workers.perform import Performer
-from workers.worker import QueueWorker
+from workers.worker import ConcurrentWorker
 
 _Result = TypeVar("_Result")
 
@@ -43,11 +43,12 @@ class Workplace:
         self.put_event(event)
         self.work(EVENTS)
 
-    def work(self, name: str = "default") -> None:
-        """Run a worker until the queue is empty; it begins by queueing the retries that are due."""
+    def work(self, *names: str, concurrency: int = 64) -> None:
+        """Run a worker until its queues are empty; it begins by queueing the retries that are due."""
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            _DeafWorker(name, self.performer, self.redis).run(burst=True)
+            worker = ConcurrentWorker(names or ["default"], self.performer, self.redis, concurrency=concurrency)
+            worker.run(burst=True)
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -68,13 +69,7 @@ class Workplace:
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
-        self.performer._runner.close()
-
-
-class _DeafWorker(QueueWorker):
-    """Takes no commands from RQ: the thread that listens for them outlives the worker, and might a test."""
-
-    def subscribe(self) -> None: ...
+        self.performer.close()
 
 
 def fetch(redis: Redis, job_id: str) -> Job:
