@@ -5,10 +5,14 @@ from shared.config import Settings
 from shared.errors import Discard, Refuse, Retry
 from shared.events import ApiCall, Event, OtherEvent
 from shared.jobs import Jobs
+from shared.policies import Backoff, Breaker, Concurrency
 
 __all__ = [
     "ApiCall",
+    "Backoff",
+    "Breaker",
     "Callbacks",
+    "Concurrency",
     "Discard",
     "Event",
     "Jobs",
