@@ -113,7 +113,14 @@ class ConcurrentWorker(BaseWorker):
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
+            self._die()
+
+    def _die(self) -> None:
+        try:
+            self.set_state(WorkerStatus.IDLE)
             self.register_death()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
+            self._log.error("redis_away", **error_fields(error))
 
     def subscribe(self) -> None:
         """Nothing: commands are heard on the event loop, not in RQ's thread."""
@@ -222,6 +229,8 @@ class ConcurrentWorker(BaseWorker):
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:
             self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        if claimed.claims:
+            self._state = WorkerStatus.BUSY  # as the claim has written
         for claim in claimed.claims:
             self._start(claim)
 
@@ -371,15 +380,18 @@ class ConcurrentWorker(BaseWorker):
         loop.call_soon_threadsafe(self.begin_end, Ending.DONE)
 
 
-def ledger(worker_name: str, performer: Performer, *, counts_attempts: bool = True) -> Ledger:
+def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Ledger:
     """A worker's ledger, as the settings and the job types have it.
 
     Args:
         worker_name: RQ's name of the worker.
         performer: knows both.
-        counts_attempts: whether a claim counts the attempt, or the entry point does.
+        forks: whether each job has a process of its own: then the entry point there counts the attempt.
     """
-    types = performer.jobs.types if counts_attempts else []
-    options = {"attempts": {job_type.job_id("")[1:]: job_type.attempts for job_type in types}, "elsewhere": {}}
+    types = {job_type.job_id("")[1:]: job_type for job_type in performer.jobs.types}
+    options = {
+        "attempts": {} if forks else {name: job_type.attempts for name, job_type in types.items()},
+        "elsewhere": {} if forks else {name: True for name, job_type in types.items() if job_type.isolation},
+    }
     lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
     return Ledger(worker_name, lease_seconds=lease, options=options)
