@@ -105,7 +105,7 @@ for number, list in ipairs(KEYS) do
   end
   lengths[number] = redis.call('LLEN', list)
 end
-if count > 0 then
+if count > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
 end
 return {suspended, held, lengths, claimed, missing}

@@ -6,7 +6,7 @@
 
 local now, date, worker, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
-local known = redis.call('EXISTS', key)
+local known = redis.call('HEXISTS', key, 'birth')
 
 redis.call('HSET', key, 'last_heartbeat', date)
 redis.call('EXPIRE', key, ARGV[5])
