@@ -36,6 +36,7 @@ from workers.executions import Claim, Claimed, Executions, Ledger
 from workers.failures import Failures, LostError
 from workers.guarded import claimed_job_class
 from workers.life import Life
+from workers.limits import limits_text
 from workers.perform import Performer
 from workers.running import Run, Running
 from workers.threads import Threads
@@ -377,4 +378,4 @@ def ledger(worker_name: str, performer: Performer, *, counts_attempts: bool = Tr
     types = performer.jobs.types if counts_attempts else []
     options = {"attempts": {job_type.job_id("")[1:]: job_type.attempts for job_type in types}, "elsewhere": {}}
     lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
-    return Ledger(worker_name, lease_seconds=lease, options=options)
+    return Ledger(worker_name, lease_seconds=lease, options=options, limits=limits_text(performer.jobs))
