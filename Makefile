@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack clean
+.PHONY: help demo dev test check format lock bench-ack chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
 	@$(BIN)/python -m bench.ack
+
+chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
+	@$(BIN)/python -m bench.chaos_workers
 
 clean:  ## remove what the targets above have made
 	rm -rf .venv .deskbell .bench dist

@@ -11,7 +11,7 @@
 -- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
 -- it is and in its order; the job types behind it, within those 500, are not held up.
 
-local WINDOW = 500
+local WINDOW, STEP = 500, 50
 local now, date, worker, free, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local prefix, options = ARGV[6], cjson.decode(ARGV[7])
 local now_ms = server_ms()
@@ -34,10 +34,9 @@ local function write(id, queue, number, job, attempts)
   claimed[at + 4], claimed[at + 5], claimed[at + 6] = job[1], job[2], attempt
 end
 
--- Whether an id leaves its list: because it is claimed, or because there is no such job.
+-- Whether an id leaves its list, because it is claimed, or because there is no such job; and whether it is claimed.
 local function take(id, queue, number)
-  local job = string.find(id, '^[%w_-]+$') and redis.pcall('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
-  if not job or job.err or not job[1] then
+  if not string.find(id, '^[%w_-]+$') then
     missing[#missing + 1] = id
     return true, false
   end
@@ -48,6 +47,12 @@ local function take(id, queue, number)
   if not admits(job_type, id, now_ms) then
     held = held + 1
     return false, false
+  end
+  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
+  if job.err or not job[1] then
+    missing[#missing + 1] = id
+    release(job_type, id)
+    return true, false
   end
   write(id, queue, number, job, options.attempts[job_type])
   return true, true
@@ -69,11 +74,14 @@ local function look_at(list, queue, number)
   local may = math.min(free, may_claim(queue, now_ms))
   local ids, taken, first_left, at = {}, {}, nil, 0
   while may > 0 and at < WINDOW do
-    local more = redis.call('LRANGE', list, at, math.min(at + may, WINDOW) - 1)
+    local more = redis.call('LRANGE', list, at, math.min(at + math.max(may, STEP), WINDOW) - 1)
     if #more == 0 then
       break
     end
     for _, id in ipairs(more) do
+      if may == 0 then
+        break
+      end
       at = at + 1
       ids[at] = id
       local leaves, is_claimed = take(id, queue, number)
@@ -96,5 +104,8 @@ for number, list in ipairs(KEYS) do
     look_at(list, ARGV[7 + number], number)
   end
   lengths[number] = redis.call('LLEN', list)
+end
+if count > 0 then
+  redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
 end
 return {suspended, held, lengths, claimed, missing}

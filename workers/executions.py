@@ -209,9 +209,9 @@ class Executions:
         arguments = self._ledger.recover(queue)
         return self._ledger.recovered(arguments, await self._recover(args=arguments))
 
-    async def show_state(self, state: str) -> None:
-        """Show what the worker is doing, as `rq info` does."""
-        await self._redis.hset(worker_key(self._worker), "state", state)
+    async def show(self, field: str, value: str) -> None:
+        """Write what RQ shows of the worker."""
+        await self._redis.hset(worker_key(self._worker), field, value)
 
     async def put_back_unknown(self, known: Container[str], queues: Sequence[str]) -> int:
         """Put back what Redis says is this worker's and the worker does not know: a claim whose answer was lost.

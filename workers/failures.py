@@ -5,15 +5,19 @@ since its worker gave no sign of life in time, nothing is written, for the job m
 """
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq.executions import Execution
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.job_lifecycle import format_exc_info
 from rq.queue import Queue
-from rq.registry import FailedJobRegistry
+from rq.registry import BaseRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now
 from rq.worker import BaseWorker
 
@@ -22,8 +26,6 @@ from workers.calls import Call
 from workers.executions import Claim
 from workers.guarded import ClaimedJob
 from workers.running import StoppedError
-
-_TRIES = 3
 
 
 class LostError(Exception):
@@ -57,7 +59,11 @@ class Failures:
         """
         job.read()
         job.is_failing = True
-        call.failed(job, error)
+        try:
+            call.failed(job, error)
+        except Exception as surprise:  # noqa: BLE001 - a job that cannot be judged is a dead letter
+            self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(surprise))
+            job.retries_left = 0
         text = format_exc_info((type(error), error, error.__traceback__))
         self.record(claim, job, text, is_stopped=isinstance(error, StoppedError))
 
@@ -68,21 +74,15 @@ class Failures:
             LostError: the execution is not ours any more.
             NoSuchJobError: the job has expired meanwhile.
         """
-        retries_left = job.retries_left
-        for _ in range(_TRIES):
+        # A second time, in case a sign of life came between; a third without retries, it may stumble over them.
+        for retries_left in (job.retries_left, job.retries_left, 0):
             job.ended_at, job.retries_left, job.origin = now(), retries_left, claim.queue
-            try:
-                self._clerk(claim, job.id if is_stopped else None).handle_job_failure(
-                    job, self._queue(claim), exc_string=text, execution=self._execution(claim)
-                )
-            except LostError:
-                raise
-            except Exception as error:  # noqa: BLE001 - damage that RQ's code does not expect
-                self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(error))
-                retries_left = 0
-            if not self._is_ours(claim):
+            ours = self._clerk(claim, job.id if is_stopped else None)
+            execution = self._execution(claim)
+            failure = partial(ours.handle_job_failure, job, self._queue(claim), None, text, execution)
+            if self._is_written(claim, failure):
                 return
-        self._bury(claim, job)
+        self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
 
     def refuse(self, claim: Claim, text: str) -> None:
         """Let RQ write a dead letter, whatever retries the job has left.
@@ -107,7 +107,20 @@ class Failures:
         queue = self._queue(claim)
         job.ended_at, job.origin = now(), claim.queue
         job.started_at = job.started_at or job.ended_at
-        self._clerk(claim).handle_job_success(job, queue, queue.started_job_registry, self._execution(claim))
+        ours, execution = self._clerk(claim), self._execution(claim)
+        success = partial(ours.handle_job_success, job, queue, queue.started_job_registry, execution)
+        if not self._is_written(claim, success):
+            self._end_plainly(claim, job, JobStatus.FINISHED, FinishedJobRegistry)
+
+    def _is_written(self, claim: Claim, outcome: Callable[[], None]) -> bool:
+        """Have RQ's code write an outcome; False when it cannot cope with the job, whose keys are damaged."""
+        try:
+            outcome()
+        except (LostError, RedisConnectionError, RedisTimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - RQ raises what its parsers, and Redis, raise
+            self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(error))
+        return not self._is_ours(claim)
 
     def _clerk(self, claim: Claim, stopped_job_id: str | None = None) -> BaseWorker:
         return clerk(self._worker, self._execution(claim), stopped_job_id)
@@ -116,15 +129,15 @@ class Failures:
         key = self._queue(claim).started_job_registry.key
         return self._worker.connection.zscore(key, f"{claim.job_id}:{claim.execution_id}") is not None
 
-    def _bury(self, claim: Claim, job: Job) -> None:
-        """Write a dead letter without RQ's code, which cannot cope with the job: what `rq requeue` needs, no more."""
+    def _end_plainly(self, claim: Claim, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
+        """Write an outcome without RQ's code: what the registry and `rq requeue` need, no more."""
         with _Fenced(self._worker.connection, self._execution(claim).key).pipeline() as pipeline:
-            pipeline.delete(f"rq:results:{claim.job_id}")
-            pipeline.hset(job.key, mapping={"status": "failed", "origin": claim.queue})
-            pipeline.zadd(FailedJobRegistry(claim.queue, self._worker.connection).key, {claim.job_id: "+inf"})
+            pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}", job.dependents_key)
+            pipeline.hset(job.key, mapping={"status": status, "origin": claim.queue})
+            pipeline.zadd(registry(claim.queue, self._worker.connection).key, {claim.job_id: "+inf"})
             self._execution(claim).delete(job, pipeline)
             pipeline.execute()
-        self._log.error("job_buried", job_id=claim.job_id, queue=claim.queue)
+        self._log.error("outcome_written_plainly", job_id=claim.job_id, queue=claim.queue, status=status)
 
     def _execution(self, claim: Claim) -> Execution:
         return claim.execution(self._worker.connection, self._worker.name)

@@ -50,7 +50,7 @@ class ForkWorker(Worker):
             worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
-        self._ledger = ledger(self.name, performer, counts_attempts=False)
+        self._ledger = ledger(self.name, performer, forks=True)
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
         self._claim_script = connection.register_script(script("claim", self._ledger.limits))
         self._recover_script = connection.register_script(script("recover", self._ledger.limits))
@@ -143,7 +143,7 @@ class ForkWorker(Worker):
         return self._opened(claimed.claims[0]) if claimed.claims else None
 
     def _opened(self, claim: Claim) -> tuple[Job, Queue] | None:
-        """The claimed job and its queue; None when RQ cannot read it, and it is a dead letter."""
+        """The claimed job and its queue; the next one's when RQ cannot read it, and it is a dead letter."""
         self._claim = claim
         queue = next(queue for queue in self.queues if queue.name == claim.queue)
         try:
@@ -151,7 +151,7 @@ class ForkWorker(Worker):
         except Exception as error:  # noqa: BLE001 - RQ raises what its parsers raise
             self._log.error("job_refused", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
             Failures(self).refuse(claim, "The job could not be read.")
-            return None
+            return self._claim_one()
 
     def _recover(self) -> None:
         for name in self.queue_names():

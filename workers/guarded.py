@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
 from shared.logs import get_log
-from workers.mending import mend
+from workers.mending import check_form, mend
 
 EntryPoints = Mapping[str, Callable[..., Any]]
 
@@ -122,6 +122,7 @@ class ClaimedJob(Job):
         Job.__init__(self, job_id, connection=connection, serializer=JSONSerializer)
         try:
             self.refresh()  # type: ignore[no-untyped-call]
+            check_form(self)
         except BaseException:
             self.__dict__.clear()  # so that the next look reads again
             self.__dict__["_claim"] = job_id, connection

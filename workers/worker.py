@@ -16,6 +16,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from types import FrameType
@@ -27,6 +28,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import error_fields, get_log
@@ -112,7 +114,14 @@ class ConcurrentWorker(BaseWorker):
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
+            self._die()
+
+    def _die(self) -> None:
+        try:
+            self.set_state(WorkerStatus.IDLE)
             self.register_death()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
+            self._log.error("redis_away", **error_fields(error))
 
     def subscribe(self) -> None:
         """Nothing: commands are heard on the event loop, not in RQ's thread."""
@@ -221,6 +230,8 @@ class ConcurrentWorker(BaseWorker):
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:
             self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        if claimed.claims:
+            self._state = WorkerStatus.BUSY  # as the claim has written
         for claim in claimed.claims:
             self._start(claim)
 
@@ -317,7 +328,7 @@ class ConcurrentWorker(BaseWorker):
             state = WorkerStatus.SUSPENDED
         if state != self._state:
             self._state = state
-            await self._leases.show_state(state)
+            await self._leases.show("state", state)
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
@@ -333,6 +344,9 @@ class ConcurrentWorker(BaseWorker):
         """Let the jobs under way end, for as long as the grace period; put the others back."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.grace_seconds
+        if self._runs:
+            with suppress(RedisError, OSError):
+                await self._leases.show("shutdown_requested_date", utcformat(now()))
         while self._runs and self._ending is not Ending.COLD and loop.time() < deadline:
             try:
                 await self._settle()
@@ -367,15 +381,18 @@ class ConcurrentWorker(BaseWorker):
         loop.call_soon_threadsafe(self.begin_end, Ending.DONE)
 
 
-def ledger(worker_name: str, performer: Performer, *, counts_attempts: bool = True) -> Ledger:
+def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Ledger:
     """A worker's ledger, as the settings and the job types have it.
 
     Args:
         worker_name: RQ's name of the worker.
         performer: knows both.
-        counts_attempts: whether a claim counts the attempt, or the entry point does.
+        forks: whether each job has a process of its own: then the entry point there counts the attempt.
     """
-    types = performer.jobs.types if counts_attempts else []
-    options = {"attempts": {job_type.job_id("")[1:]: job_type.attempts for job_type in types}, "elsewhere": {}}
+    types = {job_type.job_id("")[1:]: job_type for job_type in performer.jobs.types}
+    options = {
+        "attempts": {} if forks else {name: job_type.attempts for name, job_type in types.items()},
+        "elsewhere": {} if forks else {name: True for name, job_type in types.items() if job_type.isolation},
+    }
     lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
     return Ledger(worker_name, lease_seconds=lease, options=options, limits=limits_text(performer.jobs))

@@ -182,7 +182,8 @@ def damaged(workplace: Workplace, **fields: Any) -> Job:
     default = workplace.queue()
     job = default.create_job(PERFORM, args=["count", {}], description="x", failure_ttl=-1)
     default.enqueue_job(job)
-    workplace.redis.hset(job.key, mapping=fields)
+    mapping: Any = fields
+    workplace.redis.hset(job.key, mapping=mapping)
     return job
 
 
@@ -254,7 +255,7 @@ def test_no_damage_stops_the_worker(
 
 
 def has_ended(workplace: Workplace, job: Job) -> bool:
-    """Whether a job is done, dead, or will be tried again; or is gone, since its hash says that it is not to be kept."""
+    """Whether a job is done, dead, or will be tried again; or gone, since its hash says that it is not to be kept."""
     default = workplace.queue()
     registries = (default.finished_job_registry, default.failed_job_registry, default.scheduled_job_registry)
     return any(workplace.redis.zscore(registry.key, job.id) is not None for registry in registries) or not job.exists(
@@ -294,7 +295,8 @@ def test_members_of_the_registry_that_are_no_executions_are_taken_out(open_workp
     """RQ's own cleanup would stop at them, each time."""
     jobs, _ = some_jobs()
     workplace = open_workplace(jobs)
-    workplace.redis.zadd("rq:wip:default", {"a:b:c": 1, "": 1, b"\xff": 1, "alone": 1})
+    members: dict[Any, int] = {"a:b:c": 1, "": 1, b"\xff": 1, "alone": 1}
+    workplace.redis.zadd("rq:wip:default", members)
 
     with capture_logs() as logs:
         workplace.work()

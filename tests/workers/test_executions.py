@@ -25,7 +25,7 @@ from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, traceback_of
 from workers.executions import Claim, Executions, Ledger
 from workers.fan_out import FanOut
-from workers.guarded import guarded_job_class
+from workers.guarded import EntryPoints, guarded_job_class
 from workers.limits import limits_text
 from workers.worker import ledger
 
@@ -68,7 +68,8 @@ def claim_all(step: Callable[..., Any], *queues: str, free: int = 10) -> list[Cl
 def expire(redis: Redis, name: str = "default") -> None:
     """Let the leases of a queue run out."""
     key = f"rq:wip:{name}"
-    for member in redis.zrange(key, 0, -1):
+    members: list[Any] = redis.zrange(key, 0, -1)
+    for member in members:
         redis.zadd(key, {member: 1})
 
 
@@ -80,7 +81,7 @@ def put(workplace: Workplace, count: int = 1) -> list[str]:
     return [f"{event.id}-count" for event in events]
 
 
-def snapshot(redis: Redis) -> dict[str, Any]:
+def snapshot(redis: Any) -> dict[str, Any]:
     """Every key of RQ's, what it holds and for how long, without what differs by chance."""
     return {_nameless(key.decode()): _content(redis, key.decode()) for key in redis.scan_iter("rq:*")}
 
@@ -94,7 +95,7 @@ def _nameless(key: str) -> str:
     return ":".join(parts)
 
 
-def _content(redis: Redis, key: str) -> Any:
+def _content(redis: Any, key: str) -> Any:
     kind = redis.type(key).decode()
     if kind == "hash":
         held: Any = {name: None if name in BY_CHANCE else value for name, value in redis.hgetall(key).items()}
@@ -150,7 +151,8 @@ def test_rqs_keys_are_what_rq_itself_writes(outcome: Exception | None, open_work
     redis = workplace.redis
     event = api_call()
     ended = []
-    for work in (workplace.work, lambda: work_as_rq(workplace)):
+    works: list[Callable[[], None]] = [workplace.work, lambda: work_as_rq(workplace)]
+    for work in works:
         redis.flushall()
         workplace.put_jobs(event)
         for key in redis.scan_iter("rq:worker:*"):
@@ -170,7 +172,7 @@ def test_rqs_keys_are_what_rq_itself_writes(outcome: Exception | None, open_work
 
 def work_as_rq(workplace: Workplace) -> None:
     """Work a queue off with RQ's own worker."""
-    entry_points = {FAN_OUT: FanOut(workplace.jobs).fan_out, PERFORM: workplace.performer.perform}
+    entry_points: EntryPoints = {FAN_OUT: FanOut(workplace.jobs).fan_out, PERFORM: workplace.performer.perform}
     worker = SimpleWorker(
         ["default"],
         connection=workplace.redis,
@@ -179,7 +181,7 @@ def work_as_rq(workplace: Workplace) -> None:
         worker_ttl=45,
     )
     lease = ledger("", workplace.performer).lease_seconds
-    worker.get_heartbeat_ttl = lambda *_: lease  # type: ignore[assignment, method-assign]
+    worker.get_heartbeat_ttl = lambda *_: lease  # type: ignore[method-assign]
     worker.subscribe = lambda: None  # type: ignore[method-assign]
     worker.work(burst=True, logging_level="CRITICAL")
 
@@ -278,12 +280,13 @@ def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
     outcome: Exception, open_workplace: WorkplaceFactory
 ) -> None:
     """Neither status, retry, meta nor dead letter: the job is running elsewhere."""
-    jobs, after = Jobs(), []
+    jobs = Jobs()
+    after: list[Any] = []
     redis: Redis
 
     @jobs.on(ApiCall, attempts=3)
     def late(event: ApiCall) -> None:  # noqa: ARG001
-        [member] = redis.zrange("rq:wip:default", 0, -1)
+        member: Any = redis.zrange("rq:wip:default", 0, -1)[0]
         redis.zrem("rq:wip:default", member)  # what recovery and another worker's claim do
         redis.delete(f"rq:execution:{member.decode()}")
         redis.hset(job_key, mapping={"worker_name": "other", "meta": '{"attempt": 2}'})
