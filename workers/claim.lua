@@ -14,7 +14,7 @@
 local WINDOW, STEP = 500, 50
 local now, date, worker, free, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local prefix, options = ARGV[6], cjson.decode(ARGV[7])
-local now_ms = math.floor(now * 1000)
+local now_ms = server_ms()
 local claimed, missing, held, count = {}, {}, 0, 0
 
 local function write(id, queue, number, job, attempts)

@@ -28,12 +28,6 @@ from rq.worker import BaseWorker
 from shared.queues import queue_key
 
 _RECOVERED_AT_ONCE = 100
-_NO_LIMITS = """
-local function may_claim() return 1e9 end
-local function admits() return true end
-local function release() end
-local function note_success() end
-"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -96,16 +90,18 @@ class Recovered:
 class Ledger:
     """How one worker's scripts are asked, and what they answer; whoever calls them."""
 
-    def __init__(self, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any]) -> None:
+    def __init__(self, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any], limits: str) -> None:
         """Prepare.
 
         Args:
             worker_name: RQ's name of the worker.
             lease_seconds: how long an execution is the worker's without a sign of life.
             options: what `claim.lua` is told of job types.
+            limits: `limits.lua` for the job types.
         """
         self.worker_name = worker_name
         self.lease_seconds = lease_seconds
+        self.limits = limits
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
 
@@ -160,7 +156,8 @@ class Executions:
         self._ledger = ledger
         self._worker = ledger.worker_name
         self._claim, self._settle, self._renew, self._put_back, self._recover = (
-            redis.register_script(script(name)) for name in ("claim", "settle", "renew", "put_back", "recover")
+            redis.register_script(script(name, ledger.limits))
+            for name in ("claim", "settle", "renew", "put_back", "recover")
         )
 
     async def claim(self, queues: Sequence[str], free: int) -> Claimed:
@@ -232,10 +229,15 @@ def worker_key(name: str) -> str:
     return BaseWorker.redis_worker_namespace_prefix + name
 
 
-def script(name: str) -> str:
-    """A script of this package, with what it needs in front of it."""
+def script(name: str, limits: str) -> str:
+    """A script of this package, with what it needs in front of it.
+
+    Args:
+        name: its file's.
+        limits: what `workers.limits.limits_text` gives.
+    """
     here = files("workers")
-    return _NO_LIMITS + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    return limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
 
 
 def _now() -> tuple[float, str]:

@@ -83,7 +83,8 @@ def _enqueue(pipeline: Pipeline, connection: Redis, job_type: JobType, event: Ev
         # The event loop cancels an async job on time; RQ's alarm is the backstop for one that blocks the loop.
         timeout=job_type.timeout + (_BACKSTOP_SECONDS if job_type.is_async else 0),
         failure_ttl=FOREVER,
-        retry=rq_retry(job_type.attempts),
+        result_ttl=job_type.keep,
+        retry=rq_retry(job_type),
     )
     target.enqueue_job(job, pipeline=pipeline)
 

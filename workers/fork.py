@@ -52,8 +52,8 @@ class ForkWorker(Worker):
         )
         self._ledger = ledger(self.name, performer, forks=True)
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
-        self._claim_script = connection.register_script(script("claim"))
-        self._recover_script = connection.register_script(script("recover"))
+        self._claim_script = connection.register_script(script("claim", self._ledger.limits))
+        self._recover_script = connection.register_script(script("recover", self._ledger.limits))
         self._claim: Claim | None = None
         self._log = get_log()
 

@@ -20,7 +20,9 @@ from shared.events import Wire, event_from_wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
-from workers.retries import begin_attempt, settle_failure
+from shared.policies import Backoff
+from workers.limits import note_end, note_failure
+from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
 
 _LEVELS = {"done": logging.INFO, "retry": logging.WARNING, "discarded": logging.ERROR, "dead": logging.ERROR}
 
@@ -56,6 +58,7 @@ class Performer:
         except BaseException as error:
             attempt.failed(job, error)
             raise
+        note_end(self.jobs, job_type, job)
         attempt.done()
 
     def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
@@ -121,7 +124,15 @@ class Attempt:
 
     def failed(self, job: Job, error: BaseException) -> None:
         """Prepare RQ's decision about a job whose attempt raised, and log it."""
-        self._write(settle_failure(job, self.number or 1, error), **error_fields(error))
+        number, job_type = self.number or 1, self._performer.jobs.get(self._name)
+        if (
+            job_type
+            and not note_failure(self._performer.jobs, job_type, job, error)
+            and not isinstance(error, GIVES_UP)
+        ):
+            uncount_attempt(job, number)
+        backoff = job_type.backoff if job_type else Backoff()
+        self._write(settle_failure(job, backoff, number, error), **error_fields(error))
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

@@ -51,14 +51,16 @@ for at = 4, #ARGV, 4 do
   if not redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution) then
     lost[#lost + 1] = execution
   elseif is_there and is_rqs(id, job, result_ttl(job[1])) then
+    note_success(job_type, id)
+    release(job_type, id)
     left[#left + 1] = execution
   else
     if is_there then
       finish(id, execution, queue, began, result_ttl(job[1]))
     end
     strike_off(id, execution, queue, worker)
+    note_success(job_type, id)
     release(job_type, id)
-    note_success(job_type)
     successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
   end
 end

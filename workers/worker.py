@@ -38,6 +38,7 @@ from workers.executions import Claim, Claimed, Executions, Ledger
 from workers.failures import Failures, LostError
 from workers.guarded import claimed_job_class
 from workers.life import Life
+from workers.limits import limits_text
 from workers.perform import Performer
 from workers.running import Run, Running
 from workers.threads import Threads
@@ -394,4 +395,4 @@ def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Le
         "elsewhere": {} if forks else {name: True for name, job_type in types.items() if job_type.isolation},
     }
     lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
-    return Ledger(worker_name, lease_seconds=lease, options=options)
+    return Ledger(worker_name, lease_seconds=lease, options=options, limits=limits_text(performer.jobs))

@@ -26,6 +26,7 @@ from tests.workers.working import Workplace, traceback_of
 from workers.executions import Claim, Executions, Ledger
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, guarded_job_class
+from workers.limits import limits_text
 from workers.worker import ledger
 
 LEASE = 30
@@ -46,7 +47,9 @@ def counting_jobs() -> tuple[Jobs, list[str]]:
 @contextmanager
 def executions(url: str, name: str = "ours") -> Iterator[Callable[[Callable[[Executions], Awaitable[Any]]], Any]]:
     """Call a worker's executions, one step after another."""
-    ledger = Ledger(name, lease_seconds=LEASE, options={"attempts": ATTEMPTS, "elsewhere": {}})
+    ledger = Ledger(
+        name, lease_seconds=LEASE, options={"attempts": ATTEMPTS, "elsewhere": {}}, limits=limits_text(Jobs())
+    )
     with asyncio.Runner() as runner:
 
         async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
