@@ -32,7 +32,7 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import error_fields, get_log
-from workers.calls import Call, Calls, RefusedCall
+from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.executions import Claim, Claimed, Executions, Ledger
 from workers.failures import Failures, LostError
@@ -42,6 +42,7 @@ from workers.limits import limits_text
 from workers.perform import Performer
 from workers.running import Run, Running
 from workers.threads import Threads
+from workers.watchdog import Watchdog
 
 CONCURRENCY = 64
 WORKER_TTL_SECONDS = 45
@@ -182,17 +183,24 @@ class ConcurrentWorker(BaseWorker):
         self._leases = Executions(redis, self.ledger)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
+        watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
         await life.begin()
         try:
             await self._work(burst=burst)
             await self._finish()
         finally:
+            watchdog.close()
             await life.close()
             await self._doorbells.close()
             self._threads.close()
             await redis.aclose()
         assert self._ending
         return self._ending
+
+    def _allowed_seconds(self, task: asyncio.Task[None]) -> float | None:
+        """What a coroutine may take until it is given up, if it is one of a job; from any thread."""
+        runs = [run for run in list(self._runs.values()) if run.task is task]
+        return timeout_of(runs[0].claim) if runs else None
 
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
