@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import dead
 from cli.errors import stop
 from shared.errors import ConfigError
 from shared.protocol import API_CALL
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dead.app, name="dead")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from rq.job import Job
 from shared.errors import ConfigError, DamagedJobError, Discard, Retry, UnknownJobError
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, Backoff
+from workers.causes import cause_of
 
 GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
 """What no further attempt can help."""
@@ -66,10 +67,11 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
     Returns:
         The outcome, for the log: `retry`, `discarded` or `dead`.
     """
+    attempts = attempt + (job.retries_left or 0)
     if isinstance(error, GIVES_UP):
         job.retries_left = 0
     if not job.retries_left:
-        job.meta["attempt"] = 0
+        job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error)}  # for workers/dead_letters.py
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
     after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(attempt)
