@@ -172,7 +172,7 @@ def _progress(done: str) -> Iterator[Callable[[int], None]]:
             yield count
         except KeyboardInterrupt:
             status.stop()
-            stop(f"interrupted after {total:,}; those are {done}, run it again for the others", _INTERRUPTED)
+            stop(f"interrupted; what was {done} is in the log, run it again for the others", _INTERRUPTED)
 
 
 def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:

@@ -15,7 +15,8 @@ UNKNOWN = "unknown"
 _BEGINNING = "Traceback (most recent call last):\n"
 _FRAME = re.compile(r'  File "([^"\n]{1,1000})", line (\d{1,7}), in ([\w.<>]{1,200})')
 _TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w{0,100})(?=:|$)")
-_IN_GROUP = re.compile(r"^  [|+] ", re.MULTILINE)  # how an exception group's traceback is drawn
+_GROUP = "  + Exception Group "
+_IN_GROUP = re.compile(r"^  [|+] ", re.MULTILINE)  # how the lines of an exception group are drawn
 _PLAIN = {
     "Moved to FailedJobRegistry, due to AbandonedJobError": "AbandonedJobError",
     "The worker gave no sign of life": "AbandonedJobError",
@@ -84,7 +85,10 @@ def _cause(kind: str, frames: Sequence[Frame]) -> str:
 
 
 def _last_traceback(text: str) -> list[str]:
-    return _IN_GROUP.sub("", text).rpartition(_BEGINNING)[2].splitlines() if _BEGINNING in text else []
+    before, beginning, last = text.rpartition(_BEGINNING)
+    if before.endswith(_GROUP):
+        last = _IN_GROUP.sub("", last)
+    return last.splitlines() if beginning else []
 
 
 def _is_ours(frame: Frame, root: str | None) -> bool:
