@@ -10,8 +10,10 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
 
+from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
 from workers.mending import mend
+from workers.turns import wake
 
 _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
 
@@ -19,12 +21,14 @@ _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
 class Upkeep:
     """RQ's scheduler and maintenance, a step at a time; in a thread."""
 
-    def __init__(self, worker: BaseWorker) -> None:
+    def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
         """Prepare.
 
         Args:
             worker: whose queues are kept up.
+            jobs: the job types, some of which may be ordered.
         """
+        self._jobs = jobs
         self._worker = worker
         self._scheduler = RQScheduler(
             worker.queues, connection=worker.connection, logging_level="WARNING", serializer=worker.serializer
@@ -48,6 +52,7 @@ class Upkeep:
         """Clean the registries, as RQ does between jobs."""
         try:
             self._worker.run_maintenance_tasks()
+            wake(self._worker.connection, self._jobs)
         except Exception as error:  # noqa: BLE001 - likewise
             for queue in self._worker.queues:
                 queue.release_maintenance_lock()
