@@ -12,9 +12,10 @@
 -- it is and in its order; the job types behind it, within those 500, are not held up.
 
 local WINDOW, STEP = 500, 50
-local now, date, worker, free, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local date, worker, free, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local prefix, options = ARGV[6], cjson.decode(ARGV[7])
-local now_ms = server_ms()
+local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
+local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
 
 local function write(id, queue, number, job, attempts)
@@ -105,7 +106,7 @@ for number, list in ipairs(KEYS) do
   end
   lengths[number] = redis.call('LLEN', list)
 end
-if count > 0 then
+if count > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
 end
 return {suspended, held, lengths, claimed, missing}

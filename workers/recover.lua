@@ -5,7 +5,7 @@
 --       of the executions' ids, how many at most
 -- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none}
 
-local now, date, worker, queue, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local prefix, most = ARGV[6], tonumber(ARGV[7])
 local registry, list = 'rq:wip:' .. queue, 'rq:queue:' .. queue
 local recovered, spent, unfit = {}, {}, {}

@@ -4,9 +4,9 @@
 --       without a sign of life, then for each execution: the job's id, its own, the queue
 -- Returns {1 when the worker was still known, executions that are not ours any more}
 
-local now, date, worker, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now, date, worker, lease = server_ms() / 1000, ARGV[2], ARGV[3], tonumber(ARGV[4])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
-local known = redis.call('EXISTS', key)
+local known = redis.call('HEXISTS', key, 'birth')
 
 redis.call('HSET', key, 'last_heartbeat', date)
 redis.call('EXPIRE', key, ARGV[5])

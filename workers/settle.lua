@@ -64,7 +64,7 @@ for at = 4, #ARGV, 4 do
     successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
   end
 end
-if successes > 0 then
+if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
   redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
 end

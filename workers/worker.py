@@ -7,8 +7,7 @@
    (`workers/life.py`).
 5. At SIGTERM it claims no more, gives the jobs under way a grace period, and puts back what remains.
 
-Queues are looked at in the order they were given. One claim in eight begins with a later queue, each in its turn, so
-that none starves.
+Queues are looked at in the order they were given; that none starves, see `workers/rotation.py`.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import error_fields, get_log
-from workers.calls import Call, Calls, RefusedCall
+from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.executions import Claim, Claimed, Executions, Ledger
 from workers.failures import Failures, LostError
@@ -40,8 +39,10 @@ from workers.guarded import claimed_job_class
 from workers.life import Life
 from workers.limits import limits_text
 from workers.perform import Performer
+from workers.rotation import Rotation
 from workers.running import Run, Running
 from workers.threads import Threads
+from workers.watchdog import Watchdog
 
 CONCURRENCY = 64
 WORKER_TTL_SECONDS = 45
@@ -49,7 +50,6 @@ _REDIS_TIMEOUT_SECONDS = 10
 _HELD_SECONDS = 0.05  # between looks at jobs that a limit holds back
 _SUSPENDED_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 2.0
-_TURN = 8
 _STRAGGLERS = 8
 _COLD_SECONDS = 2.0
 _LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
@@ -96,7 +96,7 @@ class ConcurrentWorker(BaseWorker):
         self._runs: dict[str, Run] = {}
         self._done: list[Run] = []
         self._ending: Ending | None = None
-        self._claims = 0
+        self._rotation = Rotation(self._names)
         self._is_unsure = False
         self._pause = 0.0
 
@@ -182,17 +182,24 @@ class ConcurrentWorker(BaseWorker):
         self._leases = Executions(redis, self.ledger)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
+        watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
         await life.begin()
         try:
             await self._work(burst=burst)
             await self._finish()
         finally:
+            watchdog.close()
             await life.close()
             await self._doorbells.close()
             self._threads.close()
             await redis.aclose()
         assert self._ending
         return self._ending
+
+    def _allowed_seconds(self, task: asyncio.Task[None]) -> float | None:
+        """What a coroutine may take until it is given up, if it is one of a job; from any thread."""
+        runs = [run for run in list(self._runs.values()) if run.task is task]
+        return timeout_of(runs[0].claim) if runs else None
 
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
@@ -216,16 +223,9 @@ class ConcurrentWorker(BaseWorker):
         if self._is_unsure:  # a claim's answer was lost: what it claimed is ours and we do not know it
             await self._leases.put_back_unknown(self._runs, self._names)
         self._is_unsure = True
-        claimed = await self._leases.claim(self._next_order(), self._concurrency - len(self._runs))
+        claimed = await self._leases.claim(self._rotation.next(), self._concurrency - len(self._runs))
         self._is_unsure = False
         return claimed
-
-    def _next_order(self) -> list[str]:
-        self._claims += 1
-        if self._claims % _TURN or len(self._names) == 1:
-            return self._names
-        first = 1 + self._claims // _TURN % (len(self._names) - 1)
-        return [*self._names[first:], *self._names[:first]]
 
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:

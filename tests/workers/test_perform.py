@@ -374,6 +374,34 @@ def test_a_coroutine_that_does_not_heed_its_cancellation_is_given_up(
     assert "JobTimeoutException" in traceback_of(workplace.job(event, "stubborn"))
 
 
+def test_a_coroutine_that_blocks_the_event_loop_is_ended_where_it_stands(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs its attempt; the jobs that stood still meanwhile go on."""
+    monkeypatch.setattr(fan_out, "_BACKSTOP_SECONDS", 0)
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, timeout=1, attempts=1, node="blocks")
+    async def block(event: ApiCall) -> None:  # noqa: ARG001
+        time.sleep(DEADLINE_SECONDS)  # noqa: ASYNC251 - what must not be done, and is
+
+    @jobs.on(ApiCall, timeout=DEADLINE_SECONDS, node="waits")
+    async def wait(event: ApiCall) -> None:
+        await asyncio.sleep(0.01)
+        ran.append(event.node)
+
+    workplace = open_workplace(jobs)
+    event = api_call("blocks")
+    for each in (api_call("waits"), event):
+        workplace.put_jobs(each)
+
+    workplace.work()
+
+    assert ran == ["waits"]
+    assert "blocked the event loop" in traceback_of(workplace.job(event, "block"))
+    assert "in block" in traceback_of(workplace.job(event, "block"))
+
+
 def test_a_coroutine_that_ends_well_in_spite_of_its_cancellation_has_done_its_work(
     open_workplace: WorkplaceFactory,
 ) -> None:
