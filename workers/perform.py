@@ -21,12 +21,17 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
 from shared.policies import Backoff
-from workers.limits import note_success, note_failure
+from workers.limits import note_failure, note_success
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
 from workers.turns import Turns
 
-_LEVELS = {"done": logging.INFO, "retry": logging.WARNING, "discarded": logging.ERROR, "dead": logging.ERROR,
-    "out_of_turn": logging.INFO}
+_LEVELS = {
+    "done": logging.INFO,
+    "retry": logging.WARNING,
+    "discarded": logging.ERROR,
+    "dead": logging.ERROR,
+    "out_of_turn": logging.INFO,
+}
 
 
 class Performer:

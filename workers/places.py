@@ -19,8 +19,8 @@ from rq.job import Job
 
 from shared.events import Event, text
 from shared.jobs import Jobs, JobType
-from workers.limits import wire_type
 from shared.protocol import TASK_FLOW_EVENT
+from workers.limits import wire_type
 
 ORDER_KEY = "deskbell:order:"
 """Prefix, then the job type and a digest of the key: a sorted set of the jobs that have not ended, by place."""

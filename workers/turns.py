@@ -58,17 +58,17 @@ class Turns:
         try:
             answer = self._ask(job, job_type, event, group)
             if isinstance(answer, list):
-                answer = "not fanned out" if self._any_of(job.connection, answer, job_type, group) else self._ask(
-                    job, job_type, event, group, waits_for_fan_out=False
+                answer = (
+                    "not fanned out"
+                    if self._any_of(job.connection, answer, job_type, group)
+                    else self._ask(job, job_type, event, group, waits_for_fan_out=False)
                 )
         except (RedisError, OSError) as error:
             raise OutOfTurnError(f"Redis did not say whose turn it is: {type(error).__name__}") from None
         if answer not in (b"go", "go"):
             raise OutOfTurnError(f"it is not this job's turn: {answer if isinstance(answer, str) else answer.decode()}")
 
-    def _ask(
-        self, job: Job, job_type: JobType, event: Event, group: str, *, waits_for_fan_out: bool = True
-    ) -> Any:
+    def _ask(self, job: Job, job_type: JobType, event: Event, group: str, *, waits_for_fan_out: bool = True) -> Any:
         execution, seq = ordinal(event) or ("", 0)
         place = job.meta.get("order") or ["", repr(float(received_ms(event)))]
         script = job.connection.register_script(_script("turns"))

@@ -37,7 +37,10 @@ class Upkeep:
         self._log = get_log()
 
     def schedule(self) -> None:
-        """Queue the jobs whose time has come, of those queues that no other scheduler sees to."""
+        """Queue the jobs whose time has come, of those queues that no other scheduler sees to; and those left ready.
+
+        RQ gives up at once to queue a job whose dependency has ended when another thread queues one.
+        """
         if time.monotonic() >= self._locks_are_due:
             self._scheduler.acquire_locks()
             self._scheduler.register_birth()
@@ -45,6 +48,8 @@ class Upkeep:
         self._scheduler.heartbeat()
         try:
             self._scheduler.enqueue_scheduled_jobs()
+            for queue in self._worker.queues:
+                queue.ready_job_registry.cleanup()
         except Exception as error:  # noqa: BLE001 - a damaged job must not hold up the others
             self._mend_all(error)
 
