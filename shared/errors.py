@@ -9,7 +9,8 @@
     ├── CannotKeepError      Redis did not take an event in time
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
-    └── DamagedJobError      a job in Redis cannot be read, or holds no event
+    ├── DamagedJobError      a job in Redis cannot be read, or holds no event
+    └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
     Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
 
@@ -49,6 +50,10 @@ class CannotKeepError(DeskbellError):
 
 class UnknownJobError(DeskbellError):
     """Raised when a job in Redis names a job type that is not declared here."""
+
+
+class OutOfTurnError(DeskbellError):
+    """Raised when it is not an ordered job's turn yet; names no key."""
 
 
 class ForeignFunctionError(DeskbellError):

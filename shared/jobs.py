@@ -8,7 +8,7 @@ from typing import Any, Literal, Never, TypeVar
 from shared.config import Settings
 from shared.declarations import NODE_FORM, check_name, conditions, describe, parameters, refuse_unknown
 from shared.errors import DeclarationError
-from shared.events import Event
+from shared.events import Event, text
 from shared.policies import (
     LONGEST_SECONDS,
     Backoff,
@@ -89,6 +89,12 @@ class JobType:
     def job_id(self, event_id: str) -> str:
         """The id of the RQ job for an event: the same one each time. RQ admits no dot, our names no dash."""
         return f"{event_id}-{self.name.replace('.', '-')}"
+
+    def order_key(self, event: Event) -> str:
+        """The key whose jobs are run in order; "" when the job of this event is not ordered."""
+        if self.ordered_by is None:
+            return ""
+        return event.session_id if self.ordered_by == "session" else text(event.fields.get(self.ordered_by))
 
     def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
         """The function's arguments for an event."""

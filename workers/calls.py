@@ -44,7 +44,7 @@ class Call:
         """
 
     def begin(self, job: Job) -> None:
-        """Count the attempt, where the claim could not; in a thread."""
+        """Take the job's turn, and count the attempt where the claim could not; in a thread."""
 
     @property
     def has_begun(self) -> bool:
@@ -82,17 +82,19 @@ class PerformCall(Call):
         self.function = job_type.function
         self.is_async = job_type.is_async
         self._attempts = job_type.attempts
+        self._job_type = job_type
         if self.is_async:  # the job's own time-out is the backstop
             self.timeout = job_type.timeout
 
     def begin(self, job: Job) -> None:
-        """Count the attempt."""
-        self._attempt.number = begin_attempt(job, self._attempts)
+        """Take the job's turn, and count the attempt."""
+        self._attempt.take_turn(job, self._job_type, self.arguments)
+        self._attempt.number = self._attempt.number or begin_attempt(job, self._attempts)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the claim has counted the attempt."""
-        return self._attempt.number > 0
+        """Whether the claim has counted the attempt, and it need not wait for its turn."""
+        return self._attempt.number > 0 and not self._job_type.ordered_by
 
     def done(self) -> None:
         """Log the attempt."""

@@ -27,6 +27,8 @@ from workers.executions import Claim
 from workers.guarded import ClaimedJob
 from workers.running import StoppedError
 
+_READY_TRIES = 20
+
 
 class LostError(Exception):
     """Raised when an execution is not ours any more."""
@@ -81,6 +83,7 @@ class Failures:
             execution = self._execution(claim)
             failure = partial(ours.handle_job_failure, job, self._queue(claim), None, text, execution)
             if self._is_written(claim, failure):
+                queue_ready(self._queue(claim))
                 return
         self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
 
@@ -109,7 +112,9 @@ class Failures:
         job.started_at = job.started_at or job.ended_at
         ours, execution = self._clerk(claim), self._execution(claim)
         success = partial(ours.handle_job_success, job, queue, queue.started_job_registry, execution)
-        if not self._is_written(claim, success):
+        if self._is_written(claim, success):
+            queue_ready(queue)
+        else:
             self._end_plainly(claim, job, JobStatus.FINISHED, FinishedJobRegistry)
 
     def _is_written(self, claim: Claim, outcome: Callable[[], None]) -> bool:
@@ -144,6 +149,14 @@ class Failures:
 
     def _queue(self, claim: Claim) -> Queue:
         return next(queue for queue in self._worker.queues if queue.name == claim.queue)
+
+
+def queue_ready(queue: Queue) -> None:
+    """Queue the dependents that RQ has left ready: it gives up at once when another thread queues one."""
+    for _ in range(_READY_TRIES):
+        if not queue.connection.zcard(queue.ready_job_registry.key):
+            return
+        queue.ready_job_registry.cleanup()
 
 
 def clerk(worker: BaseWorker, execution: Execution, stopped_job_id: str | None = None) -> BaseWorker:

@@ -24,6 +24,7 @@ from workers.executions import Claim, script
 from workers.failures import Failures, LostError, clerk
 from workers.guarded import claimed_job_class
 from workers.perform import Performer
+from workers.turns import wake
 from workers.worker import WORKER_TTL_SECONDS, Ending, ledger
 
 _LOOK_SECONDS = 0.25  # between looks for a job
@@ -50,6 +51,7 @@ class ForkWorker(Worker):
             worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
+        self._jobs = performer.jobs
         self._ledger = ledger(self.name, performer, forks=True)
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
         self._claim_script = connection.register_script(script("claim", self._ledger.limits))
@@ -130,6 +132,7 @@ class ForkWorker(Worker):
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                wake(self.connection, self._jobs)
             self._recover()
             arguments = self._ledger.claim(self.queue_names(), 1)
             answer: Any = self._claim_script(keys=list(map(queue_key, self.queue_names())), args=arguments)

@@ -41,7 +41,7 @@ class Life:
         self._executions = executions
         self._redis = redis
         self._threads = threads
-        self._upkeep = Upkeep(worker)
+        self._upkeep = Upkeep(worker, worker.jobs)
         self._tasks: list[asyncio.Task[None]] = []
         self._log = get_log()
 

@@ -1,5 +1,5 @@
 -- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stands the table
--- LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms}, {failures, pause_ms}.
+-- LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms}, {failures, pause_ms}, {ordered}.
 --
 -- deskbell:starts:<type>    a list of when the last `starts` jobs were started, in ms, the latest first
 -- deskbell:slots:<type>     a sorted set of the jobs that run, each with the ms at which its slot is free in any case
@@ -98,8 +98,8 @@ local function release(job_type, job_id)
   end
 end
 
--- A job succeeded, or its author decided about it: the row of failures ends, and after a probe the queue goes on.
-local function note_success(job_type, job_id)
+-- What a job calls has answered: the row of failures ends, and after a probe the queue goes on.
+local function note_answer(job_type, job_id)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
     return
@@ -108,6 +108,23 @@ local function note_success(job_type, job_id)
   local pause = read_pause(limit.queue)
   if pause and pause.probe == job_id then
     redis.call('HDEL', 'deskbell:paused', limit.queue)
+  end
+end
+
+-- An ordered job has succeeded: it need not be passed over later.
+local function leave_order(job_type, job_id)
+  local meta = redis.pcall('HGET', 'rq:job:' .. job_id, 'meta')
+  local digest = type(meta) == 'string' and string.match(meta, '"order": ?%["(%x+)"')
+  if digest then
+    redis.call('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
+  end
+end
+
+local function note_success(job_type, job_id)
+  note_answer(job_type, job_id)
+  local limit = LIMITS[job_type]
+  if limit and limit.ordered then
+    leave_order(job_type, job_id)
   end
 end
 

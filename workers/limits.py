@@ -11,7 +11,7 @@ from typing import Any
 
 from rq.job import Job
 
-from shared.errors import Discard, Retry
+from shared.errors import Discard, OutOfTurnError, Retry
 from shared.jobs import Jobs, JobType
 from shared.policies import Concurrency, Rate
 
@@ -23,7 +23,9 @@ local counts = note_failure(ARGV[1], ARGV[2], server_ms())
 release(ARGV[1], ARGV[2])
 return counts
 """
-_ENDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
+_RELEASED = "release(ARGV[1], ARGV[2])"
 
 
 def limits_text(jobs: Jobs) -> str:
@@ -45,17 +47,20 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
         Whether the attempt counts.
     """
     if not _is_limited(job_type):
-        return True
+        return not isinstance(error, OutOfTurnError)
+    if isinstance(error, OutOfTurnError):
+        _run(jobs, _RELEASED, job_type, job)
+        return False
     if isinstance(error, _ANSWERS):
-        note_end(jobs, job_type, job)
+        _run(jobs, _ANSWERED, job_type, job)
         return True
     return bool(_run(jobs, _FAILED, job_type, job))
 
 
-def note_end(jobs: Jobs, job_type: JobType, job: Job) -> None:
-    """Note that an attempt succeeded, or that its author decided about it; its slot is free."""
+def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
+    """Note that an attempt succeeded, where no script settles it; its slot is free."""
     if _is_limited(job_type):
-        _run(jobs, _ENDED, job_type, job)
+        _run(jobs, _SUCCEEDED, job_type, job)
 
 
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
@@ -64,7 +69,7 @@ def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
 
 
 def _is_limited(job_type: JobType) -> bool:
-    return job_type.limit is not None or job_type.breaker is not None
+    return bool(job_type.limit or job_type.breaker or job_type.ordered_by)
 
 
 def _fields(job_type: JobType) -> str:
@@ -76,7 +81,8 @@ def _fields(job_type: JobType) -> str:
     if job_type.breaker:
         fields |= {"failures": job_type.breaker.failures, "pause_ms": job_type.breaker.pause * 1000}
     numbers = [f"{name} = {value}" for name, value in fields.items()]
-    return ", ".join([f'queue = "{job_type.queue}"', *numbers])
+    ordered = "true" if job_type.ordered_by else "false"
+    return ", ".join([f'queue = "{job_type.queue}"', f"ordered = {ordered}", *numbers])
 
 
 @cache

@@ -21,10 +21,17 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
 from shared.policies import Backoff
-from workers.limits import note_end, note_failure
+from workers.limits import note_failure, note_success
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
+from workers.turns import Turns
 
-_LEVELS = {"done": logging.INFO, "retry": logging.WARNING, "discarded": logging.ERROR, "dead": logging.ERROR}
+_LEVELS = {
+    "done": logging.INFO,
+    "retry": logging.WARNING,
+    "discarded": logging.ERROR,
+    "dead": logging.ERROR,
+    "out_of_turn": logging.INFO,
+}
 
 
 class Performer:
@@ -33,6 +40,7 @@ class Performer:
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
         self.jobs = jobs
         self.settings = settings
+        self.turns = Turns(jobs)
         self.log = get_log()
         self._runner = asyncio.Runner()
 
@@ -53,12 +61,13 @@ class Performer:
         attempt = Attempt(self, name)
         try:
             job_type, arguments = attempt.prepare(wire)
+            attempt.take_turn(job, job_type, arguments)
             attempt.number = begin_attempt(job, job_type.attempts)
             self._call(job_type, arguments)
         except BaseException as error:
             attempt.failed(job, error)
             raise
-        note_end(self.jobs, job_type, job)
+        note_success(self.jobs, job_type, job)
         attempt.done()
 
     def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
@@ -118,21 +127,27 @@ class Attempt:
             raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
         return job_type, job_type.arguments(event, self._performer.settings)
 
+    def take_turn(self, job: Job, job_type: JobType, arguments: dict[str, Any]) -> None:
+        """Take an ordered job's turn.
+
+        Raises:
+            OutOfTurnError: it is not its turn yet.
+        """
+        self._performer.turns.take(job, job_type, arguments[job_type.event_parameter])
+
     def done(self) -> None:
         """Log that it succeeded."""
         self._write("done")
 
     def failed(self, job: Job, error: BaseException) -> None:
         """Prepare RQ's decision about a job whose attempt raised, and log it."""
-        number, job_type = self.number or 1, self._performer.jobs.get(self._name)
-        if (
-            job_type
-            and not note_failure(self._performer.jobs, job_type, job, error)
-            and not isinstance(error, GIVES_UP)
-        ):
-            uncount_attempt(job, number)
+        jobs = self._performer.jobs
+        job_type = jobs.get(self._name)
+        counts = job_type is None or note_failure(jobs, job_type, job, error)
+        if not counts and not isinstance(error, GIVES_UP):
+            uncount_attempt(job, self.number)
         backoff = job_type.backoff if job_type else Backoff()
-        self._write(settle_failure(job, backoff, number, error), **error_fields(error))
+        self._write(settle_failure(job, backoff, self.number or 1, error), **error_fields(error))
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

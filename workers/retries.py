@@ -8,7 +8,8 @@
 4. After the last attempt, a `Discard`, an unknown job name or a missing setting no retries are left: RQ moves the job,
    with the traceback, to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
-6. An attempt that fails while a breaker has the job's queue paused is given back: see `workers/limits.py`.
+6. An attempt that fails while a breaker has the job's queue paused is given back: see `workers/limits.py`;
+   so is one that was begun before its turn: see `workers/turns.py`.
 """
 
 import math
@@ -16,11 +17,12 @@ import math
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import ConfigError, DamagedJobError, Discard, Retry, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, Discard, OutOfTurnError, Retry, UnknownJobError
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, Backoff
 from workers.causes import cause_of
 
+_OUT_OF_TURN_SECONDS = 1
 GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
 """What no further attempt can help."""
 
@@ -49,8 +51,13 @@ def begin_attempt(job: Job, attempts: int) -> int:
 
 
 def uncount_attempt(job: Job, attempt: int) -> None:
-    """Give a job the attempt back that failed: it is tried again even if that was its last."""
-    job.meta["attempt"] = attempt - 1
+    """Give a job the attempt back that failed: it is tried again even if that was its last.
+
+    Args:
+        job: the job.
+        attempt: the attempt's number; 0 when it was not counted.
+    """
+    job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
     job.retries_left = (job.retries_left or 0) + 1
     job.save_meta()
 
@@ -74,6 +81,9 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
         job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error)}  # for workers/dead_letters.py
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
+    if isinstance(error, OutOfTurnError):
+        job.retry_intervals = [_OUT_OF_TURN_SECONDS]
+        return "out_of_turn"
     after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(attempt)
     job.retry_intervals = [after]
     return "retry"

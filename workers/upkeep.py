@@ -10,8 +10,10 @@ from rq.queue import Queue
 from rq.scheduler import RQScheduler
 from rq.worker import BaseWorker
 
+from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
 from workers.mending import mend
+from workers.turns import wake
 
 _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
 
@@ -19,12 +21,14 @@ _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
 class Upkeep:
     """RQ's scheduler and maintenance, a step at a time; in a thread."""
 
-    def __init__(self, worker: BaseWorker) -> None:
+    def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
         """Prepare.
 
         Args:
             worker: whose queues are kept up.
+            jobs: the job types, some of which may be ordered.
         """
+        self._jobs = jobs
         self._worker = worker
         self._scheduler = RQScheduler(
             worker.queues, connection=worker.connection, logging_level="WARNING", serializer=worker.serializer
@@ -33,7 +37,10 @@ class Upkeep:
         self._log = get_log()
 
     def schedule(self) -> None:
-        """Queue the jobs whose time has come, of those queues that no other scheduler sees to."""
+        """Queue the jobs whose time has come, of those queues that no other scheduler sees to; and those left ready.
+
+        RQ gives up at once to queue a job whose dependency has ended when another thread queues one.
+        """
         if time.monotonic() >= self._locks_are_due:
             self._scheduler.acquire_locks()
             self._scheduler.register_birth()
@@ -41,6 +48,8 @@ class Upkeep:
         self._scheduler.heartbeat()
         try:
             self._scheduler.enqueue_scheduled_jobs()
+            for queue in self._worker.queues:
+                queue.ready_job_registry.cleanup()
         except Exception as error:  # noqa: BLE001 - a damaged job must not hold up the others
             self._mend_all(error)
 
@@ -48,6 +57,7 @@ class Upkeep:
         """Clean the registries, as RQ does between jobs."""
         try:
             self._worker.run_maintenance_tasks()
+            wake(self._worker.connection, self._jobs)
         except Exception as error:  # noqa: BLE001 - likewise
             for queue in self._worker.queues:
                 queue.release_maintenance_lock()

@@ -30,6 +30,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
+from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
 from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
@@ -142,6 +143,11 @@ class ConcurrentWorker(BaseWorker):
         """End one execution before its function does."""
         if run := self._runs.get(execution_id):
             self._running.cut_off(run, reason)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The job types."""
+        return self._performer.jobs
 
     def begin_end(self, ending: Ending) -> None:
         """Claim no more, and end; the second time, at once."""

@@ -1,6 +1,7 @@
 """Bad input: whatever stands in a job's keys, it becomes a dead letter or a line in the log, and the worker goes on."""
 
 import json
+import re
 import zlib
 from typing import Any
 
@@ -235,7 +236,7 @@ def test_no_damage_stops_the_worker(
     redis.flushall()
     put = []
     for data, fields in damage:
-        encoded: Any = {name.encode(errors="surrogateescape"): value for name, value in fields.items()}
+        encoded: Any = {name.encode(errors="surrogateescape"): few(name, value) for name, value in fields.items()}
         job = damaged(workplace, data=data)
         put.append(job)
         if encoded:
@@ -252,6 +253,11 @@ def test_no_damage_stops_the_worker(
     assert not [job.id for job in put if not has_ended(workplace, job)]
     assert redis.zcard("rq:wip:default") == 0
     assert redis.llen("rq:queue:default") == 0
+
+
+def few(name: str, value: bytes) -> bytes:
+    """A value that does not ask for more runs than a test can wait for."""
+    return b"3" if name in {"repeats_left", "retries_left"} and re.fullmatch(rb"[+\s\d_]+", value) else value
 
 
 def has_ended(workplace: Workplace, job: Job) -> bool:

@@ -22,7 +22,7 @@ from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.queues import FAN_OUT, PERFORM
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, traceback_of
+from tests.workers.working import Workplace, signals_kept, traceback_of
 from workers.executions import Claim, Executions, Ledger
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, guarded_job_class
@@ -183,7 +183,8 @@ def work_as_rq(workplace: Workplace) -> None:
     lease = ledger("", workplace.performer).lease_seconds
     worker.get_heartbeat_ttl = lambda *_: lease  # type: ignore[method-assign]
     worker.subscribe = lambda: None  # type: ignore[method-assign]
-    worker.work(burst=True, logging_level="CRITICAL")
+    with signals_kept():
+        worker.work(burst=True, logging_level="CRITICAL")
 
 
 def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(

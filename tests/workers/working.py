@@ -45,13 +45,9 @@ class Workplace:
 
     def work(self, *names: str, concurrency: int = 64) -> None:
         """Run a worker until its queues are empty; it begins by queueing the retries that are due."""
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with signals_kept():
             worker = ConcurrentWorker(names or ["default"], self.performer, self.redis, concurrency=concurrency)
             worker.run(burst=True)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def make_due(self, name: str = "default") -> None:
         """Let the time pass that scheduled retries wait for."""
@@ -70,6 +66,17 @@ class Workplace:
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
         self.performer.close()
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Give this process its own signal handlers back, when a worker has had its."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def fetch(redis: Redis, job_id: str) -> Job:
