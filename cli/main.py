@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import dead
 from cli.errors import stop
 from shared.errors import ConfigError
 from shared.protocol import API_CALL
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dead.app, name="dead")
 
 
 @app.command()
@@ -59,14 +61,19 @@ def api(
 def worker(
     queues: Annotated[
         list[str] | None,
-        typer.Argument(help="Queues to serve, one process each; all of them by default.", metavar="[QUEUE]..."),
+        typer.Argument(help="Queues to serve, the most urgent first; all of them by default.", metavar="[QUEUE]..."),
     ] = None,
+    concurrency: Annotated[int, typer.Option(help="Jobs that each process performs at once.", min=1)] = 64,
+    processes: Annotated[int, typer.Option(help="Processes, each started again when it dies.", min=1)] = 1,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    fork: Annotated[
+        bool, typer.Option("--fork", help='One job at a time in a process of its own: for isolation="process".')
+    ] = False,
 ) -> None:
     """Fan events out and perform jobs."""
     from cli.worker import worker as run
 
-    run(queues or [], burst=burst)
+    run(queues or [], concurrency=concurrency, processes=processes, burst=burst, fork=fork)
 
 
 @app.command()

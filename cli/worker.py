@@ -1,5 +1,6 @@
 """`deskbell worker`: the processes that do the work."""
 
+import os
 import sys
 
 from redis.exceptions import RedisError
@@ -9,14 +10,15 @@ from shared.config import load_settings
 from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
 from shared.queues import EVENTS, connect
+from workers.fork import ForkWorker
 from workers.perform import Performer
 from workers.supervisor import Supervisor
-from workers.worker import QueueWorker
+from workers.worker import ConcurrentWorker, Ending
 
 _UNREACHABLE = 1
 
 
-def worker(queues: list[str], *, burst: bool) -> None:
+def worker(queues: list[str], *, concurrency: int, processes: int, burst: bool, fork: bool) -> None:
     """Serve queues, all of them when none is named, until SIGTERM or, with `burst`, until they are empty."""
     settings = load_settings()
     configure_logs(settings.log_format)
@@ -25,12 +27,21 @@ def worker(queues: list[str], *, burst: bool) -> None:
     for queue in chosen:
         if queue not in (EVENTS, *jobs.queues):
             stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
-    if len(chosen) > 1:
-        sys.exit(Supervisor(chosen, burst=burst).run())
+    if processes > 1:
+        options = ["--concurrency", str(concurrency), *(["--burst"] if burst else []), *(["--fork"] if fork else [])]
+        sys.exit(Supervisor([*chosen, *options], processes, burst=burst, grace_seconds=settings.grace_seconds).run())
     connection = connect(settings)
     try:
         connection.ping()
     except (RedisError, OSError) as error:
         stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _UNREACHABLE)
-    get_log().info("working", queue=chosen[0], jobs=jobs.names)
-    QueueWorker(chosen[0], Performer(jobs, settings), connection).run(burst=burst)
+    get_log().info("working", queues=chosen, jobs=jobs.names)
+    performer = Performer(jobs, settings)
+    ours = (
+        ForkWorker(chosen, performer, connection)
+        if fork
+        else ConcurrentWorker(chosen, performer, connection, concurrency=concurrency)
+    )
+    if ours.run(burst=burst) is Ending.STRAGGLERS:
+        # The same process, anew: threads that hang end only with it, and whoever supervises it need not notice.
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command

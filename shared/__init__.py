@@ -15,6 +15,7 @@ from shared.config import Settings
 from shared.errors import Discard, Refuse, Retry
 from shared.events import Event
 from shared.jobs import Jobs
+from shared.policies import Backoff, Breaker, Concurrency
 from shared.results import Assignment
 from shared.variables import Kind
 
@@ -22,9 +23,12 @@ __all__ = [
     "ApiCall",
     "AssignAgent",
     "Assignment",
+    "Backoff",
     "BeforeContactUser",
+    "Breaker",
     "C2CSignal",
     "Callbacks",
+    "Concurrency",
     "Discard",
     "Event",
     "Jobs",

@@ -8,7 +8,9 @@
     ├── ResultError          a handler returned what cannot become variables
     ├── CannotKeepError      Redis did not take an event in time
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
-    └── ForeignFunctionError a job in Redis names a function that is not one of our entry points
+    ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
+    ├── DamagedJobError      a job in Redis cannot be read, or holds no event
+    └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
     Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
 
@@ -50,8 +52,16 @@ class UnknownJobError(DeskbellError):
     """Raised when a job in Redis names a job type that is not declared here."""
 
 
+class OutOfTurnError(DeskbellError):
+    """Raised when it is not an ordered job's turn yet; names no key."""
+
+
 class ForeignFunctionError(DeskbellError):
     """Raised when a job in Redis names a function other than Deskbell's entry points."""
+
+
+class DamagedJobError(DeskbellError):
+    """Raised when a job in Redis cannot be read, or its arguments are not those of our entry points."""
 
 
 class Refuse(Exception):  # noqa: N818 - a decision, read as a verb

@@ -2,14 +2,24 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Never, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, Never, TypeVar
 
 from shared.commands import ApiCall, OtherEvent
 from shared.config import Settings
 from shared.declarations import NODE_FORM, app_ids, check_name, conditions, describe, parameters, refuse_unknown
 from shared.errors import DeclarationError
-from shared.events import Event, field_names
+from shared.events import Event, field_names, text
+from shared.policies import (
+    LONGEST_SECONDS,
+    Backoff,
+    Breaker,
+    Concurrency,
+    Rate,
+    check_order,
+    check_policies,
+    parse_limit,
+)
 from shared.queues import EVENTS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -17,7 +27,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
 _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
 _EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
-_OPTIONS = ("app", "node", "when", "queue", "attempts", "timeout", "name")
+_OPTIONS = (
+    *("app", "node", "when", "queue", "name", "isolation"),
+    *("attempts", "backoff", "timeout", "keep"),
+    *("limit", "breaker", "ordered_by", "on_dead"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,13 @@ class JobType:
         queue: the queue its jobs wait on.
         attempts: how often a job is run at most, 1 or more.
         timeout: seconds one run may take.
+        isolation: "process" when each run needs a process of its own.
+        backoff: how long to wait after an attempt that failed.
+        keep: seconds for which a finished job and its result are kept.
+        limit: how many jobs may be started in a period, or run at once, in all workers together.
+        breaker: when the queue is paused because jobs keep failing.
+        ordered_by: "session", or the name of the field whose value is the key; jobs of one key run in event order.
+        on_dead: whether the jobs behind a dead letter of their key go on or wait for it.
         event_parameter: the parameter that takes the event.
         settings_parameter: the parameter that takes the worker's settings, if there is one.
     """
@@ -49,6 +70,13 @@ class JobType:
     timeout: int
     event_parameter: str
     settings_parameter: str | None
+    isolation: Literal["process"] | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    keep: int = 500
+    limit: Rate | Concurrency | None = None
+    breaker: Breaker | None = None
+    ordered_by: str | None = None
+    on_dead: Literal["continue", "hold"] = "continue"
 
     @property
     def is_async(self) -> bool:
@@ -67,6 +95,12 @@ class JobType:
     def job_id(self, event_id: str) -> str:
         """The id of the RQ job for an event: the same one each time. RQ admits no dot, our names no dash."""
         return f"{event_id}-{self.name.replace('.', '-')}"
+
+    def order_key(self, event: Event) -> str:
+        """The key whose jobs are run in order; "" when the job of this event is not ordered."""
+        if self.ordered_by is None:
+            return ""
+        return event.session_id if self.ordered_by == "session" else text(event.fields.get(self.ordered_by))
 
     def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
         """The function's arguments for an event."""
@@ -92,6 +126,13 @@ class Jobs:
         attempts: int = 8,
         timeout: int = 60,
         name: str | None = None,
+        isolation: Literal["process"] | None = None,
+        backoff: Backoff = Backoff(),  # noqa: B008 - a value, never changed
+        keep: int = 500,
+        limit: str | Concurrency | None = None,
+        breaker: Breaker | None = None,
+        ordered_by: str | None = None,
+        on_dead: Literal["continue", "hold"] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]:
         """Declare a job type: a function run once for each event that fits. The function is returned untouched.
@@ -110,6 +151,16 @@ class Jobs:
             timeout: seconds one run may take.
             name: what stands on the wire, dots allowed; the function's name by default. Jobs that wait on
                 Redis name it: keep it when the function moves.
+            isolation: "process" for a function that must not share a process; only `deskbell worker --fork` runs it.
+            backoff: how long to wait after an attempt that failed, unless it raised `Retry`.
+            keep: seconds for which a finished job and its result are kept on Redis.
+            limit: how many jobs may be started in any period, "10/s", "600/min", "1000/h", or run at once,
+                `Concurrency(4)`, in all workers together.
+            breaker: pauses the queue when jobs of this type keep failing; give the type a queue of its own.
+            ordered_by: runs the jobs of one key in event order, one at a time; "session", or the name of a field
+                (of an API call's variables), whose value is the key. Events without the key are not ordered.
+            on_dead: for ordered jobs, "continue" to go on behind a dead letter, or "hold" to wait until it
+                is replayed or discarded.
             **unknown: refused.
 
         Raises:
@@ -122,7 +173,9 @@ class Jobs:
 
         def declare(function: _Function) -> _Function:
             where = describe(function)
-            _check_options(where, events=events, queue=queue, attempts=attempts, timeout=timeout)
+            _check_options(where, events=events, queue=queue, attempts=attempts, timeout=timeout, keep=keep)
+            check_policies(where, isolation=isolation, backoff=backoff, breaker=breaker)
+            check_order(where, ordered_by, on_dead)
             chosen = function.__name__ if name is None else name
             check_name(where, chosen, _NAME_FORM, "the job's name", 'name="crm.enquiry"')
             event_parameter, settings_parameter = _bind(function, where, events)
@@ -139,6 +192,13 @@ class Jobs:
                     timeout=timeout,
                     event_parameter=event_parameter,
                     settings_parameter=settings_parameter,
+                    isolation=isolation,
+                    backoff=backoff,
+                    keep=keep,
+                    limit=parse_limit(where, limit),
+                    breaker=breaker,
+                    ordered_by=ordered_by,
+                    on_dead=on_dead or "continue",
                 )
             )
             return function
@@ -183,7 +243,9 @@ class Jobs:
         self._types[job_type.name] = job_type
 
 
-def _check_options(where: str, *, events: tuple[object, ...], queue: str, attempts: object, timeout: object) -> None:
+def _check_options(
+    where: str, *, events: tuple[object, ...], queue: str, attempts: object, timeout: object, keep: object
+) -> None:
     if not events or not all(isinstance(event, type) and issubclass(event, Event) for event in events):
         raise DeclarationError(f"{where}: {_EVENT_NEEDED}")
     check_name(where, queue, _QUEUE_FORM, "queue=", 'queue="crm"')
@@ -192,6 +254,10 @@ def _check_options(where: str, *, events: tuple[object, ...], queue: str, attemp
     for option, value in {"attempts": attempts, "timeout": timeout}.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DeclarationError(f"{where}: {option}= must be a whole number of 1 or more, got {value!r}")
+    if not isinstance(keep, int) or isinstance(keep, bool) or not 0 <= keep <= LONGEST_SECONDS:
+        raise DeclarationError(
+            f"{where}: keep= must be whole seconds from 0 to {LONGEST_SECONDS}, got {keep!r}; write keep=3600"
+        )
 
 
 def _field_conditions(where: str, when: object, events: tuple[type[Event], ...]) -> dict[str, str]:

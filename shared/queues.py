@@ -33,6 +33,12 @@ LOG_KEY = "deskbell:log"
 TOKENS_KEY = "deskbell:tokens"
 """A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
 
+RUNS_KEY = "deskbell:dead:runs"
+"""The replays and discards of dead letters, by the time they began; each has a hash under this key, `:` and its id."""
+
+EVENT_RETRIES = 9
+"""How often the fan-out of an event is tried again before it is a dead letter."""
+
 FOREVER = -1
 """RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
 
@@ -74,7 +80,7 @@ def events_job(events: Queue, description: str, event: Wire, job_id: str | None 
         description=description,
         timeout=60,
         failure_ttl=FOREVER,
-        retry=Retry(max=9, interval=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
+        retry=Retry(max=EVENT_RETRIES, interval=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from redis import Redis, WatchError
 from redis.client import Pipeline
-from rq import get_current_job
-from rq.job import Job
+from rq import Queue, get_current_job
+from rq.job import Dependency, Job, JobStatus
 
 from shared.commands import event_from_wire
 from shared.events import Event, Wire
@@ -18,6 +18,7 @@ from shared.jobs import Jobs, JobType
 from shared.logs import error_fields, get_log
 from shared.queues import FOREVER, PERFORM, queue
 from workers.perform import performer
+from workers.places import Place, arrival_of, place_of
 from workers.retries import rq_retry
 
 _MARK = "fanned_out"
@@ -63,9 +64,12 @@ class FanOut:
                     job.get_meta()
                     if job.meta.get(_MARK):
                         return False
+                    arrival = arrival_of(pipeline, self._jobs, event)
+                    places = [place_of(pipeline, job_type, event, arrival) for job_type in wanted]
                     pipeline.multi()
-                    for job_type in wanted:
-                        _enqueue(pipeline, connection, job_type, event, wire)
+                    arrival.write(pipeline)
+                    for job_type, place in zip(wanted, places, strict=True):
+                        _enqueue(pipeline, connection, job_type, event, wire, place)
                     # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
                     pipeline.hset(job.key, "meta", job.serializer.dumps({**job.meta, _MARK: True}))
                     pipeline.execute()
@@ -74,7 +78,9 @@ class FanOut:
                 return True
 
 
-def _enqueue(pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire) -> None:
+def _enqueue(
+    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, place: Place | None
+) -> None:
     target = queue(job_type.queue, connection)
     job = target.create_job(
         PERFORM,
@@ -84,9 +90,32 @@ def _enqueue(pipeline: Pipeline, connection: Redis, job_type: JobType, event: Ev
         # The event loop cancels an async job on time; RQ's alarm is the backstop for one that blocks the loop.
         timeout=job_type.timeout + (_BACKSTOP_SECONDS if job_type.is_async else 0),
         failure_ttl=FOREVER,
-        retry=rq_retry(job_type.attempts),
+        result_ttl=job_type.keep,
+        retry=rq_retry(job_type),
+        meta=place.meta if place else None,
+        depends_on=_dependency(job_type, place),
     )
-    target.enqueue_job(job, pipeline=pipeline)
+    if place:
+        place.write(pipeline, job)
+    if place and place.behind:
+        _defer(job, target, pipeline)
+    else:
+        target.enqueue_job(job, pipeline=pipeline)
+
+
+def _dependency(job_type: JobType, place: Place | None) -> Dependency | None:
+    if place is None or place.behind is None:
+        return None
+    return Dependency(place.behind, allow_failure=job_type.on_dead == "continue")
+
+
+def _defer(job: Job, target: Queue, pipeline: Pipeline) -> None:
+    """Write a job as RQ's `Queue.setup_dependencies` does for one whose dependency has not ended."""
+    pipeline.sadd(target.redis_queues_keys, target.key)
+    job.set_status(JobStatus.DEFERRED, pipeline=pipeline)
+    job.register_dependency(pipeline=pipeline)
+    job.save(pipeline=pipeline)
+    job.cleanup(ttl=job.ttl, pipeline=pipeline)
 
 
 def fan_out(wire: Wire) -> None:

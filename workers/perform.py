@@ -16,14 +16,23 @@ from rq.timeouts import JobTimeoutException
 
 from shared.commands import event_from_wire
 from shared.config import Settings, load_settings
-from shared.errors import UnknownJobError
-from shared.events import Event, Wire
+from shared.errors import DamagedJobError, UnknownJobError
+from shared.events import Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
-from workers.retries import begin_attempt, settle_failure
+from shared.policies import Backoff
+from workers.limits import note_failure, note_success
+from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
+from workers.turns import Turns
 
-_LEVELS = {"done": logging.INFO, "retry": logging.WARNING, "discarded": logging.ERROR, "dead": logging.ERROR}
+_LEVELS = {
+    "done": logging.INFO,
+    "retry": logging.WARNING,
+    "discarded": logging.ERROR,
+    "dead": logging.ERROR,
+    "out_of_turn": logging.INFO,
+}
 
 
 class Performer:
@@ -32,8 +41,9 @@ class Performer:
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
         self.jobs = jobs
         self.settings = settings
+        self.turns = Turns(jobs)
+        self.log = get_log()
         self._runner = asyncio.Runner()
-        self._log = get_log()
 
     def perform(self, name: str, wire: Wire) -> None:
         """Make one attempt at a job.
@@ -44,34 +54,24 @@ class Performer:
 
         Raises:
             UnknownJobError: there is no such job type here; the job is a dead letter at once.
+            DamagedJobError: the job holds no event; likewise.
             Exception: whatever the function raised, for RQ to try again or to bury.
         """
-        started = time.perf_counter()
-        fields: dict[str, Any] = {"job": name}
         job = get_current_job()
         assert job, "perform is called by an RQ worker"
+        attempt = Attempt(self, name)
         try:
-            self._attempt(job, name, wire, fields)
+            job_type, arguments = attempt.prepare(wire)
+            attempt.take_turn(job, job_type, arguments)
+            attempt.number = begin_attempt(job, job_type.attempts)
+            self._call(job_type, arguments)
         except BaseException as error:
-            fields["outcome"] = settle_failure(job, fields.get("attempt", 1), error)
-            fields |= error_fields(error)
+            attempt.failed(job, error)
             raise
-        else:
-            fields["outcome"] = "done"
-        finally:
-            ms = round((time.perf_counter() - started) * 1000, 3)
-            self._log.log(_LEVELS[fields["outcome"]], "attempt", **fields, ms=ms)
+        note_success(self.jobs, job_type, job)
+        attempt.done()
 
-    def _attempt(self, job: Job, name: str, wire: Wire, fields: dict[str, Any]) -> None:
-        fields |= {"event_id": wire["id"], "command": wire["command"], "node": wire["node"]}
-        job_type = self.jobs.get(name)
-        if job_type is None:
-            raise UnknownJobError(f"no job type is named {name}; this worker knows {', '.join(self.jobs.names)}")
-        fields["attempt"] = begin_attempt(job, job_type.attempts)
-        self._call(job_type, event_from_wire(wire))
-
-    def _call(self, job_type: JobType, event: Event) -> None:
-        arguments = job_type.arguments(event, self.settings)
+    def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
         if not job_type.is_async:
             job_type.function(**arguments)
             return
@@ -83,6 +83,77 @@ class Performer:
             self._runner.get_loop().close()
             self._runner = asyncio.Runner()
             raise
+
+    def close(self) -> None:
+        """Close the event loop of asynchronous jobs."""
+        self._runner.close()
+
+
+class Attempt:
+    """One run of a job's function; it is one log line.
+
+    Attributes:
+        number: from 1; 0 while it has not been counted.
+    """
+
+    def __init__(self, performer: Performer, name: str, number: int = 0) -> None:
+        """Begin an attempt.
+
+        Args:
+            performer: knows the job types.
+            name: the job type's name.
+            number: the attempt's, when it has been counted.
+        """
+        self.number = number
+        self._performer = performer
+        self._name = name
+        self._fields: dict[str, Any] = {"job": name}
+        self._started = time.perf_counter()
+
+    def prepare(self, wire: Wire) -> tuple[JobType, dict[str, Any]]:
+        """The job type, and its function's arguments for an event.
+
+        Raises:
+            UnknownJobError: there is no such job type here.
+            DamagedJobError: this is no event.
+        """
+        jobs = self._performer.jobs
+        try:
+            self._fields |= {"event_id": wire["id"], "command": wire["command"], "node": wire["node"]}
+            job_type = jobs.get(self._name)
+            event = event_from_wire(wire) if job_type else None
+        except Exception as error:
+            raise DamagedJobError("the job holds no event, or one of another version") from error
+        if job_type is None or event is None:
+            raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
+        return job_type, job_type.arguments(event, self._performer.settings)
+
+    def take_turn(self, job: Job, job_type: JobType, arguments: dict[str, Any]) -> None:
+        """Take an ordered job's turn.
+
+        Raises:
+            OutOfTurnError: it is not its turn yet.
+        """
+        self._performer.turns.take(job, job_type, arguments[job_type.event_parameter])
+
+    def done(self) -> None:
+        """Log that it succeeded."""
+        self._write("done")
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Prepare RQ's decision about a job whose attempt raised, and log it."""
+        jobs = self._performer.jobs
+        job_type = jobs.get(self._name)
+        counts = job_type is None or note_failure(jobs, job_type, job, error)
+        if not counts and not isinstance(error, GIVES_UP):
+            uncount_attempt(job, self.number)
+        backoff = job_type.backoff if job_type else Backoff()
+        self._write(settle_failure(job, backoff, self.number or 1, error), **error_fields(error))
+
+    def _write(self, outcome: str, **more: Any) -> None:
+        fields = self._fields | ({"attempt": self.number} if self.number else {})
+        ms = round((time.perf_counter() - self._started) * 1000, 3)
+        self._performer.log.log(_LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
 
 
 async def _within(seconds: float, coroutine: Any) -> None:

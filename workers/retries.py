@@ -8,33 +8,31 @@
 4. After the last attempt, a `Discard`, an unknown job name or a missing setting no retries are left: RQ moves the job,
    with the traceback, to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
+6. An attempt that fails while a breaker has the job's queue paused is given back: see `workers/limits.py`;
+   so is one that was begun before its turn: see `workers/turns.py`.
 """
 
 import math
-import random
 
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import ConfigError, Discard, Retry, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, Discard, OutOfTurnError, Retry, UnknownJobError
+from shared.jobs import JobType
+from shared.policies import LONGEST_SECONDS, Backoff
+from workers.causes import cause_of
 
-_BASE_SECONDS = 2
-_CAP_SECONDS = 600
-_LONGEST_SECONDS = 365 * 24 * 3600  # what `Retry` may ask for; RQ cannot write a date beyond the year 9999
-_GIVES_UP = (Discard, UnknownJobError, ConfigError)
-
-
-def backoff(attempt: int) -> int:
-    """Seconds to wait after an attempt that failed: 2, 4, 8… up to 600, the upper half of it by chance."""
-    longest = min(_CAP_SECONDS, _BASE_SECONDS * 2 ** (attempt - 1))
-    return math.ceil(random.uniform(longest / 2, longest))  # noqa: S311 - jitter is no secret
+_OUT_OF_TURN_SECONDS = 1
+GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
+"""What no further attempt can help."""
 
 
-def rq_retry(attempts: int) -> RQRetry | None:
-    """RQ's own retries for a job that may be run `attempts` times."""
-    if attempts == 1:
+def rq_retry(job_type: JobType) -> RQRetry | None:
+    """RQ's own retries for a job of a type; None when it is run once."""
+    if job_type.attempts == 1:
         return None
-    return RQRetry(max=attempts - 1, interval=[backoff(attempt) for attempt in range(1, attempts)])
+    waits = [job_type.backoff.seconds(attempt) for attempt in range(1, job_type.attempts)]
+    return RQRetry(max=job_type.attempts - 1, interval=waits)
 
 
 def begin_attempt(job: Job, attempts: int) -> int:
@@ -52,18 +50,40 @@ def begin_attempt(job: Job, attempts: int) -> int:
     return attempt
 
 
-def settle_failure(job: Job, attempt: int, error: BaseException) -> str:
+def uncount_attempt(job: Job, attempt: int) -> None:
+    """Give a job the attempt back that failed: it is tried again even if that was its last.
+
+    Args:
+        job: the job.
+        attempt: the attempt's number; 0 when it was not counted.
+    """
+    job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
+    job.retries_left = (job.retries_left or 0) + 1
+    job.save_meta()
+
+
+def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> str:
     """Prepare RQ's decision about a job whose attempt raised.
+
+    Args:
+        job: the job.
+        backoff: how its type waits.
+        attempt: the attempt's number.
+        error: what was raised.
 
     Returns:
         The outcome, for the log: `retry`, `discarded` or `dead`.
     """
-    if isinstance(error, _GIVES_UP):
+    attempts = attempt + (job.retries_left or 0)
+    if isinstance(error, GIVES_UP):
         job.retries_left = 0
     if not job.retries_left:
-        job.meta["attempt"] = 0
+        job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error)}  # for workers/dead_letters.py
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
-    after = min(math.ceil(error.after), _LONGEST_SECONDS) if isinstance(error, Retry) else backoff(attempt)
+    if isinstance(error, OutOfTurnError):
+        job.retry_intervals = [_OUT_OF_TURN_SECONDS]
+        return "out_of_turn"
+    after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(attempt)
     job.retry_intervals = [after]
     return "retry"

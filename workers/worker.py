@@ -1,98 +1,404 @@
-"""Worker processes: RQ's own worker, kept to our two entry points.
+"""The worker: one process that performs many jobs at once and leaves RQ's keys as RQ's own workers do.
 
-A worker serves one queue. Then RQ takes a job with LMOVE, and a worker that is killed at any moment leaves it in a
-list or a registry, from where maintenance puts it back; with two queues RQ pops it into the worker's memory.
+1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/executions.py`).
+2. It calls what they call: `async def` on its event loop, `def` in threads (`workers/running.py`).
+3. It settles all that have succeeded in one script; what failed goes through RQ's own code (`workers/failures.py`).
+4. Beside that it renews its leases, recovers jobs of workers that died, and does what RQ's workers do for their queues
+   (`workers/life.py`).
+5. At SIGTERM it claims no more, gives the jobs under way a grace period, and puts back what remains.
+
+Queues are looked at in the order they were given; that none starves, see `workers/rotation.py`.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from types import FrameType
 from typing import Any
 
+import uvloop
 from redis import Redis
-from rq import SimpleWorker
-from rq.exceptions import DeserializationError
-from rq.job import Job
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
+from rq.worker import BaseWorker, WorkerStatus
 
-from shared.errors import ForeignFunctionError
+from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
-from shared.queues import FAN_OUT, PERFORM
-from workers.fan_out import FanOut
+from workers.calls import Call, Calls, RefusedCall, timeout_of
+from workers.doorbell import WAIT_SECONDS, Doorbells
+from workers.executions import Claim, Claimed, Executions, Ledger
+from workers.failures import Failures, LostError
+from workers.guarded import claimed_job_class
+from workers.life import Life
+from workers.limits import limits_text
 from workers.perform import Performer
+from workers.rotation import Rotation
+from workers.running import Run, Running
+from workers.threads import Threads
+from workers.watchdog import Watchdog
 
-_MAINTENANCE_SECONDS = 30
-_WORKER_TTL_SECONDS = 45  # RQ waits for a job for 15 s less, and looks after abandoned ones only between waits
+CONCURRENCY = 64
+WORKER_TTL_SECONDS = 45
+_REDIS_TIMEOUT_SECONDS = 10
+_HELD_SECONDS = 0.05  # between looks at jobs that a limit holds back
+_SUSPENDED_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 2.0
+_STRAGGLERS = 8
+_COLD_SECONDS = 2.0
+_LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
-EntryPoints = Mapping[str, Callable[..., Any]]
+
+class Ending(Enum):
+    """Why a worker ended."""
+
+    DONE = "told to stop, or the queues are empty"
+    COLD = "told twice to stop"
+    STRAGGLERS = "too many jobs did not end in time: another process must take its place"
 
 
-class QueueWorker(SimpleWorker):
-    """RQ's worker without forks, whose logs say nothing of a job's arguments."""
+class ConcurrentWorker(BaseWorker):
+    """RQ's worker that performs many jobs at once."""
 
-    def __init__(self, queue: str, performer: Performer, connection: Redis) -> None:
+    def __init__(
+        self, queues: Sequence[str], performer: Performer, connection: Redis, *, concurrency: int = CONCURRENCY
+    ) -> None:
         """Make a worker.
 
         Args:
-            queue: the queue it serves.
-            performer: runs the jobs.
-            connection: to Redis.
+            queues: the queues it serves, the most urgent first.
+            performer: knows the job types.
+            connection: to Redis, for RQ's own code.
+            concurrency: how many jobs it performs at once.
         """
-        entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
+        self._calls = Calls(performer)
         super().__init__(
-            [queue],
+            list(queues),
             connection=connection,
-            job_class=guarded_job_class(entry_points),
+            job_class=claimed_job_class(self._calls.entry_points),
             serializer=JSONSerializer,
-            maintenance_interval=_MAINTENANCE_SECONDS,
-            worker_ttl=_WORKER_TTL_SECONDS,
+            worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
+        self.settings = performer.settings
+        self._performer = performer
+        self._concurrency = concurrency
+        self._most_stragglers = min(_STRAGGLERS, concurrency)
+        self.ledger = ledger(self.name, performer)
+        self._names = [queue.name for queue in self.queues]
+        self._log = get_log()
+        self._runs: dict[str, Run] = {}
+        self._done: list[Run] = []
+        self._ending: Ending | None = None
+        self._rotation = Rotation(self._names)
+        self._is_unsure = False
+        self._pause = 0.0
 
-    def run(self, *, burst: bool) -> None:
-        """Work until SIGTERM or SIGINT, or, with `burst`, until the queue is empty. Retries are scheduled from here."""
-        self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+    def run(self, *, burst: bool = False) -> Ending:
+        """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty.
 
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Log and bury what RQ could not even begin; what an entry point raised it has logged itself.
-
-        RQ's own line would hold the exception's text and the job's arguments.
+        Returns:
+            Why it ended.
         """
-        error = exc_info[1]
-        if isinstance(error, ForeignFunctionError | DeserializationError):
-            job.retries_left = 0
-            get_log().error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
+        self.bootstrap(logging_level="WARNING")
+        loop = uvloop.new_event_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(self._signalled, loop))
+        try:
+            return loop.run_until_complete(self._main(burst=burst))
+        finally:
+            loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
+            self._die()
+
+    def _die(self) -> None:
+        try:
+            self.set_state(WorkerStatus.IDLE)
+            self.register_death()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
+            self._log.error("redis_away", **error_fields(error))
+
+    def subscribe(self) -> None:
+        """Nothing: commands are heard on the event loop, not in RQ's thread."""
+
+    def stop_job(self, job_id: str, reason: BaseException) -> bool:
+        """End a job before its function does; False when it does not run here."""
+        runs = [run for run in self._runs.values() if run.claim.job_id == job_id]
+        for run in runs:
+            self._running.cut_off(run, reason)
+        return bool(runs)
+
+    def stop_all(self, reason: BaseException) -> None:
+        """End every job before its function does."""
+        for run in list(self._runs.values()):
+            self._running.cut_off(run, reason)
+
+    def stop_execution(self, execution_id: str, reason: BaseException) -> None:
+        """End one execution before its function does."""
+        if run := self._runs.get(execution_id):
+            self._running.cut_off(run, reason)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The job types."""
+        return self._performer.jobs
+
+    def begin_end(self, ending: Ending) -> None:
+        """Claim no more, and end; the second time, at once."""
+        self._ending = Ending.COLD if self._ending else ending
+        self._wake.set()
+
+    @property
+    def to_renew(self) -> list[Claim]:
+        """The claims whose leases are to be renewed: RQ's code is writing the outcome of the others."""
+        return [run.claim for run in self._runs.values() if run.state != "settling"]
+
+    def drop(self, execution_id: str) -> None:
+        """Forget an execution that is not ours any more."""
+        run = self._runs.pop(execution_id, None)
+        if run and run.state != "over":
+            self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
+            self._running.drop(run)
+            self._wake.set()
+
+    def bury(self, claim: Claim) -> None:
+        """Let RQ write a dead letter of an abandoned job that has no attempt left."""
+        run = Run(claim, self.job_class.of(claim.job_id, self.connection))  # type: ignore[attr-defined]
+        self._runs[claim.execution_id] = run
+        text = "The worker gave no sign of life in time, and no attempt is left."
+        self._write(run, partial(self._failures.refuse, claim, text))
+
+    async def _main(self, *, burst: bool) -> Ending:
+        self._wake = asyncio.Event()
+        self._threads = Threads()
+        self._running = Running(self._threads, self._ended)
+        self._failures = Failures(self)
+        redis = AsyncRedis.from_url(
+            self.settings.redis_url.get_secret_value(),
+            socket_timeout=_REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+            retry=None,
+        )
+        self._leases = Executions(redis, self.ledger)
+        self._doorbells = Doorbells(redis, self._wake.set)
+        life = Life(self, self._leases, redis, self._threads)
+        watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
+        await life.begin()
+        try:
+            await self._work(burst=burst)
+            await self._finish()
+        finally:
+            watchdog.close()
+            await life.close()
+            await self._doorbells.close()
+            self._threads.close()
+            await redis.aclose()
+        assert self._ending
+        return self._ending
+
+    def _allowed_seconds(self, task: asyncio.Task[None]) -> float | None:
+        """What a coroutine may take until it is given up, if it is one of a job; from any thread."""
+        runs = [run for run in list(self._runs.values()) if run.task is task]
+        return timeout_of(runs[0].claim) if runs else None
+
+    async def _work(self, *, burst: bool) -> None:
+        while not self._ending:
+            try:
+                await self._settle()
+                claimed = await self._claim()
+            except (RedisError, OSError) as error:
+                await self._redis_is_away(error)
+                continue
+            self._pause = 0.0
+            self._start_all(claimed)
+            if burst and self._is_empty(claimed):
+                self.begin_end(Ending.DONE)
+            elif self._running.stragglers >= self._most_stragglers:
+                self._log.error("stragglers", count=self._running.stragglers)
+                self.begin_end(Ending.STRAGGLERS)
+            else:
+                await self._wait(claimed)
+
+    async def _claim(self) -> Claimed:
+        if self._is_unsure:  # a claim's answer was lost: what it claimed is ours and we do not know it
+            await self._leases.put_back_unknown(self._runs, self._names)
+        self._is_unsure = True
+        claimed = await self._leases.claim(self._rotation.next(), self._concurrency - len(self._runs))
+        self._is_unsure = False
+        return claimed
+
+    def _start_all(self, claimed: Claimed) -> None:
+        for job_id in claimed.missing:
+            self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        if claimed.claims:
+            self._state = WorkerStatus.BUSY  # as the claim has written
+        for claim in claimed.claims:
+            self._start(claim)
+
+    def _start(self, claim: Claim) -> None:
+        run = Run(claim, self.job_class.of(claim.job_id, self.connection))  # type: ignore[attr-defined]
+        self._runs[claim.execution_id] = run
+        call: Call = RefusedCall(claim)
+        try:
+            call = run.call = self._calls.of(claim)
+            call.prepare()
+        except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
+            run.call, run.state = call, "ended"
+            self._ended(run, error)
+        else:
+            self._running.start(run, call)
+
+    def _ended(self, run: Run, error: BaseException | None) -> None:
+        """Take a job's outcome."""
+        assert run.call
+        if error is None:
+            run.call.done()
+            self._done.append(run)
+            self._wake.set()
+        else:
+            self._write(run, partial(self._failures.fail, run.claim, run.job, run.call, error))
+
+    async def _settle(self) -> None:
+        if not self._done:
+            return
+        batch = self._done[:]
+        lost, left = await self._leases.settle(run.claim for run in batch)
+        del self._done[: len(batch)]
+        for run in batch:
+            execution_id = run.claim.execution_id
+            if execution_id in left:
+                self._write(run, partial(self._failures.succeed, run.claim, run.job))
+                continue
+            if execution_id in lost:
+                self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
+            self._forget(run)
+
+    def _write(self, run: Run, outcome: Any) -> None:
+        """Have RQ's code write an outcome, in a thread; the job holds its slot meanwhile."""
+        run.state = "settling"
+        self._threads.start(outcome, partial(self._written, run, outcome))
+
+    def _written(self, run: Run, outcome: Any, _: Any, error: BaseException | None) -> None:
+        claim = run.claim
+        if isinstance(error, NoSuchJobError):
+            self._log.error("job_missing", job_id=claim.job_id, queue=claim.queue)
+            self._done.append(run)  # settling strikes it off
+        elif isinstance(error, LostError):
+            self._log.warning("job_lost", job_id=claim.job_id, queue=claim.queue)
+            self._forget(run)
+        elif error:
+            self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
+            asyncio.get_running_loop().call_later(_LONGEST_PAUSE_SECONDS, self._write, run, outcome)
+        else:
+            self._forget(run)
+        self._wake.set()
+
+    def _forget(self, run: Run) -> None:
+        run.state = "over"
+        self._runs.pop(run.claim.execution_id, None)
+
+    async def _wait(self, claimed: Claimed) -> None:
+        """Wait until there is something to settle or to claim."""
+        free = self._concurrency - len(self._runs)
+        if claimed.claims or self._done:
+            await asyncio.sleep(0)  # what was started, and what ended meanwhile, is settled together
+            if free or self._done:
+                return
+        if free and not claimed.suspended:
+            self._doorbells.hang(name for name, length in claimed.lengths.items() if not length)
+        seconds: float = WAIT_SECONDS
+        if claimed.suspended:
+            seconds = _SUSPENDED_SECONDS
+        elif free and any(claimed.lengths.values()):
+            seconds = _HELD_SECONDS
+        await self._set_idle(claimed)
+        await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _set_idle(self, claimed: Claimed) -> None:
+        state = WorkerStatus.BUSY if self._runs else WorkerStatus.IDLE
+        if claimed.suspended and not self._runs:
+            state = WorkerStatus.SUSPENDED
+        if state != self._state:
+            self._state = state
+            await self._leases.show("state", state)
+
+    def _is_empty(self, claimed: Claimed) -> bool:
+        """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
+        return not (self._runs or claimed.claims or claimed.held) or (claimed.suspended and not self._runs)
+
+    async def _redis_is_away(self, error: Exception) -> None:
+        """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
+        self._log.error("redis_away", **error_fields(error))
+        self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
+        await self._sleep(self._pause)
+
+    async def _finish(self) -> None:
+        """Let the jobs under way end, for as long as the grace period; put the others back."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.grace_seconds
+        if self._runs:
+            with suppress(RedisError, OSError):
+                await self._leases.show("shutdown_requested_date", utcformat(now()))
+        while self._runs and self._ending is not Ending.COLD and loop.time() < deadline:
+            try:
+                await self._settle()
+            except (RedisError, OSError) as error:
+                await self._redis_is_away(error)
+            if self._runs and not self._done:
+                await self._sleep(max(0.0, deadline - loop.time()))
+        await self._put_back()
+
+    async def _put_back(self) -> None:
+        """Put back what does not end; what has ended is settled."""
+        left = [run for run in self._runs.values() if run.state == "running"]
+        for run in left:
+            self._running.drop(run)
+        try:
+            async with asyncio.timeout(_COLD_SECONDS):
+                await self._settle()
+                count = await self._leases.put_back(run.claim for run in left)
+                await self._leases.put_back_unknown(self._runs, self._names)
+        except (RedisError, OSError) as error:  # TimeoutError is one: the leases run out, and the jobs are recovered
+            self._log.error("not_put_back", count=len(left), **error_fields(error))
+        else:
+            if count:
+                self._log.info("put_back", count=count)
+
+    def _signalled(self, loop: asyncio.AbstractEventLoop, _: int, __: FrameType | None) -> None:
+        if self._ending:
+            # The loop may be blocked by a job: then the jobs are recovered when their leases have run out.
+            timer = threading.Timer(_COLD_SECONDS * 2, os._exit, (1,))
+            timer.daemon = True
+            timer.start()
+        loop.call_soon_threadsafe(self.begin_end, Ending.DONE)
 
 
-def guarded_job_class(entry_points: EntryPoints) -> type[Job]:
-    """An RQ job that calls nothing but the entry points, whatever its hash in Redis names.
-
-    RQ imports and calls the function, the three callbacks and the webhooks a hash names; whoever can write to
-    Redis could have this process call anything.
+def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Ledger:
+    """A worker's ledger, as the settings and the job types have it.
 
     Args:
-        entry_points: what may be called, by the name that jobs give it.
+        worker_name: RQ's name of the worker.
+        performer: knows both.
+        forks: whether each job has a process of its own: then the entry point there counts the attempt.
     """
-
-    class GuardedJob(Job):
-        @property
-        def func(self) -> Callable[..., Any]:
-            name = self.func_name
-            if self.instance is not None or name is None or name not in entry_points:
-                raise ForeignFunctionError(f"a worker of Deskbell runs {' and '.join(entry_points)}, nothing else")
-            return entry_points[name]
-
-        @property
-        def success_callback(self) -> None:
-            return None
-
-        @property
-        def failure_callback(self) -> None:
-            return None
-
-        @property
-        def stopped_callback(self) -> None:
-            return None
-
-        def send_webhooks(self, *_: Any, **__: Any) -> None:
-            return None
-
-    return GuardedJob
+    types = {job_type.job_id("")[1:]: job_type for job_type in performer.jobs.types}
+    options = {
+        "attempts": {} if forks else {name: job_type.attempts for name, job_type in types.items()},
+        "elsewhere": {} if forks else {name: True for name, job_type in types.items() if job_type.isolation},
+    }
+    lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
+    return Ledger(worker_name, lease_seconds=lease, options=options, limits=limits_text(performer.jobs))

@@ -54,6 +54,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
         "REDIS_TIMEOUT_MS": "100",
+        "ABANDONED_SECONDS": "30",
+        "GRACE_SECONDS": "5",
         "LOG_SIZE": "5",
         "LOG_FORMAT": "console",
         "CRM_URL": "https://crm.internal/api/",

@@ -11,10 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rq.job import JOB_ID_PATTERN
 
-from shared import ApiCall, Event, Jobs, MemberEvent, OtherEvent, SessionEvent, Settings, TaskFlowEvent
+from shared import (
+    ApiCall,
+    Backoff,
+    Breaker,
+    Event,
+    Jobs,
+    MemberEvent,
+    OtherEvent,
+    SessionEvent,
+    Settings,
+    TaskFlowEvent,
+)
 from shared.commands import received
 from shared.errors import DeclarationError
 from shared.jobs import JobType
+from shared.policies import Rate
 from shared.testing import api_call
 
 
@@ -77,13 +89,29 @@ def test_a_job_type_has_defaults() -> None:
         timeout=60,
         event_parameter="event",
         settings_parameter=None,
+        isolation=None,
+        backoff=Backoff(base=2, factor=2, cap=600, jitter=0.5),
+        keep=500,
+        limit=None,
+        breaker=None,
+        ordered_by=None,
+        on_dead="continue",
     )
 
 
 def test_every_option_is_kept() -> None:
     """As it was declared; texts that are compared are texts."""
     jobs = Jobs()
-    options: dict[str, Any] = {"when": {"type": 1}}
+    options: dict[str, Any] = {
+        "when": {"type": 1},
+        "isolation": "process",
+        "backoff": Backoff(base=1),
+        "keep": 60,
+        "limit": "10/s",
+        "breaker": Breaker(failures=3),
+        "ordered_by": "session",
+        "on_dead": "hold",
+    }
     jobs.on(ApiCall, node=["a", "b"], queue="crm-2", attempts=1, timeout=5, name="crm.enquiry", **options)(
         record_enquiry
     )
@@ -100,6 +128,13 @@ def test_every_option_is_kept() -> None:
         timeout=5,
         event_parameter="event",
         settings_parameter=None,
+        isolation="process",
+        backoff=Backoff(base=1),
+        keep=60,
+        limit=Rate(starts=10, period_ms=1000),
+        breaker=Breaker(failures=3),
+        ordered_by="session",
+        on_dead="hold",
     )
 
 
@@ -292,7 +327,8 @@ def test_an_unknown_option_is_refused() -> None:
     """With the nearest one, or all."""
     assert refusal_of(record_enquiry, ApiCall, attempt=3) == "on: unknown option attempt; did you mean attempts?"
     assert refusal_of(record_enquiry, ApiCall, fallback={}) == (
-        "on: unknown option fallback; the options are app, attempts, name, node, queue, timeout, when"
+        "on: unknown option fallback; the options are app, attempts, backoff, breaker, isolation, keep, limit, name, "
+        "node, on_dead, ordered_by, queue, timeout, when"
     )
 
 
@@ -355,6 +391,58 @@ def test_attempts_and_timeout_are_whole_numbers_of_1_or_more(option: str, value:
     assert refusal_of(record_enquiry, ApiCall, **{option: value}) == (
         f"{WHERE}: {option}= must be a whole number of 1 or more, got {value!r}"
     )
+
+
+@pytest.mark.parametrize("keep", [-1, 1.5, "3", None, True, 365 * 24 * 3600 + 1])
+def test_a_result_is_kept_for_whole_seconds(keep: Any) -> None:
+    """Or not at all: 0."""
+    jobs = Jobs()
+    jobs.on(ApiCall, keep=0)(record_enquiry)
+
+    assert only(jobs).keep == 0
+    assert refusal_of(record_enquiry, ApiCall, keep=keep) == (
+        f"{WHERE}: keep= must be whole seconds from 0 to 31536000, got {keep!r}; write keep=3600"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"isolation": "thread"},
+            'isolation= must be "process", got \'thread\'; write isolation="process", or leave it out',
+        ),
+        ({"isolation": True}, 'isolation= must be "process", got True; write isolation="process", or leave it out'),
+        ({"backoff": 5}, "backoff= must be a Backoff, got 5; write backoff=Backoff(base=2, factor=2, cap=600)"),
+        ({"backoff": None}, "backoff= must be a Backoff, got None; write backoff=Backoff(base=2, factor=2, cap=600)"),
+        ({"breaker": 5}, "breaker= must be a Breaker, got 5; write breaker=Breaker(failures=10, pause=60)"),
+        (
+            {"limit": 4},
+            (
+                "limit= must be a number of starts, 1 to 10000, in a s, min or h, or a Concurrency, got 4; "
+                'write limit="10/s" or limit=Concurrency(4)'
+            ),
+        ),
+        (
+            {"on_dead": "stop", "ordered_by": "session"},
+            'on_dead= must be "continue" or "hold", got \'stop\'; write on_dead="hold"',
+        ),
+        (
+            {"on_dead": "hold"},
+            'on_dead= says what ordered jobs do; write ordered_by="session" as well, or leave it out',
+        ),
+        (
+            {"ordered_by": "my session"},
+            (
+                "ordered_by= must match [A-Za-z_][A-Za-z0-9_.-]{0,127}, got 'my session'; "
+                'write for example ordered_by="session"'
+            ),
+        ),
+    ],
+)
+def test_a_policy_that_is_none_is_refused(options: dict[str, Any], sentence: str) -> None:
+    """Where it is declared, in a sentence that says what to write."""
+    assert refusal_of(record_enquiry, ApiCall, **options) == f"{WHERE}: {sentence}"
 
 
 @pytest.mark.parametrize("node", ["", "a b", "a/b", 5, None, ["a", ""], ["a", 5], [["a"]]])

@@ -21,7 +21,7 @@ from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch
 from workers import fan_out
-from workers.worker import guarded_job_class
+from workers.guarded import guarded_job_class
 
 SECRET = "planted-4711"
 
@@ -255,7 +255,7 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
     """Field by field what `Queue.enqueue` writes; only times and chance differ."""
     jobs = Jobs()
 
-    @jobs.on(ApiCall, queue="crm", attempts=3, timeout=30)
+    @jobs.on(ApiCall, queue="crm", attempts=3, timeout=30, keep=900)
     def enquiry(event: ApiCall) -> None: ...
 
     workplace = open_workplace(jobs)
@@ -270,6 +270,7 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
         description="enquiry",
         job_timeout=30,
         failure_ttl=-1,
+        result_ttl=900,
         retry=Retry(max=2, interval=[1, 2]),
     )
     theirs = workplace.redis.hgetall(Job.key_for("theirs"))

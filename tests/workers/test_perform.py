@@ -325,8 +325,8 @@ def test_an_asynchronous_job_out_of_time_is_cancelled(open_workplace: WorkplaceF
     assert workplace.queue().scheduled_job_registry.get_job_ids() == [f"{event.id}-hang"]
 
 
-def test_a_plain_job_out_of_time_is_ended_by_rqs_alarm(open_workplace: WorkplaceFactory) -> None:
-    """A `def` that hangs costs its attempt, not the worker."""
+def test_a_plain_job_out_of_time_has_failed_though_its_thread_goes_on(open_workplace: WorkplaceFactory) -> None:
+    """A `def` that hangs costs its attempt and its thread, not the worker."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, timeout=1, attempts=1)
@@ -344,10 +344,10 @@ def test_a_plain_job_out_of_time_is_ended_by_rqs_alarm(open_workplace: Workplace
     assert "exceeded maximum timeout value (1 seconds)" in traceback_of(workplace.job(event, "hang"))
 
 
-def test_a_coroutine_that_does_not_heed_its_cancellation_is_left_by_rqs_alarm(
+def test_a_coroutine_that_does_not_heed_its_cancellation_is_given_up(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It costs its attempt; the next asynchronous job has an event loop in which nothing hangs."""
+    """It costs its attempt when the job's own time-out is over, too; the others run on meanwhile."""
     monkeypatch.setattr(fan_out, "_BACKSTOP_SECONDS", 1)
     jobs, ran = Jobs(), []
 
@@ -361,7 +361,7 @@ def test_a_coroutine_that_does_not_heed_its_cancellation_is_left_by_rqs_alarm(
 
     @jobs.on(ApiCall, node="next")
     async def following(event: ApiCall) -> None:  # noqa: ARG001
-        ran.append(str(len(asyncio.all_tasks())))
+        ran.append("following")
 
     workplace = open_workplace(jobs)
     event = api_call("stubborn")
@@ -370,8 +370,36 @@ def test_a_coroutine_that_does_not_heed_its_cancellation_is_left_by_rqs_alarm(
 
     workplace.work()
 
-    assert ran == ["cancelled", "1"]
+    assert ran == ["following", "cancelled"]
     assert "JobTimeoutException" in traceback_of(workplace.job(event, "stubborn"))
+
+
+def test_a_coroutine_that_blocks_the_event_loop_is_ended_where_it_stands(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs its attempt; the jobs that stood still meanwhile go on."""
+    monkeypatch.setattr(fan_out, "_BACKSTOP_SECONDS", 0)
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, timeout=1, attempts=1, node="blocks")
+    async def block(event: ApiCall) -> None:  # noqa: ARG001
+        time.sleep(DEADLINE_SECONDS)  # noqa: ASYNC251 - what must not be done, and is
+
+    @jobs.on(ApiCall, timeout=DEADLINE_SECONDS, node="waits")
+    async def wait(event: ApiCall) -> None:
+        await asyncio.sleep(0.01)
+        ran.append(event.node)
+
+    workplace = open_workplace(jobs)
+    event = api_call("blocks")
+    for each in (api_call("waits"), event):
+        workplace.put_jobs(each)
+
+    workplace.work()
+
+    assert ran == ["waits"]
+    assert "blocked the event loop" in traceback_of(workplace.job(event, "block"))
+    assert "in block" in traceback_of(workplace.job(event, "block"))
 
 
 def test_a_coroutine_that_ends_well_in_spite_of_its_cancellation_has_done_its_work(

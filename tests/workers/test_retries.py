@@ -2,38 +2,41 @@ import pytest
 from fakeredis import FakeRedis
 from rq.job import Job
 
-from shared import Discard, Retry
+from shared import ApiCall, Backoff, Discard, Jobs, Retry
 from shared.errors import UnknownJobError
+from shared.jobs import JobType
 from shared.queues import PERFORM, queue
 from tests.workers.working import fetch
-from workers.retries import backoff, begin_attempt, rq_retry, settle_failure
+from workers.retries import begin_attempt, rq_retry, settle_failure, uncount_attempt
+
+BACKOFF = Backoff()
+
+
+def make_type(attempts: int, backoff: Backoff = BACKOFF) -> JobType:
+    """A job type that is run so often."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=attempts, backoff=backoff)
+    def job(event: ApiCall) -> None: ...
+
+    return jobs.types[0]
 
 
 def make_job(*, attempts: int) -> Job:
     """A job as fan-out makes it."""
     target = queue("crm", FakeRedis())
-    return target.enqueue_job(target.create_job(PERFORM, description="a job", retry=rq_retry(attempts)))
-
-
-@pytest.mark.parametrize(("attempt", "longest"), [(1, 2), (2, 4), (3, 8), (8, 256), (9, 512), (10, 600), (60, 600)])
-def test_the_backoff_doubles_up_to_ten_minutes_and_its_upper_half_is_chance(attempt: int, longest: int) -> None:
-    """2, 4, 8… seconds up to 600, of which at least half is waited."""
-    waits = {backoff(attempt) for _ in range(200)}
-
-    assert min(waits) >= longest / 2
-    assert max(waits) <= longest
-    assert len(waits) > 1 or longest == 2, "RQ waits whole seconds"
+    return target.enqueue_job(target.create_job(PERFORM, description="a job", retry=rq_retry(make_type(attempts))))
 
 
 def test_rq_is_given_a_retry_and_an_interval_for_each_attempt_after_the_first() -> None:
     """What RQ itself does when a worker dies: `attempts` runs in all, each wait longer than half of the one before."""
-    retry = rq_retry(4)
+    retry = rq_retry(make_type(4))
 
     assert retry
     assert retry.max == 3
     assert len(retry.intervals) == 3
     assert all(2**n / 2 <= wait <= 2**n for n, wait in enumerate(retry.intervals, start=1))
-    assert rq_retry(1) is None
+    assert rq_retry(make_type(1)) is None
 
 
 def test_attempts_are_counted_from_one_on_redis_before_they_are_made() -> None:
@@ -60,11 +63,37 @@ def test_an_error_is_a_retry_after_the_backoff() -> None:
     """An attempt that is not the last leaves RQ a retry and one interval."""
     job = make_job(attempts=8)
 
-    outcome = settle_failure(job, begin_attempt(job, 8), OSError())
+    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 8), OSError())
 
     assert outcome == "retry"
     assert job.retries_left == 7
     assert job.retry_intervals in ([1], [2])
+
+
+def test_a_job_type_waits_as_it_has_chosen() -> None:
+    """RQ's intervals, for a worker that dies, and the wait after a failure are of one policy."""
+    backoff = Backoff(base=7, factor=3, cap=30, jitter=0)
+    retry, job = rq_retry(make_type(4, backoff)), make_job(attempts=8)
+
+    settle_failure(job, backoff, 2, OSError())
+
+    assert retry
+    assert retry.intervals == [7, 21, 30]
+    assert job.retry_intervals == [21]
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_an_attempt_that_is_given_back_is_made_again_under_its_number(attempts: int) -> None:
+    """Also the last: it is tried again, not buried."""
+    job = make_job(attempts=attempts)
+    for _ in range(attempts - 1):
+        begin_attempt(job, attempts)
+    last = begin_attempt(job, attempts)
+
+    uncount_attempt(job, last)
+
+    assert settle_failure(job, BACKOFF, last, OSError()) == "retry"
+    assert begin_attempt(fetch(job.connection, job.id), attempts) == last == attempts
 
 
 @pytest.mark.parametrize(("after", "seconds"), [(0, 0), (1.2, 2), (90, 90), (1_731_488_371_784, 365 * 24 * 3600)])
@@ -72,7 +101,7 @@ def test_retry_says_when_in_seconds_rounded_up_and_within_a_year(after: float, s
     """RQ takes whole seconds, and a date beyond the year 9999, such as from milliseconds, would end the worker."""
     job = make_job(attempts=8)
 
-    outcome = settle_failure(job, begin_attempt(job, 8), Retry(after=after))
+    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 8), Retry(after=after))
 
     assert outcome == "retry"
     assert job.retry_intervals == [seconds]
@@ -83,7 +112,7 @@ def test_the_last_attempt_is_not_tried_again(error: Exception) -> None:
     """Nor if it asks for it: the attempt counts."""
     job = make_job(attempts=1)
 
-    outcome = settle_failure(job, begin_attempt(job, 1), error)
+    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 1), error)
 
     assert outcome == "dead"
     assert not job.should_retry
@@ -95,7 +124,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
     job = make_job(attempts=8)
     attempt = begin_attempt(job, 8)
 
-    assert settle_failure(job, attempt, error) == outcome
+    assert settle_failure(job, BACKOFF, attempt, error) == outcome
     assert not job.should_retry
 
 
@@ -103,7 +132,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
 def test_a_dead_letter_begins_at_attempt_one_though_more_attempts_are_granted_now(error: Exception) -> None:
     """Redeployed with more attempts, a job type gives those it buried before all of them, not the difference."""
     job = make_job(attempts=1)
-    settle_failure(job, begin_attempt(job, 1), error)
+    settle_failure(job, BACKOFF, begin_attempt(job, 1), error)
 
     attempt = begin_attempt(fetch(job.connection, job.id), 8)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from rq import Worker
-from rq.scheduler import SCHEDULER_KEY_TEMPLATE
 from rq.worker.base import BaseWorker
 
 from shared import ApiCall, Jobs
@@ -48,16 +47,6 @@ def wait(event: ApiCall) -> None:
 """
 
 
-def workers(redis: Redis) -> dict[str, BaseWorker]:
-    """The worker that serves each queue."""
-    return {worker.queue_names()[0]: worker for worker in Worker.all(redis)}
-
-
-def schedulers(redis: Redis) -> int:
-    """How many processes put due retries back."""
-    return sum(1 for _ in redis.scan_iter(SCHEDULER_KEY_TEMPLATE % "*"))
-
-
 def pid_of(worker: BaseWorker) -> int:
     """The worker's process, which is in charge of its own session."""
     assert worker.pid
@@ -73,28 +62,29 @@ def is_alive(worker: BaseWorker) -> bool:
     return True
 
 
-def test_a_burst_empties_events_first_and_then_what_was_fanned_out(
+def test_a_burst_of_several_processes_empties_all_queues(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Otherwise the other workers would find their queues empty and end before there is work."""
+    """What is fanned out while they run, too; each job runs once."""
     workplace = open_workplace(Jobs())
-    events = [api_call(), api_call()]
+    events = [api_call() for _ in range(20)]
     for event in events:
         workplace.put_event(event)
 
-    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--burst") as process:
+    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--burst", "--processes", "2") as process:
         status = process.wait()
 
     assert status == 0
-    assert sorted(workplace.redis.lrange("ran", 0, -1)) == [b"enquiry", b"enquiry", b"row", b"row"]
-    assert [workplace.job(event, name).is_finished for event in events for name in ("enquiry", "row")] == [True] * 4
+    assert sorted(workplace.redis.lrange("ran", 0, -1)) == [b"enquiry"] * 20 + [b"row"] * 20
+    assert all(workplace.job(event, name).is_finished for event in events for name in ("enquiry", "row"))
 
 
 def test_a_burst_whose_worker_fails_says_so(redis: Redis, tmp_path: Path) -> None:
     """A server that is away is an exit status of 1, not a silence that looks like success."""
     assert redis.ping()
+    url = f"unix://{tmp_path}/no.sock"
 
-    with running_worker(tmp_path, TWO_QUEUES, f"unix://{tmp_path}/no.sock", "crm", "analytics", "--burst") as process:
+    with running_worker(tmp_path, TWO_QUEUES, url, "--processes", "2", "--burst") as process:
         status = process.wait()
 
     assert status == 1
@@ -104,47 +94,46 @@ def test_a_burst_whose_worker_fails_says_so(redis: Redis, tmp_path: Path) -> Non
 def test_an_interrupted_burst_ends_its_workers_and_starts_no_others(
     number: signal.Signals, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """The job in hand is finished, the rest waits where it is; the status says that something is left."""
+    """The jobs in hand are finished, the rest waits where it is; the status says that something is left."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, queue="crm")
     def wait(event: ApiCall) -> None: ...
 
     workplace = open_workplace(jobs)
-    first, second = api_call(), api_call()
-    for event in (first, second):
+    events = [api_call() for _ in range(3)]
+    for event in events:
         workplace.put_jobs(event)
+    arguments = ("crm", EVENTS, "--burst", "--processes", "2", "--concurrency", "1")
 
-    with running_worker(tmp_path, WAITING, valkey_url, "crm", EVENTS, "--burst") as process:
-        until(lambda: workplace.redis.llen("begun"))
+    with running_worker(tmp_path, WAITING, valkey_url, *arguments) as process:
+        until(lambda: workplace.redis.llen("begun") == 2)
+        workers = Worker.all(workplace.redis)
         os.kill(process.pid, number)
-        worker = workers(workplace.redis)["crm"]
-        until(lambda: worker.shutdown_requested_date)
-        workplace.redis.rpush("go", "")
+        until(lambda: all(worker.shutdown_requested_date for worker in workers))
+        workplace.redis.rpush("go", "", "")
         status = process.wait()
 
     assert status == 1
-    assert workplace.redis.lrange("ended", 0, -1) == [first.id.encode()]
-    assert workplace.queue("crm").job_ids == [f"{second.id}-wait"]
-    assert not is_alive(worker)
+    assert sorted(workplace.redis.lrange("ended", 0, -1)) == sorted(event.id.encode() for event in events[:2])
+    assert workplace.queue("crm").job_ids == [f"{events[2].id}-wait"]
+    assert not [worker for worker in workers if is_alive(worker)]
 
 
 def test_a_killed_worker_is_started_again_and_sigterm_ends_them_all(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Work goes on after a kill; in the end no process is left, not even the scheduler of the killed one."""
+    """Work goes on after a kill; in the end no process is left."""
     workplace = open_workplace(Jobs())
     redis = workplace.redis
 
-    with running_worker(tmp_path, TWO_QUEUES, valkey_url) as process, ExitStack() as stack:
-        until(lambda: len(workers(redis)) == schedulers(redis) == 3)
-        first = workers(redis)
-        for worker in first.values():
+    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--processes", "2") as process, ExitStack() as stack:
+        until(lambda: len(Worker.all(redis)) == 2)
+        first = Worker.all(redis)
+        for worker in first:
             stack.callback(end_group, pid_of(worker))
-        killed = first["crm"]
-        os.kill(pid_of(killed), signal.SIGKILL)
-        until(lambda: killed.name not in {client["name"] for client in redis.client_list()})
-        second = until(lambda: [worker for worker in Worker.all(redis) if is_successor(worker, killed)])[0]
+        os.kill(pid_of(first[0]), signal.SIGKILL)
+        [second] = until(lambda: [worker for worker in Worker.all(redis) if worker not in first])
         stack.callback(end_group, pid_of(second))
         workplace.put_event(api_call())
         until(lambda: redis.llen("ran") == 2)
@@ -153,10 +142,21 @@ def test_a_killed_worker_is_started_again_and_sigterm_ends_them_all(
         status = process.wait()
 
     assert status == 0
-    assert not [worker for worker in (*first.values(), second) if is_alive(worker)]
-    assert schedulers(redis) == 0
+    assert not [worker for worker in (*first, second) if is_alive(worker)]
 
 
-def is_successor(worker: BaseWorker, killed: BaseWorker) -> bool:
-    """Whether a worker serves the queue of another that was killed."""
-    return worker.name != killed.name and worker.queue_names() == killed.queue_names()
+def test_supervised_workers_that_fork_perform_jobs_too(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """`--fork --processes 2`: RQ's fork-per-job worker, with our entry points."""
+    workplace = open_workplace(Jobs())
+    event = api_call()
+    workplace.put_event(event)
+
+    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--fork", "--processes", "2") as process:
+        until(lambda: workplace.redis.llen("ran") == 2)
+        until(lambda: workplace.job(event, "row").is_finished)
+        process.terminate()
+        status = process.wait()
+
+    assert status == 0

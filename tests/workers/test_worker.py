@@ -31,7 +31,7 @@ from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, traceback_of, until
-from workers.worker import guarded_job_class
+from workers.guarded import guarded_job_class
 
 SECRET = "planted-4711"
 

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 from shared import Event, Jobs, Settings
 from shared.queues import EVENTS, events_job, queue
 from workers.perform import Performer
-from workers.worker import QueueWorker
+from workers.worker import ConcurrentWorker
 
 _Result = TypeVar("_Result")
 
@@ -43,14 +43,11 @@ class Workplace:
         self.put_event(event)
         self.work(EVENTS)
 
-    def work(self, name: str = "default") -> None:
-        """Run a worker until the queue is empty; it begins by queueing the retries that are due."""
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            _DeafWorker(name, self.performer, self.redis).run(burst=True)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+    def work(self, *names: str, concurrency: int = 64) -> None:
+        """Run a worker until its queues are empty; it begins by queueing the retries that are due."""
+        with signals_kept():
+            worker = ConcurrentWorker(names or ["default"], self.performer, self.redis, concurrency=concurrency)
+            worker.run(burst=True)
 
     def make_due(self, name: str = "default") -> None:
         """Let the time pass that scheduled retries wait for."""
@@ -68,13 +65,18 @@ class Workplace:
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
-        self.performer._runner.close()
+        self.performer.close()
 
 
-class _DeafWorker(QueueWorker):
-    """Takes no commands from RQ: the thread that listens for them outlives the worker, and might a test."""
-
-    def subscribe(self) -> None: ...
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Give this process its own signal handlers back, when a worker has had its."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def fetch(redis: Redis, job_id: str) -> Job:

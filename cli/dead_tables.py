@@ -1,0 +1,117 @@
+"""Dead letters, and what was done to them, as a person reads them.
+
+What comes from Redis is printed without control characters: a terminal would obey them.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from workers.autopsy import Findings
+from workers.causes import integrators_frame
+from workers.dead_letters import Group
+from workers.runs import Run
+
+_MANY = 10  # RQ keeps as many results of a job
+_UNITS = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("min", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+)
+
+
+def plain(text: str) -> str:
+    """Text for a terminal: what cannot be printed is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def as_json_text(items: Iterable[Group | Run]) -> str:
+    """Groups or runs as JSON, dates as ISO texts in UTC."""
+    return json.dumps([asdict(item) for item in items], indent=1, default=datetime.isoformat)
+
+
+def groups_table(groups: Sequence[Group], now: datetime) -> Table:
+    """Groups of dead letters."""
+    table = Table("dead", "job", "queue", "cause", "first", "last", "the latest", box=None)
+    table.columns[0].justify = "right"
+    for each in groups:
+        cells = (each.job, each.queue, each.cause, _ago(each.first, now), _ago(each.last, now), each.latest)
+        table.add_row(f"{each.count:,}", *(Text(plain(cell), overflow="fold") for cell in cells))
+    return table
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """Replays and discards."""
+    table = Table("when", "who", "what", "which", "how many", "", box=None)
+    table.columns[4].justify = "right"
+    for run in runs:
+        cells = (_date(run.began_at), run.by, run.action, run.selection, f"{run.done:,}", run.end or "not ended")
+        table.add_row(*(Text(plain(cell), overflow="fold") for cell in cells))
+    return table
+
+
+def findings_text(findings: Findings, now: datetime, *, values: bool) -> str:
+    """All about one dead letter.
+
+    Args:
+        findings: what Redis tells of it.
+        now: the time.
+        values: whether to print what may quote a customer, too.
+    """
+    lines = [f"{name:<9} {plain(value)}" for name, value in _facts(findings, now) if value]
+    lines += _places(findings)
+    if values:
+        lines += ["event", _pretty(findings.event), "failure", *map(plain, findings.text.splitlines())]
+    lines += ["", f"To put it back: deskbell dead replay {plain(findings.letter.entry.id)}"]
+    return "\n".join(lines)
+
+
+def _facts(findings: Findings, now: datetime) -> Iterable[tuple[str, str]]:
+    letter, event = findings.letter, findings.event or {}
+    yield "id", letter.entry.id
+    yield "job", letter.entry.job
+    yield "queue", letter.entry.queue
+    yield "cause", letter.cause
+    yield "died", f"{_date(letter.died_at)}, {_ago(letter.died_at, now)} ago" if letter.died_at else ""
+    if findings.deaths > 1:
+        yield "deaths", f"{findings.deaths}{' or more' if findings.deaths == _MANY else ''}, replays between them"
+    yield "attempts", str((letter.meta or {}).get("attempts", ""))
+    yield "queued", _date(findings.enqueued_at)
+    yield "worker", findings.worker
+    yield "awaited", f"by {findings.awaiting:,} jobs" if findings.awaiting else ""
+    for name in ("command", "node"):
+        yield name, str(event.get(name) or "")
+    if isinstance(received_at := event.get("received_at"), int):
+        yield "received", _date(datetime.fromtimestamp(received_at / 1000, UTC))
+
+
+def _places(findings: Findings) -> Iterable[str]:
+    """The way of the exception; what the integrator wrote is marked."""
+    theirs = integrators_frame(findings.places)
+    if findings.places:
+        yield "where"
+    for place in findings.places:
+        yield f"  {'>' if place == theirs else ' '} {plain(place.file)}:{place.line} in {plain(place.function)}"
+
+
+def _pretty(event: dict[str, Any] | None) -> str:
+    return json.dumps(event, indent=1) if event else "  cannot be read"
+
+
+def _date(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    if moment is None:
+        return ""
+    span = max(now - moment, timedelta())
+    unit, length = next(((unit, length) for unit, length in _UNITS if span >= length), _UNITS[-1])
+    return f"{span // length} {unit}"

@@ -1,0 +1,47 @@
+"""Queues that a breaker has paused: what `workers/limits.lua` writes, for those who look at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json
+from redis import Redis
+
+PAUSED_KEY = "deskbell:paused"
+"""A hash: for each paused queue, what its breaker has noted, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A paused queue.
+
+    Attributes:
+        queue: its name.
+        job_type: the type whose jobs failed in a row, as ids of its jobs end: dots as dashes.
+        since: when the queue was paused, UTC.
+        until: when a job is tried next, UTC; in the past while one is tried or none of the type waits.
+    """
+
+    queue: str
+    job_type: str
+    since: datetime
+    until: datetime
+
+
+def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
+    """The paused queues, by name, from what HGETALL gives of `PAUSED_KEY`; what cannot be read is left out."""
+    found = []
+    for queue, text in sorted(written.items()):
+        try:
+            fields = from_json(text)
+            since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
+            found.append(Pause(queue.decode(), str(fields["job_type"]), since, until))
+        except (ValueError, KeyError, TypeError, OverflowError, OSError):
+            continue
+    return found
+
+
+def paused_queues(connection: Redis) -> list[Pause]:
+    """The queues that are paused now, by name."""
+    return read_pauses(connection.hgetall(PAUSED_KEY))

@@ -1,0 +1,185 @@
+"""What a job type may ask for besides its function: how to wait, how often to start, when to pause.
+
+Each is a plain value, checked where it is written; `workers` acts upon them.
+"""
+
+import math
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from shared.declarations import check_name
+from shared.errors import DeclarationError
+
+LONGEST_SECONDS = 365 * 24 * 3600
+"""The longest wait or keeping that may be asked for: RQ cannot write a date beyond the year 9999."""
+
+_FIELD_FORM = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
+_MOST_STARTS = 10_000  # Redis remembers the time of each
+_RATE_FORM = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)")
+_PERIOD_MS = {"s": 1000, "min": 60_000, "h": 3_600_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a job waits after an attempt that failed: `base` seconds, then each time `factor` times as long.
+
+    Attributes:
+        base: seconds to wait after the first attempt, more than 0.
+        factor: what each wait is multiplied with for the next, 1 or more.
+        cap: seconds that no wait exceeds, `base` or more.
+        jitter: the part of a wait that is left to chance, 0 to 1: with 0.5 it is between the half and the whole.
+    """
+
+    base: float = 2
+    factor: float = 2
+    cap: float = 600
+    jitter: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("base", 0, LONGEST_SECONDS),
+            ("factor", 1, math.inf),
+            ("cap", 0, LONGEST_SECONDS),
+            ("jitter", 0, 1),
+        ):
+            if not _is_number(getattr(self, name), least, most):
+                raise _wrong(self, name, f"a number from {least} to {most}", "Backoff(base=2, factor=2, cap=600)")
+        if not 0 < self.base <= self.cap:
+            raise _wrong(self, "base", "more than 0 and at most cap", "Backoff(base=2, cap=600)")
+
+    def seconds(self, attempt: int) -> int:
+        """Whole seconds to wait after an attempt that failed.
+
+        Args:
+            attempt: its number, from 1.
+        """
+        # By logarithms: the power of a large attempt number would be no float.
+        doublings = min((attempt - 1) * math.log(self.factor), math.log(self.cap / self.base))
+        longest = min(self.cap, self.base * math.exp(doublings))
+        return math.ceil(round(random.uniform(longest * (1 - self.jitter), longest), 6))  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many jobs of a type may run at once, in all workers together.
+
+    Attributes:
+        jobs: the number, 1 or more.
+    """
+
+    jobs: int
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.jobs, 1):
+            raise _wrong(self, "jobs", "a whole number of 1 or more", "limit=Concurrency(4)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many jobs of a type may be started within any period, in all workers together: what `limit="10/s"` says.
+
+    Attributes:
+        starts: the number, 1 to 10,000.
+        period_ms: the length of the period.
+    """
+
+    starts: int
+    period_ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate | None":
+        """The rate that a text such as `10/s`, `600/min` or `1000/h` means; None when it means none."""
+        form = _RATE_FORM.fullmatch(text)
+        if not form or int(form[1]) > _MOST_STARTS:
+            return None
+        return cls(int(form[1]), _PERIOD_MS[form[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When a job type's queue is paused: what its jobs call is away, and trying them all would use up their attempts.
+
+    After `failures` jobs in a row have failed, nothing is taken from the queue for `pause` seconds. Then one job of
+    the type is tried: if it succeeds the queue goes on, otherwise the pause begins anew. An attempt that fails while
+    the queue is paused does not count. `Retry` and `Discard` are answers, not failures.
+
+    Attributes:
+        failures: how many in a row, 1 or more.
+        pause: whole seconds, 1 or more.
+    """
+
+    failures: int = 10
+    pause: int = 60
+
+    def __post_init__(self) -> None:
+        for name, most in (("failures", math.inf), ("pause", LONGEST_SECONDS)):
+            if not _is_whole(getattr(self, name), 1) or getattr(self, name) > most:
+                raise _wrong(self, name, "a whole number of 1 or more", "breaker=Breaker(failures=10, pause=60)")
+
+
+def parse_limit(where: str, limit: object) -> Rate | Concurrency | None:
+    """`limit=` as a value.
+
+    Raises:
+        DeclarationError: it is neither a rate nor a `Concurrency`.
+    """
+    if limit is None or isinstance(limit, Concurrency):
+        return limit
+    rate = Rate.parse(limit) if isinstance(limit, str) else None
+    if rate is None:
+        raise DeclarationError(
+            f"{where}: limit= must be a number of starts, 1 to {_MOST_STARTS}, in a s, min or h, or a Concurrency, "
+            f'got {limit!r}; write limit="10/s" or limit=Concurrency(4)'
+        )
+    return rate
+
+
+def check_policies(where: str, *, isolation: object, backoff: object, breaker: object) -> None:
+    """Refuse values of other kinds.
+
+    Raises:
+        DeclarationError: one of them is not what it must be.
+    """
+    if isolation not in (None, "process"):
+        raise DeclarationError(
+            f'{where}: isolation= must be "process", got {isolation!r}; write isolation="process", or leave it out'
+        )
+    if not isinstance(backoff, Backoff):
+        raise DeclarationError(
+            f"{where}: backoff= must be a Backoff, got {backoff!r}; write backoff=Backoff(base=2, factor=2, cap=600)"
+        )
+    if breaker is not None and not isinstance(breaker, Breaker):
+        raise DeclarationError(
+            f"{where}: breaker= must be a Breaker, got {breaker!r}; write breaker=Breaker(failures=10, pause=60)"
+        )
+
+
+def check_order(where: str, ordered_by: object, on_dead: object) -> None:
+    """Refuse a key that no field can have, and a word about dead letters that means nothing.
+
+    Raises:
+        DeclarationError: one of them is not what it must be.
+    """
+    if ordered_by is not None:
+        check_name(where, ordered_by, _FIELD_FORM, "ordered_by=", 'ordered_by="session"')
+    if on_dead not in (None, "continue", "hold"):
+        raise DeclarationError(f'{where}: on_dead= must be "continue" or "hold", got {on_dead!r}; write on_dead="hold"')
+    if on_dead and not ordered_by:
+        raise DeclarationError(
+            f'{where}: on_dead= says what ordered jobs do; write ordered_by="session" as well, or leave it out'
+        )
+
+
+def _wrong(value: Any, name: str, expected: str, example: str) -> DeclarationError:
+    got = getattr(value, name)
+    return DeclarationError(f"{type(value).__name__}: {name}= must be {expected}, got {got!r}; write {example}")
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -1,0 +1,271 @@
+"""`deskbell dead`, as a person on call types it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.processes import environment
+from tests.workers.burying import Unwilling, bury, bury_many
+from tests.workers.conftest import WorkplaceFactory, open_workplace
+from tests.workers.working import until
+from workers.runs import Runs
+
+__all__ = ["open_workplace"]  # a fixture
+
+Dead = Callable[..., subprocess.CompletedProcess[str]]
+
+CAUSE = "OSError at acme/jobs.py:12 in record"
+
+
+@pytest.fixture
+def dead(tmp_path: Path, valkey_url: str) -> Dead:
+    """Run `deskbell dead`, with no setting but the server's."""
+
+    def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*words),
+            env=environment(DESKBELL_REDIS_URL=valkey_url, USER="li"),
+            cwd=tmp_path,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def command(*words: str) -> list[str]:
+    """The command line."""
+    return [sys.executable, "-P", "-m", "cli", "dead", *words]
+
+
+def queue_length(redis: Redis) -> int:
+    """How many jobs wait."""
+    return int(redis.llen("rq:queue:crm"))
+
+
+def test_list_counts_by_job_type_and_cause_and_shows_no_values(redis: Redis, dead: Dead) -> None:
+    """The largest group first, one line each, with an id to look at."""
+    ids = bury_many(redis, 30)
+
+    listed = dead("list")
+
+    head, first, second = listed.stdout.splitlines()
+    assert listed.returncode == 0
+    assert head.split() == ["dead", "job", "queue", "cause", "first", "last", "the", "latest"]
+    assert re.fullmatch(rf" +20 +crm.contact +crm +{CAUSE} +\d+ s +\d+ s +{ids[29]} *", first)
+    assert re.fullmatch(rf" +10 +crm.contact +crm +Discard at acme/jobs.py:9 in record +{ids[27]} *", second)
+    assert "user517" not in listed.stdout + listed.stderr
+
+
+def test_list_is_filtered_and_is_json_on_request(redis: Redis, dead: Dead) -> None:
+    """For other programs: dates are ISO texts, an empty list is one."""
+    ids = bury_many(redis, 30)
+
+    listed = dead("list", "--job", "crm.contact", "--cause", "OSError", "--since", "1h", "--json")
+    nothing = dead("list", "--since", (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "--json")
+
+    (group,) = json.loads(listed.stdout)
+    assert datetime.fromisoformat(group.pop("first")) <= datetime.fromisoformat(group.pop("last"))
+    assert group == {"job": "crm.contact", "queue": "crm", "cause": CAUSE, "count": 20, "latest": ids[29]}
+    assert json.loads(nothing.stdout) == []
+    assert dead("list", "--job", "nobody").stdout == "no dead letters\n"
+
+
+def test_show_tells_what_mends_a_job_and_values_only_on_request(
+    redis: Redis, dead: Dead, open_workplace: WorkplaceFactory
+) -> None:
+    """Cause, places, attempts and event; with --values the event's packet and the exception's text."""
+    assert redis.ping()
+    (event,) = bury(open_workplace(Unwilling(attempts=2).jobs))
+
+    shown = dead("show", f"{event.id}-acme-record")
+    with_values = dead("show", f"{event.id}-acme-record", "--values")
+
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"^cause +OSError at workers/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^attempts +2$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^node +order_status$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^  > .*/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
+    assert shown.stdout.endswith(f"To put it back: deskbell dead replay {event.id}-acme-record\n")
+    assert "user517" not in shown.stdout
+    assert '"SystemClientUserID": "user517"' in with_values.stdout
+    assert "OSError: user517" in with_values.stdout
+
+
+def test_show_prints_nothing_that_a_terminal_would_obey(redis: Redis, dead: Dead) -> None:
+    """What is on Redis may have come from anybody."""
+    (job_id,) = bury_many(redis, 1)
+    redis.hset(f"rq:job:{job_id}", "worker_name", "\x1b]0;title\x07")
+    redis.hset(f"rq:job:{job_id}", "meta", '{"attempt": 0, "cause": "\\u001b[31mred"}')
+    redis.delete(f"rq:results:{job_id}")
+
+    printed = dead("show", job_id, "--values").stdout + dead("list").stdout
+
+    assert "?[31mred" in printed
+    assert "\x1b" not in printed
+
+
+def test_replay_by_id_is_done_once(redis: Redis, dead: Dead) -> None:
+    """The second time there is no such letter, which the exit status says."""
+    first, second, _ = bury_many(redis, 3)
+
+    replayed = dead("replay", second, first)
+    again = dead("replay", first)
+
+    assert (replayed.returncode, replayed.stdout) == (0, "2 replayed\n")
+    assert (again.returncode, again.stdout) == (1, "0 replayed\n")
+    assert again.stderr == "deskbell: 1 of the ids are no dead letter's\n"
+    assert [job_id.decode() for job_id in redis.lrange("rq:queue:crm", 0, -1)] == [first, second]  # type: ignore[union-attr]
+
+
+def test_replay_by_what_they_are_shows_first_on_request(redis: Redis, dead: Dead) -> None:
+    """--dry-run changes nothing and records nothing."""
+    bury_many(redis, 30)
+    which = ("--job", "crm.contact", "--cause", "OSError")
+
+    preview = dead("replay", *which, "--dry-run")
+    untouched = queue_length(redis), Runs(redis).latest(1)
+    replayed = dead("replay", *which, "--by", "wang")
+
+    assert "20 chosen" in preview.stdout
+    assert untouched == (0, [])
+    assert replayed.stdout == "20 replayed\n"
+    assert queue_length(redis) == 20
+    (run,) = Runs(redis).latest(10)
+    assert (run.by, run.action, run.selection, run.done) == (
+        "wang",
+        "replay",
+        "--job 'crm.contact' --cause 'OSError'",
+        20,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_replay_that_is_ended_half_way_can_be_run_again(
+    redis: Redis, valkey_url: str, tmp_path: Path, dead: Dead, number: signal.Signals
+) -> None:
+    """By Ctrl-C, which says so, or by a kill: each letter is enqueued once, and the log tells of both runs."""
+    ids = bury_many(redis, 60)
+    words = command("replay", "--all", "--rate", "20/s")
+    settings = environment(DESKBELL_REDIS_URL=valkey_url)
+
+    with subprocess.Popen(words, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        until(lambda: queue_length(redis) >= 6)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    half = queue_length(redis)
+    again = dead("replay", "--all")
+
+    assert 6 <= half < 60
+    assert again.stdout == f"{60 - half} replayed\n"
+    assert [job_id.decode() for job_id in redis.lrange("rq:queue:crm", 0, -1)] == ids  # type: ignore[union-attr]
+    second, first = Runs(redis).latest(2)
+    assert (first.done, second.done) == (half, 60 - half)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert said.decode() == "deskbell: interrupted; what was replayed is in the log, run it again for the others\n"
+        assert first.end == "interrupted"
+    else:
+        assert first.end == ""
+
+
+def test_two_replays_at_once_enqueue_once(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """From two terminals; what one of them was too late for is said."""
+    ids = bury_many(redis, 600)
+    settings = environment(DESKBELL_REDIS_URL=valkey_url)
+
+    both = [
+        subprocess.Popen(
+            command("replay", "--all", "--rate", "400/s"), env=settings, cwd=tmp_path, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    printed = [process.communicate(timeout=60)[0].decode() for process in both]
+
+    assert sum(int(text.split()[0]) for text in printed) == 600
+    assert sorted(job_id.decode() for job_id in redis.lrange("rq:queue:crm", 0, -1)) == ids  # type: ignore[union-attr]
+
+
+def test_discard_asks_first(redis: Redis, dead: Dead) -> None:
+    """With what there is; a no, or nobody to ask, deletes nothing."""
+    bury_many(redis, 3)
+
+    refused = dead("discard", "--cause", "OSError", typed="n\n")
+    nobody = dead("discard", "--cause", "OSError")
+    left = redis.zcard("rq:failed:crm")
+    agreed = dead("discard", "--cause", "OSError", typed="y\n")
+    unasked = dead("discard", "--all", "--yes")
+
+    assert "Delete 2 for good" in refused.stdout
+    assert (refused.returncode, nobody.returncode, left) == (1, 1, 3)
+    assert "2 discarded" in agreed.stdout
+    assert unasked.stdout == "1 discarded\n"
+    assert not redis.keys("rq:job:*")
+
+
+def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
+    """The last first, by default with the system's name of the person."""
+    bury_many(redis, 3)
+    empty = dead("log")
+    dead("replay", "--cause", "OSError", "--rate", "100/s")
+    dead("discard", "--all", "--yes", "--by", "wang")
+
+    told = dead("log")
+    as_json = json.loads(dead("log", "--count", "1", "--json").stdout)
+
+    assert empty.stdout == "nothing was replayed or discarded in the last 90 days\n"
+    _, second, first = told.stdout.splitlines()
+    assert re.fullmatch(r" *\S+ \S+ UTC +li@\S+ +replay +--cause 'OSError' +2 +done *", first)
+    assert re.fullmatch(r" *\S+ \S+ UTC +wang +discard +--all +1 +done *", second)
+    assert [(run["by"], run["done"]) for run in as_json] == [("wang", 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (["replay"], 2, "write either ids, or some of --job, --cause and --since, or --all"),
+        (["discard"], 2, "write either ids, or some of --job, --cause and --since, or --all"),
+        (["replay", "a", "--job", "b"], 2, "write either ids"),
+        (["replay", "--all", "--job", "b"], 2, "write either ids"),
+        (
+            ["replay", "--all", "--rate", "fast"],
+            2,
+            "--rate: expected a number in a s, min or h, such as 20/s, got 'fast'",
+        ),
+        (["list", "--since", "yesterday"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
+        (["show", "nobody"], 1, "nobody: no dead letter has this id"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(
+    redis: Redis, dead: Dead, words: list[str], status: int, sentence: str
+) -> None:
+    """Nothing is guessed: `replay` alone might have meant all."""
+    bury_many(redis, 1)
+
+    ended = dead(*words)
+
+    assert ended.returncode == status
+    assert ended.stderr.startswith(f"deskbell: {sentence}")
+    assert len(ended.stderr.splitlines()) == 1
+    assert redis.zcard("rq:failed:crm") == 1
+
+
+def test_a_server_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> None:
+    """No traceback at 3 a.m."""
+    settings = environment(DESKBELL_REDIS_URL="redis://127.0.0.1:1/0")
+
+    ended = subprocess.run(command("list"), env=settings, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "deskbell: DESKBELL_REDIS_URL: expected a server that answers, got ConnectionError\n"

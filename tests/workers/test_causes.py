@@ -1,0 +1,115 @@
+"""Causes, from exceptions and from the tracebacks that RQ keeps."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+import rq
+
+import workers
+from workers.causes import UNKNOWN, Frame, cause_in, cause_of, integrators_frame
+
+OURS = Frame("/app/workers/perform.py", 50, "perform")
+LIBRARY = Frame("/usr/lib/python3.11/site-packages/httpx/_client.py", 9, "send")
+STANDARD = Frame("/usr/lib/python3.11/asyncio/tasks.py", 3, "wait_for")
+
+
+def raised(folder: Path, source: str) -> Exception:
+    """What a function `run` of a module in a folder raises."""
+    path = folder / "acme" / "jobs.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source)
+    module: dict[str, object] = {}
+    exec(compile(source, str(path), "exec"), module)  # noqa: S102 - the test's own source
+    try:
+        module["run"]()  # type: ignore[operator]
+    except Exception as error:  # noqa: BLE001 - it is what is asked for
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("def run(): raise OSError('user517')", "OSError at acme/jobs.py:1 in run"),
+        ("import json\ndef run(): json.loads('user517')", "JSONDecodeError at acme/jobs.py:2 in run"),
+        ("def inner(): raise OSError\ndef run():\n  inner()", "OSError at acme/jobs.py:1 in inner"),
+        (
+            "class E(Exception): ...\ndef run():\n  try: 1/0\n  except Exception: raise E('x\\n  y: z\\nw: v')",
+            "E at acme/jobs.py:4 in run",
+        ),
+        ("def run(): raise ExceptionGroup('g', [OSError('x')])", "ExceptionGroup at acme/jobs.py:1 in run"),
+        ("def run(): raise OSError", "OSError at acme/jobs.py:1 in run"),
+    ],
+)
+def test_the_cause_is_the_type_and_the_integrators_last_place_by_record_and_by_traceback(
+    tmp_path: Path, source: str, cause: str
+) -> None:
+    """Both ways find the same, so that letters of a stock worker and of ours are in one group."""
+    error = raised(tmp_path, source)
+    text = "".join(traceback.format_exception(error))
+
+    assert cause_of(error) == cause
+    assert cause_in(text) == cause
+
+
+def test_a_cause_never_holds_what_was_raised_with_it(tmp_path: Path) -> None:
+    """A text that looks like a traceback may shift the place, but no value can come in but as a name."""
+    error = raised(tmp_path, "def run(): raise OSError('x\\nTraceback (most recent call last):\\n13800138000 secret')")
+
+    assert cause_in("".join(traceback.format_exception(error))) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("frames", "place"),
+    [
+        ([OURS, Frame("/app/acme/jobs.py", 1, "f"), STANDARD, LIBRARY], "acme/jobs.py:1 in f"),
+        ([OURS, Frame("/app/acme/workers/perform.py", 1, "f"), LIBRARY], "workers/perform.py:1 in f"),
+        ([OURS, Frame("/app/workers/jobs/crm.py", 1, "contact"), LIBRARY], "jobs/crm.py:1 in contact"),
+        ([OURS, Frame("/v/site-packages/acme/jobs.py", 1, "f"), LIBRARY], "acme/jobs.py:1 in f"),
+        ([LIBRARY, OURS, STANDARD], None),
+        ([Frame("<frozen runpy>", 1, "f")], None),
+        ([], None),
+        (
+            [
+                Frame("/v/site-packages/rq/job.py", 1, "perform"),
+                Frame("/v/site-packages/workers/perform.py", 1, "perform"),
+                Frame("/v/site-packages/workers/jobs/crm.py", 2, "contact"),
+                LIBRARY,
+            ],
+            "jobs/crm.py:2 in contact",
+        ),
+    ],
+)
+def test_the_place_is_in_no_library_nor_in_ours(frames: list[Frame], place: str | None) -> None:
+    """But the job types that ship, and an integrator's package that is installed, count as the integrator's."""
+    found = integrators_frame(frames)
+
+    assert (str(found) if found else None) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Moved to FailedJobRegistry, due to AbandonedJobError, at 2026-11-24", "AbandonedJobError"),
+        ("The worker gave no sign of life in time, and no attempt is left.", "AbandonedJobError"),
+        ("Work-horse terminated unexpectedly; waitpid returned 9 (signal 9); ", "ProcessDied"),
+        ("user517 wrote this", UNKNOWN),
+        ("", UNKNOWN),
+        ("Traceback (most recent call last):\n", UNKNOWN),
+    ],
+)
+def test_what_is_written_where_nothing_was_raised_is_a_cause_too(text: str, cause: str) -> None:
+    """RQ's sentences and ours."""
+    assert cause_in(text) == cause
+
+
+def test_rq_and_the_workers_write_the_sentences_that_are_looked_for() -> None:
+    """They are not ours to choose: a version of RQ that words them anew must be noticed."""
+    looked_for = "Moved to {FailedJobRegistry.__name__}, due to {AbandonedJobError.__name__}"
+    theirs, ours = Path(rq.__path__[0]), Path(workers.__path__[0])
+
+    assert looked_for in (theirs / "registry.py").read_text()
+    assert "Work-horse terminated unexpectedly" in (theirs / "worker" / "worker_classes.py").read_text()
+    assert '"The worker gave no sign of life' in (ours / "worker.py").read_text()
+    assert '"The job could not be read' in (ours / "fork.py").read_text()

@@ -1,0 +1,156 @@
+"""The worker that forks a process for each job."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+from rq import Worker
+
+from shared import ApiCall, Jobs
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import Workplace, fetch, running_worker, traceback_of, until
+
+JOBS = """
+import os, threading
+from redis import Redis
+from rq import get_current_job
+from shared import ApiCall, Discard, Jobs
+
+jobs = Jobs()
+URL = os.environ["DESKBELL_REDIS_URL"]
+
+def note(name: str) -> int:
+    with Redis.from_url(URL) as redis:
+        return redis.rpush(name, f"{os.getpid()} {get_current_job().meta['attempt']}")
+
+@jobs.on(ApiCall, queue="crm", isolation="process")
+def alone(event: ApiCall) -> None:
+    note("alone")
+
+@jobs.on(ApiCall, queue="crm")
+async def together(event: ApiCall) -> None:
+    note("together")
+
+@jobs.on(ApiCall, queue="crm", node="dies")
+def dies(event: ApiCall) -> None:
+    if note("dies") == 1:
+        os._exit(7)
+
+@jobs.on(ApiCall, queue="crm", node="hangs")
+def hangs(event: ApiCall) -> None:
+    if note("hangs") == 1:
+        threading.Event().wait()
+
+@jobs.on(ApiCall, queue="crm", node="discards")
+def discards(event: ApiCall) -> None:
+    raise Discard("too old")
+"""
+
+
+def elsewhere() -> Jobs:
+    """The job types as the worker process has them, for the fan-out in this one."""
+    jobs = Jobs()
+    for name in ("alone", "together"):
+        jobs.on(ApiCall, name=name, queue="crm", isolation="process" if name == "alone" else None)(_nothing)
+    for name in ("dies", "hangs", "discards"):
+        jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
+    return jobs
+
+
+def _nothing(event: ApiCall) -> None: ...
+
+
+def put(open_workplace: WorkplaceFactory, node: str) -> tuple[Workplace, ApiCall]:
+    """A workplace, and an event on it that is fanned out."""
+    workplace, event = open_workplace(elsewhere()), api_call(node)
+    workplace.put_jobs(event)
+    return workplace, event
+
+
+def test_only_a_worker_that_forks_runs_what_needs_a_process_of_its_own(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """The other takes what is behind it in the queue, and leaves it where it is."""
+    workplace, event = put(open_workplace, "x")
+    start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", "--burst")
+
+    with start() as together:
+        together.wait(30)
+    left = workplace.queue("crm").job_ids
+    with start("--fork") as fork:
+        fork.wait(30)
+
+    assert left == [f"{event.id}-alone"]
+    assert workplace.job(event, "alone").is_finished
+    [together_pid] = [line.split()[0] for line in workplace.redis.lrange("together", 0, -1)]
+    [alone] = workplace.redis.lrange("alone", 0, -1)
+    assert together_pid == str(together.pid).encode()
+    assert alone.split()[0] != str(fork.pid).encode()
+    assert alone.split()[1] == b"1", "the attempt is counted once"
+    assert fork.returncode == 0
+
+
+def test_a_job_that_ends_its_process_is_tried_again(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """RQ sees its process die, and schedules it; the worker goes on."""
+    workplace, event = put(open_workplace, "dies")
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork"):
+        until(lambda: workplace.job(event, "dies").is_finished)
+
+    assert [line.split()[1] for line in workplace.redis.lrange("dies", 0, -1)] == [b"1", b"2"]
+    assert workplace.redis.zcard("rq:wip:crm") == 0
+
+
+def test_a_dead_letter_of_a_forked_job_says_why(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """As of any other job."""
+    workplace, event = put(open_workplace, "discards")
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", "--burst") as process:
+        process.wait(30)
+
+    assert "too old" in traceback_of(fetch(workplace.redis, f"{event.id}-discards"))
+    assert workplace.queue("crm").failed_job_registry.get_job_ids() == [f"{event.id}-discards"]
+
+
+def test_the_job_of_a_killed_worker_that_forks_runs_again_within_the_time_set(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """The lease is the same as of the worker that performs many, and either recovers it."""
+    workplace, event = put(open_workplace, "hangs")
+    start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", ABANDONED_SECONDS="5")
+
+    with start("--fork") as killed:
+        until(lambda: workplace.redis.llen("hangs"))
+        [worker] = Worker.all(workplace.redis)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        job_pid = int((workplace.redis.lindex("hangs", 0) or b"0 0").split()[0])
+        with start():
+            until(lambda: workplace.job(event, "hangs").is_finished)
+        os.kill(job_pid, signal.SIGKILL)
+
+    assert worker.pid == killed.pid
+    assert [line.split()[1] for line in workplace.redis.lrange("hangs", 0, -1)] == [b"1", b"2"]
+
+
+def test_a_damaged_job_does_not_stop_a_worker_that_forks(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """It is a dead letter, mended so that it can be listed; the next one runs."""
+    workplace, event = put(open_workplace, "x")
+    broken = f"{event.id}-alone"
+    workplace.redis.hset(f"rq:job:{broken}", mapping={"created_at": "yesterday", "data": b"\xff"})
+    workplace.redis.lpush("rq:queue:crm", "gone")
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", "--burst") as process:
+        process.wait(30)
+
+    assert fetch(workplace.redis, broken).is_failed
+    assert workplace.job(event, "together").is_finished
+    assert process.returncode == 0

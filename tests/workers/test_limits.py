@@ -1,0 +1,351 @@
+"""Limits and breakers: what `limits.lua` decides, and what workers make of it."""
+
+import json
+from typing import Any
+
+import pytest
+from redis import Redis
+from structlog.testing import capture_logs
+
+from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry
+from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import Workplace, running_worker, until
+from workers.limits import limits_text
+
+NOW = 1_800_000_000_000
+EVERYTHING = 1_000_000_000
+
+
+def job_type(**options: Any) -> Jobs:
+    """One job type, `crm.contact`, on the queue `crm`."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, queue="crm", name="crm.contact", timeout=30, **options)
+    def contact(event: ApiCall) -> None: ...
+
+    return jobs
+
+
+class Lua:
+    """Calls the functions of `limits.lua` for job types."""
+
+    def __init__(self, redis: Redis, jobs: Jobs) -> None:
+        self._redis = redis
+        self._text = limits_text(jobs)
+
+    def run(self, code: str) -> Any:
+        """Run code behind it."""
+        return self._redis.eval(self._text + code, 0)
+
+    def admits(self, job_id: str, now: int = NOW, job_type: str = "crm-contact") -> bool:
+        """Whether a job may start."""
+        return bool(self.run(f"return admits('{job_type}', '{job_id}', {now}) and 1 or 0"))
+
+    def release(self, job_id: str) -> None:
+        """A job leaves its worker."""
+        self.run(f"release('crm-contact', '{job_id}')")
+
+    def may_claim(self, now: int = NOW, queue: str = "crm") -> int:
+        """How many jobs may be claimed."""
+        return int(self.run(f"return may_claim('{queue}', {now})"))
+
+    def probe(self, job_id: str, now: int, job_type: str = "crm-contact") -> int:
+        """Claim one job as a claim does; how many might have been."""
+        return int(
+            self.run(
+                f"local n = may_claim('crm', {now}) if n > 0 then admits('{job_type}', '{job_id}', {now}) end return n"
+            )
+        )
+
+    def fail(self, job_id: str, now: int = NOW) -> int:
+        """A job fails; whether its attempt counts."""
+        code = f"local n = note_failure('crm-contact', '{job_id}', {now}) release('crm-contact', '{job_id}') return n"
+        return int(self.run(code))
+
+    def succeed(self, job_id: str) -> None:
+        """A job succeeds."""
+        self.run(f"note_success('crm-contact', '{job_id}') release('crm-contact', '{job_id}')")
+
+
+def test_within_any_period_no_more_jobs_are_started_than_the_rate_says(redis: Redis) -> None:
+    """The period slides: the fourth start waits for the first to be a whole period ago, not for a new second."""
+    lua = Lua(redis, job_type(limit="3/s"))
+
+    started = [now for now in range(NOW + 900, NOW + 3000, 50) if lua.admits("any", now)]
+
+    assert all(sum(1 for other in started if 0 <= other - one < 1000) <= 3 for one in started)
+    assert started == [NOW + at for at in (900, 950, 1000, 1900, 1950, 2000, 2900, 2950)]
+
+
+def test_no_more_jobs_run_at_once_than_the_concurrency_says(redis: Redis) -> None:
+    """A slot is free when its job has left its worker."""
+    lua = Lua(redis, job_type(limit=Concurrency(2)))
+
+    first = [lua.admits(job_id) for job_id in ("a", "b", "c")]
+    lua.release("a")
+
+    assert first == [True, True, False]
+    assert [lua.admits(job_id) for job_id in ("c", "d")] == [True, False]
+
+
+def test_a_slot_comes_back_when_its_job_can_run_no_longer(redis: Redis) -> None:
+    """The time-out and a minute: a worker that died gives nothing back itself."""
+    lua = Lua(redis, job_type(limit=Concurrency(1)))
+    lua.admits("a")
+
+    assert not lua.admits("b", NOW + 89_999)
+    assert lua.admits("b", NOW + 90_000)
+
+
+def test_a_job_that_is_claimed_again_keeps_its_slot(redis: Redis) -> None:
+    """It does not wait for itself."""
+    lua = Lua(redis, job_type(limit=Concurrency(1)))
+
+    assert [lua.admits("a"), lua.admits("a"), lua.admits("b")] == [True, True, False]
+
+
+def test_a_job_type_without_limits_writes_nothing(redis: Redis) -> None:
+    """Nor does one that this worker does not know, nor an event."""
+    lua = Lua(redis, job_type())
+
+    assert all(lua.admits("a", job_type=name) for name in ("crm-contact", "unknown", ""))
+    lua.succeed("a")
+    assert lua.fail("a") == 1
+    assert lua.may_claim() == lua.may_claim(queue="events") == EVERYTHING
+    assert redis.keys() == []
+
+
+def test_failures_in_a_row_pause_the_queue(redis: Redis) -> None:
+    """A success ends the row; the attempts that make it count."""
+    lua = Lua(redis, job_type(breaker=Breaker(failures=3, pause=10)))
+
+    counted = [lua.fail("a"), lua.fail("b")]
+    lua.succeed("c")
+    counted += [lua.fail("d"), lua.fail("e")]
+    before = lua.may_claim()
+    counted.append(lua.fail("f"))
+
+    assert counted == [1] * 5
+    assert before == EVERYTHING
+    assert lua.may_claim() == lua.may_claim(NOW + 9_999) == 0
+    [pause] = paused_queues(redis)
+    assert (pause.queue, pause.job_type) == ("crm", "crm-contact")
+    assert (pause.since.timestamp() * 1000, pause.until.timestamp() * 1000) == (NOW, NOW + 10_000)
+
+
+def paused(redis: Redis) -> Lua:
+    """A queue that has been paused for ten seconds."""
+    lua = Lua(redis, job_type(breaker=Breaker(failures=1, pause=10)))
+    lua.fail("first")
+    return lua
+
+
+def test_after_the_pause_one_job_is_tried_and_its_success_resumes(redis: Redis) -> None:
+    """While it is under way no other is claimed."""
+    lua = paused(redis)
+
+    probes = [lua.probe("a", NOW + 10_000), lua.probe("b", NOW + 10_001)]
+    lua.succeed("a")
+
+    assert probes == [1, 0]
+    assert lua.may_claim(NOW + 10_002) == EVERYTHING
+    assert paused_queues(redis) == []
+
+
+def test_a_probe_that_fails_pauses_anew_and_its_attempt_does_not_count(redis: Redis) -> None:
+    """Nor does that of a job which was under way when the queue was paused; its success resumes nothing."""
+    lua = paused(redis)
+
+    under_way = lua.fail("under way", NOW + 1)
+    lua.succeed("under way, too")
+    still_paused = lua.may_claim(NOW + 2)
+    lua.probe("a", NOW + 10_000)
+    probe = lua.fail("a", NOW + 12_000)
+
+    assert (under_way, still_paused, probe) == (0, 0, 0)
+    assert [lua.may_claim(NOW + 21_999), lua.may_claim(NOW + 22_000)] == [0, 1]
+
+
+def test_a_probe_that_was_put_back_or_whose_worker_died_leaves_room_for_another(redis: Redis) -> None:
+    """At once, or when its time-out and a minute have passed."""
+    lua = paused(redis)
+    lua.probe("a", NOW + 10_000)
+    lua.release("a")
+
+    assert lua.probe("b", NOW + 10_001) == 1
+    assert lua.may_claim(NOW + 100_000) == 0
+    assert lua.may_claim(NOW + 100_001) == 1
+
+
+def test_a_job_of_another_type_is_no_probe(redis: Redis) -> None:
+    """It says nothing about what the paused type calls; the next claim looks again."""
+    lua = paused(redis)
+
+    assert [lua.probe("x", NOW + 10_000, "other"), lua.probe("a", NOW + 10_000), lua.probe("b", NOW + 10_000)] == [
+        1,
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("rubbish", ["", "no JSON", "5", "[]", "{}", '{"since": 1}', '{"until": "x"}'])
+def test_a_pause_that_cannot_be_read_is_not_shown(rubbish: str) -> None:
+    """One damaged field must not hide the others."""
+    good = json.dumps({"job_type": "a", "since": NOW, "until": NOW}).encode()
+
+    assert [pause.queue for pause in read_pauses({b"crm": rubbish.encode(), b"b": good})] == ["b"]
+
+
+def test_a_damaged_pause_is_none(redis: Redis) -> None:
+    """It must not stop a worker's claims."""
+    lua = paused(redis)
+    redis.hset(PAUSED_KEY, "crm", "no JSON")
+
+    assert lua.may_claim() == EVERYTHING
+
+
+def put(workplace: Workplace, count: int) -> list[Event]:
+    """Events, fanned out."""
+    events: list[Event] = [api_call(str(number)) for number in range(count)]
+    for event in events:
+        workplace.put_event(event)
+    workplace.work("events")
+    return events
+
+
+def test_an_outage_costs_no_job_its_life(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Ten jobs of two attempts outlive an outage of many probes; then all are done, and the queue goes on."""
+    jobs, is_away, runs = Jobs(), [True], []
+
+    @jobs.on(ApiCall, attempts=2, breaker=Breaker(failures=2, pause=3600), backoff=Backoff(base=1, jitter=0))
+    def call(event: ApiCall) -> None:
+        runs.append(event.id)
+        if is_away:
+            raise OSError
+
+    workplace = open_workplace(jobs)
+    events = put(workplace, 10)
+
+    workplace.work(concurrency=1)
+    in_the_row = len(runs)
+    for _ in range(6):
+        workplace.make_due()
+        end_pause(redis)
+        workplace.work()
+    probes, dead = len(runs) - in_the_row, workplace.queue().failed_job_registry.count
+    is_away.clear()
+    end_pause(redis)
+    workplace.make_due()
+    workplace.work()
+
+    assert (in_the_row, probes, dead) == (2, 6, 0)
+    assert all(workplace.job(event, "call").is_finished for event in events)
+    assert paused_queues(redis) == []
+
+
+def end_pause(redis: Redis) -> None:
+    """Let the time of a pause pass."""
+    [pause] = redis.hvals(PAUSED_KEY)
+    redis.hset(PAUSED_KEY, "default", json.dumps(json.loads(pause) | {"until": 1}))
+
+
+def test_the_jobs_under_way_when_the_breaker_trips_are_given_their_attempt_back(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """Of thirty that fail at once, as many are counted as the breaker needs; all are tried again."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=1, breaker=Breaker(failures=3, pause=3600))
+    def call(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    workplace = open_workplace(jobs)
+    put(workplace, 30)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    outcomes = [line["outcome"] for line in logs if line["event"] == "attempt"]
+    assert (outcomes.count("dead"), outcomes.count("retry")) == (3, 27)
+    assert workplace.queue().failed_job_registry.count == 3
+    assert len(paused_queues(redis)) == 1
+
+
+@pytest.mark.parametrize("answer", [Discard("gone"), Retry(after=1)])
+def test_what_a_job_decides_is_no_failure(answer: Exception, open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """What it called has answered."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, breaker=Breaker(failures=1))
+    def call(event: ApiCall) -> None:  # noqa: ARG001
+        raise answer
+
+    workplace = open_workplace(jobs)
+    put(workplace, 2)
+    workplace.work()
+
+    assert paused_queues(redis) == []
+
+
+def test_a_limited_job_type_does_not_hold_up_its_queue(open_workplace: WorkplaceFactory) -> None:
+    """A worker passes over what is not admitted, runs the rest, and comes back to it."""
+    jobs, running, most = Jobs(), [0], [0]
+    ran: list[str] = []
+
+    @jobs.on(ApiCall, limit=Concurrency(1))
+    def slow(event: ApiCall) -> None:  # noqa: ARG001
+        running[0] += 1
+        most.append(running[0])
+        until(lambda: ran.count("quick") == 5)
+        running[0] -= 1
+        ran.append("slow")
+
+    @jobs.on(ApiCall)
+    def quick(event: ApiCall) -> None:  # noqa: ARG001
+        ran.append("quick")
+
+    workplace = open_workplace(jobs)
+    put(workplace, 5)
+
+    workplace.work()
+
+    assert ran == ["quick"] * 5 + ["slow"] * 5
+    assert max(most) == 1
+
+
+COUNTING = """
+import os
+from redis import Redis
+from shared import ApiCall, Concurrency, Jobs
+
+jobs = Jobs()
+
+@jobs.on(ApiCall, queue="crm", limit=Concurrency(3))
+def count(event: ApiCall) -> None:
+    with Redis.from_url(os.environ["DESKBELL_REDIS_URL"]) as redis:
+        redis.rpush("at once", redis.incr("running"))
+        redis.blpop("nothing", 0.02)
+        redis.decr("running")
+"""
+
+
+def test_a_concurrency_holds_across_processes(
+    open_workplace: WorkplaceFactory, redis: Redis, valkey_url: str, tmp_path: Any
+) -> None:
+    """Two workers with many free slots each never run more jobs together, and do reach the limit."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, queue="crm")
+    def count(event: ApiCall) -> None: ...
+
+    put(open_workplace(jobs), 60)
+
+    with (
+        running_worker(tmp_path, COUNTING, valkey_url, "crm"),
+        running_worker(tmp_path, COUNTING, valkey_url, "crm"),
+    ):
+        until(lambda: redis.llen("at once") == 60)
+
+    assert max(map(int, redis.lrange("at once", 0, -1))) == 3

@@ -1,0 +1,82 @@
+"""All that Redis tells of one dead letter. What a customer wrote is told apart: nobody need see it to mend a job."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ResponseError
+from rq.job import Job
+from rq.results import Result
+
+from workers.causes import Frame, frames_in
+from workers.dead_letters import FOREIGN_NAME, DeadLetter, failure_text, read_date
+
+_FAILED = str(Result.Type.FAILED.value).encode()
+_MOST_DATA_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        letter: the dead letter.
+        enqueued_at: when the job was queued last.
+        deaths: how often it died, ten at most.
+        awaiting: how many jobs wait for it.
+        worker: the name of the worker it died under.
+        places: where the exception passed through, the outermost first.
+        text: RQ's text of the failure, which may quote what a customer wrote.
+        event: the event, as it stands on the wire; None when it cannot be read.
+    """
+
+    letter: DeadLetter
+    enqueued_at: datetime | None
+    deaths: int
+    awaiting: int
+    worker: str
+    places: Sequence[Frame]
+    text: str
+    event: dict[str, Any] | None
+
+
+def examine(redis: Redis, letter: DeadLetter) -> Findings:
+    """Read all about a letter."""
+    key = Job.key_for(letter.entry.id)
+    data, enqueued_at, worker = _asked(redis.hmget, key, ["data", "enqueued_at", "worker_name"]) or (None, None, None)
+    results: Any = _asked(redis.xrevrange, Result.get_key(letter.entry.id)) or []
+    deaths = [fields for _, fields in results if fields.get(b"type") == _FAILED]
+    text = failure_text(deaths[0]) if deaths else ""
+    return Findings(
+        letter=letter,
+        enqueued_at=read_date(enqueued_at),
+        deaths=len(deaths),
+        awaiting=int(_asked(redis.scard, f"{key}:dependents") or 0),
+        worker=((deaths[0].get(b"worker_name") if deaths else None) or worker or b"").decode(errors="replace"),
+        places=frames_in(text),
+        text=text,
+        event=None if letter.entry.job == FOREIGN_NAME else _event(data),
+    )
+
+
+def _asked(command: Any, *arguments: Any) -> Any:
+    """What Redis answers; None where the key is damaged."""
+    try:
+        return command(*arguments)
+    except ResponseError:
+        return None
+
+
+def _event(data: bytes | None) -> dict[str, Any] | None:
+    """The event among a job's arguments."""
+    try:
+        unpacked = zlib.decompressobj().decompress(data or b"", _MOST_DATA_BYTES)
+        _, _, arguments, _ = json.loads(unpacked)
+        event = arguments[-1]
+    except (zlib.error, ValueError, TypeError, IndexError, KeyError):
+        return None
+    return event if isinstance(event, dict) else None

@@ -1,0 +1,174 @@
+"""What a claimed job calls: one of the two entry points, made ready to run on the event loop or in a thread."""
+
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from rq.exceptions import DeserializationError
+from rq.job import Job
+
+from shared.errors import DamagedJobError
+from shared.events import Wire
+from shared.logs import error_fields, get_log
+from shared.queues import FAN_OUT, PERFORM
+from workers.executions import Claim
+from workers.fan_out import FanOut
+from workers.guarded import EntryPoints, entry_point
+from workers.perform import Attempt, Performer
+from workers.retries import begin_attempt
+
+_DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
+
+
+class Call:
+    """A function that is to be called once, and what is to be logged of it.
+
+    Attributes:
+        function: the function.
+        arguments: its arguments, by name.
+        is_async: whether it runs on the event loop.
+        timeout: seconds after which a coroutine is cancelled, or a thread given up.
+    """
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+    is_async = False
+    timeout: float
+
+    def prepare(self) -> None:
+        """Find the function and its arguments.
+
+        Raises:
+            DeskbellError: there is none, or there are none that fit.
+        """
+
+    def begin(self, job: Job) -> None:
+        """Take the job's turn, and count the attempt where the claim could not; in a thread."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is nothing to count."""
+        return True
+
+    def done(self) -> None:
+        """Log that it succeeded."""
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Log that it failed, and prepare RQ's decision about the job."""
+
+
+class FanOutCall(Call):
+    """Fans an event out; `FanOut` logs it itself."""
+
+    def __init__(self, fan_out: Callable[[Wire], None], wire: Wire, timeout: int) -> None:
+        self.function = fan_out
+        self.arguments = {"wire": wire}
+        self.timeout = timeout
+
+
+class PerformCall(Call):
+    """Makes one attempt at a job."""
+
+    def __init__(self, attempt: Attempt, wire: Wire, timeout: int) -> None:
+        self.timeout = timeout
+        self._attempt = attempt
+        self._wire = wire
+        self._attempts = 1
+
+    def prepare(self) -> None:
+        """Find the job type's function, and the event."""
+        job_type, self.arguments = self._attempt.prepare(self._wire)
+        self.function = job_type.function
+        self.is_async = job_type.is_async
+        self._attempts = job_type.attempts
+        self._job_type = job_type
+        if self.is_async:  # the job's own time-out is the backstop
+            self.timeout = job_type.timeout
+
+    def begin(self, job: Job) -> None:
+        """Take the job's turn, and count the attempt."""
+        self._attempt.take_turn(job, self._job_type, self.arguments)
+        self._attempt.number = self._attempt.number or begin_attempt(job, self._attempts)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the claim has counted the attempt, and it need not wait for its turn."""
+        return self._attempt.number > 0 and not self._job_type.ordered_by
+
+    def done(self) -> None:
+        """Log the attempt."""
+        self._attempt.done()
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Log the attempt, and say whether there is to be another."""
+        self._attempt.failed(job, error)
+
+
+class RefusedCall(Call):
+    """Calls nothing: the job names another function, or cannot be read. It is a dead letter at once."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Log it, and leave no retry."""
+        job.retries_left = 0
+        get_log().error("job_refused", job_id=self._claim.job_id, queue=self._claim.queue, **error_fields(error))
+
+
+class Calls:
+    """Makes calls of claimed jobs."""
+
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+        self.entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
+
+    def of(self, claim: Claim) -> Call:
+        """What a claimed job calls, not yet prepared.
+
+        Raises:
+            DeserializationError: its data cannot be read.
+            ForeignFunctionError: it names another function than our two.
+            DamagedJobError: the arguments are not those of the function.
+        """
+        name, instance, args, kwargs = _read(claim.data)
+        function = entry_point(self.entry_points, name, instance)
+        try:
+            if name == FAN_OUT:
+                return FanOutCall(function, _wire(*args, **kwargs), timeout_of(claim))
+            job_name, wire = _name_and_wire(*args, **kwargs)
+            return PerformCall(Attempt(self._performer, job_name, claim.attempt), wire, timeout_of(claim))
+        except TypeError as error:
+            raise DamagedJobError(f"the job's arguments are not those of {name}") from error
+
+
+def timeout_of(claim: Claim) -> int:
+    """The seconds that a job's hash allows it."""
+    try:
+        seconds = int(claim.timeout or 0)
+    except ValueError:
+        seconds = 0
+    return seconds if seconds > 0 else _DEFAULT_TIMEOUT_SECONDS
+
+
+def _read(data: bytes) -> tuple[Any, Any, Any, Any]:
+    try:
+        plain = zlib.decompress(data)
+    except zlib.error:
+        plain = data  # as RQ itself falls back
+    try:
+        name, instance, args, kwargs = json.loads(plain)
+    except Exception as error:
+        raise DeserializationError from error
+    return name, instance, args, kwargs
+
+
+def _wire(wire: Wire) -> Wire:
+    return wire
+
+
+def _name_and_wire(name: str, wire: Wire) -> tuple[str, Wire]:
+    if not isinstance(name, str):
+        raise TypeError
+    return name, wire

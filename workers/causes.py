@@ -1,0 +1,100 @@
+"""The cause of a dead letter: the type of what was raised, and where in the integrator's code. Never its text.
+
+A failure is recorded with its cause as the job dies. The cause of a job that died otherwise, under a worker that is
+not ours or because its worker died, is read from the traceback that RQ keeps; the same rules find the place.
+"""
+
+import re
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+UNKNOWN = "unknown"
+"""The cause of a dead letter that says nothing about itself."""
+
+_BEGINNING = "Traceback (most recent call last):\n"
+_FRAME = re.compile(r'  File "([^"\n]{1,1000})", line (\d{1,7}), in ([\w.<>]{1,200})')
+_TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w{0,100})(?=:|$)")
+_GROUP = "  + Exception Group "
+_IN_GROUP = re.compile(r"^  [|+] ", re.MULTILINE)  # how the lines of an exception group are drawn
+_PLAIN = {
+    "Moved to FailedJobRegistry, due to AbandonedJobError": "AbandonedJobError",
+    "The worker gave no sign of life": "AbandonedJobError",
+    "Work-horse terminated unexpectedly": "ProcessDied",
+    "The job could not be read": "DamagedJobError",
+}
+_ROOT = re.compile(r"(.*/)workers/\w+\.py")
+_OURS = re.compile(r"(api|workers(?!/jobs/)|shared|cli)/")
+_STANDARD = re.compile(r"<|.*/lib(64)?/python3[^/]*/(?!.*(site|dist)-packages/)")
+_INSTALLED = re.compile(r".*/(site|dist)-packages/")
+
+
+class Frame(NamedTuple):
+    """A place that an exception passed through."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        """The place with the last two parts of the file's path: alike on every machine."""
+        return f"{'/'.join(self.file.split('/')[-2:])}:{self.line} in {self.function}"
+
+
+def cause_of(error: BaseException) -> str:
+    """The cause that an exception is."""
+    places = traceback.extract_tb(error.__traceback__)
+    return _cause(type(error).__name__, [Frame(at.filename, at.lineno or 0, at.name) for at in places])
+
+
+def cause_in(text: str) -> str:
+    """The cause that a failure's text tells: RQ's traceback, or the sentence that RQ or a worker wrote instead."""
+    for beginning, cause in _PLAIN.items():
+        if text.startswith(beginning):
+            return cause
+    lines = _last_traceback(text)
+    kind = next((found for line in lines if not line.startswith(" ") and (found := _TYPE.match(line))), None)
+    return _cause(kind[1], frames_in(text)) if kind else UNKNOWN
+
+
+def frames_in(text: str) -> list[Frame]:
+    """The places in the last traceback of a text, which is that of the exception that was raised in the end."""
+    frames = []
+    for line in _last_traceback(text):
+        if not line.startswith(" "):
+            break
+        if found := _FRAME.fullmatch(line):
+            frames.append(Frame(found[1], int(found[2]), found[3]))
+    return frames
+
+
+def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
+    """The last place in the integrator's code; where that is installed as a library, the job's function."""
+    first, root = next(
+        ((at, found[1]) for at, frame in enumerate(frames) if (found := _ROOT.fullmatch(frame.file))), (0, None)
+    )
+    # Before the first of ours there are only those of RQ, which called us.
+    others = [frame for frame in frames[first:] if not _STANDARD.match(frame.file) and not _is_ours(frame, root)]
+    theirs = [frame for frame in others if not _INSTALLED.match(frame.file) or _is_ours_to_ship(frame, root)]
+    return theirs[-1] if theirs else others[0] if others else None
+
+
+def _cause(kind: str, frames: Sequence[Frame]) -> str:
+    place = integrators_frame(frames)
+    return f"{kind} at {place}" if place else kind
+
+
+def _last_traceback(text: str) -> list[str]:
+    before, beginning, last = text.rpartition(_BEGINNING)
+    if before.endswith(_GROUP):
+        last = _IN_GROUP.sub("", last)
+    return last.splitlines() if beginning else []
+
+
+def _is_ours(frame: Frame, root: str | None) -> bool:
+    return root is not None and frame.file.startswith(root) and bool(_OURS.match(frame.file, len(root)))
+
+
+def _is_ours_to_ship(frame: Frame, root: str | None) -> bool:
+    """Whether it is a job type that ships, which stands for the integrator's."""
+    return root is not None and frame.file.startswith(f"{root}workers/jobs/")

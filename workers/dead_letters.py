@@ -1,0 +1,281 @@
+"""Dead letters: jobs that failed for good, in RQ's FailedJobRegistry of every queue that RQ knows.
+
+Their ids are read all at once, some 10 MB for 100,000; what is asked about them, in pages. The ids of events, and so
+of their jobs, sort by time. Nothing is unpickled, and no job's arguments are read.
+"""
+
+import heapq
+import json
+import re
+import zlib
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from redis import Redis
+from rq.job import Job
+from rq.queue import Queue
+from rq.registry import FailedJobRegistry
+from rq.results import Result
+
+from workers.causes import UNKNOWN, cause_in
+
+PAGE = 500
+"""How many letters are read at once."""
+
+FAN_OUT_NAME = "(fan-out)"
+"""What stands for a job type's name where the letter is an event that was not fanned out."""
+
+FOREIGN_NAME = "(foreign)"
+"""What stands for a job type's name where the job is none of Deskbell's."""
+
+EXPIRED = "expired"
+"""The cause of a letter whose job is not on Redis any more."""
+
+_SCANNED_AT_ONCE = 1000
+_MOST_TEXT_BYTES = 16 * 1024 * 1024
+_OUR_ID = re.compile(r"[0-9a-f]{32}(?:-([a-z][a-z0-9_]*(?:-[a-z][a-z0-9_]*)*))?")
+_FIELDS = ("created_at", "ended_at", "meta")
+
+Meta = dict[str, Any]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in a FailedJobRegistry.
+
+    Attributes:
+        id: the RQ job's id.
+        queue: the queue it died on.
+    """
+
+    id: str
+    queue: str
+
+    @property
+    def job(self) -> str:
+        """The job type's name, as the id tells it: a dash there is a dot."""
+        found = _OUR_ID.fullmatch(self.id)
+        if not found:
+            return FOREIGN_NAME
+        return found[1].replace("-", ".") if found[1] else FAN_OUT_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed for good.
+
+    Attributes:
+        entry: where it is.
+        cause: what was raised, and where in the integrator's code.
+        died_at: when; None where nothing tells it.
+        meta: the job's `meta`; None when it is not JSON, or no object.
+    """
+
+    entry: Entry
+    cause: str
+    died_at: datetime | None
+    meta: Meta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant; all of them by default.
+
+    Attributes:
+        job: the job type's name.
+        cause: a part of the cause.
+        since: those that died then, or later.
+    """
+
+    job: str | None = None
+    cause: str | None = None
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        """The selection as one would type it."""
+        since = self.since.isoformat(timespec="seconds") if self.since else None
+        given = {"job": self.job, "cause": self.cause, "since": since}
+        return " ".join(f"--{name} {value!r}" for name, value in given.items() if value is not None) or "--all"
+
+    def may_hold(self, entry: Entry) -> bool:
+        """Whether an entry is among those meant, as far as it tells."""
+        return self.job in (None, entry.job)
+
+    def holds(self, letter: DeadLetter) -> bool:
+        """Whether a letter is among those meant."""
+        is_late = self.since is None or (letter.died_at is not None and letter.died_at >= self.since)
+        return self.may_hold(letter.entry) and (self.cause or "") in letter.cause and is_late
+
+
+@dataclass(slots=True)
+class Group:
+    """Dead letters of one job type, queue and cause.
+
+    Attributes:
+        job: the job type's name.
+        queue: the queue.
+        cause: the cause.
+        count: how many.
+        first: when the first of them died.
+        last: when the last of them died.
+        latest: the id of the last event's.
+    """
+
+    job: str
+    queue: str
+    cause: str
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    latest: str = ""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Count a letter."""
+        self.count += 1
+        self.latest = letter.entry.id
+        if letter.died_at:
+            self.first = min(self.first or letter.died_at, letter.died_at)
+            self.last = max(self.last or letter.died_at, letter.died_at)
+
+
+class DeadLetters:
+    """Finds dead letters."""
+
+    def __init__(self, redis: Redis) -> None:
+        """Prepare.
+
+        Args:
+            redis: the connection.
+        """
+        self._redis = redis
+
+    def pages(self, selection: Selection) -> Iterator[list[DeadLetter]]:
+        """The letters that are meant, in the order of their events, in pages that are not all full."""
+        meant = (entry for entry in self._entries() if selection.may_hold(entry))
+        for entries in batched(meant, PAGE):
+            if page := [letter for letter in self._read(entries) if selection.holds(letter)]:
+                yield page
+
+    def find(self, ids: Iterable[str]) -> list[DeadLetter]:
+        """The letters of these ids, in the order of their events; those that are none are left out."""
+        queues = self._queues()
+        found: list[DeadLetter] = []
+        for page in batched(sorted(set(ids)), PAGE):
+            pairs = [Entry(job_id, queue) for job_id in page for queue in queues]
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for entry in pairs:
+                    pipeline.zscore(registry_key(entry.queue), entry.id)
+                scores = pipeline.execute()
+            found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if score is not None])
+        return found
+
+    def _queues(self) -> list[str]:
+        keys: Any = self._redis.smembers(Queue.redis_queues_keys)
+        return sorted(key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+
+    def _entries(self) -> Iterator[Entry]:
+        return heapq.merge(*map(self._entries_of, self._queues()), key=lambda entry: entry.id)
+
+    def _entries_of(self, queue: str) -> Iterator[Entry]:
+        scanned = self._redis.zscan_iter(registry_key(queue), count=_SCANNED_AT_ONCE)
+        for member in sorted({member for member, _ in scanned}):  # a scan may come by twice
+            yield Entry(member.decode(errors="replace"), queue)
+
+    def _read(self, entries: Sequence[Entry]) -> list[DeadLetter]:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for entry in entries:
+                pipeline.hmget(Job.key_for(entry.id), _FIELDS)
+            hashes = pipeline.execute(raise_on_error=False)
+        letters = [_recorded(entry, fields) for entry, fields in zip(entries, hashes, strict=True)]
+        return self._with_results(letters)
+
+    def _with_results(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Read the cause of those that do not record it from RQ's results."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for letter in letters:
+                if not letter.cause:
+                    pipeline.xrevrange(Result.get_key(letter.entry.id), count=1)
+            results = iter(pipeline.execute(raise_on_error=False))
+        return [letter if letter.cause else _told(letter, next(results)) for letter in letters]
+
+
+def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Items, so many at a time."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def registry_key(queue: str) -> str:
+    """RQ's key of a queue's dead letters."""
+    return FailedJobRegistry.key_template.format(queue)
+
+
+def failure_text(result: Any) -> str:
+    """The text that RQ keeps of a failure.
+
+    Args:
+        result: the fields of an entry in a job's results.
+    """
+    try:
+        unpacking = zlib.decompressobj()
+        return unpacking.decompress(b64decode(result[b"exc_string"]), _MOST_TEXT_BYTES).decode(errors="replace")
+    except (KeyError, ValueError, zlib.error):
+        return ""
+
+
+def group(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
+    """Letters grouped by job type, queue and cause, the largest group first."""
+    groups: dict[tuple[str, str, str], Group] = {}
+    for page in pages:
+        for letter in page:
+            key = letter.entry.job, letter.entry.queue, letter.cause
+            groups.setdefault(key, Group(*key)).add(letter)
+    return sorted(groups.values(), key=lambda each: (-each.count, each.job, each.queue, each.cause))
+
+
+def read_date(text: bytes | None) -> datetime | None:
+    """A date as RQ writes it; None when it is none."""
+    with suppress(ValueError):
+        return datetime.fromisoformat((text or b"").decode()).astimezone(UTC)
+    return None
+
+
+def _recorded(entry: Entry, fields: Any) -> DeadLetter:
+    """A letter as the job's own record has it; without a cause when there is none."""
+    if not isinstance(fields, list):
+        return DeadLetter(entry, "", None, None)  # the key is damaged: RQ's results may tell
+    created, ended, meta = fields
+    if created is None and ended is None and meta is None:
+        return DeadLetter(entry, EXPIRED, None, None)
+    record = _read_meta(meta)
+    return DeadLetter(entry, _recorded_cause(record or {}), read_date(ended), record)
+
+
+def _recorded_cause(meta: Meta) -> str:
+    """The cause a job died of; none when it has been put back, and tried, since it was written."""
+    cause = meta.get("cause")
+    return cause if isinstance(cause, str) and meta.get("attempt") == 0 else ""
+
+
+def _read_meta(meta: bytes | None) -> Meta | None:
+    try:
+        read = json.loads(meta or b"{}")
+    except ValueError:
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _told(letter: DeadLetter, results: Any) -> DeadLetter:
+    """A letter as its last result has it; the job's own end may be that of an earlier attempt."""
+    if not isinstance(results, list) or not results:
+        return DeadLetter(letter.entry, UNKNOWN, letter.died_at, letter.meta)
+    result_id, result = results[0]
+    died_at = datetime.fromtimestamp(int(result_id.split(b"-")[0]) / 1000, UTC)
+    return DeadLetter(letter.entry, cause_in(failure_text(result)), died_at, letter.meta)

@@ -1,0 +1,59 @@
+-- What every script of a worker needs: an execution as RQ keeps it, and an attempt in a job's `meta`.
+
+-- Write an execution: what rq.executions.Execution.create writes.
+local function register(id, execution, queue, worker, now, lease)
+  local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
+  local index = 'rq:worker:' .. worker .. ':executions'
+  redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
+    'last_heartbeat', seconds, 'worker_name', worker)
+  redis.call('EXPIRE', 'rq:execution:' .. member, lease)
+  -- A damaged key of a job must not stop the others: its executions can be read elsewhere.
+  redis.pcall('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
+  redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
+  redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease, member)
+  redis.call('SADD', index, member)
+  redis.call('EXPIRE', index, lease + 60)
+end
+
+-- Strike an execution off; false when it was not there any more: then the job is somebody else's, or has ended.
+local function strike_off(id, execution, queue, worker)
+  local member = id .. ':' .. execution
+  local was_there = redis.call('ZREM', 'rq:wip:' .. queue, member)
+  redis.call('DEL', 'rq:execution:' .. member)
+  redis.pcall('ZREM', 'rq:executions:' .. id, execution)
+  redis.call('SREM', 'rq:worker:' .. worker .. ':executions', member)
+  return was_there == 1
+end
+
+-- The attempt that a `meta` counts, and the rest of its text from behind that.
+local function read_attempt(meta)
+  if not meta then
+    return 0, '}'
+  end
+  local attempt, rest = string.match(meta, '^{"attempt": (%d+)(.*)$')
+  if attempt then
+    return tonumber(attempt), rest
+  end
+  local is_json, read = pcall(cjson.decode, meta)
+  if not is_json or type(read) ~= 'table' then  -- unreadable: replaced, or saving the job would fail each time
+    return 0, '}'
+  end
+  local before = tonumber(read.attempt) or 0
+  read.attempt = nil
+  local others = cjson.encode(read)
+  rest = next(read) and string.sub(others, 1, 1) == '{' and ', ' .. string.sub(others, 2) or '}'
+  return before >= 0 and math.floor(before) or 0, rest
+end
+
+-- Count an attempt as workers/retries.py does: after the last comes the first. Returns its number and the new `meta`.
+local function begin_attempt(meta, attempts)
+  local before, rest = read_attempt(meta)
+  local attempt = before < attempts and before + 1 or 1
+  return attempt, '{"attempt": ' .. string.format('%d', attempt) .. rest
+end
+
+-- The `meta` of an attempt that is not to count.
+local function without_attempt(meta)
+  local attempt, rest = read_attempt(meta)
+  return '{"attempt": ' .. string.format('%d', math.max(attempt - 1, 0)) .. rest
+end

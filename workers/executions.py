@@ -1,0 +1,257 @@
+"""The executions of one worker on Redis, in RQ's own keys: claimed, renewed, settled, put back, recovered.
+
+1. `claim` moves ids from queues into RQ's StartedJobRegistry, with a lease: the registry's score.
+2. `renew` keeps the leases while the worker lives.
+3. `settle` writes what has succeeded. RQ's own code writes the rest: see `workers/failures.py`.
+4. `put_back` undoes claims when the worker ends.
+5. `recover` finds leases that ran out, whoever held them, and puts their jobs back.
+
+Each is one script: one round trip for any number of jobs, and no moment at which a job is nowhere. An execution that
+was recovered is no longer its worker's: whatever a worker that was frozen writes later is refused.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
+from rq.utils import utcformat
+from rq.worker import BaseWorker
+
+from shared.queues import queue_key
+
+_RECOVERED_AT_ONCE = 100
+
+
+@dataclass(slots=True, frozen=True)
+class Claim:
+    """A job that a worker has claimed.
+
+    Attributes:
+        job_id: the RQ job's id.
+        execution_id: the execution's id.
+        queue: the queue it was claimed from.
+        data: the function and its arguments, as the hash has them.
+        timeout: seconds, as the hash has them.
+        attempt: its number, or 0 when the claim did not count one.
+        began: when it was claimed, in seconds.
+    """
+
+    job_id: str
+    execution_id: str
+    queue: str
+    data: bytes
+    timeout: bytes | None
+    attempt: int
+    began: float
+
+    def execution(self, connection: Redis, worker_name: str) -> Execution:
+        """The execution, for RQ's own code."""
+        execution = Execution(self.execution_id, self.job_id, connection, worker_name)
+        execution.created_at = datetime.fromtimestamp(self.began, UTC)
+        return execution
+
+
+@dataclass(slots=True, frozen=True)
+class Claimed:
+    """What one claim gave.
+
+    Attributes:
+        claims: the jobs.
+        suspended: whether `rq suspend` holds all workers back.
+        held: how many jobs a limit holds back.
+        lengths: what is left on each queue.
+        missing: ids that have no job; they were taken off.
+    """
+
+    claims: list[Claim]
+    suspended: bool
+    held: int
+    lengths: dict[str, int]
+    missing: list[bytes]
+
+
+@dataclass(slots=True, frozen=True)
+class Recovered:
+    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all."""
+
+    job_ids: list[bytes]
+    spent: list[Claim]
+    unfit: list[bytes]
+
+
+class Ledger:
+    """How one worker's scripts are asked, and what they answer; whoever calls them."""
+
+    def __init__(self, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any], limits: str) -> None:
+        """Prepare.
+
+        Args:
+            worker_name: RQ's name of the worker.
+            lease_seconds: how long an execution is the worker's without a sign of life.
+            options: what `claim.lua` is told of job types.
+            limits: `limits.lua` for the job types.
+        """
+        self.worker_name = worker_name
+        self.lease_seconds = lease_seconds
+        self.limits = limits
+        self._options = json.dumps(options)
+        self._attempts: Mapping[str, int] = options["attempts"]
+
+    def claim(self, queues: Sequence[str], free: int) -> list[Any]:
+        """The arguments of `claim.lua`."""
+        return [*_now(), self.worker_name, free, self.lease_seconds, _prefix(), self._options, *queues]
+
+    def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
+        """What `claim.lua` answered."""
+        now, queues = arguments[0], arguments[7:]
+        suspended, held, lengths, claimed, missing = answer
+        claims = [
+            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
+            for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
+        ]
+        return Claimed(claims, bool(suspended), held, dict(zip(queues, lengths, strict=True)), missing)
+
+    def recover(self, queue: str) -> list[Any]:
+        """The arguments of `recover.lua`."""
+        return [*_now(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
+
+    def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
+        """What `recover.lua` answered."""
+        now, queue = arguments[0], arguments[3]
+        job_ids, spent, unfit = answer
+        rows = _rows(spent, 2)
+        claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
+        return Recovered(job_ids, claims, unfit)
+
+    def unknown(self, members: Iterable[bytes], known: Container[str], queues: Sequence[str]) -> list[Claim]:
+        """Claims of members of RQ's index that the worker does not know; each is in the registry of one queue."""
+        pairs = (member.decode().split(":") for member in members)
+        return [
+            Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
+            for job_id, execution_id in pairs
+            if execution_id not in known
+            for queue in queues
+        ]
+
+
+class Executions:
+    """The executions of one worker, from its event loop."""
+
+    def __init__(self, redis: AsyncRedis, ledger: Ledger) -> None:
+        """Make the scripts.
+
+        Args:
+            redis: the connection they go through.
+            ledger: the worker's.
+        """
+        self._redis = redis
+        self._ledger = ledger
+        self._worker = ledger.worker_name
+        self._claim, self._settle, self._renew, self._put_back, self._recover = (
+            redis.register_script(script(name, ledger.limits))
+            for name in ("claim", "settle", "renew", "put_back", "recover")
+        )
+
+    async def claim(self, queues: Sequence[str], free: int) -> Claimed:
+        """Claim jobs.
+
+        Args:
+            queues: in the order they are looked at.
+            free: how many at most.
+        """
+        arguments = self._ledger.claim(queues, free)
+        return self._ledger.claimed(arguments, await self._claim(keys=list(map(queue_key, queues)), args=arguments))
+
+    async def settle(self, claims: Iterable[Claim]) -> tuple[set[str], set[str]]:
+        """Settle jobs that have succeeded.
+
+        Returns:
+            The ids of executions that were no longer ours, and of those that RQ's own code must settle.
+        """
+        now, date = _now()
+        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
+        lost, left = await self._settle(args=[now, date, self._worker, *jobs])
+        return _texts(lost), _texts(left)
+
+    async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
+        """Give a sign of life of the worker and of executions.
+
+        Returns:
+            Whether Redis still knew the worker, and the ids of executions that are no longer ours.
+        """
+        now, date = _now()
+        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
+        known, lost = await self._renew(
+            args=[now, date, self._worker, self._ledger.lease_seconds, known_seconds, *jobs]
+        )
+        return bool(known), _texts(lost)
+
+    async def put_back(self, claims: Iterable[Claim]) -> int:
+        """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours."""
+        latest_first = sorted(claims, key=lambda claim: (claim.began, claim.execution_id), reverse=True)
+        jobs = [
+            part
+            for claim in latest_first
+            for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
+        ]
+        return int(await self._put_back(args=[self._worker, *jobs])) if jobs else 0
+
+    async def recover(self, queue: str) -> Recovered:
+        """Recover jobs of a queue whose leases have run out, a hundred at most."""
+        arguments = self._ledger.recover(queue)
+        return self._ledger.recovered(arguments, await self._recover(args=arguments))
+
+    async def show(self, field: str, value: str) -> None:
+        """Write what RQ shows of the worker."""
+        await self._redis.hset(worker_key(self._worker), field, value)
+
+    async def put_back_unknown(self, known: Container[str], queues: Sequence[str]) -> int:
+        """Put back what Redis says is this worker's and the worker does not know: a claim whose answer was lost.
+
+        Args:
+            known: the ids of the executions that it knows.
+            queues: those it claims from.
+        """
+        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
+        return await self.put_back(self._ledger.unknown(members, known, queues))
+
+
+def worker_key(name: str) -> str:
+    """RQ's key of a worker."""
+    return BaseWorker.redis_worker_namespace_prefix + name
+
+
+def script(name: str, limits: str) -> str:
+    """A script of this package, with what it needs in front of it.
+
+    Args:
+        name: its file's.
+        limits: what `workers.limits.limits_text` gives.
+    """
+    here = files("workers")
+    return limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+
+
+def _now() -> tuple[float, str]:
+    now = time.time()
+    return now, utcformat(datetime.fromtimestamp(now, UTC))
+
+
+def _prefix() -> str:
+    return uuid.uuid4().hex[:24]
+
+
+def _rows(flat: list[Any], width: int) -> Iterable[Sequence[Any]]:
+    return zip(*[iter(flat)] * width, strict=True)
+
+
+def _texts(values: Iterable[bytes]) -> set[str]:
+    return {value.decode() for value in values}

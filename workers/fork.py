@@ -1,0 +1,168 @@
+"""RQ's worker that forks a process for each job, kept to our two entry points: for jobs that need one of their own.
+
+It claims a job as the concurrent worker does, one at a time; the rest is RQ's.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.exceptions import DeserializationError, StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker, WorkerStatus
+
+from shared.errors import ForeignFunctionError
+from shared.logs import error_fields, get_log
+from shared.queues import queue_key
+from workers.calls import Calls
+from workers.executions import Claim, script
+from workers.failures import Failures, LostError, clerk
+from workers.guarded import claimed_job_class
+from workers.perform import Performer
+from workers.turns import wake
+from workers.worker import WORKER_TTL_SECONDS, Ending, ledger
+
+_LOOK_SECONDS = 0.25  # between looks for a job
+_MAINTENANCE_SECONDS = 30
+
+
+class ForkWorker(Worker):
+    """RQ's worker with a process for each job."""
+
+    def __init__(self, queues: Sequence[str], performer: Performer, connection: Redis) -> None:
+        """Make a worker.
+
+        Args:
+            queues: the queues it serves, the most urgent first.
+            performer: runs the jobs.
+            connection: to Redis.
+        """
+        super().__init__(
+            list(queues),
+            connection=connection,
+            job_class=claimed_job_class(Calls(performer).entry_points),
+            serializer=JSONSerializer,
+            maintenance_interval=_MAINTENANCE_SECONDS,
+            worker_ttl=WORKER_TTL_SECONDS,
+            log_job_description=False,
+        )
+        self._jobs = performer.jobs
+        self._ledger = ledger(self.name, performer, forks=True)
+        self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
+        self._claim_script = connection.register_script(script("claim", self._ledger.limits))
+        self._recover_script = connection.register_script(script("recover", self._ledger.limits))
+        self._claim: Claim | None = None
+        self._log = get_log()
+
+    def run(self, *, burst: bool = False) -> Ending:
+        """Work until SIGTERM or SIGINT, or, with `burst`, until the queues are empty."""
+        self.work(burst=burst, with_scheduler=True, logging_level="WARNING")
+        return Ending.DONE
+
+    def dequeue_job_and_maintain_ttl(
+        self,
+        timeout: int | None,
+        max_idle_time: int | None = None,  # noqa: ARG002 - RQ's signature
+    ) -> tuple[Job, Queue] | None:
+        """Claim a job; wait for one where a time-out is given."""
+        self.set_state(WorkerStatus.IDLE)
+        while True:
+            # A signal that comes now ends the worker after the job that this claims, as while it performs one.
+            self._state = WorkerStatus.BUSY
+            claimed = self._claim_one()
+            if claimed:
+                return claimed
+            self._state = WorkerStatus.IDLE
+            if self._stop_requested:
+                raise StopRequested
+            if timeout is None:
+                return None
+            time.sleep(_LOOK_SECONDS)
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """The execution that the claim wrote."""
+        assert self._claim
+        execution = self._claim.execution(self.connection, self.name)
+        execution._job = job  # noqa: SLF001 - as RQ's Execution.create
+        self.executions[execution.id] = execution
+        self.set_state(WorkerStatus.BUSY)
+        return execution
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
+        """The lease."""
+        return self._ledger.lease_seconds
+
+    def handle_job_failure(
+        self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
+    ) -> None:
+        """Let RQ write a failure, unless the execution is not ours any more."""
+        if execution is None:
+            super().handle_job_failure(job, queue, started_job_registry, exc_string)
+            return
+        try:
+            fenced = clerk(self, execution, self._stopped_job_id)
+            BaseWorker.handle_job_failure(fenced, job, queue, started_job_registry, exc_string, execution)
+        except LostError:
+            self._log.warning("job_lost", job_id=job.id, queue=queue.name)
+
+    def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
+        """Let RQ write a success, unless the execution is not ours any more."""
+        try:
+            BaseWorker.handle_job_success(clerk(self, execution), job, queue, started_job_registry, execution)
+        except LostError:
+            self._log.warning("job_lost", job_id=job.id, queue=queue.name)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log and bury what RQ could not even begin; what an entry point raised it has logged itself.
+
+        RQ's own line would hold the exception's text and the job's arguments.
+        """
+        error = exc_info[1]
+        if isinstance(error, ForeignFunctionError | DeserializationError):
+            job.retries_left = 0
+            self._log.error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
+
+    def _claim_one(self) -> tuple[Job, Queue] | None:
+        try:
+            self.heartbeat()
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                wake(self.connection, self._jobs)
+            self._recover()
+            arguments = self._ledger.claim(self.queue_names(), 1)
+            answer: Any = self._claim_script(keys=list(map(queue_key, self.queue_names())), args=arguments)
+        except (RedisError, OSError) as error:
+            self._log.error("redis_away", **error_fields(error))
+            time.sleep(1)
+            return None
+        claimed = self._ledger.claimed(arguments, answer)
+        for job_id in claimed.missing:
+            self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        return self._opened(claimed.claims[0]) if claimed.claims else None
+
+    def _opened(self, claim: Claim) -> tuple[Job, Queue] | None:
+        """The claimed job and its queue; the next one's when RQ cannot read it, and it is a dead letter."""
+        self._claim = claim
+        queue = next(queue for queue in self.queues if queue.name == claim.queue)
+        try:
+            return self.job_class.fetch(claim.job_id, self.connection, self.serializer), queue
+        except Exception as error:  # noqa: BLE001 - RQ raises what its parsers raise
+            self._log.error("job_refused", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
+            Failures(self).refuse(claim, "The job could not be read.")
+            return self._claim_one()
+
+    def _recover(self) -> None:
+        for name in self.queue_names():
+            arguments = self._ledger.recover(name)
+            answer: Any = self._recover_script(args=arguments)
+            recovered = self._ledger.recovered(arguments, answer)
+            for job_id in recovered.job_ids:
+                self._log.warning("job_recovered", job_id=job_id.decode(), queue=name)
+            for claim in recovered.spent:
+                self._log.error("job_abandoned", job_id=claim.job_id, queue=name)
+                Failures(self).refuse(claim, "The worker gave no sign of life in time, and no attempt is left.")

@@ -1,0 +1,147 @@
+"""RQ jobs that call nothing but our entry points, whatever their hashes in Redis name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from shared.errors import ForeignFunctionError
+from shared.logs import get_log
+from workers.mending import check_form, mend
+
+EntryPoints = Mapping[str, Callable[..., Any]]
+
+
+def entry_point(entry_points: EntryPoints, name: object, instance: object) -> Callable[..., Any]:
+    """What a job that names a function calls.
+
+    Raises:
+        ForeignFunctionError: it names another function, or a method of an instance.
+    """
+    if instance is not None or not isinstance(name, str) or name not in entry_points:
+        raise ForeignFunctionError(f"a worker of Deskbell runs {' and '.join(entry_points)}, nothing else")
+    return entry_points[name]
+
+
+def guarded_job_class(entry_points: EntryPoints) -> type[Job]:
+    """An RQ job that calls nothing but the entry points, whatever its hash in Redis names.
+
+    RQ imports and calls the function, the three callbacks and the webhooks a hash names; whoever can write to
+    Redis could have this process call anything.
+
+    Args:
+        entry_points: what may be called, by the name that jobs give it.
+    """
+
+    class GuardedJob(Job):
+        @property
+        def func(self) -> Callable[..., Any]:
+            return entry_point(entry_points, self.func_name, self.instance)
+
+        @property
+        def success_callback(self) -> None:
+            return None
+
+        @property
+        def failure_callback(self) -> None:
+            return None
+
+        @property
+        def stopped_callback(self) -> None:
+            return None
+
+        def send_webhooks(self, *_: Any, **__: Any) -> None:
+            return None
+
+    return GuardedJob
+
+
+def claimed_job_class(entry_points: EntryPoints) -> type["ClaimedJob"]:
+    """A guarded job for a worker that claims many: see `ClaimedJob`."""
+
+    class Claimed(ClaimedJob, guarded_job_class(entry_points)):  # type: ignore[misc]
+        pass
+
+    return Claimed
+
+
+class ClaimedJob(Job):
+    """A job that reads its hash when somebody first looks at it: few that succeed are ever looked at.
+
+    What RQ's code would write of a failure at once, outside its transaction, it writes inside: the transaction is not
+    carried out when the job has become another worker's.
+    """
+
+    _claim: tuple[str, Redis]
+    _transaction: Pipeline | None = None
+    is_failing = False
+    """Whether its failure is being written: then `meta` is written with it."""
+
+    @classmethod
+    def of(cls, job_id: str, connection: Redis) -> "ClaimedJob":
+        """A job that has been claimed; nothing is read yet."""
+        job = object.__new__(cls)
+        job.__dict__["_claim"] = job_id, connection
+        return job
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute that is not there: the hash has not been read.
+
+        Raises:
+            NoSuchJobError: the job has expired.
+        """
+        if name.startswith("__") or "_claim" not in self.__dict__ or "serializer" in self.__dict__:
+            raise AttributeError(name)
+        self.read()
+        return getattr(self, name)
+
+    def read(self) -> None:
+        """Read the hash, if that is not done yet: to be called before anything is set.
+
+        Raises:
+            NoSuchJobError: the job has expired.
+        """
+        if "serializer" in self.__dict__:
+            return
+        job_id, connection = self._claim
+        try:
+            self._read(job_id, connection)
+        except NoSuchJobError:
+            raise
+        except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
+            fields = mend(job_id, connection)
+            get_log().error("job_mended", job_id=job_id, fields=fields)
+            self._read(job_id, connection)
+
+    def _read(self, job_id: str, connection: Redis) -> None:
+        Job.__init__(self, job_id, connection=connection, serializer=JSONSerializer)
+        try:
+            self.refresh()  # type: ignore[no-untyped-call]
+            check_form(self)
+        except BaseException:
+            self.__dict__.clear()  # so that the next look reads again
+            self.__dict__["_claim"] = job_id, connection
+            raise
+
+    def save_meta(self) -> None:
+        """Write `meta`; that of a failure together with it."""
+        if not self.is_failing:
+            super().save_meta()  # type: ignore[no-untyped-call]
+
+    def save(self, pipeline: Pipeline | None = None, include_meta: bool = True, include_result: bool = True) -> None:
+        """Write the job."""
+        super().save(pipeline or self._transaction, include_meta or self.is_failing, include_result)
+
+    def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:
+        """Write the status."""
+        super().set_status(status, pipeline or self._transaction)
+
+    def retry(self, queue: Queue, pipeline: Pipeline) -> None:
+        """Queue or schedule the job again."""
+        self._transaction = pipeline
+        super().retry(queue, pipeline)

@@ -1,0 +1,90 @@
+"""Limits and breakers, Python's side of `limits.lua`: what job types ask for, and what is noted of a failure.
+
+A claim starts a job only while its type's limit admits it, and takes nothing from a paused queue: see `limits.lua`,
+which stands in front of every script that claims or settles. Successes are noted where they are settled; a failure
+is noted here, before RQ decides about the job, since an attempt that fails while its queue is paused does not count.
+"""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from rq.job import Job
+
+from shared.errors import Discard, OutOfTurnError, Retry
+from shared.jobs import Jobs, JobType
+from shared.policies import Concurrency, Rate
+
+_SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
+_ANSWERS = (Discard, Retry)
+
+_FAILED = """
+local counts = note_failure(ARGV[1], ARGV[2], server_ms())
+release(ARGV[1], ARGV[2])
+return counts
+"""
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
+_RELEASED = "release(ARGV[1], ARGV[2])"
+
+
+def limits_text(jobs: Jobs) -> str:
+    """`limits.lua` for job types: what stands in front of a script that claims or settles."""
+    limited = filter(_is_limited, jobs.types)
+    entries = ", ".join(f'["{wire_type(job_type)}"] = {{{_fields(job_type)}}}' for job_type in limited)
+    return f"local LIMITS = {{{entries}}}\n{_text()}"
+
+
+def wire_type(job_type: JobType) -> str:
+    """A job type as ids of its jobs end: Lua reads it from there."""
+    return job_type.job_id("")[1:]
+
+
+def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
+    """Note that an attempt raised; its slot is free.
+
+    Returns:
+        Whether the attempt counts.
+    """
+    if not _is_limited(job_type):
+        return not isinstance(error, OutOfTurnError)
+    if isinstance(error, OutOfTurnError):
+        _run(jobs, _RELEASED, job_type, job)
+        return False
+    if isinstance(error, _ANSWERS):
+        _run(jobs, _ANSWERED, job_type, job)
+        return True
+    return bool(_run(jobs, _FAILED, job_type, job))
+
+
+def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
+    """Note that an attempt succeeded, where no script settles it; its slot is free."""
+    if _is_limited(job_type):
+        _run(jobs, _SUCCEEDED, job_type, job)
+
+
+def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
+    script = job.connection.register_script(limits_text(jobs) + what)
+    return script(args=[wire_type(job_type), job.id])
+
+
+def _is_limited(job_type: JobType) -> bool:
+    return bool(job_type.limit or job_type.breaker or job_type.ordered_by)
+
+
+def _fields(job_type: JobType) -> str:
+    fields: dict[str, int] = {"lease_ms": (job_type.timeout + _SETTLING_SECONDS) * 1000}
+    if isinstance(job_type.limit, Rate):
+        fields |= {"starts": job_type.limit.starts, "period_ms": job_type.limit.period_ms}
+    if isinstance(job_type.limit, Concurrency):
+        fields["concurrency"] = job_type.limit.jobs
+    if job_type.breaker:
+        fields |= {"failures": job_type.breaker.failures, "pause_ms": job_type.breaker.pause * 1000}
+    numbers = [f"{name} = {value}" for name, value in fields.items()]
+    ordered = "true" if job_type.ordered_by else "false"
+    return ", ".join([f'queue = "{job_type.queue}"', f"ordered = {ordered}", *numbers])
+
+
+@cache
+def _text() -> str:
+    return files("workers").joinpath("limits.lua").read_text()

@@ -1,0 +1,156 @@
+"""Where the job of an ordered type stands among those of its key: what fan-out finds out and writes.
+
+1. Event order is the order of receipt, which event ids sort by; but the events of one execution of a task flow are in
+   the order of their `Seq`. So that both can be compared a place is the milliseconds of receipt, moved between those
+   of its neighbours in the execution, and a fraction by `Seq`.
+2. The jobs of a key that have not ended stand in a sorted set by their places. A new one that has others before it is
+   written as RQ's own dependent of the nearest: RQ queues it when that one ends.
+3. Fan-outs run many at once, and not in event order. What one could not know, a job that comes to stand between two
+   others, is seen to when a job is about to start: see `workers/turns.py`.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from redis.client import Pipeline
+from rq.job import Job
+
+from shared.events import Event, text
+from shared.jobs import Jobs, JobType
+from shared.protocol import TASK_FLOW_EVENT
+from workers.limits import wire_type
+
+ORDER_KEY = "deskbell:order:"
+"""Prefix, then the job type and a digest of the key: a sorted set of the jobs that have not ended, by place."""
+
+ORDERS_KEY = "deskbell:orders"
+"""A set: the rest of each key that begins with `ORDER_KEY`."""
+
+EXECUTION_KEY = "deskbell:execution:"
+"""Prefix, then a digest: a sorted set of `<Seq>:<ms>`, the events of an execution that have been fanned out."""
+
+DAY_SECONDS = 24 * 3600
+_FRACTIONS = 4096  # what a double has room for beside milliseconds
+_LARGEST_SEQ = 2**31
+_LOOKED_AT = 20
+_ENDED = {b"finished", b"canceled", b"stopped", None}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event as order sees it.
+
+    Attributes:
+        ms: when it was received, moved between its neighbours in its execution.
+        execution: the digest of its execution, if it has one.
+        seq: its number in there.
+    """
+
+    ms: int
+    execution: str | None = None
+    seq: int = 0
+
+    @property
+    def position(self) -> str:
+        """The place of its jobs: a number as text, since some JSON writers round it."""
+        return repr(self.ms + min(self.seq, _FRACTIONS - 1) / _FRACTIONS)
+
+    def write(self, pipeline: Pipeline) -> None:
+        """Write that the event has arrived."""
+        if self.execution:
+            key = EXECUTION_KEY + self.execution
+            pipeline.zadd(key, {f"{self.seq}:{self.ms}": self.seq})
+            pipeline.expire(key, DAY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job stands.
+
+    Attributes:
+        group: its type and a digest of its key.
+        position: its number, as text.
+        behind: the id of the nearest job before it that has not ended, if there is one.
+    """
+
+    group: str
+    position: str
+    behind: str | None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the job keeps of it: a dead letter that is replayed takes its old place."""
+        return {"order": [self.group.partition(":")[2], self.position]}
+
+    def write(self, pipeline: Pipeline, job: Job) -> None:
+        """Write it."""
+        pipeline.zadd(ORDER_KEY + self.group, {job.id: float(self.position)})
+        pipeline.sadd(ORDERS_KEY, self.group)
+
+
+def group_of(job_type: JobType, event: Event) -> str | None:
+    """The job type and a digest of its key in an event; None when its job is not ordered."""
+    key = job_type.order_key(event)
+    return f"{wire_type(job_type)}:{_digest(event.app_id, key)}" if key else None
+
+
+def ordinal(event: Event) -> tuple[str, int] | None:
+    """The digest of a task-flow event's execution, and its number in there; None when it has none."""
+    execution, seq = text(event.raw.get("ExecutionId")), text(event.raw.get("Seq"))
+    is_number = seq.isascii() and seq.isdecimal() and int(seq) <= _LARGEST_SEQ
+    if event.command != TASK_FLOW_EVENT or not execution or not is_number:
+        return None
+    return _digest(event.app_id, execution), int(seq)
+
+
+def received_ms(event: Event) -> int:
+    """When an event was received, as its id says."""
+    return int(event.id[:12], 16)
+
+
+def arrival_of(pipeline: Pipeline, jobs: Jobs, event: Event) -> Arrival:
+    """An event's arrival; `pipeline` watches what it depends on."""
+    ms, number = received_ms(event), ordinal(event)
+    if number is None or not any(job_type.ordered_by for job_type in jobs.types):
+        return Arrival(ms)
+    execution, seq = number
+    key = EXECUTION_KEY + execution
+    pipeline.watch(key)
+    before: Any = pipeline.zrevrangebyscore(key, seq, "-inf", start=0, num=1)
+    behind: Any = pipeline.zrangebyscore(key, f"({seq}", "+inf", start=0, num=1)
+    for neighbour in before:
+        its_seq, its_ms = map(int, neighbour.split(b":"))
+        ms = its_ms if its_seq == seq else max(ms, its_ms)
+    for neighbour in behind:
+        ms = min(ms, int(neighbour.split(b":")[1]))
+    return Arrival(ms, execution, seq)
+
+
+def place_of(pipeline: Pipeline, job_type: JobType, event: Event, arrival: Arrival) -> Place | None:
+    """A job's place; None when it is not ordered. `pipeline` watches what it depends on."""
+    group = group_of(job_type, event)
+    if group is None:
+        return None
+    key, job_id = ORDER_KEY + group, job_type.job_id(event.id)
+    pipeline.watch(key)
+    before: Any = pipeline.zrevrangebyscore(key, arrival.position, "-inf", start=0, num=_LOOKED_AT, withscores=True)
+    nearer = [
+        member.decode() for member, score in before if (score, member.decode()) < (float(arrival.position), job_id)
+    ]
+    return Place(group, arrival.position, _first_alive(pipeline, nearer, job_type))
+
+
+def _first_alive(pipeline: Pipeline, job_ids: Iterable[str], job_type: JobType) -> str | None:
+    passed = _ENDED | ({b"failed"} if job_type.on_dead == "continue" else set())
+    for job_id in job_ids:
+        pipeline.watch(Job.key_for(job_id))
+        status: Any = pipeline.hget(Job.key_for(job_id), "status")
+        if status not in passed:
+            return job_id
+    return None
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,55 @@
+-- Recover the jobs of a queue whose workers gave no sign of life in time: back to the head of their queue, the attempt
+-- counted. Those that have no attempt left are claimed anew, to be buried by RQ's own code.
+--
+-- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
+--       of the executions' ids, how many at most
+-- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none}
+
+local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local prefix, most = ARGV[6], tonumber(ARGV[7])
+local registry, list = 'rq:wip:' .. queue, 'rq:queue:' .. queue
+local recovered, spent, unfit = {}, {}, {}
+
+-- A job may have been begun anew since: then only the old execution is to go.
+local function runs_elsewhere(id, execution)
+  local others = redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)
+  for _, other in ipairs(others) do
+    local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
+    if score and tonumber(score) > now then
+      return true
+    end
+  end
+  return false
+end
+
+local function recover(id, retries_left)
+  local key = 'rq:job:' .. id
+  if retries_left > 0 then
+    redis.call('HSET', key, 'status', 'queued', 'enqueued_at', date, 'retries_left', retries_left - 1)
+    redis.call('LPUSH', list, id)
+    recovered[#recovered + 1] = id
+  else
+    local execution = prefix .. string.format('%08x', #spent / 2 + 1)
+    register(id, execution, queue, worker, now, lease)
+    spent[#spent + 1] = id
+    spent[#spent + 1] = execution
+  end
+end
+
+-- A score of 0 is none: RQ's own cleanup, too, begins there.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0, most)) do
+  local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
+  if not id then
+    redis.call('ZREM', registry, member)
+    unfit[#unfit + 1] = member
+  else
+    local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
+    local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
+    strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
+    if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
+      release(queue ~= 'events' and string.sub(id, 34) or '', id)
+      recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+    end
+  end
+end
+return {recovered, spent, unfit}

@@ -1,0 +1,26 @@
+"""The order in which a worker's claims look at its queues."""
+
+from collections.abc import Sequence
+
+_TURN = 8
+
+
+class Rotation:
+    """The order that was given; but one claim in eight begins with a later queue, each in its turn: none starves."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Prepare.
+
+        Args:
+            names: the queues, the most urgent first.
+        """
+        self._names = list(names)
+        self._claims = 0
+
+    def next(self) -> list[str]:
+        """The order for the next claim."""
+        self._claims += 1
+        if self._claims % _TURN or len(self._names) == 1:
+            return self._names
+        first = 1 + self._claims // _TURN % (len(self._names) - 1)
+        return [*self._names[first:], *self._names[:first]]

@@ -1,0 +1,161 @@
+"""The jobs under way in one worker: `async def` on its event loop, `def` in threads.
+
+A job ends once: with its function, or before it, when its time is up, when it is stopped, or when its execution has
+become somebody else's. A function that goes on all the same is a straggler: it holds its thread, or its place on the
+loop, and its result counts no more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Literal
+
+from rq.job import _current_job  # RQ has no public way to say which job runs
+from rq.timeouts import JobTimeoutException
+
+from workers.calls import Call, timeout_of
+from workers.executions import Claim
+from workers.guarded import ClaimedJob
+from workers.threads import Threads
+
+_BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
+
+
+class StoppedError(Exception):
+    """Raised in place of a job's own outcome when a person has stopped it."""
+
+
+class KilledError(Exception):
+    """Raised in place of a job's own outcome at RQ's command `kill-horse`."""
+
+
+class Run:
+    """A claimed job under way.
+
+    Attributes:
+        claim: the claim.
+        job: the RQ job.
+        call: what is called.
+        state: `running`; `ended` with an outcome that is not on Redis yet; `settling` by RQ's code; or `over`.
+        cut_off: why it does not end by itself, if so.
+        task: the coroutine's.
+        timer: what comes when it does not end.
+    """
+
+    __slots__ = ("call", "claim", "cut_off", "job", "state", "task", "timer")
+
+    def __init__(self, claim: Claim, job: ClaimedJob) -> None:
+        self.claim = claim
+        self.job = job
+        self.call: Call | None = None
+        self.state: Literal["running", "ended", "settling", "over"] = "running"
+        self.cut_off: BaseException | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Running:
+    """Starts jobs, and tells how each ended."""
+
+    def __init__(self, threads: Threads, ended: Callable[[Run, BaseException | None], None]) -> None:
+        """Prepare.
+
+        Args:
+            threads: where `def` functions run.
+            ended: called once for each job, on the event loop, with what it raised.
+        """
+        self._threads = threads
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self.stragglers = 0
+
+    def start(self, run: Run, call: Call) -> None:
+        """Call what a job calls."""
+        context = copy_context()
+        context.run(_current_job.set, run.job)
+        self._timer(run, call.timeout, self._time_is_up)
+        if call.is_async:
+            run.task = self._loop.create_task(self._await(run, call), context=context)
+        else:
+            self._threads.start(partial(context.run, _call, run, call), partial(self._thread_done, run))
+
+    def cut_off(self, run: Run, reason: BaseException) -> None:
+        """End a job before its function does: a coroutine is cancelled, and may take a moment; a thread is left."""
+        if run.state != "running" or run.cut_off:
+            return
+        run.cut_off = reason
+        if run.task:
+            run.task.cancel()
+            self._timer(run, self._patience(run), self._give_up)
+        else:
+            self._give_up(run)
+
+    def drop(self, run: Run) -> None:
+        """Forget a job that is not ours any more."""
+        was_running, run.state = run.state == "running", "over"
+        self._clear(run)
+        if was_running:
+            self.stragglers += 1
+            if run.task:
+                run.task.cancel()
+
+    async def _await(self, run: Run, call: Call) -> None:
+        error: BaseException | None = None
+        try:
+            if not call.has_begun:
+                await self._threads.call(partial(call.begin, run.job))
+            await call.function(**call.arguments)
+        except asyncio.CancelledError as cancelled:
+            error = run.cut_off or cancelled
+            error.__cause__ = cancelled if error is not cancelled else None
+        except BaseException as raised:  # noqa: BLE001 - SystemExit, too, would end the loop and all its jobs
+            error = raised
+        self._end(run, error)
+
+    def _thread_done(self, run: Run, _: Any, error: BaseException | None) -> None:
+        self._end(run, error)
+
+    def _end(self, run: Run, error: BaseException | None) -> None:
+        if run.state != "running":
+            self.stragglers -= 1
+            return
+        run.state = "ended"
+        self._clear(run)
+        self._ended(run, error)
+
+    def _time_is_up(self, run: Run) -> None:
+        seconds = run.call.timeout if run.call else 0
+        if run.task:
+            self.cut_off(run, TimeoutError(f"the job took longer than {seconds:g} seconds"))
+        else:
+            self.cut_off(run, JobTimeoutException(f"Task exceeded maximum timeout value ({seconds:g} seconds)"))
+
+    def _patience(self, run: Run) -> float:
+        """What the job's own time-out leaves a coroutine that was cancelled."""
+        return max(_BACKSTOP_SECONDS, timeout_of(run.claim) - (run.call.timeout if run.call else 0))
+
+    def _give_up(self, run: Run) -> None:
+        """Let a job end whose function does not."""
+        reason = run.cut_off
+        if run.task and isinstance(reason, TimeoutError):
+            reason = JobTimeoutException(f"Task exceeded maximum timeout value ({timeout_of(run.claim)} seconds)")
+        self.stragglers += 1
+        run.state = "ended"
+        self._clear(run)
+        self._ended(run, reason)
+
+    def _timer(self, run: Run, seconds: float, then: Callable[[Run], None]) -> None:
+        self._clear(run)
+        run.timer = self._loop.call_later(seconds, then, run)
+
+    def _clear(self, run: Run) -> None:
+        if run.timer:
+            run.timer.cancel()
+            run.timer = None
+
+
+def _call(run: Run, call: Call) -> None:
+    if not call.has_begun:
+        call.begin(run.job)
+    call.function(**call.arguments)

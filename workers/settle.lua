@@ -1,0 +1,71 @@
+-- Settle jobs that have succeeded: write what RQ writes, for each whose execution is still ours.
+--
+-- ARGV  now in seconds, now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when
+--       it began, in seconds
+-- Returns {executions that were not ours any more, executions to be settled by RQ's own code}
+--
+-- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
+-- is written for it. A job that others wait for, that repeats or that is kept in no ordinary way is rare, and RQ's.
+
+local now, date, worker = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local lost, left = {}, {}
+local successes, seconds_worked = 0, 0
+
+local function result_ttl(written)
+  if not written or written == '' then
+    return 500  -- RQ's DEFAULT_RESULT_TTL
+  end
+  return string.find(written, '^%d%d?%d?%d?%d?%d?%d?%d?%d?$') and tonumber(written) or written == '-1' and -1 or 500
+end
+
+local function is_rqs(id, job, ttl)
+  return ttl <= 0 or (job[2] and job[2] ~= '') or (job[3] and job[3] ~= '')
+    or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
+end
+
+local function keep_result(id, execution, began, ttl)
+  local key = 'rq:results:' .. id
+  local entry = {'XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
+    'execution_started_at', began, 'execution_ended_at', string.format('%.6f', now)}
+  if type(redis.pcall(unpack(entry))) == 'table' then  -- an error: the key is damaged
+    redis.call('DEL', key)
+    redis.call(unpack(entry))
+  end
+  redis.call('EXPIRE', key, ttl)
+end
+
+local function finish(id, execution, queue, began, ttl)
+  local key = 'rq:job:' .. id
+  redis.call('HSET', key, 'status', 'finished', 'ended_at', date, 'last_heartbeat', date)
+  redis.call('EXPIRE', key, ttl)
+  redis.call('EXPIRE', key .. ':dependencies', ttl)
+  keep_result(id, execution, began, ttl)
+  redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
+end
+
+for at = 4, #ARGV, 4 do
+  local id, execution, queue, began = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local job_type = queue ~= 'events' and string.sub(id, 34) or ''
+  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data')
+  local is_there = not job.err and job[4]
+  if not redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution) then
+    lost[#lost + 1] = execution
+  elseif is_there and is_rqs(id, job, result_ttl(job[1])) then
+    note_success(job_type, id)
+    release(job_type, id)
+    left[#left + 1] = execution
+  else
+    if is_there then
+      finish(id, execution, queue, began, result_ttl(job[1]))
+    end
+    strike_off(id, execution, queue, worker)
+    note_success(job_type, id)
+    release(job_type, id)
+    successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
+  end
+end
+if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
+  redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
+  redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
+end
+return {lost, left}

@@ -1,0 +1,83 @@
+"""What RQ's workers do besides jobs: queue the retries that are due, and clean the registries.
+
+RQ's scheduler is a process of its own, forked from the worker; a worker with threads must not fork, and RQ's own code
+does the same from a thread here, under the same locks.
+"""
+
+import time
+
+from rq.queue import Queue
+from rq.scheduler import RQScheduler
+from rq.worker import BaseWorker
+
+from shared.jobs import Jobs
+from shared.logs import error_fields, get_log
+from workers.mending import mend
+from workers.turns import wake
+
+_LOCKS_SECONDS = 10  # between looks for a lock whose holder died
+
+
+class Upkeep:
+    """RQ's scheduler and maintenance, a step at a time; in a thread."""
+
+    def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
+        """Prepare.
+
+        Args:
+            worker: whose queues are kept up.
+            jobs: the job types, some of which may be ordered.
+        """
+        self._jobs = jobs
+        self._worker = worker
+        self._scheduler = RQScheduler(
+            worker.queues, connection=worker.connection, logging_level="WARNING", serializer=worker.serializer
+        )
+        self._locks_are_due = 0.0
+        self._log = get_log()
+
+    def schedule(self) -> None:
+        """Queue the jobs whose time has come, of those queues that no other scheduler sees to; and those left ready.
+
+        RQ gives up at once to queue a job whose dependency has ended when another thread queues one.
+        """
+        if time.monotonic() >= self._locks_are_due:
+            self._scheduler.acquire_locks()
+            self._scheduler.register_birth()
+            self._locks_are_due = time.monotonic() + _LOCKS_SECONDS
+        self._scheduler.heartbeat()
+        try:
+            self._scheduler.enqueue_scheduled_jobs()
+            for queue in self._worker.queues:
+                queue.ready_job_registry.cleanup()
+        except Exception as error:  # noqa: BLE001 - a damaged job must not hold up the others
+            self._mend_all(error)
+
+    def maintain(self) -> None:
+        """Clean the registries, as RQ does between jobs."""
+        try:
+            self._worker.run_maintenance_tasks()
+            wake(self._worker.connection, self._jobs)
+        except Exception as error:  # noqa: BLE001 - likewise
+            for queue in self._worker.queues:
+                queue.release_maintenance_lock()
+            self._mend_all(error)
+
+    def close(self) -> None:
+        """Let another scheduler take over at once."""
+        self._scheduler.stop()
+
+    def _mend_all(self, error: Exception) -> None:
+        """Mend what the step that failed may have stumbled over; the next finds it readable."""
+        self._log.error("upkeep_failed", **error_fields(error))
+        for queue in self._worker.queues:
+            for job_id in _under_rqs_eyes(queue):
+                if fields := mend(job_id, self._worker.connection):
+                    self._log.error("job_mended", job_id=job_id, queue=queue.name, fields=fields)
+
+
+def _under_rqs_eyes(queue: Queue) -> list[str]:
+    """Ids of the jobs that RQ's scheduler and maintenance read."""
+    due = queue.scheduled_job_registry.get_jobs_to_schedule()
+    ready = queue.ready_job_registry.get_job_ids(cleanup=False)
+    return [*due, *ready, *queue.intermediate_queue.get_job_ids()]
