@@ -52,16 +52,16 @@ class UnknownJobError(DeskbellError):
     """Raised when a job in Redis names a job type that is not declared here."""
 
 
-class OutOfTurnError(DeskbellError):
-    """Raised when it is not an ordered job's turn yet; names no key."""
-
-
 class ForeignFunctionError(DeskbellError):
     """Raised when a job in Redis names a function other than Deskbell's entry points."""
 
 
 class DamagedJobError(DeskbellError):
     """Raised when a job in Redis cannot be read, or its arguments are not those of our entry points."""
+
+
+class OutOfTurnError(DeskbellError):
+    """Raised when it is not an ordered job's turn yet; names no key."""
 
 
 class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
