@@ -1,4 +1,5 @@
-"""Departures from a node's contract: calls that drift from the declared inputs, results from the declared outputs.
+"""Departures from a node's contract: calls that no handler takes or that drift from the declared inputs, and results
+that drift from the declared outputs.
 
 Each is counted; each kind of it is logged once for a process, since a node that drifts drifts with every call.
 """
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.metrics import Metrics
+from api.unhandled import handler_to_paste
 from shared.callbacks import Handler
 from shared.commands import ApiCall
 from shared.logs import get_log
@@ -30,6 +32,11 @@ class Contract:
                 self._metrics.drift.labels(handler.name, kind).inc()
                 shown = [ascii(name)[1:-1][:_LONGEST_NAME] for name in names[:10]]
                 self._log_once((kind, handler.name, *shown), "drift", node=handler.name, kind=kind, variables=shown)
+
+    def note_unhandled(self, call: ApiCall) -> None:
+        """Log the handler to write for a call that none takes."""
+        source = handler_to_paste(call)
+        self._log_once(("unhandled", source), "no_handler", node=call.node, write=source)
 
     def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
         """Log a result that departs from what the handler declares; it is answered all the same."""

@@ -50,8 +50,10 @@ class Replies:
         handler = self._callbacks.find(event)
         if handler:
             return await self._run(handler, event, until)
-        if isinstance(event, ApiCall) and event.node:
-            return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
+        if isinstance(event, ApiCall):
+            self._contract.note_unhandled(event)
+            if event.node:
+                return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
         return Reply(outcome="receipt")
 
     @property

@@ -5,6 +5,7 @@ from typing import TypedDict
 from structlog.testing import capture_logs
 
 from shared import Callbacks
+from shared.protocol import RECEIPT
 from tests.conftest import ApiFactory
 
 
@@ -75,13 +76,27 @@ def test_callbacks_and_refusals_are_counted(start_api: ApiFactory) -> None:
 
 
 def test_a_call_that_no_handler_takes_is_logged_with_the_handler_to_write(start_api: ApiFactory) -> None:
-    """Names of variables, never values."""
+    """Once for each set of names; names of variables, never values."""
     desk = start_api(order_status())
 
     with capture_logs() as lines:
-        answer = desk.call("order_statu", OrderID="planted")
+        answers = [desk.call("order_statu", OrderID="planted") for _ in range(3)]
+        desk.call("order_statu", Order="planted")
 
-    assert answer.json()["ErrorCode"] == 1006
-    (line,) = [line for line in lines if line["event"] == "callback"]
-    assert line["write"].startswith('@callbacks.api_call("order_statu")\nasync def order_statu(OrderID: str)')
-    assert "planted" not in str(line)
+    assert [answer.json()["ErrorCode"] for answer in answers] == [1006] * 3
+    first, second = [line for line in lines if line["event"] == "no_handler"]
+    assert first["write"].startswith('@callbacks.api_call("order_statu")\nasync def order_statu(OrderID: str)')
+    assert "(Order: str)" in second["write"]
+    assert "planted" not in str(lines)
+
+
+def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_same_word(start_api: ApiFactory) -> None:
+    """Jobs may be all that it is for."""
+    desk = start_api()
+
+    with capture_logs() as lines:
+        answer = desk.call(Tier="gold")
+
+    assert answer.content == RECEIPT
+    (line,) = [line for line in lines if line["event"] == "no_handler"]
+    assert line["write"].startswith("@callbacks.api_call\nasync def answer(Tier: str)")
