@@ -82,14 +82,22 @@ class CallbackRoutes:
     """
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, doors: Doors, replies: Replies, intake: Intake, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        doors: Doors,
+        replies: Replies,
+        intake: Intake,
+        refusals: Refusals,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._replies = replies
         self._intake = intake
         self._doors = doors
         self._metrics = metrics
-        self._refusals = Refusals(metrics)
+        self._refusals = refusals
         secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
         self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
         self._budget = settings.budget_ms / 1000

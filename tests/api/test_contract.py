@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from shared import Callbacks
@@ -100,3 +101,48 @@ def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_sa
     assert answer.content == RECEIPT
     (line,) = [line for line in lines if line["event"] == "no_handler"]
     assert line["write"].startswith("@callbacks.api_call\nasync def answer(Tier: str)")
+
+
+def test_each_node_has_lines_of_its_own_and_not_without_end(start_api: ApiFactory) -> None:
+    """A node that is sent ever new names is told of some times, and hides no other's drift."""
+    callbacks = order_status()
+    callbacks.api_call("other")(_takes_nothing)
+    desk = start_api(callbacks)
+
+    with capture_logs() as lines:
+        for number in range(30):
+            desk.call("order_status", OrderID="1", **{f"n{number}": "x"})
+        desk.call("other", Extra="1")
+
+    told = [line for line in lines if line["event"] == "drift"]
+    assert [line["node"] for line in told] == ["order_status"] * 20 + ["other"]
+    assert told[19]["note"] == "further ones are not logged"
+
+
+def _takes_nothing() -> dict[str, str]:
+    return {}
+
+
+def test_a_wrong_path_and_a_missing_app_are_counted(start_api: ApiFactory) -> None:
+    """By cause, as the others."""
+    desk = start_api(path_secret=SecretStr("s" * 16))
+
+    desk.http.post("/wrong/callback")
+    desk.post({"CallbackCommand": "A"}, path=f"/{'s' * 16}/callback", SdkAppid=None)
+
+    metrics = desk.http.get("/metrics").text
+    assert 'deskbell_refused_total{cause="wrong_path_secret"} 1.0' in metrics
+    assert 'deskbell_refused_total{cause="unknown_app"} 1.0' in metrics
+
+
+def test_a_handler_for_an_app_that_is_not_ours_is_told_at_the_start(start_api: ApiFactory) -> None:
+    """It would never be called."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app="1400000009")(_takes_nothing)
+
+    with capture_logs() as lines:
+        start_api(callbacks)
+
+    assert [(line["handler"], line["app"]) for line in lines if line["event"] == "unknown_app"] == [
+        ("node", ["1400000009"])
+    ]
