@@ -1,8 +1,10 @@
 """The HTTP process: what it is made of, and when it begins and ends."""
 
 import gc
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 from redis.exceptions import RedisError
@@ -11,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.intake import Intake
-from api.metrics import CONTENT_TYPE, Metrics
+from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics
 from api.openapi import document
+from api.refusals import Refusals
 from api.replies import Replies
 from api.routes import CallbackRoutes
 from api.signatures import Doors
@@ -21,7 +24,7 @@ from shared.callbacks import Callbacks
 from shared.config import Settings, load_settings
 from shared.errors import http_info
 from shared.loading import load_callbacks
-from shared.logs import configure_logs, get_log
+from shared.logs import configure_logs, error_fields, get_log
 from shared.protocol import envelope
 from shared.queues import EVENTS, connect_async, queue_key
 
@@ -35,6 +38,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     settings.check_doors()
     redis = connect_async(settings)
     metrics = Metrics()
+    refusals = Refusals(metrics)
     replies = Replies(callbacks, metrics)
     intake = Intake(redis, settings)
     uses = TokenUses(redis)
@@ -47,6 +51,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         _settle_garbage_collector()
         yield
         await intake.close()
+        refusals.close()
         await uses.close()
         replies.close()
         await redis.aclose()
@@ -65,6 +70,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         doors=Doors(settings, uses.note),
         replies=replies,
         intake=intake,
+        refusals=refusals,
         metrics=metrics,
     )
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -92,7 +98,11 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
-        return Response(metrics.render(), media_type=CONTENT_TYPE)
+        try:
+            return Response(metrics.render(), media_type=CONTENT_TYPE)
+        except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
+            get_log().error("no_metrics", **error_fields(error))
+            return Response(status_code=503, media_type=CONTENT_TYPE)
 
     document(app, secret=settings.path_secret is not None)
     return app
@@ -100,6 +110,8 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
 
 def app_from_environment() -> FastAPI:
     """The api as the environment describes it; each process of `deskbell api` calls this."""
+    if MULTIPROCESS in os.environ:
+        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
     settings = load_settings()
     configure_logs(settings.log_format)
     return create_app(settings, load_callbacks(settings))

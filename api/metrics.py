@@ -20,11 +20,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.callbacks = Counter(
-            "deskbell_callbacks", "Callbacks answered and kept, by outcome.", ["outcome"], registry=self._registry
+            "deskbell_callbacks", "Callbacks answered, by outcome.", ["outcome"], registry=self._registry
         )
-        self.refused = Counter(
-            "deskbell_refused", "Callbacks refused, nothing kept, by cause.", ["cause"], registry=self._registry
-        )
+        self.refused = Counter("deskbell_refused", "Callbacks refused, by cause.", ["cause"], registry=self._registry)
         self.drift = Counter(
             "deskbell_drift",
             "API calls that lack a declared input, or bring one that is not declared, by node.",
@@ -32,17 +30,20 @@ class Metrics:
             registry=self._registry,
         )
         self.stragglers = Counter(
-            "deskbell_stragglers", "Calls left behind in a thread, by handler.", ["handler"], registry=self._registry
+            "deskbell_stragglers",
+            "Calls left behind: in a thread, or heedless of their cancellation; by handler.",
+            ["handler"],
+            registry=self._registry,
         )
-        self.unheeded = Counter(
+        self.at_once = Counter(
             "deskbell_fallbacks_at_once",
-            "Calls not begun, because every thread of the handler is stuck.",
+            "Calls not begun, because too many of the handler were left behind.",
             ["handler"],
             registry=self._registry,
         )
         self.clock_skew = Gauge(
             "deskbell_clock_skew_seconds",
-            "RequestTime of the last stale callback, from this machine's clock.",
+            "How far back the RequestTime of the last stale callback was.",
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )

@@ -11,12 +11,15 @@ _SECONDS = 1.0
 
 
 class Refusals:
-    """Logs the first refusal of a cause at once; those of the second that follows in one line, at its end."""
+    """Logs the first refusal of a cause at once; those of the second that follows in one line, at its end.
+
+    A cause that concerns one of our apps is logged for each app apart.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._log = get_log()
-        self._held: dict[str, dict[str, Any]] = {}
+        self._held: dict[tuple[str, str], dict[str, Any]] = {}
 
     def note(self, refusal: Refusal, **fields: Any) -> None:
         """Count a refusal, and log it now or with those that follow.
@@ -28,19 +31,27 @@ class Refusals:
         self._metrics.refused.labels(refusal.cause).inc()
         if "skew_seconds" in refusal.details:
             self._metrics.clock_skew.set(refusal.details["skew_seconds"])
-        line = {"outcome": refusal.cause, "reason": refusal.info, **fields, **refusal.details}
-        if refusal.cause in self._held:
-            held = self._held[refusal.cause]
-            self._held[refusal.cause] = line | {"times": held["times"] + 1 if held else 1}
+        line = fields | refusal.details | {"outcome": refusal.cause, "reason": refusal.info}
+        key = (refusal.cause, refusal.details.get("app", ""))
+        if key in self._held:
+            held = self._held[key]
+            self._held[key] = line | {"times": held["times"] + 1 if held else 1}
         else:
-            self._write(refusal.cause, line | {"times": 1})
+            self._write(key, line | {"times": 1})
 
-    def _write(self, cause: str, line: dict[str, Any]) -> None:
+    def close(self) -> None:
+        """Log what is held back."""
+        for line in self._held.values():
+            if line:
+                self._log.info("refused", **line)
+        self._held.clear()
+
+    def _write(self, key: tuple[str, str], line: dict[str, Any]) -> None:
         self._log.info("refused", **line)
-        self._held[cause] = {}
-        asyncio.get_running_loop().call_later(_SECONDS, self._end_second, cause)
+        self._held[key] = {}
+        asyncio.get_running_loop().call_later(_SECONDS, self._end_second, key)
 
-    def _end_second(self, cause: str) -> None:
-        held = self._held.pop(cause)
+    def _end_second(self, key: tuple[str, str]) -> None:
+        held = self._held.pop(key, None)
         if held:
-            self._write(cause, held)
+            self._write(key, held)

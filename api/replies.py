@@ -2,24 +2,20 @@
 
 1. The handler for the event is found; without one the receipt is sent, or 1006 for a node that nobody answers.
 2. Its arguments are made of the variables; one that is missing or does not fit is 1007.
-3. It runs, `async def` on the event loop, `def` in a thread of its own pool. When its time is over it is cancelled, or
-   left behind in its thread; when all of its threads are left behind, it is not even begun.
+3. It runs (`api.runs`) until its time is over; when too many of its runs were left behind, it is not even begun.
 4. Its result becomes the answer. If it failed or was late, its fallback does; without one it is 1008 or 1009.
 """
 
 import asyncio
-import contextvars
 import functools
-import inspect
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from collections.abc import Callable
 from typing import Any
 
 from api.contract import Contract
 from api.errors import Code
 from api.metrics import Metrics
-from api.threads import Threads
+from api.runs import LateError, Runs, guarded_call
 from shared.callbacks import Callbacks, Handler
 from shared.commands import ApiCall
 from shared.errors import Refuse, ResultError, VariableError
@@ -27,6 +23,7 @@ from shared.events import Event, Reply
 from shared.logs import error_fields, get_log
 from shared.results import Content
 
+_MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
 
 
@@ -37,7 +34,7 @@ class Replies:
         self._callbacks = callbacks
         self._metrics = metrics
         self._contract = Contract(metrics)
-        self._threads: dict[Callable[..., Any], Threads] = {}
+        self._runs: dict[tuple[int, str], Runs] = {}
         self._log = get_log()
 
     async def reply_to(self, event: Event, until: float) -> Reply:
@@ -50,29 +47,30 @@ class Replies:
         handler = self._callbacks.find(event)
         if handler:
             return await self._run(handler, event, until)
-        if isinstance(event, ApiCall) and event.node:
-            return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
+        if isinstance(event, ApiCall):
+            self._contract.note_unhandled(event)
+            if event.node:
+                return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
         return Reply(outcome="receipt")
 
     @property
     def stuck(self) -> list[str]:
-        """The handlers whose threads are all left behind: they answer with their fallback at once."""
+        """The handlers that are not begun any more, or whose fallback is not: too many runs were left behind."""
         return [
             handler.name
             for handler in self._callbacks.handlers
-            if handler.function in self._threads and self._threads[handler.function].stuck
+            if any(runs.stuck for (key, _), runs in self._runs.items() if key == id(handler))
         ]
 
     def close(self) -> None:
         """Let the threads end; one that is still in a handler is left behind."""
-        for threads in self._threads.values():
-            threads.close()
+        for runs in self._runs.values():
+            runs.close()
 
     async def _run(self, handler: Handler, event: Event, until: float) -> Reply:
         started = time.perf_counter()
 
         def reply(outcome: str, code: int = 0, info: str = "", content: Content | None = None) -> Reply:
-            handler_ms = round((time.perf_counter() - started) * 1000, 3)
             content = content or Content()
             return Reply(
                 code=code,
@@ -80,25 +78,24 @@ class Replies:
                 variables=content.variables,
                 fields=content.fields,
                 outcome=outcome,
-                handler_ms=handler_ms,
+                handler_ms=round((time.perf_counter() - started) * 1000, 3),
             )
 
+        event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
+        if isinstance(event, ApiCall):
+            self._contract.note_call(handler, event)
         try:
-            answered = await self._call_handler(handler, event, until)
-        except VariableError as error:
-            return reply("misfit", Code.MISFIT.number, str(error))
-        except Refuse as refusal:
-            return reply("refused", refusal.code, refusal.message)
-        except _LateError:
-            failure = (Code.OUT_OF_TIME, "out_of_time", "out of time")
-        except _FailedError:
-            failure = (Code.HANDLER_FAILED, "failed", "the handler failed")
-        else:
-            return reply("answered", content=answered)
-        try:
+            try:
+                return reply("answered", content=await self._call_handler(handler, event, until))
+            except _MisfitError as error:
+                return reply("misfit", Code.MISFIT.number, str(error))
+            except LateError:
+                failure = (Code.OUT_OF_TIME, "out_of_time", "out of time")
+            except _FailedError:
+                failure = (Code.HANDLER_FAILED, "failed", "the handler failed")
             content = await self._fall_back(handler, event, until)
         except Refuse as refusal:
-            return reply("refused", refusal.code, refusal.message)
+            return reply("refused", *_code_and_words(refusal))
         if content:
             return reply("fallback", content=content)
         code, outcome, info = failure
@@ -108,26 +105,27 @@ class Replies:
         """What the handler answers.
 
         Raises:
-            VariableError: a variable is missing or does not fit.
+            _MisfitError: a variable is missing or does not fit.
             Refuse: the handler refuses.
-            _LateError: it is late.
+            LateError: it is late, or stuck.
             _FailedError: it failed; the log says how.
         """
         if callable(handler.fallback):
             until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
-        if isinstance(event, ApiCall):
-            self._contract.note_call(handler, event)
+        runs = self._runs_of(handler, "handler", handler.function)
+        if runs.stuck:
+            self._metrics.at_once.labels(handler.name).inc()
         try:
-            result = await self._call(handler.name, handler.function, handler.bind(event), until)
-            content: Content = _guarded_call(functools.partial(handler.content, result))
-            self._contract.note_result(handler, result, content.variables)
-        except (VariableError, Refuse, _LateError):
+            result = await runs.result(until, **_arguments(handler, event))
+            content = _content(handler, result)
+        except (_MisfitError, Refuse, LateError):
             raise
         except ResultError as error:
             self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("handler_failed", event_id=event.id, node=handler.name, **error_fields(error))
         else:
+            self._contract.note_result(handler, result, content.variables)
             return content
         raise _FailedError
 
@@ -137,8 +135,9 @@ class Replies:
         if fallback is None or isinstance(fallback, Content):
             return fallback
         try:
-            result = await self._call(handler.name, fallback, {}, until, event)
-            content: Content = _guarded_call(functools.partial(handler.content, result))
+            result = await self._runs_of(handler, "fallback", fallback).result(until, event)
+            content = _content(handler, result)
+            self._contract.note_result(handler, result, content.variables)
         except Refuse:
             raise
         except Exception as error:  # noqa: BLE001 - as above
@@ -146,88 +145,50 @@ class Replies:
             return None
         return content
 
-    async def _call(
-        self, name: str, function: Callable[..., Any], arguments: dict[str, Any], until: float, *event: Event
-    ) -> Any:
-        """A function's result, in time or not at all.
-
-        Raises:
-            _LateError: the deadline has come, or the function's threads are stuck.
-            Exception: whatever the function raised.
-        """
-        if inspect.iscoroutinefunction(function):
-            run = asyncio.get_running_loop().create_task(_guarded(function(*event, **arguments)))
-            return await _result_by(run, until)
-        threads = self._threads.get(function)
-        if threads is None:
-            threads = self._threads[function] = Threads()
-        if threads.stuck:
-            self._metrics.unheeded.labels(name).inc()
-            raise _LateError
-        call = functools.partial(contextvars.copy_context().run, function, *event, **arguments)
-        in_thread = threads.start(functools.partial(_guarded_call, call))
-        try:
-            return await _result_by(asyncio.wrap_future(in_thread), until)
-        finally:
-            if threads.leave(in_thread):
-                self._metrics.stragglers.labels(name).inc()
+    def _runs_of(self, handler: Handler, role: str, function: Callable[..., Any]) -> Runs:
+        key = (id(handler), role)
+        if key not in self._runs:
+            self._runs[key] = Runs(function, self._metrics.stragglers.labels(handler.name).inc)
+        return self._runs[key]
 
 
-class _LateError(Exception):
-    """Raised when a function did not end in time."""
+class _MisfitError(Exception):
+    """Raised when the variables do not fit the parameters: not to be mixed up with what a handler may raise."""
 
 
 class _FailedError(Exception):
     """Raised when a handler failed, once it is logged."""
 
 
-class _HandlerExitError(Exception):
-    """Raised in place of what would end the api, or be taken for a cancellation of the request."""
-
-
-async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
     try:
-        return await coroutine
-    except Exception:
-        raise
-    except BaseException as error:
-        raise _HandlerExitError from error
+        return handler.bind(event)
+    except VariableError as error:
+        raise _MisfitError(str(error)) from None
 
 
-def _guarded_call(call: Callable[[], Any]) -> Any:
+def _content(handler: Handler, result: Any) -> Content:
+    """What the answer holds for a result.
+
+    Raises:
+        ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
+    """
+    content: Content = guarded_call(functools.partial(handler.content, result))
+    size = sum(len(name) + len(value) for name, value in (content.variables or {}).items()) + len(str(content.fields))
+    if size > _MOST_CHARACTERS:
+        raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
+    return content
+
+
+def _code_and_words(refusal: Refuse) -> tuple[int, str]:
+    """What a refusal answers; a class derived from `Refuse` may have anything where these are due."""
+    plain = Refuse(str(refusal.message), code=refusal.code if _is_code(refusal.code) else 1)
+    return plain.code, plain.message
+
+
+def _is_code(code: object) -> bool:
     try:
-        return call()
-    except (StopIteration, CancelledError) as error:  # a future refuses to hold the one, and converts the other
-        raise _HandlerExitError from error
-    except Exception:
-        raise
-    except BaseException as error:
-        raise _HandlerExitError from error
-
-
-async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
-    """A future's result at the loop's time `until`; `asyncio.wait` does the same at more cost."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[bool] = loop.create_future()
-
-    def settle(*_: object) -> None:
-        if not ended.done():
-            ended.set_result(run.done())
-
-    timer = loop.call_at(until, settle)
-    run.add_done_callback(settle)
-    try:
-        if await ended:
-            return run.result()
-        raise _LateError
-    finally:
-        timer.cancel()
-        run.remove_done_callback(settle)
-        run.cancel()  # of no effect when it has ended
-        run.add_done_callback(_forget)
-
-
-def _forget(run: "asyncio.Future[Any]") -> None:
-    """Take the late result, so that asyncio does not report it as never retrieved."""
-    if not run.cancelled():
-        run.exception()
+        Refuse("", code=code)  # type: ignore[arg-type]  # that is the question
+    except ValueError:
+        return False
+    return True

@@ -26,12 +26,11 @@ from api.metrics import Metrics
 from api.refusals import Refusals
 from api.replies import Replies
 from api.signatures import Doors, Query, parse_query
-from api.unhandled import handler_to_paste
-from shared.commands import ApiCall, received
+from shared.commands import received
 from shared.config import Settings
 from shared.declarations import NODE_FORM
 from shared.errors import CannotKeepError, PacketError, http_info
-from shared.events import Event, Reply
+from shared.events import Event
 from shared.logs import error_fields, get_log
 from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
@@ -58,6 +57,7 @@ class Answer:
         await send({"type": "http.response.body", "body": self.envelope})
 
 
+_EXPLAINED = ("misfit", "no_handler")  # ours, and naming no value; what `Refuse` says is the integrator's
 _WRONG_PATH = Refusal(Code.NOT_OUR_APP, "the path does not hold the secret", "wrong_path_secret")
 _WRONG_METHOD = Refusal(Code.NOT_A_PACKET, "not a POST", "not_a_post")
 _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
@@ -82,14 +82,22 @@ class CallbackRoutes:
     """
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, doors: Doors, replies: Replies, intake: Intake, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        doors: Doors,
+        replies: Replies,
+        intake: Intake,
+        refusals: Refusals,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._replies = replies
         self._intake = intake
         self._doors = doors
         self._metrics = metrics
-        self._refusals = Refusals(metrics)
+        self._refusals = refusals
         secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
         self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
         self._budget = settings.budget_ms / 1000
@@ -172,7 +180,8 @@ class CallbackRoutes:
     async def _accept(self, ring: Ring, event: Event, identity: str) -> Kept:
         async def reply_and_keep() -> Kept:
             reply = await self._replies.reply_to(event, ring.deadline - self._reserve)
-            ring.log |= _explanation(event, reply)
+            if reply.outcome in _EXPLAINED:
+                ring.log["reason"] = reply.info
             return await self._intake.keep(event, reply, identity)
 
         try:
@@ -213,15 +222,6 @@ def _event(packet: Packet, app_id: str, node: str, query: Query) -> Event:
         client_ip=query.get("clientip", ""),
         platform=query.get("optplatform", ""),
     )
-
-
-def _explanation(event: Event, reply: Reply) -> dict[str, str]:
-    """What the log says of a reply beside its outcome; it names no value, and `Refuse`'s words are the integrator's."""
-    if reply.outcome == "misfit":
-        return {"reason": reply.info}
-    if isinstance(event, ApiCall) and reply.outcome in ("no_handler", "receipt"):
-        return {"reason": "no handler takes this call", "write": handler_to_paste(event)}
-    return {}
 
 
 def _late(ring: Ring) -> Refusal:

@@ -82,10 +82,11 @@ class Doors:
     def _check_sign(self, app_ids: list[str], query: Query, now: float) -> None:
         """Check the signature of a callback that is of one of these apps."""
         given, request_time = query.get("sign", ""), query.get("requesttime", "")
+        about = {"app": app_ids[0]} if query.get("sdkappid") else {}
         if not all(self._tokens[app_id] and (given or self._needs_sign[app_id]) for app_id in app_ids):
             return
         if not given or not _REQUEST_TIME.fullmatch(request_time):
-            raise Refusal(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing")
+            raise Refusal(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing", **about)
         # Every token is tried, whichever fits, each in constant time: nothing leaks how near a guess was.
         fitting = [
             (app_id, token.fingerprint)
@@ -94,12 +95,13 @@ class Doors:
             if hmac.compare_digest(sign(token.text, request_time).encode(), given.encode())
         ]
         if not fitting:
-            raise Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")
+            raise Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", **about)
         skew = round(now - int(request_time), 1)
         if abs(now - int(request_time)) > SIGN_WINDOW_SECONDS:
             info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
-            raise Refusal(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew)
-        self._note_use(*fitting[0], now)
+            raise Refusal(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, **about)
+        if about:  # without an app it cannot be told whose token it was
+            self._note_use(*fitting[0], now)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,13 +9,20 @@ from redis.exceptions import RedisError
 from shared.queues import TOKENS_KEY
 
 _SECONDS = 10
+_LATEST = """
+for n = 1, #ARGV, 2 do
+  if tonumber(redis.call('HGET', KEYS[1], ARGV[n]) or 0) < tonumber(ARGV[n + 1]) then
+    redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1])
+  end
+end
+"""
 
 
 class TokenUses:
     """Remembers the last use of each token, and writes what is new every few seconds."""
 
     def __init__(self, redis: AsyncRedis) -> None:
-        self._redis = redis
+        self._script = redis.register_script(_LATEST)
         self._unsaved: dict[str, int] = {}
         self._saver: asyncio.Task[None] | None = None
 
@@ -45,6 +52,8 @@ class TokenUses:
         if not uses:
             return
         try:
-            await self._redis.hset(TOKENS_KEY, items=[part for use in uses.items() for part in use])
-        except (RedisError, OSError):
-            self._unsaved = uses | self._unsaved  # Redis is away; the next time
+            await self._script(keys=[TOKENS_KEY], args=[part for use in uses.items() for part in use])
+        except BaseException as error:
+            self._unsaved = uses | self._unsaved  # the next time
+            if not isinstance(error, RedisError | OSError):  # Redis being away is no defect
+                raise

@@ -1,5 +1,6 @@
 """What to write next: the handler that would take a call that none takes."""
 
+import builtins
 import keyword
 import re
 import unicodedata
@@ -8,6 +9,7 @@ from shared.commands import ApiCall
 
 _MOST_PARAMETERS = 20
 _LONGEST_NAME = 64
+_TAKEN = {"callbacks", *dir(builtins)}  # what the pasted lines themselves, and those after them, mean
 
 
 def handler_to_paste(call: ApiCall) -> str:
@@ -22,7 +24,8 @@ def handler_to_paste(call: ApiCall) -> str:
     others = len(call.variables) - len(names)
     whole = ["call: ApiCall"] if others else []
     function = re.sub(r"\W", "_", call.node or "answer").lower()
-    function = function if _is_parameter(function) else f"answer_{function}"
+    if not _is_parameter(function) or function in _TAKEN:
+        function = f"answer_{function}"
     given = ", ".join([*whole, *required, *optional])
     lines = [
         f'@callbacks.api_call("{call.node}")' if call.node else "@callbacks.api_call",
@@ -40,5 +43,5 @@ def _is_parameter(name: str) -> bool:
         and name.isidentifier()
         and not keyword.iskeyword(name)
         and unicodedata.normalize("NFKC", name) == name
-        and name != "call"
+        and name not in ("call", "__debug__")
     )

@@ -1,8 +1,8 @@
 """`make bench-hang`: what one call in ten that hangs costs the others.
 
 Calls come at a steady rate, whatever happens to those before them, and are measured from the moment they were due.
-Rounds with and without hanging calls alternate on one api; what counts is the ratio of their p99. The others are calls
-of another handler, `async def` or `def`, or calls of the same one that do not hang.
+Rounds with and without hanging calls alternate on one api; what counts is the ratio of their p99. A call that hangs is
+an `async def` or a `def` handler's, and the others are calls of another handler or of the same.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ CASES = {
     "async def, another handler": ("quick", "hang_async"),
     "async def, the same handler": ("maybe_async", "maybe_async"),
     "def, another handler": ("quick_def", "hang_def"),
+    "def, the same handler": ("maybe_def", "maybe_def"),
 }
 
 

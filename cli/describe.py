@@ -15,6 +15,7 @@ from shared.callbacks import VARIABLES, Handler
 from shared.config import Settings, load_settings
 from shared.contract import Variable, input_variables
 from shared.loading import load_callbacks
+from shared.protocol import API_CALL
 from shared.results import Content
 
 _SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
@@ -33,6 +34,7 @@ class Description:
         about: the first line of the function's docstring.
         apps: the apps it is limited to; empty means all.
         inputs: the node's input variables; empty for other commands, whose fields Desk knows.
+        reads_all: whether the handler takes the whole call, and so may read variables beside these.
         outputs: the node's output variables; None when the handler does not declare them.
         fallback: what is answered when the handler fails or is late: fields by name, "computed", or None for a
             failure.
@@ -44,6 +46,7 @@ class Description:
     about: str
     apps: list[str]
     inputs: list[Variable]
+    reads_all: bool
     outputs: list[Variable] | None
     fallback: dict[str, Any] | str | None
 
@@ -87,6 +90,7 @@ def _description(handler: Handler, base: str) -> Description:
         about=(inspect.getdoc(handler.function) or "").partition("\n")[0],
         apps=sorted(handler.apps),
         inputs=input_variables(handler.inputs, handler.when) if is_node else [],
+        reads_all=is_node and handler.event_parameter is not None,
         outputs=handler.outputs.variables() if handler.outputs.declared else None,
         fallback=_fallback(handler.fallback),
     )
@@ -124,10 +128,13 @@ def _tables(each: Description) -> Iterator[tuple[tuple[str, ...], list[tuple[str
 
 
 def _remark(each: Description) -> str:
-    """What takes the outputs' place where a handler declares none."""
-    if each.outputs is None and "Chatbot.InterfaceInvocation" in each.command:
-        return "Outputs are not declared: let the handler return a TypedDict or a pydantic model."
-    return ""
+    """What the tables cannot say of a node."""
+    remarks = []
+    if each.reads_all:
+        remarks.append("It takes the whole call, and may read further variables.")
+    if each.outputs is None and API_CALL in each.command:
+        remarks.append("Outputs are not declared: let the handler return a TypedDict or a pydantic model.")
+    return " ".join(remarks)
 
 
 def _yes(value: bool) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.config import Settings, load_settings
+from shared.errors import ConfigError
 from shared.loading import load_callbacks
 from shared.protocol import fingerprint
 from shared.queues import EVENTS, TOKENS_KEY, connect, queue_key
@@ -22,7 +23,7 @@ def doctor() -> None:
     """Print the apps, their locks and tokens, and what is wrong; exit with 1 if anything is."""
     settings = load_settings()
     console = Console(soft_wrap=True, highlight=False)
-    problems = list(_handler_problems(settings))
+    problems = list(_setting_problems(settings))
     try:
         connection = connect(settings)
         problems += _redis_problems(connection)
@@ -39,9 +40,14 @@ def doctor() -> None:
     console.print("no problem found")
 
 
-def _handler_problems(settings: Settings) -> Iterator[str]:
-    if not settings.apps:
-        yield "DESKBELL_APPS: there is no app; every callback is refused"
+def _setting_problems(settings: Settings) -> Iterator[str]:
+    try:
+        settings.check_doors()
+    except ConfigError as error:
+        yield f"the api does not start: {error}"
+    for app_id, tokens in settings.apps.items():
+        if settings.insecure and not settings.path_secret and not (tokens and settings.needs_sign(app_id)):
+            yield f"anybody may call as the app {app_id}: DESKBELL_INSECURE is set"
     for handler in load_callbacks(settings).handlers:
         for app_id in sorted(handler.apps - settings.apps.keys()):
             yield f"the handler {handler.name} is limited to {app_id}, which is no app of DESKBELL_APPS"

@@ -1,5 +1,6 @@
 """Running an api under uvicorn."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,9 +11,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from api.arrival import TimedProtocol
-from api.threads import HANDLER_THREADS
+from api.runs import HANDLER_THREADS
 
 _GRACE_SECONDS = 10
+_LAST_SECONDS = 1
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -58,8 +60,22 @@ def serve(factory: str, listener: socket.socket, processes: int) -> None:
     if processes > 1:
         Multiprocess(config, sockets=[listener]).run()
     else:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
         _leave_stragglers()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, whose end does not wait for handlers that heed no cancellation."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop; then give what is left on the event loop a second."""
+        await super().serve(sockets)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left and (await asyncio.wait(left, timeout=_LAST_SECONDS))[1]:
+            sys.stdout.flush()
+            os._exit(0)
 
 
 def _leave_stragglers() -> None:

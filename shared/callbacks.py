@@ -1,17 +1,16 @@
 """What the integrator answers: handlers, for the commands whose reply Desk uses."""
 
-import copy
-import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Never, TypeVar, overload
+from typing import Any, Never, TypeVar, get_args, overload
 
 from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
 from shared.contract import Outputs, drift
 from shared.declarations import (
     NODE_FORM,
     app_ids,
+    check_fields,
     check_name,
     conditions,
     describe,
@@ -101,10 +100,13 @@ class Handler:
         Raises:
             VariableError: a variable is missing or does not fit.
         """
-        arguments = self.inputs.bind(self._given(event))
+        if isinstance(event, C2CSignal):  # its one parameter takes the data, whatever it is called
+            data = dict.fromkeys(self.inputs.names, event.data) if "Data" in event.raw else {}
+            arguments = self.inputs.bind(data, blanks=True)
+        else:
+            arguments = self.inputs.bind(event.fields)
         if self.event_parameter:
-            # A copy: what is kept is the packet as it came, whatever the function does with its event.
-            arguments[self.event_parameter] = dataclasses.replace(event, raw=copy.deepcopy(event.raw))
+            arguments[self.event_parameter] = event
         return arguments
 
     def drift(self, event: Event) -> tuple[list[str], list[str]]:
@@ -121,16 +123,14 @@ class Handler:
         Raises:
             ResultError: the result is of another kind than the command asks for.
         """
+        if inspect.iscoroutine(result):
+            result.close()
+            raise ResultError("expected a value, got a coroutine; write async def")
         return self.asked.content(result)
 
     def accepts(self, event: Event) -> bool:
         """Whether it answers events of this kind and app."""
         return isinstance(event, self.asked.event) and (not self.apps or event.app_id in self.apps)
-
-    def _given(self, event: Event) -> Mapping[str, Any]:
-        if isinstance(event, C2CSignal):  # its one parameter takes the data, whatever it is called
-            return dict.fromkeys(self.inputs.names, event.data)
-        return event.fields
 
 
 class Callbacks:
@@ -148,7 +148,7 @@ class Callbacks:
         *,
         when: Mapping[str, str] | None = None,
         fallback: Mapping[str, Any] | _Fallback | None = None,
-        app: str | Iterable[str] = (),
+        app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
     def api_call(self, name: Any = None, **options: Any) -> Any:
@@ -181,7 +181,7 @@ class Callbacks:
         *,
         when: Mapping[str, str] | None = None,
         fallback: Any = None,
-        app: str | Iterable[str] = (),
+        app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
     def assign_agent(self, function: Any = None, **options: Any) -> Any:
@@ -200,7 +200,7 @@ class Callbacks:
         *,
         when: Mapping[str, str] | None = None,
         fallback: _Fallback | None = None,
-        app: str | Iterable[str] = (),
+        app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
     def before_contact_user(self, function: Any = None, **options: Any) -> Any:
@@ -220,7 +220,7 @@ class Callbacks:
         *,
         when: Mapping[str, str] | None = None,
         fallback: Any = None,
-        app: str | Iterable[str] = (),
+        app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
     def c2c_signal(self, function: Any = None, **options: Any) -> Any:
@@ -242,11 +242,7 @@ class Callbacks:
         if isinstance(event, ApiCall) and event.node:
             return _most_specific([handler for handler in accepting if handler.name == event.node])
         fitting = [handler for handler in accepting if handler.when and event.matches(handler.when)]
-        plain = [handler for handler in accepting if not handler.when]
-        if isinstance(event, ApiCall):
-            for_app = [handler for handler in plain if handler.apps] or plain
-            plain = for_app if len(for_app) == 1 else []
-        return _most_specific(fitting) or _most_specific(plain)
+        return _most_specific(fitting + _plain(accepting))
 
     @property
     def handlers(self) -> list[Handler]:
@@ -255,8 +251,6 @@ class Callbacks:
 
     def _declare(self, asked: Asked, given: Any, options: dict[str, Any]) -> Any:
         known = ("name", *_OPTIONS) if asked is VARIABLES else _OPTIONS
-        if asked is VARIABLES and "name" in options:
-            given = options.pop("name")
         refuse_unknown(asked.decorator, [option for option in options if option not in _OPTIONS], known)
         if callable(given):  # @callbacks.api_call, without parentheses
             return self._declare(asked, None, options)(given)
@@ -274,6 +268,14 @@ class Callbacks:
             if other.asked is handler.asked and _same_apps(other, handler):
                 _refuse_conflict(handler, other)
         self._handlers.append(handler)
+
+
+def _plain(handlers: list[Handler]) -> list[Handler]:
+    """The handler without conditions, limited to the app or not; of several nodes none is meant more than another."""
+    plain = [handler for handler in handlers if not handler.when]
+    limited = [handler for handler in plain if handler.apps]
+    general = [handler for handler in plain if not handler.apps]
+    return [group[0] for group in (limited, general) if len(group) == 1]
 
 
 def _most_specific(handlers: list[Handler]) -> Handler | None:
@@ -307,21 +309,27 @@ def _handler(
     *,
     when: object = None,
     fallback: object = None,
-    app: object = (),
+    app: object = None,
 ) -> Handler:
     where = describe(function)
     if asked is VARIABLES:
         check_name(where, name, NODE_FORM, "the node", 'api_call("order_status")')
     event_parameter, fields = _split_parameters(asked, where, parameters(function, asked.parameter))
+    chosen = conditions(where, when or {})
+    outputs = Outputs(where, returned(function) if asked is VARIABLES else None)
+    if asked is not VARIABLES:
+        check_fields(where, "when=", chosen, [asked.event])
+    if asked in (ASSIGNMENT, PERMISSION):
+        check_fields(where, "a parameter", [parameter.name for parameter in fields], [asked.event])
     return Handler(
         asked=asked,
         name=name,
         function=function,
         apps=app_ids(where, app),
-        when=conditions(where, when or {}),
-        fallback=_fallback(asked, where, fallback),
+        when=chosen,
+        fallback=_fallback(asked, where, fallback, outputs),
         inputs=Inputs(where, fields),
-        outputs=Outputs(where, returned(function) if asked is VARIABLES else None),
+        outputs=outputs,
         event_parameter=event_parameter,
     )
 
@@ -333,9 +341,10 @@ def _split_parameters(
     kind = asked.event.__name__
     for parameter in found:
         annotation = parameter.annotation
-        if inspect.isclass(annotation) and issubclass(annotation, Event) and annotation is not asked.event:
+        if annotation is not asked.event and any(_is_event(part) for part in (annotation, *get_args(annotation))):
+            written = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
             raise DeclarationError(
-                f"{where}: parameter {parameter.name} is annotated {annotation.__name__}, but a handler of "
+                f"{where}: parameter {parameter.name} is annotated {written}, but a handler of "
                 f"{asked.decorator} takes another event; write {parameter.name}: {kind}"
             )
     events = [parameter.name for parameter in found if parameter.annotation is asked.event]
@@ -347,15 +356,21 @@ def _split_parameters(
     return events[0] if events else None, fields
 
 
-def _fallback(asked: Asked, where: str, fallback: object) -> Content | _Fallback | None:
+def _is_event(annotation: object) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, Event)
+
+
+def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> Content | _Fallback | None:
     if fallback is None:
         return None
     try:
         if callable(fallback):
             inspect.signature(fallback).bind(None)
             return fallback
-        return asked.content(fallback)
+        content = asked.content(fallback)
+        problem = "; ".join(outputs.problems(fallback, content.variables))
     except (ResultError, TypeError, ValueError) as error:
-        raise DeclarationError(
-            f"{where}: fallback= cannot be answered: {error}; write fallback={asked.fallback}"
-        ) from None
+        problem = str(error)
+    if problem:
+        raise DeclarationError(f"{where}: fallback= cannot be answered: {problem}; write fallback={asked.fallback}")
+    return content

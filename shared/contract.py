@@ -6,16 +6,18 @@ returns. A handler that returns a plain dict declares no outputs, and any are al
 
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema
 
 from shared.errors import DeclarationError
 from shared.variables import Inputs, Kind
 
 _SYSTEM = "System"
+_MOST_NAMES, _LONGEST_NAME = 10, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Variable:
 
 def input_variables(inputs: Inputs, when: Mapping[str, str]) -> list[Variable]:
     """The inputs of a handler: the fixed ones first, then its parameters."""
-    schema = inputs.json_schema()
+    schema = inputs.model.model_json_schema(schema_generator=_Schema)
     required = schema.get("required", [])
     fixed = [Variable(name, Kind.FIXED, True, f'"{value}"', "") for name, value in when.items()]
     declared = [
@@ -62,10 +64,21 @@ def drift(declared: frozenset[str], when: Mapping[str, str], given: Mapping[str,
     Returns:
         The declared names that the call lacks, and the names it brings that are not declared.
     """
-    if given.keys() == declared:
-        return [], []
     undeclared = [name for name in given if name not in declared and name not in when and not name.startswith(_SYSTEM)]
-    return sorted(declared - given.keys()), undeclared
+    return sorted((declared | when.keys()) - given.keys()), undeclared
+
+
+def shown_names(names: Sequence[str]) -> list[str]:
+    """Names from outside as a log may hold them: in ASCII, not too long, not too many."""
+    shown = [ascii(name)[1:-1][:_LONGEST_NAME] for name in names[:_MOST_NAMES]]
+    return shown + ([f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else [])
+
+
+class _Schema(GenerateJsonSchema):
+    """JSON Schema that leaves open what it has no words for."""
+
+    def handle_invalid_for_json_schema(self, *_: Any) -> dict[str, Any]:
+        return {}
 
 
 class Outputs:
@@ -78,7 +91,6 @@ class Outputs:
             DeclarationError: a field's annotation is nothing that pydantic knows.
         """
         self._model: type[BaseModel] | None = None
-        self._validates = False
         self._names: frozenset[str] = frozenset()
         self._required: frozenset[str] = frozenset()
         declared = _without_none(annotation)
@@ -105,24 +117,27 @@ class Outputs:
         """
         if self._model is None or variables is None:
             return []
-        found = [f"{name} is not declared" for name in variables if name not in self._names]
+        undeclared = [name for name in variables if name not in self._names]
+        found = [f"{name} is not declared" for name in shown_names(undeclared)]
         found += [f"{name} is declared and missing" for name in sorted(self._required - variables.keys())]
-        if self._validates and isinstance(result, Mapping):
+        if isinstance(result, Mapping):
             try:
-                self._model.model_validate({name: value for name, value in result.items() if name in self._names})
+                self._model.model_validate({name: result[name] for name in self._names if name in result})
             except ValidationError as error:
                 found += [
                     f"{item['loc'][0]} does not fit ({item['type']})"
                     for item in error.errors(include_url=False, include_context=False, include_input=False)
                     if item["type"] != "missing"
                 ]
+            except Exception as error:  # noqa: BLE001 - an integrator's own validator
+                found.append(f"it cannot be checked ({type(error).__name__})")
         return found
 
     def variables(self) -> list[Variable]:
         """The outputs; none when the handler declares none."""
         if self._model is None:
             return []
-        schema = self._model.model_json_schema(mode="serialization")
+        schema = self._model.model_json_schema(mode="serialization", schema_generator=_Schema)
         return [
             Variable(
                 name=name,
@@ -131,7 +146,7 @@ class Outputs:
                 type=_type_in_words(field, schema.get("$defs", {})),
                 description=field.get("description", ""),
             )
-            for name, field in schema["properties"].items()
+            for name, field in schema.get("properties", {}).items()
         ]
 
     def _read_typed_dict(self, declared: Any) -> None:
@@ -147,18 +162,15 @@ class Outputs:
         }
         self._model = create_model("Outputs", __config__=ConfigDict(coerce_numbers_to_str=True), **fields)
         self._model.model_rebuild()
-        self._validates = True
         self._names = frozenset(hints)
         self._required = frozenset(declared.__required_keys__)
 
     def _read_model(self, declared: type[BaseModel]) -> None:
-        """Its values were checked when it was made, and it has all of its fields."""
+        """Computed fields are outputs as well; all of them are answered."""
         declared.model_rebuild()
         self._model = declared
-        fields = declared.model_fields
-        self._names = self._required = frozenset(
-            field.serialization_alias or field.alias or name for name, field in fields.items()
-        )
+        schema = declared.model_json_schema(mode="serialization", schema_generator=_Schema)
+        self._names = self._required = frozenset(schema.get("properties", {}))
 
 
 def _without_none(annotation: Any) -> Any:

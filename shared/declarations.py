@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.errors import DeclarationError
-from shared.events import text
+from shared.events import Event, field_names, text
 
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a node may be called: it stands in a URL path and in logs."""
@@ -67,15 +67,31 @@ def check_name(where: str, name: object, form: str, what: str, example: str) -> 
 
 
 def app_ids(where: str, app: object) -> frozenset[str]:
-    """`app=`: one SdkAppid or several, as a set; empty means all.
+    """`app=`: one SdkAppid or several, as a set; empty, from None, means all.
 
     Raises:
-        DeclarationError: one of them is not digits in text.
+        DeclarationError: one of them is not digits in text, or there is none.
     """
+    if app is None:
+        return frozenset()
     given: list[Any] = list(app) if isinstance(app, Iterable) and not isinstance(app, str) else [app]
     for each in given:
         check_name(where, each, "[0-9]{1,20}", "app=", 'app="1400000001"')
+    if not given:
+        raise DeclarationError(f'{where}: app= names no app; leave it out for all, or write app="1400000001"')
     return frozenset(given)
+
+
+def check_fields(where: str, what: str, names: Iterable[str], events: Iterable[type[Event]]) -> None:
+    """Refuse a documented field in another spelling, or by its attribute's name: it would never be there."""
+    spelt: dict[str, str] = {}
+    for event in events:
+        for attribute, name in field_names(event).items():
+            spelt |= {attribute.replace("_", ""): name, name.lower().replace("_", ""): name}
+    for name in names:
+        right = spelt.get(name.lower().replace("_", ""), name)
+        if right != name:
+            raise DeclarationError(f"{where}: {what} names {name!r}; write {right!r}, as the packet does")
 
 
 def conditions(where: str, when: object) -> dict[str, str]:

@@ -64,6 +64,9 @@ class OutOfTurnError(DeskbellError):
     """Raised when it is not an ordered job's turn yet; names no key."""
 
 
+_CODE_BITS = 31
+
+
 class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
     """Raised by a handler to answer FAIL, so that the flow takes its exception branch.
 
@@ -76,8 +79,8 @@ class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
     code: int = 1
 
     def __init__(self, message: str, *, code: int = 1) -> None:
-        if type(code) is not int or code == 0:
-            raise ValueError(f"Refuse(code={code!r}): expected an integer other than 0, which means success")
+        if type(code) is not int or code == 0 or code.bit_length() > _CODE_BITS:
+            raise ValueError("Refuse(code=...): expected an integer of 32 bits other than 0, which means success")
         super().__init__(message)
         self.message = str(message).encode(errors="replace").decode()  # half a surrogate pair cannot be sent
         self.code = code

@@ -3,9 +3,11 @@
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic_core import from_json, to_json
 
 from shared import protocol
 
@@ -139,8 +141,16 @@ class Event:
         return self.raw
 
     def matches(self, when: dict[str, str]) -> bool:
-        """Whether every field named in `when` is there and has that text."""
-        return all(name in self.fields and text(self.fields[name]) == value for name, value in when.items())
+        """Whether every field named in `when` is there and has that text; a list or an object has none."""
+        return all(
+            name in self.fields and not isinstance(self.fields[name], list | dict) and text(self.fields[name]) == value
+            for name, value in when.items()
+        )
+
+    def copy(self) -> Self:
+        """This event with a packet of its own: what is kept is the packet as it came, whatever is done with this."""
+        packet = from_json(to_json(self.raw, inf_nan_mode="constants"))  # many times faster than deepcopy
+        return replace(self, raw=packet)
 
     def to_wire(self, reply: Reply | None = None) -> Wire:
         """This event as native JSON.
@@ -188,7 +198,7 @@ def new_event_id(received_at: float) -> str:
     return f"{round(received_at * 1000):012x}{random.getrandbits(80):020x}"
 
 
-def field_names(kind: type[Event]) -> list[str]:
-    """The fields of a class's packets that its attributes read."""
-    found = (value for each in kind.__mro__ for value in vars(each).values())
-    return [value.name for value in found if isinstance(value, Field)]
+def field_names(kind: type[Event]) -> dict[str, str]:
+    """The fields of a class's packets that its attributes read, by attribute."""
+    found = [(name, value) for each in kind.__mro__ for name, value in vars(each).items()]
+    return {name: value.name for name, value in found if isinstance(value, Field)}

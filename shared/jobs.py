@@ -7,9 +7,18 @@ from typing import Any, Literal, Never, TypeVar
 
 from shared.commands import ApiCall, OtherEvent
 from shared.config import Settings
-from shared.declarations import NODE_FORM, app_ids, check_name, conditions, describe, parameters, refuse_unknown
+from shared.declarations import (
+    NODE_FORM,
+    app_ids,
+    check_fields,
+    check_name,
+    conditions,
+    describe,
+    parameters,
+    refuse_unknown,
+)
 from shared.errors import DeclarationError
-from shared.events import Event, field_names, text
+from shared.events import Event, text
 from shared.policies import (
     LONGEST_SECONDS,
     Backoff,
@@ -119,7 +128,7 @@ class Jobs:
     def on(
         self,
         *events: type[Event],
-        app: str | Iterable[str] = (),
+        app: str | Iterable[str] | None = None,
         node: str | Iterable[str] = (),
         when: Mapping[str, str] | None = None,
         queue: str = "default",
@@ -263,13 +272,8 @@ def _check_options(
 def _field_conditions(where: str, when: object, events: tuple[type[Event], ...]) -> dict[str, str]:
     """`when=`, a documented field's name in another spelling refused: it would never be there."""
     checked = conditions(where, when)
-    if any(issubclass(ApiCall, event) or event is OtherEvent for event in events):
-        return checked  # variables, and fields that nobody listed, are called as they are
-    documented = {name.lower(): name for event in events for name in field_names(event)}
-    for name in checked:
-        spelt = documented.get(name.lower().replace("_", ""), name)
-        if spelt != name:
-            raise DeclarationError(f"{where}: when= names {name!r}; write {spelt!r}, as the packet does")
+    if not any(issubclass(ApiCall, event) or event is OtherEvent for event in events):
+        check_fields(where, "when=", checked, events)  # variables, and fields of unlisted commands, have any name
     return checked
 
 

@@ -1,13 +1,16 @@
 """What a handler returned, as what its answer holds beside the envelope's three keys."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import to_jsonable_python
 
 from shared.errors import ResultError
 from shared.variables import to_variables
+
+_GROUP_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,14 @@ class Assignment:
 
     def __post_init__(self) -> None:
         group_id: object = self.group_id
-        if group_id is not None and (isinstance(group_id, bool) or not isinstance(group_id, int)):
-            raise ValueError(f"Assignment(group_id=...): expected an int, got {type(self.group_id).__name__}")
-        agents: Sequence[object] = self.agents
-        if isinstance(agents, str) or not all(isinstance(agent, str) and agent for agent in agents):
+        if group_id is not None and (
+            isinstance(group_id, bool) or not isinstance(group_id, int) or group_id.bit_length() > _GROUP_BITS
+        ):
+            raise ValueError(f"Assignment(group_id=...): expected an int of 64 bits, got {type(group_id).__name__}")
+        given: object = self.agents
+        agents = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+        object.__setattr__(self, "agents", agents)  # read once: it may be a generator
+        if isinstance(given, str) or not all(isinstance(agent, str) and agent for agent in agents):
             raise ValueError('Assignment(agents=...): expected a list of ids; write agents=["staff@example.com"]')
         if self.group_id is None and not self.agents:
             raise ValueError("Assignment(): expected a group_id or agents; return None to leave it to Desk")
@@ -80,6 +87,8 @@ def signal_content(result: Any) -> Content:
     if result is None:
         return Content()
     try:
-        return Content(fields={"RspData": to_json(result, inf_nan_mode="constants").decode()})
+        data = json.dumps(to_jsonable_python(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data.encode()  # half a surrogate pair is no text
+        return Content(fields={"RspData": data})
     except ValueError:
         raise ResultError(f"expected a JSON value, got a {type(result).__name__} that JSON cannot say") from None

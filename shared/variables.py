@@ -12,6 +12,8 @@ from pydantic_core import to_jsonable_python
 
 from shared.errors import DeclarationError, ResultError, VariableError
 
+_MOST_DIGITS = 400  # more than any float has
+
 
 class Kind(StrEnum):
     """Where an input variable has its value from (PROTOCOL §3.1): `Annotated[int, Kind.COLLECTED]`.
@@ -55,12 +57,12 @@ class Inputs:
             for index, parameter in enumerate(parameters)
         }
         try:
-            self._model: type[BaseModel] = create_model(
+            self.model: type[BaseModel] = create_model(
                 "Inputs",
                 __config__=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=False),
                 **fields,
             )
-            self._model.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
+            self.model.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
         except Exception as error:
             reason = str(error).partition("\n")[0]
             raise DeclarationError(
@@ -68,18 +70,19 @@ class Inputs:
                 f"float, bool, datetime or a pydantic type ({reason})"
             ) from error
 
-    def bind(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, variables: Mapping[str, Any], *, blanks: bool = False) -> dict[str, Any]:
         """The arguments for a call.
 
         Args:
-            variables: the call's `Body`. `""` and null count as absent; what no parameter asks for is ignored.
+            variables: the call's `Body`; what no parameter asks for is ignored.
+            blanks: whether `""` and null are values; otherwise they count as absent.
 
         Raises:
             VariableError: names each variable that is missing or does not fit.
         """
-        given = {name: value for name, value in variables.items() if value != "" and value is not None}
+        given = {name: value for name, value in variables.items() if blanks or value not in ("", None)}
         try:
-            model = self._model.model_validate(given)
+            model = self.model.model_validate(given)
         except ValidationError as error:
             reasons = {
                 str(item["loc"][0]): "is missing" if item["type"] == "missing" else f"does not fit ({item['type']})"
@@ -87,10 +90,6 @@ class Inputs:
             }
             raise VariableError("; ".join(f"{name} {reason}" for name, reason in reasons.items())) from None
         return {name: getattr(model, position) for position, name in self._names.items()}
-
-    def json_schema(self) -> dict[str, Any]:
-        """The variables as JSON Schema writes an object's properties."""
-        return self._model.model_json_schema()
 
 
 def to_variables(result: Any) -> dict[str, str] | None:
@@ -138,5 +137,7 @@ def _text(value: Any) -> str:
         number = Decimal(repr(float(plain)) if isinstance(plain, float) else plain)
         if not number.is_finite():
             raise ValueError("a number that is not finite has no decimal text")
+        if abs(number.adjusted()) > _MOST_DIGITS:  # a customer who types 1e99999999 would have it written out
+            raise ValueError("a number of that many digits has no text")
         return f"{number:f}"
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -18,7 +18,7 @@ class OrderStatus(TypedDict):
     Carrier: Annotated[str, Field(description="Who brings it; empty before it is shipped.")]
 
 
-@callbacks.api_call("order_status", fallback={"OrderStatus": "unknown"})
+@callbacks.api_call("order_status", fallback={"OrderStatus": "unknown", "Carrier": ""})
 def order_status(
     OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1, description="The number on the receipt.")],
 ) -> OrderStatus:

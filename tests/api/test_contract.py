@@ -2,9 +2,11 @@
 
 from typing import TypedDict
 
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from shared import Callbacks
+from shared.protocol import RECEIPT
 from tests.conftest import ApiFactory
 
 
@@ -75,13 +77,72 @@ def test_callbacks_and_refusals_are_counted(start_api: ApiFactory) -> None:
 
 
 def test_a_call_that_no_handler_takes_is_logged_with_the_handler_to_write(start_api: ApiFactory) -> None:
-    """Names of variables, never values."""
+    """Once for each set of names; names of variables, never values."""
     desk = start_api(order_status())
 
     with capture_logs() as lines:
-        answer = desk.call("order_statu", OrderID="planted")
+        answers = [desk.call("order_statu", OrderID="planted") for _ in range(3)]
+        desk.call("order_statu", Order="planted")
 
-    assert answer.json()["ErrorCode"] == 1006
-    (line,) = [line for line in lines if line["event"] == "callback"]
-    assert line["write"].startswith('@callbacks.api_call("order_statu")\nasync def order_statu(OrderID: str)')
-    assert "planted" not in str(line)
+    assert [answer.json()["ErrorCode"] for answer in answers] == [1006] * 3
+    first, second = [line for line in lines if line["event"] == "no_handler"]
+    assert first["write"].startswith('@callbacks.api_call("order_statu")\nasync def order_statu(OrderID: str)')
+    assert "(Order: str)" in second["write"]
+    assert "planted" not in str(lines)
+
+
+def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_same_word(start_api: ApiFactory) -> None:
+    """Jobs may be all that it is for."""
+    desk = start_api()
+
+    with capture_logs() as lines:
+        answer = desk.call(Tier="gold")
+
+    assert answer.content == RECEIPT
+    (line,) = [line for line in lines if line["event"] == "no_handler"]
+    assert line["write"].startswith("@callbacks.api_call\nasync def answer(Tier: str)")
+
+
+def test_each_node_has_lines_of_its_own_and_not_without_end(start_api: ApiFactory) -> None:
+    """A node that is sent ever new names is told of some times, and hides no other's drift."""
+    callbacks = order_status()
+    callbacks.api_call("other")(_takes_nothing)
+    desk = start_api(callbacks)
+
+    with capture_logs() as lines:
+        for number in range(30):
+            desk.call("order_status", OrderID="1", **{f"n{number}": "x"})
+        desk.call("other", Extra="1")
+
+    told = [line for line in lines if line["event"] == "drift"]
+    assert [line["node"] for line in told] == ["order_status"] * 20 + ["other"]
+    assert told[19]["note"] == "further ones are not logged"
+
+
+def _takes_nothing() -> dict[str, str]:
+    return {}
+
+
+def test_a_wrong_path_and_a_missing_app_are_counted(start_api: ApiFactory) -> None:
+    """By cause, as the others."""
+    desk = start_api(path_secret=SecretStr("s" * 16))
+
+    desk.http.post("/wrong/callback")
+    desk.post({"CallbackCommand": "A"}, path=f"/{'s' * 16}/callback", SdkAppid=None)
+
+    metrics = desk.http.get("/metrics").text
+    assert 'deskbell_refused_total{cause="wrong_path_secret"} 1.0' in metrics
+    assert 'deskbell_refused_total{cause="unknown_app"} 1.0' in metrics
+
+
+def test_a_handler_for_an_app_that_is_not_ours_is_told_at_the_start(start_api: ApiFactory) -> None:
+    """It would never be called."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app="1400000009")(_takes_nothing)
+
+    with capture_logs() as lines:
+        start_api(callbacks)
+
+    assert [(line["handler"], line["app"]) for line in lines if line["event"] == "unknown_app"] == [
+        ("node", ["1400000009"])
+    ]

@@ -64,3 +64,33 @@ def test_a_refusal_without_a_cause_goes_by_its_code() -> None:
     _, metrics = logged([Refusal(Code.TOO_LARGE, "too large")])
 
     assert 'deskbell_refused_total{cause="too_large"} 1.0' in metrics
+
+
+def test_a_flood_of_seconds_is_a_line_for_each() -> None:
+    """The second begins anew with each line."""
+    lines, _ = logged([WRONG] * 3, [WRONG] * 3, [WRONG] * 3, [], seconds=0.05)
+
+    assert sum(line["times"] for line in lines) == 9
+    assert len(lines) <= 6
+
+
+def test_what_is_held_back_is_told_at_the_end() -> None:
+    """An api that ends loses no count."""
+
+    async def refuse() -> None:
+        refusals = Refusals(Metrics())
+        for _ in range(3):
+            refusals.note(WRONG)
+        refusals.close()
+
+    with capture_logs() as lines:
+        asyncio.run(refuse())
+
+    assert [line["times"] for line in lines] == [1, 2]
+
+
+def test_apps_do_not_hide_each_other() -> None:
+    """An operator must see whose token is wrong."""
+    lines, _ = logged([Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", app=app) for app in ("1", "2", "1")])
+
+    assert [line["app"] for line in lines] == ["1", "2"]

@@ -66,7 +66,7 @@ bodies = st.one_of(
 )
 queries = st.dictionaries(
     st.one_of(
-        st.sampled_from(["SdkAppid", "sdkappid", "CallbackCommand", "Sign", "RequestTime", "RequestID", "ClientIP"]),
+        st.sampled_from(["SdkAppid", "sdkappid", "CallbackCommand", "Sign", "RequestTime", "ClientIP"]),
         st.text(max_size=10),
     ),
     st.text(alphabet=st.characters(codec="utf-8"), max_size=20),
@@ -150,6 +150,7 @@ def test_a_stranger_gets_an_envelope_and_keeps_nothing(
     target = f"/{quote(path)}?{quote(query, safe='&=')}"
     answer = desk.http.request(method, target, content=body)
 
+    assert answer.status_code < 500
     if answer.headers["content-type"] == "application/json" and target.partition("?")[0] not in (
         "/healthz",
         "/readyz",

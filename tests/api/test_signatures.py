@@ -42,7 +42,7 @@ def test_a_sign_is_good_for_a_minute_either_way(make_settings: SettingsFactory, 
     else:
         refused = refusal(doors(make_settings), query(seconds=seconds))
         assert (refused.code, refused.cause) == (Code.BAD_SIGN, "sign_stale")
-        assert refused.details == {"skew_seconds": -seconds}
+        assert refused.details == {"skew_seconds": -seconds, "app": APP}
 
 
 def test_the_documented_vector_is_admitted(make_settings: SettingsFactory) -> None:
@@ -110,10 +110,12 @@ def test_a_sign_may_be_required_of_one_app_and_not_of_another(make_settings: Set
 
 
 def test_without_an_app_a_sign_must_fit_one_of_ours(make_settings: SettingsFactory) -> None:
-    """The console's verify button may leave SdkAppid out; it is admitted as no app."""
-    ours = doors(make_settings, apps={APP: [SecretStr(TOKEN)], OTHER: [SecretStr("theirs")]})
+    """The console's verify button may leave SdkAppid out; it is admitted as no app, and no token counts as used."""
+    uses: list[Any] = []
+    ours = doors(make_settings, uses, apps={APP: [SecretStr(TOKEN)], OTHER: [SecretStr("theirs")]})
 
     assert ours.admit(query("", "theirs"), NOW) == ""
+    assert uses == []
     assert refusal(ours, query("", "nobody's")).cause == "sign_wrong"
     assert refusal(ours, {}).cause == "sign_missing"
 

@@ -2,18 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from redis import Redis
 from structlog.testing import capture_logs
 
+from api import runs
 from api.metrics import Metrics
 from api.replies import Replies
-from api.threads import THREADS
+from api.runs import THREADS
 from shared import ApiCall, Callbacks, Refuse
-from shared.errors import ConfigError
+from shared.errors import ConfigError, VariableError
 from shared.events import Reply
+from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.conftest import ApiFactory
 
@@ -48,6 +53,13 @@ async def replies_of(replies: Replies, *calls: ApiCall, seconds: float) -> list[
     """The replies to calls that come at once."""
     until = asyncio.get_running_loop().time() + seconds
     return await asyncio.gather(*(replies.reply_to(call, until) for call in calls))
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail when it takes too long."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
 
 
 def reply_of(callbacks: Callbacks, *, seconds: float = 0.1, node: str = "node") -> Reply:
@@ -119,7 +131,7 @@ def test_readiness_tells_which_handlers_answer_no_more(start_api: ApiFactory, ga
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_fallback_may_be_a_function_of_the_call(is_async: bool) -> None:
-    """`def` or `async def`; it has a tenth of the handler's time."""
+    """`def` or `async def`."""
     callbacks = Callbacks()
 
     def plain(call: ApiCall) -> dict[str, str]:
@@ -178,3 +190,161 @@ def test_a_fallback_may_refuse() -> None:
         raise ValueError
 
     assert (reply_of(callbacks).code, reply_of(callbacks).outcome) == (9, "refused")
+
+
+def test_a_task_that_heeds_no_cancellation_is_a_straggler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted while it lives; at the bound its handler is not begun any more."""
+    monkeypatch.setattr(runs, "_HEED_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "TASKS", 3)
+    callbacks = Callbacks()
+    ending = threading.Event()
+
+    @callbacks.api_call("hang")
+    async def hang() -> None:
+        while not ending.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    metrics = Metrics()
+
+    async def compute() -> tuple[list[str], Reply, list[str]]:
+        replies = Replies(callbacks, metrics)
+        await replies_of(replies, *[api_call("hang")] * 3, seconds=0.05)
+        await eventually(lambda: bool(replies.stuck))
+        (at_once,) = await asyncio.wait_for(replies_of(replies, api_call("hang"), seconds=3600), PATIENCE)
+        stuck = replies.stuck
+        ending.set()
+        await eventually(lambda: not replies.stuck)
+        return stuck, at_once, replies.stuck
+
+    stuck, at_once, after = asyncio.run(compute())
+
+    assert (stuck, after) == (["hang"], [])
+    assert at_once.outcome == "out_of_time"
+    assert 'deskbell_stragglers_total{handler="hang"} 3.0' in metrics.render().decode()
+
+
+def test_a_fallback_that_hangs_shows_in_readiness(gate: threading.Event) -> None:
+    """Its runs are bounded as the handler's are."""
+    callbacks = Callbacks()
+
+    def hang(_: ApiCall) -> None:
+        gate.wait(PATIENCE)
+
+    @callbacks.api_call("node", fallback=hang)
+    def node() -> None:
+        raise ValueError
+
+    async def compute() -> list[str]:
+        replies = Replies(callbacks, Metrics())
+        await replies_of(replies, *[api_call("node")] * THREADS, seconds=0.3)
+        replies.close()
+        return replies.stuck
+
+    assert asyncio.run(compute()) == ["node"]
+
+
+def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> None:
+    """While all threads hang, what waited for one is gone once it is answered."""
+    callbacks = hanging(gate)
+
+    async def compute() -> int:
+        replies = Replies(callbacks, Metrics())
+        calls = [api_call("hang") for _ in range(THREADS * 3)]
+        await replies_of(replies, *calls, seconds=0.2)
+        waiting = sum(runs_of._threads._work_queue.qsize() for runs_of in replies._runs.values())
+        replies.close()
+        return waiting
+
+    assert asyncio.run(compute()) == 0
+
+
+@pytest.mark.parametrize("is_function", [False, True])
+def test_the_fallback_function_has_the_last_tenth_of_the_time(is_function: bool) -> None:
+    """The handler is given up so much earlier; without such a fallback it has all of it."""
+    callbacks = Callbacks()
+    given_up: list[float] = []
+
+    @callbacks.api_call("node", fallback=(lambda _: {}) if is_function else {})
+    async def node() -> None:
+        started = time.monotonic()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(time.monotonic() - started)
+
+    reply_of(callbacks, seconds=2.0)
+
+    assert (given_up[0] < 1.95) is is_function
+
+
+def test_whatever_a_function_does_to_its_event_what_is_kept_is_the_packet_as_it_came(
+    redis: Redis, start_api: ApiFactory
+) -> None:
+    """Handlers, their fallbacks and converted variables all see a copy."""
+    callbacks = Callbacks()
+
+    def spoil(call: ApiCall) -> dict[str, str]:
+        call.raw["Body"].clear()
+        call.raw["Injected"] = object()
+        return {}
+
+    @callbacks.api_call("node", fallback=spoil)
+    def node(call: ApiCall, Given: list[Any]) -> None:
+        Given.append("spoilt")
+        spoil(call)
+        raise ValueError
+
+    assert start_api(callbacks).call("node", Given=["kept"]).status_code == 200
+
+    (job,) = queue(EVENTS, redis).jobs
+    assert job.args[0]["packet"]["Body"] == {"Given": ["kept"]}
+    assert "Injected" not in job.args[0]["packet"]
+
+
+class _Odd(Refuse):
+    def __init__(self, code: Any, message: Any) -> None:
+        self.code, self.message = code, message
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [(0, {"a": 1}), ("x", "\ud800"), (1 << 20_000, 5), (True, None)], ids=range(4)
+)
+def test_a_refusal_of_another_make_is_still_a_refusal(start_api: ApiFactory, code: Any, message: Any) -> None:
+    """Never a success, and never a defect of ours."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    def node() -> None:
+        raise _Odd(code, message)
+
+    answer = start_api(callbacks).call("node")
+
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (200, 1)
+    assert isinstance(answer.json()["ErrorInfo"], str)
+
+
+def test_what_a_handler_raises_is_its_failure_whatever_it_is_called(start_api: ApiFactory) -> None:
+    """A VariableError of its own is no misfit: its text is not for Desk."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    def node() -> None:
+        raise VariableError("planted \ud800")
+
+    answer = start_api(callbacks).call("node")
+
+    assert answer.json()["ErrorCode"] == 1009
+    assert "planted" not in answer.text
+
+
+def test_an_answer_that_is_too_large_is_none(start_api: ApiFactory) -> None:
+    """It would be remembered as well."""
+    callbacks = Callbacks()
+    callbacks.api_call("node")(_large)
+
+    assert start_api(callbacks).call("node").json()["ErrorCode"] == 1009
+
+
+def _large() -> dict[str, str]:
+    return {"Text": "x" * 300_000}

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
 from redis import Redis
 
+from api import tokens
 from api.tokens import TokenUses
 from shared.queues import TOKENS_KEY, connect_async
 from tests.conftest import SettingsFactory
@@ -45,3 +47,27 @@ def test_a_use_that_could_not_be_written_is_written_the_next_time(redis: Redis, 
     asyncio.run(use())
 
     assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"200", b"1:bbbbbbbb": b"100"}
+
+
+def test_a_use_is_written_while_the_api_runs(
+    redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every few seconds; another process's later use is not undone."""
+    monkeypatch.setattr(tokens, "_SECONDS", 0.01)
+    redis.hset(TOKENS_KEY, "1:bbbbbbbb", 500)
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUses(connection)
+        uses.start()
+        uses.note("1", "aaaaaaaa", 100)
+        uses.note("1", "bbbbbbbb", 100)
+        async with asyncio.timeout(10):
+            while not await connection.hexists(TOKENS_KEY, "1:aaaaaaaa"):  # noqa: ASYNC110 - Redis has no event
+                await asyncio.sleep(0.01)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"100", b"1:bbbbbbbb": b"500"}

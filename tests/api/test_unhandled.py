@@ -3,7 +3,8 @@
 import ast
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.unhandled import handler_to_paste
@@ -40,6 +41,13 @@ def test_names_that_cannot_be_parameters_are_counted() -> None:
     assert declared_by(source).handlers[0].name == "2nd.node"
 
 
+@pytest.mark.parametrize("node", ["callbacks", "dict", "str", "print"])
+def test_the_function_takes_no_name_that_the_lines_need(node: str) -> None:
+    """Pasted below it, the next handler would not be declared."""
+    assert f"async def answer_{node}()" in handler_to_paste(api_call(node))
+
+
+@example({"__debug__": "1", "call": "2", "True": "3"}, "a")
 @given(
     st.dictionaries(st.text(max_size=80), st.text(max_size=5), max_size=30), st.sampled_from(["", "a", "1-b.c", "if"])
 )

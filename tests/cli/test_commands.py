@@ -316,14 +316,16 @@ def test_doctor_lists_tokens_by_fingerprint_and_last_use(deskbell: Run, redis: R
     apps = json.dumps({"1400000001": ["old-token", "new-token"], "1400000002": []})
     redis.hset(TOKENS_KEY, f"1400000001:{fingerprint('new-token')}", 1669872112)
 
-    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=apps, SIGNATURE='{"1400000001": "when-present"}')
+    signature = '{"1400000001": "when-present"}'
+
+    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=apps, SIGNATURE=signature, PATH_SECRET="s" * 16)
 
     assert found.returncode == 0, found.stdout + found.stderr
     lines = [line.split() for line in found.stdout.splitlines()]
-    assert ["1400000001", "when", "present", "no", fingerprint("old-token"), "never"] in lines
-    used = ["1400000001", "when", "present", "no", fingerprint("new-token"), "2022-12-01", "05:21:52+00:00"]
+    assert ["1400000001", "when", "present", "yes", fingerprint("old-token"), "never"] in lines
+    used = ["1400000001", "when", "present", "yes", fingerprint("new-token"), "2022-12-01", "05:21:52+00:00"]
     assert used in lines
-    assert ["1400000002", "not", "checked", "no", "none"] in lines
+    assert ["1400000002", "not", "checked", "yes", "none"] in lines
     assert "-token" not in found.stdout
 
 
@@ -337,4 +339,44 @@ def test_doctor_exits_with_1_when_something_is_wrong(deskbell: Run, described: d
         "problem: the handler order_status is limited to 1400000009, which is no app of DESKBELL_APPS" in found.stdout
     )
     assert "unknown" in found.stdout
-    assert "no app" in deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0").stdout
+    assert "got none" in deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0").stdout
+
+
+def test_doctor_finds_what_the_api_would_not_start_with(deskbell: Run, valkey_url: str) -> None:
+    """And an app that anybody may call as."""
+    open_app = '{"1400000001": []}'
+    closed = deskbell("doctor", REDIS_URL=valkey_url, APPS=open_app)
+    insecure = deskbell("doctor", REDIS_URL=valkey_url, APPS=open_app, INSECURE="1")
+
+    assert (closed.returncode, insecure.returncode) == (1, 1)
+    assert "problem: the api does not start: DESKBELL_APPS: expected a token for 1400000001" in closed.stdout
+    assert "problem: anybody may call as the app 1400000001" in insecure.stdout
+
+
+def test_an_api_ends_though_a_handler_heeds_no_cancellation(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path
+) -> None:
+    """Its task would keep the event loop for ever."""
+    (tmp_path / "deaf.py").write_text(
+        "import asyncio\nfrom shared import Callbacks\ncallbacks = Callbacks()\n@callbacks.api_call\n"
+        "async def deaf() -> None:\n"
+        "    while True:\n"
+        "        try:\n            await asyncio.sleep(0.1)\n"
+        "        except BaseException:\n            continue\n"
+    )
+    settings = environment(
+        DESKBELL_REDIS_URL=valkey_url,
+        DESKBELL_APPS=APPS,
+        DESKBELL_CALLBACKS="deaf:callbacks",
+        DESKBELL_BUDGET_MS="1000",
+    )
+    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0"]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
+        sent = deskbell("send", "deaf", "--url", url, "--token", TOKEN)
+        api.terminate()
+        assert api.wait(60) == 0
+
+    assert '"ErrorCode":1008' in sent.stdout
+    assert queue(EVENTS, redis).count == 1

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, InstanceOf, computed_field
 
 from shared import ApiCall, Callbacks, Kind
 from shared.callbacks import Handler
-from shared.contract import Variable, input_variables
+from shared.contract import Variable, input_variables, shown_names
 from shared.errors import DeclarationError, ResultError, VariableError
 from shared.testing import api_call, reply
 
@@ -148,11 +148,11 @@ def test_an_output_that_pydantic_does_not_know_is_refused_at_import() -> None:
 @pytest.mark.parametrize(
     ("given", "missing", "undeclared"),
     [
-        ({"OrderID": "1", "Tier": ""}, [], []),
-        ({"OrderID": "1"}, ["Tier"], []),
-        ({"OrderID": "1", "Tier": "", "Extra": "1"}, [], ["Extra"]),
+        ({"OrderID": "1", "Tier": "", "type": "1"}, [], []),
+        ({"OrderID": "1", "type": "1"}, ["Tier"], []),
+        ({"OrderID": "1", "Tier": "", "type": "1", "Extra": "1"}, [], ["Extra"]),
         ({"OrderID": "1", "Tier": "", "type": "1", "SystemSessionID": "s"}, [], []),
-        ({}, ["OrderID", "Tier"], []),
+        ({}, ["OrderID", "Tier", "type"], []),
     ],
 )
 def test_drift_is_what_a_call_lacks_and_what_nobody_declared(
@@ -171,3 +171,67 @@ def test_a_handler_that_takes_the_whole_call_declares_all_of_it() -> None:
     def function(call: ApiCall) -> None: ...
 
     assert handler_of(function).drift(api_call(Any="thing")) == ([], [])
+
+
+def test_a_models_computed_fields_are_outputs() -> None:
+    """And what a model keeps to itself is none."""
+
+    class Computed(BaseModel):
+        count: int
+        secret: int = Field(default=1, exclude=True)
+
+        @computed_field
+        def double(self) -> int:
+            return self.count * 2
+
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    def function() -> Computed:
+        return Computed(count=2)
+
+    assert [each.name for each in callbacks.handlers[0].outputs.variables()] == ["count", "double"]
+    assert reply(callbacks, api_call("node")).variables == {"count": "2", "double": "4"}
+
+
+def test_a_validator_that_fails_itself_is_a_problem_not_a_failure() -> None:
+    """The answer is not the worse for it."""
+
+    def fail(_: str) -> str:
+        raise RuntimeError("planted")
+
+    class Odd(TypedDict):
+        Thing: Annotated[str, AfterValidator(fail)]
+
+    def function() -> Odd: ...  # type: ignore[empty-body]  # never called
+
+    outputs = handler_of(function).outputs
+    assert outputs.problems({"Thing": "x"}, {"Thing": "x"}) == ["it cannot be checked (RuntimeError)"]
+
+
+def test_an_output_that_json_schema_has_no_words_for_is_of_any_type() -> None:
+    """One of them must not keep the others from being described."""
+
+    class Odd(TypedDict):
+        Thing: InstanceOf[Exception]
+
+    def function() -> Odd: ...  # type: ignore[empty-body]  # never called
+
+    assert [each.type for each in handler_of(function).outputs.variables()] == ["any"]
+
+
+def test_names_from_outside_are_bounded_where_they_are_told() -> None:
+    """A handler that returns what it was sent must not fill the log."""
+    shown = shown_names([f"{number}\n" + "x" * 100 for number in range(8000)])
+
+    assert len(shown) == 11
+    assert all(len(name) <= 64 and "\n" not in name for name in shown)
+    assert shown[-1] == "7990 more"
+
+
+def test_a_fixed_variable_that_is_missing_is_drift() -> None:
+    """A call to the node's URL need not have it, but the administrator was told to enter it."""
+
+    def function(OrderID: int) -> None: ...
+
+    assert handler_of(function, when={"type": "1"}).drift(api_call(OrderID="1")) == (["type"], [])

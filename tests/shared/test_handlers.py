@@ -1,12 +1,14 @@
 """Handlers of every kind, and which of them answers an event."""
 
-from typing import Any
+import inspect
+import json
+from typing import Any, TypedDict
 
 import pytest
 
 from shared import AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse, SessionEvent
 from shared.commands import received
-from shared.errors import DeclarationError, VariableError
+from shared.errors import DeclarationError, ResultError, VariableError
 from shared.events import Event
 from shared.protocol import ASSIGN_AGENT
 from shared.results import Content
@@ -215,3 +217,99 @@ def test_a_reply_without_a_handler_is_an_error_in_a_test() -> None:
     """A typo in the node must not pass."""
     with pytest.raises(Exception, match="no handler takes this ApiCall of the node"):
         reply(Callbacks(), api_call("nod"))
+
+
+def test_an_app_goes_before_conditions() -> None:
+    """Of all handlers that fit, the one for the app is meant first, then the one with the most conditions."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(when={"ClientUserId": "vip", "SessionId": "s"})(lambda: Assignment(1))
+    callbacks.assign_agent(app="1400000001")(lambda: Assignment(2))
+    callbacks.assign_agent(app="1400000001", when={"SessionId": "s"})(lambda: Assignment(3))
+    packet = {"CallbackCommand": ASSIGN_AGENT[0], "ClientUserId": "vip"}
+
+    assert reply(callbacks, of_app("1400000001", packet)).fields == {"AgentGroupId": 2}
+    assert reply(callbacks, of_app("1400000001", packet | {"SessionId": "s"})).fields == {"AgentGroupId": 3}
+    assert reply(callbacks, of_app("1400000002", packet | {"SessionId": "s"})).fields == {"AgentGroupId": 1}
+
+
+@pytest.mark.parametrize("app", [[], (), iter(())])
+def test_an_empty_list_of_apps_is_not_all_apps(app: Any) -> None:
+    """Such as an empty variable of the environment makes."""
+    assert "app= names no app" in refusal_of("assign_agent", nothing, app=app)
+
+
+def test_a_list_or_an_object_fits_no_condition() -> None:
+    """However long it is, it is not written out to be compared."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(when={"ClientUserId": "[]"})(lambda: Assignment(1))
+
+    assert callbacks.find(event_of(AssignAgent, ClientUserId=[])) is None
+
+
+@pytest.mark.parametrize("name", ["session_id", "sessionid", "SESSIONID"])
+def test_a_documented_field_in_another_spelling_is_refused(name: str) -> None:
+    """As a condition and as a parameter: it would never be there."""
+
+    def function(**_: Any) -> None: ...
+
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # a parameter of any name
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=str)]
+    )
+
+    assert refusal_of("assign_agent", nothing, when={name: "s"}).endswith(
+        f"when= names {name!r}; write 'SessionId', as the packet does"
+    )
+    assert refusal_of("assign_agent", function).endswith(
+        f"a parameter names {name!r}; write 'SessionId', as the packet does"
+    )
+
+
+def test_an_event_that_may_be_none_is_no_event() -> None:
+    """It would be taken for a field that no packet has."""
+
+    def function(event: AssignAgent | None) -> None: ...
+
+    assert refusal_of("assign_agent", function).endswith("write event: AssignAgent")
+
+
+@pytest.mark.parametrize("data", [None, "", 0, False, []])
+def test_a_signals_data_may_be_any_json_value(data: Any) -> None:
+    """Also null and ""; only a signal without Data has none."""
+    callbacks = Callbacks()
+
+    @callbacks.c2c_signal
+    def answer(data: Any) -> Any:
+        return [data]
+
+    answered = reply(callbacks, event_of(C2CSignal, Data=json.dumps(data)))
+
+    assert json.loads(answered.fields["RspData"]) == [data]
+    with pytest.raises(VariableError, match="data is missing"):
+        reply(callbacks, event_of(C2CSignal))
+
+
+def test_a_static_fallback_keeps_to_the_outputs() -> None:
+    """What the handler declares is what the flow may rely on."""
+
+    class Status(TypedDict):
+        OrderStatus: str
+
+    def function() -> Status: ...  # type: ignore[empty-body]  # never called
+
+    assert "Other is not declared" in refusal_of("api_call", function, fallback={"OrderStatus": "", "Other": ""})
+    assert "OrderStatus is declared and missing" in refusal_of("api_call", function, fallback={})
+
+
+def test_a_coroutine_is_no_result() -> None:
+    """A `def` that returns one was meant to be `async def`."""
+
+    async def later() -> None: ...
+
+    def assign() -> Any:
+        return later()
+
+    callbacks = Callbacks()
+    callbacks.assign_agent(assign)
+
+    with pytest.raises(ResultError, match="write async def"):
+        reply(callbacks, event_of(AssignAgent))

@@ -19,7 +19,16 @@ def test_an_assignment_may_name_a_group_agents_or_both() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"group_id": "6521"}, {"group_id": True}, {"agents": "a"}, {"agents": [1]}, {"agents": [""]}],
+    [
+        {},
+        {"group_id": "6521"},
+        {"group_id": True},
+        {"agents": "a"},
+        {"agents": [1]},
+        {"agents": [""]},
+        {"agents": 5},
+        {"group_id": 1 << 99},
+    ],
 )
 def test_an_assignment_that_desk_could_not_read_is_refused(given: Any) -> None:
     """Where it is made, so that the log shows the place."""
@@ -56,8 +65,15 @@ def test_a_signal_may_be_answered_with_nothing() -> None:
     assert signal_content(None) == Content()
 
 
-@pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800"])
+@pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800", float("nan"), [float("inf")]])
 def test_what_json_cannot_say_is_no_answer_to_a_signal(result: Any) -> None:
     """The message names the type, not the value."""
     with pytest.raises(ResultError, match="expected a JSON value"):
         signal_content(result)
+
+
+def test_the_agents_may_come_from_a_generator() -> None:
+    """It is read once."""
+    agents: Any = (name for name in ("a", "b"))
+
+    assert assignment_content(Assignment(agents=agents)).fields == {"AgentIdList": ["a", "b"]}

@@ -446,3 +446,15 @@ def test_whatever_becomes_variables_can_be_answered(result: dict[str, Any]) -> N
         return
 
     assert json.loads(envelope(body=variables))["Body"] == variables
+
+
+@pytest.mark.parametrize("number", [Decimal("1e401"), Decimal("1e-401"), Decimal("1e99999999"), Decimal("-1e99999999")])
+def test_a_number_that_would_be_written_out_for_megabytes_has_no_text(number: Decimal) -> None:
+    """A customer who types 1e99999999 where a Decimal is due must not fill the memory."""
+    with pytest.raises(ResultError, match="this Decimal has no text"):
+        to_variables({"Price": number})
+
+
+def test_a_float_of_any_size_has_a_text() -> None:
+    """None has more digits than are let through."""
+    assert to_variables({"Large": 1.7e308, "Small": 5e-324})

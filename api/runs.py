@@ -1,0 +1,170 @@
+"""Runs of integrators' functions: how many at once, and what becomes of one that is given up.
+
+Each function has its own, so that one that hangs takes nothing from another. `async def` runs on the event loop and is
+cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind.
+"""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+HANDLER_THREADS = "handler"
+"""How the names of the threads begin."""
+
+THREADS = 32
+"""How many threads one `def` function may have."""
+
+TASKS = 256
+"""How many tasks of one `async def` function may outlive their cancellation."""
+
+_HEED_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
+
+
+class LateError(Exception):
+    """Raised when a function did not end in time, or would wait for nothing."""
+
+
+class Runs:
+    """The runs of one function."""
+
+    def __init__(self, function: Callable[..., Any], note_straggler: Callable[[], None]) -> None:
+        """Prepare them.
+
+        Args:
+            function: the function.
+            note_straggler: called for each run that is left behind.
+        """
+        self._function = function
+        self._note_straggler = note_straggler
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - an object whose call is async
+        )
+        self._stragglers: set[object] = set()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=HANDLER_THREADS)
+        self._free = asyncio.Semaphore(THREADS)  # nothing waits inside of the pool, which would hold on to it
+
+    @property
+    def stuck(self) -> bool:
+        """Whether so many runs were left behind that another would wait for nothing."""
+        return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
+
+    async def result(self, until: float, *given: Any, **named: Any) -> Any:
+        """What the function returns.
+
+        Args:
+            until: the event loop's time at which it is given up.
+            *given: its arguments by position.
+            **named: its arguments by name.
+
+        Raises:
+            LateError: that time has come, or the runs are stuck.
+            Exception: whatever the function raised.
+        """
+        if self.stuck:
+            raise LateError
+        call = functools.partial(self._function, *given, **named)
+        return await (self._in_task(call, until) if self._is_async else self._in_thread(call, until))
+
+    def close(self) -> None:
+        """Let the threads end; one that is still in a call is left behind."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_task(self, call: Callable[[], Coroutine[Any, Any, Any]], until: float) -> Any:
+        task = asyncio.get_running_loop().create_task(_guarded(call()))
+        try:
+            return await _result_by(task, until)
+        finally:
+            if not task.done():
+                task.cancel()
+                asyncio.get_running_loop().call_later(_HEED_SECONDS, self._leave, task)
+
+    async def _in_thread(self, call: Callable[[], Any], until: float) -> Any:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except TimeoutError:
+            raise LateError from None
+        in_context = functools.partial(contextvars.copy_context().run, call)
+        run = self._threads.submit(functools.partial(guarded_call, in_context))
+        run.add_done_callback(functools.partial(self._end, loop))
+        try:
+            return await _result_by(asyncio.wrap_future(run), until)
+        finally:
+            if not run.cancel() and not run.done():
+                self._leave(run)
+
+    def _leave(self, run: "asyncio.Task[Any] | Future[Any]") -> None:
+        """Count a run until it ends, if it has not by now."""
+        if run.done():
+            return
+        self._stragglers.add(run)
+        self._note_straggler()
+        if isinstance(run, asyncio.Task):
+            run.add_done_callback(self._stragglers.discard)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, run: "Future[Any]") -> None:
+        """In the thread: give its place back, on the event loop if that is still there."""
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._give_back, run)
+
+    def _give_back(self, run: "Future[Any]") -> None:
+        self._stragglers.discard(run)
+        self._free.release()
+
+
+class _HandlerExitError(Exception):
+    """Raised in place of what would end the api, or be taken for a cancellation of the request."""
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _HandlerExitError from error
+
+
+def guarded_call(call: Callable[[], Any]) -> Any:
+    """Call an integrator's code: whatever it raises is an `Exception`."""
+    try:
+        return call()
+    except (StopIteration, CancelledError) as error:  # a future refuses to hold the one, and converts the other
+        raise _HandlerExitError from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _HandlerExitError from error
+
+
+async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
+    """A future's result at the loop's time `until`; `asyncio.wait` does the same at more cost."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[bool] = loop.create_future()
+
+    def settle(*_: object) -> None:
+        if not ended.done():
+            ended.set_result(run.done())
+
+    timer = loop.call_at(until, settle)
+    run.add_done_callback(settle)
+    try:
+        if await ended:
+            return run.result()
+        raise LateError
+    finally:
+        timer.cancel()
+        run.remove_done_callback(settle)
+        run.add_done_callback(_forget)
+
+
+def _forget(run: "asyncio.Future[Any]") -> None:
+    """Take the late result, so that asyncio does not report it as never retrieved."""
+    if not run.cancelled():
+        run.exception()
