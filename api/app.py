@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
+from rq import Queue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.intake import Intake
-from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics
+from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics, render_queues
 from api.openapi import document
 from api.refusals import Refusals
 from api.replies import Replies
@@ -25,6 +27,7 @@ from shared.config import Settings, load_settings
 from shared.errors import http_info
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, error_fields, get_log
+from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
 from shared.queues import EVENTS, connect_async, queue_key
 
@@ -99,7 +102,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            return Response(metrics.render(), media_type=CONTENT_TYPE)
+            return Response(metrics.render() + await _queue_metrics(redis), media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", **error_fields(error))
             return Response(status_code=503, media_type=CONTENT_TYPE)
@@ -115,6 +118,22 @@ def app_from_environment() -> FastAPI:
     settings = load_settings()
     configure_logs(settings.log_format)
     return create_app(settings, load_callbacks(settings))
+
+
+async def _queue_metrics(redis: AsyncRedis) -> bytes:
+    """What Redis knows of the queues; nothing while it is away."""
+    try:
+        members: set[bytes] = await redis.smembers(Queue.redis_queues_keys)  # type: ignore[assignment]  # not decoded
+        keys = sorted(key.decode() for key in members)
+        async with redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.llen(key)
+            counts = await pipeline.execute()
+        paused = read_pauses(await redis.hgetall(PAUSED_KEY))
+    except (RedisError, OSError):
+        return b""
+    names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
+    return render_queues(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

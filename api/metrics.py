@@ -1,6 +1,7 @@
 """What the api counts, for Prometheus at `/metrics`."""
 
 import os
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -58,3 +59,21 @@ class Metrics:
         shared = CollectorRegistry()
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
+
+
+def render_queues(waiting: Mapping[str, int], paused: Iterable[str]) -> bytes:
+    """What Redis says of the queues, in the same format.
+
+    Args:
+        waiting: how many jobs wait, by queue.
+        paused: the queues that a breaker has paused.
+    """
+    registry = CollectorRegistry()
+    jobs = Gauge("deskbell_jobs_waiting", "Jobs that wait, by queue.", ["queue"], registry=registry)
+    pauses = Gauge("deskbell_queue_paused", "1 while a breaker has the queue paused.", ["queue"], registry=registry)
+    for queue, count in waiting.items():
+        jobs.labels(queue).set(count)
+        pauses.labels(queue).set(0)
+    for queue in paused:
+        pauses.labels(queue).set(1)
+    return generate_latest(registry)

@@ -13,6 +13,7 @@ from rich.table import Table
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.loading import load_callbacks
+from shared.pauses import Pause, paused_queues
 from shared.protocol import fingerprint
 from shared.queues import EVENTS, TOKENS_KEY, connect, queue_key
 
@@ -26,7 +27,7 @@ def doctor() -> None:
     problems = list(_setting_problems(settings))
     try:
         connection = connect(settings)
-        problems += _redis_problems(connection)
+        problems += [*_redis_problems(connection), *map(_paused, paused_queues(connection))]
         console.print(f"Redis answers; {connection.llen(queue_key(EVENTS))} events wait to be fanned out")
         uses = _uses(connection)
     except (RedisError, OSError) as error:
@@ -57,6 +58,13 @@ def _redis_problems(connection: Redis) -> Iterator[str]:
     version = str(connection.info("server")["redis_version"])
     if int(version.partition(".")[0]) < _OLDEST_REDIS:
         yield f"expected Redis {_OLDEST_REDIS} or later, or Valkey, got {version}"
+
+
+def _paused(pause: Pause) -> str:
+    return (
+        f"the queue {pause.queue} is paused since {pause.since:%H:%M:%S} UTC, because jobs of {pause.job_type} keep "
+        f"failing; one is tried at {pause.until:%H:%M:%S}"
+    )
 
 
 def _uses(connection: Redis) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import inspect
 import re
 import sys
 import types
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from api.errors import Code
 from api.metrics import Metrics
+from shared import Jobs
 from shared.config import PREFIX, Settings, load_settings
 from shared.loading import load_callbacks, load_jobs
 
@@ -127,3 +129,17 @@ def test_the_http_document_names_every_metric_and_cause() -> None:
     assert {"sign_stale", "unknown_app", "wrong_path_secret"} <= set(causes)
     for name in {*metrics, *causes}:
         assert f"`{name}" in document
+
+
+def test_the_jobs_document_lists_every_option_and_its_code_runs() -> None:
+    """As `Jobs.on` takes them; what is declared there is a job type."""
+    document = (ROOT / "docs" / "JOBS.md").read_text()
+    options = {name for row in table(document, "option") for name in re.findall(r"`(\w+)`", row[0])}
+    (source,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    module = types.ModuleType("jobs_document")
+
+    exec(source, module.__dict__)  # noqa: S102 - the document's own code
+
+    parameters = inspect.signature(Jobs.on).parameters.values()
+    assert options == {each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert module.jobs.names == ["note_message"]

@@ -15,6 +15,7 @@ from redis import Redis
 from rq.job import Job
 
 from shared import Callbacks
+from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
 from shared.queues import EVENTS, TOKENS_KEY, queue
 from tests.conftest import PACKETS, ApiFactory
@@ -380,3 +381,24 @@ def test_an_api_ends_though_a_handler_heeds_no_cancellation(
 
     assert '"ErrorCode":1008' in sent.stdout
     assert queue(EVENTS, redis).count == 1
+
+
+def test_doctor_and_the_metrics_show_a_paused_queue(
+    deskbell: Run, redis: Redis, valkey_url: str, start_api: ApiFactory
+) -> None:
+    """With the job type that keeps failing, and how many jobs wait."""
+    redis.hset(PAUSED_KEY, "crm", '{"job_type": "crm-contact", "since": 1669872112000, "until": 1669872172000}')
+    desk = start_api()
+    desk.call()
+
+    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS)
+
+    assert found.returncode == 1
+    assert (
+        "problem: the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing; "
+        "one is tried at 05:22:52" in found.stdout
+    )
+    metrics = desk.http.get("/metrics").text
+    assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
+    assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
+    assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
