@@ -81,7 +81,8 @@ class Replies:
                 handler_ms=round((time.perf_counter() - started) * 1000, 3),
             )
 
-        event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
+        if handler.sees_packet:
+            event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
         if isinstance(event, ApiCall):
             self._contract.note_call(handler, event)
         try:

@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Never, TypeVar, get_args, overload
 
 from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
@@ -33,6 +35,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Fallback = Callable[[Any], Any]
 
 _OPTIONS = ("app", "fallback", "when")
+_IMMUTABLE = (str, int, float, bool, Decimal, date, datetime, str | None, int | None, float | None, bool | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Handler:
         inputs: converts the call's variables.
         outputs: the variables it declares to answer.
         event_parameter: the parameter that takes the whole event, if there is one.
+        sees_packet: whether it, or its fallback, is handed parts of the packet that it could change.
     """
 
     asked: Asked
@@ -88,6 +92,7 @@ class Handler:
     inputs: Inputs
     outputs: Outputs
     event_parameter: str | None
+    sees_packet: bool
 
     @property
     def is_async(self) -> bool:
@@ -238,9 +243,9 @@ class Callbacks:
 
     def find(self, event: Event) -> Handler | None:
         """The handler for an event, or None."""
-        accepting = [handler for handler in self._handlers if handler.accepts(event)]
         if isinstance(event, ApiCall) and event.node:
-            return _most_specific([handler for handler in accepting if handler.name == event.node])
+            return _most_specific([each for each in self._handlers if each.name == event.node and each.accepts(event)])
+        accepting = [handler for handler in self._handlers if handler.accepts(event)]
         fitting = [handler for handler in accepting if handler.when and event.matches(handler.when)]
         return _most_specific(fitting + _plain(accepting))
 
@@ -331,7 +336,12 @@ def _handler(
         inputs=Inputs(where, fields),
         outputs=outputs,
         event_parameter=event_parameter,
+        sees_packet=bool(event_parameter) or callable(fallback) or any(map(_may_share, fields)),
     )
+
+
+def _may_share(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation not in _IMMUTABLE
 
 
 def _split_parameters(
