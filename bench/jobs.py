@@ -115,14 +115,13 @@ def one_round(place: Workplace, contender: Contender, workload: str, measured: M
 def table(contenders: list[Contender], results: dict[str, Measured], caption: str) -> Table:
     made = Table(title="one worker process each", caption=caption)
     for head in ("worker", "at once"):
-        made.add_column(head)
+        made.add_column(head, no_wrap=True)
     heads = [
         "no-op/s",
         "x Simple",
         "x dramatiq",
         "5 ms CPU/s",
         "50 ms wait/s",
-        "x Simple",
         "p50 ms",
         "p99 ms",
         "PSS MiB",
@@ -136,19 +135,18 @@ def table(contenders: list[Contender], results: dict[str, Measured], caption: st
             contender.name,
             " / ".join(dict.fromkeys(map(str, contender.slots))),
             f"{measured.rate('nothing'):,.0f}",
-            ratio(measured, simple, "nothing"),
-            ratio(measured, dramatiq, "nothing"),
+            ratio(measured, simple),
+            ratio(measured, dramatiq),
             f"{measured.rate('cpu'):,.0f}",
             f"{measured.rate('wait'):,.0f}",
-            ratio(measured, simple, "wait"),
             *(f"{value:.1f}" for value in measured.percentiles()),
             f"{measured.pss('wait'):.0f}",
         )
     return made
 
 
-def ratio(measured: Measured, other: Measured | None, workload: str) -> str:
-    return f"{measured.rate(workload) / other.rate(workload):.2f}" if other else ""
+def ratio(measured: Measured, other: Measured | None) -> str:
+    return f"{measured.rate('nothing') / other.rate('nothing'):.2f}" if other else ""
 
 
 def report(console: Console, results: dict[str, Measured], extras: Extras) -> None:
