@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack bench-hang chaos-workers clean
+.PHONY: help demo dev test check format lock bench-ack bench-hang bench-jobs chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one woul
 
 bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers with and without them
 	@$(BIN)/python -m bench.hang
+
+bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
+	@$(BIN)/python -m bench.jobs
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
 	@$(BIN)/python -m bench.chaos_workers

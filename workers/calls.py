@@ -1,10 +1,10 @@
 """What a claimed job calls: one of the two entry points, made ready to run on the event loop or in a thread."""
 
-import json
 import zlib
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_core import from_json
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
@@ -158,7 +158,7 @@ def _read(data: bytes) -> tuple[Any, Any, Any, Any]:
     except zlib.error:
         plain = data  # as RQ itself falls back
     try:
-        name, instance, args, kwargs = json.loads(plain)
+        name, instance, args, kwargs = from_json(plain)
     except Exception as error:
         raise DeserializationError from error
     return name, instance, args, kwargs

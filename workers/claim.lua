@@ -21,13 +21,14 @@ local claimed, missing, held, count = {}, {}, 0, 0
 local function write(id, queue, number, job, attempts)
   count = count + 1
   local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count)
+  local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
   local attempt = 0
-  redis.call('HSET', key, 'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker)
   if attempts then
     local meta
     attempt, meta = begin_attempt(job[3], attempts)
-    redis.call('HSET', key, 'meta', meta, 'retries_left', attempts - attempt)
+    fields[9], fields[10], fields[11], fields[12] = 'meta', meta, 'retries_left', attempts - attempt
   end
+  redis.call('HSET', key, unpack(fields))
   redis.call('PERSIST', key)
   register(id, execution, queue, worker, now, lease)
   local at = #claimed
@@ -106,7 +107,10 @@ for number, list in ipairs(KEYS) do
   end
   lengths[number] = redis.call('LLEN', list)
 end
-if count > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
-  redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
+if count > 0 then
+  keep_index(worker, lease)
+  if redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
+    redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
+  end
 end
 return {suspended, held, lengths, claimed, missing}

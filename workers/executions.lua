@@ -3,7 +3,6 @@
 -- Write an execution: what rq.executions.Execution.create writes.
 local function register(id, execution, queue, worker, now, lease)
   local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
-  local index = 'rq:worker:' .. worker .. ':executions'
   redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
     'last_heartbeat', seconds, 'worker_name', worker)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)
@@ -11,8 +10,12 @@ local function register(id, execution, queue, worker, now, lease)
   redis.pcall('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
   redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
   redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease, member)
-  redis.call('SADD', index, member)
-  redis.call('EXPIRE', index, lease + 60)
+  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
+end
+
+-- Keep the index of a worker's executions a little longer than they last; to be called when any were registered.
+local function keep_index(worker, lease)
+  redis.call('EXPIRE', 'rq:worker:' .. worker .. ':executions', lease + 60)
 end
 
 -- Strike an execution off; false when it was not there any more: then the job is somebody else's, or has ended.

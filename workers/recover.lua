@@ -52,4 +52,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0
     end
   end
 end
+if #spent > 0 then
+  keep_index(worker, lease)
+end
 return {recovered, spent, unfit}
