@@ -14,6 +14,7 @@ from rq.job import Job
 from shared.errors import Discard, OutOfTurnError, Retry
 from shared.jobs import Jobs, JobType
 from shared.policies import Concurrency, Rate
+from workers.damage import DamageLog, damage_text
 
 _SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
 _ANSWERS = (Discard, Retry)
@@ -21,18 +22,18 @@ _ANSWERS = (Discard, Retry)
 _FAILED = """
 local counts = note_failure(ARGV[1], ARGV[2], server_ms())
 release(ARGV[1], ARGV[2])
-return counts
+return {counts, damaged}
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
-_RELEASED = "release(ARGV[1], ARGV[2])"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
+_UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {0, damaged}"
 
 
 def limits_text(jobs: Jobs) -> str:
-    """`limits.lua` for job types: what stands in front of a script that claims or settles."""
+    """`limits.lua` for job types, with `damage.lua`: what stands in front of a script that claims or settles."""
     limited = filter(_is_limited, jobs.types)
     entries = ", ".join(f'["{wire_type(job_type)}"] = {{{_fields(job_type)}}}' for job_type in limited)
-    return f"local LIMITS = {{{entries}}}\n{_text()}"
+    return f"local LIMITS = {{{entries}}}\n{damage_text()}{_text()}"
 
 
 def wire_type(job_type: JobType) -> str:
@@ -49,7 +50,7 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
     if not _is_limited(job_type):
         return not isinstance(error, OutOfTurnError)
     if isinstance(error, OutOfTurnError):
-        _run(jobs, _RELEASED, job_type, job)
+        _run(jobs, _UNBEGUN, job_type, job)
         return False
     if isinstance(error, _ANSWERS):
         _run(jobs, _ANSWERED, job_type, job)
@@ -65,7 +66,10 @@ def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
 
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
     script = job.connection.register_script(limits_text(jobs) + what)
-    return script(args=[wire_type(job_type), job.id])
+    answer: Any
+    answer, damaged = script(args=[wire_type(job_type), job.id])
+    DamageLog().say(damaged)
+    return answer
 
 
 def _is_limited(job_type: JobType) -> bool:
