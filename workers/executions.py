@@ -28,6 +28,7 @@ from rq.utils import utcformat
 from rq.worker import BaseWorker
 
 from shared.queues import EVENTS, queue_key
+from workers.damage import DamageLog
 from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
@@ -88,7 +89,7 @@ class Claimed:
         claims: the jobs.
         suspended: whether `rq suspend` holds all workers back.
         held: how many jobs a limit holds back.
-        lengths: what is left on each queue.
+        lengths: what is left on each queue that can be read.
         missing: ids that have no job; they were taken off.
     """
 
@@ -126,6 +127,7 @@ class Ledger:
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
         self._unanswered: set[str] = set()
+        self.damage = DamageLog()
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
@@ -137,12 +139,14 @@ class Ledger:
         """What `claim.lua` answered."""
         now, queues = arguments[0], arguments[7:]
         self._unanswered.discard(arguments[_PREFIX_AT])
-        suspended, held, lengths, claimed, missing = answer
+        suspended, held, lengths, claimed, missing, damaged = answer
+        self.damage.say(damaged)
+        readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
         claims = [
             Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
-        return Claimed(claims, bool(suspended), held, dict(zip(queues, lengths, strict=True)), missing)
+        return Claimed(claims, bool(suspended), held, readable, missing)
 
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
@@ -151,7 +155,8 @@ class Ledger:
     def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
         """What `recover.lua` answered."""
         now, queue = arguments[0], arguments[3]
-        job_ids, spent, unfit = answer
+        job_ids, spent, unfit, damaged = answer
+        self.damage.say(damaged)
         rows = _rows(spent, 2)
         claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
         return Recovered(job_ids, claims, unfit)
@@ -211,7 +216,8 @@ class Executions:
         """
         now, date = _now()
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
-        lost, left = await self._settle(args=[now, date, self._worker, *jobs])
+        lost, left, damaged = await self._settle(args=[now, date, self._worker, *jobs])
+        self._ledger.damage.say(damaged)
         return _texts(lost), _texts(left)
 
     async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
@@ -235,7 +241,11 @@ class Executions:
             for claim in latest_first
             for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
         ]
-        return int(await self._put_back(args=[self._worker, *jobs])) if jobs else 0
+        if not jobs:
+            return 0
+        count, damaged = await self._put_back(args=[self._worker, *jobs])
+        self._ledger.damage.say(damaged)
+        return int(count)
 
     async def recover(self, queue: str) -> Recovered:
         """Recover jobs of a queue whose leases have run out, a hundred at most."""

@@ -1,5 +1,6 @@
 """RQ jobs that call nothing but our entry points, whatever their hashes in Redis name."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from rq.serializers import JSONSerializer
 from shared.errors import ForeignFunctionError
 from shared.logs import get_log
 from workers.executions import Claim
+from workers.job_data import unpack
 from workers.mending import check_form, mend
 
 EntryPoints = Mapping[str, Callable[..., Any]]
@@ -59,7 +61,20 @@ def guarded_job_class(entry_points: EntryPoints) -> type[Job]:
         def send_webhooks(self, *_: Any, **__: Any) -> None:
             return None
 
+        def restore(self, raw_data: Any) -> Any:
+            return super().restore({**raw_data, **_bounded(raw_data)})
+
     return GuardedJob
+
+
+def _bounded(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Data in place of what RQ would unpack to any size: of no use to a job either way."""
+    data = fields.get(b"data")
+    try:
+        unpack(data or b"")
+    except ValueError:
+        return {b"data": zlib.compress(data or b"")}
+    return {}
 
 
 def claimed_job_class(entry_points: EntryPoints) -> type["ClaimedJob"]:

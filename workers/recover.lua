@@ -3,11 +3,11 @@
 --
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
 --       of the executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none}
+-- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local prefix, most = ARGV[6], tonumber(ARGV[7])
-local registry, list = 'rq:wip:' .. queue, 'rq:queue:' .. queue
+local registry = 'rq:wip:' .. queue
 local recovered, spent, unfit = {}, {}, {}
 
 -- A job may have been begun anew since: then only the old execution is to go.
@@ -25,8 +25,8 @@ end
 local function recover(id, retries_left)
   local key = 'rq:job:' .. id
   if retries_left > 0 then
+    push_first(queue, id)
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', date, 'retries_left', retries_left - 1)
-    redis.call('LPUSH', list, id)
     recovered[#recovered + 1] = id
   else
     local execution = prefix .. string.format('%08x', #spent / 2 + 1)
@@ -36,20 +36,25 @@ local function recover(id, retries_left)
   end
 end
 
+local function look_at(member, id, execution)
+  local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
+  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
+  if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
+    recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+    release(queue ~= 'events' and string.sub(id, 34) or '', id)
+  end
+  strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
+end
+
 -- A score of 0 is none: RQ's own cleanup, too, begins there.
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0, most)) do
+local is_done, members = try(registry, redis.call, 'ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0, most)
+for _, member in ipairs(is_done and members or {}) do
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
   if not id then
     redis.call('ZREM', registry, member)
     unfit[#unfit + 1] = member
   else
-    local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
-    local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
-    strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
-    if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
-      release(queue ~= 'events' and string.sub(id, 34) or '', id)
-      recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
-    end
+    try('rq:queue:' .. queue, look_at, member, id, execution)
   end
 end
-return {recovered, spent, unfit}
+return {recovered, spent, unfit, damaged}

@@ -5,6 +5,7 @@ Long, because one file holds what the scripts promise, each rule with a test tha
 
 import asyncio
 import dataclasses
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,8 @@ def _content(redis: Any, key: str) -> Any:
     kind = redis.type(key).decode()
     if kind == "hash":
         held: Any = {name: None if name in BY_CHANCE else value for name, value in redis.hgetall(key).items()}
+        if b"where" in (held.get(b"meta") or b""):  # each worker's own frames are among them
+            held[b"meta"] = {name: value for name, value in json.loads(held[b"meta"]).items() if name != "where"}
     elif kind == "zset":
         now = time.time()
         held = sorted(
