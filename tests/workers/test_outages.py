@@ -286,7 +286,7 @@ def test_what_cannot_be_recovered_of_one_queue_does_not_hold_up_the_others(
         workplace.work("broken", "default")
 
     assert len(ran) == 1
-    assert "broken" in [line.get("queue") for line in logs if line["event"] == "upkeep_failed"]
+    assert "rq:wip:broken" in [line["key"] for line in logs if line["event"] == "key_damaged"]
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
