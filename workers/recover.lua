@@ -3,12 +3,13 @@
 --
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
 --       of the executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys}
+-- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys, how many
+--          members left the registry: fewer than at most when there are no more, or none that can be recovered now}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local prefix, most = ARGV[6], tonumber(ARGV[7])
 local registry = 'rq:wip:' .. queue
-local recovered, spent, unfit = {}, {}, {}
+local recovered, spent, unfit, struck_off = {}, {}, {}, 0
 
 -- A job may have been begun anew since: then only the old execution is to go.
 local function runs_elsewhere(id, execution)
@@ -53,8 +54,9 @@ for _, member in ipairs(is_done and members or {}) do
   if not id then
     redis.call('ZREM', registry, member)
     unfit[#unfit + 1] = member
-  else
-    try('rq:queue:' .. queue, look_at, member, id, execution)
+    struck_off = struck_off + 1
+  elseif try('rq:queue:' .. queue, look_at, member, id, execution) then
+    struck_off = struck_off + 1
   end
 end
-return {recovered, spent, unfit, damaged}
+return {recovered, spent, unfit, damaged, struck_off}
