@@ -10,10 +10,11 @@ from shared.config import load_settings
 from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
 from shared.queues import EVENTS, connect
+from workers.ending import Ending
 from workers.fork import ForkWorker
 from workers.perform import Performer
 from workers.supervisor import Supervisor
-from workers.worker import ConcurrentWorker, Ending
+from workers.worker import ConcurrentWorker
 
 _UNREACHABLE = 1
 

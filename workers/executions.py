@@ -11,9 +11,10 @@ was recovered is no longer its worker's: whatever a worker that was frozen write
 """
 
 import json
+import re
 import time
 import uuid
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -21,16 +22,26 @@ from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ResponseError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.utils import utcformat
 from rq.worker import BaseWorker
 
-from shared.queues import queue_key
+from shared.queues import EVENTS, queue_key
 from workers.damage import DamageLog
+from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
 _BURIED_AT_ONCE = 100
-_RECOVERY_SHARE = 0.1  # of a lease
+_RECOVERY_SHARE = 0.03  # of a lease, for each queue
+_MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
+_PREFIX_AT, _PREFIX_LENGTH = 5, 24
+_WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
+"""Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
+
+
+class LostError(Exception):
+    """Raised when an execution is not ours any more."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -54,6 +65,16 @@ class Claim:
     timeout: bytes | None
     attempt: int
     began: float
+
+    @property
+    def member(self) -> str:
+        """The execution, as RQ's StartedJobRegistry has it."""
+        return f"{self.job_id}:{self.execution_id}"
+
+    @property
+    def wire_type(self) -> str:
+        """The job's type as its id has it, which is what it was claimed by; "" for an event's own job."""
+        return "" if self.queue == EVENTS else self.job_id[33:]
 
     def execution(self, connection: Redis, worker_name: str) -> Execution:
         """The execution, for RQ's own code."""
@@ -118,15 +139,19 @@ class Ledger:
         self.limits = limits
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
+        self._unanswered: set[str] = set()
         self.damage = DamageLog()
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
-        return [*_now(), self.worker_name, free, self.lease_seconds, _prefix(), self._options, *queues]
+        prefix = _prefix()
+        self._unanswered.add(prefix)
+        return [*_now(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
         """What `claim.lua` answered."""
         now, queues = arguments[0], arguments[7:]
+        self._unanswered.discard(arguments[_PREFIX_AT])
         suspended, held, lengths, claimed, missing, damaged, opens_in = answer
         self.damage.say(damaged)
         readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
@@ -149,15 +174,23 @@ class Ledger:
         claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
         return Recovered(job_ids, claims, unfit, is_all=struck_off < _RECOVERED_AT_ONCE)
 
-    def unknown(self, members: Iterable[bytes], known: Container[str], queues: Sequence[str]) -> list[Claim]:
-        """Claims of members of RQ's index that the worker does not know; each is in the registry of one queue."""
-        pairs = (member.decode().split(":") for member in members)
-        return [
+    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> tuple[list[Claim], list[bytes]]:
+        """What claims whose answers were lost have left in RQ's index; each may be in the registry of any queue.
+
+        What recovery claimed anew to be buried is none of it: that is not to run again.
+
+        Returns:
+            The claims, and members that are no executions.
+        """
+        found = {member: _MEMBER.fullmatch(member) for member in members}
+        pairs = [(match[1].decode(), match[2].decode()) for match in found.values() if match]
+        claims = [
             Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
             for job_id, execution_id in pairs
-            if execution_id not in known
+            if execution_id[:_PREFIX_LENGTH] in self._unanswered
             for queue in queues
         ]
+        return claims, [member for member, match in found.items() if not match]
 
 
 class Executions:
@@ -247,15 +280,24 @@ class Executions:
         """Write what RQ shows of the worker."""
         await self._redis.hset(worker_key(self._worker), field, value)
 
-    async def put_back_unknown(self, known: Container[str], queues: Sequence[str]) -> int:
-        """Put back what Redis says is this worker's and the worker does not know: a claim whose answer was lost.
+    async def put_back_unanswered(self, queues: Sequence[str]) -> int:
+        """Put back what claims took whose answers were lost: Redis says that it is this worker's.
 
         Args:
-            known: the ids of the executions that it knows.
             queues: those it claims from.
         """
-        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
-        return await self.put_back(self._ledger.unknown(members, known, queues))
+        index = WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker)
+        try:
+            members: Any = await self._redis.smembers(index)
+        except ResponseError as error:
+            if is_outage(error):
+                raise
+            await self._redis.delete(index)  # of another type: it holds nothing
+            return 0
+        claims, unfit = self._ledger.unanswered(members, queues)
+        if unfit:
+            await self._redis.srem(index, *unfit)
+        return await self.put_back(claims)
 
 
 def worker_key(name: str) -> str:
@@ -271,7 +313,8 @@ def script(name: str, limits: str) -> str:
         limits: what `workers.limits.limits_text` gives.
     """
     here = files("workers")
-    return limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
+    return flags + limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
 
 
 def _now() -> tuple[float, str]:
