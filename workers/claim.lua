@@ -5,12 +5,14 @@
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex
 --       digits of the executions' ids, options as JSON, then the queues' names
 --       options: attempts {job type: how many it has}, elsewhere {job type: true for those another kind of worker runs}
--- Returns {1 when RQ's workers are suspended, how many jobs a limit holds back, the queues' lengths,
---          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}, {damaged keys}};
+-- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
+--          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}, {damaged keys},
+--          the ms until a rate or a pause lets go, or -1 when none of them holds anything back};
 --         the length of a queue that cannot be read is -1
 --
 -- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
--- it is and in its order; the job types behind it, within those 500, are not held up.
+-- it is and in its order; the job types behind it, within those 500, are not held up. An id that is on a list while its
+-- job runs is one too many, and taken off; one that was queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
 local date, worker, free, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -45,9 +47,30 @@ local function drop(id, list)
   missing[#missing + 1] = id
 end
 
+-- Whether an execution of a job is under way, by anybody's lease.
+local function is_running(id, queue)
+  for _, execution in ipairs(redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
+    local score = redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
+    if score and tonumber(score) > now then
+      return true
+    end
+  end
+  return false
+end
+
 local function give_back(job_type, id)
   give_back_start(job_type, id)
   release(job_type, id)
+end
+
+-- Returns whether an id whose job runs stays on its list.
+local function stays(id, list)
+  if redis.pcall('HGET', 'rq:job:' .. id, 'status') == 'started' then
+    redis.call('LREM', list, 1, id)
+    return false
+  end
+  held = held + 1
+  return true
 end
 
 -- Look at an id: claim its job, or drop it when it has none. Returns whether it is left where it is, and not claimed.
@@ -59,6 +82,9 @@ local function take(id, list, queue, number)
   local job_type = queue ~= 'events' and string.sub(id, 34) or ''
   if options.elsewhere[job_type] then
     return true, true
+  end
+  if is_running(id, queue) then
+    return stays(id, list), true
   end
   if not admits(job_type, id, now_ms) then
     held = held + 1
@@ -78,7 +104,7 @@ local function take(id, list, queue, number)
 end
 
 local function look_at(list, queue, number)
-  local may, seen, left = math.min(free, may_claim(queue, now_ms)), 0, 0
+  local may, seen, left, taken_off = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
   while may > 0 and seen < WINDOW do
     local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
     if #ids == 0 then
@@ -88,13 +114,18 @@ local function look_at(list, queue, number)
       local is_left, is_unclaimed = take(id, list, queue, number)
       seen = seen + 1
       left = is_left and left + 1 or left
-      if not is_unclaimed then
+      if not is_left and is_unclaimed then
+        taken_off = taken_off + 1
+      elseif not is_unclaimed then
         may, free = may - 1, free - 1
       end
       if may == 0 or is_probing then
         return
       end
     end
+  end
+  if may > 0 and taken_off > 0 then
+    held = held + 1  -- there may be jobs behind the ids that have none
   end
 end
 
@@ -111,4 +142,4 @@ end
 if count > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.pcall('HSET', 'rq:worker:' .. worker, 'state', 'busy')
 end
-return {suspended, held, lengths, claimed, missing, damaged}
+return {suspended, held, lengths, claimed, missing, damaged, opens_at and math.max(0, opens_at - now_ms) or -1}

@@ -32,6 +32,8 @@ from workers.damage import DamageLog
 from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
+_BURIED_AT_ONCE = 100
+_RECOVERY_SHARE = 0.03  # of a lease, for each queue
 _MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
 _PREFIX_AT, _PREFIX_LENGTH = 5, 24
 _WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
@@ -88,9 +90,10 @@ class Claimed:
     Attributes:
         claims: the jobs.
         suspended: whether `rq suspend` holds all workers back.
-        held: how many jobs a limit holds back.
+        held: how many jobs are to be asked for again: a limit holds them back, or ids that had no job were before them.
         lengths: what is left on each queue that can be read.
         missing: ids that have no job; they were taken off.
+        opens_in: the seconds until a rate or a pause lets go of jobs; None when neither holds any back.
     """
 
     claims: list[Claim]
@@ -98,15 +101,25 @@ class Claimed:
     held: int
     lengths: dict[str, int]
     missing: list[bytes]
+    opens_in: float | None
 
 
 @dataclass(slots=True, frozen=True)
 class Recovered:
-    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all."""
+    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all.
+
+    Attributes:
+        is_all: whether nothing is left, or nothing that can be recovered now.
+    """
 
     job_ids: list[bytes]
     spent: list[Claim]
     unfit: list[bytes]
+    is_all: bool = True
+
+    def with_more(self, more: "Recovered") -> "Recovered":
+        """This and what was recovered next."""
+        return Recovered(self.job_ids + more.job_ids, self.spent + more.spent, self.unfit + more.unfit, more.is_all)
 
 
 class Ledger:
@@ -139,14 +152,14 @@ class Ledger:
         """What `claim.lua` answered."""
         now, queues = arguments[0], arguments[7:]
         self._unanswered.discard(arguments[_PREFIX_AT])
-        suspended, held, lengths, claimed, missing, damaged = answer
+        suspended, held, lengths, claimed, missing, damaged, opens_in = answer
         self.damage.say(damaged)
         readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
         claims = [
             Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
-        return Claimed(claims, bool(suspended), held, readable, missing)
+        return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
 
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
@@ -155,11 +168,11 @@ class Ledger:
     def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
         """What `recover.lua` answered."""
         now, queue = arguments[0], arguments[3]
-        job_ids, spent, unfit, damaged = answer
+        job_ids, spent, unfit, damaged, struck_off = answer
         self.damage.say(damaged)
         rows = _rows(spent, 2)
         claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
-        return Recovered(job_ids, claims, unfit)
+        return Recovered(job_ids, claims, unfit, is_all=struck_off < _RECOVERED_AT_ONCE)
 
     def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> tuple[list[Claim], list[bytes]]:
         """What claims whose answers were lost have left in RQ's index; each may be in the registry of any queue.
@@ -248,7 +261,18 @@ class Executions:
         return int(count)
 
     async def recover(self, queue: str) -> Recovered:
-        """Recover jobs of a queue whose leases have run out, a hundred at most."""
+        """Recover jobs of a queue whose leases have run out.
+
+        All of them, a hundred at a time, since a process that died may have held many; but it stops when there are a
+        hundred to be buried, each of which is a thread's work, and in time for the worker to renew its own leases.
+        """
+        recovered = Recovered([], [], [], is_all=False)
+        until = time.monotonic() + self._ledger.lease_seconds * _RECOVERY_SHARE
+        while not recovered.is_all and len(recovered.spent) < _BURIED_AT_ONCE and time.monotonic() < until:
+            recovered = recovered.with_more(await self._recover_some(queue))
+        return recovered
+
+    async def _recover_some(self, queue: str) -> Recovered:
         arguments = self._ledger.recover(queue)
         return self._ledger.recovered(arguments, await self._recover(args=arguments))
 

@@ -11,6 +11,7 @@
 
 local EVERYTHING, DAY_SECONDS = 1e9, 86400
 local guarded = {}
+local opens_at = nil  -- when the first of the rates and pauses that held something back lets go
 local is_probing = false  -- set when a claim has begun a probe: the rest of its queue waits for the outcome
 for job_type, limit in pairs(LIMITS) do
   if limit.failures then
@@ -22,6 +23,10 @@ end
 local function server_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function wait_until(ms)
+  opens_at = math.min(opens_at or ms, ms)
 end
 
 local function is_ms(value)
@@ -62,6 +67,9 @@ local function is_paused(job_type, now_ms)
     pause['until'] = latest
     write_pause(job_type, pause)
   end
+  if pause and now_ms < pause['until'] then
+    wait_until(pause['until'])
+  end
   return pause and holds_back(pause, now_ms)
 end
 
@@ -84,6 +92,7 @@ local function admits_rate(limit, job_type, job_id, now_ms)
     damaged[#damaged + 1] = key
     redis.call('DEL', key)
   elseif first and first_ms > now_ms - limit.period_ms then
+    wait_until(first_ms + limit.period_ms)
     return false
   end
   redis.call('LPUSH', key, string.format('%d %s', now_ms, job_id))

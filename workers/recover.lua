@@ -3,12 +3,13 @@
 --
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
 --       of the executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys}
+-- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys, how many
+--          members left the registry: fewer than at most when there are no more, or none that can be recovered now}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local prefix, most = ARGV[6], tonumber(ARGV[7])
 local registry = 'rq:wip:' .. queue
-local recovered, spent, unfit = {}, {}, {}
+local recovered, spent, unfit, struck_off = {}, {}, {}, 0
 
 -- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
 local function has_run_out(member, score)
@@ -60,8 +61,9 @@ for at = 1, #members, 2 do
   if not id then
     redis.call('ZREM', registry, member)
     unfit[#unfit + 1] = member
-  elseif has_run_out(member, score) then
-    try('rq:queue:' .. queue, look_at, member, id, execution)
+    struck_off = struck_off + 1
+  elseif has_run_out(member, score) and try('rq:queue:' .. queue, look_at, member, id, execution) then
+    struck_off = struck_off + 1
   end
 end
-return {recovered, spent, unfit, damaged}
+return {recovered, spent, unfit, damaged, struck_off}

@@ -395,9 +395,9 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
 
     with executions(valkey_url) as step:
         [old] = claim_all(step)
+        workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         workplace.redis.rpush("rq:queue:default", job_id)
         [new] = claim_all(step)
-        workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         recovered = step(lambda ours: ours.recover("default"))
 
     assert recovered.job_ids == recovered.spent == []
