@@ -61,7 +61,7 @@ class Chosen:
 
     def pages(self, redis: Redis) -> Pages:
         """The letters, a page at a time."""
-        letters = DeadLetters(redis)
+        letters = _letters(redis)
         return [letters.find(self.ids)] if self.ids else letters.pages(self.selection)
 
 
@@ -73,7 +73,7 @@ def selected(job: str | None, cause: str | None, since: str | None) -> Selection
 def list_groups(selection: Selection, *, as_json: bool) -> None:
     """Print how many there are of each job type and cause."""
     with _redis() as redis:
-        groups = group(DeadLetters(redis).pages(selection))
+        groups = group(_letters(redis).pages(selection))
     if as_json:
         typer.echo(as_json_text(groups))
     elif groups:
@@ -85,7 +85,7 @@ def list_groups(selection: Selection, *, as_json: bool) -> None:
 def show(job_id: str, *, values: bool) -> None:
     """Print all about one letter."""
     with _redis() as redis:
-        found = DeadLetters(redis).find([job_id])
+        found = _letters(redis).find([job_id])
         if not found:
             stop(f"{plain(job_id)}: no dead letter has this id", _FAILED)
         typer.echo(findings_text(examine(redis, found[0]), datetime.now(UTC), values=values))
@@ -136,6 +136,11 @@ def _redis() -> Iterator[Redis]:
             yield redis
     except (RedisError, OSError) as error:
         stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _FAILED)
+
+
+def _letters(redis: Redis) -> DeadLetters:
+    """The dead letters; a registry that holds something else is said, and does not hide the others."""
+    return DeadLetters(redis, lambda key: typer.echo(f"{plain(key)}: not a registry, passed over", err=True))
 
 
 def _console() -> Console:

@@ -12,12 +12,15 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from shared.events import moment
 from workers.autopsy import Findings
 from workers.causes import integrators_frame
 from workers.dead_letters import Group
+from workers.printable import printable_fields
 from workers.runs import Run
 
 _MANY = 10  # RQ keeps as many results of a job
+_MANY_ATTEMPTS = 1_000_000  # more is no count
 _UNITS = (
     ("d", timedelta(days=1)),
     ("h", timedelta(hours=1)),
@@ -81,14 +84,12 @@ def _facts(findings: Findings, now: datetime) -> Iterable[tuple[str, str]]:
     yield "died", f"{_date(letter.died_at)}, {_ago(letter.died_at, now)} ago" if letter.died_at else ""
     if findings.deaths > 1:
         yield "deaths", f"{findings.deaths}{' or more' if findings.deaths == _MANY else ''}, replays between them"
-    yield "attempts", str((letter.meta or {}).get("attempts", ""))
+    yield "attempts", _count((letter.meta or {}).get("attempts"))
     yield "queued", _date(findings.enqueued_at)
     yield "worker", findings.worker
     yield "awaited", f"by {findings.awaiting:,} jobs" if findings.awaiting else ""
-    for name in ("command", "node"):
-        yield name, str(event.get(name) or "")
-    if isinstance(received_at := event.get("received_at"), int):
-        yield "received", _date(datetime.fromtimestamp(received_at / 1000, UTC))
+    yield from printable_fields(command=event.get("command"), node=event.get("node")).items()
+    yield "received", _date(moment(event.get("received_at")))
 
 
 def _places(findings: Findings) -> Iterable[str]:
@@ -104,14 +105,18 @@ def _pretty(event: dict[str, Any] | None) -> str:
     return json.dumps(event, indent=1) if event else "  cannot be read"
 
 
-def _date(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+def _count(value: object) -> str:
+    return str(value) if type(value) is int and 0 <= value < _MANY_ATTEMPTS else ""
 
 
-def _ago(moment: datetime | None, now: datetime) -> str:
+def _date(when: datetime | None) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""
+
+
+def _ago(when: datetime | None, now: datetime) -> str:
     """How long ago, in the largest unit that fits."""
-    if moment is None:
+    if when is None:
         return ""
-    span = max(now - moment, timedelta())
+    span = max(now - when, timedelta())
     unit, length = next(((unit, length) for unit, length in _UNITS if span >= length), _UNITS[-1])
     return f"{span // length} {unit}"

@@ -63,7 +63,9 @@ def worker(
         list[str] | None,
         typer.Argument(help="Queues to serve, the most urgent first; all of them by default.", metavar="[QUEUE]..."),
     ] = None,
-    concurrency: Annotated[int, typer.Option(help="Jobs that each process performs at once.", min=1)] = 64,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Jobs that each process performs at once; 64 unless it forks.", min=1)
+    ] = None,
     processes: Annotated[int, typer.Option(help="Processes, each started again when it dies.", min=1)] = 1,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
     fork: Annotated[

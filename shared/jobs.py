@@ -33,7 +33,7 @@ from shared.queues import EVENTS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
+NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
 _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
 _EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
 _OPTIONS = (
@@ -186,7 +186,7 @@ class Jobs:
             check_policies(where, isolation=isolation, backoff=backoff, breaker=breaker)
             check_order(where, ordered_by, on_dead)
             chosen = function.__name__ if name is None else name
-            check_name(where, chosen, _NAME_FORM, "the job's name", 'name="crm.enquiry"')
+            check_name(where, chosen, NAME_FORM, "the job's name", 'name="crm.enquiry"')
             event_parameter, settings_parameter = _bind(function, where, events)
             self._add(
                 JobType(

@@ -9,12 +9,12 @@ from pydantic_core import from_json
 from redis import Redis
 
 PAUSED_KEY = "deskbell:paused"
-"""A hash: for each paused queue, what its breaker has noted, as JSON."""
+"""A hash: for each job type whose jobs keep failing, what its breaker has noted, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A paused queue.
+    """A queue that is paused for a job type; there may be more of them on one queue.
 
     Attributes:
         queue: its name.
@@ -32,14 +32,14 @@ class Pause:
 def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
     """The paused queues, by name, from what HGETALL gives of `PAUSED_KEY`; what cannot be read is left out."""
     found = []
-    for queue, text in sorted(written.items()):
+    for job_type, text in written.items():
         try:
             fields = from_json(text)
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
-            found.append(Pause(queue.decode(), str(fields["job_type"]), since, until))
+            found.append(Pause(str(fields["queue"]), job_type.decode(), since, until))
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
             continue
-    return found
+    return sorted(found, key=lambda pause: (pause.queue, pause.job_type))
 
 
 def paused_queues(connection: Redis) -> list[Pause]:

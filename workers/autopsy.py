@@ -1,7 +1,5 @@
 """All that Redis tells of one dead letter. What a customer wrote is told apart: nobody need see it to mend a job."""
 
-import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +10,11 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.results import Result
 
-from workers.causes import Frame, frames_in
+from workers.causes import Frame, frames_in, read_places
 from workers.dead_letters import FOREIGN_NAME, DeadLetter, failure_text, read_date
+from workers.job_data import read_data
 
 _FAILED = str(Result.Type.FAILED.value).encode()
-_MOST_DATA_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def examine(redis: Redis, letter: DeadLetter) -> Findings:
         deaths=len(deaths),
         awaiting=int(_asked(redis.scard, f"{key}:dependents") or 0),
         worker=((deaths[0].get(b"worker_name") if deaths else None) or worker or b"").decode(errors="replace"),
-        places=frames_in(text),
+        places=_places(letter) or frames_in(text),
         text=text,
         event=None if letter.entry.job == FOREIGN_NAME else _event(data),
     )
@@ -71,12 +69,17 @@ def _asked(command: Any, *arguments: Any) -> Any:
         return None
 
 
+def _places(letter: DeadLetter) -> list[Frame]:
+    """Where the exception passed through, as it was recorded; nothing where the cause was not recorded either."""
+    meta = letter.meta or {}
+    return read_places(meta.get("where")) if meta.get("attempt") == 0 else []
+
+
 def _event(data: bytes | None) -> dict[str, Any] | None:
     """The event among a job's arguments."""
     try:
-        unpacked = zlib.decompressobj().decompress(data or b"", _MOST_DATA_BYTES)
-        _, _, arguments, _ = json.loads(unpacked)
+        _, _, arguments, _ = read_data(data or b"")
         event = arguments[-1]
-    except (zlib.error, ValueError, TypeError, IndexError, KeyError):
+    except (ValueError, TypeError, IndexError, KeyError):
         return None
     return event if isinstance(event, dict) else None

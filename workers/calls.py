@@ -1,10 +1,8 @@
 """What a claimed job calls: one of the two entry points, made ready to run on the event loop or in a thread."""
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import from_json
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
@@ -15,6 +13,7 @@ from shared.queues import FAN_OUT, PERFORM
 from workers.executions import Claim
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, entry_point
+from workers.job_data import read_data
 from workers.perform import Attempt, Performer
 from workers.retries import begin_attempt
 
@@ -139,8 +138,8 @@ class Calls:
                 return FanOutCall(function, _wire(*args, **kwargs), timeout_of(claim))
             job_name, wire = _name_and_wire(*args, **kwargs)
             return PerformCall(Attempt(self._performer, job_name, claim.attempt), wire, timeout_of(claim))
-        except TypeError as error:
-            raise DamagedJobError(f"the job's arguments are not those of {name}") from error
+        except TypeError:  # its text names arguments that anybody may have written
+            raise DamagedJobError(f"the job's arguments are not those of {name}") from None
 
 
 def timeout_of(claim: Claim) -> int:
@@ -154,13 +153,9 @@ def timeout_of(claim: Claim) -> int:
 
 def _read(data: bytes) -> tuple[Any, Any, Any, Any]:
     try:
-        plain = zlib.decompress(data)
-    except zlib.error:
-        plain = data  # as RQ itself falls back
-    try:
-        name, instance, args, kwargs = from_json(plain)
-    except Exception as error:
-        raise DeserializationError from error
+        name, instance, args, kwargs = read_data(data)
+    except Exception:  # noqa: BLE001 - whatever it is, and of which text: the letter's cause is that they cannot be read
+        raise DeserializationError from None
     return name, instance, args, kwargs
 
 

@@ -1,7 +1,9 @@
 """The cause of a dead letter: the type of what was raised, and where in the integrator's code. Never its text.
 
-A failure is recorded with its cause as the job dies. The cause of a job that died otherwise, under a worker that is
-not ours or because its worker died, is read from the traceback that RQ keeps; the same rules find the place.
+A failure is recorded with its cause and its places as the job dies. Those of a job that died otherwise, under a worker
+that is not ours or because its worker died, are read from the traceback that RQ keeps; the same rules find the place.
+What stands in such a text behind the first exception's frames may be its message, which anybody may have written: so it
+is not looked at, and of exceptions that were raised one while another was handled the first one tells the cause.
 """
 
 import re
@@ -13,7 +15,10 @@ UNKNOWN = "unknown"
 """The cause of a dead letter that says nothing about itself."""
 
 _BEGINNING = "Traceback (most recent call last):\n"
-_FRAME = re.compile(r'  File "([^"\n]{1,1000})", line (\d{1,7}), in ([\w.<>]{1,200})')
+_FILE = r"[^\"\n]{1,1000}\.py|<frozen [\w.]{1,200}>"
+_FUNCTION = r"[\w.<>]{1,200}"
+_FRAME = re.compile(rf'  File "({_FILE})", line (\d{{1,7}}), in ({_FUNCTION})')
+_MOST_PLACES = 30  # recorded with a dead letter: the last ones, where a recursion passed through many
 _TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w{0,100})(?=:|$)")
 _GROUP = "  + Exception Group "
 _IN_GROUP = re.compile(r"^  [|+] ", re.MULTILINE)  # how the lines of an exception group are drawn
@@ -43,8 +48,18 @@ class Frame(NamedTuple):
 
 def cause_of(error: BaseException) -> str:
     """The cause that an exception is."""
-    places = traceback.extract_tb(error.__traceback__)
-    return _cause(type(error).__name__, [Frame(at.filename, at.lineno or 0, at.name) for at in places])
+    return _cause(type(error).__name__, _frames_of(error))
+
+
+def places_of(error: BaseException) -> list[Frame]:
+    """The last places that an exception passed through, the outermost first: lists in JSON."""
+    return _frames_of(error)[-_MOST_PLACES:]
+
+
+def read_places(written: object) -> list[Frame]:
+    """The places that were recorded, read from JSON; none when it is anything else."""
+    found = written if isinstance(written, list) else []
+    return [Frame(*place) for place in found if _is_place(place)]
 
 
 def cause_in(text: str) -> str:
@@ -52,15 +67,15 @@ def cause_in(text: str) -> str:
     for beginning, cause in _PLAIN.items():
         if text.startswith(beginning):
             return cause
-    lines = _last_traceback(text)
+    lines = _first_traceback(text)
     kind = next((found for line in lines if not line.startswith(" ") and (found := _TYPE.match(line))), None)
     return _cause(kind[1], frames_in(text)) if kind else UNKNOWN
 
 
 def frames_in(text: str) -> list[Frame]:
-    """The places in the last traceback of a text, which is that of the exception that was raised in the end."""
+    """The places in the traceback that a text begins with."""
     frames = []
-    for line in _last_traceback(text):
+    for line in _first_traceback(text):
         if not line.startswith(" "):
             break
         if found := _FRAME.fullmatch(line):
@@ -84,11 +99,24 @@ def _cause(kind: str, frames: Sequence[Frame]) -> str:
     return f"{kind} at {place}" if place else kind
 
 
-def _last_traceback(text: str) -> list[str]:
-    before, beginning, last = text.rpartition(_BEGINNING)
-    if before.endswith(_GROUP):
-        last = _IN_GROUP.sub("", last)
-    return last.splitlines() if beginning else []
+def _first_traceback(text: str) -> list[str]:
+    if text.startswith(_BEGINNING):
+        return text.removeprefix(_BEGINNING).splitlines()
+    if text.startswith(_GROUP + _BEGINNING):
+        return _IN_GROUP.sub("", text.removeprefix(_GROUP + _BEGINNING)).splitlines()
+    return []
+
+
+def _frames_of(error: BaseException) -> list[Frame]:
+    places = traceback.extract_tb(error.__traceback__)
+    return [Frame(at.filename, at.lineno or 0, at.name) for at in places]
+
+
+def _is_place(written: object) -> bool:
+    if not isinstance(written, list) or list(map(type, written)) != [str, int, str]:
+        return False
+    file, _, function = written
+    return bool(re.fullmatch(_FILE, file) and re.fullmatch(_FUNCTION, function))
 
 
 def _is_ours(frame: Frame, root: str | None) -> bool:

@@ -5,11 +5,14 @@
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex
 --       digits of the executions' ids, options as JSON, then the queues' names
 --       options: attempts {job type: how many it has}, elsewhere {job type: true for those another kind of worker runs}
--- Returns {1 when RQ's workers are suspended, how many jobs a limit holds back, the queues' lengths,
---          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}}
+-- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
+--          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}, {damaged keys},
+--          the ms until a rate or a pause lets go, or -1 when none of them holds anything back};
+--         the length of a queue that cannot be read is -1
 --
 -- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
--- it is and in its order; the job types behind it, within those 500, are not held up.
+-- it is and in its order; the job types behind it, within those 500, are not held up. An id that is on a list while its
+-- job runs is one too many, and taken off; one that was queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
 local date, worker, free, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -18,99 +21,129 @@ local now_ms = server_ms()  -- not the worker's clock: leases must mean the same
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
 
-local function write(id, queue, number, job, attempts)
-  count = count + 1
-  local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count)
-  local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
-  local attempt = 0
+-- An id leaves its list in the moment in which it stands in the registry; what may stumble comes before, and does not
+-- matter after.
+local function write(id, list, queue, number, job, attempts)
+  local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count + 1)
+  local attempt, meta = 0, nil
   if attempts then
-    local meta
     attempt, meta = begin_attempt(job[3], attempts)
+  end
+  register(id, execution, queue, worker, now, lease)
+  redis.call('LREM', list, 1, id)
+  count = count + 1
+  local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
+  if attempts then
     fields[9], fields[10], fields[11], fields[12] = 'meta', meta, 'retries_left', attempts - attempt
   end
   redis.call('HSET', key, unpack(fields))
   redis.call('PERSIST', key)
-  register(id, execution, queue, worker, now, lease)
   local at = #claimed
   claimed[at + 1], claimed[at + 2], claimed[at + 3] = id, execution, number
   claimed[at + 4], claimed[at + 5], claimed[at + 6] = job[1], job[2], attempt
 end
 
--- Whether an id leaves its list, because it is claimed, or because there is no such job; and whether it is claimed.
-local function take(id, queue, number)
+local function drop(id, list)
+  redis.call('LREM', list, 1, id)
+  missing[#missing + 1] = id
+end
+
+-- Whether an execution of a job is under way, by anybody's lease.
+local function is_running(id, queue)
+  for _, execution in ipairs(redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
+    local score = redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
+    if score and tonumber(score) > now then
+      return true
+    end
+  end
+  return false
+end
+
+local function give_back(job_type, id)
+  give_back_start(job_type, id)
+  release(job_type, id)
+end
+
+-- Returns whether an id whose job runs stays on its list.
+local function stays(id, list)
+  if redis.pcall('HGET', 'rq:job:' .. id, 'status') == 'started' then
+    redis.call('LREM', list, 1, id)
+    return false
+  end
+  held = held + 1
+  return true
+end
+
+-- Look at an id: claim its job, or drop it when it has none. Returns whether it is left where it is, and not claimed.
+local function take(id, list, queue, number)
   if not string.find(id, '^[%w_-]+$') then
-    missing[#missing + 1] = id
-    return true, false
+    drop(id, list)
+    return false, true
   end
   local job_type = queue ~= 'events' and string.sub(id, 34) or ''
   if options.elsewhere[job_type] then
-    return false, false
+    return true, true
+  end
+  if is_running(id, queue) then
+    return stays(id, list), true
   end
   if not admits(job_type, id, now_ms) then
     held = held + 1
-    return false, false
+    return true, true
   end
   local job = redis.pcall('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
   if job.err or not job[1] then
-    missing[#missing + 1] = id
-    release(job_type, id)
-    return true, false
+    drop(id, list)
+    give_back(job_type, id)
+    return false, true
   end
-  write(id, queue, number, job, options.attempts[job_type])
-  return true, true
-end
-
-local function remove(list, ids, last, first_left, taken)
-  if not first_left then
-    redis.call('LTRIM', list, last, -1)
-    return
+  if not try('rq:job:' .. id, write, id, list, queue, number, job, options.attempts[job_type]) then
+    give_back(job_type, id)
+    return true, true
   end
-  for at = 1, last do
-    if taken[at] then
-      redis.call('LREM', list, 1, ids[at])
-    end
-  end
+  return false, false
 end
 
 local function look_at(list, queue, number)
-  local may = math.min(free, may_claim(queue, now_ms))
-  local ids, taken, first_left, at = {}, {}, nil, 0
-  while may > 0 and at < WINDOW do
-    local more = redis.call('LRANGE', list, at, math.min(at + math.max(may, STEP), WINDOW) - 1)
-    if #more == 0 then
-      break
+  local may, seen, left, taken_off = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
+  while may > 0 and seen < WINDOW do
+    local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
+    if #ids == 0 then
+      return
     end
-    for _, id in ipairs(more) do
-      if may == 0 then
-        break
-      end
-      at = at + 1
-      ids[at] = id
-      local leaves, is_claimed = take(id, queue, number)
-      taken[at] = leaves
-      if not leaves then
-        first_left = first_left or at
-      end
-      if is_claimed then
+    for _, id in ipairs(ids) do
+      local is_left, is_unclaimed = take(id, list, queue, number)
+      seen = seen + 1
+      left = is_left and left + 1 or left
+      if not is_left and is_unclaimed then
+        taken_off = taken_off + 1
+      elseif not is_unclaimed then
         may, free = may - 1, free - 1
+      end
+      if may == 0 or is_probing then
+        return
       end
     end
   end
-  remove(list, ids, at, first_left, taken)
+  if may > 0 and taken_off > 0 then
+    held = held + 1  -- there may be jobs behind the ids that have none
+  end
 end
 
 local lengths = {}
 local suspended = redis.call('EXISTS', 'rq:suspended')
 for number, list in ipairs(KEYS) do
-  if suspended == 0 and free > 0 then
-    look_at(list, ARGV[7 + number], number)
+  local queue = ARGV[7 + number]
+  local can_be_read = is_sound('LLEN', list) and is_sound('ZCARD', 'rq:wip:' .. queue)
+  if can_be_read and suspended == 0 and free > 0 then
+    try(list, look_at, list, queue, number)
   end
-  lengths[number] = redis.call('LLEN', list)
+  lengths[number] = can_be_read and redis.call('LLEN', list) or -1
 end
 if count > 0 then
   keep_index(worker, lease)
   if redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
-    redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
+    redis.pcall('HSET', 'rq:worker:' .. worker, 'state', 'busy')
   end
 end
-return {suspended, held, lengths, claimed, missing}
+return {suspended, held, lengths, claimed, missing, damaged, opens_at and math.max(0, opens_at - now_ms) or -1}

@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +17,13 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 
+from shared.events import moment
 from workers.causes import UNKNOWN, cause_in
 
 PAGE = 500
@@ -147,13 +149,15 @@ class Group:
 class DeadLetters:
     """Finds dead letters."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, unreadable: Callable[[str], object] = str) -> None:
         """Prepare.
 
         Args:
             redis: the connection.
+            unreadable: told the key of a registry that holds something else.
         """
         self._redis = redis
+        self._unreadable = unreadable
 
     def pages(self, selection: Selection) -> Iterator[list[DeadLetter]]:
         """The letters that are meant, in the order of their events, in pages that are not all full."""
@@ -171,8 +175,8 @@ class DeadLetters:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for entry in pairs:
                     pipeline.zscore(registry_key(entry.queue), entry.id)
-                scores = pipeline.execute()
-            found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if score is not None])
+                scores = pipeline.execute(raise_on_error=False)
+            found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if isinstance(score, float)])
         return found
 
     def _queues(self) -> list[str]:
@@ -184,7 +188,12 @@ class DeadLetters:
 
     def _entries_of(self, queue: str) -> Iterator[Entry]:
         scanned = self._redis.zscan_iter(registry_key(queue), count=_SCANNED_AT_ONCE)
-        for member in sorted({member for member, _ in scanned}):  # a scan may come by twice
+        try:
+            members = {member for member, _ in scanned}  # a scan may come by twice
+        except ResponseError:
+            self._unreadable(registry_key(queue))
+            return
+        for member in sorted(members):
             yield Entry(member.decode(errors="replace"), queue)
 
     def _read(self, entries: Sequence[Entry]) -> list[DeadLetter]:
@@ -242,7 +251,7 @@ def group(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
 
 def read_date(text: bytes | None) -> datetime | None:
     """A date as RQ writes it; None when it is none."""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         return datetime.fromisoformat((text or b"").decode()).astimezone(UTC)
     return None
 
@@ -261,13 +270,13 @@ def _recorded(entry: Entry, fields: Any) -> DeadLetter:
 def _recorded_cause(meta: Meta) -> str:
     """The cause a job died of; none when it has been put back, and tried, since it was written."""
     cause = meta.get("cause")
-    return cause if isinstance(cause, str) and meta.get("attempt") == 0 else ""
+    return cause if isinstance(cause, str) and cause and meta.get("attempt") == 0 else ""
 
 
 def _read_meta(meta: bytes | None) -> Meta | None:
     try:
         read = json.loads(meta or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
 
@@ -277,5 +286,5 @@ def _told(letter: DeadLetter, results: Any) -> DeadLetter:
     if not isinstance(results, list) or not results:
         return DeadLetter(letter.entry, UNKNOWN, letter.died_at, letter.meta)
     result_id, result = results[0]
-    died_at = datetime.fromtimestamp(int(result_id.split(b"-")[0]) / 1000, UTC)
+    died_at = moment(int(result_id.split(b"-")[0]))
     return DeadLetter(letter.entry, cause_in(failure_text(result)), died_at, letter.meta)

@@ -25,7 +25,8 @@ for at = 2, #ARGV, 2 do
   if not why_not then
     local key = 'rq:job:' .. id
     redis.call('ZREM', 'rq:failed:' .. queue, id)
-    redis.call('DEL', key, key .. ':dependents', key .. ':dependencies', 'rq:results:' .. id, 'rq:executions:' .. id)
+    redis.call('DEL', key, key .. ':dependents', 'rq:job::' .. id .. ':dependencies')  -- RQ writes two colons
+    redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
     count = count + 1
   end
   outcomes[#outcomes + 1] = why_not or 'discarded'

@@ -11,9 +11,10 @@ was recovered is no longer its worker's: whatever a worker that was frozen write
 """
 
 import json
+import re
 import time
 import uuid
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -21,13 +22,26 @@ from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ResponseError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.utils import utcformat
 from rq.worker import BaseWorker
 
-from shared.queues import queue_key
+from shared.queues import EVENTS, queue_key
+from workers.damage import DamageLog
+from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
+_BURIED_AT_ONCE = 100
+_RECOVERY_SHARE = 0.03  # of a lease, for each queue
+_MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
+_PREFIX_AT, _PREFIX_LENGTH = 5, 24
+_WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
+"""Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
+
+
+class LostError(Exception):
+    """Raised when an execution is not ours any more."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,6 +66,16 @@ class Claim:
     attempt: int
     began: float
 
+    @property
+    def member(self) -> str:
+        """The execution, as RQ's StartedJobRegistry has it."""
+        return f"{self.job_id}:{self.execution_id}"
+
+    @property
+    def wire_type(self) -> str:
+        """The job's type as its id has it, which is what it was claimed by; "" for an event's own job."""
+        return "" if self.queue == EVENTS else self.job_id[33:]
+
     def execution(self, connection: Redis, worker_name: str) -> Execution:
         """The execution, for RQ's own code."""
         execution = Execution(self.execution_id, self.job_id, connection, worker_name)
@@ -66,9 +90,10 @@ class Claimed:
     Attributes:
         claims: the jobs.
         suspended: whether `rq suspend` holds all workers back.
-        held: how many jobs a limit holds back.
-        lengths: what is left on each queue.
+        held: how many jobs are to be asked for again: a limit holds them back, or ids that had no job were before them.
+        lengths: what is left on each queue that can be read.
         missing: ids that have no job; they were taken off.
+        opens_in: the seconds until a rate or a pause lets go of jobs; None when neither holds any back.
     """
 
     claims: list[Claim]
@@ -76,15 +101,25 @@ class Claimed:
     held: int
     lengths: dict[str, int]
     missing: list[bytes]
+    opens_in: float | None
 
 
 @dataclass(slots=True, frozen=True)
 class Recovered:
-    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all."""
+    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all.
+
+    Attributes:
+        is_all: whether nothing is left, or nothing that can be recovered now.
+    """
 
     job_ids: list[bytes]
     spent: list[Claim]
     unfit: list[bytes]
+    is_all: bool = True
+
+    def with_more(self, more: "Recovered") -> "Recovered":
+        """This and what was recovered next."""
+        return Recovered(self.job_ids + more.job_ids, self.spent + more.spent, self.unfit + more.unfit, more.is_all)
 
 
 class Ledger:
@@ -104,20 +139,27 @@ class Ledger:
         self.limits = limits
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
+        self._unanswered: set[str] = set()
+        self.damage = DamageLog()
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
-        return [*_now(), self.worker_name, free, self.lease_seconds, _prefix(), self._options, *queues]
+        prefix = _prefix()
+        self._unanswered.add(prefix)
+        return [*_now(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
         """What `claim.lua` answered."""
         now, queues = arguments[0], arguments[7:]
-        suspended, held, lengths, claimed, missing = answer
+        self._unanswered.discard(arguments[_PREFIX_AT])
+        suspended, held, lengths, claimed, missing, damaged, opens_in = answer
+        self.damage.say(damaged)
+        readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
         claims = [
             Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
-        return Claimed(claims, bool(suspended), held, dict(zip(queues, lengths, strict=True)), missing)
+        return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
 
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
@@ -126,20 +168,29 @@ class Ledger:
     def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
         """What `recover.lua` answered."""
         now, queue = arguments[0], arguments[3]
-        job_ids, spent, unfit = answer
+        job_ids, spent, unfit, damaged, struck_off = answer
+        self.damage.say(damaged)
         rows = _rows(spent, 2)
         claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
-        return Recovered(job_ids, claims, unfit)
+        return Recovered(job_ids, claims, unfit, is_all=struck_off < _RECOVERED_AT_ONCE)
 
-    def unknown(self, members: Iterable[bytes], known: Container[str], queues: Sequence[str]) -> list[Claim]:
-        """Claims of members of RQ's index that the worker does not know; each is in the registry of one queue."""
-        pairs = (member.decode().split(":") for member in members)
-        return [
+    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> tuple[list[Claim], list[bytes]]:
+        """What claims whose answers were lost have left in RQ's index; each may be in the registry of any queue.
+
+        What recovery claimed anew to be buried is none of it: that is not to run again.
+
+        Returns:
+            The claims, and members that are no executions.
+        """
+        found = {member: _MEMBER.fullmatch(member) for member in members}
+        pairs = [(match[1].decode(), match[2].decode()) for match in found.values() if match]
+        claims = [
             Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
             for job_id, execution_id in pairs
-            if execution_id not in known
+            if execution_id[:_PREFIX_LENGTH] in self._unanswered
             for queue in queues
         ]
+        return claims, [member for member, match in found.items() if not match]
 
 
 class Executions:
@@ -178,7 +229,8 @@ class Executions:
         """
         now, date = _now()
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
-        lost, left = await self._settle(args=[now, date, self._worker, *jobs])
+        lost, left, damaged = await self._settle(args=[now, date, self._worker, *jobs])
+        self._ledger.damage.say(damaged)
         return _texts(lost), _texts(left)
 
     async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
@@ -202,10 +254,25 @@ class Executions:
             for claim in latest_first
             for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
         ]
-        return int(await self._put_back(args=[self._worker, *jobs])) if jobs else 0
+        if not jobs:
+            return 0
+        count, damaged = await self._put_back(args=[self._worker, *jobs])
+        self._ledger.damage.say(damaged)
+        return int(count)
 
     async def recover(self, queue: str) -> Recovered:
-        """Recover jobs of a queue whose leases have run out, a hundred at most."""
+        """Recover jobs of a queue whose leases have run out.
+
+        All of them, a hundred at a time, since a process that died may have held many; but it stops when there are a
+        hundred to be buried, each of which is a thread's work, and in time for the worker to renew its own leases.
+        """
+        recovered = Recovered([], [], [], is_all=False)
+        until = time.monotonic() + self._ledger.lease_seconds * _RECOVERY_SHARE
+        while not recovered.is_all and len(recovered.spent) < _BURIED_AT_ONCE and time.monotonic() < until:
+            recovered = recovered.with_more(await self._recover_some(queue))
+        return recovered
+
+    async def _recover_some(self, queue: str) -> Recovered:
         arguments = self._ledger.recover(queue)
         return self._ledger.recovered(arguments, await self._recover(args=arguments))
 
@@ -213,15 +280,24 @@ class Executions:
         """Write what RQ shows of the worker."""
         await self._redis.hset(worker_key(self._worker), field, value)
 
-    async def put_back_unknown(self, known: Container[str], queues: Sequence[str]) -> int:
-        """Put back what Redis says is this worker's and the worker does not know: a claim whose answer was lost.
+    async def put_back_unanswered(self, queues: Sequence[str]) -> int:
+        """Put back what claims took whose answers were lost: Redis says that it is this worker's.
 
         Args:
-            known: the ids of the executions that it knows.
             queues: those it claims from.
         """
-        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
-        return await self.put_back(self._ledger.unknown(members, known, queues))
+        index = WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker)
+        try:
+            members: Any = await self._redis.smembers(index)
+        except ResponseError as error:
+            if is_outage(error):
+                raise
+            await self._redis.delete(index)  # of another type: it holds nothing
+            return 0
+        claims, unfit = self._ledger.unanswered(members, queues)
+        if unfit:
+            await self._redis.srem(index, *unfit)
+        return await self.put_back(claims)
 
 
 def worker_key(name: str) -> str:
@@ -237,7 +313,8 @@ def script(name: str, limits: str) -> str:
         limits: what `workers.limits.limits_text` gives.
     """
     here = files("workers")
-    return limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
+    return flags + limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
 
 
 def _now() -> tuple[float, str]:

@@ -11,133 +11,146 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import ResponseError, WatchError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
-from rq.job_lifecycle import format_exc_info
 from rq.queue import Queue
 from rq.registry import BaseRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now
 from rq.worker import BaseWorker
 
+from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
-from workers.calls import Call
-from workers.executions import Claim
+from workers.executions import Claim, LostError
 from workers.guarded import ClaimedJob
-from workers.running import StoppedError
+from workers.limits import release
+from workers.outages import is_outage
+from workers.running import Run, StoppedError, Verdict
+from workers.tracebacks import traceback_text
+
+ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
 
 _READY_TRIES = 20
-
-
-class LostError(Exception):
-    """Raised when an execution is not ours any more."""
+_WATCH_TRIES = 3
 
 
 class Failures:
-    """Writes outcomes for a worker; in threads, any number at once."""
+    """Writes outcomes for a worker; in threads, any number at once.
 
-    def __init__(self, worker: BaseWorker) -> None:
+    What Redis refuses for reasons of its own is raised, and nothing is written: the same is to be called again. Any
+    method raises LostError, too, when the execution is not ours any more, and NoSuchJobError when the job has expired.
+    """
+
+    def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
         """Prepare.
 
         Args:
             worker: whose counts, name and connection RQ's code uses.
+            jobs: the job types, whose slots are freed.
         """
         self._worker = worker
+        self._jobs = jobs
         self._log = get_log()
 
-    def fail(self, claim: Claim, job: ClaimedJob, call: Call, error: BaseException) -> None:
-        """Let RQ retry or bury a job.
+    def fail(self, run: Run, error: BaseException) -> None:
+        """Let RQ retry or bury a job; however often this is called, it is judged once.
 
         Args:
-            claim: the claim.
-            job: the job.
-            call: what was called; it logs the failure, and says whether to try again.
+            run: the job; its call logs the failure, and says whether to try again.
             error: what was raised.
-
-        Raises:
-            LostError: the execution is not ours any more; nothing was written.
-            NoSuchJobError: the job has expired meanwhile.
         """
-        job.read()
-        job.is_failing = True
-        try:
-            call.failed(job, error)
-        except Exception as surprise:  # noqa: BLE001 - a job that cannot be judged is a dead letter
-            self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(surprise))
-            job.retries_left = 0
-        text = format_exc_info((type(error), error, error.__traceback__))
-        self.record(claim, job, text, is_stopped=isinstance(error, StoppedError))
-
-    def record(self, claim: Claim, job: ClaimedJob, text: str, *, is_stopped: bool = False) -> None:
-        """Let RQ write a failure: a retry if the job has any left, else a dead letter.
-
-        Raises:
-            LostError: the execution is not ours any more.
-            NoSuchJobError: the job has expired meanwhile.
-        """
-        # A second time, in case a sign of life came between; a third without retries, it may stumble over them.
-        for retries_left in (job.retries_left, job.retries_left, 0):
-            job.ended_at, job.retries_left, job.origin = now(), retries_left, claim.queue
-            ours = self._clerk(claim, job.id if is_stopped else None)
-            execution = self._execution(claim)
-            failure = partial(ours.handle_job_failure, job, self._queue(claim), None, text, execution)
-            if self._is_written(claim, failure):
-                queue_ready(self._queue(claim))
-                return
-        self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
+        run.job.read()
+        run.job.is_failing = True
+        run.verdict = run.verdict or self._judge(run, error)
+        self._record(run.claim, run.job, run.verdict)
 
     def refuse(self, claim: Claim, text: str) -> None:
         """Let RQ write a dead letter, whatever retries the job has left.
 
-        Raises:
-            LostError: the execution is not ours any more.
-            NoSuchJobError: the job has expired meanwhile.
+        Args:
+            claim: the job.
+            text: why.
         """
-        job = self._worker.job_class.of(claim.job_id, self._worker.connection)  # type: ignore[attr-defined]
+        job = self._worker.job_class.of(claim, self._worker.connection)  # type: ignore[attr-defined]
         job.read()
-        job.retries_left = 0
-        self.record(claim, job, text)
+        self._record(claim, job, Verdict(0, job.retry_intervals, job.meta, text))
 
     def succeed(self, claim: Claim, job: ClaimedJob) -> None:
-        """Let RQ write a success: it queues the jobs that depend on this one.
-
-        Raises:
-            LostError: the execution is not ours any more.
-            NoSuchJobError: the job has expired meanwhile.
-        """
+        """Let RQ write a success: it queues the jobs that depend on this one."""
         job.read()
         queue = self._queue(claim)
         job.ended_at, job.origin = now(), claim.queue
         job.started_at = job.started_at or job.ended_at
-        ours, execution = self._clerk(claim), self._execution(claim)
-        success = partial(ours.handle_job_success, job, queue, queue.started_job_registry, execution)
+        success = partial(_succeed, job=job, queue=queue, execution=self._execution(claim))
         if self._is_written(claim, success):
             queue_ready(queue)
         else:
             self._end_plainly(claim, job, JobStatus.FINISHED, FinishedJobRegistry)
 
-    def _is_written(self, claim: Claim, outcome: Callable[[], None]) -> bool:
-        """Have RQ's code write an outcome; False when it cannot cope with the job, whose keys are damaged."""
+    def free_slot(self, claim: Claim) -> None:
+        """Free the slot that a limit has given a job."""
         try:
-            outcome()
-        except (LostError, RedisConnectionError, RedisTimeoutError):
-            raise
-        except Exception as error:  # noqa: BLE001 - RQ raises what its parsers, and Redis, raise
-            self._log.error("outcome_not_written", job_id=claim.job_id, **error_fields(error))
-        return not self._is_ours(claim)
+            release(self._jobs, claim, self._worker.connection)
+        except ResponseError as error:
+            if is_outage(error):
+                raise
+            self._log.error("slot_not_freed", job_id=claim.job_id, **error_fields(error))  # its lease runs out
 
-    def _clerk(self, claim: Claim, stopped_job_id: str | None = None) -> BaseWorker:
-        return clerk(self._worker, self._execution(claim), stopped_job_id)
+    def _judge(self, run: Run, error: BaseException) -> Verdict:
+        assert run.call
+        job = run.job
+        try:
+            run.call.failed(job, error)
+        except Exception as surprise:
+            if is_outage(surprise) or isinstance(surprise, LostError):
+                raise
+            self._log.error("outcome_not_written", job_id=run.claim.job_id, **error_fields(surprise))
+            job.retries_left = 0  # a job that cannot be judged is a dead letter
+        is_stopped = isinstance(error, StoppedError)
+        return Verdict(job.retries_left, job.retry_intervals, dict(job.meta), traceback_text(error), is_stopped)
+
+    def _record(self, claim: Claim, job: ClaimedJob, verdict: Verdict) -> None:
+        """Let RQ write a failure: a retry if the job has any left, else a dead letter."""
+        self.free_slot(claim)
+        queue, execution = self._queue(claim), self._execution(claim)
+        failure = partial(_fail, job=job, queue=queue, text=verdict.text, execution=execution)
+        for retries_left in (verdict.retries_left, 0):  # RQ may stumble over the retries of a damaged job
+            job.ended_at, job.origin, job.retries_left = now(), claim.queue, retries_left
+            job.retry_intervals, job.meta = verdict.retry_intervals, dict(verdict.meta)
+            if self._is_written(claim, failure, job.id if verdict.is_stopped else None):
+                queue_ready(queue)
+                return
+        self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
+
+    def _is_written(
+        self, claim: Claim, outcome: Callable[[BaseWorker], None], stopped_job_id: str | None = None
+    ) -> bool:
+        """Have RQ's code write an outcome; False when it cannot cope with the job, whose keys are damaged."""
+        error: Exception | None = None
+        for _ in range(_WATCH_TRIES):
+            ours = clerk(self._worker, self._execution(claim), stopped_job_id)
+            error = _error_of(outcome, ours)
+            if isinstance(error, WatchError):
+                continue  # a sign of life came between; if it was recovery, LostError comes next
+            if error and is_outage(error):
+                raise error
+            is_written = not self._is_ours(claim)
+            if not is_written:
+                fields = error_fields(error) if error else {}
+                self._log.error("outcome_not_written", job_id=claim.job_id, **fields)
+            return is_written
+        assert error
+        raise error
 
     def _is_ours(self, claim: Claim) -> bool:
         key = self._queue(claim).started_job_registry.key
-        return self._worker.connection.zscore(key, f"{claim.job_id}:{claim.execution_id}") is not None
+        return self._worker.connection.zscore(key, claim.member) is not None
 
     def _end_plainly(self, claim: Claim, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
         """Write an outcome without RQ's code: what the registry and `rq requeue` need, no more."""
+        damaged = [] if self._worker.connection.type(job.dependents_key) == b"set" else [job.dependents_key]
         with _Fenced(self._worker.connection, self._execution(claim).key).pipeline() as pipeline:
-            pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}", job.dependents_key)
+            pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}", *damaged)
             pipeline.hset(job.key, mapping={"status": status, "origin": claim.queue})
             pipeline.zadd(registry(claim.queue, self._worker.connection).key, {claim.job_id: "+inf"})
             self._execution(claim).delete(job, pipeline)
@@ -149,6 +162,26 @@ class Failures:
 
     def _queue(self, claim: Claim) -> Queue:
         return next(queue for queue in self._worker.queues if queue.name == claim.queue)
+
+
+def _fail(ours: BaseWorker, *, job: Job, queue: Queue, text: str, execution: Execution) -> None:
+    ours.handle_job_failure(job, queue, None, text, execution)
+
+
+def _succeed(ours: BaseWorker, *, job: Job, queue: Queue, execution: Execution) -> None:
+    ours.handle_job_success(job, queue, queue.started_job_registry, execution)
+
+
+def _error_of(outcome: Callable[[BaseWorker], None], ours: BaseWorker) -> Exception | None:
+    """What keeps RQ's code from writing an outcome; of a failure's transaction it tells nobody but its log."""
+    try:
+        outcome(ours)
+    except LostError:
+        raise
+    except Exception as error:  # noqa: BLE001 - RQ raises what its parsers, and Redis, raise
+        return error
+    assert isinstance(ours.connection, _Fenced)
+    return ours.connection.refusal
 
 
 def queue_ready(queue: Queue) -> None:
@@ -176,10 +209,11 @@ class _Fenced(Redis):
     def __init__(self, connection: Redis, fence: str) -> None:
         super().__init__(connection_pool=connection.connection_pool)
         self._fence = fence
+        self.refusal: Exception | None = None
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Pipeline:
         pipeline = _FencedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline.fence = self._fence
+        pipeline.fence, pipeline.opener = self._fence, self
         pipeline.watch()
         pipeline.multi()
         return pipeline
@@ -187,6 +221,16 @@ class _Fenced(Redis):
 
 class _FencedPipeline(Pipeline):
     fence: str
+    opener: _Fenced
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Carry the transaction out; the connection that opened it keeps why not."""
+        self.opener.refusal = None
+        try:
+            return super().execute(raise_on_error)
+        except Exception as error:
+            self.opener.refusal = error
+            raise
 
     def watch(self, *names: Any) -> None:
         """Watch keys, and the fence with them.

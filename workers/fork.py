@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, Worker
-from rq.exceptions import DeserializationError, StopRequested
+from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -20,12 +21,16 @@ from shared.errors import ForeignFunctionError
 from shared.logs import error_fields, get_log
 from shared.queues import queue_key
 from workers.calls import Calls
-from workers.executions import Claim, script
-from workers.failures import Failures, LostError, clerk
-from workers.guarded import claimed_job_class
+from workers.ending import Ending
+from workers.executions import Claim, LostError, script
+from workers.failures import ABANDONED, Failures, clerk
+from workers.guarded import ClaimedJob, claimed_job_class
+from workers.outages import is_outage
 from workers.perform import Performer
+from workers.silence import Silence
+from workers.tracebacks import bounded
 from workers.turns import wake
-from workers.worker import WORKER_TTL_SECONDS, Ending, ledger
+from workers.worker import WORKER_TTL_SECONDS, ledger
 
 _LOOK_SECONDS = 0.25  # between looks for a job
 _MAINTENANCE_SECONDS = 30
@@ -56,6 +61,8 @@ class ForkWorker(Worker):
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
         self._claim_script = connection.register_script(script("claim", self._ledger.limits))
         self._recover_script = connection.register_script(script("recover", self._ledger.limits))
+        self._silence = Silence(self._ledger.lease_seconds)
+        self._failures = Failures(self, self._jobs)
         self._claim: Claim | None = None
         self._log = get_log()
 
@@ -88,6 +95,8 @@ class ForkWorker(Worker):
         """The execution that the claim wrote."""
         assert self._claim
         execution = self._claim.execution(self.connection, self.name)
+        assert isinstance(job, ClaimedJob)
+        job.hold(self._claim)
         execution._job = job  # noqa: SLF001 - as RQ's Execution.create
         self.executions[execution.id] = execution
         self.set_state(WorkerStatus.BUSY)
@@ -104,11 +113,21 @@ class ForkWorker(Worker):
         if execution is None:
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
             return
+        assert isinstance(job, ClaimedJob)
+        text = bounded(exc_string.splitlines(keepends=True))
         try:
+            self._free_slot(job.claim)
             fenced = clerk(self, execution, self._stopped_job_id)
-            BaseWorker.handle_job_failure(fenced, job, queue, started_job_registry, exc_string, execution)
+            BaseWorker.handle_job_failure(fenced, job, queue, started_job_registry, text, execution)
         except LostError:
             self._log.warning("job_lost", job_id=job.id, queue=queue.name)
+
+    def _free_slot(self, claim: Claim | None) -> None:
+        try:
+            if claim:
+                self._failures.free_slot(claim)
+        except RedisError as error:  # RQ's code must be asked all the same; the slot's lease runs out
+            self._log.error("slot_not_freed", **error_fields(error))
 
     def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
         """Let RQ write a success, unless the execution is not ours any more."""
@@ -127,34 +146,75 @@ class ForkWorker(Worker):
             job.retries_left = 0
             self._log.error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
 
+    def run_maintenance_tasks(self) -> None:
+        """RQ's, unless leases may have run out because nobody could renew them."""
+        self.heartbeat()
+        if self._silence.is_over:
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+            wake(self.connection, self._jobs)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's sign of life."""
+        super().heartbeat(timeout, pipeline)
+        if pipeline is None:
+            self._silence.note_sign()
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """RQ's signs of life while a job runs."""
+        super().maintain_heartbeats(job, execution)
+        self._silence.note_sign()
+
     def _claim_one(self) -> tuple[Job, Queue] | None:
-        try:
-            self.heartbeat()
-            if self.should_run_maintenance_tasks:
-                self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-                wake(self.connection, self._jobs)
+        """The next job that RQ can read, and its queue; each before it is a dead letter."""
+        while not self._stop_requested:
+            try:
+                self._keep_up()
+                claim = self._claimed()
+                job = self._opened(claim) if claim else None
+            except (RedisError, OSError) as error:
+                self._log.error("redis_away", **error_fields(error))
+                time.sleep(1)
+                return None
+            if claim is None:
+                return None
+            if job:
+                self._claim = claim
+                return job, self._queue(claim)
+        return None
+
+    def _keep_up(self) -> None:
+        self.heartbeat()
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        if self._silence.is_over:
             self._recover()
-            arguments = self._ledger.claim(self.queue_names(), 1)
-            answer: Any = self._claim_script(keys=list(map(queue_key, self.queue_names())), args=arguments)
-        except (RedisError, OSError) as error:
-            self._log.error("redis_away", **error_fields(error))
-            time.sleep(1)
-            return None
+
+    def _claimed(self) -> Claim | None:
+        arguments = self._ledger.claim(self.queue_names(), 1)
+        answer: Any = self._claim_script(keys=list(map(queue_key, self.queue_names())), args=arguments)
         claimed = self._ledger.claimed(arguments, answer)
         for job_id in claimed.missing:
             self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
-        return self._opened(claimed.claims[0]) if claimed.claims else None
+        return claimed.claims[0] if claimed.claims else None
 
-    def _opened(self, claim: Claim) -> tuple[Job, Queue] | None:
-        """The claimed job and its queue; the next one's when RQ cannot read it, and it is a dead letter."""
-        self._claim = claim
-        queue = next(queue for queue in self.queues if queue.name == claim.queue)
+    def _opened(self, claim: Claim) -> Job | None:
+        """The claimed job; None when RQ cannot read it, and it is a dead letter."""
         try:
-            return self.job_class.fetch(claim.job_id, self.connection, self.serializer), queue
-        except Exception as error:  # noqa: BLE001 - RQ raises what its parsers raise
+            return self.job_class.fetch(claim.job_id, self.connection, self.serializer)
+        except Exception as error:
+            if is_outage(error):
+                raise  # the lease runs out, and the job is recovered
             self._log.error("job_refused", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
-            Failures(self).refuse(claim, "The job could not be read.")
-            return self._claim_one()
+            self._bury(claim, "The job could not be read.")
+            return None
+
+    def _bury(self, claim: Claim, text: str) -> None:
+        try:
+            self._failures.refuse(claim, text)
+        except LostError:
+            self._log.warning("job_lost", job_id=claim.job_id, queue=claim.queue)
+        except NoSuchJobError:
+            self._log.error("job_missing", job_id=claim.job_id, queue=claim.queue)
 
     def _recover(self) -> None:
         for name in self.queue_names():
@@ -165,4 +225,7 @@ class ForkWorker(Worker):
                 self._log.warning("job_recovered", job_id=job_id.decode(), queue=name)
             for claim in recovered.spent:
                 self._log.error("job_abandoned", job_id=claim.job_id, queue=name)
-                Failures(self).refuse(claim, "The worker gave no sign of life in time, and no attempt is left.")
+                self._bury(claim, ABANDONED)
+
+    def _queue(self, claim: Claim) -> Queue:
+        return next(queue for queue in self.queues if queue.name == claim.queue)

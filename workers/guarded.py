@@ -1,5 +1,6 @@
 """RQ jobs that call nothing but our entry points, whatever their hashes in Redis name."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
 from shared.logs import get_log
+from workers.executions import Claim
+from workers.job_data import unpack
 from workers.mending import check_form, mend
 
 EntryPoints = Mapping[str, Callable[..., Any]]
@@ -58,7 +61,20 @@ def guarded_job_class(entry_points: EntryPoints) -> type[Job]:
         def send_webhooks(self, *_: Any, **__: Any) -> None:
             return None
 
+        def restore(self, raw_data: Any) -> Any:
+            return super().restore({**raw_data, **_bounded(raw_data)})
+
     return GuardedJob
+
+
+def _bounded(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Data in place of what RQ would unpack to any size: of no use to a job either way."""
+    data = fields.get(b"data")
+    try:
+        unpack(data or b"")
+    except ValueError:
+        return {b"data": zlib.compress(data or b"")}
+    return {}
 
 
 def claimed_job_class(entry_points: EntryPoints) -> type["ClaimedJob"]:
@@ -77,17 +93,27 @@ class ClaimedJob(Job):
     carried out when the job has become another worker's.
     """
 
-    _claim: tuple[str, Redis]
+    _held: tuple[Claim, Redis]
     _transaction: Pipeline | None = None
     is_failing = False
     """Whether its failure is being written: then `meta` is written with it."""
 
     @classmethod
-    def of(cls, job_id: str, connection: Redis) -> "ClaimedJob":
+    def of(cls, claim: Claim, connection: Redis) -> "ClaimedJob":
         """A job that has been claimed; nothing is read yet."""
         job = object.__new__(cls)
-        job.__dict__["_claim"] = job_id, connection
+        job.__dict__["_held"] = claim, connection
         return job
+
+    @property
+    def claim(self) -> Claim | None:
+        """What one of our workers holds it by."""
+        held = self.__dict__.get("_held")
+        return held[0] if held else None
+
+    def hold(self, claim: Claim) -> None:
+        """Say what it is held by, where RQ's own code has read it."""
+        self._held = claim, self.connection
 
     def __getattr__(self, name: str) -> Any:
         """An attribute that is not there: the hash has not been read.
@@ -95,7 +121,7 @@ class ClaimedJob(Job):
         Raises:
             NoSuchJobError: the job has expired.
         """
-        if name.startswith("__") or "_claim" not in self.__dict__ or "serializer" in self.__dict__:
+        if name.startswith("__") or "_held" not in self.__dict__ or "serializer" in self.__dict__:
             raise AttributeError(name)
         self.read()
         return getattr(self, name)
@@ -108,24 +134,25 @@ class ClaimedJob(Job):
         """
         if "serializer" in self.__dict__:
             return
-        job_id, connection = self._claim
+        claim, connection = self._held
+        job_id = claim.job_id
         try:
-            self._read(job_id, connection)
+            self._read(claim, connection)
         except NoSuchJobError:
             raise
         except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
             fields = mend(job_id, connection)
             get_log().error("job_mended", job_id=job_id, fields=fields)
-            self._read(job_id, connection)
+            self._read(claim, connection)
 
-    def _read(self, job_id: str, connection: Redis) -> None:
-        Job.__init__(self, job_id, connection=connection, serializer=JSONSerializer)
+    def _read(self, claim: Claim, connection: Redis) -> None:
+        Job.__init__(self, claim.job_id, connection=connection, serializer=JSONSerializer)
         try:
             self.refresh()  # type: ignore[no-untyped-call]
             check_form(self)
         except BaseException:
             self.__dict__.clear()  # so that the next look reads again
-            self.__dict__["_claim"] = job_id, connection
+            self.__dict__["_held"] = claim, connection
             raise
 
     def save_meta(self) -> None:
@@ -144,4 +171,7 @@ class ClaimedJob(Job):
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
         """Queue or schedule the job again."""
         self._transaction = pipeline
-        super().retry(queue, pipeline)
+        try:
+            super().retry(queue, pipeline)
+        finally:
+            self._transaction = None

@@ -3,22 +3,25 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
 
 from shared.logs import error_fields, get_log
 from workers.doorbell import end
-from workers.executions import Executions
+from workers.ending import Ending
+from workers.executions import Executions, Recovered
 from workers.running import KilledError, StoppedError
+from workers.silence import Silence
 from workers.threads import Threads
 from workers.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from workers.worker import ConcurrentWorker
 
+_RECOVERY_SECONDS = 5.0  # at most, between looks for leases that have run out
 _SCHEDULE_SECONDS = 1.0  # as RQ's scheduler
 _MAINTENANCE_SECONDS = 30.0
 _HEARING_SECONDS = 5.0
@@ -42,6 +45,7 @@ class Life:
         self._redis = redis
         self._threads = threads
         self._upkeep = Upkeep(worker, worker.jobs)
+        self._silence = Silence(worker.ledger.lease_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._log = get_log()
 
@@ -49,8 +53,7 @@ class Life:
         """Do everything once, then at intervals."""
         lease = self._worker.ledger.lease_seconds
         for seconds, step in (
-            (lease / 4, self._renew),
-            (min(lease / 6, 5.0), self._recover),
+            (min(lease / 6, _RECOVERY_SECONDS), self._recover),
             (_SCHEDULE_SECONDS, self._schedule),
             (_MAINTENANCE_SECONDS, self._maintain),
         ):
@@ -76,6 +79,7 @@ class Life:
 
     async def _renew(self) -> None:
         known, lost = await self._executions.renew(self._worker.to_renew, self._worker.worker_ttl + 60)
+        self._silence.note_sign()
         for execution_id in lost:
             self._worker.drop(execution_id)
         if not known:  # struck off while it was frozen, or Redis lost its data
@@ -89,21 +93,33 @@ class Life:
             pipeline.execute()
 
     async def _recover(self) -> None:
-        for queue in self._worker.queues:
-            recovered = await self._executions.recover(queue.name)
-            for job_id in recovered.job_ids:
-                self._log.warning("job_recovered", job_id=job_id.decode(), queue=queue.name)
-            for claim in recovered.spent:
-                self._log.error("job_abandoned", job_id=claim.job_id, queue=queue.name)
-                self._worker.bury(claim)
-            if recovered.unfit:
-                self._log.error("executions_unfit", queue=queue.name, count=len(recovered.unfit))
+        """Renew, and recover what others have left: in this order, or a worker would recover what is its own.
+
+        When Redis did not answer for longer than a lease, nobody could renew; who renews first must not take the rest.
+        """
+        await self._renew()
+        for queue in self._worker.queues if self._silence.is_over else ():
+            try:
+                self._take_over(queue.name, await self._executions.recover(queue.name))
+            except ResponseError as error:  # damage: the other queues are none the worse
+                self._log.error("upkeep_failed", queue=queue.name, **error_fields(error))
+
+    def _take_over(self, queue: str, recovered: Recovered) -> None:
+        for job_id in recovered.job_ids:
+            self._log.warning("job_recovered", job_id=job_id.decode(), queue=queue)
+        for claim in recovered.spent:
+            self._log.error("job_abandoned", job_id=claim.job_id, queue=queue)
+            self._worker.bury(claim)
+        if recovered.unfit:
+            self._log.error("executions_unfit", queue=queue, count=len(recovered.unfit))
 
     async def _schedule(self) -> None:
         await self._threads.call(self._upkeep.schedule)
 
     async def _maintain(self) -> None:
-        await self._threads.call(self._upkeep.maintain)
+        await self._renew()  # RQ's own maintenance, too, takes what has no lease
+        if self._silence.is_over:
+            await self._threads.call(self._upkeep.maintain)
 
     async def _listen(self) -> None:
         """Hear RQ's commands, as long as the worker lives."""
@@ -114,24 +130,24 @@ class Life:
                     while True:
                         message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEARING_SECONDS)
                         if message:
-                            self._obey(message["data"])
+                            self._hear(message["data"])
             except (RedisError, OSError):
                 await asyncio.sleep(_PAUSE_SECONDS)  # the worker itself says that Redis is away
 
-    def _obey(self, data: bytes) -> None:
-        """Carry out one of RQ's commands; another is nothing to us."""
-        from workers.worker import Ending  # noqa: PLC0415
-
+    def _hear(self, data: bytes) -> None:
         try:
-            command = json.loads(data)
-            name = command["command"]
-        except (ValueError, TypeError, KeyError):
-            return
+            self._obey(json.loads(data))
+        except Exception as error:  # noqa: BLE001 - whatever was said, the next command is heard
+            self._log.error("command_unreadable", **error_fields(error))
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        """Carry out one of RQ's commands; another is nothing to us."""
+        name = command["command"]
         if name == "shutdown":
             self._worker.begin_end(Ending.DONE)
         elif name == "kill-horse":
             self._worker.stop_all(KilledError("killed by command"))
         elif name == "stop-job":
-            self._worker.stop_job(command.get("job_id"), StoppedError("stopped by command"))
+            self._worker.stop_job(command["job_id"], StoppedError("stopped by command"))
         elif name == "stop-execution":
-            self._worker.stop_execution(command.get("execution_id"), StoppedError("stopped by command"))
+            self._worker.stop_execution(command["execution_id"], StoppedError("stopped by command"))

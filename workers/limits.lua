@@ -1,18 +1,22 @@
--- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stands the table
--- LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms}, {failures, pause_ms}, {ordered}.
+-- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stand `damage.lua` and
+-- the table LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms},
+-- {failures, pause_ms}, {ordered}.
 --
--- deskbell:starts:<type>    a list of when the last `starts` jobs were started, in ms, the latest first
+-- deskbell:starts:<type>    a list of `<ms> <job>`: when the last `starts` jobs were started, the latest first
 -- deskbell:slots:<type>     a sorted set of the jobs that run, each with the ms at which its slot is free in any case
 -- deskbell:failures:<type>  how many failed in a row
--- deskbell:paused           a hash: for each paused queue, as JSON, {job_type, since, until, probe, probe_until}, in ms
+-- deskbell:paused           a hash: for each type whose jobs keep failing, as JSON, {queue, since, until, probe, probe_until}
 --
--- All times are the server's: workers' clocks differ.
+-- All times are the server's, in ms: workers' clocks differ.
 
 local EVERYTHING, DAY_SECONDS = 1e9, 86400
-local guarded, probed = {}, nil
-for _, limit in pairs(LIMITS) do
+local guarded = {}
+local opens_at = nil  -- when the first of the rates and pauses that held something back lets go
+local is_probing = false  -- set when a claim has begun a probe: the rest of its queue waits for the outcome
+for job_type, limit in pairs(LIMITS) do
   if limit.failures then
-    guarded[limit.queue] = true
+    guarded[limit.queue] = guarded[limit.queue] or {}
+    table.insert(guarded[limit.queue], job_type)
   end
 end
 
@@ -21,45 +25,100 @@ local function server_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function read_pause(queue)
-  local text = guarded[queue] and redis.call('HGET', 'deskbell:paused', queue)
+local function wait_until(ms)
+  opens_at = math.min(opens_at or ms, ms)
+end
+
+local function is_ms(value)
+  return type(value) == 'number' and value >= 0 and value < 1e15
+end
+
+local function read_pause(job_type)
+  local limit = LIMITS[job_type]
+  local text = limit and limit.failures and ours('HGET', 'deskbell:paused', job_type)
   local is_json, pause = pcall(cjson.decode, text or '')
-  return is_json and type(pause) == 'table' and pause['until'] and pause or nil
-end
-
-local function write_pause(queue, pause)
-  redis.call('HSET', 'deskbell:paused', queue, cjson.encode(pause))
-end
-
--- How many jobs may be claimed from a queue: none while it is paused; one, the probe, when the pause has passed.
-local function may_claim(queue, now_ms)
-  local pause = read_pause(queue)
-  probed = nil
-  if not pause then
-    return EVERYTHING
-  elseif now_ms < pause['until'] or now_ms < (pause.probe_until or 0) then
-    return 0
+  if not is_json or type(pause) ~= 'table' or not is_ms(pause.since) or not is_ms(pause['until']) then
+    return nil
   end
-  probed = {queue = queue, pause = pause}
-  return 1
+  pause.probe_until = is_ms(pause.probe_until) and pause.probe_until or 0
+  return pause
 end
 
-local function admits_rate(limit, job_type, now_ms)
+local function write_pause(job_type, pause)
+  local written = {queue = LIMITS[job_type].queue, since = pause.since, ['until'] = pause['until']}
+  if pause.probe then
+    written.probe, written.probe_until = pause.probe, pause.probe_until
+  end
+  ours('HSET', 'deskbell:paused', job_type, cjson.encode(written))
+end
+
+local function holds_back(pause, now_ms)
+  return now_ms < pause['until'] or now_ms < pause.probe_until
+end
+
+-- Whether a pause goes on. No worker writes one that is longer than its type's; one that is long past is forgotten.
+local function is_paused(job_type, now_ms)
+  local pause = read_pause(job_type)
+  local latest = now_ms + LIMITS[job_type].pause_ms
+  if pause and now_ms > pause['until'] + DAY_SECONDS * 1000 then
+    ours('HDEL', 'deskbell:paused', job_type)
+    return false
+  elseif pause and pause['until'] > latest then
+    pause['until'] = latest
+    write_pause(job_type, pause)
+  end
+  if pause and now_ms < pause['until'] then
+    wait_until(pause['until'])
+  end
+  return pause and holds_back(pause, now_ms)
+end
+
+-- How many jobs may be claimed from a queue: none while jobs of any type on it keep failing, or one of them is tried.
+local function may_claim(queue, now_ms)
+  is_probing = false
+  for _, job_type in ipairs(guarded[queue] or {}) do
+    if is_paused(job_type, now_ms) then
+      return 0
+    end
+  end
+  return EVERYTHING
+end
+
+local function admits_rate(limit, job_type, job_id, now_ms)
   local key = 'deskbell:starts:' .. job_type
-  local first = redis.call('LINDEX', key, limit.starts - 1)
-  if first and tonumber(first) > now_ms - limit.period_ms then
+  local first = ours('LINDEX', key, limit.starts - 1)
+  local first_ms = first and tonumber(string.match(first, '^%d+'))
+  if first and not first_ms then
+    damaged[#damaged + 1] = key
+    redis.call('DEL', key)
+  elseif first and first_ms > now_ms - limit.period_ms then
+    wait_until(first_ms + limit.period_ms)
     return false
   end
-  redis.call('LPUSH', key, string.format('%d', now_ms))
+  redis.call('LPUSH', key, string.format('%d %s', now_ms, job_id))
   redis.call('LTRIM', key, 0, limit.starts - 1)
   redis.call('PEXPIRE', key, limit.period_ms)
   return true
 end
 
+-- A job that was admitted has not begun after all: its start does not count.
+local function give_back_start(job_type, job_id)
+  local key = 'deskbell:starts:' .. job_type
+  if not (LIMITS[job_type] and LIMITS[job_type].starts) then
+    return
+  end
+  for _, start in ipairs(ours('LRANGE', key, 0, -1)) do
+    if string.match(start, '^%d+ (.*)$') == job_id then
+      redis.call('LREM', key, 1, start)
+      return
+    end
+  end
+end
+
 -- A job that is claimed again keeps the slot that it had.
 local function admits_concurrency(limit, job_type, job_id, now_ms)
   local key = 'deskbell:slots:' .. job_type
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
+  ours('ZREMRANGEBYSCORE', key, '-inf', now_ms)
   if not redis.call('ZSCORE', key, job_id) and redis.call('ZCARD', key) >= limit.concurrency then
     return false
   end
@@ -67,34 +126,54 @@ local function admits_concurrency(limit, job_type, job_id, now_ms)
   return true
 end
 
--- Whether a job may start now; if so it has its slot, and after a pause it is the probe if it is of the type that broke.
+-- Whether a job may start now; if so it has its slot, and after a pause of its type it is the probe.
 local function admits(job_type, job_id, now_ms)
   local limit = LIMITS[job_type]
   if not limit then
     return true
-  elseif limit.starts and not admits_rate(limit, job_type, now_ms) then
+  end
+  local pause = read_pause(job_type)
+  if pause and holds_back(pause, now_ms) then
+    return false
+  elseif limit.starts and not admits_rate(limit, job_type, job_id, now_ms) then
     return false
   elseif limit.concurrency and not admits_concurrency(limit, job_type, job_id, now_ms) then
     return false
   end
-  if probed and probed.pause.job_type == job_type then
-    probed.pause.probe, probed.pause.probe_until = job_id, now_ms + limit.lease_ms
-    write_pause(probed.queue, probed.pause)
-    probed = nil
+  if pause then
+    pause.probe, pause.probe_until = job_id, now_ms + limit.lease_ms
+    write_pause(job_type, pause)
+    is_probing = true
   end
   return true
 end
 
--- A job has left its worker, however: its slot is free, and if it was a probe another may be.
+-- The digest of an ordered job's key; nil when fan-out did not write one.
+local function key_digest(job_type, job_id)
+  local limit = LIMITS[job_type]
+  local meta = limit and limit.ordered and redis.pcall('HGET', 'rq:job:' .. job_id, 'meta')
+  return type(meta) == 'string' and string.match(meta, '"order": ?%["(%x+)"') or nil
+end
+
+local function give_back_turn(job_type, job_id)
+  local digest = key_digest(job_type, job_id)
+  local turn = digest and 'deskbell:turn:' .. job_type .. ':' .. digest
+  if turn and ours('GET', turn) == job_id then
+    redis.call('DEL', turn)
+  end
+end
+
+-- A job has left its worker, however: its slot and its turn are free, and if it was a probe another may be.
 local function release(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
-    redis.call('ZREM', 'deskbell:slots:' .. job_type, job_id)
+    ours('ZREM', 'deskbell:slots:' .. job_type, job_id)
   end
-  local pause = limit and limit.failures and read_pause(limit.queue)
+  give_back_turn(job_type, job_id)
+  local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
-    pause.probe, pause.probe_until = nil, nil
-    write_pause(limit.queue, pause)
+    pause.probe = nil
+    write_pause(job_type, pause)
   end
 end
 
@@ -105,26 +184,18 @@ local function note_answer(job_type, job_id)
     return
   end
   redis.call('DEL', 'deskbell:failures:' .. job_type)
-  local pause = read_pause(limit.queue)
+  local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
-    redis.call('HDEL', 'deskbell:paused', limit.queue)
+    ours('HDEL', 'deskbell:paused', job_type)
   end
 end
 
--- An ordered job has succeeded: it need not be passed over later.
-local function leave_order(job_type, job_id)
-  local meta = redis.pcall('HGET', 'rq:job:' .. job_id, 'meta')
-  local digest = type(meta) == 'string' and string.match(meta, '"order": ?%["(%x+)"')
-  if digest then
-    redis.call('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
-  end
-end
-
+-- A job has succeeded; an ordered one need not be passed over later.
 local function note_success(job_type, job_id)
   note_answer(job_type, job_id)
-  local limit = LIMITS[job_type]
-  if limit and limit.ordered then
-    leave_order(job_type, job_id)
+  local digest = key_digest(job_type, job_id)
+  if digest then
+    ours('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
   end
 end
 
@@ -134,18 +205,18 @@ local function note_failure(job_type, job_id, now_ms)
   if not (limit and limit.failures) then
     return 1
   end
-  local pause = read_pause(limit.queue)
-  if pause and pause.job_type == job_type then
+  local pause = read_pause(job_type)
+  if pause then
     if pause.probe == job_id then
-      pause['until'], pause.probe, pause.probe_until = now_ms + limit.pause_ms, nil, nil
-      write_pause(limit.queue, pause)
+      pause['until'], pause.probe = now_ms + limit.pause_ms, nil
+      write_pause(job_type, pause)
     end
     return 0
   end
-  local failures = redis.call('INCR', 'deskbell:failures:' .. job_type)
+  local failures = ours('INCR', 'deskbell:failures:' .. job_type)
   redis.call('EXPIRE', 'deskbell:failures:' .. job_type, DAY_SECONDS)
-  if failures >= limit.failures and not pause then
-    write_pause(limit.queue, {job_type = job_type, since = now_ms, ['until'] = now_ms + limit.pause_ms})
+  if failures >= limit.failures then
+    write_pause(job_type, {since = now_ms, ['until'] = now_ms + limit.pause_ms})
     redis.call('DEL', 'deskbell:failures:' .. job_type)
   end
   return 1

@@ -9,30 +9,37 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from redis import Redis
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 
 from shared.errors import Discard, OutOfTurnError, Retry
 from shared.jobs import Jobs, JobType
 from shared.policies import Concurrency, Rate
+from workers.damage import DamageLog, damage_text
+from workers.executions import Claim, LostError
 
 _SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
 _ANSWERS = (Discard, Retry)
 
+# What a worker that was frozen notes late of an execution that has been struck off would be another's slot and count.
+_FENCE = "if ARGV[3] ~= '' and not redis.pcall('ZSCORE', ARGV[3], ARGV[4]) then return {'lost', {}} end\n"
 _FAILED = """
 local counts = note_failure(ARGV[1], ARGV[2], server_ms())
 release(ARGV[1], ARGV[2])
-return counts
+return {counts, damaged}
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2])"
-_RELEASED = "release(ARGV[1], ARGV[2])"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
+_UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {0, damaged}"
+_RELEASED = "release(ARGV[1], ARGV[2]) return {1, damaged}"
 
 
 def limits_text(jobs: Jobs) -> str:
-    """`limits.lua` for job types: what stands in front of a script that claims or settles."""
+    """`limits.lua` for job types, with `damage.lua`: what stands in front of a script that claims or settles."""
     limited = filter(_is_limited, jobs.types)
     entries = ", ".join(f'["{wire_type(job_type)}"] = {{{_fields(job_type)}}}' for job_type in limited)
-    return f"local LIMITS = {{{entries}}}\n{_text()}"
+    return f"local LIMITS = {{{entries}}}\n{damage_text()}{_text()}"
 
 
 def wire_type(job_type: JobType) -> str:
@@ -45,11 +52,14 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
 
     Returns:
         Whether the attempt counts.
+
+    Raises:
+        LostError: the execution is not ours any more; nothing was noted.
     """
     if not _is_limited(job_type):
         return not isinstance(error, OutOfTurnError)
     if isinstance(error, OutOfTurnError):
-        _run(jobs, _RELEASED, job_type, job)
+        _run(jobs, _UNBEGUN, job_type, job)
         return False
     if isinstance(error, _ANSWERS):
         _run(jobs, _ANSWERED, job_type, job)
@@ -58,14 +68,38 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
 
 
 def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
-    """Note that an attempt succeeded, where no script settles it; its slot is free."""
+    """Note that an attempt succeeded, where no script settles it; its slot is free.
+
+    Raises:
+        LostError: the execution is not ours any more; nothing was noted.
+    """
     if _is_limited(job_type):
         _run(jobs, _SUCCEEDED, job_type, job)
 
 
+def release(jobs: Jobs, claim: Claim, connection: Redis) -> None:
+    """Free the slot that a job was claimed by: that of the type its id tells, whatever type the job names, if any.
+
+    Raises:
+        LostError: the execution is not ours any more; its slot may be another's.
+    """
+    if any(wire_type(job_type) == claim.wire_type and _is_limited(job_type) for job_type in jobs.types):
+        _ask(jobs, _RELEASED, claim.wire_type, claim.job_id, claim, connection)
+
+
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
-    script = job.connection.register_script(limits_text(jobs) + what)
-    return script(args=[wire_type(job_type), job.id])
+    return _ask(jobs, what, wire_type(job_type), job.id, getattr(job, "claim", None), job.connection)
+
+
+def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Claim | None, connection: Redis) -> Any:
+    script = connection.register_script(limits_text(jobs) + _FENCE + what)
+    fence = [StartedJobRegistry(claim.queue, connection).key, claim.member] if claim else ["", ""]
+    answer: Any
+    answer, damaged = script(args=[name, job_id, *fence])
+    if answer == b"lost":
+        raise LostError
+    DamageLog().say(damaged)
+    return answer
 
 
 def _is_limited(job_type: JobType) -> bool:

@@ -1,10 +1,13 @@
 """Job hashes that RQ cannot read: the fields at fault are taken out, so that the job can be a dead letter."""
 
+import re
 from typing import Any
 
 from redis import Redis
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
+
+_NO_ORDER = ["", "0"]
 
 
 def mend(job_id: str, connection: Redis) -> list[str]:
@@ -48,7 +51,18 @@ def check_form(job: Job) -> None:
 
 
 def _is_meta(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("attempt", 0)) is int
+    return isinstance(value, dict) and type(value.get("attempt", 0)) is int and is_order(value.get("order", _NO_ORDER))
+
+
+def is_order(value: object) -> bool:
+    """Whether this is what a job keeps of its place: a digest, and a number as text."""
+    return (
+        isinstance(value, list)
+        and all(isinstance(part, str) for part in value)
+        and len(value) == len(_NO_ORDER)
+        and bool(re.fullmatch(r"[0-9a-f]{0,32}", value[0]))
+        and bool(re.fullmatch(r"\d{1,15}(\.\d{1,20})?", value[1]))
+    )
 
 
 def _are(kind: type, values: object) -> bool:

@@ -11,7 +11,7 @@ local ENDED = {finished = true, canceled = true, stopped = true, gone = true}
 local function first_of(group, holds)
   local key = 'deskbell:order:' .. group
   while true do
-    local id = redis.call('ZRANGE', key, 0, 0)[1]
+    local id = ours('ZRANGE', key, 0, 0)[1]
     local status = id and status_of(id)
     if not id or not (ENDED[status] or (status == 'failed' and not holds)) then
       return id, status

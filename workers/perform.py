@@ -23,6 +23,7 @@ from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
 from shared.policies import Backoff
 from workers.limits import note_failure, note_success
+from workers.printable import printable_fields, printable_name
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
 from workers.turns import Turns
 
@@ -107,7 +108,7 @@ class Attempt:
         self.number = number
         self._performer = performer
         self._name = name
-        self._fields: dict[str, Any] = {"job": name}
+        self._fields: dict[str, Any] = {"job": printable_name(name)}
         self._started = time.perf_counter()
 
     def prepare(self, wire: Wire) -> tuple[JobType, dict[str, Any]]:
@@ -119,12 +120,12 @@ class Attempt:
         """
         jobs = self._performer.jobs
         try:
-            self._fields |= {"event_id": wire["id"], "command": wire["command"], "node": wire["node"]}
+            event = event_from_wire(wire)
             job_type = jobs.get(self._name)
-            event = event_from_wire(wire) if job_type else None
         except Exception as error:
             raise DamagedJobError("the job holds no event, or one of another version") from error
-        if job_type is None or event is None:
+        self._fields |= printable_fields(event_id=event.id, command=event.command, node=event.node)
+        if job_type is None:
             raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
         return job_type, job_type.arguments(event, self._performer.settings)
 
@@ -142,6 +143,8 @@ class Attempt:
 
     def failed(self, job: Job, error: BaseException) -> None:
         """Prepare RQ's decision about a job whose attempt raised, and log it."""
+        if "event_id" not in self._fields:
+            self._fields["job_id"] = job.id
         jobs = self._performer.jobs
         job_type = jobs.get(self._name)
         counts = job_type is None or note_failure(jobs, job_type, job, error)

@@ -2,23 +2,30 @@
 --
 -- ARGV  the worker's name, then for each job, the last claimed first: its id, execution, queue, and 1 when its attempt
 --       was counted at the claim
--- Returns how many were put back; the others were not ours any more.
+-- Returns {how many were put back, damaged keys}; the others were not ours any more, or their queues cannot be read.
 
 local worker, count = ARGV[1], 0
-for at = 2, #ARGV, 4 do
-  local id, execution, queue, counted = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local key = 'rq:job:' .. id
-  if strike_off(id, execution, queue, worker) then
-    local job = redis.pcall('HMGET', key, 'data', 'meta')
-    if not job.err and job[1] then  -- else it has expired meanwhile
-      if counted == '1' then
-        redis.call('HSET', key, 'meta', without_attempt(job[2]))
-      end
-      redis.call('HSET', key, 'status', 'queued')
-      redis.call('LPUSH', 'rq:queue:' .. queue, id)
-      count = count + 1
-    end
-    release(queue ~= 'events' and string.sub(id, 34) or '', id)
+
+local function put_back(id, execution, queue, is_counted)
+  if not is_held(id, execution, queue) then
+    return
   end
+  local key, job_type = 'rq:job:' .. id, queue ~= 'events' and string.sub(id, 34) or ''
+  local job = redis.pcall('HMGET', key, 'data', 'meta')
+  if not job.err and job[1] then  -- else it has expired meanwhile
+    push_first(queue, id)
+    if is_counted then
+      redis.call('HSET', key, 'meta', without_attempt(job[2]))
+    end
+    redis.call('HSET', key, 'status', 'queued')
+    count = count + 1
+  end
+  strike_off(id, execution, queue, worker)
+  give_back_start(job_type, id)
+  release(job_type, id)
 end
-return count
+
+for at = 2, #ARGV, 4 do
+  try('rq:queue:' .. ARGV[at + 2], put_back, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1')
+end
+return {count, damaged}

@@ -3,19 +3,25 @@
 --
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
 --       of the executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none}
+-- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys, how many
+--          members left the registry: fewer than at most when there are no more, or none that can be recovered now}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local prefix, most = ARGV[6], tonumber(ARGV[7])
-local registry, list = 'rq:wip:' .. queue, 'rq:queue:' .. queue
-local recovered, spent, unfit = {}, {}, {}
+local registry = 'rq:wip:' .. queue
+local recovered, spent, unfit, struck_off = {}, {}, {}, 0
+
+-- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
+local function has_run_out(member, score)
+  return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
+end
 
 -- A job may have been begun anew since: then only the old execution is to go.
 local function runs_elsewhere(id, execution)
   local others = redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)
   for _, other in ipairs(others) do
     local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
-    if score and tonumber(score) > now then
+    if score and not has_run_out(id .. ':' .. other, score) then
       return true
     end
   end
@@ -25,8 +31,8 @@ end
 local function recover(id, retries_left)
   local key = 'rq:job:' .. id
   if retries_left > 0 then
+    push_first(queue, id)
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', date, 'retries_left', retries_left - 1)
-    redis.call('LPUSH', list, id)
     recovered[#recovered + 1] = id
   else
     local execution = prefix .. string.format('%08x', #spent / 2 + 1)
@@ -36,23 +42,31 @@ local function recover(id, retries_left)
   end
 end
 
+local function look_at(member, id, execution)
+  local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
+  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
+  if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
+    recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+    release(queue ~= 'events' and string.sub(id, 34) or '', id)
+  end
+  strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
+end
+
 -- A score of 0 is none: RQ's own cleanup, too, begins there.
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0, most)) do
+local is_done, members = try(registry, redis.call, 'ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCORES', 'LIMIT', 0, most)
+members = is_done and members or {}
+for at = 1, #members, 2 do
+  local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
   if not id then
     redis.call('ZREM', registry, member)
     unfit[#unfit + 1] = member
-  else
-    local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
-    local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
-    strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
-    if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
-      release(queue ~= 'events' and string.sub(id, 34) or '', id)
-      recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
-    end
+    struck_off = struck_off + 1
+  elseif has_run_out(member, score) and try('rq:queue:' .. queue, look_at, member, id, execution) then
+    struck_off = struck_off + 1
   end
 end
 if #spent > 0 then
   keep_index(worker, lease)
 end
-return {recovered, spent, unfit}
+return {recovered, spent, unfit, damaged, struck_off}

@@ -6,25 +6,34 @@
 
 local now, date, worker, lease = server_ms() / 1000, ARGV[2], ARGV[3], tonumber(ARGV[4])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
-local known = redis.call('HEXISTS', key, 'birth')
 
-redis.call('HSET', key, 'last_heartbeat', date)
-redis.call('EXPIRE', key, ARGV[5])
-redis.call('EXPIRE', index, ARGV[5])
-for at = 6, #ARGV, 3 do
-  local id, execution, queue = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+-- A key of another type, of one job or one queue, must not keep the others from being renewed.
+local function renew(id, execution, queue)
   local member = id .. ':' .. execution
-  if redis.call('ZSCORE', 'rq:wip:' .. queue, member) then
-    redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease, member)
-    redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
+  local score = redis.pcall('ZSCORE', 'rq:wip:' .. queue, member)
+  if not score then
+    lost[#lost + 1] = execution
+  elseif type(score) == 'string' then
+    redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease + MARGIN, member)
+    redis.pcall('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
     redis.call('EXPIRE', 'rq:execution:' .. member, lease)
     redis.pcall('ZADD', 'rq:executions:' .. id, 'XX', math.floor(now) + lease + 60, execution)
     redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
     if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
       redis.pcall('HSET', 'rq:job:' .. id, 'last_heartbeat', date)
     end
-  else
-    lost[#lost + 1] = execution
   end
+end
+
+local known = redis.pcall('HEXISTS', key, 'birth')
+if type(known) ~= 'number' then  -- the worker's own key: it registers anew
+  redis.call('DEL', key)
+  known = 0
+end
+redis.call('HSET', key, 'last_heartbeat', date)
+redis.call('EXPIRE', key, ARGV[5])
+redis.call('EXPIRE', index, ARGV[5])
+for at = 6, #ARGV, 3 do
+  renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 return {known, lost}

@@ -22,9 +22,10 @@ local function obstacle(queue, id)
   return job[3] and job[3] ~= '' and 'limited' or nil  -- one of RQ's rate limits: `rq requeue` asks for a slot
 end
 
--- What rq.registry.BaseRegistry.requeue writes.
+-- What rq.registry.BaseRegistry.requeue writes. The push comes first: should the queue be damaged the letter stays.
 local function put_back(queue, id, meta, retries_left)
   local key = 'rq:job:' .. id
+  redis.call('RPUSH', 'rq:queue:' .. queue, id)
   redis.call('ZREM', 'rq:failed:' .. queue, id)
   redis.call('HSET', key, 'status', 'queued', 'origin', queue, 'enqueued_at', date, 'started_at', '', 'ended_at', '')
   if meta ~= '' then
@@ -34,13 +35,23 @@ local function put_back(queue, id, meta, retries_left)
     redis.call('HSET', key, 'retries_left', retries_left)
   end
   redis.call('PERSIST', key)
-  redis.call('RPUSH', 'rq:queue:' .. queue, id)
+end
+
+-- An ordered letter takes its place again before any of its key asks for its turn: see turns.lua.
+local function take_place(id, meta)
+  local digest, place = string.match(meta, '"order": %["(%x+)", "([%d.]+)"')
+  if digest then
+    local group = string.sub(id, 34) .. ':' .. digest
+    redis.pcall('ZADD', 'deskbell:order:' .. group, place, id)
+    redis.pcall('SADD', 'deskbell:orders', group)
+  end
 end
 
 for at = 2, #ARGV, 4 do
   local why_not = obstacle(ARGV[at], ARGV[at + 1])
   if not why_not then
     put_back(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    take_place(ARGV[at + 1], ARGV[at + 2])
     count = count + 1
   end
   outcomes[#outcomes + 1] = why_not or 'replayed'

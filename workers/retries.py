@@ -20,7 +20,7 @@ from rq.job import Job
 from shared.errors import ConfigError, DamagedJobError, Discard, OutOfTurnError, Retry, UnknownJobError
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, Backoff
-from workers.causes import cause_of
+from workers.causes import cause_of, places_of
 
 _OUT_OF_TURN_SECONDS = 1
 GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
@@ -78,7 +78,8 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
     if isinstance(error, GIVES_UP):
         job.retries_left = 0
     if not job.retries_left:
-        job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error)}  # for workers/dead_letters.py
+        # For workers/dead_letters.py, which must not look for them in a text that may quote anybody.
+        job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error), "where": places_of(error)}
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
     if isinstance(error, OutOfTurnError):

@@ -8,6 +8,7 @@ loop, and its result counts no more.
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -30,6 +31,25 @@ class KilledError(Exception):
     """Raised in place of a job's own outcome at RQ's command `kill-horse`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided of a job that failed; however often Redis refuses to write it, it is decided once.
+
+    Attributes:
+        retries_left: RQ's count, as the failure leaves it.
+        retry_intervals: likewise.
+        meta: likewise.
+        text: the traceback.
+        is_stopped: whether a person has stopped the job.
+    """
+
+    retries_left: int | None
+    retry_intervals: list[int] | None
+    meta: dict[str, Any]
+    text: str
+    is_stopped: bool = False
+
+
 class Run:
     """A claimed job under way.
 
@@ -41,9 +61,10 @@ class Run:
         cut_off: why it does not end by itself, if so.
         task: the coroutine's.
         timer: what comes when it does not end.
+        verdict: what was decided when it failed.
     """
 
-    __slots__ = ("call", "claim", "cut_off", "job", "state", "task", "timer")
+    __slots__ = ("call", "claim", "cut_off", "job", "state", "task", "timer", "verdict")
 
     def __init__(self, claim: Claim, job: ClaimedJob) -> None:
         self.claim = claim
@@ -53,6 +74,7 @@ class Run:
         self.cut_off: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.verdict: Verdict | None = None
 
 
 class Running:

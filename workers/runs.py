@@ -76,17 +76,20 @@ class Runs:
         ids: Any = self._redis.zrevrange(RUNS_KEY, 0, count - 1)
         with self._redis.pipeline(transaction=False) as pipeline:
             for run_id in ids:
-                pipeline.hgetall(_key(run_id.decode()))
-            return list(_runs(pipeline.execute()))
+                pipeline.hgetall(_key(run_id.decode(errors="replace")))
+            return list(_runs(pipeline.execute(raise_on_error=False)))
 
 
 def _key(run_id: str) -> str:
     return f"{RUNS_KEY}:{run_id}"
 
 
-def _runs(hashes: Iterable[dict[bytes, bytes]]) -> Iterable[Run]:
+def _runs(hashes: Iterable[Any]) -> Iterable[Run]:
     for fields in hashes:
-        if fields:
+        try:
             read = {name.decode(): value.decode() for name, value in fields.items()}
             began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
-            yield Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
+            run = Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
+        except (AttributeError, KeyError, ValueError, OverflowError, OSError):
+            continue  # it has expired, or is none
+        yield run

@@ -2,10 +2,11 @@
 --
 -- ARGV  now in seconds, now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when
 --       it began, in seconds
--- Returns {executions that were not ours any more, executions to be settled by RQ's own code}
+-- Returns {executions that were not ours any more, executions to be settled by RQ's own code, damaged keys}
 --
 -- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
--- is written for it. A job that others wait for, that repeats or that is kept in no ordinary way is rare, and RQ's.
+-- is written for it. A job that others wait for, that repeats, that is one of RQ's groups or limits, or that is kept for
+-- ever is rare, and RQ's.
 
 local now, date, worker = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local lost, left = {}, {}
@@ -19,7 +20,10 @@ local function result_ttl(written)
 end
 
 local function is_rqs(id, job, ttl)
-  return ttl <= 0 or (job[2] and job[2] ~= '') or (job[3] and job[3] ~= '')
+  local function has(field)
+    return job[field] and job[field] ~= ''
+  end
+  return ttl < 0 or has(2) or has(3) or (ttl == 0 and has(5))
     or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
 end
 
@@ -34,38 +38,52 @@ local function keep_result(id, execution, began, ttl)
   redis.call('EXPIRE', key, ttl)
 end
 
+-- What rq.job.Job.delete deletes of a job that is not to be kept.
+local function forget(id)
+  local key = 'rq:job:' .. id
+  redis.call('DEL', key, key .. ':dependents', 'rq:job::' .. id .. ':dependencies')  -- RQ writes two colons
+  redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
+end
+
 local function finish(id, execution, queue, began, ttl)
   local key = 'rq:job:' .. id
   redis.call('HSET', key, 'status', 'finished', 'ended_at', date, 'last_heartbeat', date)
   redis.call('EXPIRE', key, ttl)
-  redis.call('EXPIRE', key .. ':dependencies', ttl)
+  redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
   keep_result(id, execution, began, ttl)
-  redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
+  try('rq:finished:' .. queue, redis.call, 'ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
+end
+
+local function settle(id, execution, queue, began)
+  local job_type = queue ~= 'events' and string.sub(id, 34) or ''
+  if not is_held(id, execution, queue) then
+    lost[#lost + 1] = execution
+    return
+  end
+  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id')
+  local is_there, ttl = not job.err and job[4], result_ttl(not job.err and job[1])
+  note_success(job_type, id)  -- while the job is there to say of which key it is
+  release(job_type, id)
+  if is_there and is_rqs(id, job, ttl) then
+    left[#left + 1] = execution
+    return
+  end
+  if is_there and ttl == 0 then
+    forget(id)
+  elseif is_there then
+    finish(id, execution, queue, began, ttl)
+  end
+  strike_off(id, execution, queue, worker)
+  successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
 end
 
 for at = 4, #ARGV, 4 do
-  local id, execution, queue, began = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local job_type = queue ~= 'events' and string.sub(id, 34) or ''
-  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data')
-  local is_there = not job.err and job[4]
-  if not redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution) then
-    lost[#lost + 1] = execution
-  elseif is_there and is_rqs(id, job, result_ttl(job[1])) then
-    note_success(job_type, id)
-    release(job_type, id)
-    left[#left + 1] = execution
-  else
-    if is_there then
-      finish(id, execution, queue, began, result_ttl(job[1]))
-    end
-    strike_off(id, execution, queue, worker)
-    note_success(job_type, id)
-    release(job_type, id)
-    successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
+  if not try('rq:job:' .. ARGV[at], settle, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) then
+    left[#left + 1] = ARGV[at + 1]
   end
 end
 if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
-  redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
-  redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
+  redis.pcall('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
+  redis.pcall('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
 end
-return {lost, left}
+return {lost, left, damaged}

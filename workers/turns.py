@@ -11,8 +11,6 @@
 5. Every half minute the first job of each key is looked at, in case RQ left it waiting for a job that is gone.
 """
 
-import json
-import zlib
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -24,11 +22,14 @@ from rq.job import Job
 from rq.utils import now, utcformat
 
 from shared.commands import event_from_wire
-from shared.errors import OutOfTurnError
+from shared.errors import DamagedJobError, OutOfTurnError
 from shared.events import Event
 from shared.jobs import Jobs, JobType
 from shared.logs import get_log
+from workers.damage import DamageLog, damage_text
+from workers.job_data import read_data
 from workers.limits import wire_type
+from workers.mending import is_order
 from workers.places import ORDERS_KEY, group_of, ordinal, received_ms
 
 GAP_SECONDS = 10
@@ -53,6 +54,7 @@ class Turns:
 
         Raises:
             OutOfTurnError: it is not its turn yet.
+            DamagedJobError: what the job keeps of its place is none.
         """
         if not job_type.ordered_by or not (group := group_of(job_type, event)):
             return
@@ -72,13 +74,17 @@ class Turns:
     def _ask(self, job: Job, job_type: JobType, event: Event, group: str, *, waits_for_fan_out: bool = True) -> Any:
         execution, seq = ordinal(event) or ("", 0)
         place = job.meta.get("order") or ["", repr(float(received_ms(event)))]
+        if not is_order(place):
+            raise DamagedJobError("the job's place is none")
         script = job.connection.register_script(_script("turns"))
-        return script(
+        answer, damaged = script(
             args=[
                 *(group, job.id, place[1], int(job_type.on_dead == "hold"), event.id, received_ms(event)),
                 *(GAP_SECONDS * 1000, FAN_OUT_SECONDS * 1000 if waits_for_fan_out else 0, execution, seq),
             ]
         )
+        DamageLog().say(damaged)
+        return answer
 
     def _any_of(self, connection: Redis, event_ids: list[bytes], job_type: JobType, group: str) -> bool:
         """Whether any of these events will have a job of the group."""
@@ -104,14 +110,16 @@ def wake(connection: Redis, jobs: Jobs) -> None:
 
 
 def _wake_batch(script: Callable[..., Any], batch: list[Any]) -> None:
-    for job_id in script(args=[utcformat(now()), *batch]):
+    woken, damaged = script(args=[utcformat(now()), *batch])
+    DamageLog().say(damaged)
+    for job_id in woken:
         get_log().warning("order_woken", job_id=job_id.decode())
 
 
 def _has_job(connection: Redis, event_id: str, job_type: JobType, group: str) -> bool:
     data: Any = connection.hget(Job.key_for(event_id), "data")
     try:
-        event = event_from_wire(json.loads(zlib.decompress(data))[2][0])
+        event = event_from_wire(read_data(data)[2][0])
     except Exception:  # noqa: BLE001 - it cannot be fanned out either
         return False
     return job_type.wants(event) and group_of(job_type, event) == group
@@ -120,4 +128,4 @@ def _has_job(connection: Redis, event_id: str, job_type: JobType, group: str) ->
 @cache
 def _script(name: str) -> str:
     here = files("workers")
-    return here.joinpath("order.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    return damage_text() + here.joinpath("order.lua").read_text() + here.joinpath(f"{name}.lua").read_text()

@@ -1,26 +1,25 @@
 -- Queue the first job of each group that RQ left waiting: the one it depends on was deleted, cancelled or buried by hand.
 --
 -- ARGV  now as RQ writes dates, then for each group: its name, 1 when dead letters hold their key
--- Returns the ids that were queued.
+-- Returns {ids that were queued, damaged keys}
 
 local woken = {}
 
 local function wake(id)
   local key, waits_for = 'rq:job:' .. id, 'rq:job::' .. id .. ':dependencies'
   local queue = redis.call('HGET', key, 'origin')
-  for _, other in ipairs(redis.call('SMEMBERS', waits_for)) do
-    redis.call('SREM', 'rq:job:' .. other .. ':dependents', id)  -- or RQ, about to wake it, would queue it twice
+  redis.call('RPUSH', 'rq:queue:' .. queue, id)  -- first: should the queue be damaged all stays as it is
+  redis.call('HSET', key, 'status', 'queued', 'enqueued_at', ARGV[1])
+  for _, other in ipairs(redis.pcall('SMEMBERS', waits_for)) do
+    redis.pcall('SREM', 'rq:job:' .. other .. ':dependents', id)  -- or RQ, about to wake it, would queue it twice
   end
   redis.call('DEL', waits_for)
-  redis.call('ZREM', 'rq:deferred:' .. queue, id)
-  redis.call('HSET', key, 'status', 'queued', 'enqueued_at', ARGV[1])
-  redis.call('RPUSH', 'rq:queue:' .. queue, id)
+  redis.pcall('ZREM', 'rq:deferred:' .. queue, id)
   woken[#woken + 1] = id
 end
 
-for at = 2, #ARGV, 2 do
-  local group = ARGV[at]
-  local id, status = first_of(group, ARGV[at + 1] == '1')
+local function look_at(group, holds)
+  local id, status = first_of(group, holds)
   if not id then
     redis.call('SREM', 'deskbell:orders', group)
     redis.call('DEL', 'deskbell:turn:' .. group)
@@ -28,4 +27,8 @@ for at = 2, #ARGV, 2 do
     wake(id)
   end
 end
-return woken
+
+for at = 2, #ARGV, 2 do
+  try('deskbell:order:' .. ARGV[at], look_at, ARGV[at], ARGV[at + 1] == '1')
+end
+return {woken, damaged}

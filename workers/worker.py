@@ -2,7 +2,7 @@
 
 1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/executions.py`).
 2. It calls what they call: `async def` on its event loop, `def` in threads (`workers/running.py`).
-3. It settles all that have succeeded in one script; what failed goes through RQ's own code (`workers/failures.py`).
+3. It settles all that have succeeded in one script; what failed goes through RQ's own code (`workers/outcomes.py`).
 4. Beside that it renews its leases, recovers jobs of workers that died, and does what RQ's workers do for their queues
    (`workers/life.py`).
 5. At SIGTERM it claims no more, gives the jobs under way a grace period, and puts back what remains.
@@ -11,21 +11,14 @@ Queues are looked at in the order they were given; that none starves, see `worke
 """
 
 import asyncio
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import Enum
 from functools import partial
-from types import FrameType
-from typing import Any
 
 import uvloop
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
-from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
@@ -34,11 +27,13 @@ from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
 from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
+from workers.ending import COLD_SECONDS, Ending, EndSignals
 from workers.executions import Claim, Claimed, Executions, Ledger
-from workers.failures import Failures, LostError
+from workers.failures import Failures
 from workers.guarded import claimed_job_class
 from workers.life import Life
 from workers.limits import limits_text
+from workers.outcomes import Outcomes
 from workers.perform import Performer
 from workers.rotation import Rotation
 from workers.running import Run, Running
@@ -52,16 +47,7 @@ _HELD_SECONDS = 0.05  # between looks at jobs that a limit holds back
 _SUSPENDED_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 2.0
 _STRAGGLERS = 8
-_COLD_SECONDS = 2.0
 _LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
-
-
-class Ending(Enum):
-    """Why a worker ended."""
-
-    DONE = "told to stop, or the queues are empty"
-    COLD = "told twice to stop"
-    STRAGGLERS = "too many jobs did not end in time: another process must take its place"
 
 
 class ConcurrentWorker(BaseWorker):
@@ -95,7 +81,6 @@ class ConcurrentWorker(BaseWorker):
         self._names = [queue.name for queue in self.queues]
         self._log = get_log()
         self._runs: dict[str, Run] = {}
-        self._done: list[Run] = []
         self._ending: Ending | None = None
         self._rotation = Rotation(self._names)
         self._is_unsure = False
@@ -109,13 +94,13 @@ class ConcurrentWorker(BaseWorker):
         """
         self.bootstrap(logging_level="WARNING")
         loop = uvloop.new_event_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, partial(self._signalled, loop))
+        signals = EndSignals(loop, partial(self.begin_end, Ending.DONE), self.settings.grace_seconds)
         try:
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
             self._die()
+            signals.close()
 
     def _die(self) -> None:
         try:
@@ -169,16 +154,11 @@ class ConcurrentWorker(BaseWorker):
 
     def bury(self, claim: Claim) -> None:
         """Let RQ write a dead letter of an abandoned job that has no attempt left."""
-        run = Run(claim, self.job_class.of(claim.job_id, self.connection))  # type: ignore[attr-defined]
-        self._runs[claim.execution_id] = run
-        text = "The worker gave no sign of life in time, and no attempt is left."
-        self._write(run, partial(self._failures.refuse, claim, text))
+        self._outcomes.bury(self._run(claim))
 
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
         self._threads = Threads()
-        self._running = Running(self._threads, self._ended)
-        self._failures = Failures(self)
         redis = AsyncRedis.from_url(
             self.settings.redis_url.get_secret_value(),
             socket_timeout=_REDIS_TIMEOUT_SECONDS,
@@ -186,6 +166,9 @@ class ConcurrentWorker(BaseWorker):
             retry=None,
         )
         self._leases = Executions(redis, self.ledger)
+        failures = Failures(self, self.jobs)
+        self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set)
+        self._running = Running(self._threads, self._outcomes.take)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
         watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
@@ -210,10 +193,10 @@ class ConcurrentWorker(BaseWorker):
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
             try:
-                await self._settle()
+                await self._outcomes.settle()
                 claimed = await self._claim()
-            except (RedisError, OSError) as error:
-                await self._redis_is_away(error)
+            except Exception as error:  # noqa: BLE001 - damage that nobody foresaw must not end the jobs under way
+                await self._wait_for_redis(error)
                 continue
             self._pause = 0.0
             self._start_all(claimed)
@@ -227,7 +210,7 @@ class ConcurrentWorker(BaseWorker):
 
     async def _claim(self) -> Claimed:
         if self._is_unsure:  # a claim's answer was lost: what it claimed is ours and we do not know it
-            await self._leases.put_back_unknown(self._runs, self._names)
+            await self._leases.put_back_unanswered(self._names)
         self._is_unsure = True
         claimed = await self._leases.claim(self._rotation.next(), self._concurrency - len(self._runs))
         self._is_unsure = False
@@ -242,73 +225,28 @@ class ConcurrentWorker(BaseWorker):
             self._start(claim)
 
     def _start(self, claim: Claim) -> None:
-        run = Run(claim, self.job_class.of(claim.job_id, self.connection))  # type: ignore[attr-defined]
-        self._runs[claim.execution_id] = run
+        run = self._run(claim)
         call: Call = RefusedCall(claim)
         try:
             call = run.call = self._calls.of(claim)
             call.prepare()
         except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
             run.call, run.state = call, "ended"
-            self._ended(run, error)
+            self._outcomes.take(run, error)
         else:
             self._running.start(run, call)
 
-    def _ended(self, run: Run, error: BaseException | None) -> None:
-        """Take a job's outcome."""
-        assert run.call
-        if error is None:
-            run.call.done()
-            self._done.append(run)
-            self._wake.set()
-        else:
-            self._write(run, partial(self._failures.fail, run.claim, run.job, run.call, error))
-
-    async def _settle(self) -> None:
-        if not self._done:
-            return
-        batch = self._done[:]
-        lost, left = await self._leases.settle(run.claim for run in batch)
-        del self._done[: len(batch)]
-        for run in batch:
-            execution_id = run.claim.execution_id
-            if execution_id in left:
-                self._write(run, partial(self._failures.succeed, run.claim, run.job))
-                continue
-            if execution_id in lost:
-                self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
-            self._forget(run)
-
-    def _write(self, run: Run, outcome: Any) -> None:
-        """Have RQ's code write an outcome, in a thread; the job holds its slot meanwhile."""
-        run.state = "settling"
-        self._threads.start(outcome, partial(self._written, run, outcome))
-
-    def _written(self, run: Run, outcome: Any, _: Any, error: BaseException | None) -> None:
-        claim = run.claim
-        if isinstance(error, NoSuchJobError):
-            self._log.error("job_missing", job_id=claim.job_id, queue=claim.queue)
-            self._done.append(run)  # settling strikes it off
-        elif isinstance(error, LostError):
-            self._log.warning("job_lost", job_id=claim.job_id, queue=claim.queue)
-            self._forget(run)
-        elif error:
-            self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
-            asyncio.get_running_loop().call_later(_LONGEST_PAUSE_SECONDS, self._write, run, outcome)
-        else:
-            self._forget(run)
-        self._wake.set()
-
-    def _forget(self, run: Run) -> None:
-        run.state = "over"
-        self._runs.pop(run.claim.execution_id, None)
+    def _run(self, claim: Claim) -> Run:
+        run = Run(claim, self.job_class.of(claim, self.connection))  # type: ignore[attr-defined]
+        self._runs[claim.execution_id] = run
+        return run
 
     async def _wait(self, claimed: Claimed) -> None:
         """Wait until there is something to settle or to claim."""
         free = self._concurrency - len(self._runs)
-        if claimed.claims or self._done:
+        if claimed.claims or self._outcomes.are_due:
             await asyncio.sleep(0)  # what was started, and what ended meanwhile, is settled together
-            if free or self._done:
+            if free or self._outcomes.are_due:
                 return
         if free and not claimed.suspended:
             self._doorbells.hang(name for name, length in claimed.lengths.items() if not length)
@@ -340,9 +278,10 @@ class ConcurrentWorker(BaseWorker):
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
         return not (self._runs or claimed.claims or claimed.held) or (claimed.suspended and not self._runs)
 
-    async def _redis_is_away(self, error: Exception) -> None:
+    async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
-        self._log.error("redis_away", **error_fields(error))
+        is_away = isinstance(error, RedisError | OSError)
+        self._log.error("redis_away" if is_away else "not_claimed", **error_fields(error))
         self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
         await self._sleep(self._pause)
 
@@ -355,10 +294,10 @@ class ConcurrentWorker(BaseWorker):
                 await self._leases.show("shutdown_requested_date", utcformat(now()))
         while self._runs and self._ending is not Ending.COLD and loop.time() < deadline:
             try:
-                await self._settle()
-            except (RedisError, OSError) as error:
-                await self._redis_is_away(error)
-            if self._runs and not self._done:
+                await self._outcomes.settle()
+            except Exception as error:  # noqa: BLE001 - likewise
+                await self._wait_for_redis(error)
+            if self._runs and not self._outcomes.are_due:
                 await self._sleep(max(0.0, deadline - loop.time()))
         await self._put_back()
 
@@ -368,23 +307,15 @@ class ConcurrentWorker(BaseWorker):
         for run in left:
             self._running.drop(run)
         try:
-            async with asyncio.timeout(_COLD_SECONDS):
-                await self._settle()
+            async with asyncio.timeout(COLD_SECONDS):
+                await self._outcomes.settle()
                 count = await self._leases.put_back(run.claim for run in left)
-                await self._leases.put_back_unknown(self._runs, self._names)
-        except (RedisError, OSError) as error:  # TimeoutError is one: the leases run out, and the jobs are recovered
+                await self._leases.put_back_unanswered(self._names)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the leases run out, and the jobs are recovered
             self._log.error("not_put_back", count=len(left), **error_fields(error))
         else:
             if count:
                 self._log.info("put_back", count=count)
-
-    def _signalled(self, loop: asyncio.AbstractEventLoop, _: int, __: FrameType | None) -> None:
-        if self._ending:
-            # The loop may be blocked by a job: then the jobs are recovered when their leases have run out.
-            timer = threading.Timer(_COLD_SECONDS * 2, os._exit, (1,))
-            timer.daemon = True
-            timer.start()
-        loop.call_soon_threadsafe(self.begin_end, Ending.DONE)
 
 
 def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Ledger:

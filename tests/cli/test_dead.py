@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from shared.testing import api_call
 from tests.processes import environment
 from tests.workers.burying import Unwilling, bury, bury_many
 from tests.workers.conftest import WorkplaceFactory, open_workplace
@@ -114,6 +117,88 @@ def test_show_prints_nothing_that_a_terminal_would_obey(redis: Redis, dead: Dead
 
     assert "?[31mred" in printed
     assert "\x1b" not in printed
+
+
+def packed(event: object) -> bytes:
+    """A job's data."""
+    return zlib.compress(json.dumps(["workers.perform.perform", None, ["crm.contact", event], {}]).encode())
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_show_takes_no_exceptions_text_for_a_place(
+    redis: Redis,
+    dead: Dead,
+    open_workplace: WorkplaceFactory,
+    is_recorded: bool,
+) -> None:
+    """A customer may write what looks like a traceback: neither the places nor the cause are read from there."""
+    fake = 'x\nTraceback (most recent call last):\n  File "planted-4711.py", line 1, in planted\nPlanted: x'
+    unwilling = Unwilling()
+    workplace = open_workplace(unwilling.jobs)
+    event = api_call("order_status", SystemClientUserID=fake)
+    workplace.put_jobs(event)
+    workplace.work()
+    if not is_recorded:
+        redis.hset(f"rq:job:{event.id}-acme-record", "meta", "{}")
+
+    shown, listed = dead("show", f"{event.id}-acme-record").stdout, dead("list").stdout
+
+    assert "planted" not in (shown + listed).lower()
+    assert re.search(r"^  > .*/burying.py:\d+ in record$", shown, re.MULTILINE)
+    assert re.search(r"OSError at workers/burying.py:\d+ in record", listed)
+
+
+def test_show_prints_a_command_and_a_node_that_have_their_forms(redis: Redis, dead: Dead) -> None:
+    """What a damaged event has there may be anything; --values prints it."""
+    (job_id,) = bury_many(redis, 1)
+    event = {"command": {"planted": 1}, "node": "planted 4711 4711", "received_at": 1}
+    redis.hset(f"rq:job:{job_id}", "data", packed(event))
+
+    shown, with_values = dead("show", job_id), dead("show", job_id, "--values")
+
+    assert shown.returncode == 0
+    assert "planted" not in shown.stdout
+    assert "planted 4711 4711" in with_values.stdout
+
+
+RUBBISH: dict[str, Callable[[Redis, str], object]] = {
+    "a date that overflows": lambda redis, id_: redis.hset(f"rq:job:{id_}", "ended_at", "9999-12-31T23:59:59-23:00"),
+    "a receipt far away": lambda redis, id_: redis.hset(f"rq:job:{id_}", "data", packed({"received_at": 10**30})),
+    "data nested deep": lambda redis, id_: redis.hset(f"rq:job:{id_}", "data", zlib.compress(b"[" * 100_000)),
+    "meta nested deep": lambda redis, id_: redis.hset(f"rq:job:{id_}", "meta", "[" * 100_000),
+    "countless attempts": lambda redis, id_: redis.hset(f"rq:job:{id_}", "meta", f'{{"attempts": {"9" * 5000}}}'),
+    "a result far away": lambda redis, id_: (
+        redis.delete(f"rq:results:{id_}"),
+        redis.xadd(f"rq:results:{id_}", {"type": 2}, id="18446744073709551614-1"),
+    ),
+    "a foreign run": lambda redis, _: (
+        redis.zadd("deskbell:dead:runs", {b"x": time.time(), b"\xff": time.time()}),
+        redis.hset("deskbell:dead:runs:x", "a", b"\xff"),
+    ),
+    "a run of another type": lambda redis, _: (
+        redis.zadd("deskbell:dead:runs", {"x": time.time()}),
+        redis.set("deskbell:dead:runs:x", "x"),
+    ),
+    "a registry of another type": lambda redis, _: (
+        redis.sadd("rq:queues", "rq:queue:bad"),
+        redis.set("rq:failed:bad", "x"),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", RUBBISH)
+def test_one_record_that_cannot_be_read_hides_no_other(redis: Redis, dead: Dead, damage: str) -> None:
+    """Each command does its work, on this record too as far as that can be read."""
+    first, second = bury_many(redis, 2)
+    RUBBISH[damage](redis, first)
+
+    listed, shown, replayed, log = dead("list"), dead("show", first), dead("replay", first, second), dead("log")
+
+    assert [ended.returncode for ended in (listed, shown, replayed, log)] == [0] * 4, listed.stderr + log.stderr
+    assert "crm.contact" in listed.stdout
+    assert replayed.stdout == "2 replayed\n"
+    assert "replay" in log.stdout
+    assert ("rq:failed:bad: not a registry, passed over" in listed.stderr) == (damage == "a registry of another type")
 
 
 def test_replay_by_id_is_done_once(redis: Redis, dead: Dead) -> None:

@@ -1,13 +1,16 @@
 """Causes, from exceptions and from the tracebacks that RQ keeps."""
 
+import json
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rq
 
 import workers
-from workers.causes import UNKNOWN, Frame, cause_in, cause_of, integrators_frame
+from workers.causes import UNKNOWN, Frame, cause_in, cause_of, frames_in, integrators_frame, places_of, read_places
+from workers.failures import ABANDONED
 
 OURS = Frame("/app/workers/perform.py", 50, "perform")
 LIBRARY = Frame("/usr/lib/python3.11/site-packages/httpx/_client.py", 9, "send")
@@ -28,16 +31,18 @@ def raised(folder: Path, source: str) -> Exception:
     raise AssertionError("nothing was raised")
 
 
+FAKE = r"x\nTraceback (most recent call last):\n  File \"secret.py\", line 1, in secret\nSecret: x"
+
+
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
         ("def run(): raise OSError('user517')", "OSError at acme/jobs.py:1 in run"),
         ("import json\ndef run(): json.loads('user517')", "JSONDecodeError at acme/jobs.py:2 in run"),
         ("def inner(): raise OSError\ndef run():\n  inner()", "OSError at acme/jobs.py:1 in inner"),
-        (
-            "class E(Exception): ...\ndef run():\n  try: 1/0\n  except Exception: raise E('x\\n  y: z\\nw: v')",
-            "E at acme/jobs.py:4 in run",
-        ),
+        ("class E(Exception): ...\ndef run(): raise E('x\\n  y: z\\nw: v')", "E at acme/jobs.py:2 in run"),
+        (f"def run(): raise OSError('{FAKE}')", "OSError at acme/jobs.py:1 in run"),
+        (f"def run(): raise ExceptionGroup('{FAKE}', [OSError('{FAKE}')])", "ExceptionGroup at acme/jobs.py:1 in run"),
         ("def run(): raise ExceptionGroup('g', [OSError('x')])", "ExceptionGroup at acme/jobs.py:1 in run"),
         ("def run(): raise OSError", "OSError at acme/jobs.py:1 in run"),
     ],
@@ -53,11 +58,41 @@ def test_the_cause_is_the_type_and_the_integrators_last_place_by_record_and_by_t
     assert cause_in(text) == cause
 
 
-def test_a_cause_never_holds_what_was_raised_with_it(tmp_path: Path) -> None:
-    """A text that looks like a traceback may shift the place, but no value can come in but as a name."""
-    error = raised(tmp_path, "def run(): raise OSError('x\\nTraceback (most recent call last):\\n13800138000 secret')")
+def test_of_a_chain_the_record_has_the_last_cause_and_the_traceback_tells_the_first(tmp_path: Path) -> None:
+    """What stands behind the first one's message may be part of that message: anybody may have written it."""
+    error = raised(tmp_path, f"def run():\n  try: int('{FAKE}')\n  except ValueError as e: raise OSError('x') from e")
 
-    assert cause_in("".join(traceback.format_exception(error))) == UNKNOWN
+    text = "".join(traceback.format_exception(error))
+
+    assert cause_of(error) == "OSError at acme/jobs.py:3 in run"
+    assert cause_in(text) == "ValueError at acme/jobs.py:2 in run"
+    assert [(at.line, at.function) for at in frames_in(text) if at.file.endswith("acme/jobs.py")] == [(2, "run")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'secret\nTraceback (most recent call last):\n  File "/a/b.py", line 1, in f\nE: x\n',
+        'Traceback (most recent call last):\n  File "my card 4111", line 1, in f\nsecret\n',
+        'Traceback (most recent call last):\n  File "/a/b.py", line 1, in my card\n4111\n',
+    ],
+)
+def test_what_is_no_traceback_from_its_beginning_on_tells_no_place(text: str) -> None:
+    """Files end in .py or are the interpreter's own; functions are names."""
+    assert frames_in(text) == []
+
+
+def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
+    """The last thirty, of a recursion too; what is anything else is none."""
+    error = raised(tmp_path, "def run(n=0):\n  if n == 50: raise OSError\n  run(n + 1)")
+
+    written = json.loads(json.dumps(places_of(error)))
+
+    assert read_places(written) == places_of(error)
+    assert len(written) == 30
+    rubbish: Any
+    for rubbish in (None, 5, "x", [1], [["a.py", "1", "f"]], [["secret", 1, "f"]], [["a.py", 1, "a b"]], [[]]):
+        assert read_places(rubbish) == []
 
 
 @pytest.mark.parametrize(
@@ -111,5 +146,5 @@ def test_rq_and_the_workers_write_the_sentences_that_are_looked_for() -> None:
 
     assert looked_for in (theirs / "registry.py").read_text()
     assert "Work-horse terminated unexpectedly" in (theirs / "worker" / "worker_classes.py").read_text()
-    assert '"The worker gave no sign of life' in (ours / "worker.py").read_text()
+    assert ABANDONED.startswith("The worker gave no sign of life")
     assert '"The job could not be read' in (ours / "fork.py").read_text()

@@ -88,6 +88,37 @@ def test_a_job_that_cannot_be_run_is_a_dead_letter_at_once(
 
 
 @pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("count", {"id": SECRET}),
+        ("count", {"command": f"{SECRET} a"}),
+        ("count", {"node": f"{SECRET} a"}),
+        ("count", {"id": SECRET, "received_at": "yesterday"}),
+        ("count", {"command": {SECRET: 1}}),
+        ("count", {"node": [SECRET]}),
+        (f"{SECRET} a", {}),
+        ("fan out", {"id": SECRET, "command": f"{SECRET} a", "node": f"{SECRET} a"}),
+    ],
+)
+def test_no_value_of_a_damaged_event_is_in_a_log(
+    name: str, damage: dict[str, Any], open_workplace: WorkplaceFactory
+) -> None:
+    """Ids, commands, nodes and names are logged where they have their forms; the job's own id leads to the others."""
+    workplace = open_workplace(some_jobs()[0])
+    wire = {**api_call("y").to_wire(), **damage}
+    data = packed(FAN_OUT, None, [wire], {}) if name == "fan out" else packed(PERFORM, None, [name, wire], {})
+    job = damaged(workplace, data=data)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    lines = [line for line in logs if line["event"] in {"attempt", "fan_out"}]
+    assert len(lines) == 1
+    assert SECRET not in str(logs)
+    assert lines[0]["outcome"] == "done" or lines[0].get("job_id", job.id) == job.id
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"created_at": "yesterday"},

@@ -44,7 +44,10 @@ def test_a_failed_job_records_its_cause_and_its_attempts(open_workplace: Workpla
     (letter,) = all_letters(redis)
     assert letter.entry.id == f"{event.id}-acme-record"
     assert letter.entry.job == "acme.record"
+    assert letter.meta
+    *_, (_, _, function) = letter.meta.pop("where")
     assert letter.meta == {"attempt": 0, "attempts": 2, "cause": letter.cause}
+    assert function == "record"
     assert letter.cause.startswith("OSError at workers/burying.py:")
     assert letter.cause.endswith(" in record")
     assert letter.died_at

@@ -4,14 +4,19 @@ Long, because one file holds what the scripts promise, each rule with a test tha
 """
 
 import asyncio
+import dataclasses
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
 from rq import SimpleWorker
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
@@ -99,6 +104,8 @@ def _content(redis: Any, key: str) -> Any:
     kind = redis.type(key).decode()
     if kind == "hash":
         held: Any = {name: None if name in BY_CHANCE else value for name, value in redis.hgetall(key).items()}
+        if b"where" in (held.get(b"meta") or b""):  # each worker's own frames are among them
+            held[b"meta"] = {name: value for name, value in json.loads(held[b"meta"]).items() if name != "where"}
     elif kind == "zset":
         now = time.time()
         held = sorted(
@@ -388,9 +395,9 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
 
     with executions(valkey_url) as step:
         [old] = claim_all(step)
+        workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         workplace.redis.rpush("rq:queue:default", job_id)
         [new] = claim_all(step)
-        workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         recovered = step(lambda ours: ours.recover("default"))
 
     assert recovered.job_ids == recovered.spent == []
@@ -399,19 +406,134 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
     assert members == [(job_id, new.execution_id)]
 
 
+def claim_in_vain(step: Callable[..., Any]) -> None:
+    """Claim one job, and lose the answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "claimed", Mock(side_effect=RedisConnectionError))
+        with pytest.raises(RedisConnectionError):
+            claim_all(step, free=1)
+
+
 def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
     """Redis claimed, the connection broke: the worker finds the jobs in its own index, and puts them back."""
     workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
 
     with executions(valkey_url) as step:
-        [known] = claim_all(step, free=1)
         claim_all(step, free=1)
-        count = step(lambda ours: ours.put_back_unknown({known.execution_id}, ["other", "default"]))
+        claim_in_vain(step)
+        count = step(lambda ours: ours.put_back_unanswered(["other", "default"]))
 
     assert count == 1
     assert workplace.queue().job_ids == ids[1:]
     assert workplace.redis.hget(f"rq:job:{ids[1]}", "meta") == b'{"attempt": 0}'
+
+
+def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """What recovery claimed to bury it stays claimed, and its last attempt counted, or it would never end."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 2)
+    workplace.redis.lrem("rq:queue:default", 1, ids[1])
+
+    with executions(valkey_url) as step:
+        claim_all(step)
+        workplace.redis.hset(f"rq:job:{ids[0]}", "retries_left", 0)
+        expire(workplace.redis)
+        [spent] = step(lambda ours: ours.recover("default")).spent
+        workplace.redis.rpush("rq:queue:default", ids[1])
+        claim_in_vain(step)
+        count = step(lambda ours: ours.put_back_unanswered(["default"]))
+
+    assert (spent.job_id, count) == (ids[0], 1)
+    assert workplace.queue().job_ids == [ids[1]]
+    assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
+
+
+@pytest.mark.parametrize("garbage", ["set", "string"])
+def test_garbage_in_a_workers_index_does_not_keep_claims_from_being_put_back(
+    garbage: str, open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """What is no execution is taken out; an index of another type is deleted, and the leases run out."""
+    workplace = open_workplace(counting_jobs()[0])
+    put(workplace)
+    index = "rq:worker:ours:executions"
+
+    with executions(valkey_url) as step:
+        claim_in_vain(step)
+        if garbage == "set":
+            workplace.redis.sadd(index, "garbage", b"\xff:\xff", "a:b:c")
+        else:
+            workplace.redis.set(index, "x")
+        count = step(lambda ours: ours.put_back_unanswered(["default"]))
+
+    assert count == (garbage == "set")
+    assert not workplace.redis.exists(index)
+
+
+def test_a_damaged_execution_does_not_keep_the_others_from_being_renewed(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """Keys of another type cost nobody else a lease, and the job itself keeps its own."""
+    workplace = open_workplace(counting_jobs()[0])
+    redis = workplace.redis
+    put(workplace, 3)
+
+    with executions(valkey_url) as step:
+        claims = claim_all(step)
+        expire(redis)
+        redis.delete(f"rq:execution:{claims[0].member}")
+        redis.set(f"rq:execution:{claims[0].member}", "x")
+        redis.set("rq:wip:other", "x")
+        redis.set("rq:worker:ours", "x")
+        elsewhere = dataclasses.replace(claims[0], queue="other")
+        known, lost = step(lambda ours: ours.renew([elsewhere, *claims], 60))
+
+    assert (known, lost) == (False, set())
+    assert all((redis.zscore("rq:wip:default", claim.member) or 0) > time.time() for claim in claims)
+
+
+def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """Leases are renewed, jobs that have ended well settled, the rest put back; only claims are refused."""
+    workplace = open_workplace(counting_jobs()[0])
+    redis = workplace.redis
+    ids = put(workplace, 4)
+
+    with executions(valkey_url) as step, full(redis):
+        with lifted(redis):
+            settled, put_back, abandoned = claim_all(step, free=3)
+            expire(redis)
+        lost = step(lambda ours: ours.renew([settled, put_back], 60))[1]
+        outcome = step(lambda ours: ours.settle([settled]))
+        count = step(lambda ours: ours.put_back([put_back]))
+        recovered = step(lambda ours: ours.recover("default")).job_ids
+        with pytest.raises(OutOfMemoryError):
+            claim_all(step)
+
+    assert (lost, outcome, count, recovered) == (set(), (set(), set()), 1, [abandoned.job_id.encode()])
+    assert workplace.queue().finished_job_registry.get_job_ids() == [ids[0]]
+    assert workplace.queue().job_ids == [ids[2], ids[1], ids[3]]
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    """Redis has used all the memory it may."""
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+@contextmanager
+def lifted(redis: Redis) -> Iterator[None]:
+    """For a moment it has room."""
+    redis.config_set("maxmemory", 0)
+    yield
+    redis.config_set("maxmemory", 1)
 
 
 def test_a_suspended_worker_claims_nothing_until_it_is_resumed(open_workplace: WorkplaceFactory) -> None:

@@ -1,6 +1,7 @@
 """Limits and breakers: what `limits.lua` decides, and what workers make of it."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -51,13 +52,13 @@ class Lua:
         """How many jobs may be claimed."""
         return int(self.run(f"return may_claim('{queue}', {now})"))
 
-    def probe(self, job_id: str, now: int, job_type: str = "crm-contact") -> int:
-        """Claim one job as a claim does; how many might have been."""
-        return int(
-            self.run(
-                f"local n = may_claim('crm', {now}) if n > 0 then admits('{job_type}', '{job_id}', {now}) end return n"
-            )
+    def probe(self, job_id: str, now: int, job_type: str = "crm-contact") -> tuple[bool, bool]:
+        """Claim one job as a claim does; whether it is admitted, and whether the rest of its queue then waits."""
+        admitted, waits = self.run(
+            f"local is_admitted = may_claim('crm', {now}) > 0 and admits('{job_type}', '{job_id}', {now}) "
+            "return {is_admitted and 1 or 0, is_probing and 1 or 0}"
         )
+        return bool(admitted), bool(waits)
 
     def fail(self, job_id: str, now: int = NOW) -> int:
         """A job fails; whether its attempt counts."""
@@ -77,6 +78,18 @@ def test_within_any_period_no_more_jobs_are_started_than_the_rate_says(redis: Re
 
     assert all(sum(1 for other in started if 0 <= other - one < 1000) <= 3 for one in started)
     assert started == [NOW + at for at in (900, 950, 1000, 1900, 1950, 2000, 2900, 2950)]
+
+
+def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
+    """Of a job that did not begin after all: its own, wherever it stands among the others."""
+    lua = Lua(redis, job_type(limit="3/s"))
+    for at, job_id in enumerate("abc"):
+        lua.admits(job_id, NOW + at * 100)
+
+    lua.run("give_back_start('crm-contact', 'b') give_back_start('crm-contact', 'nobody')")
+
+    assert [lua.admits("d", NOW + 300), lua.admits("e", NOW + 999), lua.admits("e", NOW + 1000)] == [True, False, True]
+    assert [lua.admits("f", NOW + 1199), lua.admits("f", NOW + 1200)] == [False, True]
 
 
 def test_no_more_jobs_run_at_once_than_the_concurrency_says(redis: Redis) -> None:
@@ -149,7 +162,7 @@ def test_after_the_pause_one_job_is_tried_and_its_success_resumes(redis: Redis) 
     probes = [lua.probe("a", NOW + 10_000), lua.probe("b", NOW + 10_001)]
     lua.succeed("a")
 
-    assert probes == [1, 0]
+    assert probes == [(True, True), (False, False)]
     assert lua.may_claim(NOW + 10_002) == EVERYTHING
     assert paused_queues(redis) == []
 
@@ -165,7 +178,7 @@ def test_a_probe_that_fails_pauses_anew_and_its_attempt_does_not_count(redis: Re
     probe = lua.fail("a", NOW + 12_000)
 
     assert (under_way, still_paused, probe) == (0, 0, 0)
-    assert [lua.may_claim(NOW + 21_999), lua.may_claim(NOW + 22_000)] == [0, 1]
+    assert [lua.probe("b", NOW + 21_999), lua.probe("b", NOW + 22_000)] == [(False, False), (True, True)]
 
 
 def test_a_probe_that_was_put_back_or_whose_worker_died_leaves_room_for_another(redis: Redis) -> None:
@@ -174,34 +187,78 @@ def test_a_probe_that_was_put_back_or_whose_worker_died_leaves_room_for_another(
     lua.probe("a", NOW + 10_000)
     lua.release("a")
 
-    assert lua.probe("b", NOW + 10_001) == 1
+    assert lua.probe("b", NOW + 10_001) == (True, True)
     assert lua.may_claim(NOW + 100_000) == 0
-    assert lua.may_claim(NOW + 100_001) == 1
+    assert lua.probe("c", NOW + 100_001) == (True, True)
 
 
 def test_a_job_of_another_type_is_no_probe(redis: Redis) -> None:
-    """It says nothing about what the paused type calls; the next claim looks again."""
+    """It says nothing about what the paused type calls, and after the pause nothing holds it back but a probe."""
     lua = paused(redis)
 
-    assert [lua.probe("x", NOW + 10_000, "other"), lua.probe("a", NOW + 10_000), lua.probe("b", NOW + 10_000)] == [
-        1,
-        1,
-        0,
+    during, after = lua.probe("x", NOW + 9_999, "other"), lua.probe("x", NOW + 10_000, "other")
+    probe = lua.probe("a", NOW + 10_000)
+    beside = lua.probe("y", NOW + 10_001, "other")
+
+    assert (during, after) == ((False, False), (True, False))
+    assert (probe, beside) == ((True, True), (False, False))
+
+
+def test_a_pause_that_has_passed_leaves_the_breakers_of_other_types_alone(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """Two types on a queue: when no job of the first comes again, the second pauses the queue all the same."""
+    jobs = Jobs()
+    breaker = Breaker(failures=2, pause=3600)
+
+    @jobs.on(ApiCall, attempts=1, breaker=breaker, node="first")
+    def first(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    @jobs.on(ApiCall, attempts=1, breaker=breaker, node="second")
+    def second(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    workplace = open_workplace(jobs)
+    for node in ("first", "first"):
+        workplace.put_jobs(api_call(node))
+    workplace.work(concurrency=1)
+    end_pause(redis, "first")
+    for _ in range(10):
+        workplace.put_jobs(api_call("second"))
+
+    workplace.work(concurrency=1)
+
+    assert (workplace.queue().failed_job_registry.count, workplace.queue().count) == (4, 8)
+    assert [(pause.queue, pause.job_type) for pause in paused_queues(redis)] == [
+        ("default", "first"),
+        ("default", "second"),
     ]
+
+
+def test_a_pause_that_is_long_past_is_forgotten(redis: Redis) -> None:
+    """After a day nobody knows any more why; the row of failures begins anew."""
+    lua = paused(redis)
+
+    lua.may_claim(NOW + 10_000 + 24 * 3600 * 1000)
+    is_kept = paused_queues(redis)
+    lua.may_claim(NOW + 10_001 + 24 * 3600 * 1000)
+
+    assert (len(is_kept), paused_queues(redis)) == (1, [])
 
 
 @pytest.mark.parametrize("rubbish", ["", "no JSON", "5", "[]", "{}", '{"since": 1}', '{"until": "x"}'])
 def test_a_pause_that_cannot_be_read_is_not_shown(rubbish: str) -> None:
     """One damaged field must not hide the others."""
-    good = json.dumps({"job_type": "a", "since": NOW, "until": NOW}).encode()
+    good = json.dumps({"queue": "b", "since": NOW, "until": NOW}).encode()
 
-    assert [pause.queue for pause in read_pauses({b"crm": rubbish.encode(), b"b": good})] == ["b"]
+    assert [pause.queue for pause in read_pauses({b"crm": rubbish.encode(), b"note": good})] == ["b"]
 
 
 def test_a_damaged_pause_is_none(redis: Redis) -> None:
     """It must not stop a worker's claims."""
     lua = paused(redis)
-    redis.hset(PAUSED_KEY, "crm", "no JSON")
+    redis.hset(PAUSED_KEY, "crm-contact", "no JSON")
 
     assert lua.may_claim() == EVERYTHING
 
@@ -245,10 +302,10 @@ def test_an_outage_costs_no_job_its_life(open_workplace: WorkplaceFactory, redis
     assert paused_queues(redis) == []
 
 
-def end_pause(redis: Redis) -> None:
+def end_pause(redis: Redis, name: str = "call") -> None:
     """Let the time of a pause pass."""
     [pause] = redis.hvals(PAUSED_KEY)
-    redis.hset(PAUSED_KEY, "default", json.dumps(json.loads(pause) | {"until": 1}))
+    redis.hset(PAUSED_KEY, name, json.dumps(json.loads(pause) | {"until": int(time.time() * 1000) - 1}))
 
 
 def test_the_jobs_under_way_when_the_breaker_trips_are_given_their_attempt_back(

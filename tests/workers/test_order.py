@@ -5,6 +5,7 @@ Long, because one file holds what one option promises, each rule with a test tha
 
 import asyncio
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -25,16 +26,19 @@ from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.commands import received
+from shared.errors import DamagedJobError
 from shared.events import new_event_id
 from shared.protocol import TASK_FLOW_EVENT
 from shared.queues import EVENTS, FAN_OUT, queue
 from shared.testing import api_call
+from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, until
 from workers.fan_out import FanOut
 from workers.guarded import guarded_job_class
 from workers.places import ORDERS_KEY
-from workers.turns import wake
+from workers.replays import Pace, Replays
+from workers.turns import Turns, wake
 
 Ran = list[str]
 
@@ -568,3 +572,101 @@ def test_a_job_keeps_its_place_and_its_attempt(open_workplace: WorkplaceFactory)
     assert after == {"attempt": 1, "order": before["order"]}
     assert float(after["order"][1]) == int(event.id[:12], 16)
     assert queue("default", workplace.redis).scheduled_job_registry.count == 1
+
+
+def bury_all(workplace: Workplace, events: Iterable[Event]) -> None:
+    """Have the jobs of events die, one after the other."""
+    fan_out(workplace, events)
+    drain(workplace)
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
+    is_left: bool,
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """All are claimed at once, and the first runs: the last turn is no job's that only asks for one."""
+    jobs, ran, fails = Jobs(), Ran(), [True]
+
+    @jobs.on(ApiCall, ordered_by="session", attempts=1)
+    def note(event: ApiCall) -> None:
+        if fails:
+            raise OSError
+        ran.append(event.node)
+
+    workplace = open_workplace(jobs)
+    bury_all(workplace, [call(number) for number in range(4)])
+    turns_left = workplace.redis.keys("deskbell:turn:*")
+    letters = all_letters(workplace.redis)
+    if is_left:
+        digest = letters[-1].meta["order"][0] if letters[-1].meta else ""
+        workplace.redis.set(f"deskbell:turn:note:{digest}", letters[-1].entry.id)
+    fails.clear()
+    Replays(workplace.redis, "li").replay([letters], "", Pace(), lambda _: None)
+
+    for _ in range(8):
+        workplace.make_due()
+        workplace.work()
+
+    assert turns_left == []
+    assert ran == ["0", "1", "2", "3"]
+
+
+RUBBISH_PLACES = [["x", "zzz"], ["ab", "nan"], ["ab"], ["ab", 1.5], ["ab", "1e400"], "ab", {"a": 1}, [["ab"], "1"], 5]
+
+
+@pytest.mark.parametrize("place", RUBBISH_PLACES, ids=str)
+def test_a_place_that_is_none_does_not_keep_a_job_waiting(place: Any, open_workplace: WorkplaceFactory) -> None:
+    """Our workers take it out; under a worker that is not ours the job is a dead letter, not tried for ever."""
+    jobs, ran = ordered()
+    workplace = open_workplace(jobs)
+    event = call(0)
+    fan_out(workplace, [event])
+    job_id = f"{event.id}-note"
+    workplace.redis.hset(f"rq:job:{job_id}", "meta", json.dumps({"order": place}))
+    theirs = fetch(workplace.redis, job_id)
+
+    with pytest.raises(DamagedJobError):
+        Turns(jobs).take(theirs, jobs.types[0], event)
+    workplace.work()
+
+    assert ran == ["0"]
+
+
+@pytest.mark.parametrize("key", ["deskbell:turn:{}", "deskbell:order:{}", "deskbell:orders", "rq:queue:events"])
+def test_a_damaged_key_keeps_no_job_from_its_turn(key: str, open_workplace: WorkplaceFactory) -> None:
+    """Ours is said and deleted; what cannot be read of RQ's cannot be waited for."""
+    jobs, ran = ordered()
+    workplace = open_workplace(jobs)
+    fan_out(workplace, [call(0)])
+    groups: Any = workplace.redis.smembers(ORDERS_KEY)
+    (group,) = groups
+    damaged = key.format(group.decode())
+    workplace.redis.delete(damaged)
+    workplace.redis.hset(damaged, "x", "x")
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert ran == ["0"]
+    assert damaged.startswith("rq:") or damaged in [line.get("key") for line in logs]
+
+
+def test_a_start_that_was_not_the_jobs_turn_counts_for_no_rate(open_workplace: WorkplaceFactory) -> None:
+    """A rate is of jobs that run; else those that ask in vain would leave none to the one whose turn it is."""
+    jobs, ran = ordered(limit="3/h")
+    workplace = open_workplace(jobs)
+    events = [call(number) for number in range(3)]
+    fan_out(workplace, events)
+    for event in events[1:]:  # as a person does who queues them by hand
+        workplace.redis.zrem("rq:deferred:default", f"{event.id}-note")
+        workplace.redis.delete(f"rq:job:{event.id}-note:dependents", f"rq:job::{event.id}-note:dependencies")
+        workplace.redis.lpush("rq:queue:default", f"{event.id}-note")
+    workplace.redis.delete(f"rq:job:{events[0].id}-note:dependents")
+
+    workplace.work()
+    starts = workplace.redis.lrange("deskbell:starts:note", 0, -1)
+
+    assert 1 <= len(ran) == len(starts)
+    drain(workplace)
+    assert ran == ["0", "1", "2"]

@@ -1,0 +1,202 @@
+"""What a claim takes, what it leaves where it is, and what it says of the rest."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from structlog.testing import capture_logs
+
+from shared import ApiCall, Breaker, Concurrency, Jobs
+from shared.queues import PERFORM
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import Workplace
+from workers.executions import Claimed, Executions
+from workers.worker import ledger
+
+WINDOW = 500
+Step = Callable[[Callable[[Executions], Awaitable[Any]]], Any]
+
+
+@contextmanager
+def worker_of(workplace: Workplace, url: str, name: str = "ours") -> Iterator[Step]:
+    """Call the executions of a worker that knows the workplace's job types, one step after another."""
+    its_ledger = ledger(name, workplace.performer)
+    with asyncio.Runner() as runner:
+
+        async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
+            async with AsyncRedis.from_url(url) as redis:
+                return await call(Executions(redis, its_ledger))
+
+        yield lambda call: runner.run(step(call))
+
+
+def claim(step: Step, free: int = 10, queue: str = "default") -> Claimed:
+    """One claim from a queue."""
+    claimed: Claimed = step(lambda ours: ours.claim([queue], free))
+    return claimed
+
+
+def put_job(workplace: Workplace, name: str, queue: str = "default") -> str:
+    """Put a job on a queue as fan-out does; its id."""
+    event = api_call("x")
+    job = workplace.queue(queue).create_job(
+        PERFORM, args=[name, event.to_wire()], job_id=f"{event.id}-{name}", failure_ttl=-1
+    )
+    workplace.queue(queue).enqueue_job(job)
+    return str(job.id)
+
+
+def put_ids(redis: Redis, count: int, name: str) -> None:
+    """Put ids on a queue that have no job."""
+    redis.rpush("rq:queue:default", *[f"{number:032x}-{name}" for number in range(count)])
+
+
+def limited_jobs(limit: str | Concurrency) -> Jobs:
+    """A job type `few` with a limit, and `free` without."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, limit=limit)
+    def few(event: ApiCall) -> None: ...
+
+    @jobs.on(ApiCall)
+    def free(event: ApiCall) -> None: ...
+
+    return jobs
+
+
+@pytest.mark.parametrize(("held", "is_claimed"), [(WINDOW - 1, True), (WINDOW, False)])
+def test_five_hundred_ids_of_a_queue_are_looked_at(
+    held: int, is_claimed: bool, open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """What a limit holds back does not hold up what stands behind it, as far as a claim looks; no farther."""
+    workplace = open_workplace(limited_jobs(Concurrency(1)))
+    redis.zadd("deskbell:slots:few", {"another": 9e15})
+    put_ids(redis, held, "few")
+    job_id = put_job(workplace, "free")
+
+    with worker_of(workplace, valkey_url) as step:
+        claimed = claim(step)
+
+    assert [each.job_id for each in claimed.claims] == ([job_id] if is_claimed else [])
+    assert claimed.lengths == {"default": held + (not is_claimed)}
+    assert claimed.held == held
+
+
+def test_an_id_without_a_job_keeps_neither_slot_nor_start(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """The next of its type begins in the same claim."""
+    for limit in (Concurrency(1), "1/h"):
+        redis.flushall()
+        workplace = open_workplace(limited_jobs(limit))
+        put_ids(redis, 1, "few")
+        job_id = put_job(workplace, "few")
+
+        with worker_of(workplace, valkey_url) as step:
+            claimed = claim(step)
+
+        assert [each.job_id for each in claimed.claims] == [job_id]
+        assert len(claimed.missing) == 1
+
+
+def test_a_burst_does_not_end_behind_ids_that_have_no_job(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """They are taken off, some hundreds at a claim, until there is nothing behind them."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    put_ids(redis, 3 * WINDOW + 1, "count")
+    put_job(workplace, "count")
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert len(ran) == 1
+    assert len([line for line in logs if line["event"] == "job_missing"]) == 3 * WINDOW + 1
+
+
+def test_an_id_that_is_on_its_list_twice_runs_once(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """In one claim or in another, the one that is too many is taken off while the job runs."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    async def count(event: ApiCall) -> None:
+        await asyncio.sleep(0)
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    ids = [put_job(workplace, "count") for _ in range(2)]
+    redis.rpush("rq:queue:default", ids[0], ids[1], ids[0])
+
+    workplace.work()
+
+    assert sorted(ran) == sorted(job_id[:32] for job_id in ids)
+    assert redis.llen("rq:queue:default") == 0
+
+
+def test_a_job_that_is_queued_anew_while_it_runs_waits_until_it_has_ended(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """It was asked to run again, and not twice at once; a lease that has run out holds it up no longer."""
+    workplace = open_workplace(limited_jobs("1000/s"))
+    job_id = put_job(workplace, "free")
+
+    with worker_of(workplace, valkey_url) as step:
+        [first] = claim(step).claims
+        redis.hset(f"rq:job:{job_id}", "status", "queued")
+        redis.rpush("rq:queue:default", job_id)
+        meanwhile = claim(step)
+        step(lambda ours: ours.settle([first]))
+        [second] = claim(step).claims
+        redis.rpush("rq:queue:default", job_id)
+        redis.zadd("rq:wip:default", {f"{job_id}:{second.execution_id}": 1})
+        [third] = claim(step).claims
+
+    assert (meanwhile.claims, meanwhile.held, meanwhile.lengths) == ([], 1, {"default": 1})
+    assert second.job_id == third.job_id == job_id
+
+
+def test_a_claim_says_when_a_rate_lets_go(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """The worker need not ask before; what only a slot can free has no time."""
+    workplace = open_workplace(limited_jobs("1/min"))
+    for name in ("few", "few", "free"):
+        put_job(workplace, name)
+
+    with worker_of(workplace, valkey_url) as step:
+        claimed = claim(step)
+        put_job(workplace, "free")
+        unlimited = claim(step, queue="nothing")
+
+    assert claimed.held == 1
+    assert claimed.opens_in is not None
+    assert 55 < claimed.opens_in <= 60
+    assert unlimited.opens_in is None
+
+
+def test_a_claim_says_when_a_pause_ends(open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis) -> None:
+    """Then a job is tried."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, breaker=Breaker(failures=1, pause=30))
+    def one(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    now = int(time.time() * 1000)
+    redis.hset("deskbell:paused", "one", f'{{"queue": "default", "since": {now}, "until": {now + 20_000}}}')
+    put_job(workplace, "one")
+
+    with worker_of(workplace, valkey_url) as step:
+        claimed = claim(step)
+
+    assert claimed.claims == []
+    assert claimed.opens_in is not None
+    assert 15 < claimed.opens_in <= 20

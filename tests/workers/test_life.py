@@ -1,0 +1,199 @@
+"""What goes on beside a worker's jobs: signs of life, commands, and what RQ's own code leaves half done."""
+
+import asyncio
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Worker
+from rq.command import send_stop_job_command
+from rq.job import Job, JobStatus
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+from structlog.testing import capture_logs
+
+from shared import ApiCall, Jobs
+from shared.queues import PERFORM
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.test_claims import put_job
+from tests.workers.working import Workplace, running_worker, signals_kept, until
+from workers.executions import Executions
+from workers.failures import Failures
+from workers.upkeep import Upkeep
+from workers.worker import ConcurrentWorker
+
+_PATIENCE_SECONDS = 20
+
+IDLE = """
+from shared import ApiCall, Jobs
+
+jobs = Jobs()
+
+@jobs.on(ApiCall)
+def count(event: ApiCall) -> None: ...
+"""
+
+
+def failing_jobs() -> Jobs:
+    """A job type `fail` that fails in passing."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=3)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    return jobs
+
+
+def counting_jobs() -> tuple[Jobs, list[str]]:
+    """A job type `count`, and what it counted."""
+    jobs, counted = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        counted.append(event.id)
+
+    return jobs, counted
+
+
+def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """It was struck off while it was frozen: `rq info` shows it again, with its queues and its birth."""
+    with running_worker(tmp_path, IDLE, valkey_url, "default", "events", ABANDONED_SECONDS="5"):
+        [before] = until(lambda: Worker.all(redis))
+        redis.delete(before.key)
+        redis.srem("rq:workers", before.key)
+        [after] = until(lambda: [worker for worker in Worker.all(redis) if worker.birth_date])
+
+        assert after.name == before.name
+        assert after.queue_names() == ["default", "events"]
+        assert redis.ttl(after.key) > 0
+
+
+def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's code has struck it off, and the worker gives a sign of life before it is told of it."""
+    workplace = open_workplace(failing_jobs(), abandoned_seconds=5)
+    job_id = put_job(workplace, "fail")
+    renew_really, fail_really, renewed = Executions.renew, Failures.fail, threading.Event()
+
+    async def renew(self: Executions, *arguments: Any) -> Any:
+        answer = await renew_really(self, *arguments)
+        renewed.set()
+        return answer
+
+    def fail(self: Failures, *arguments: Any) -> None:
+        fail_really(self, *arguments)
+        renewed.clear()
+        assert renewed.wait(_PATIENCE_SECONDS)
+
+    monkeypatch.setattr(Executions, "renew", renew)
+    monkeypatch.setattr(Failures, "fail", fail)
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert "job_lost" not in [line["event"] for line in logs]
+    assert workplace.queue().scheduled_job_registry.get_job_ids() == [job_id]
+
+
+def test_a_job_whose_outcome_is_being_written_is_not_put_back(
+    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is told to end at that moment: the attempt was made, and counts."""
+    workplace = open_workplace(failing_jobs(), grace_seconds=0)
+    job_id = put_job(workplace, "fail")
+    fail_really, may_write = Failures.fail, threading.Event()
+
+    def fail(self: Failures, *arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert may_write.wait(_PATIENCE_SECONDS)
+        fail_really(self, *arguments)
+
+    monkeypatch.setattr(Failures, "fail", fail)
+    with signals_kept():
+        ConcurrentWorker(["default"], workplace.performer, redis).run()
+    queued = workplace.queue().job_ids
+    may_write.set()
+
+    assert queued == []
+    until(lambda: workplace.queue().scheduled_job_registry.get_job_ids() == [job_id])
+    assert redis.hget(f"rq:job:{job_id}", "meta") == b'{"attempt": 1}'
+
+
+def test_a_coroutine_that_is_stopped_is_cancelled_where_it_waits(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """`rq`'s stop-job reaches the function itself: it can clean up, and does not go on."""
+    jobs, heard = Jobs(), []
+
+    @jobs.on(ApiCall, timeout=60)
+    async def wait(event: ApiCall) -> None:
+        try:
+            await asyncio.to_thread(stop, redis, f"{event.id}-wait")
+            await asyncio.sleep(_PATIENCE_SECONDS)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+        heard.append("went on")
+
+    workplace = open_workplace(jobs)
+    job_id = put_job(workplace, "wait")
+
+    workplace.work()
+
+    assert heard == ["cancelled"]
+    assert redis.hget(f"rq:job:{job_id}", "status") == JobStatus.STOPPED.value.encode()
+
+
+def stop(redis: Redis, job_id: str) -> None:
+    """Send RQ's command to stop a job, when its worker listens."""
+    [worker] = Worker.all(redis)
+    channel = worker.pubsub_channel_name
+    until(lambda: redis.pubsub_numsub(channel)[0][1])
+    send_stop_job_command(redis, job_id, serializer=JSONSerializer)
+
+
+def behind(workplace: Workplace, first: Job) -> Job:
+    """A job that waits for another to end."""
+    return workplace.queue().enqueue(
+        PERFORM, args=["count", api_call("2").to_wire()], description="count", depends_on=first
+    )
+
+
+def test_what_rq_has_left_ready_is_queued_by_who_wrote_the_outcome(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ gives up at once when another thread queues the same: the dependent runs all the same, and now."""
+    jobs, counted = counting_jobs()
+    workplace = open_workplace(jobs)
+    first = workplace.queue().enqueue(PERFORM, args=["count", api_call("1").to_wire()], description="count")
+    second = behind(workplace, first)
+    monkeypatch.setattr(Queue, "enqueue_ready_jobs_by_queue", lambda *_: None)
+
+    workplace.work()
+
+    assert len(counted) == 2
+    assert second.is_finished
+
+
+def test_what_a_worker_that_died_has_left_ready_is_queued(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Within a second or so, with the retries that are due: RQ's maintenance would come to it in ten minutes."""
+    jobs = counting_jobs()[0]
+    workplace = open_workplace(jobs)
+    first = workplace.queue().enqueue(PERFORM, args=["count", api_call("1").to_wire()], description="count")
+    second = behind(workplace, first)
+    with redis.pipeline() as pipeline:
+        workplace.queue().ready_job_registry.register_jobs([second], pipeline)
+        pipeline.execute()
+    upkeep = Upkeep(ConcurrentWorker(["default"], workplace.performer, redis), jobs)
+
+    upkeep.schedule()
+    upkeep.close()
+
+    assert second.id in workplace.queue().job_ids
+    assert redis.zcard(workplace.queue().ready_job_registry.key) == 0

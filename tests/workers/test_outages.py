@@ -1,0 +1,316 @@
+"""What comes of jobs while Redis refuses, or does not answer: nothing is decided by it, and nothing twice."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ExecAbortError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from structlog.testing import capture_logs
+
+from shared import ApiCall, Breaker, Discard, Jobs
+from shared.testing import api_call
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.test_executions import claim_all, executions, expire, put
+from tests.workers.working import until
+from workers.executions import Executions
+from workers.outages import is_outage
+from workers.silence import Silence
+
+REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
+    "read-only": (
+        lambda redis: redis.execute_command("REPLICAOF", "127.0.0.1", "1"),
+        lambda redis: redis.execute_command("REPLICAOF", "NO", "ONE"),
+    ),
+    "full": (lambda redis: redis.config_set("maxmemory", 1), lambda redis: redis.config_set("maxmemory", 0)),
+    "without replicas": (
+        lambda redis: redis.config_set("min-replicas-to-write", 1),
+        lambda redis: redis.config_set("min-replicas-to-write", 0),
+    ),
+}
+
+
+@contextmanager
+def refusing(redis: Redis, how: str) -> Iterator[None]:
+    """Redis refuses writes."""
+    REFUSALS[how][0](redis)
+    try:
+        yield
+    finally:
+        REFUSALS[how][1](redis)
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
+    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is judged and logged once, and written when Redis takes it: as a retry, or a dead letter with all it had."""
+    jobs, redis = Jobs(), open_workplace(Jobs()).redis
+    outage = refusing(redis, how)
+    all_run = threading.Barrier(3, outage.__enter__)
+
+    def fail(error: Exception) -> Callable[[ApiCall], None]:
+        def function(event: ApiCall) -> None:  # noqa: ARG001
+            all_run.wait(10)
+            raise error
+
+        return function
+
+    jobs.on(ApiCall, attempts=8, name="plain")(fail(OSError()))
+    jobs.on(ApiCall, attempts=8, name="guarded", breaker=Breaker(failures=2, pause=60))(fail(OSError()))
+    jobs.on(ApiCall, attempts=8, name="given_up")(fail(Discard("no")))
+    monkeypatch.setattr("workers.outcomes._AGAIN_SECONDS", 0.05)
+    workplace, event = open_workplace(jobs), api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+
+        def refused() -> bool:
+            return len([line for line in logs if line["event"] == "outcome_not_written"]) >= 9
+
+        with ended_when(refused, outage):
+            workplace.work()
+
+    plain, guarded, given_up = (workplace.job(event, name) for name in ("plain", "guarded", "given_up"))
+    assert sorted(workplace.queue().scheduled_job_registry.get_job_ids()) == sorted([plain.id, guarded.id])
+    assert [(job.meta, job.retries_left) for job in (plain, guarded)] == [({"attempt": 1}, 6)] * 2
+    assert redis.get("deskbell:failures:guarded") == b"1"
+    assert workplace.queue().failed_job_registry.get_job_ids() == [given_up.id]
+    assert given_up.meta["attempts"] == 8
+    assert len([line for line in logs if line["event"] == "attempt"]) == 3
+    assert redis.zcard("rq:wip:default") == 0
+
+
+@contextmanager
+def ended_when(condition: Callable[[], bool], outage: Any) -> Iterator[None]:
+    """End an outage from a thread, when a condition has come about."""
+
+    def end() -> None:
+        try:
+            until(condition)
+        finally:
+            outage.__exit__(None, None, None)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_what_a_server_refuses_for_reasons_of_its_own_is_an_outage(how: str, redis: Redis) -> None:
+    """Alone, in a transaction, and in a script."""
+
+    def transact() -> None:
+        with redis.pipeline() as pipeline:
+            pipeline.set("a", "caused error: WRONGTYPE")
+            pipeline.get("a")
+            pipeline.execute()
+
+    writes: list[Callable[[], Any]] = [
+        lambda: redis.set("a", "b"),
+        transact,
+        lambda: redis.eval("return redis.call('SET', 'a', 'b')", 0),
+    ]
+    with refusing(redis, how):
+        errors = [error_of(write) for write in writes]
+
+    assert [is_outage(error) for error in errors] == [True] * 3
+
+
+def test_what_a_server_refuses_because_of_its_keys_is_none(redis: Redis) -> None:
+    """It would be refused for ever."""
+    redis.set("a", "text, caused error: OOM")
+
+    def transact() -> None:
+        with redis.pipeline() as pipeline:
+            pipeline.rpush("a", "caused error: OOM")
+            pipeline.execute()
+
+    writes: list[Callable[[], Any]] = [
+        lambda: redis.rpush("a", "b"),
+        transact,
+        lambda: redis.incr("a"),
+        lambda: redis.eval("return redis.call('INCR', 'a')", 0),
+        lambda: redis.eval("return redis.call('RPUSH', 'a', 'b')", 0),
+        lambda: redis.eval("return nil + 1", 0),
+    ]
+
+    assert [is_outage(error_of(write)) for write in writes] == [False] * 6
+
+
+def error_of(call: Callable[[], Any]) -> RedisError:
+    """What a call of Redis raises."""
+    with pytest.raises(RedisError) as raised:
+        call()
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RedisConnectionError("gone"), True),
+        (RedisTimeoutError("late"), True),
+        (ExecAbortError("Transaction discarded because of: READONLY", status_code="EXECABORT"), True),
+        (ResponseError("MISCONF Redis is configured to save"), True),
+        (ValueError("no date"), False),
+        (OSError("a date beyond all"), False),
+    ],
+    ids=str,
+)
+def test_other_errors_are_told_apart(error: Exception, expected: bool) -> None:
+    """By what they are."""
+    assert is_outage(error) is expected
+
+
+def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workplace: WorkplaceFactory) -> None:
+    """Redis did not answer for longer than a lease: the jobs under way are not run twice."""
+    jobs, ran = Jobs(), []
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    async def job(event: ApiCall) -> None:
+        ran.append(event.id)
+        expire(redis)
+        while redis.zrange("rq:wip:default", 0, 1, byscore=True) and len(ran) == 1:  # noqa: ASYNC110 - Redis is asked
+            await asyncio.sleep(0.01)
+
+    workplace = open_workplace(jobs, abandoned_seconds=5)
+    redis = workplace.redis
+    event = api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert ran == [event.id]
+    assert not [line for line in logs if line["event"] in {"job_recovered", "job_lost"}]
+
+
+def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """All leases have run out and all workers live: nothing is recovered, by us or by RQ's maintenance."""
+    jobs = Jobs()
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None: ...
+
+    @jobs.on(ApiCall, attempts=3, queue="other")
+    async def pause(event: ApiCall) -> None:  # noqa: ARG001
+        redis.zadd("rq:wip:default", {theirs.member: 1})
+        redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
+        members: Any = redis.zrange("rq:wip:other", 0, -1)
+        ours = members[0]
+        before = redis.zscore("rq:wip:other", ours) or 0
+        while (redis.zscore("rq:wip:other", ours) or 0) <= before:  # noqa: ASYNC110 - Redis is asked
+            await asyncio.sleep(0.01)
+
+    workplace = open_workplace(jobs, abandoned_seconds=5)
+    redis = workplace.redis
+    put(workplace)
+
+    with executions(valkey_url) as step, capture_logs() as logs:
+        [theirs] = claim_all(step)
+        workplace.work("other", "default")
+        lost = step(lambda executions: executions.renew([theirs], 60))[1]
+
+    assert lost == set()
+    assert not [line for line in logs if line["event"] in {"job_recovered", "job_lost"}]
+
+
+def test_a_silence_is_a_lease_from_the_first_sign_after_a_gap() -> None:
+    """Half a lease without a sign is a gap; the first sign of all is none."""
+    now = 100.0
+    silence = Silence(10, clock=lambda: now)
+    states = []
+    for at in (100.0, 105.0, 110.1, 115.0, 120.0, 120.2):
+        now = at
+        silence.note_sign()
+        states.append(silence.is_over)
+
+    assert states == [True, True, False, False, False, True]
+
+
+def test_a_worker_that_cannot_renew_recovers_nothing(
+    open_workplace: WorkplaceFactory, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does RQ's maintenance: it could take what is this worker's own."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    [job_id] = put(workplace)
+    with executions(valkey_url) as step:
+        claim_all(step)
+    expire(workplace.redis)
+
+    async def refuse(*_: Any) -> None:
+        raise RedisConnectionError
+
+    monkeypatch.setattr(Executions, "renew", refuse)
+    workplace.work()
+
+    assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"started"
+    assert workplace.redis.zcard("rq:wip:default") == 1
+
+
+def test_what_cannot_be_recovered_of_one_queue_does_not_hold_up_the_others(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """A registry of another type is said, and the next queue's jobs are recovered."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    put(workplace)
+    with executions(valkey_url) as step:
+        claim_all(step)
+    expire(workplace.redis)
+    workplace.redis.set("rq:wip:broken", "x")
+
+    with capture_logs() as logs:
+        workplace.work("broken", "default")
+
+    assert len(ran) == 1
+    assert "rq:wip:broken" in [line["key"] for line in logs if line["event"] == "key_damaged"]
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the next claim may do."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    put(workplace)
+    claim, errors = Executions.claim, [ValueError()]
+
+    async def stumble(self: Executions, *arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await claim(self, *arguments)
+
+    monkeypatch.setattr(Executions, "claim", stumble)
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert len(ran) == 1
+    assert [line["error"] for line in logs if line["event"] == "not_claimed"] == ["ValueError"]

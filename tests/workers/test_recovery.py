@@ -1,0 +1,157 @@
+"""What comes of the jobs of a worker that died, and of a claim whose answer was lost: none waits, none holds a slot."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared import ApiCall, Concurrency, Jobs
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.test_claims import claim, limited_jobs, put_job, worker_of
+from tests.workers.test_executions import expire
+from tests.workers.working import signals_kept
+from workers.executions import Claimed, Ledger
+from workers.worker import ConcurrentWorker
+
+CLAIMED_AT = 3
+
+
+def test_all_that_a_dead_worker_held_is_recovered_at_once(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """However many: a worker is not back after a hundred of them a look."""
+    workplace = open_workplace(limited_jobs("1/s"))
+    ids = [put_job(workplace, "free") for _ in range(450)]
+    with worker_of(workplace, valkey_url, "dead") as step:
+        claim(step, free=1000)
+    expire(redis)
+
+    with worker_of(workplace, valkey_url) as step:
+        recovered = step(lambda ours: ours.recover("default"))
+
+    assert sorted(recovered.job_ids) == sorted(job_id.encode() for job_id in ids)
+    assert recovered.is_all
+    assert redis.zcard("rq:wip:default") == 0
+    assert sorted(redis.lrange("rq:queue:default", 0, -1)) == sorted(recovered.job_ids)
+
+
+def test_what_cannot_be_recovered_now_is_not_tried_again_at_once(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """The list is damaged: the jobs stay in the registry for a later look, and this one ends."""
+    workplace = open_workplace(limited_jobs("1/s"))
+    for _ in range(150):
+        put_job(workplace, "free")
+    with worker_of(workplace, valkey_url, "dead") as step:
+        claim(step, free=1000)
+    expire(redis)
+    redis.set("rq:queue:default", "x")
+
+    began = time.monotonic()
+    with worker_of(workplace, valkey_url) as step:
+        recovered = step(lambda ours: ours.recover("default"))
+
+    assert (recovered.job_ids, recovered.is_all) == ([], True)
+    assert redis.zcard("rq:wip:default") == 150
+    assert time.monotonic() - began < 1
+
+
+def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """Each is a thread's work; the rest comes at the next look."""
+    workplace = open_workplace(limited_jobs("1/s"))
+    for _ in range(250):
+        put_job(workplace, "free")
+    with worker_of(workplace, valkey_url, "dead") as step:
+        claim(step, free=1000)
+    for key in redis.scan_iter("rq:job:*"):
+        redis.hset(key, "retries_left", 0)
+    expire(redis)
+
+    with worker_of(workplace, valkey_url) as step:
+        recovered = step(lambda ours: ours.recover("default"))
+
+    assert (len(recovered.spent), recovered.is_all) == (100, False)
+    assert redis.zcount("rq:wip:default", 0, 1) == 150
+
+
+@pytest.mark.parametrize("how", ["recovered", "buried", "put back"])
+def test_a_job_that_leaves_its_worker_frees_its_slot(
+    how: str, open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """Recovered or put back, the slot is not held until its lease has run out."""
+    workplace = open_workplace(limited_jobs(Concurrency(1)))
+    job_id = put_job(workplace, "few")
+
+    with worker_of(workplace, valkey_url) as step:
+        claims = claim(step).claims
+        held = redis.zrange("deskbell:slots:few", 0, -1)
+        redis.hset(f"rq:job:{job_id}", "retries_left", int(how != "buried"))
+        if how == "put back":
+            step(lambda ours: ours.put_back(claims))
+        else:
+            expire(redis)
+            step(lambda ours: ours.recover("default"))
+
+    assert held == [job_id.encode()]
+    assert redis.zcard("deskbell:slots:few") == 0
+
+
+def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
+    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis claimed, the connection broke: the jobs run at once, and it is their first attempt."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    ids = [put_job(workplace, "count") for _ in range(3)]
+    lost = lose_an_answer(monkeypatch)
+
+    workplace.work()
+
+    assert lost == [3]
+    assert sorted(ran) == sorted(job_id[:32] for job_id in ids)
+    assert {redis.hget(f"rq:job:{job_id}", "meta") for job_id in ids} == {b'{"attempt": 1}'}
+    assert redis.zcard("rq:wip:default") == 0
+
+
+def test_a_worker_that_ends_puts_back_what_it_does_not_know_it_has(
+    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer of its last claim was lost, and then it was told to end."""
+    workplace = open_workplace(limited_jobs("1000/s"))
+    ids = [put_job(workplace, "free") for _ in range(2)]
+    lose_an_answer(monkeypatch, then_end=True)
+
+    with signals_kept():
+        ConcurrentWorker(["default"], workplace.performer, redis).run()
+
+    assert workplace.queue().job_ids == ids
+    assert redis.zcard("rq:wip:default") == 0
+    assert {redis.hget(f"rq:job:{job_id}", "status") for job_id in ids} == {b"queued"}
+
+
+def lose_an_answer(monkeypatch: pytest.MonkeyPatch, *, then_end: bool = False) -> list[int]:
+    """Lose the answer of the first claim that takes jobs; how many it took. This process may be told to end then."""
+    read_really = Ledger.claimed
+    lost: list[int] = []
+
+    def read_or_lose(self: Ledger, arguments: list[Any], answer: list[Any]) -> Claimed:
+        if not (answer[CLAIMED_AT] and not lost):
+            return read_really(self, arguments, answer)
+        lost.append(len(answer[CLAIMED_AT]) // 6)
+        if then_end:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise RedisConnectionError
+
+    monkeypatch.setattr(Ledger, "claimed", read_or_lose)
+    return lost

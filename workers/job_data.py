@@ -1,0 +1,37 @@
+"""A job's data as RQ keeps it: JSON, compressed or not. A few bytes may unpack to more than there is memory."""
+
+import zlib
+from typing import Any
+
+from pydantic_core import from_json
+
+MOST_BYTES = 8 * 1024 * 1024
+"""What a job's data may unpack to: many times what an accepted callback can fill."""
+
+
+def unpack(data: bytes) -> bytes:
+    """The bytes that were compressed; those given where they are not compressed, as RQ has it.
+
+    Raises:
+        ValueError: they are too many, or not all there.
+    """
+    unpacking = zlib.decompressobj()
+    try:
+        unpacked = unpacking.decompress(data, MOST_BYTES)
+    except zlib.error:
+        unpacked = data
+    else:
+        if not unpacking.eof:
+            raise ValueError("the data are too large, or cut off")
+    if len(unpacked) > MOST_BYTES:
+        raise ValueError("the data are too large")
+    return unpacked
+
+
+def read_data(data: bytes) -> Any:
+    """What a job calls: a function's name, an instance, arguments by place and by name.
+
+    Raises:
+        ValueError: the data are no JSON that can be read, or too much of it.
+    """
+    return from_json(unpack(data))

@@ -1,0 +1,119 @@
+"""What comes of a worker's jobs when they end.
+
+1. What has succeeded is settled with all that succeeded meanwhile, in one script.
+2. What failed is judged, and written by RQ's code in a thread: see `workers/failures.py`. So is a success that other
+   jobs wait for, and a dead letter of a job that was abandoned.
+3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rq.exceptions import NoSuchJobError
+
+from shared.logs import error_fields, get_log
+from workers.executions import Executions, LostError
+from workers.failures import ABANDONED, Failures
+from workers.running import Run
+from workers.threads import Threads
+
+_AGAIN_SECONDS = 2.0
+
+
+class Outcomes:
+    """Takes and writes the outcomes of jobs; on the event loop."""
+
+    def __init__(
+        self,
+        runs: dict[str, Run],
+        executions: Executions,
+        failures: Failures,
+        threads: Threads,
+        wake: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            runs: the jobs under way, by execution; one whose outcome is written leaves them.
+            executions: where successes are settled.
+            failures: what writes the rest.
+            threads: where it does.
+            wake: called when there is something to settle, or a free slot.
+        """
+        self._runs = runs
+        self._executions = executions
+        self._failures = failures
+        self._threads = threads
+        self._wake = wake
+        self._done: list[Run] = []
+        self._log = get_log()
+
+    @property
+    def are_due(self) -> bool:
+        """Whether there is something to settle."""
+        return bool(self._done)
+
+    def take(self, run: Run, error: BaseException | None) -> None:
+        """Take a job's outcome: what it raised, if anything."""
+        assert run.call
+        if error is None:
+            run.call.done()
+            self._done.append(run)
+            self._wake()
+        else:
+            self._write(run, partial(self._failures.fail, run, error))
+
+    def bury(self, run: Run) -> None:
+        """Let RQ write a dead letter of an abandoned job that has no attempt left."""
+        self._write(run, partial(self._failures.refuse, run.claim, ABANDONED))
+
+    async def settle(self) -> None:
+        """Settle what has succeeded.
+
+        Raises:
+            RedisError: Redis did not answer; the same is settled the next time.
+        """
+        if not self._done:
+            return
+        batch = self._done[:]
+        lost, left = await self._executions.settle(run.claim for run in batch)
+        del self._done[: len(batch)]
+        for run in batch:
+            execution_id = run.claim.execution_id
+            if execution_id in left:
+                self._write(run, partial(self._failures.succeed, run.claim, run.job))
+            elif execution_id in lost:
+                self._lose(run)
+            else:
+                self._forget(run)
+
+    def _write(self, run: Run, outcome: Callable[[], None]) -> None:
+        if run.state == "over":  # it was lost while it waited
+            return
+        run.state = "settling"
+        self._threads.start(outcome, partial(self._written, run, outcome))
+
+    def _written(self, run: Run, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
+        if isinstance(error, NoSuchJobError):
+            self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
+            self._done.append(run)  # settling strikes it off
+        elif isinstance(error, LostError):
+            self._lose(run)
+        elif error:
+            fields = error_fields(error)
+            self._log.error("outcome_not_written", job_id=run.claim.job_id, queue=run.claim.queue, **fields)
+            run.state = "ended"
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, run, outcome)
+        else:
+            self._forget(run)
+        self._wake()
+
+    def _lose(self, run: Run) -> None:
+        self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
+        self._forget(run)
+
+    def _forget(self, run: Run) -> None:
+        run.state = "over"
+        self._runs.pop(run.claim.execution_id, None)
