@@ -1,9 +1,9 @@
 -- What every script of a worker needs: an execution as RQ keeps it, and an attempt in a job's `meta`.
 
--- A lease lasts as long as the execution's own key. In the registry an execution stands for a minute longer: RQ's tools
--- and workers, too, take what has run out there, by clocks of their own, and whoever looks with `rq info` must not take
--- a job from a worker whose sign of life is a little late.
-local MARGIN = 60
+-- A lease lasts as long as the execution's own key. In the registry an execution stands for longer, about as long as RQ
+-- lets it: RQ's workers and tools take from there what has run out by clocks of their own, and `rq info` must not take a
+-- job from a worker whose sign of life is a little late.
+local MARGIN = 50
 
 -- Write an execution: what rq.executions.Execution.create writes. Its place in the registry comes first; should that not
 -- be possible nothing is written, and whatever else is damaged, the job is in the registry.
