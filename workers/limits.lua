@@ -163,18 +163,23 @@ local function give_back_turn(job_type, job_id)
   end
 end
 
--- A job has left its worker, however: its slot and its turn are free, and if it was a probe another may be.
-local function release(job_type, job_id)
+-- What a job calls is done with: its slot is free, and if it was a probe another may be.
+local function release_slot(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
     ours('ZREM', 'deskbell:slots:' .. job_type, job_id)
   end
-  give_back_turn(job_type, job_id)
   local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
     pause.probe = nil
     write_pause(job_type, pause)
   end
+end
+
+-- A job has left its worker, however: its slot and its turn are free.
+local function release(job_type, job_id)
+  release_slot(job_type, job_id)
+  give_back_turn(job_type, job_id)
 end
 
 -- What a job calls has answered: the row of failures ends, and after a probe the queue goes on.

@@ -62,12 +62,14 @@ local function settle(id, execution, queue, began)
   end
   local job = redis.pcall('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id')
   local is_there, ttl = not job.err and job[4], result_ttl(not job.err and job[1])
-  note_success(job_type, id)  -- while the job is there to say of which key it is
-  release(job_type, id)
   if is_there and is_rqs(id, job, ttl) then
+    note_answer(job_type, id)
+    release_slot(job_type, id)  -- not its turn: what comes after it must not run before its end is written
     left[#left + 1] = execution
     return
   end
+  note_success(job_type, id)  -- while the job is there to say of which key it is
+  release(job_type, id)
   if is_there and ttl == 0 then
     forget(id)
   elseif is_there then

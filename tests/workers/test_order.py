@@ -34,8 +34,10 @@ from shared.testing import api_call
 from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, until
+from workers.executions import Claim
+from workers.failures import Failures
 from workers.fan_out import FanOut
-from workers.guarded import guarded_job_class
+from workers.guarded import ClaimedJob, guarded_job_class
 from workers.places import ORDERS_KEY
 from workers.replays import Pace, Replays
 from workers.turns import Turns, wake
@@ -389,6 +391,29 @@ def test_a_sweep_queues_nothing_that_has_its_turn_coming(open_workplace: Workpla
 
     assert workplace.queue().count == 1
     assert workplace.queue().deferred_job_registry.count == 2
+
+
+def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_written(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may be killed between the two: then the earlier job runs again, and must not do so behind the later."""
+    jobs, ran = ordered()
+    workplace = open_workplace(jobs)
+    events = [call(0), call(1)]
+    fan_out(workplace, events)
+    succeed, states = Failures.succeed, []
+
+    def sweep_first(self: Failures, claim: Claim, job: ClaimedJob) -> None:
+        workplace.redis.delete("deskbell:orders:lock")
+        wake(workplace.redis, jobs)
+        states.append(workplace.job(events[1], "note").get_status())
+        succeed(self, claim, job)
+
+    monkeypatch.setattr(Failures, "succeed", sweep_first)
+    workplace.work()
+
+    assert states == ["deferred"]
+    assert ran == ["0", "1"]
 
 
 def test_what_order_keeps_goes_when_the_jobs_have_ended(open_workplace: WorkplaceFactory) -> None:
