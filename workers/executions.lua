@@ -1,11 +1,16 @@
 -- What every script of a worker needs: an execution as RQ keeps it, and an attempt in a job's `meta`.
 
+-- A lease lasts as long as the execution's own key. In the registry an execution stands for longer, about as long as RQ
+-- lets it: RQ's workers and tools take from there what has run out by clocks of their own, and `rq info` must not take a
+-- job from a worker whose sign of life is a little late.
+local MARGIN = 50
+
 -- Write an execution: what rq.executions.Execution.create writes. Its place in the registry comes first; should that not
 -- be possible nothing is written, and whatever else is damaged, the job is in the registry.
 local function register(id, execution, queue, worker, now, lease)
   local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
   local index = 'rq:worker:' .. worker .. ':executions'
-  redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease, member)
+  redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
   redis.pcall('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
     'last_heartbeat', seconds, 'worker_name', worker)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)

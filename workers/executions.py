@@ -161,6 +161,11 @@ class Ledger:
         ]
         return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
 
+    def renewal(self, claims: Iterable[Claim], known_seconds: int) -> list[Any]:
+        """The arguments of `renew.lua`."""
+        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
+        return [*_now(), self.worker_name, self.lease_seconds, known_seconds, *jobs]
+
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
         return [*_now(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
@@ -239,11 +244,7 @@ class Executions:
         Returns:
             Whether Redis still knew the worker, and the ids of executions that are no longer ours.
         """
-        now, date = _now()
-        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
-        known, lost = await self._renew(
-            args=[now, date, self._worker, self._ledger.lease_seconds, known_seconds, *jobs]
-        )
+        known, lost = await self._renew(args=self._ledger.renewal(claims, known_seconds))
         return bool(known), _texts(lost)
 
     async def put_back(self, claims: Iterable[Claim]) -> int:

@@ -4,7 +4,8 @@ It claims a job as the concurrent worker does, one at a time; the rest is RQ's.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
@@ -30,10 +31,12 @@ from workers.perform import Performer
 from workers.silence import Silence
 from workers.tracebacks import bounded
 from workers.turns import wake
+from workers.upkeep import clean_registries
 from workers.worker import WORKER_TTL_SECONDS, ledger
 
 _LOOK_SECONDS = 0.25  # between looks for a job
 _MAINTENANCE_SECONDS = 30
+_PAUSE_SECONDS = 1.0
 
 
 class ForkWorker(Worker):
@@ -60,6 +63,7 @@ class ForkWorker(Worker):
         self._ledger = ledger(self.name, performer, forks=True)
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
         self._claim_script = connection.register_script(script("claim", self._ledger.limits))
+        self._renew_script = connection.register_script(script("renew", self._ledger.limits))
         self._recover_script = connection.register_script(script("recover", self._ledger.limits))
         self._silence = Silence(self._ledger.lease_seconds)
         self._failures = Failures(self, self._jobs)
@@ -77,7 +81,8 @@ class ForkWorker(Worker):
         max_idle_time: int | None = None,  # noqa: ARG002 - RQ's signature
     ) -> tuple[Job, Queue] | None:
         """Claim a job; wait for one where a time-out is given."""
-        self.set_state(WorkerStatus.IDLE)
+        with self._patience():
+            self.set_state(WorkerStatus.IDLE)
         while True:
             # A signal that comes now ends the worker after the job that this claims, as while it performs one.
             self._state = WorkerStatus.BUSY
@@ -90,6 +95,16 @@ class ForkWorker(Worker):
             if timeout is None:
                 return None
             time.sleep(_LOOK_SECONDS)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Perform a job in a process of its own; what cannot be written when it has ended is recovered by its lease."""
+        with self._patience():
+            super().execute_job(job, queue)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """RQ's."""
+        with self._patience():
+            super().check_for_suspension(burst)
 
     def prepare_execution(self, job: Job) -> Execution:
         """The execution that the claim wrote."""
@@ -147,34 +162,54 @@ class ForkWorker(Worker):
             self._log.error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
 
     def run_maintenance_tasks(self) -> None:
-        """RQ's, unless leases may have run out because nobody could renew them."""
-        self.heartbeat()
-        if self._silence.is_over:
+        """RQ's, and what it leaves of ordered jobs."""
+        with self._patience():
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
             wake(self.connection, self._jobs)
 
+    def clean_registries(self) -> None:
+        """RQ's, except for jobs under way."""
+        clean_registries(self)
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ's sign of life."""
-        super().heartbeat(timeout, pipeline)
-        if pipeline is None:
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            return
+        with self._patience():
+            super().heartbeat(timeout)
             self._silence.note_sign()
 
-    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """RQ's signs of life while a job runs."""
-        super().maintain_heartbeats(job, execution)
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:  # noqa: ARG002 - RQ's signature
+        """Renew the lease while a job runs, as the worker that performs many does."""
+        with self._patience():
+            self._renew()
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Outlive an outage of Redis: RQ's own worker ends."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            self._log.error("redis_away", **error_fields(error))
+            time.sleep(_PAUSE_SECONDS)
+
+    def _renew(self) -> None:
+        claims, known_seconds = [self._claim] if self._claim else [], self.job_monitoring_interval + 60
+        known, _ = self._renew_script(args=self._ledger.renewal(claims, known_seconds))
+        if not known:
+            self.connection.hset(self.key, mapping=self.serialize())
+            self.connection.expire(self.key, known_seconds)
         self._silence.note_sign()
 
     def _claim_one(self) -> tuple[Job, Queue] | None:
         """The next job that RQ can read, and its queue; each before it is a dead letter."""
         while not self._stop_requested:
-            try:
+            claim = job = None
+            with self._patience():
                 self._keep_up()
                 claim = self._claimed()
                 job = self._opened(claim) if claim else None
-            except (RedisError, OSError) as error:
-                self._log.error("redis_away", **error_fields(error))
-                time.sleep(1)
-                return None
             if claim is None:
                 return None
             if job:

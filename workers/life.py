@@ -117,9 +117,7 @@ class Life:
         await self._threads.call(self._upkeep.schedule)
 
     async def _maintain(self) -> None:
-        await self._renew()  # RQ's own maintenance, too, takes what has no lease
-        if self._silence.is_over:
-            await self._threads.call(self._upkeep.maintain)
+        await self._threads.call(self._upkeep.maintain)
 
     async def _listen(self) -> None:
         """Hear RQ's commands, as long as the worker lives."""

@@ -11,12 +11,17 @@ local prefix, most = ARGV[6], tonumber(ARGV[7])
 local registry = 'rq:wip:' .. queue
 local recovered, spent, unfit, struck_off = {}, {}, {}, 0
 
+-- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
+local function has_run_out(member, score)
+  return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
+end
+
 -- A job may have been begun anew since: then only the old execution is to go.
 local function runs_elsewhere(id, execution)
   local others = redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)
   for _, other in ipairs(others) do
     local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
-    if score and tonumber(score) > now then
+    if score and not has_run_out(id .. ':' .. other, score) then
       return true
     end
   end
@@ -48,14 +53,16 @@ local function look_at(member, id, execution)
 end
 
 -- A score of 0 is none: RQ's own cleanup, too, begins there.
-local is_done, members = try(registry, redis.call, 'ZRANGEBYSCORE', registry, 0, now, 'LIMIT', 0, most)
-for _, member in ipairs(is_done and members or {}) do
+local is_done, members = try(registry, redis.call, 'ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCORES', 'LIMIT', 0, most)
+members = is_done and members or {}
+for at = 1, #members, 2 do
+  local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
   if not id then
     redis.call('ZREM', registry, member)
     unfit[#unfit + 1] = member
     struck_off = struck_off + 1
-  elseif try('rq:queue:' .. queue, look_at, member, id, execution) then
+  elseif has_run_out(member, score) and try('rq:queue:' .. queue, look_at, member, id, execution) then
     struck_off = struck_off + 1
   end
 end

@@ -14,7 +14,7 @@ local function renew(id, execution, queue)
   if not score then
     lost[#lost + 1] = execution
   elseif type(score) == 'string' then
-    redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease, member)
+    redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease + MARGIN, member)
     redis.pcall('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
     redis.call('EXPIRE', 'rq:execution:' .. member, lease)
     redis.pcall('ZADD', 'rq:executions:' .. id, 'XX', math.floor(now) + lease + 60, execution)

@@ -6,8 +6,11 @@ does the same from a thread here, under the same locks.
 
 import time
 
+from rq import worker_registration
 from rq.queue import Queue
+from rq.rate_limit import RateLimitRegistry
 from rq.scheduler import RQScheduler
+from rq.utils import now
 from rq.worker import BaseWorker
 
 from shared.jobs import Jobs
@@ -74,6 +77,33 @@ class Upkeep:
             for job_id in _under_rqs_eyes(queue):
                 if fields := mend(job_id, self._worker.connection):
                     self._log.error("job_mended", job_id=job_id, queue=queue.name, fields=fields)
+
+
+def clean_registries(worker: BaseWorker) -> None:
+    """What RQ's workers do for the registries of their queues, except for jobs under way.
+
+    Those RQ takes from workers by its own clock, when the score is past, and one at a time; ours are recovered by
+    their leases, and never when nobody could renew them: see `workers/recover.lua` and `workers/silence.py`.
+    """
+    for queue in worker.queues:
+        if queue.acquire_maintenance_lock():
+            _clean(worker, queue)
+            queue.release_maintenance_lock()
+    worker.last_cleaned_at = now()  # type: ignore[assignment]
+
+
+def _clean(worker: BaseWorker, queue: Queue) -> None:
+    registries = (
+        queue.finished_job_registry,
+        queue.failed_job_registry,
+        queue.deferred_job_registry,
+        queue.ready_job_registry,
+        *RateLimitRegistry.all(queue.connection),
+    )
+    for registry in registries:
+        registry.cleanup()
+    worker_registration.clean_worker_registry(queue)
+    queue.intermediate_queue.cleanup(worker, queue)
 
 
 def _under_rqs_eyes(queue: Queue) -> list[str]:

@@ -38,6 +38,7 @@ from workers.perform import Performer
 from workers.rotation import Rotation
 from workers.running import Run, Running
 from workers.threads import Threads
+from workers.upkeep import clean_registries
 from workers.watchdog import Watchdog
 
 CONCURRENCY = 64
@@ -108,6 +109,10 @@ class ConcurrentWorker(BaseWorker):
             self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
             self._log.error("redis_away", **error_fields(error))
+
+    def clean_registries(self) -> None:
+        """RQ's, except for jobs under way."""
+        clean_registries(self)
 
     def subscribe(self) -> None:
         """Nothing: commands are heard on the event loop, not in RQ's thread."""

@@ -212,9 +212,43 @@ def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(
     assert (job[b"status"], job[b"worker_name"], job[b"meta"], job[b"retries_left"]) == (
         b"started", b"ours", b'{"attempt": 1}', b"2",
     )  # fmt: skip
-    score = workplace.redis.zscore(default.started_job_registry.key, f"{ids[0]}:{claims[0].execution_id}")
-    assert score
-    assert LEASE - 5 <= score - time.time() <= LEASE
+    assert LEASE - 5 <= workplace.redis.ttl(f"rq:execution:{claims[0].member}") <= LEASE
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_rqs_tools_do_not_take_a_job_whose_sign_of_life_is_late_and_recovery_does(
+    renewed: bool, open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """The lease is the life of the execution's key; the registry, which RQ's tools clean, allows 50 s more."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+    registry = workplace.queue().started_job_registry
+
+    with executions(valkey_url) as step:
+        [claim] = claim_all(step)
+        if renewed:
+            step(lambda ours: ours.renew([claim], 60))
+        early = step(lambda ours: ours.recover("default")).job_ids
+        registry.cleanup(time.time() + LEASE + 45)
+        kept = registry.get_job_ids(cleanup=False)
+        workplace.redis.delete(f"rq:execution:{claim.member}")
+        workplace.redis.zincrby("rq:wip:default", -LEASE - 1, claim.member)  # as when the lease has just run out
+        late = step(lambda ours: ours.recover("default")).job_ids
+
+    assert (early, kept, late) == ([], [job_id], [job_id.encode()])
+
+
+def test_a_lease_of_rqs_own_worker_is_left_to_its_end(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """Its score has no margin; as long as its execution's key lives it is not recovered."""
+    workplace = open_workplace(counting_jobs()[0])
+    put(workplace)
+
+    with executions(valkey_url) as step:
+        [claim] = claim_all(step)
+        workplace.redis.zadd("rq:wip:default", {claim.member: time.time() + 5})
+        recovered = step(lambda ours: ours.recover("default")).job_ids
+
+    assert recovered == []
 
 
 def test_queues_are_claimed_from_in_their_order_and_each_in_its_own(

@@ -174,16 +174,16 @@ def test_a_fan_out_that_dies_half_way_has_written_nothing(
     assert waiting(workplace) == ONE_SET
 
 
-def lost(execute: Callable[[Pipeline], Any], *, before: bool) -> Callable[[Pipeline], Any]:
+def lost(execute: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
     """`Pipeline.execute` whose connection breaks once, in the transaction of a fan-out."""
     breaks = [True]
 
-    def break_once(pipeline: Pipeline) -> Any:
+    def break_once(pipeline: Pipeline, *arguments: Any) -> Any:
         if not (breaks and "fanned_out" in str(pipeline.command_stack)):
-            return execute(pipeline)
+            return execute(pipeline, *arguments)
         breaks.clear()
         if not before:
-            execute(pipeline)
+            execute(pipeline, *arguments)
         raise RedisConnectionError("lost")
 
     return break_once

@@ -154,3 +154,30 @@ def test_a_damaged_job_does_not_stop_a_worker_that_forks(
     assert fetch(workplace.redis, broken).is_failed
     assert workplace.job(event, "together").is_finished
     assert process.returncode == 0
+
+
+def test_a_worker_that_forks_outlives_an_outage(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """RQ's own ends when Redis refuses a sign of life: between jobs, and while one runs."""
+    workplace, event = put(open_workplace, "x")
+    redis = workplace.redis
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", ABANDONED_SECONDS="5") as process:
+        until(lambda: workplace.job(event, "alone").is_finished)
+        for node in ("idle", "hangs"):
+            if node == "hangs":
+                workplace.put_jobs(api_call(node))
+                until(lambda: redis.llen("hangs"))
+            redis.config_set("min-replicas-to-write", 1)
+            redis.config_resetstat()
+            until(lambda: "errorstat_NOREPLICAS" in redis.info("errorstats"))
+            redis.config_set("min-replicas-to-write", 0)
+        after = api_call("after")
+        for line in redis.lrange("hangs", 0, -1):
+            os.kill(int(line.split()[0]), signal.SIGKILL)
+        workplace.put_jobs(after)
+        until(lambda: workplace.job(after, "alone").is_finished)
+        is_alive = process.poll() is None
+
+    assert is_alive
