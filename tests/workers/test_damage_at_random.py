@@ -147,18 +147,20 @@ def litter(redis: Redis, key: str) -> None:
     if redis.type(key) == b"list":
         redis.lpush(key, "x", b"\xff:", "")
     elif redis.type(key) == b"zset":
-        redis.zadd(key, {"x": 1, b"\xff:": 1} if ":wip:" in key else {"x": 1})
+        members: dict[Any, float] = {"x": 1, b"\xff:": 1} if ":wip:" in key else {"x": 1}
+        redis.zadd(key, members)
 
 
 def spoil(redis: Redis, key: str, kind: str) -> None:
     """Have a key hold something that nobody has written."""
     redis.delete(key)
+    members: dict[Any, float] = {"x": 1, b"\xff": float("inf")}
     writes: dict[str, Any] = {
         "string": lambda: redis.set(key, "x"),
         "list": lambda: redis.rpush(key, "x", ""),
         "hash": lambda: redis.hset(key, "guarded", json.dumps({"queue": "default", "until": "x"})),
         "set": lambda: redis.sadd(key, "x", b"\xff:"),
-        "zset": lambda: redis.zadd(key, {"x": 1, b"\xff": float("inf")}),
+        "zset": lambda: redis.zadd(key, members),
     }
     writes[kind]()
 
