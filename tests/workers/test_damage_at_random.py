@@ -6,6 +6,7 @@ out, and a worker works off what there is.
 
 import json
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,6 +21,7 @@ from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_claims import Step, worker_of
 from tests.workers.test_executions import expire
 from tests.workers.working import Workplace
+from workers.executions import Executions
 
 QUEUES = ["default", "other"]
 EVENT_COUNT = 3
@@ -98,9 +100,8 @@ class Scene:
         spoil(self.redis, key, kind)
 
     def _group(self) -> str:
-        for key in self.redis.scan_iter("deskbell:order:*"):
-            return key.decode().removeprefix("deskbell:order:")
-        return "note:0"
+        keys = [key.decode() for key in self.redis.scan_iter("deskbell:order:*")]
+        return str(keys[0]).removeprefix("deskbell:order:") if keys else "note:0"
 
     def mend(self) -> None:
         """Give RQ back what it keeps jobs in."""
@@ -134,7 +135,12 @@ class Scene:
         for queue in QUEUES:
             if self.redis.type(f"rq:wip:{queue}") == b"zset":
                 expire(self.redis, queue)
-            self._step(lambda ours, name=queue: ours.recover(name))
+            self._step(partial(recover, queue))
+
+
+async def recover(queue: str, ours: Executions) -> None:
+    """Recover what there is on a queue."""
+    await ours.recover(queue)
 
 
 def kind_of(key: str) -> str:
