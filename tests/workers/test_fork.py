@@ -4,6 +4,7 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rq import Worker
 
@@ -159,7 +160,7 @@ def test_a_damaged_job_does_not_stop_a_worker_that_forks(
 def test_a_worker_that_forks_outlives_an_outage(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """RQ's own ends when Redis refuses a sign of life: between jobs, and while one runs."""
+    """RQ's own ends when Redis refuses a sign of life: between jobs, and while one runs, whose lease it goes on to renew."""
     workplace, event = put(open_workplace, "x")
     redis = workplace.redis
 
@@ -173,6 +174,10 @@ def test_a_worker_that_forks_outlives_an_outage(
             redis.config_resetstat()
             until(lambda: "errorstat_NOREPLICAS" in redis.info("errorstats"))
             redis.config_set("min-replicas-to-write", 0)
+        members: Any = redis.zrange("rq:wip:crm", 0, -1)
+        hanging = members[0]
+        before = redis.zscore("rq:wip:crm", hanging) or 0
+        until(lambda: (redis.zscore("rq:wip:crm", hanging) or 0) > before)
         after = api_call("after")
         for line in redis.lrange("hangs", 0, -1):
             os.kill(int(line.split()[0]), signal.SIGKILL)

@@ -1,0 +1,120 @@
+"""The worker processes of `make chaos-workers`: killed, frozen, told to stop, and replaced."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.chaos_jobs import FOLDER
+
+CONCURRENT, FORKING = 3, 1
+ABANDONED_SECONDS = 8
+GRACE_SECONDS = 2
+_FROZEN_SECONDS = 2 * ABANDONED_SECONDS
+_END_SECONDS = 30
+_TOLD_SECONDS = GRACE_SECONDS + 3  # within which one that is told to stop has put back what it held
+
+
+@dataclass(frozen=True, slots=True)
+class Hurt:
+    """Until when a process could work; one that was killed has left its jobs to be run again."""
+
+    pid: int
+    until: float
+    is_killed: bool
+
+
+class Workers:
+    """Workers that perform many jobs at once, and one that forks; each that is hurt has another take its place."""
+
+    def __init__(self, folder: Path, url: str, queues: Sequence[str], chance: random.Random) -> None:
+        """Start them.
+
+        Args:
+            folder: for what they write.
+            url: the server.
+            queues: what they serve.
+            chance: which of them is hurt.
+        """
+        self._chance = chance
+        self._queues = queues
+        self._log = (folder / "log").open("ab")
+        self._environment = os.environ | {
+            "DESKBELL_REDIS_URL": url,
+            "DESKBELL_JOBS": "bench.chaos_jobs:jobs",
+            "DESKBELL_APP_DIR": str(Path(__file__).parents[1]),
+            "DESKBELL_ANALYTICS_URL": f"sqlite:///{folder / 'analytics.db'}",
+            "DESKBELL_ABANDONED_SECONDS": str(ABANDONED_SECONDS),
+            "DESKBELL_GRACE_SECONDS": str(GRACE_SECONDS),
+            FOLDER: str(folder),
+        }
+        self.hurts: list[Hurt] = []
+        self.ended_badly = 0
+        self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
+        self._told: list[subprocess.Popen[bytes]] = []
+        kinds: list[tuple[str, ...]] = [()] * CONCURRENT + [("--fork",)] * FORKING
+        self._processes = [self._start(*kind) for kind in kinds]
+
+    def kill(self) -> None:
+        """Kill one with SIGKILL."""
+        self._hurt(signal.SIGKILL).wait()
+
+    def tell(self) -> None:
+        """Tell one to stop, with SIGTERM; it is to exit 0."""
+        self._told.append(self._hurt(signal.SIGTERM))
+
+    def freeze(self) -> None:
+        """Stop one with SIGSTOP, for longer than its leases last."""
+        self._frozen.append((time.monotonic() + _FROZEN_SECONDS, self._hurt(signal.SIGSTOP)))
+
+    def thaw(self, *, all_of_them: bool = False) -> None:
+        """Wake those that were frozen for long enough."""
+        for thawed_at, process in self._frozen[:]:
+            if all_of_them or time.monotonic() > thawed_at:
+                self._frozen.remove((thawed_at, process))
+                process.send_signal(signal.SIGCONT)
+                self._processes.append(process)
+
+    def close(self) -> None:
+        """End them all, and see how they end."""
+        self.thaw(all_of_them=True)
+        for process in self._processes:
+            self._note_end(process)
+            process.terminate()
+        for process in [*self._processes, *self._told]:
+            self._await_end(process)
+        self._processes, self._told = [], []
+        self._log.close()
+
+    def _note_end(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is not None:  # nobody told it to
+            self.ended_badly += 1
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            self.ended_badly += bool(process.wait(_END_SECONDS))
+        except subprocess.TimeoutExpired:
+            self.ended_badly += 1
+            process.kill()
+            process.wait()
+
+    def _hurt(self, number: signal.Signals) -> subprocess.Popen[bytes]:
+        at = self._chance.randrange(CONCURRENT + FORKING)
+        process = self._processes[at]
+        self._note_end(process)
+        process.send_signal(number)
+        until = time.time() + (_TOLD_SECONDS if number == signal.SIGTERM else 0)
+        self.hurts.append(Hurt(process.pid, until, number == signal.SIGKILL))
+        self._processes[at] = self._start(*(("--fork",) if at >= CONCURRENT else ()))
+        return process
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "cli", "worker", *options, *self._queues]
+        return subprocess.Popen(
+            command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+        )
