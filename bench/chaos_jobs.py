@@ -38,7 +38,7 @@ jobs.include(analytics.jobs)
 async def wait(event: ApiCall) -> None:
     """Wait, as for an answer."""
     with _run(event):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
 
 
 @jobs.on(ApiCall, queue="waiting", node="flaky", attempts=50, backoff=_SOON)

@@ -16,6 +16,7 @@ CONCURRENT, FORKING = 3, 1
 ABANDONED_SECONDS = 8
 GRACE_SECONDS = 2
 _FROZEN_SECONDS = 2 * ABANDONED_SECONDS
+_START_SECONDS = 10
 _END_SECONDS = 30
 _TOLD_SECONDS = GRACE_SECONDS + 3  # within which one that is told to stop has put back what it held
 
@@ -54,11 +55,11 @@ class Workers:
             FOLDER: str(folder),
         }
         self.hurts: list[Hurt] = []
-        self.ended_badly = 0
+        self.bad_ends: list[str] = []
+        self._started: dict[int, float] = {}
         self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
         self._told: list[subprocess.Popen[bytes]] = []
-        kinds: list[tuple[str, ...]] = [()] * CONCURRENT + [("--fork",)] * FORKING
-        self._processes = [self._start(*kind) for kind in kinds]
+        self._processes = [self._start(*_options(at)) for at in range(CONCURRENT + FORKING)]
 
     def kill(self) -> None:
         """Kill one with SIGKILL."""
@@ -83,38 +84,48 @@ class Workers:
     def close(self) -> None:
         """End them all, and see how they end."""
         self.thaw(all_of_them=True)
+        self.revive()
         for process in self._processes:
-            self._note_end(process)
             process.terminate()
         for process in [*self._processes, *self._told]:
             self._await_end(process)
         self._processes, self._told = [], []
         self._log.close()
 
-    def _note_end(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is not None:  # nobody told it to
-            self.ended_badly += 1
+    def revive(self) -> None:
+        """Start those anew that have ended by themselves; one may, if Redis is away when it starts."""
+        for at, process in enumerate(self._processes):
+            if process.poll() is not None:
+                if time.monotonic() - self._started[process.pid] > _START_SECONDS:
+                    self.bad_ends.append(f"{process.pid} ended by itself with {process.returncode}")
+                self._processes[at] = self._start(*_options(at))
 
     def _await_end(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            self.ended_badly += bool(process.wait(_END_SECONDS))
+            process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            self.ended_badly += 1
             process.kill()
-            process.wait()
+        if process.wait():
+            self.bad_ends.append(f"{process.pid} ended with {process.returncode} when it was told to")
 
     def _hurt(self, number: signal.Signals) -> subprocess.Popen[bytes]:
+        self.revive()
         at = self._chance.randrange(CONCURRENT + FORKING)
         process = self._processes[at]
-        self._note_end(process)
         process.send_signal(number)
         until = time.time() + (_TOLD_SECONDS if number == signal.SIGTERM else 0)
         self.hurts.append(Hurt(process.pid, until, number == signal.SIGKILL))
-        self._processes[at] = self._start(*(("--fork",) if at >= CONCURRENT else ()))
+        self._processes[at] = self._start(*_options(at))
         return process
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "worker", *options, *self._queues]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
         )
+        self._started[process.pid] = time.monotonic()
+        return process
+
+
+def _options(at: int) -> tuple[str, ...]:
+    return ("--fork",) if CONCURRENT <= at < CONCURRENT + FORKING else ()

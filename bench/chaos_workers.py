@@ -69,6 +69,7 @@ class Report:
         done, dead: jobs in RQ's registries of finished and failed jobs.
         runs: how often a job's function was begun.
         faults: what is not as it must be, and how often.
+        ends: how workers ended that did not end well.
         deeds: what was done to workers and Redis, and how often.
         recovery_seconds: the longest time until a job of a killed worker ran again.
         seconds: how long it took until all had ended, after the last deed.
@@ -80,6 +81,7 @@ class Report:
     dead: int = 0
     runs: int = 0
     faults: dict[str, int] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
     deeds: Counter[str] = field(default_factory=Counter)
     recovery_seconds: float = 0.0
     seconds: float = 0.0
@@ -117,6 +119,7 @@ class Chaos:
             if put_event(self._servers.url, event):
                 self.put[event.id] = node
         self._workers.thaw()
+        self._workers.revive()
         time.sleep(0.1)
 
     def do(self, kind: str) -> None:
@@ -158,6 +161,7 @@ class Chaos:
 
     def _has_ended(self) -> bool:
         self._workers.thaw()
+        self._workers.revive()
         return not left(self._servers.url) and rows(self._folder) >= set(self.put)
 
     def _judge(self) -> None:
@@ -169,6 +173,7 @@ class Chaos:
         with_effect = {job_id for job_id in wanted if not job_id.endswith(EVERYWHERE[0])}
         report.events, report.wanted, report.runs = len(self.put), len(wanted), len(attempts)
         report.done, report.dead = len(finished & wanted), len(failed & wanted)
+        report.ends = workers.bad_ends
         report.recovery_seconds = slowest_recovery(attempts, self._outages, ABANDONED_SECONDS)
         limited = most_at_once(attempt for attempt in attempts if attempt.job_type == "limited")
         report.faults = {
@@ -182,7 +187,7 @@ class Chaos:
             "effects had anew without need": doubled(attempts),
             "jobs out of order": out_of_order(attempts, effects),
             "jobs beyond their limit": max(0, limited - AT_ONCE),
-            "workers that ended by themselves, or not well": workers.ended_badly,
+            "workers that ended by themselves, or not well": len(workers.bad_ends),
             "seconds of recovery beyond the time set": max(0, round(report.recovery_seconds - ABANDONED_SECONDS)),
         }
 
@@ -308,7 +313,7 @@ def show(report: Report, title: str) -> None:
     table.add_row("seconds from the last deed to the last job", f"{report.seconds:.1f} of {PATIENCE_SECONDS}")
     slowest = f"{report.recovery_seconds:.1f} of {ABANDONED_SECONDS}"
     table.add_row("seconds until a killed worker's job ran again, at most", slowest)
-    Console().print(table)
+    Console().print(table, *report.ends)
 
 
 if __name__ == "__main__":

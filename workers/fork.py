@@ -219,6 +219,8 @@ class ForkWorker(Worker):
 
     def _keep_up(self) -> None:
         self.heartbeat()
+        if self.pubsub_thread and not self.pubsub_thread.is_alive():  # it ends when Redis does not answer
+            self.subscribe()
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         if self._silence.is_over:

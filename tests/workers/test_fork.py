@@ -160,7 +160,7 @@ def test_a_damaged_job_does_not_stop_a_worker_that_forks(
 def test_a_worker_that_forks_outlives_an_outage(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """RQ's own ends when Redis refuses a sign of life: between jobs, and while one runs, whose lease it goes on to renew."""
+    """RQ's own ends when a sign of life is refused: between jobs, and while one runs, whose lease is renewed again."""
     workplace, event = put(open_workplace, "x")
     redis = workplace.redis
 
