@@ -47,11 +47,12 @@ local function drop(id, list)
   missing[#missing + 1] = id
 end
 
--- Whether an execution of a job is under way, by anybody's lease.
+-- Whether an execution of a job is under way, by anybody's lease: see recover.lua.
 local function is_running(id, queue)
   for _, execution in ipairs(redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    local score = redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
-    if score and tonumber(score) > now then
+    local member = id .. ':' .. execution
+    local score = redis.call('ZSCORE', 'rq:wip:' .. queue, member)
+    if score and tonumber(score) > now and redis.call('EXISTS', 'rq:execution:' .. member) == 1 then
       return true
     end
   end

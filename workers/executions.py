@@ -33,7 +33,7 @@ from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
 _BURIED_AT_ONCE = 100
-_RECOVERY_SHARE = 0.03  # of a lease, for each queue
+_RECOVERY_SHARE = 0.06  # of a lease, for each queue
 _MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
 _PREFIX_AT, _PREFIX_LENGTH = 5, 24
 _WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})

@@ -45,8 +45,10 @@ end
 local function look_at(member, id, execution)
   local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
   local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
-  if not job.err and job[1] == 'started' and not runs_elsewhere(id, execution) then
-    recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+  if not runs_elsewhere(id, execution) then
+    if not job.err and job[1] == 'started' then
+      recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+    end
     release(queue ~= 'events' and string.sub(id, 34) or '', id)
   end
   strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
