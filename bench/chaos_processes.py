@@ -17,7 +17,7 @@ CONCURRENT, FORKING = 3, 1
 ABANDONED_SECONDS = 8
 GRACE_SECONDS = 2
 _FROZEN_SECONDS = 2 * ABANDONED_SECONDS
-_START_SECONDS = 10
+_START_SECONDS = 20  # with Redis away, one gives up to start in half of that
 _END_SECONDS = 30
 _TOLD_SECONDS = GRACE_SECONDS + 3  # within which one that is told to stop has put back what it held
 

