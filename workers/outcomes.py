@@ -3,7 +3,8 @@
 1. What has succeeded is settled with all that succeeded meanwhile, in one script.
 2. What failed is judged, and written by RQ's code in a thread: see `workers/failures.py`. So is a success that other
    jobs wait for, and a dead letter of a job that was abandoned.
-3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed.
+3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed; so
+   is one that has run out meanwhile, unless the job has become somebody else's: then it is forgotten.
 """
 
 import asyncio
@@ -84,9 +85,9 @@ class Outcomes:
             execution_id = run.claim.execution_id
             if execution_id in left:
                 self._write(run, partial(self._failures.succeed, run.claim, run.job))
-            elif execution_id in lost:
-                self._lose(run)
             else:
+                if execution_id in lost:
+                    self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
                 self._forget(run)
 
     def _write(self, run: Run, outcome: Callable[[], None]) -> None:
@@ -99,20 +100,15 @@ class Outcomes:
         if isinstance(error, NoSuchJobError):
             self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
             self._done.append(run)  # settling strikes it off
-        elif isinstance(error, LostError):
-            self._lose(run)
         elif error:
-            fields = error_fields(error)
-            self._log.error("outcome_not_written", job_id=run.claim.job_id, queue=run.claim.queue, **fields)
+            if not isinstance(error, LostError):  # else the lease has run out; the next renewal says whose the job is
+                fields = error_fields(error)
+                self._log.error("outcome_not_written", job_id=run.claim.job_id, queue=run.claim.queue, **fields)
             run.state = "ended"
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, run, outcome)
         else:
             self._forget(run)
         self._wake()
-
-    def _lose(self, run: Run) -> None:
-        self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
-        self._forget(run)
 
     def _forget(self, run: Run) -> None:
         run.state = "over"

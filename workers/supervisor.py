@@ -93,9 +93,9 @@ class Supervisor:
 
 
 def _sweep(dead: subprocess.Popen[bytes]) -> None:
-    """End what a killed worker left running: with `--fork`, RQ's scheduler and the job, in the same session.
+    """End what a killed worker left running: with `--fork`, RQ's scheduler, which would hold its locks for ever.
 
-    They hold the dead worker's connections open.
+    The job that it had forked, in a group of its own, goes on to its end; what it writes then is refused.
     """
     with suppress(ProcessLookupError, PermissionError):  # macOS says the second of a group that is gone
         os.killpg(dead.pid, signal.SIGTERM)

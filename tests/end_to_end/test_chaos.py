@@ -1,6 +1,10 @@
 """Promise 4, whatever dies: the short form of `make chaos-workers`."""
 
+import pytest
+
 from bench.chaos_workers import KINDS, run
+
+pytestmark = pytest.mark.timeout(600)  # servers and workers are killed and started again, on a machine that may be busy
 
 
 def test_no_job_is_lost_whatever_dies() -> None:

@@ -37,6 +37,8 @@ from tests.end_to_end.compose import (
     running,
 )
 
+pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
+
 SECRETS = {
     "DESKBELL_APPS": f'{{"{APP}": ["{TOKEN}"]}}',
     "REDIS_PASSWORD": "redis-password",

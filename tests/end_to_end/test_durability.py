@@ -24,6 +24,8 @@ from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import PATIENT, environment
 
+pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

@@ -18,6 +18,8 @@ from shared.testing import packet
 from tests.desk import Desk
 from tests.processes import PATIENT, environment
 
+pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
+
 DESKBELL = [sys.executable, "-P", "-m", "cli"]
 
 PLANTED = """

@@ -200,3 +200,17 @@ def test_a_claim_says_when_a_pause_ends(open_workplace: WorkplaceFactory, valkey
     assert claimed.claims == []
     assert claimed.opens_in is not None
     assert 15 < claimed.opens_in <= 20
+
+
+def test_the_starts_of_a_rate_are_forgotten_when_they_count_no_more(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """A type whose jobs have stopped coming leaves nothing behind."""
+    workplace = open_workplace(limited_jobs("2/min"))
+    put_job(workplace, "few")
+
+    with worker_of(workplace, valkey_url) as step:
+        claim(step)
+
+    assert redis.llen("deskbell:starts:few") == 1
+    assert 0 < redis.pttl("deskbell:starts:few") <= 60_000

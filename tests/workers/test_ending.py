@@ -179,6 +179,24 @@ def test_a_worker_told_twice_to_stop_ends_at_once_and_loses_nothing(
     assert {json.loads(redis.hget(f"rq:job:{job_id}", "meta") or b"")["attempt"] for job_id in ids} == {0}
 
 
+@pytest.mark.parametrize(("signals", "grace"), [(1, "1"), (2, "600")])
+def test_a_worker_ends_though_a_job_blocks_its_loop(
+    signals: int, grace: str, workplace: Workplace, valkey_url: str, tmp_path: Path
+) -> None:
+    """Soon after the grace period, or after the second signal; the job is recovered when its lease has run out."""
+    [job_id], redis = put(workplace, "blocks"), workplace.redis
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", ABANDONED_SECONDS="5", GRACE_SECONDS=grace) as process:
+        until(lambda: redis.llen("began:blocks"))
+        for _ in range(signals):
+            process.terminate()
+            time.sleep(0.2)  # two signals at once may be one
+        exit_status = process.wait(20)
+    left = redis.zcard("rq:wip:crm"), status(redis, job_id)
+
+    assert (exit_status, left) == (1, (1, "started"))
+
+
 @pytest.mark.parametrize("node", ["hangs", "hangs_in_thread"])
 def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
     node: str, workplace: Workplace, valkey_url: str, tmp_path: Path

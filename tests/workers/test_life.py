@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq import Worker
-from rq.command import send_stop_job_command
+from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -72,6 +72,19 @@ def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url
         assert after.name == before.name
         assert after.queue_names() == ["default", "events"]
         assert redis.ttl(after.key) > 0
+
+
+def test_a_worker_hears_commands_after_those_that_it_cannot_read(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """Nobody who can publish makes it deaf."""
+    with running_worker(tmp_path, IDLE, valkey_url, "default") as process:
+        [worker] = until(lambda: Worker.all(redis))
+        until(lambda: redis.pubsub_numsub(worker.pubsub_channel_name)[0][1])
+        for command in ("[" * 200_000, "[]", b"\xff", '{"command": "stop-execution", "execution_id": []}'):
+            redis.publish(worker.pubsub_channel_name, command)
+        send_shutdown_command(redis, worker.name)
+        exit_status = process.wait(_PATIENCE_SECONDS)
+
+    assert exit_status == 0
 
 
 def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(

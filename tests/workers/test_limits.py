@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
+from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, running_worker, until
@@ -406,3 +407,48 @@ def test_a_concurrency_holds_across_processes(
         until(lambda: redis.llen("at once") == 60)
 
     assert max(map(int, redis.lrange("at once", 0, -1))) == 3
+
+
+def test_a_late_failure_frees_no_slot_and_counts_for_nothing(open_workplace: WorkplaceFactory) -> None:
+    """Its worker was frozen, and the job is somebody else's: so is its slot."""
+    jobs = Jobs()
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3, limit=Concurrency(1), breaker=Breaker(failures=1, pause=60))
+    def late(event: ApiCall) -> None:  # noqa: ARG001
+        member: Any = redis.zrange("rq:wip:default", 0, -1)[0]
+        redis.zrem("rq:wip:default", member)
+        redis.delete(f"rq:execution:{member.decode()}")
+        raise OSError
+
+    workplace, event = open_workplace(jobs), api_call()
+    redis = workplace.redis
+    workplace.put_jobs(event)
+
+    workplace.work()
+
+    assert redis.zrange("deskbell:slots:late", 0, -1) == [f"{event.id}-late".encode()]
+    assert not redis.exists("deskbell:failures:late", PAUSED_KEY)
+
+
+@pytest.mark.parametrize("damage", ["data", "name"])
+def test_a_job_that_is_refused_frees_the_slot_that_it_was_claimed_by(
+    damage: str, open_workplace: WorkplaceFactory
+) -> None:
+    """Whatever type its data names: a slot is given by what its id says."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, limit=Concurrency(1))
+    def few(event: ApiCall) -> None: ...
+
+    workplace, event = open_workplace(jobs), api_call()
+    queue = workplace.queue()
+    job = queue.create_job(PERFORM, args=["unknown", event.to_wire()], job_id=f"{event.id}-few", failure_ttl=-1)
+    queue.enqueue_job(job)
+    if damage == "data":
+        workplace.redis.hset(job.key, "data", b"\xff")
+
+    workplace.work()
+
+    assert queue.failed_job_registry.get_job_ids() == [job.id]
+    assert workplace.redis.zcard("deskbell:slots:few") == 0

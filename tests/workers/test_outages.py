@@ -17,7 +17,7 @@ from shared import ApiCall, Breaker, Discard, Jobs
 from shared.testing import api_call
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire, put
-from tests.workers.working import until
+from tests.workers.working import traceback_of, until
 from workers.executions import Executions
 from workers.outages import is_outage
 from workers.silence import Silence
@@ -84,6 +84,32 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     assert given_up.meta["attempts"] == 8
     assert len([line for line in logs if line["event"] == "attempt"]) == 3
     assert redis.zcard("rq:wip:default") == 0
+
+
+def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else has recovered the job: it is still this worker's, renewed, and dead of what it died of."""
+    jobs = Jobs()
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=1)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        redis.delete(*redis.scan_iter("rq:execution:*"))
+        raise OSError
+
+    monkeypatch.setattr("workers.outcomes._AGAIN_SECONDS", 0.05)
+    workplace, event = open_workplace(jobs, abandoned_seconds=5), api_call()
+    redis = workplace.redis
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert workplace.queue().failed_job_registry.get_job_ids() == [workplace.job(event, "fail").id]
+    assert "OSError" in traceback_of(workplace.job(event, "fail"))
+    assert len([line for line in logs if line["event"] == "attempt"]) == 1
+    assert not [line for line in logs if line["event"] == "job_lost"]
 
 
 @contextmanager

@@ -160,3 +160,16 @@ def test_supervised_workers_that_fork_perform_jobs_too(
         status = process.wait()
 
     assert status == 0
+
+
+def test_what_a_killed_worker_leaves_running_ends_with_it(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """RQ's scheduler is a process of its own; left alone it would hold its locks, and the connections, for ever."""
+    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--fork", "--processes", "2") as process:
+        [key] = until(lambda: list(redis.scan_iter("rq:scheduler:*")))
+        scheduler = int(redis.hget(key, "pid") or 0)
+
+        os.kill(os.getpgid(scheduler), signal.SIGKILL)
+
+        until(lambda: not redis.exists(key))
+        process.terminate()
+        process.wait()

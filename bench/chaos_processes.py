@@ -1,0 +1,141 @@
+"""The worker processes of `make chaos-workers`: killed, frozen, told to stop, and replaced."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.chaos_jobs import FOLDER
+
+CONCURRENT, FORKING = 3, 1
+ABANDONED_SECONDS = 8
+GRACE_SECONDS = 2
+_FROZEN_SECONDS = 2 * ABANDONED_SECONDS
+_START_SECONDS = 20  # with Redis away, one gives up to start in half of that
+_END_SECONDS = 30
+_TOLD_SECONDS = GRACE_SECONDS + 3  # within which one that is told to stop has put back what it held
+
+
+@dataclass(frozen=True, slots=True)
+class Hurt:
+    """Until when a process could work; one that was killed has left its jobs to be run again."""
+
+    pid: int
+    until: float
+    is_killed: bool
+
+
+class Workers:
+    """Workers that perform many jobs at once, and one that forks; each that is hurt has another take its place."""
+
+    def __init__(self, folder: Path, url: str, queues: Sequence[str], chance: random.Random) -> None:
+        """Start them.
+
+        Args:
+            folder: for what they write.
+            url: the server.
+            queues: what they serve.
+            chance: which of them is hurt.
+        """
+        self._chance = chance
+        self._queues = queues
+        self._log = (folder / "log").open("ab")
+        self._environment = os.environ | {
+            "DESKBELL_REDIS_URL": url,
+            "DESKBELL_JOBS": "bench.chaos_jobs:jobs",
+            "DESKBELL_APP_DIR": str(Path(__file__).parents[1]),
+            "DESKBELL_ANALYTICS_URL": f"sqlite:///{folder / 'analytics.db'}",
+            "DESKBELL_ABANDONED_SECONDS": str(ABANDONED_SECONDS),
+            "DESKBELL_GRACE_SECONDS": str(GRACE_SECONDS),
+            FOLDER: str(folder),
+        }
+        self.hurts: list[Hurt] = []
+        self.bad_ends: list[str] = []
+        self._started: dict[int, float] = {}
+        self._victims: defaultdict[signal.Signals, list[int]] = defaultdict(list)
+        self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
+        self._told: list[subprocess.Popen[bytes]] = []
+        self._processes = [self._start(*_options(at)) for at in range(CONCURRENT + FORKING)]
+
+    def kill(self) -> None:
+        """Kill one with SIGKILL."""
+        self._hurt(signal.SIGKILL).wait()
+
+    def tell(self) -> None:
+        """Tell one to stop, with SIGTERM; it is to exit 0."""
+        self._told.append(self._hurt(signal.SIGTERM))
+
+    def freeze(self) -> None:
+        """Stop one with SIGSTOP, for longer than its leases last."""
+        self._frozen.append((time.monotonic() + _FROZEN_SECONDS, self._hurt(signal.SIGSTOP)))
+
+    def thaw(self, *, all_of_them: bool = False) -> None:
+        """Wake those that were frozen for long enough."""
+        for thawed_at, process in self._frozen[:]:
+            if all_of_them or time.monotonic() > thawed_at:
+                self._frozen.remove((thawed_at, process))
+                process.send_signal(signal.SIGCONT)
+                self._processes.append(process)
+
+    def close(self) -> None:
+        """End them all, and see how they end."""
+        self.thaw(all_of_them=True)
+        self.revive()
+        for process in self._processes:
+            process.terminate()
+        for process in [*self._processes, *self._told]:
+            self._await_end(process)
+        self._processes, self._told = [], []
+        self._log.close()
+
+    def revive(self) -> None:
+        """Start those anew that have ended by themselves; one may, if Redis is away when it starts."""
+        for at, process in enumerate(self._processes):
+            if process.poll() is not None:
+                if time.monotonic() - self._started[process.pid] > _START_SECONDS:
+                    self.bad_ends.append(f"{process.pid} ended by itself with {process.returncode}")
+                self._processes[at] = self._start(*_options(at))
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        is_young = time.monotonic() - self._started[process.pid] < _START_SECONDS  # it may not listen for signals yet
+        if process.wait() and not (is_young and process.returncode == -signal.SIGTERM):
+            self.bad_ends.append(f"{process.pid} ended with {process.returncode} when it was told to")
+
+    def _hurt(self, number: signal.Signals) -> subprocess.Popen[bytes]:
+        self.revive()
+        at = self._victim(number)
+        process = self._processes[at]
+        process.send_signal(number)
+        until = time.time() + (_TOLD_SECONDS if number == signal.SIGTERM else 0)
+        self.hurts.append(Hurt(process.pid, until, number == signal.SIGKILL))
+        self._processes[at] = self._start(*_options(at))
+        return process
+
+    def _victim(self, number: signal.Signals) -> int:
+        """Each in its turn: those that perform many first, in an order left to chance."""
+        if not self._victims[number]:
+            self._victims[number] = [*range(CONCURRENT, CONCURRENT + FORKING)]
+            self._victims[number] += self._chance.sample(range(CONCURRENT), CONCURRENT)
+        return self._victims[number].pop()
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "cli", "worker", *options, *self._queues]
+        process = subprocess.Popen(
+            command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self._started[process.pid] = time.monotonic()
+        return process
+
+
+def _options(at: int) -> tuple[str, ...]:
+    return ("--fork",) if CONCURRENT <= at < CONCURRENT + FORKING else ()
