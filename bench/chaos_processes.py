@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class Workers:
         self.hurts: list[Hurt] = []
         self.bad_ends: list[str] = []
         self._started: dict[int, float] = {}
+        self._victims: defaultdict[signal.Signals, list[int]] = defaultdict(list)
         self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
         self._told: list[subprocess.Popen[bytes]] = []
         self._processes = [self._start(*_options(at)) for at in range(CONCURRENT + FORKING)]
@@ -105,18 +107,26 @@ class Workers:
             process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        if process.wait():
+        is_young = time.monotonic() - self._started[process.pid] < _START_SECONDS  # it may not listen for signals yet
+        if process.wait() and not (is_young and process.returncode == -signal.SIGTERM):
             self.bad_ends.append(f"{process.pid} ended with {process.returncode} when it was told to")
 
     def _hurt(self, number: signal.Signals) -> subprocess.Popen[bytes]:
         self.revive()
-        at = self._chance.randrange(CONCURRENT + FORKING)
+        at = self._victim(number)
         process = self._processes[at]
         process.send_signal(number)
         until = time.time() + (_TOLD_SECONDS if number == signal.SIGTERM else 0)
         self.hurts.append(Hurt(process.pid, until, number == signal.SIGKILL))
         self._processes[at] = self._start(*_options(at))
         return process
+
+    def _victim(self, number: signal.Signals) -> int:
+        """Each in its turn: those that perform many first, in an order left to chance."""
+        if not self._victims[number]:
+            self._victims[number] = [*range(CONCURRENT, CONCURRENT + FORKING)]
+            self._victims[number] += self._chance.sample(range(CONCURRENT), CONCURRENT)
+        return self._victims[number].pop()
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "worker", *options, *self._queues]

@@ -2,12 +2,12 @@
 -- job. Redis runs a script as a whole: a job is at every moment in a list or in a registry, never in a worker alone.
 --
 -- KEYS  the queues' lists, in the order they are to be looked at
--- ARGV  now in seconds, now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex
---       digits of the executions' ids, options as JSON, then the queues' names
+-- ARGV  now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex digits of the
+--       executions' ids, options as JSON, then the queues' names
 --       options: attempts {job type: how many it has}, elsewhere {job type: true for those another kind of worker runs}
 -- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
 --          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}, {damaged keys},
---          the ms until a rate or a pause lets go, or -1 when none of them holds anything back};
+--          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms};
 --         the length of a queue that cannot be read is -1
 --
 -- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
@@ -15,8 +15,8 @@
 -- job runs is one too many, and taken off; one that was queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
-local date, worker, free, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local prefix, options = ARGV[6], cjson.decode(ARGV[7])
+local date, worker, free, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local prefix, options = ARGV[5], cjson.decode(ARGV[6])
 local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
@@ -80,7 +80,7 @@ local function take(id, list, queue, number)
     drop(id, list)
     return false, true
   end
-  local job_type = queue ~= 'events' and string.sub(id, 34) or ''
+  local job_type = type_of(id, queue)
   if options.elsewhere[job_type] then
     return true, true
   end
@@ -133,7 +133,7 @@ end
 local lengths = {}
 local suspended = redis.call('EXISTS', 'rq:suspended')
 for number, list in ipairs(KEYS) do
-  local queue = ARGV[7 + number]
+  local queue = ARGV[6 + number]
   local can_be_read = is_sound('LLEN', list) and is_sound('ZCARD', 'rq:wip:' .. queue)
   if can_be_read and suspended == 0 and free > 0 then
     try(list, look_at, list, queue, number)
@@ -143,4 +143,5 @@ end
 if count > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.pcall('HSET', 'rq:worker:' .. worker, 'state', 'busy')
 end
-return {suspended, held, lengths, claimed, missing, damaged, opens_at and math.max(0, opens_at - now_ms) or -1}
+return {suspended, held, lengths, claimed, missing, damaged, opens_at and math.max(0, opens_at - now_ms) or -1,
+  now_ms}

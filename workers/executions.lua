@@ -1,5 +1,10 @@
 -- What every script of a worker needs: an execution as RQ keeps it, and an attempt in a job's `meta`.
 
+-- The type of a job, as its id tells it; an event's own has none.
+local function type_of(id, queue)
+  return queue ~= 'events' and string.sub(id, 34) or ''
+end
+
 -- A lease lasts as long as the execution's own key. In the registry an execution stands for longer, about as long as RQ
 -- lets it: RQ's workers and tools take from there what has run out by clocks of their own, and `rq info` must not take a
 -- job from a worker whose sign of life is a little late.

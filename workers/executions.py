@@ -35,7 +35,7 @@ _RECOVERED_AT_ONCE = 100
 _BURIED_AT_ONCE = 100
 _RECOVERY_SHARE = 0.06  # of a lease, for each queue
 _MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
-_PREFIX_AT, _PREFIX_LENGTH = 5, 24
+_PREFIX_AT, _PREFIX_LENGTH = 4, 24
 _WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
 """Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
 
@@ -55,7 +55,7 @@ class Claim:
         data: the function and its arguments, as the hash has them.
         timeout: seconds, as the hash has them.
         attempt: its number, or 0 when the claim did not count one.
-        began: when it was claimed, in seconds.
+        began: when it was claimed, in seconds of the server's clock.
     """
 
     job_id: str
@@ -146,17 +146,17 @@ class Ledger:
         """The arguments of `claim.lua`."""
         prefix = _prefix()
         self._unanswered.add(prefix)
-        return [*_now(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
+        return [_date(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
         """What `claim.lua` answered."""
-        now, queues = arguments[0], arguments[7:]
+        queues = arguments[6:]
         self._unanswered.discard(arguments[_PREFIX_AT])
-        suspended, held, lengths, claimed, missing, damaged, opens_in = answer
+        suspended, held, lengths, claimed, missing, damaged, opens_in, now_ms = answer
         self.damage.say(damaged)
         readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
         claims = [
-            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now)
+            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now_ms / 1000)
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
         return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
@@ -164,15 +164,15 @@ class Ledger:
     def renewal(self, claims: Iterable[Claim], known_seconds: int) -> list[Any]:
         """The arguments of `renew.lua`."""
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
-        return [*_now(), self.worker_name, self.lease_seconds, known_seconds, *jobs]
+        return [_date(), self.worker_name, self.lease_seconds, known_seconds, *jobs]
 
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
-        return [*_now(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
+        return [_date(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
 
     def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
         """What `recover.lua` answered."""
-        now, queue = arguments[0], arguments[3]
+        now, queue = time.time(), arguments[2]
         job_ids, spent, unfit, damaged, struck_off = answer
         self.damage.say(damaged)
         rows = _rows(spent, 2)
@@ -232,9 +232,8 @@ class Executions:
         Returns:
             The ids of executions that were no longer ours, and of those that RQ's own code must settle.
         """
-        now, date = _now()
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
-        lost, left, damaged = await self._settle(args=[now, date, self._worker, *jobs])
+        lost, left, damaged = await self._settle(args=[_date(), self._worker, *jobs])
         self._ledger.damage.say(damaged)
         return _texts(lost), _texts(left)
 
@@ -318,9 +317,8 @@ def script(name: str, limits: str) -> str:
     return flags + limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
 
 
-def _now() -> tuple[float, str]:
-    now = time.time()
-    return now, utcformat(datetime.fromtimestamp(now, UTC))
+def _date() -> str:
+    return utcformat(datetime.now(UTC))
 
 
 def _prefix() -> str:

@@ -96,6 +96,11 @@ class Failures:
                 raise
             self._log.error("slot_not_freed", job_id=claim.job_id, **error_fields(error))  # its lease runs out
 
+    def holds(self, claim: Claim) -> bool:
+        """Whether the execution is still ours, though its lease may have run out."""
+        key = self._queue(claim).started_job_registry.key
+        return self._worker.connection.zscore(key, claim.member) is not None
+
     def _judge(self, run: Run, error: BaseException) -> Verdict:
         assert run.call
         job = run.job
@@ -129,22 +134,18 @@ class Failures:
         error: Exception | None = None
         for _ in range(_WATCH_TRIES):
             ours = clerk(self._worker, self._execution(claim), stopped_job_id)
-            error = _error_of(outcome, ours)
+            error = error_of(outcome, ours)
             if isinstance(error, WatchError):
                 continue  # a sign of life came between; if it was recovery, LostError comes next
             if error and is_outage(error):
                 raise error
-            is_written = not self._is_ours(claim)
+            is_written = not self.holds(claim)
             if not is_written:
                 fields = error_fields(error) if error else {}
                 self._log.error("outcome_not_written", job_id=claim.job_id, **fields)
             return is_written
         assert error
         raise error
-
-    def _is_ours(self, claim: Claim) -> bool:
-        key = self._queue(claim).started_job_registry.key
-        return self._worker.connection.zscore(key, claim.member) is not None
 
     def _end_plainly(self, claim: Claim, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
         """Write an outcome without RQ's code: what the registry and `rq requeue` need, no more."""
@@ -172,7 +173,7 @@ def _succeed(ours: BaseWorker, *, job: Job, queue: Queue, execution: Execution) 
     ours.handle_job_success(job, queue, queue.started_job_registry, execution)
 
 
-def _error_of(outcome: Callable[[BaseWorker], None], ours: BaseWorker) -> Exception | None:
+def error_of(outcome: Callable[[BaseWorker], None], ours: BaseWorker) -> Exception | None:
     """What keeps RQ's code from writing an outcome; of a failure's transaction it tells nobody but its log."""
     try:
         outcome(ours)

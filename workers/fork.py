@@ -4,18 +4,19 @@ It claims a job as the concurrent worker does, one at a time; the rest is RQ's.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 from rq import Queue, Worker
 from rq.exceptions import DeserializationError, NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.errors import ForeignFunctionError
@@ -24,7 +25,7 @@ from shared.queues import queue_key
 from workers.calls import Calls
 from workers.ending import Ending
 from workers.executions import Claim, LostError, script
-from workers.failures import ABANDONED, Failures, clerk
+from workers.failures import ABANDONED, Failures, clerk, error_of
 from workers.guarded import ClaimedJob, claimed_job_class
 from workers.outages import is_outage
 from workers.perform import Performer
@@ -37,6 +38,7 @@ from workers.worker import WORKER_TTL_SECONDS, ledger
 _LOOK_SECONDS = 0.25  # between looks for a job
 _MAINTENANCE_SECONDS = 30
 _PAUSE_SECONDS = 1.0
+_WRITE_TRIES = 50  # RQ kills a process a minute after its job's time is up
 
 
 class ForkWorker(Worker):
@@ -121,6 +123,10 @@ class ForkWorker(Worker):
         """The lease."""
         return self._ledger.lease_seconds
 
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:  # noqa: ARG002 - RQ's signature
+        """Note when a job ended; RQ writes a sign of life, too, which must not be what its outcome fails at."""
+        job.ended_at = now()
+
     def handle_job_failure(
         self, job: Job, queue: Queue, started_job_registry: Any = None, exc_string: str = "", execution: Any = None
     ) -> None:
@@ -129,27 +135,49 @@ class ForkWorker(Worker):
             super().handle_job_failure(job, queue, started_job_registry, exc_string)
             return
         assert isinstance(job, ClaimedJob)
-        text = bounded(exc_string.splitlines(keepends=True))
-        try:
-            self._free_slot(job.claim)
-            fenced = clerk(self, execution, self._stopped_job_id)
-            BaseWorker.handle_job_failure(fenced, job, queue, started_job_registry, text, execution)
-        except LostError:
-            self._log.warning("job_lost", job_id=job.id, queue=queue.name)
+        claim, text = job.claim, bounded(exc_string.splitlines(keepends=True))
 
-    def _free_slot(self, claim: Claim | None) -> None:
-        try:
+        def write(ours: BaseWorker) -> None:
             if claim:
                 self._failures.free_slot(claim)
-        except RedisError as error:  # RQ's code must be asked all the same; the slot's lease runs out
-            self._log.error("slot_not_freed", **error_fields(error))
+            BaseWorker.handle_job_failure(ours, job, queue, started_job_registry, text, execution)
+
+        self._write(job, execution, write)
 
     def handle_job_success(self, job: Job, queue: Queue, started_job_registry: Any, execution: Execution) -> None:
         """Let RQ write a success, unless the execution is not ours any more."""
+
+        def write(ours: BaseWorker) -> None:
+            BaseWorker.handle_job_success(ours, job, queue, started_job_registry, execution)
+
+        if error := self._write(job, execution, write):
+            raise error
+
+    def _write(self, job: Job, execution: Execution, outcome: Callable[[BaseWorker], None]) -> Exception | None:
+        """Have RQ write an outcome, and wait for Redis if it is away: else what has ended well would run again.
+
+        Returns:
+            What keeps RQ from writing it, other than an outage.
+        """
+        for _ in range(_WRITE_TRIES):
+            try:
+                error = error_of(outcome, clerk(self, execution, self._stopped_job_id))
+                if error is None or not (is_outage(error) or isinstance(error, WatchError)):
+                    return error
+                self._log.error("outcome_not_written", job_id=job.id, **error_fields(error))
+            except LostError:
+                if not self._holds(job):
+                    self._log.warning("job_lost", job_id=job.id, queue=job.origin)
+                    return None
+            time.sleep(_PAUSE_SECONDS)  # meanwhile the lease is renewed, even if it has run out
+        return None
+
+    def _holds(self, job: Job) -> bool:
+        assert isinstance(job, ClaimedJob)
         try:
-            BaseWorker.handle_job_success(clerk(self, execution), job, queue, started_job_registry, execution)
-        except LostError:
-            self._log.warning("job_lost", job_id=job.id, queue=queue.name)
+            return bool(job.claim and self._failures.holds(job.claim))
+        except (RedisError, OSError):
+            return True
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log and bury what RQ could not even begin; what an entry point raised it has logged itself.

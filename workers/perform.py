@@ -6,10 +6,12 @@ RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itse
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
@@ -22,6 +24,7 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import configure_logs, error_fields, get_log
 from shared.policies import Backoff
+from workers.executions import LostError
 from workers.limits import note_failure, note_success
 from workers.printable import printable_fields, printable_name
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
@@ -69,7 +72,8 @@ class Performer:
         except BaseException as error:
             attempt.failed(job, error)
             raise
-        note_success(self.jobs, job_type, job)
+        with suppress(RedisError, LostError):  # it is done all the same: what holds its slot runs out
+            note_success(self.jobs, job_type, job)
         attempt.done()
 
     def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:

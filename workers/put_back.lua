@@ -10,7 +10,7 @@ local function put_back(id, execution, queue, is_counted)
   if not is_held(id, execution, queue) then
     return
   end
-  local key, job_type = 'rq:job:' .. id, queue ~= 'events' and string.sub(id, 34) or ''
+  local key, job_type = 'rq:job:' .. id, type_of(id, queue)
   local job = redis.pcall('HMGET', key, 'data', 'meta')
   if not job.err and job[1] then  -- else it has expired meanwhile
     push_first(queue, id)

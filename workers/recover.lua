@@ -1,13 +1,13 @@
 -- Recover the jobs of a queue whose workers gave no sign of life in time: back to the head of their queue, the attempt
 -- counted. Those that have no attempt left are claimed anew, to be buried by RQ's own code.
 --
--- ARGV  now in seconds, now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits
---       of the executions' ids, how many at most
+-- ARGV  now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits of the
+--       executions' ids, how many at most
 -- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys, how many
 --          members left the registry: fewer than at most when there are no more, or none that can be recovered now}
 
-local now, date, worker, queue, lease = server_ms() / 1000, ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local prefix, most = ARGV[6], tonumber(ARGV[7])
+local now, date, worker, queue, lease = server_ms() / 1000, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
 local recovered, spent, unfit, struck_off = {}, {}, {}, 0
 
@@ -49,7 +49,7 @@ local function look_at(member, id, execution)
     if not job.err and job[1] == 'started' then
       recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
-    release(queue ~= 'events' and string.sub(id, 34) or '', id)
+    release(type_of(id, queue), id)
   end
   strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
 end

@@ -1,10 +1,10 @@
 -- Renew a worker's leases: a sign of life of the worker, of each execution and of its job, as RQ writes them.
 --
--- ARGV  now in seconds, now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known
---       without a sign of life, then for each execution: the job's id, its own, the queue
+-- ARGV  now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known without a sign of
+--       life, then for each execution: the job's id, its own, the queue
 -- Returns {1 when the worker was still known, executions that are not ours any more}
 
-local now, date, worker, lease = server_ms() / 1000, ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
 
 -- A key of another type, of one job or one queue, must not keep the others from being renewed.
@@ -31,9 +31,9 @@ if type(known) ~= 'number' then  -- the worker's own key: it registers anew
   known = 0
 end
 redis.call('HSET', key, 'last_heartbeat', date)
-redis.call('EXPIRE', key, ARGV[5])
-redis.call('EXPIRE', index, ARGV[5])
-for at = 6, #ARGV, 3 do
+redis.call('EXPIRE', key, ARGV[4])
+redis.call('EXPIRE', index, ARGV[4])
+for at = 5, #ARGV, 3 do
   renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 return {known, lost}

@@ -1,14 +1,14 @@
 -- Settle jobs that have succeeded: write what RQ writes, for each whose execution is still ours.
 --
--- ARGV  now in seconds, now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when
---       it began, in seconds
+-- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it began, in
+--       seconds of the server's clock
 -- Returns {executions that were not ours any more, executions to be settled by RQ's own code, damaged keys}
 --
 -- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
 -- is written for it. A job that others wait for, that repeats, that is one of RQ's groups or limits, or that is kept for
 -- ever is rare, and RQ's.
 
-local now, date, worker = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local now, date, worker = server_ms() / 1000, ARGV[1], ARGV[2]
 local lost, left = {}, {}
 local successes, seconds_worked = 0, 0
 
@@ -55,7 +55,7 @@ local function finish(id, execution, queue, began, ttl)
 end
 
 local function settle(id, execution, queue, began)
-  local job_type = queue ~= 'events' and string.sub(id, 34) or ''
+  local job_type = type_of(id, queue)
   if not is_held(id, execution, queue) then
     lost[#lost + 1] = execution
     return
@@ -77,7 +77,7 @@ local function settle(id, execution, queue, began)
   successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
 end
 
-for at = 4, #ARGV, 4 do
+for at = 3, #ARGV, 4 do
   if not try('rq:job:' .. ARGV[at], settle, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) then
     left[#left + 1] = ARGV[at + 1]
   end

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+from redis import Redis
 from rq import Worker
 
 from shared import ApiCall, Jobs
@@ -44,6 +46,14 @@ def hangs(event: ApiCall) -> None:
     if note("hangs") == 1:
         threading.Event().wait()
 
+@jobs.on(ApiCall, queue="crm", node="away")
+def away(event: ApiCall) -> None:
+    note("away")
+    with Redis.from_url(URL) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+    if event.variables.get("Fails"):
+        raise OSError
+
 @jobs.on(ApiCall, queue="crm", node="discards")
 def discards(event: ApiCall) -> None:
     raise Discard("too old")
@@ -55,7 +65,7 @@ def elsewhere() -> Jobs:
     jobs = Jobs()
     for name in ("alone", "together"):
         jobs.on(ApiCall, name=name, queue="crm", isolation="process" if name == "alone" else None)(_nothing)
-    for name in ("dies", "hangs", "discards"):
+    for name in ("dies", "hangs", "away", "discards"):
         jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
     return jobs
 
@@ -157,6 +167,20 @@ def test_a_damaged_job_does_not_stop_a_worker_that_forks(
     assert process.returncode == 0
 
 
+def refuse_until_one_of(redis: Redis, command: str) -> None:
+    """Have Redis refuse what writes, until it has refused such a command."""
+    redis.config_resetstat()
+    redis.config_set("min-replicas-to-write", 1)
+    until(lambda: refusals_of(redis, command))
+    redis.config_set("min-replicas-to-write", 0)
+
+
+def refusals_of(redis: Redis, command: str) -> int:
+    """How many of a command Redis has refused."""
+    stats: Any = redis.info("commandstats").get(f"cmdstat_{command}", {})
+    return sum(int(stats.get(name, 0)) for name in ("rejected_calls", "failed_calls"))
+
+
 def test_a_worker_that_forks_outlives_an_outage(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
@@ -166,14 +190,10 @@ def test_a_worker_that_forks_outlives_an_outage(
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", ABANDONED_SECONDS="5") as process:
         until(lambda: workplace.job(event, "alone").is_finished)
-        for node in ("idle", "hangs"):
-            if node == "hangs":
-                workplace.put_jobs(api_call(node))
-                until(lambda: redis.llen("hangs"))
-            redis.config_set("min-replicas-to-write", 1)
-            redis.config_resetstat()
-            until(lambda: "errorstat_NOREPLICAS" in redis.info("errorstats"))
-            redis.config_set("min-replicas-to-write", 0)
+        refuse_until_one_of(redis, "hset")
+        workplace.put_jobs(api_call("hangs"))
+        until(lambda: redis.llen("hangs"))
+        refuse_until_one_of(redis, "evalsha")
         members: Any = redis.zrange("rq:wip:crm", 0, -1)
         hanging = members[0]
         before = redis.zscore("rq:wip:crm", hanging) or 0
@@ -186,3 +206,24 @@ def test_a_worker_that_forks_outlives_an_outage(
         is_alive = process.poll() is None
 
     assert is_alive
+
+
+@pytest.mark.parametrize("fails", ["", "yes"])
+def test_what_a_forked_job_came_to_in_an_outage_is_written_after_it(
+    fails: str, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """Though its lease has run out meanwhile: what ended well does not run again, what failed is tried again later."""
+    workplace, event = open_workplace(elsewhere()), api_call("away", Fails=fails)
+    redis = workplace.redis
+    workplace.put_jobs(event)
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", ABANDONED_SECONDS="5"):
+        until(lambda: refusals_of(redis, "exec"))
+        [execution] = redis.scan_iter("rq:execution:*-away:*")
+        until(lambda: not redis.exists(execution))
+        redis.config_set("min-replicas-to-write", 0)
+        until(lambda: not redis.zcard("rq:wip:crm"))
+
+    assert workplace.job(event, "away").is_finished == (not fails)
+    assert workplace.job(event, "away").is_scheduled == bool(fails)
+    assert redis.llen("away") == 1
