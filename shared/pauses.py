@@ -1,5 +1,6 @@
 """Queues that a breaker has paused: what `workers/limits.lua` writes, for those who look at it."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ class Pause:
         queue: its name.
         job_type: the type whose jobs failed in a row, as ids of its jobs end: dots as dashes.
         since: when the queue was paused, UTC.
-        until: when a job is tried next, UTC; in the past while one is tried or none of the type waits.
+        until: when a job is tried next, UTC; in the past while one is tried.
     """
 
     queue: str
@@ -30,13 +31,17 @@ class Pause:
 
 
 def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
-    """The paused queues, by name, from what HGETALL gives of `PAUSED_KEY`; what cannot be read is left out."""
-    found = []
+    """The paused queues, by name, from what HGETALL gives of `PAUSED_KEY`.
+
+    What cannot be read is left out, and what has passed: then nothing holds the queue up until a job of the type comes.
+    """
+    found, now_ms = [], time.time() * 1000
     for job_type, text in written.items():
         try:
             fields = from_json(text)
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
-            found.append(Pause(str(fields["queue"]), job_type.decode(), since, until))
+            if now_ms < max(fields["until"], fields.get("probe_until", 0)):
+                found.append(Pause(str(fields["queue"]), job_type.decode(), since, until))
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
             continue
     return sorted(found, key=lambda pause: (pause.queue, pause.job_type))

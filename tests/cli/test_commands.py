@@ -397,7 +397,7 @@ def test_doctor_and_the_metrics_show_a_paused_queue(
     deskbell: Run, redis: Redis, valkey_url: str, start_api: ApiFactory
 ) -> None:
     """With the job type that keeps failing, and how many jobs wait."""
-    redis.hset(PAUSED_KEY, "crm-contact", '{"queue": "crm", "since": 1669872112000, "until": 1669872172000}')
+    redis.hset(PAUSED_KEY, "crm-contact", '{"queue": "crm", "since": 1669872112000, "until": 3397872172000}')
     desk = start_api()
     desk.call()
 
