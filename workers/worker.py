@@ -44,7 +44,9 @@ from workers.watchdog import Watchdog
 CONCURRENCY = 64
 WORKER_TTL_SECONDS = 45
 _REDIS_TIMEOUT_SECONDS = 10
-_HELD_SECONDS = 0.05  # between looks at jobs that a limit holds back
+_HELD_SECONDS = 0.05  # before the next look at jobs that something holds back; twice that before each further one
+_LONGEST_HELD_SECONDS = 0.5
+_MARGIN_SECONDS = 0.001
 _SUSPENDED_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 2.0
 _STRAGGLERS = 8
@@ -86,6 +88,7 @@ class ConcurrentWorker(BaseWorker):
         self._rotation = Rotation(self._names)
         self._is_unsure = False
         self._pause = 0.0
+        self._held_seconds = _HELD_SECONDS
 
     def run(self, *, burst: bool = False) -> Ending:
         """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty.
@@ -226,6 +229,8 @@ class ConcurrentWorker(BaseWorker):
             self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
         if claimed.claims:
             self._state = WorkerStatus.BUSY  # as the claim has written
+        if claimed.claims or claimed.missing:
+            self._held_seconds = _HELD_SECONDS
         for claim in claimed.claims:
             self._start(claim)
 
@@ -259,9 +264,14 @@ class ConcurrentWorker(BaseWorker):
         if claimed.suspended:
             seconds = _SUSPENDED_SECONDS
         elif free and any(claimed.lengths.values()):
-            seconds = _HELD_SECONDS
+            seconds = self._held_wait(claimed)
         await self._set_idle(claimed)
         await self._sleep(seconds)
+
+    def _held_wait(self, claimed: Claimed) -> float:
+        """How long to leave alone what is held back: until a rate or a pause lets go, or a slot may be free."""
+        seconds, self._held_seconds = self._held_seconds, min(self._held_seconds * 2, _LONGEST_HELD_SECONDS)
+        return seconds if claimed.opens_in is None else min(seconds, claimed.opens_in + _MARGIN_SECONDS)
 
     async def _sleep(self, seconds: float) -> None:
         try:

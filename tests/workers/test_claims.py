@@ -214,3 +214,24 @@ def test_the_starts_of_a_rate_are_forgotten_when_they_count_no_more(
 
     assert redis.llen("deskbell:starts:few") == 1
     assert 0 < redis.pttl("deskbell:starts:few") <= 60_000
+
+
+def test_a_worker_asks_for_what_is_held_back_ever_more_rarely(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And when the rate lets go, at once: some seven times in a second, not twenty."""
+    workplace = open_workplace(limited_jobs("1/s"))
+    for _ in range(2):
+        put_job(workplace, "few")
+    claim_really, asked = Executions.claim, []
+
+    async def count(self: Executions, queues: Any, free: int) -> Claimed:
+        asked.append(time.monotonic())
+        return await claim_really(self, queues, free)
+
+    monkeypatch.setattr(Executions, "claim", count)
+    workplace.work()
+
+    assert asked[-1] - asked[0] >= 1
+    assert len(asked) < 13
+    assert workplace.queue().finished_job_registry.count == 2
