@@ -107,8 +107,7 @@ class Workers:
             process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        is_young = time.monotonic() - self._started[process.pid] < _START_SECONDS  # it may not listen for signals yet
-        if process.wait() and not (is_young and process.returncode == -signal.SIGTERM):
+        if process.wait() not in (0, -signal.SIGTERM):  # the latter when it did not listen yet
             self.bad_ends.append(f"{process.pid} ended with {process.returncode} when it was told to")
 
     def _hurt(self, number: signal.Signals) -> subprocess.Popen[bytes]:

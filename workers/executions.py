@@ -140,12 +140,14 @@ class Ledger:
         self._options = json.dumps(options)
         self._attempts: Mapping[str, int] = options["attempts"]
         self._unanswered: set[str] = set()
+        self._asked_at = 0.0
         self.damage = DamageLog()
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
         prefix = _prefix()
         self._unanswered.add(prefix)
+        self._asked_at = time.monotonic()
         return [_date(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
@@ -160,6 +162,11 @@ class Ledger:
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
         return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what was claimed last may be another's already: this worker was frozen before it began."""
+        return time.monotonic() - self._asked_at > self.lease_seconds / 2
 
     def renewal(self, claims: Iterable[Claim], known_seconds: int) -> list[Any]:
         """The arguments of `renew.lua`."""

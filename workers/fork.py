@@ -240,7 +240,7 @@ class ForkWorker(Worker):
                 job = self._opened(claim) if claim else None
             if claim is None:
                 return None
-            if job:
+            if job and not self._ledger.is_late:  # else its lease runs out, or has: it is run again
                 self._claim = claim
                 return job, self._queue(claim)
         return None

@@ -11,6 +11,7 @@ Queues are looked at in the order they were given; that none starves, see `worke
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -222,6 +223,9 @@ class ConcurrentWorker(BaseWorker):
         self._is_unsure = True
         claimed = await self._leases.claim(self._rotation.next(), self._concurrency - len(self._runs))
         self._is_unsure = False
+        if self.ledger.is_late:
+            await self._leases.put_back(claimed.claims)  # those that are still ours
+            return dataclasses.replace(claimed, claims=[], held=claimed.held + len(claimed.claims))
         return claimed
 
     def _start_all(self, claimed: Claimed) -> None:

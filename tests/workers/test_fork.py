@@ -217,10 +217,11 @@ def test_what_a_forked_job_came_to_in_an_outage_is_written_after_it(
     redis = workplace.redis
     workplace.put_jobs(event)
 
+    redis.config_resetstat()
+
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--fork", ABANDONED_SECONDS="5"):
-        until(lambda: refusals_of(redis, "exec"))
-        [execution] = redis.scan_iter("rq:execution:*-away:*")
-        until(lambda: not redis.exists(execution))
+        until(lambda: redis.llen("away") and refusals_of(redis, "exec"))
+        until(lambda: not list(redis.scan_iter("rq:execution:*-away:*")))
         redis.config_set("min-replicas-to-write", 0)
         until(lambda: not redis.zcard("rq:wip:crm"))
 

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ExecAbortError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq import get_current_job
 from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Discard, Jobs
@@ -289,6 +290,35 @@ def test_a_worker_that_cannot_renew_recovers_nothing(
 
     assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"started"
     assert workplace.redis.zcard("rq:wip:default") == 1
+
+
+def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs may be another's by then; what is still its own it puts back, and no attempt is lost."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None:  # noqa: ARG001
+        job = get_current_job()
+        assert job
+        ran.append(job.meta["attempt"])
+
+    workplace = open_workplace(jobs)
+    put(workplace)
+    claim, claimed_at = Executions.claim, list[float]()
+
+    async def freeze(self: Executions, *arguments: Any) -> Any:
+        claimed = await claim(self, *arguments)
+        if claimed.claims:
+            claimed_at.append(self._ledger._asked_at)
+            self._ledger._asked_at -= 3600 if len(claimed_at) == 1 else 0
+        return claimed
+
+    monkeypatch.setattr(Executions, "claim", freeze)
+    workplace.work()
+
+    assert (ran, len(claimed_at)) == ([1], 2)
 
 
 def test_what_cannot_be_recovered_of_one_queue_does_not_hold_up_the_others(
