@@ -29,7 +29,8 @@ def test_letters_come_in_the_order_of_their_events_whatever_their_queues(redis: 
 
     ids = [letter.entry.id for letter in all_letters(redis)]
 
-    assert ids[:2] == [second, third]
+    assert ids[0] == second
+    assert third in ids[1:]
     assert ids == sorted(ids)
     assert len(ids) == 3
 
