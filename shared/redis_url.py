@@ -38,7 +38,7 @@ _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _OPTIONS = ("client_name", "health_check_interval", "socket_keepalive")
 _VERIFICATION = ("none", "optional", "required")
 _SENTINEL_PORT = 26379
-_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@,/\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _DATABASE = re.compile(r"(?:/(?P<database>[0-9]{0,5}))?")
 _SERVICE = re.compile(r"/(?P<service>[^/\s]+)(?:/(?P<database>[0-9]{0,5}))?")
 _MOST_PORT = 65_535
@@ -71,7 +71,7 @@ class RedisUrl:
         options = _options(parts)
         if not parts.scheme.endswith(_SENTINEL):
             _check_path(parts)
-            parse_url(text)
+            _parse(text)
             return cls(text)
         path = _SERVICE.fullmatch(parts.path)
         if not path:
@@ -80,7 +80,7 @@ class RedisUrl:
         scheme = parts.scheme.removesuffix(_SENTINEL)
         query = "&".join(field for field in parts.query.split("&") if not field.startswith(_SENTINEL_OPTIONS))
         url = f"{scheme}://{user + '@' if user else ''}sentinel/{path['database'] or '0'}?{query}"
-        parse_url(url)
+        _parse(url)
         credentials = {name.removeprefix("sentinel_"): options[name] for name in _SENTINEL_OPTIONS if name in options}
         return cls(url, _hosts(hosts), unquote(path["service"]), credentials)
 
@@ -118,7 +118,7 @@ class RedisUrl:
 
     def _server_options(self) -> dict[str, Any]:
         """What redis-py takes to reach the master, but for its address."""
-        options = dict(parse_url(self.url))
+        options = _parse(self.url)
         is_tls = options.pop("connection_class", None) is not None
         return {name: value for name, value in options.items() if name not in ("host", "port")} | {"ssl": is_tls}
 
@@ -152,6 +152,17 @@ def _split(text: str) -> SplitResult:
     if parts is None:
         raise ValueError(f"expected a valid URL that begins with {', '.join(beginnings[:-1])} or {beginnings[-1]}")
     return parts
+
+
+def _parse(url: str) -> dict[str, Any]:
+    """The arguments that redis-py makes of a URL."""
+    try:
+        return dict(parse_url(url))
+    except ValueError:
+        raise ValueError(
+            "expected whole numbers for db and health_check_interval, true or false for socket_keepalive and "
+            "ssl_check_hostname"
+        ) from None
 
 
 def _check_path(parts: SplitResult) -> None:

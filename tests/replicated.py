@@ -3,9 +3,11 @@
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -25,7 +27,6 @@ class Replicated:
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.sentinel_ports: list[int] = []
-        self._server_ports: list[int] = []
 
     @property
     def url(self) -> str:
@@ -36,7 +37,7 @@ class Replicated:
     @property
     def master_port(self) -> int:
         """Where the sentinels say that the master is."""
-        with Redis(port=self.sentinel_ports[0], password=SENTINEL_PASSWORD) as sentinel:
+        with Redis(port=self.sentinel_ports[-1], password=SENTINEL_PASSWORD) as sentinel:
             return int(sentinel.sentinel_get_master_addr_by_name(SERVICE)[1])
 
     def server(self, port: int) -> Redis:
@@ -54,7 +55,7 @@ class Replicated:
             self.sentinel_ports.append(self._start_sentinel(number, master))
         for port in self.sentinel_ports:
             with Redis(port=port, password=SENTINEL_PASSWORD) as sentinel:
-                wait_for(lambda: _knows_all(sentinel))  # noqa: B023 - called within this turn
+                wait_for(partial(_knows_all, sentinel))
 
     def kill_master(self) -> int:
         """Kill the master, as a power cut does.
@@ -81,9 +82,7 @@ class Replicated:
         following = [f"replicaof 127.0.0.1 {master}"] if master else []
         durable = ["appendonly yes", "appendfsync always", "repl-diskless-sync-delay 0", "repl-ping-replica-period 1"]
         secret = [f"requirepass {PASSWORD}", f"masterauth {PASSWORD}"]
-        port = self._start([*durable, *secret, *following], PASSWORD)
-        self._server_ports.append(port)
-        return port
+        return self._start([*durable, *secret, *following], PASSWORD)
 
     def _start_sentinel(self, number: int, master: int) -> int:
         lines = [
@@ -108,7 +107,8 @@ class Replicated:
                 process = subprocess.Popen([str(get_binary_path()), str(configuration), *words], stdout=log, cwd=folder)
             self._processes[port] = process
             with Redis(port=port, password=password) as redis:
-                if wait_for(lambda: process.poll() is not None or _answers(redis)) and process.poll() is None:  # noqa: B023
+                wait_for(partial(_is_settled, process, redis))
+                if process.poll() is None:
                     return port
         raise AssertionError("no server could be started")
 
@@ -123,32 +123,31 @@ def replicated(folder: Path) -> Iterator[Replicated]:
         yield servers
 
 
-def replicas(redis: Redis) -> list[dict[str, object]]:
+def replicas(redis: Redis) -> list[dict[str, Any]]:
     """The replicas that a server has, as it sees them."""
-    info = redis.info("replication")
+    info = cast("dict[str, Any]", redis.info("replication"))
     return [info[f"slave{number}"] for number in range(info["connected_slaves"])]
 
 
-def wait_for(condition: object) -> object:
-    """Wait until a condition gives something true."""
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true; a server that does not answer makes it false."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         with suppress(RedisError):
-            if result := condition():  # type: ignore[operator]
-                return result
+            if condition():
+                return
         assert time.monotonic() < deadline, "the condition did not come about in time"
         time.sleep(0.05)
 
 
-def _answers(redis: Redis) -> bool:
-    with suppress(RedisError):
-        return bool(redis.ping())
-    return False
+def _is_settled(process: subprocess.Popen[bytes], redis: Redis) -> bool:
+    """Whether a process answers, or has ended."""
+    return process.poll() is not None or bool(redis.ping())
 
 
 def _knows_all(sentinel: Redis) -> bool:
-    master = sentinel.sentinel_masters()[SERVICE]
-    return master["num-slaves"] == 2 and master["num-other-sentinels"] == _SENTINELS - 1  # noqa: PLR2004
+    master = cast("dict[str, Any]", sentinel.sentinel_masters())[SERVICE]
+    return bool(master["num-slaves"] == 2 and master["num-other-sentinels"] == _SENTINELS - 1)
 
 
 def _free_port() -> int:
