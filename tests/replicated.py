@@ -125,7 +125,7 @@ def replicated(folder: Path) -> Iterator[Replicated]:
 
 def replicas(redis: Redis) -> list[dict[str, Any]]:
     """The replicas that a server has, as it sees them."""
-    info = cast("dict[str, Any]", redis.info("replication"))
+    info = redis.info("replication")
     return [info[f"slave{number}"] for number in range(info["connected_slaves"])]
 
 
