@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="Redis 7 or later, or Valkey."
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, or Sentinel's `redis+sentinel://`.",
     )
     apps: dict[str, list[SecretStr]] = Field(
         default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
