@@ -23,6 +23,7 @@ from api.arrival import began
 from api.errors import Code, Refusal
 from api.intake import Intake, Kept
 from api.metrics import Metrics
+from api.overload import Held, InFlight
 from api.refusals import Refusals
 from api.replies import Replies
 from api.signatures import Doors, Query, parse_query
@@ -72,6 +73,7 @@ class Ring:
     receive: Receive
     began: float
     deadline: float
+    held: Held = field(default_factory=Held)
     log: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +105,7 @@ class CallbackRoutes:
         self._budget = settings.budget_ms / 1000
         self._reserve = settings.reserved_ms / 1000
         self._max_body = settings.max_body_bytes
+        self._in_flight = InFlight(settings.max_in_flight)
         self._log = get_log()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,8 +128,9 @@ class CallbackRoutes:
     async def answer(self, ring: Ring) -> Answer:
         """Answer one callback within the budget, and log it."""
         try:
-            async with asyncio.timeout_at(ring.deadline):
-                answer = await self._answer(ring)
+            with self._in_flight.one(ring.held):
+                async with asyncio.timeout_at(ring.deadline):
+                    answer = await self._answer(ring)
         except TimeoutError:
             return self._refuse(ring, _late(ring))
         except Refusal as refusal:
@@ -172,7 +176,9 @@ class CallbackRoutes:
             message = await ring.receive()
             if message["type"] == "http.disconnect":
                 raise Refusal(Code.NOT_A_PACKET, "the body broke off")
-            body += message.get("body", b"")
+            part = message.get("body", b"")
+            self._in_flight.hold(ring.held, len(part))
+            body += part
             if not message.get("more_body") and len(body) <= self._max_body:
                 return bytes(body)
         raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")

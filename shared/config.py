@@ -53,12 +53,17 @@ class Settings(BaseSettings):
     )
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
+    max_in_flight: PositiveInt = Field(
+        default=1000, description="Callbacks that one process answers at once; the next is refused, 1010."
+    )
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
     abandoned_seconds: int = Field(
         default=60, ge=5, description="Seconds after which a job whose worker died is run again."
     )
     grace_seconds: int = Field(
-        default=10, ge=0, description="Seconds that jobs under way are given when a worker is told to stop."
+        default=10,
+        ge=0,
+        description="Seconds that jobs and callbacks under way are given when a process is told to stop.",
     )
     log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
     log_format: Literal["json", "console"] = Field(
