@@ -131,7 +131,7 @@ class CallbackRoutes:
             with self._in_flight.one(ring.held):
                 async with asyncio.timeout_at(ring.deadline):
                     answer = await self._answer(ring)
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):  # the budget is over, or this process cannot wait any longer
             return self._refuse(ring, _late(ring))
         except Refusal as refusal:
             return self._refuse(ring, refusal)

@@ -135,8 +135,7 @@ class Server(uvicorn.Server):
         deadline = loop.time() + self._grace_seconds
         while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110 - uvicorn's tasks and signals set no event
             await asyncio.sleep(_LOOK_SECONDS)
-        for task in self.server_state.tasks:
-            task.cancel()
+        await self._cut_short()
         await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -148,6 +147,14 @@ class Server(uvicorn.Server):
             timer.start()
         else:
             super().handle_exit(sig, frame)
+
+    async def _cut_short(self) -> None:
+        """Let what is still in flight answer that nothing was kept."""
+        tasks = set(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_SECONDS / 2)
 
     def _is_busy(self) -> bool:
         return bool(self._connections.all or self.server_state.tasks) and not self.force_exit
