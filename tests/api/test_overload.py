@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api.errors import Code, Refusal
-from api.overload import Held, InFlight
+from api.overload import InFlight
 from shared.callbacks import Callbacks
 from shared.testing import packet
 from tests.api.test_connections import refused
@@ -97,15 +97,16 @@ def test_a_refused_callback_with_a_large_body_keeps_its_connection(start_api: Ap
 def test_bodies_in_flight_are_bounded_together() -> None:
     """One that would be too much is refused; what it held is free again."""
     in_flight = InFlight(10, most_body_bytes=100)
-    one, other = Held(), Held()
+    in_flight.begin()
+    in_flight.hold(90)
 
-    with in_flight.one(one):
-        in_flight.hold(one, 90)
-        with pytest.raises(Refusal) as caught, in_flight.one(other):
-            in_flight.hold(other, 11)
-        assert (in_flight.count, in_flight.body_bytes) == (1, 90)
-        with in_flight.one(other := Held()):
-            in_flight.hold(other, 10)
+    in_flight.begin()
+    with pytest.raises(Refusal) as caught:
+        in_flight.hold(11)
+    in_flight.end(11)
+    in_flight.begin()
+    in_flight.hold(10)
+    in_flight.end(10)
 
     assert caught.value.code is Code.CANNOT_KEEP
-    assert (in_flight.count, in_flight.body_bytes) == (0, 0)
+    assert (in_flight.count, in_flight.body_bytes) == (1, 90)
