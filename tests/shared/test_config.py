@@ -53,6 +53,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "ACCEPT_MS": "300",
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
+        "MAX_IN_FLIGHT": "50",
         "REDIS_TIMEOUT_MS": "100",
         "ABANDONED_SECONDS": "30",
         "GRACE_SECONDS": "5",
@@ -80,6 +81,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    assert settings.max_in_flight == 50
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
 
