@@ -43,13 +43,13 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     metrics = Metrics()
     refusals = Refusals(metrics)
     replies = Replies(callbacks, metrics)
-    intake = Intake(redis, settings)
+    intake = Intake(redis, settings, metrics)
     uses = TokenUses(redis)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        intake.start()
+        await intake.start()
         uses.start()
         _settle_garbage_collector()
         yield

@@ -48,6 +48,25 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self.redis_away = Gauge(
+            "deskbell_redis_away",
+            "1 since Redis took no events, of the process that noted it last.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.spooled = Counter("deskbell_spooled", "Events kept on the disk.", registry=self._registry)
+        self.spool_failures = Counter(
+            "deskbell_spool_failures",
+            "Times the disk kept no events, by cause.",
+            ["cause"],
+            registry=self._registry,
+        )
+        self.drained = Counter(
+            "deskbell_drained",
+            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery.",
+            ["result"],
+            registry=self._registry,
+        )
         self.seconds = Histogram(
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )
