@@ -54,11 +54,13 @@ class State:
         redis: "ok", or why it takes none: the type of the error.
         spool: "ok", or why the disk takes none.
         waiting: events on the disk that wait for Redis.
+        oldest: Unix seconds at which the first of them was kept; None when there is none.
     """
 
     redis: str
     spool: str
     waiting: int
+    oldest: float | None
 
 
 @dataclass(slots=True)
@@ -99,7 +101,9 @@ class Intake:
     @property
     def state(self) -> State:
         """Where events are kept at present."""
-        return State(self._drainer.cause or "ok", self._spool.problem or "ok", self._spool.all_waiting)
+        return State(
+            self._drainer.cause or "ok", self._spool.problem or "ok", self._spool.all_waiting, self._spool.oldest
+        )
 
     async def once(self, identity: str, accept: Callable[[], Awaitable[Kept]]) -> Kept:
         """Accept a delivery once in this process.

@@ -96,3 +96,21 @@ def render_queues(waiting: Mapping[str, int], paused: Iterable[str]) -> bytes:
     for queue in paused:
         pauses.labels(queue).set(1)
     return generate_latest(registry)
+
+
+def render_spool(events: int, size: int, oldest_seconds: float) -> bytes:
+    """What waits on this host's disk, in the same format.
+
+    Args:
+        events: how many.
+        size: their bytes.
+        oldest_seconds: for how long the first has waited.
+    """
+    registry = CollectorRegistry()
+    for name, text, value in (
+        ("deskbell_spool_events", "Events on this host's disk that wait for Redis.", events),
+        ("deskbell_spool_bytes", "Their bytes.", size),
+        ("deskbell_spool_oldest_seconds", "For how long the first of them has waited.", oldest_seconds),
+    ):
+        Gauge(name, text, registry=registry).set(value)
+    return generate_latest(registry)

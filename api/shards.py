@@ -93,7 +93,13 @@ class Level:
 
 
 class Shard:
-    """An open file of the spool, and its lock. To be used in one thread."""
+    """An open file of the spool, and its lock. To be used in one thread.
+
+    Attributes:
+        path: the file.
+        events: how many wait in it.
+        oldest: Unix seconds at which the first of them was kept; None when there is none.
+    """
 
     def __init__(self, path: Path, lock: int) -> None:
         """Open a file whose lock is held.
@@ -103,6 +109,7 @@ class Shard:
         """
         self.path = path
         self.events = 0
+        self.oldest: float | None = None
         self._lock = lock
         self._epoch = new_event_id(time.time())
         self._connection: sqlite3.Connection | None = None
@@ -157,6 +164,7 @@ class Shard:
                 ],
             )
         self.events += len(entries)
+        self.oldest = self.oldest or now
 
     def find(self, identity: str) -> Remembered | None:
         """What waits here for a delivery."""
@@ -192,10 +200,6 @@ class Shard:
             "DELETE FROM entries WHERE doubt_sender = ? AND doubt_number = ?", (doubt.sender, doubt.number)
         )
 
-    def level(self) -> Level:
-        """What waits here."""
-        return level(self._opened)
-
     def used_bytes(self) -> int:
         """Bytes of the file that hold something."""
         pages, free, size = (
@@ -220,7 +224,7 @@ class Shard:
         self._disconnect()
         if is_damage(error):
             _set_aside(self.path)
-            self.events = 0
+            self.events, self.oldest = 0, None
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the file; delete it if it is empty and `remove`."""
@@ -243,12 +247,12 @@ class Shard:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             _prepare(connection)
-            self.events = level(connection).events
+            found = level(connection)
         except BaseException:
             connection.close()
             raise
         _sync_folder(self.path.parent)
-        self._connection = connection
+        self._connection, self.events, self.oldest = connection, found.events, found.oldest
 
     def _disconnect(self) -> None:
         if self._connection:
@@ -262,6 +266,8 @@ class Shard:
         finally:
             self._opened.execute("PRAGMA synchronous = FULL")
         self.events -= removed
+        first = self._opened.execute("SELECT kept_at FROM entries ORDER BY number LIMIT 1").fetchone()
+        self.oldest = first[0] if first else None
         return removed
 
     @contextmanager

@@ -83,7 +83,13 @@ class Spool:
     @property
     def all_waiting(self) -> int:
         """Those, and the ones that processes which died have left."""
-        return self.waiting + sum(shard.events for shard in self._adopted)
+        return sum(shard.events for shard in self._shards())
+
+    @property
+    def oldest(self) -> float | None:
+        """Unix seconds at which the first of all of them was kept; None when there is none."""
+        times = [shard.oldest for shard in self._shards() if shard.oldest is not None]
+        return min(times, default=None)
 
     async def keep(self, entries: Sequence[Entry], doubt: Mark | None) -> list[Remembered | None]:
         """Keep events on the disk, all of them or none.
@@ -140,10 +146,6 @@ class Spool:
         """Take over the files that processes which died have left."""
         await self._run(self._adopt)
 
-    async def level(self) -> Level:
-        """What waits in this process's files."""
-        return await self._run(self._level)
-
     def note(self, error: BaseException) -> None:
         """Count and log that the disk has failed."""
         self.problem = _word(error)
@@ -166,6 +168,9 @@ class Spool:
 
     def _run(self, call: Callable[[], _Result]) -> "asyncio.Future[_Result]":
         return self._disk.run(call)
+
+    def _shards(self) -> list[Shard]:
+        return [*([self._own] if self._own else []), *self._adopted]
 
     # From here on in the thread.
 
@@ -190,7 +195,7 @@ class Spool:
         self._after(own, Shard.check)
 
     def _head(self, most: int) -> Head | None:
-        for shard in [*([self._own] if self._own else []), *self._adopted]:
+        for shard in self._shards():
             if shard.events:
                 rows = self._after(shard, lambda each: each.head(most))
                 if rows:
@@ -260,18 +265,13 @@ class Spool:
         with ExitStack() as stack:
             yield [stack.enter_context(closing(read(path))) for path in shard_paths(self._folder) if path not in ours]
 
-    def _level(self) -> Level:
-        levels = [shard.level() for shard in [*([self._own] if self._own else []), *self._adopted]]
-        oldest = [each.oldest for each in levels if each.oldest is not None]
-        return Level(sum(each.events for each in levels), sum(each.size for each in levels), min(oldest, default=None))
-
     def _check_room(self, own: Shard, needed: int) -> None:
         others = sum(_size(path) for path in shard_paths(self._folder) if path != own.path)
         if own.used_bytes() + others + needed > self._most_bytes:
             raise FullError
 
     def _close(self) -> None:
-        for shard in [*([self._own] if self._own else []), *self._adopted]:
+        for shard in self._shards():
             with suppress(sqlite3.Error, OSError):
                 shard.close(remove=True)
 
