@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
+from api.endings import end
 from api.metrics import Metrics
 from api.spool import Head, Spool
 from shared.events import new_event_id
@@ -70,10 +71,7 @@ class Drainer:
 
     async def close(self) -> None:
         """Stop; what waits stays in the spool."""
-        if self._run:
-            self._run.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._run
+        await end(self._run)
 
     @property
     def is_open(self) -> bool:
