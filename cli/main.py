@@ -50,11 +50,12 @@ def api(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
+    parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Answer callbacks over HTTP and keep their events on Redis."""
+    """Answer callbacks over HTTP and keep their events on Redis; with more processes, SIGHUP replaces each in turn."""
     from cli.api import api as run
 
-    run(host, port, processes, fd)
+    run(host, port, processes, fd, parent_fd)
 
 
 @app.command()
@@ -76,6 +77,19 @@ def worker(
     from cli.worker import worker as run
 
     run(queues or [], concurrency=concurrency, processes=processes, burst=burst, fork=fork)
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 9181,
+    username: Annotated[str | None, typer.Option(help="Who may log in.", envvar="RQ_DASHBOARD_USERNAME")] = None,
+    password: Annotated[str | None, typer.Option(help="The password.", envvar="RQ_DASHBOARD_PASSWORD")] = None,
+) -> None:
+    """Serve rq-dashboard: queues, jobs and workers in a browser, with buttons that requeue and delete."""
+    from cli.dashboard import dashboard as run
+
+    run(host, port, username, password)
 
 
 @app.command()

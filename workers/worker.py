@@ -18,7 +18,6 @@ from functools import partial
 
 import uvloop
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
@@ -26,6 +25,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
+from shared.queues import connect_async
 from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
@@ -168,12 +168,7 @@ class ConcurrentWorker(BaseWorker):
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
         self._threads = Threads()
-        redis = AsyncRedis.from_url(
-            self.settings.redis_url.get_secret_value(),
-            socket_timeout=_REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
-            retry=None,
-        )
+        redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Executions(redis, self.ledger)
         failures = Failures(self, self.jobs)
         self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set)

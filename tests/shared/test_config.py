@@ -53,6 +53,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "ACCEPT_MS": "300",
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
+        "MAX_IN_FLIGHT": "50",
         "REDIS_TIMEOUT_MS": "100",
         "ABANDONED_SECONDS": "30",
         "GRACE_SECONDS": "5",
@@ -80,6 +81,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    assert settings.max_in_flight == 50
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
 
@@ -112,7 +114,13 @@ def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
-REDIS_URLS = "expected a valid URL that begins with redis:// or rediss:// or unix://"
+REDIS_URLS = (
+    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+)
+REDIS_ADDRESS = (
+    "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, # as %23, @ as "
+    "%40, : as %3A and % as %25"
+)
 CRM_URLS = "expected a valid URL that begins with http:// or https://"
 HIDDEN = "got a value not shown here"
 
@@ -123,8 +131,8 @@ HIDDEN = "got a value not shown here"
         ("REDIS_URL", "http://redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis:redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
-        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_URLS}, {HIDDEN}"),
-        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
         ("REDIS_URL", "redis://[", f"{REDIS_URLS}, {HIDDEN}"),
         ("APPS", "1400000001:token", 'expected JSON, {"1400000001": ["token"]}, got text that is none'),
         ("APPS", '["token"]', f"expected a valid dictionary, {HIDDEN}"),
