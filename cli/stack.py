@@ -119,7 +119,6 @@ class Stack:
             "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',
             "DESKBELL_CRM_URL": self.crm_url,
             "DESKBELL_CRM_TOKEN": CRM_TOKEN,
-            "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
             "DESKBELL_LOG_FORMAT": "json" if self._logs else "console",
         }
