@@ -113,12 +113,12 @@ class Stack:
 
     def _defaults(self) -> dict[str, str]:
         defaults = {
+            "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
             "SHOP_DATABASE": str(self._folder / "shop.db"),
             "CRM_DATABASE": str(self._folder / "crm.db"),
             "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',
             "DESKBELL_CRM_URL": self.crm_url,
             "DESKBELL_CRM_TOKEN": CRM_TOKEN,
-            "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
             "DESKBELL_LOG_FORMAT": "json" if self._logs else "console",
         }

@@ -140,7 +140,7 @@ class Line:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             there, to_there = await asyncio.open_unix_connection(self._target)
             answers = asyncio.create_task(self._carry("answers", there, writer))
             try:
