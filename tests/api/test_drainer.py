@@ -375,7 +375,7 @@ class Fate:
                 redis.delete("", *redis.keys(REPLY_KEY + "*"))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [23, 34, 49])
 def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_once(
     server: Server, make_settings: SettingsFactory, seed: int
 ) -> None:
