@@ -56,7 +56,7 @@ class Drainer:
         self._metrics = metrics
         self._patience = patience
         self._log = get_log()
-        self._prober = new_event_id(time.time())
+        self._probe = Mark(new_event_id(time.time()), 0)
         self._since = 0.0
         self._began: float | None = None
         self._drained: Counter[str] = Counter()
@@ -82,7 +82,7 @@ class Drainer:
         """Whether new events may go to Redis: none wait that they should queue up behind, after a moment's patience."""
         if self._is_late:
             return True
-        if self._spool.waiting <= MOST_EVENTS:
+        if self._spool.waiting <= MOST_EVENTS and not self._spool.problem:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
                     while self._spool.waiting and not self.is_open:
@@ -155,7 +155,8 @@ class Drainer:
             Exception: Redis did not take them.
         """
         if head is None:
-            await self._acceptance.send([], Mark(self._prober, 0))
+            self._probe = Mark(self._probe.sender, self._probe.number + 1)
+            await self._acceptance.send([], self._probe)
             return _Offered()
         first, last = head.rows[0], head.rows[-1]
         if first.doubt and await self._acceptance.settle(first.doubt):

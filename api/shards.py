@@ -332,6 +332,7 @@ def _prepare(connection: sqlite3.Connection) -> bool:
         raise ForeignFileError
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS, whose fsync alone leaves the disk's own cache unwritten
     connection.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     if is_new:

@@ -243,8 +243,9 @@ class Spool:
                 elif left:
                     left.close(remove=True)
         except (OSError, sqlite3.Error) as error:
-            self.problem = _word(error)
-            self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
+            before, self.problem = self.problem, _word(error)
+            if self.problem != before:
+                self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
             raise
 
     def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Remembered | None:

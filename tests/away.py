@@ -138,17 +138,24 @@ class Line:
         for other in others:
             other.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # what has been aborted is closed in the loop's next turn
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.CancelledError):
-            there, to_there = await asyncio.open_unix_connection(self._target)
-            answers = asyncio.create_task(self._carry("answers", there, writer))
-            try:
-                await self._carry("requests", reader, to_there)
-            finally:
-                answers.cancel()
-                writer.close()
-                to_there.close()
+        try:
+            await self._join(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_unix_connection(self._target)
+        answers = asyncio.create_task(self._carry("answers", there, writer))
+        try:
+            await self._carry("requests", reader, to_there)
+        finally:
+            answers.cancel()
+            to_there.close()
 
     async def _carry(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What a sender that has hung up had sent still arrives, as it does from a network's buffers."""

@@ -4,6 +4,7 @@ Long, because one file holds what one promise says under every fault, each with 
 """
 
 import asyncio
+import random
 import shutil
 import time
 from collections.abc import Iterator
@@ -335,3 +336,72 @@ def test_events_that_come_while_the_spool_is_drained_queue_up_behind_it(server: 
     found = event_ids(server)
     assert len(found) == 1000 + len(ids)
     assert found[1000:] == ids
+
+
+class Fate:
+    """What happens to a server and the line to it, drawn by chance."""
+
+    def __init__(self, server: Server, line: Line, chance: random.Random) -> None:
+        self._server = server
+        self._line = line
+        self._chance = chance
+        self._is_up = True
+
+    def strike(self) -> None:
+        """Do something."""
+        self._chance.choice([self._kill, self.restore, self._mute, self._deafen, self._forget])()
+
+    def restore(self) -> None:
+        """Let everything be well."""
+        if not self._is_up:
+            self._server.start()
+        self._is_up = True
+        self._line.release("requests")
+        self._line.release("answers")
+
+    def _kill(self) -> None:
+        self._server.kill()
+        self._is_up = False
+
+    def _mute(self) -> None:
+        self._line.hold("answers")
+
+    def _deafen(self) -> None:
+        self._line.hold("requests")
+
+    def _forget(self) -> None:
+        if self._is_up:
+            with self._server.connect() as redis:
+                redis.delete("", *redis.keys(REPLY_KEY + "*"))
+
+
+@pytest.mark.parametrize("seed", [23, 34, 49])
+def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_once(
+    server: Server, make_settings: SettingsFactory, seed: int
+) -> None:
+    """Redis killed, mute, deaf and back, answers forgotten, the api begun anew: by chance, the same each time."""
+    chance = random.Random(seed)
+    acknowledged: list[str] = []
+
+    async def live(settings: Settings, fate: Fate) -> None:
+        async with open_intake(settings) as intake:
+            for _ in range(5):
+                events = [api_call() for _ in range(chance.randint(1, 40))]
+                kept = await asyncio.gather(*(intake.keep(event, Reply(), event.id) for event in events))
+                acknowledged.extend(each.event_id for each in kept)
+                await asyncio.to_thread(fate.strike)
+
+    async def drain(settings: Settings) -> None:
+        async with open_intake(settings) as intake:
+            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+
+    with Line(server.url) as line:
+        settings = make_settings(redis_url=SecretStr(line.url), **QUICK)
+        fate = Fate(server, line, chance)
+        for _ in range(4):
+            asyncio.run(live(settings, fate))
+        fate.restore()
+        asyncio.run(drain(settings))
+
+    assert len(acknowledged) > 100
+    assert sorted(event_ids(server)) == sorted(acknowledged)
