@@ -70,7 +70,7 @@ def _warm_up(endpoint: Endpoint, port: int, process: subprocess.Popen[bytes]) ->
 
 
 def path_for(endpoint: Endpoint) -> str:
-    """The URL's path and query, signed now. It holds no RequestID: each packet is a delivery of its own (PROTOCOL §4)."""
+    """The URL's path and query, signed now; without RequestID, so that each packet is a delivery of its own."""
     if not endpoint.is_signed:
         return endpoint.path
     return f"{endpoint.path}?{signed_query(APP, TOKEN, API_CALL)}".replace("&RequestID=", "&Unused=")

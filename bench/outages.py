@@ -1,6 +1,5 @@
 """What an endpoint answers while Redis is away: stopped, so that it refuses connections, or behind a black hole."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from bench.load import paced, serving
 from bench.pace import Answer, percentile
 from bench.proxy import Mode, Proxy
 
-OUTAGES: dict[Mode, str] = {"refuse": "Redis stopped", "swallow": "Redis black-holed"}
+OUTAGES: dict[str, str] = {"refuse": "Redis stopped", "swallow": "Redis black-holed"}
+_MODES: tuple[Mode, ...] = ("refuse", "swallow")
 RATE = 50
 PATIENCE_SECONDS = 5.0
 _NOTICE_SECONDS = 1.0
@@ -28,7 +28,7 @@ class Outage:
 
     Attributes:
         sent, acknowledged, refused: how many; the others were not answered in time.
-        acknowledged_p99_ms, refused_p99_ms: within which 99 % of those were answered; not a number when there were none.
+        acknowledged_p99_ms, refused_p99_ms: within which 99 % of those were answered; nan when there were none.
     """
 
     sent: int
@@ -49,7 +49,7 @@ class Outage:
 
 def measure_outages(endpoint: Endpoint, seconds: float) -> dict[str, Outage]:
     """Take Redis from a new process of the endpoint, in each of the two ways."""
-    return {mode: _outage(endpoint, mode, seconds) for mode in OUTAGES}
+    return {mode: _outage(endpoint, mode, seconds) for mode in _MODES}
 
 
 def _outage(endpoint: Endpoint, mode: Mode, seconds: float) -> Outage:
@@ -77,6 +77,6 @@ def _proxied() -> Iterator[Proxy]:
     with TemporaryDirectory(prefix="bench-") as name:
         path = Path(name) / "s"
         config = {"appendonly": "yes", "appendfsync": "always", "save": ""}
-        with ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(name) / "data", config=config):
-            with Proxy(str(path)) as proxy:
-                yield proxy
+        server = ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(name) / "data", config=config)
+        with server, Proxy(str(path)) as proxy:
+            yield proxy

@@ -47,7 +47,7 @@ class Proxy:
         self._loop.close()
 
     def turn(self, mode: Mode) -> None:
-        """From now on pass, swallow or refuse. What was swallowed is gone: its connections break when it passes again."""
+        """From now on pass, swallow or refuse. Connections whose bytes were swallowed break when it passes again."""
         self._await(self._turn(mode))
 
     def _await(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -84,8 +84,8 @@ class Proxy:
             else:
                 while await reader.read(_CHUNK):
                     pass
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # either side broke it, or the proxy ends
         finally:
             self._writers.discard(writer)
             writer.transport.abort()

@@ -8,10 +8,10 @@ from bench.contenders.probe import nothing
 from bench.contenders.rq_jobs import queue
 
 
-class Summary(Action):
+class Summary(Action):  # type: ignore[misc]  # not installed here
     def name(self) -> str:
         return "summary"
 
-    def run(self, dispatcher: Any, tracker: Any, domain: Any) -> list[dict[str, Any]]:
+    def run(self, _dispatcher: Any, tracker: Any, _domain: Any) -> list[dict[str, Any]]:
         queue.enqueue(nothing, tracker.get_slot("packet"))
         return [{"event": "slot", "timestamp": None, "name": "testKey1", "value": "value1"}]

@@ -24,11 +24,12 @@ handler = SlackRequestHandler(bolt)
 app = FastAPI()
 
 
-@bolt.event("message")
+@bolt.event("message")  # type: ignore[untyped-decorator]  # not installed here
 def message(event: dict[str, Any]) -> None:
     queue.enqueue(nothing, event["packet"])
 
 
 @app.post("/slack/events")
 async def events(request: Request) -> Response:
-    return await handler.handle(request)
+    answer: Response = await handler.handle(request)
+    return answer
