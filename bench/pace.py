@@ -152,7 +152,13 @@ class Sender:
         return made
 
 
-async def pace(sender: Sender, request: Callable[[int], bytes], rate: float, seconds: float) -> list[Answer]:
+async def pace(
+    sender: Sender,
+    request: Callable[[int], bytes],
+    rate: float,
+    seconds: float,
+    is_over: Callable[[], bool] = lambda: False,
+) -> list[Answer]:
     """Send `rate` requests a second for some seconds.
 
     Args:
@@ -160,6 +166,7 @@ async def pace(sender: Sender, request: Callable[[int], bytes], rate: float, sec
         request: makes the bytes of a request of its number.
         rate: requests a second.
         seconds: how long.
+        is_over: ends it sooner.
 
     Returns:
         What became of each, in their order, when the last is answered or given up.
@@ -167,6 +174,8 @@ async def pace(sender: Sender, request: Callable[[int], bytes], rate: float, sec
     under_way = []
     begin = time.monotonic()
     for number in range(ceil(rate * seconds)):
+        if is_over():
+            break
         ahead = begin + number / rate - time.monotonic()
         if ahead > 0:
             await asyncio.sleep(ahead)
