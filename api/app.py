@@ -1,5 +1,6 @@
 """The HTTP process: what it is made of, and when it begins and ends."""
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -15,12 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.intake import Intake
-from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics, render_queues
+from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics, render_queues, render_spool
 from api.openapi import document
+from api.readiness import Readiness, age
 from api.refusals import Refusals
 from api.replies import Replies
 from api.routes import CallbackRoutes
 from api.signatures import Doors
+from api.spool import survey
 from api.tokens import TokenUses
 from shared.callbacks import Callbacks
 from shared.config import Settings, load_settings
@@ -29,7 +32,7 @@ from shared.loading import load_callbacks
 from shared.logs import configure_logs, error_fields, get_log
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
-from shared.queues import EVENTS, connect_async, queue_key
+from shared.queues import connect_async
 
 
 def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
@@ -43,17 +46,20 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     metrics = Metrics()
     refusals = Refusals(metrics)
     replies = Replies(callbacks, metrics)
-    intake = Intake(redis, settings)
+    intake = Intake(redis, settings, metrics)
     uses = TokenUses(redis)
+    readiness = Readiness(redis, settings, intake, replies)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        intake.start()
+        await intake.start()
         uses.start()
+        readiness.start()
         _settle_garbage_collector()
         yield
         await intake.close()
+        await readiness.close()
         refusals.close()
         await uses.close()
         replies.close()
@@ -86,23 +92,16 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        """Whether events can be kept, how many wait to be fanned out, and which handlers answer no more.
-
-        A handler whose threads are all stuck answers with its fallback: worse, but better than no answer at all.
-        """
-        try:
-            lag = await redis.llen(queue_key(EVENTS))
-        except (RedisError, OSError) as error:
-            return JSONResponse({"status": "not ready", "redis": type(error).__name__}, 503)
-        stuck = replies.stuck
-        status = "degraded" if stuck else "ready"
-        return JSONResponse({"status": status, "redis": "ok", "lag": lag, "stuck_handlers": stuck})
+        """Whether events can be kept, where, and what an acknowledgement is worth."""
+        status, said = await readiness.look()
+        return JSONResponse(said, status)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            return Response(metrics.render() + await _queue_metrics(redis), media_type=CONTENT_TYPE)
+            counted = metrics.render() + await _queue_metrics(redis) + await _spool_metrics(settings)
+            return Response(counted, media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", **error_fields(error))
             return Response(status_code=503, media_type=CONTENT_TYPE)
@@ -134,6 +133,15 @@ async def _queue_metrics(redis: AsyncRedis) -> bytes:
         return b""
     names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
     return render_queues(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
+
+
+async def _spool_metrics(settings: Settings) -> bytes:
+    """What waits on this host's disk, of all processes; nothing while that does not answer."""
+    try:
+        found = await asyncio.wait_for(asyncio.to_thread(survey, settings.spool_dir), settings.redis_timeout_ms / 1000)
+    except OSError:
+        return b""
+    return render_spool(found.level.events, found.level.size, age(found.level.oldest) or 0.0)
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

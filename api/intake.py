@@ -1,38 +1,34 @@
-"""Keeping events: from a computed reply to a job on Redis.
+"""Keeping events: from a computed reply to a job on Redis, or to the spool.
 
 1. `once` lets one request of a delivery through; its duplicates in this process wait for what it gets.
 2. `keep` puts the event among those waiting and waits for the flusher.
 3. The flusher takes all that wait and sends them in one call of `accept.lua`. While that call is under way the
    next batch gathers: the busier the api, the fewer calls and fsyncs per event (group commit).
 4. The script answers for each event that it was kept, or with the answer given to that delivery before.
-5. Only then does the answer go out. Redis away, slow or full: CannotKeepError, and nothing is claimed.
+5. Redis away, slow or full: the batch goes to the spool, in one transaction, and so do those after it until Redis is
+   back and the spool is drained (`api.drainer`).
+6. Only then does the answer go out. Neither Redis nor the spool: CannotKeepError, and nothing is claimed.
 """
 
 import asyncio
-import re
+import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
 
 from pydantic_core import to_json
 from redis.asyncio import Redis as AsyncRedis
-from rq.job import Job
-from rq.utils import now, utcformat
 
+from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
+from api.drainer import Drainer
+from api.metrics import Metrics
+from api.spool import Spool
 from shared.config import Settings
 from shared.errors import CannotKeepError
-from shared.events import Event, Reply
-from shared.logs import error_fields, get_log
-from shared.queues import EVENTS, FAN_OUT, LOG_KEY, REPLY_KEY, connect, events_job, queue
-
-_MOST_EVENTS = 128
-_MOST_BYTES = 1_000_000
-_ID_LENGTH = 32
-_remembered_form = re.compile(rb'[0-9a-f]{%d}\{"ActionStatus":' % _ID_LENGTH)
-_STAMPED = ("created_at", "enqueued_at", "data", "description")
+from shared.events import Event, Reply, new_event_id
+from shared.logs import get_log
+from shared.queues import FAN_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +46,64 @@ class Kept:
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where events are kept at present.
+
+    Attributes:
+        redis: "ok", or why it takes none: the type of the error.
+        spool: "ok", or why the disk takes none.
+        waiting: events on the disk that wait for Redis.
+        oldest: Unix seconds at which the first of them was kept; None when there is none.
+    """
+
+    redis: str
+    spool: str
+    waiting: int
+    oldest: float | None
+
+
 @dataclass(slots=True)
 class _Waiting:
-    event: Event
-    identity: str
-    outcome: str
-    answer: bytes
-    data: bytes
+    entry: Entry
     result: "asyncio.Future[Kept]"
 
 
 class Intake:
-    """Keeps events on Redis, many in one call."""
+    """Keeps events on Redis, many in one call; on the disk while Redis does not take them."""
 
-    def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
-        self._redis = redis
-        self._script = redis.register_script(files("api").joinpath("accept.lua").read_text())
-        events = queue(EVENTS, connect(settings))
-        self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
-        template = _job_template(events_job(events, "", {}))
-        self._shared = [settings.dedup_seconds, settings.log_size]
-        self._template = [len(template) * 2, *(part for pair in template.items() for part in pair)]
+    def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics) -> None:
+        self._acceptance = Acceptance(redis, settings)
+        self._spool = Spool(settings, metrics)
+        self._drainer = Drainer(self._acceptance, self._spool, metrics)
+        self._mark = _first_mark()
         self._in_flight: dict[str, asyncio.Future[Kept]] = {}
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._log = get_log()
 
-    def start(self) -> None:
-        """Begin to send what waits; on the running event loop."""
+    async def start(self) -> None:
+        """Begin to send what waits, of an earlier life too; on the running event loop."""
+        await self._spool.open()
+        self._drainer.start()
         self._flusher = asyncio.create_task(self._flush_forever())
 
     async def close(self) -> None:
-        """Stop sending. Nothing waits any more: every request has been answered."""
+        """Stop sending. Every request has been answered; what the spool holds waits there for the next start."""
         if self._flusher:
             self._flusher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._flusher
+        await self._drainer.close()
+        await self._spool.close()
+
+    @property
+    def state(self) -> State:
+        """Where events are kept at present."""
+        return State(
+            self._drainer.cause or "ok", self._spool.problem or "ok", self._spool.all_waiting, self._spool.oldest
+        )
 
     async def once(self, identity: str, accept: Callable[[], Awaitable[Kept]]) -> Kept:
         """Accept a delivery once in this process.
@@ -117,7 +134,9 @@ class Intake:
             del self._in_flight[identity]
 
     async def keep(self, event: Event, reply: Reply, identity: str) -> Kept:
-        """Put an event with its reply on Redis. A caller that is cancelled before it was sent takes it back.
+        """Put an event with its reply on Redis, or on the disk.
+
+        A caller that is cancelled before it was sent takes it back.
 
         Args:
             event: what came in.
@@ -128,16 +147,19 @@ class Intake:
             What to answer, and the event kept: this one, or the one kept before for the same delivery.
 
         Raises:
-            CannotKeepError: Redis did not take the event.
+            CannotKeepError: neither took the event.
         """
-        waiting = _Waiting(
-            event=event,
+        entry = Entry(
             identity=identity,
-            outcome=reply.outcome,
+            event_id=event.id,
             answer=reply.envelope,
             data=_job_data(event, reply),
-            result=asyncio.get_running_loop().create_future(),
+            app_id=event.app_id,
+            command=event.command,
+            node=event.node,
+            outcome=reply.outcome,
         )
+        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
         return await waiting.result
@@ -155,61 +177,65 @@ class Intake:
         batch: list[_Waiting] = []
         size = taken = 0
         for waiting in self._waiting:
-            if len(batch) == _MOST_EVENTS or size > _MOST_BYTES:
+            if len(batch) == MOST_EVENTS or size > MOST_BYTES:
                 break
             taken += 1
             if not waiting.result.done():
                 batch.append(waiting)
-                size += len(waiting.data) + len(waiting.answer)
+                size += waiting.entry.size
         del self._waiting[:taken]
         return batch
 
     async def _flush(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
+        if self._drainer.is_open:
+            await self._spool_or_fail(batch)
+        elif not self._drainer.is_catching_up or not await self._spooled(batch):
+            await self._send_or_spool(batch)
+
+    async def _send_or_spool(self, batch: list[_Waiting]) -> None:
+        self._mark = Mark(self._mark.sender, self._mark.number + 1)
         try:
-            remembered = await self._script(keys=self._keys_of(batch), args=self._arguments_of(batch))
-        except Exception as error:  # noqa: BLE001 - the flusher lives on; each request answers its own failure
-            self._log.error("cannot_keep", events=len(batch), **error_fields(error))
-            for waiting in batch:
-                if not waiting.result.done():
-                    waiting.result.set_exception(CannotKeepError("Redis did not take the event"))
+            found = await self._acceptance.send([waiting.entry for waiting in batch], self._mark)
+        except Exception as error:  # noqa: BLE001 - whatever it is, Redis has not said that it took them
+            self._drainer.open(error)
+            doubt, self._mark = self._mark, _first_mark()
+            await self._spool_or_fail([waiting for waiting in batch if not waiting.result.done()], doubt)
+        else:
+            self._settle(batch, found)
+
+    async def _spool_or_fail(self, batch: list[_Waiting], doubt: Mark | None = None) -> None:
+        if await self._spooled(batch, doubt):
             return
-        for waiting, before in zip(batch, remembered, strict=True):
+        self._log.error("cannot_keep", events=len(batch), redis=self._drainer.cause, spool=self._spool.problem)
+        for waiting in batch:
+            if not waiting.result.done():
+                waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
+
+    async def _spooled(self, batch: list[_Waiting], doubt: Mark | None = None) -> bool:
+        """Whether the disk took events, which have their results then."""
+        try:
+            found = await self._spool.keep([waiting.entry for waiting in batch], doubt)
+        except CannotKeepError:
+            return False
+        self._settle(batch, found)
+        return True
+
+    def _settle(self, batch: list[_Waiting], found: Sequence[Remembered | NotOursError | None]) -> None:
+        for waiting, before in zip(batch, found, strict=True):
             if waiting.result.done():
                 continue
-            try:
-                waiting.result.set_result(_kept(waiting, before))
-            except ValueError:
-                self._log.error("cannot_read_reply", event_id=waiting.event.id)
+            if isinstance(before, NotOursError):
+                self._log.error("cannot_read_reply", event_id=waiting.entry.event_id)
                 waiting.result.set_exception(CannotKeepError("what is remembered for this delivery is not ours"))
-
-    def _keys_of(self, batch: list[_Waiting]) -> list[str]:
-        keys = list(self._keys)
-        for waiting in batch:
-            keys += (REPLY_KEY + waiting.identity, Job.key_for(waiting.event.id))
-        return keys
-
-    def _arguments_of(self, batch: list[_Waiting]) -> list[Any]:
-        arguments: list[Any] = [*self._shared, utcformat(now()), *self._template]
-        for waiting in batch:
-            event = waiting.event
-            arguments += (
-                event.id,
-                waiting.answer,
-                waiting.data,
-                event.app_id,
-                event.command,
-                event.node,
-                waiting.outcome,
-            )
-        return arguments
+            else:
+                waiting.result.set_result(_kept(waiting.entry, before))
 
 
-def _job_template(job: Job) -> dict[str, Any]:
-    """The fields of a job on `events` that are the same for every event, as RQ itself writes them."""
-    fields: dict[str, Any] = job.to_dict()
-    return {name: value for name, value in fields.items() if name not in _STAMPED}
+def _first_mark() -> Mark:
+    """The mark of a sender that has sent nothing yet: one whose call was not answered sends no other."""
+    return Mark(new_event_id(time.time()), 0)
 
 
 def _job_data(event: Event, reply: Reply) -> bytes:
@@ -223,15 +249,8 @@ def _job_data(event: Event, reply: Reply) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-def _kept(waiting: _Waiting, before: bytes | None) -> Kept:
-    """What the script's word for an event means.
-
-    Raises:
-        ValueError: what is remembered is not the id and envelope that this script writes.
-    """
-    if before is not None and not _remembered_form.match(before):
-        raise ValueError("not an id and an envelope")
+def _kept(entry: Entry, before: Remembered | None) -> Kept:
     # Our own id remembered: the connection broke after the script had run, and it was sent again.
-    if before is None or before[:_ID_LENGTH].decode() == waiting.event.id:
-        return Kept(waiting.event.id, waiting.answer, waiting.outcome)
-    return Kept(before[:_ID_LENGTH].decode(), before[_ID_LENGTH:], "duplicate")
+    if before is None or before.event_id == entry.event_id:
+        return Kept(entry.event_id, entry.answer, entry.outcome)
+    return Kept(before.event_id, before.answer, "duplicate")

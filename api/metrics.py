@@ -48,6 +48,25 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self.redis_away = Gauge(
+            "deskbell_redis_away",
+            "1 since Redis took no events, of the process that noted it last.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.spooled = Counter("deskbell_spooled", "Events kept on the disk.", registry=self._registry)
+        self.spool_failures = Counter(
+            "deskbell_spool_failures",
+            "Times the disk kept no events, by cause.",
+            ["cause"],
+            registry=self._registry,
+        )
+        self.drained = Counter(
+            "deskbell_drained",
+            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery.",
+            ["result"],
+            registry=self._registry,
+        )
         self.seconds = Histogram(
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )
@@ -76,4 +95,22 @@ def render_queues(waiting: Mapping[str, int], paused: Iterable[str]) -> bytes:
         pauses.labels(queue).set(0)
     for queue in paused:
         pauses.labels(queue).set(1)
+    return generate_latest(registry)
+
+
+def render_spool(events: int, size: int, oldest_seconds: float) -> bytes:
+    """What waits on this host's disk, in the same format.
+
+    Args:
+        events: how many.
+        size: their bytes.
+        oldest_seconds: for how long the first has waited.
+    """
+    registry = CollectorRegistry()
+    for name, text, value in (
+        ("deskbell_spool_events", "Events on this host's disk that wait for Redis.", events),
+        ("deskbell_spool_bytes", "Their bytes.", size),
+        ("deskbell_spool_oldest_seconds", "For how long the first of them has waited.", oldest_seconds),
+    ):
+        Gauge(name, text, registry=registry).set(value)
     return generate_latest(registry)

@@ -52,6 +52,16 @@ class Settings(BaseSettings):
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    min_replicas: int = Field(
+        default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
+    )
+    spool_dir: Path = Field(
+        default=Path(".deskbell/spool"),
+        description="The folder, on a local disk, where events are kept while Redis is away.",
+    )
+    spool_max_mb: PositiveInt = Field(
+        default=512, description="Megabytes that the events of all processes may take up there."
+    )
     abandoned_seconds: int = Field(
         default=60, ge=5, description="Seconds after which a job whose worker died is run again."
     )

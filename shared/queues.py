@@ -27,6 +27,9 @@ PERFORM = "workers.perform.perform"
 REPLY_KEY = "deskbell:reply:"
 """Prefix of the answer already given to a delivery: the event's id (32 characters), then the envelope."""
 
+MARK_KEY = "deskbell:mark:"
+"""Prefix of what a process, or a spool file, has sent last: the number of a call or of an event, or "closed"."""
+
 LOG_KEY = "deskbell:log"
 """The event log: a capped Redis stream of what was accepted."""
 

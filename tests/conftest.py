@@ -49,13 +49,14 @@ def redis(valkey_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def make_settings(valkey_url: str) -> SettingsFactory:
+def make_settings(valkey_url: str, tmp_path: Path) -> SettingsFactory:
     """Settings for the server, one app with one token; what is given takes precedence."""
 
     def make(**given: Any) -> Settings:
         defaults: dict[str, Any] = {
             "redis_url": SecretStr(valkey_url),
             "apps": {APP: [SecretStr(TOKEN)]},
+            "spool_dir": tmp_path / "spool",
             "budget_ms": 10_000,  # a machine that runs tests may be busy
             "redis_timeout_ms": 4000,
         }

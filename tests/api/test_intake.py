@@ -22,6 +22,7 @@ from rq.job import Job
 from rq.utils import as_text
 
 from api.intake import Intake, Kept
+from api.metrics import Metrics
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
@@ -38,8 +39,8 @@ RECEIPT = Reply()
 async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
     """An intake that has started."""
     redis = connect_async(settings)
-    intake = Intake(redis, settings)
-    intake.start()
+    intake = Intake(redis, settings, Metrics())
+    await intake.start()
     yield intake
     await intake.close()
     await redis.aclose()
@@ -408,7 +409,9 @@ def test_a_duplicate_of_a_delivery_that_was_not_kept_is_not_kept_either(make_set
     """It waited for the first, and shares its failure."""
 
     async def ring_twice() -> tuple[Kept | BaseException, Kept | BaseException]:
-        intake = Intake(connect_async(make_settings(redis_url=SecretStr("redis://127.0.0.1:1"))), make_settings())
+        intake = Intake(
+            connect_async(make_settings(redis_url=SecretStr("redis://127.0.0.1:1"))), make_settings(), Metrics()
+        )
         gate = asyncio.Event()
 
         async def fail() -> Kept:

@@ -1,0 +1,363 @@
+"""A file of the spool: SQLite, one for each process, written ahead and fsynced.
+
+1. A process takes the file of the lowest number whose lock it gets: `0.db` with `0.lock`. The lock ends with the
+   process, however that ends; a file left behind is then opened by a process that lives, and drained.
+2. Events are appended, each transaction an fsync, and leave from the front, which needs none: Redis knows by the
+   file's mark what has been sent.
+3. A file that is damaged, or not ours, is set aside under another name, never deleted.
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from api.acceptance import MOST_BYTES, Entry, Mark, Remembered
+from shared.events import new_event_id
+from shared.logs import get_log
+
+_APPLICATION = 0x4445534B  # "DESK"
+_VERSION = 1
+_SCHEMA = f"""
+CREATE TABLE entries (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  epoch TEXT NOT NULL,
+  identity TEXT NOT NULL UNIQUE,
+  event_id TEXT NOT NULL,
+  answer BLOB NOT NULL,
+  data BLOB NOT NULL,
+  app_id TEXT NOT NULL,
+  command TEXT NOT NULL,
+  node TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  kept_at REAL NOT NULL,
+  doubt_sender TEXT,
+  doubt_number INTEGER
+);
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+"""
+_APPEND = "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_HEAD = (
+    "SELECT number, epoch, doubt_sender, doubt_number, identity, event_id, answer, data, app_id, command, node, "
+    "outcome FROM entries ORDER BY number LIMIT ?"
+)
+_COUNT = "SELECT count(*), coalesce(sum(length(answer) + length(data)), 0), min(kept_at) FROM entries"
+_DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: a column is missing
+_JOURNAL_PAGES = 256
+_JOURNAL_BYTES = 1024 * 1024
+_BUSY_SECONDS = 0.2
+
+
+class ForeignFileError(sqlite3.DatabaseError):
+    """Raised when a database is not one that this version writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event of the spool.
+
+    Attributes:
+        number: its place; numbers rise.
+        epoch: the sender under which it is drained: each opening of a file gives a new one to the events appended then,
+            so a file restored from a copy repeats no numbers.
+        doubt: the call of Redis that may have taken the event; None when there was none.
+        entry: the event.
+    """
+
+    number: int
+    epoch: str
+    doubt: Mark | None
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What waits.
+
+    Attributes:
+        events: how many.
+        size: their bytes.
+        oldest: Unix seconds at which the first was kept; None when there is none.
+    """
+
+    events: int
+    size: int
+    oldest: float | None
+
+
+class Shard:
+    """An open file of the spool, and its lock. To be used in one thread.
+
+    Attributes:
+        path: the file.
+        events: how many wait in it.
+        oldest: Unix seconds at which the first of them was kept; None when there is none.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Open a file whose lock is held.
+
+        Raises:
+            sqlite3.Error: it is no spool, or the disk does not do its work.
+        """
+        self.path = path
+        self.events = 0
+        self.oldest: float | None = None
+        self._lock = lock
+        self._epoch = new_event_id(time.time())
+        self._connection: sqlite3.Connection | None = None
+        self._open()
+
+    @classmethod
+    def take(cls, path: Path) -> Self | None:
+        """Open a file if no other process has it; one that is damaged is set aside and begun anew."""
+        lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                return cls(path, lock)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+            _set_aside(path)
+            return cls(path, lock)
+        except BaseException as error:
+            os.close(lock)
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
+
+    def append(self, entries: Sequence[Entry], doubt: Mark | None) -> None:
+        """Keep events, all or none; they are on the disk when this returns.
+
+        Raises:
+            sqlite3.Error: they are not.
+        """
+        sender, number = (doubt.sender, doubt.number) if doubt else (None, None)
+        now = time.time()
+        with self._transaction() as connection:
+            connection.executemany(
+                _APPEND,
+                [
+                    (
+                        self._epoch,
+                        entry.identity,
+                        entry.event_id,
+                        entry.answer,
+                        entry.data,
+                        entry.app_id,
+                        entry.command,
+                        entry.node,
+                        entry.outcome,
+                        now,
+                        sender,
+                        number,
+                    )
+                    for entry in entries
+                ],
+            )
+        self.events += len(entries)
+        self.oldest = self.oldest or now
+
+    def find(self, identity: str) -> Remembered | None:
+        """What waits here for a delivery."""
+        return find(self._opened, identity)
+
+    def head(self, most: int) -> list[Row]:
+        """The first events, as far as one call of Redis takes them: of one epoch, and of one call in doubt."""
+        rows: list[Row] = []
+        size = 0
+        for number, epoch, sender, sent, *fields in self._opened.execute(_HEAD, (most,)):
+            row = Row(number, epoch, Mark(sender, sent) if sender else None, Entry(*fields))
+            if size > MOST_BYTES or (rows and (row.epoch, row.doubt) != (rows[0].epoch, rows[0].doubt)):
+                break
+            rows.append(row)
+            size += row.entry.size
+        return rows
+
+    def forget(self, rows: Sequence[Row]) -> int:
+        """Remove events, the first that wait. What a crash brings back is known by its mark: no fsync.
+
+        Returns:
+            How many.
+        """
+        return self._remove("DELETE FROM entries WHERE number <= ?", (rows[-1].number,))
+
+    def forget_taken(self, doubt: Mark) -> int:
+        """Remove the events of a call that Redis has taken.
+
+        Returns:
+            How many.
+        """
+        return self._remove(
+            "DELETE FROM entries WHERE doubt_sender = ? AND doubt_number = ?", (doubt.sender, doubt.number)
+        )
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something."""
+        pages, free, size = (
+            self._opened.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def check(self) -> None:
+        """Write to the disk, and change nothing."""
+        self._opened.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def shrink(self) -> None:
+        """Give the space of an empty file back to the disk, if it is worth it."""
+        if self.path.stat().st_size < _JOURNAL_BYTES:
+            return
+        self._opened.execute("VACUUM")
+        self._opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def recover(self, error: sqlite3.Error) -> None:
+        """Let go of the connection after an error, and set a damaged file aside; the next call opens anew."""
+        self._disconnect()
+        if is_damage(error):
+            _set_aside(self.path)
+            self.events, self.oldest = 0, None
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the file; delete it if it is empty and `remove`."""
+        empty = remove and not self._opened.execute("SELECT EXISTS (SELECT 1 FROM entries)").fetchone()[0]
+        self._disconnect()
+        if empty:
+            for path in _files(self.path):
+                path.unlink(missing_ok=True)
+        os.close(self._lock)
+
+    @property
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._open()
+        assert self._connection
+        return self._connection
+
+    def _open(self) -> None:
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            _prepare(connection)
+            found = level(connection)
+        except BaseException:
+            connection.close()
+            raise
+        _sync_folder(self.path.parent)
+        self._connection, self.events, self.oldest = connection, found.events, found.oldest
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _remove(self, statement: str, values: tuple[object, ...]) -> int:
+        self._opened.execute("PRAGMA synchronous = NORMAL")
+        try:
+            removed = self._opened.execute(statement, values).rowcount
+        finally:
+            self._opened.execute("PRAGMA synchronous = FULL")
+        self.events -= removed
+        first = self._opened.execute("SELECT kept_at FROM entries ORDER BY number LIMIT 1").fetchone()
+        self.oldest = first[0] if first else None
+        return removed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._opened.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._opened
+            self._opened.execute("COMMIT")
+        except BaseException:
+            if self._opened.in_transaction:
+                self._opened.execute("ROLLBACK")
+            raise
+
+
+def read(path: Path) -> sqlite3.Connection:
+    """A connection that only reads a file, which another process may have."""
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=0)
+
+
+def find(connection: sqlite3.Connection, identity: str) -> Remembered | None:
+    """What waits in a file for a delivery."""
+    found = connection.execute("SELECT event_id, answer FROM entries WHERE identity = ?", (identity,)).fetchone()
+    return Remembered(*found) if found else None
+
+
+def level(connection: sqlite3.Connection) -> Level:
+    """What waits in a file."""
+    return Level(*connection.execute(_COUNT).fetchone())
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The files of a spool, by number."""
+    return sorted((path for path in folder.glob("*.db") if path.stem.isdigit()), key=lambda path: int(path.stem))
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Bring a connection, and a new file, into the state that `append` relies on.
+
+    The journal is emptied at every opening: where an fsync has failed, the system takes what it could not write
+    for written, and what is appended behind such a gap would be lost with the power.
+    """
+    is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not is_new and not _is_ours(connection):
+        raise ForeignFileError
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    with _suppress_full():
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if is_new:
+        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+
+
+@contextmanager
+def _suppress_full() -> Iterator[None]:
+    """Go on though the disk is full: what waits can be drained all the same."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+
+
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether a file is a spool that this version writes."""
+    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    return found == [_APPLICATION, _VERSION]
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that the file, not the disk, is at fault."""
+    return isinstance(error, ForeignFileError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(f"{path.stem}.damaged-{new_event_id(time.time())}.db")
+    for file in _files(path):
+        if file.exists():
+            file.rename(file.with_name(file.name.replace(path.name, aside.name)))
+    get_log().error("spool_set_aside", file=str(aside), advice="it may hold accepted events: keep it, and look into it")
+
+
+def _files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "")]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
