@@ -77,6 +77,19 @@ def worker(
 
 
 @app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 9181,
+    username: Annotated[str | None, typer.Option(help="Who may log in.", envvar="RQ_DASHBOARD_USERNAME")] = None,
+    password: Annotated[str | None, typer.Option(help="The password.", envvar="RQ_DASHBOARD_PASSWORD")] = None,
+) -> None:
+    """Serve rq-dashboard: queues, jobs and workers in a browser, with buttons that requeue and delete."""
+    from cli.dashboard import dashboard as run
+
+    run(host, port, username, password)
+
+
+@app.command()
 def send(
     words: Annotated[
         list[str] | None,

@@ -4,7 +4,6 @@ No port is assumed free: the sockets are opened here, and a server that is hande
 process. Valkey has no port at all, but a Unix socket.
 """
 
-import logging
 import os
 import shutil
 import signal
@@ -12,16 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
+from cli.dashboard import serve_dashboard
 from cli.main import DEV_APP, DEV_TOKEN
 from cli.serving import listen
+from shared.config import load_settings
 from shared.errors import ConfigError
 
 CRM_TOKEN = "crm-token"  # noqa: S105 - protects nothing: the CRM listens on loopback only
@@ -108,7 +108,8 @@ class Stack:
         for name, command in self._commands.items():
             self._children[name] = self._spawn(command)
             self._exit.callback(self._end, name)
-        self._exit.callback(serve_dashboard(dashboard, self.environment["DESKBELL_REDIS_URL"]).shutdown)
+        settings = load_settings(redis_url=self.environment["DESKBELL_REDIS_URL"])
+        self._exit.callback(serve_dashboard(dashboard, settings).shutdown)
 
     def _defaults(self) -> dict[str, str]:
         defaults = {
@@ -181,27 +182,6 @@ def end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def serve_dashboard(listener: socket.socket, redis_url: str) -> Any:
-    """Serve rq-dashboard in a thread of this process.
-
-    Returns:
-        Werkzeug's server, to be shut down.
-    """
-    from rq.serializers import JSONSerializer  # noqa: PLC0415
-    from rq_dashboard import web  # noqa: PLC0415 - an extra, for development alone
-    from rq_dashboard.cli import make_flask_app  # noqa: PLC0415
-    from werkzeug.serving import make_server  # noqa: PLC0415
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = make_flask_app(None, None, None, "")
-    app.config["RQ_DASHBOARD_REDIS_URL"] = redis_url
-    web.config.serializer = JSONSerializer
-    web.setup_rq_connection(app)
-    server = make_server("127.0.0.1", 0, app, threaded=True, fd=listener.fileno())
-    threading.Thread(target=server.serve_forever, name="rq-dashboard", daemon=True).start()
-    return server
 
 
 def _listen_near(port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from shared.errors import ConfigError
+from shared.redis_url import RedisUrl
 
 PREFIX = "DESKBELL_"
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
@@ -98,7 +99,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_one(cls, url: SecretStr) -> SecretStr:
-        _check_scheme(url.get_secret_value(), "redis", "rediss", "unix")
+        RedisUrl.parse(url.get_secret_value())
         return url
 
     @field_validator("crm_url")

@@ -5,15 +5,13 @@ Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are our
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from shared.config import Settings
 from shared.events import Wire
+from shared.redis_url import RedisUrl
 
 EVENTS = "events"
 """The queue that accepted events wait on to be fanned out."""
@@ -46,24 +44,25 @@ FOREVER = -1
 """RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
 
 
+_CONNECT_SECONDS = 10.0
+
+
 def connect(settings: Settings) -> Redis:
-    """A connection to Redis for workers and the command line; made when first used."""
-    return Redis.from_url(settings.redis_url.get_secret_value())
+    """A connection to Redis for workers and the command line; made when first used, again when Redis has moved."""
+    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect(_CONNECT_SECONDS)
 
 
-def connect_async(settings: Settings) -> AsyncRedis:
-    """A connection to Redis for the api: no call takes longer than `REDIS_TIMEOUT_MS`.
+def connect_async(settings: Settings, *, seconds: float | None = None, retries: int = 1) -> AsyncRedis:
+    """A connection to Redis for an event loop: no call takes longer than `seconds`.
 
-    One reconnection is tried, since Redis may have closed an idle connection; a time-out is not tried again.
+    Args:
+        settings: where Redis is.
+        seconds: `REDIS_TIMEOUT_MS` by default, as the api needs it.
+        retries: how often a call is tried again on a new connection, since Redis may have closed an idle one. A
+            time-out is not tried again.
     """
-    seconds = settings.redis_timeout_ms / 1000
-    return AsyncRedis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        decode_responses=False,
-        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-    )
+    patience = settings.redis_timeout_ms / 1000 if seconds is None else seconds
+    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect_async(patience, retries)
 
 
 def queue(name: str, connection: Redis) -> Queue:

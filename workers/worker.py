@@ -23,7 +23,6 @@ from typing import Any
 
 import uvloop
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.serializers import JSONSerializer
@@ -32,6 +31,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
+from shared.queues import connect_async
 from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.executions import Claim, Claimed, Executions, Ledger
@@ -179,12 +179,7 @@ class ConcurrentWorker(BaseWorker):
         self._threads = Threads()
         self._running = Running(self._threads, self._ended)
         self._failures = Failures(self)
-        redis = AsyncRedis.from_url(
-            self.settings.redis_url.get_secret_value(),
-            socket_timeout=_REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
-            retry=None,
-        )
+        redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Executions(redis, self.ledger)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)

@@ -112,7 +112,13 @@ def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
-REDIS_URLS = "expected a valid URL that begins with redis:// or rediss:// or unix://"
+REDIS_URLS = (
+    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+)
+REDIS_ADDRESS = (
+    "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, # as %23, @ as "
+    "%40, : as %3A and % as %25"
+)
 CRM_URLS = "expected a valid URL that begins with http:// or https://"
 HIDDEN = "got a value not shown here"
 
@@ -123,8 +129,8 @@ HIDDEN = "got a value not shown here"
         ("REDIS_URL", "http://redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
         ("REDIS_URL", "redis:redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
-        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_URLS}, {HIDDEN}"),
-        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
         ("REDIS_URL", "redis://[", f"{REDIS_URLS}, {HIDDEN}"),
         ("APPS", "1400000001:token", 'expected JSON, {"1400000001": ["token"]}, got text that is none'),
         ("APPS", '["token"]', f"expected a valid dictionary, {HIDDEN}"),

@@ -1,0 +1,59 @@
+"""`deskbell dashboard`: rq-dashboard, at the same Redis as all the rest.
+
+rq-dashboard's own command reads a URL in its own way: with Sentinel it knows neither users nor TLS.
+"""
+
+import logging
+import socket
+import threading
+from typing import Any
+
+from cli.errors import stop
+from cli.serving import listen
+from shared.config import Settings, load_settings
+from shared.errors import ConfigError
+from shared.queues import connect
+
+
+def dashboard(host: str, port: int, username: str | None, password: str | None) -> None:
+    """Serve rq-dashboard until SIGTERM, behind a password where one is given."""
+    if bool(username) != bool(password):
+        stop("expected both RQ_DASHBOARD_USERNAME and RQ_DASHBOARD_PASSWORD, or neither")
+    settings = load_settings()
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror}")
+    _server(listener, settings, username, password).serve_forever()
+
+
+def serve_dashboard(listener: socket.socket, settings: Settings) -> Any:
+    """Serve rq-dashboard in a thread of this process.
+
+    Returns:
+        Werkzeug's server, to be shut down.
+    """
+    server = _server(listener, settings)
+    threading.Thread(target=server.serve_forever, name="rq-dashboard", daemon=True).start()
+    return server
+
+
+def _server(
+    listener: socket.socket, settings: Settings, username: str | None = None, password: str | None = None
+) -> Any:
+    try:
+        from rq.serializers import JSONSerializer  # noqa: PLC0415
+        from rq_dashboard import web  # noqa: PLC0415 - an extra
+        from rq_dashboard.cli import make_flask_app  # noqa: PLC0415
+        from werkzeug.serving import make_server  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    connection = connect(settings)
+    web.from_url = lambda *_, **__: (None, connection)
+    web.config.serializer = JSONSerializer
+    app = make_flask_app(None, username, password, "")
+    app.config["RQ_DASHBOARD_REDIS_URL"] = "Redis"  # what the page calls it: the URL itself may hold a password
+    web.setup_rq_connection(app)
+    address, port = listener.getsockname()[:2]
+    return make_server(address, port, app, threaded=True, fd=listener.fileno())

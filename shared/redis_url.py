@@ -1,0 +1,225 @@
+"""The setting REDIS_URL: one server, or a master that sentinels know; how to reach either.
+
+    redis://[user:password@]host[:6379][/database]                            one server
+    rediss://…                                                               the same through TLS
+    unix:///path/to/socket                                                   on this machine
+    redis+sentinel://[user:password@]host[:26379][,host2…]/service[/database]   the master of a service
+    rediss+sentinel://…                                                      the same; TLS to sentinels, too
+
+User and password are those of the Redis servers; the sentinels' own are the options `sentinel_username` and
+`sentinel_password`. What a user or a password holds besides letters and digits is percent-encoded. An option that
+could make a call wait longer than the settings say, or change what comes back, is not taken.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+_SENTINEL = "+sentinel"
+_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_TLS_OPTIONS = (*_FILES, "ssl_ca_path", "ssl_cert_reqs", "ssl_check_hostname", "ssl_password")
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
+_OPTIONS = ("client_name", "health_check_interval", "socket_keepalive")
+_VERIFICATION = ("none", "optional", "required")
+_SENTINEL_PORT = 26379
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+_DATABASE = re.compile(r"(?:/(?P<database>[0-9]{0,5}))?")
+_SERVICE = re.compile(r"/(?P<service>[^/\s]+)(?:/(?P<database>[0-9]{0,5}))?")
+_MOST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RedisUrl:
+    """Where Redis is, and as whom to go there.
+
+    Attributes:
+        url: what redis-py takes; with sentinels, all but the address, which they tell.
+        sentinels: hosts and ports; none for one server.
+        service: the name that the sentinels give the master.
+        credentials: the user and password of the sentinels, by redis-py's names.
+    """
+
+    url: str
+    sentinels: tuple[tuple[str, int], ...] = ()
+    service: str = ""
+    credentials: Mapping[str, str] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the setting.
+
+        Raises:
+            ValueError: it is no such URL; says what was expected, and nothing of what came.
+        """
+        parts = _split(text)
+        options = _options(parts)
+        if not parts.scheme.endswith(_SENTINEL):
+            _check_path(parts)
+            _parse(text)
+            return cls(text)
+        path = _SERVICE.fullmatch(parts.path)
+        if not path:
+            raise ValueError("expected the name of the service after the sentinels, …/mymaster or …/mymaster/0")
+        user, _, hosts = parts.netloc.rpartition("@")
+        scheme = parts.scheme.removesuffix(_SENTINEL)
+        query = "&".join(field for field in parts.query.split("&") if not field.startswith(_SENTINEL_OPTIONS))
+        url = f"{scheme}://{user + '@' if user else ''}sentinel/{path['database'] or '0'}?{query}"
+        _parse(url)
+        credentials = {name.removeprefix("sentinel_"): options[name] for name in _SENTINEL_OPTIONS if name in options}
+        return cls(url, _hosts(hosts), unquote(path["service"]), credentials)
+
+    def connect(self, seconds: float) -> Redis:
+        """A client whose connections are made when first used, each to the master of that moment.
+
+        Args:
+            seconds: the most that one answer, or one connection, is waited for.
+        """
+        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+        if not self.sentinels:
+            return Redis.from_url(self.url, **waiting)
+        options = self._server_options()
+        patience = {**self._sentinel_options(seconds), "retry": Retry(NoBackoff(), 0)}
+        master: Redis = Sentinel(self.sentinels, sentinel_kwargs=patience, **options).master_for(
+            self.service, **waiting
+        )
+        return master
+
+    def connect_async(self, seconds: float, retries: int) -> AsyncRedis:
+        """The same for an event loop.
+
+        Args:
+            seconds: the most that one answer, or one connection, is waited for.
+            retries: how often what a broken connection ended is tried again; a time-out never is.
+        """
+        retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
+        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
+        if not self.sentinels:
+            return AsyncRedis.from_url(self.url, **waiting)
+        patience = {**self._sentinel_options(seconds), "retry": AsyncRetry(NoBackoff(), 0)}
+        sentinel = AsyncSentinel(self.sentinels, sentinel_kwargs=patience, **self._server_options())
+        master: AsyncRedis = sentinel.master_for(self.service, connection_pool_class=_MasterPool, **waiting)
+        return master
+
+    def _server_options(self) -> dict[str, Any]:
+        """What redis-py takes to reach the master, but for its address."""
+        options = _parse(self.url)
+        is_tls = options.pop("connection_class", None) is not None
+        return {name: value for name, value in options.items() if name not in ("host", "port")} | {"ssl": is_tls}
+
+    def _sentinel_options(self, seconds: float) -> dict[str, Any]:
+        """What redis-py takes to reach a sentinel.
+
+        One that does not answer must leave time to ask the others: together they are waited for as long as one server.
+        """
+        tls = {name: value for name, value in self._server_options().items() if name.startswith("ssl")}
+        share = seconds / len(self.sentinels)
+        return {**tls, **(self.credentials or {}), "socket_timeout": share, "socket_connect_timeout": share}
+
+
+class _MasterPool(AsyncSentinelPool):
+    """redis-py's pool, which closes its connections to the sentinels, too."""
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+def _split(text: str) -> SplitResult:
+    beginnings = [f"{scheme}://" for scheme in _SCHEMES]
+    parts = None
+    if text.startswith(tuple(beginnings)):
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # a bracket is not closed
+            parts = None
+    if parts is None:
+        raise ValueError(f"expected a valid URL that begins with {', '.join(beginnings[:-1])} or {beginnings[-1]}")
+    return parts
+
+
+def _parse(url: str) -> dict[str, Any]:
+    """The arguments that redis-py makes of a URL."""
+    try:
+        return dict(parse_url(url))
+    except ValueError:
+        raise ValueError(
+            "expected whole numbers for db and health_check_interval, true or false for socket_keepalive and "
+            "ssl_check_hostname"
+        ) from None
+
+
+def _check_path(parts: SplitResult) -> None:
+    if parts.scheme == "unix":
+        if len(parts.path) <= 1:
+            raise ValueError("expected the path of a socket, unix:///path/to/socket")
+        return
+    host = parts.netloc.rpartition("@")[2]
+    if "," in host:
+        raise ValueError("expected one server; several sentinels need redis+sentinel://")
+    if host:
+        _hosts(host)
+    if not _DATABASE.fullmatch(parts.path):
+        raise ValueError("expected the number of a database after the server, …/0; a service needs redis+sentinel://")
+
+
+def _hosts(text: str) -> tuple[tuple[str, int], ...]:
+    found = [_HOST.fullmatch(host) for host in text.split(",")]
+    hosts = [(each["host"].strip("[]"), int(each["port"] or _SENTINEL_PORT)) for each in found if each]
+    if len(hosts) < len(found) or not all(0 < port <= _MOST_PORT for _, port in hosts):
+        raise ValueError(
+            "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, "
+            "# as %23, @ as %40, : as %3A and % as %25"
+        )
+    return tuple(hosts)
+
+
+def _options(parts: SplitResult) -> dict[str, str]:
+    """The options of the query.
+
+    Raises:
+        ValueError: one is misspelt, stands twice, or is wrong; what was given may be a part of a password.
+    """
+    known = ["db", *_OPTIONS] if parts.scheme == "unix" else list(_OPTIONS)
+    known += _TLS_OPTIONS if parts.scheme.startswith("rediss") else ()
+    known += _SENTINEL_OPTIONS if parts.scheme.endswith(_SENTINEL) else ()
+    try:
+        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        given = [("", "")]
+    for name, value in given:
+        if name not in known or not value:
+            near = get_close_matches(name, [*known, *_TLS_OPTIONS], n=1)
+            advice = f" (did you mean {near[0]}{'' if near[0] in known else ', with rediss://'}?)" if near else ""
+            raise ValueError(f"expected options with a value, among {', '.join(known)}{advice}")
+    options = dict(given)
+    if len(options) != len(given) or parts.fragment:
+        raise ValueError("expected each option once, and no #; in a password it is written %23")
+    _check_tls(options)
+    return options
+
+
+def _check_tls(options: Mapping[str, str]) -> None:
+    for name in _FILES:
+        if name in options and not Path(options[name]).is_file():
+            raise ValueError(f"expected {name} to be a file that is there")
+    if "ssl_ca_path" in options and not Path(options["ssl_ca_path"]).is_dir():
+        raise ValueError("expected ssl_ca_path to be a folder that is there")
+    if options.get("ssl_cert_reqs", "required") not in _VERIFICATION:
+        raise ValueError(f"expected ssl_cert_reqs to be one of {', '.join(_VERIFICATION)}")

@@ -1,0 +1,163 @@
+"""Redis behind Sentinel: the master dies under load, and nothing that was acknowledged is lost."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from rq import Worker
+
+from cli.dashboard import serve_dashboard
+from cli.serving import listen
+from shared import Settings
+from shared.queues import EVENTS, connect, queue
+from tests.desk import APP, TOKEN, Desk
+from tests.processes import environment
+from tests.replicated import PASSWORD, Replicated, replicated
+from tests.workers.working import running_worker, until
+
+JOBS = """
+import os
+from shared import ApiCall, Jobs
+
+jobs = Jobs()
+
+def note(line: str) -> None:
+    with open(os.environ["DESKBELL_APP_DIR"] + "/ran", "a") as ran:
+        ran.write(line + "\\n")
+
+@jobs.on(ApiCall, queue="together")
+async def together(event: ApiCall) -> None:
+    note(f"together {event.id}")
+
+@jobs.on(ApiCall, queue="apart", when={"Apart": "1"}, isolation="process")
+def apart(event: ApiCall) -> None:
+    note(f"apart {event.id}")
+"""
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Replicated]:
+    """A master, two replicas and three sentinels, all behind passwords."""
+    with replicated(tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def running_api(url: str, folder: Path, **settings: str) -> Iterator[Desk]:
+    """`deskbell api` as a process of its own."""
+    ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
+    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0"]
+    log = (folder / "api.log").open("wb")
+    with log, subprocess.Popen(command, env=environment(**ours, **settings), stdout=log, cwd=folder) as api:
+        try:
+            until(lambda: b"\n" in (folder / "api.log").read_bytes())
+            desk = Desk(f"http://127.0.0.1:{json.loads((folder / 'api.log').read_bytes().splitlines()[0])['port']}")
+            with desk.http:
+                yield desk
+        finally:
+            api.terminate()
+
+
+class Load:
+    """Signed callbacks, one after the other from several connections, until it is told to stop."""
+
+    def __init__(self, url: str, senders: int = 4) -> None:
+        self.answers: Counter[tuple[int, int]] = Counter()
+        self.kept: list[str] = []
+        self.slowest = 0.0
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(url, sender)) for sender in range(senders)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, url: str, sender: int) -> None:
+        desk = Desk(url)
+        number = 0
+        with desk.http:
+            while not self._stop.is_set():
+                number += 1
+                answer = desk.call(Number=f"{sender}-{number}", Apart="1" if number % 50 == 0 else "0")
+                self.answers[answer.status_code, answer.json()["ErrorCode"]] += 1
+                self.slowest = max(self.slowest, answer.elapsed.total_seconds())
+                if answer.status_code == httpx.codes.OK:
+                    self.kept.append(answer.headers["X-Deskbell-Event"])
+
+
+def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Replicated, tmp_path: Path) -> None:
+    """The api and the workers find the new master by themselves, though a sentinel is dead, too."""
+    (tmp_path / "jobs").mkdir()
+    settings = Settings(redis_url=SecretStr(servers.url))
+    with ExitStack() as stack:
+        desk = stack.enter_context(running_api(servers.url, tmp_path))
+        workers = [
+            stack.enter_context(running_worker(tmp_path / "jobs", JOBS, servers.url, *words, ABANDONED_SECONDS="5"))
+            for words in ((EVENTS, "together", "--processes", "2"), ("apart", "--fork"))
+        ]
+        redis = stack.enter_context(connect(settings))
+        until(lambda: len(Worker.all(redis)) == 3)
+        known = {worker.name for worker in Worker.all(redis)}
+        load = stack.enter_context(Load(desk.url))
+        until(lambda: len(load.kept) >= 200)
+
+        servers.kill_sentinel(0)
+        dead = servers.kill_master()
+        until(lambda: load.answers[503, 1010] > 0)
+        before = len(load.kept)
+        until(lambda: len(load.kept) >= before + 200)
+        load.__exit__()
+
+        until(lambda: not [name for name in (EVENTS, "together", "apart") if busy(redis, name)])
+        ran = (tmp_path / "jobs" / "ran").read_text().split()
+        assert servers.master_port != dead
+        assert {worker.name for worker in Worker.all(redis)} == known
+        assert [worker.poll() for worker in workers] == [None, None]
+
+    assert set(load.answers) == {(200, 0), (503, 1010)}
+    assert set(load.kept) <= set(ran)
+
+
+def busy(redis: Redis, name: str) -> int:
+    """How many jobs of a queue wait, run or are to be tried again."""
+    here = queue(name, redis)
+    return int(here.count + here.started_job_registry.count + here.scheduled_job_registry.count)
+
+
+def test_the_commands_and_the_dashboard_find_the_master(servers: Replicated, tmp_path: Path) -> None:
+    """`doctor`, `dead` and `dashboard` take the same setting."""
+    ours = environment(DESKBELL_REDIS_URL=servers.url, DESKBELL_APPS=json.dumps({APP: [TOKEN]}))
+    deskbell = [sys.executable, "-P", "-m", "cli"]
+    options: dict[str, Any] = {"env": ours, "cwd": tmp_path, "capture_output": True, "text": True}
+    with Redis.from_url(f"redis://:{PASSWORD}@127.0.0.1:{servers.master_port}") as master:
+        queue("crm", master).enqueue("shared.queues.queue_key", "x")
+
+    doctor = subprocess.run([*deskbell, "doctor"], check=False, **options)
+    dead = subprocess.run([*deskbell, "dead", "list"], check=False, **options)
+    with listen("127.0.0.1", 0) as listener:
+        server = serve_dashboard(listener, Settings(redis_url=SecretStr(servers.url)))
+        port = listener.getsockname()[1]
+        shown = httpx.get(f"http://127.0.0.1:{port}/0/data/queues.json").json()
+        page = httpx.get(f"http://127.0.0.1:{port}/").text
+        server.shutdown()
+
+    assert "Redis answers" in doctor.stdout
+    assert dead.returncode == 0, dead.stderr
+    assert [found["name"] for found in shown["queues"]] == ["crm"]
+    assert PASSWORD not in page
