@@ -33,6 +33,7 @@ from bench.load import Speed, paced, serving, wrk
 from bench.outages import OUTAGES, Outage, measure_outages
 from bench.pace import percentile
 from bench.report import Target, at_least, at_most, print_targets
+from cli.stack import heed_signals
 
 FSYNCS = ("everysec", "always")
 CHART = Path("docs/bench-ack.svg")
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round: to see that everything runs")
     parser.add_argument("--only", action="append", choices=[endpoint.name for endpoint in LINE_UP])
     options = parser.parse_args()
+    heed_signals()
     if not shutil.which("wrk"):
         sys.exit("bench-ack needs wrk (Debian: apt-get install wrk)")
     plan = QUICK if options.quick else WHOLE

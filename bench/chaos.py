@@ -12,11 +12,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 
 import uvloop
-from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
@@ -25,12 +23,12 @@ from bench.deliveries import Deliveries, Verdict, judge
 from bench.faults import FAULTS, Fault, Stage, one_server
 from bench.pace import Answer, Sender, pace
 from bench.scene import BUDGET_MS, scene
+from cli.stack import heed_signals
 
 RATE = 100
 BEFORE_SECONDS, AFTER_SECONDS = 2.0, 3.0
 MOST_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
-_BEGIN_SECONDS = 30.0
 _AGAIN = 3
 
 
@@ -39,7 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="callbacks lost, doubled or late under faults")
     parser.add_argument("--only", action="append", choices=list(FAULTS), help="one fault; may be repeated")
     parser.add_argument("--rate", type=float, default=RATE, help="callbacks a second")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the folders with all logs, in the system's temporary one"
+    )
     options = parser.parse_args()
+    heed_signals()
     console = Console(width=140)
     verdicts, skipped = [], []
     for name in options.only or FAULTS:
@@ -48,46 +50,48 @@ def main() -> None:
             skipped.append(f"not run: {fault.title}; it needs {fault.lacks}")
             continue
         sys.stderr.write(f"{fault.title}\n")
-        verdicts.append(run(fault, options.rate))
+        verdicts.append(run(fault, options.rate, keep=options.keep))
     console.print(table(verdicts))
     for line in skipped:
         console.print(line)
     for verdict in verdicts:
-        for example in verdict.examples:
-            console.print(f"{verdict.fault}: {example}")
-        if verdict.undrained:
-            console.print(f"{verdict.fault}: it did not come to rest: {verdict.undrained}")
+        for line in [*verdict.examples, *verdict.complaints]:
+            console.print(f"{verdict.fault}: {line}", soft_wrap=True)
     HERE.mkdir(exist_ok=True)
     (HERE / "chaos.json").write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
     sys.exit(0 if all(verdict.is_good for verdict in verdicts) else 1)
 
 
-def run(fault: Fault, rate: float = RATE, seconds: float | None = None) -> Verdict:
+def run(fault: Fault, rate: float = RATE, seconds: float | None = None, *, keep: bool = False) -> Verdict:
     """Let one fault happen under load, and judge what came of it.
 
     Args:
         fault: what happens.
         rate: callbacks a second.
         seconds: how long it lasts; its own time by default.
+        keep: whether the folder with all logs stays.
     """
     deliveries = Deliveries(f"chaos{time.time_ns():x}")
-    with scene() as place, (fault.stage or one_server)(place, deliveries) as stage:
-        with place.running(stage.api_url, stage.workers_url, stage.variables):
-            answers, during = uvloop.run(_drive(fault, stage, rate, fault.seconds if seconds is None else seconds))
-            undrained = place.wait_until_drained(stage.connect)
-            verdict = judge(fault.title, deliveries, answers, during, place.kept(stage.connect), BUDGET_MS / 1000)
-    verdict.undrained = undrained
+    with (
+        scene(keep=keep) as place,
+        (fault.stage or one_server)(place, deliveries) as stage,
+        place.running(stage.api_url, stage.workers_url, stage.variables),
+    ):
+        answers, during = uvloop.run(_drive(fault, stage, rate, fault.seconds if seconds is None else seconds))
+        undrained = place.wait_until_drained(stage.connect)
+        verdict = judge(fault.title, deliveries, answers, during, place.kept(stage.connect), BUDGET_MS / 1000)
+        verdict.complaints = place.complaints()
+    if undrained:
+        verdict.undrained = True
+        verdict.examples.append(f"did not come to rest: {undrained}")
     return verdict
 
 
 async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float) -> tuple[list[Answer], tuple[float, float]]:
     """Send callbacks while the fault happens; then those again that nobody answered, as a sender that retries would."""
     sender = Sender(stage.scene.port, PATIENCE_SECONDS)
-    await _until_ready(sender, stage.deliveries)
     over = asyncio.Event()
-    sending = asyncio.create_task(
-        pace(sender, stage.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set)
-    )
+    sending = asyncio.create_task(pace(sender, stage.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set))
     await asyncio.sleep(BEFORE_SECONDS)
     happening = fault.happens(stage)
     began = time.monotonic()
@@ -113,28 +117,16 @@ async def _again(sender: Sender, deliveries: Deliveries, number: int) -> Answer:
     return answer
 
 
-async def _until_ready(sender: Sender, deliveries: Deliveries) -> None:
-    """Wait until every api process answers; what is sent for that is no part of the run."""
-    deadline = time.monotonic() + _BEGIN_SECONDS
-    ready = 0
-    while ready < 20:
-        answer = await sender.send(0, deliveries.request(0))
-        ready = ready + 1 if answer.status == 200 else 0
-        if time.monotonic() > deadline:
-            raise RuntimeError("the api does not answer")
-        await asyncio.sleep(0.05)
-
-
 def table(verdicts: list[Verdict]) -> Table:
     """A row for each fault."""
     made = Table(title=f"callbacks under faults; budget {BUDGET_MS} ms")
     made.add_column("fault", no_wrap=True)
-    heads = ("sent", "acknowledged", "1010", "other", "unanswered", "lost", "duplicated", "differing", "late")
+    heads = ("sent", "acknowledged", "1010", "other", "unanswered", "lost", "doubled", "differing", "raced", "late")
     for head in (*heads, "p50 ms", "p99 ms", "max ms"):
         made.add_column(head, justify="right")
     for each in verdicts:
         counts = each.sent, each.acknowledged, each.refused, each.otherwise, each.unanswered
-        broken = each.lost, each.duplicated, each.differing, each.late
+        broken = each.lost, each.duplicated, each.differing, each.raced, each.late
         spent = each.p50_ms, each.p99_ms, each.most_ms
         made.add_row(each.fault, *map(str, counts), *map(str, broken), *(f"{one:.1f}" for one in spent))
     return made

@@ -5,7 +5,6 @@ does. The user of a packet is the delivery's number, so that the analytics table
 """
 
 import json
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ class Deliveries:
             run: what tells its deliveries from those of other runs.
         """
         self._run = run
-        self.skew_seconds = 0.0
+        self.is_signed = True
 
     def delivery_of(self, number: int) -> int:
         """The delivery of a request: its own number, or that of the first request of the delivery."""
@@ -41,13 +40,13 @@ class Deliveries:
         return number
 
     def request(self, number: int) -> bytes:
-        """The bytes of a request, signed now, by the clock of the machines that it goes to."""
+        """The bytes of a request, signed now."""
         delivery = self.delivery_of(number)
-        query = signed_query(APP, TOKEN, API_CALL, now=time.time() + self.skew_seconds)
+        query = signed_query(APP, TOKEN if self.is_signed else None, API_CALL)
         named = delivery % 2 == 0  # the others are told apart by the digest of their body (PROTOCOL §4)
         head, _, tail = query.partition("&RequestID=")
         identity = f"&RequestID={self._run}-{delivery}" if named else ""
-        query = head + identity + tail[tail.index("&") :]
+        query = head + identity + tail[36:]
         body = {
             "CallbackCommand": API_CALL,
             "Body": {"SystemClientUserID": self.user(delivery), "SystemSessionID": self._run},
@@ -87,11 +86,15 @@ class Verdict:
         lost: deliveries that were acknowledged and have no row, and logged events that have none.
         duplicated: deliveries with more than one row, and ids that are logged twice.
         unlogged: rows whose event is not in the log.
-        differing: deliveries that got two answers, both before, both during or both after the fault.
-        across: deliveries that got two answers, one while Redis could not know of the other.
+        differing: deliveries whose second request, sent when the first had been answered, got another answer; both
+            before, both during or both after the fault.
+        raced: deliveries that got two answers because nobody could know of the other: two processes had one each at
+            the same time, or one on each side of the fault's ends, while Redis was away.
         late: requests that were answered later than the budget.
         p50_ms, p99_ms, most_ms: of the requests that were sent during the fault and answered.
-        undrained: why the run was judged before all had come to rest; "" when it had.
+        undrained: whether it was judged before all had come to rest.
+        examples: of what was broken.
+        complaints: what the api logged as errors.
     """
 
     fault: str
@@ -104,13 +107,14 @@ class Verdict:
     duplicated: int = 0
     unlogged: int = 0
     differing: int = 0
-    across: int = 0
+    raced: int = 0
     late: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     most_ms: float = 0.0
-    undrained: str = ""
+    undrained: bool = False
     examples: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -148,9 +152,7 @@ def judge(
     return verdict
 
 
-def _count_answers(
-    verdict: Verdict, answers: list[Answer], during: tuple[float, float], budget_seconds: float
-) -> None:
+def _count_answers(verdict: Verdict, answers: list[Answer], during: tuple[float, float], budget_seconds: float) -> None:
     for answer in answers:
         if answer.status == 0:
             verdict.unanswered += 1
@@ -179,14 +181,18 @@ def _count_kept(verdict: Verdict, users: Iterable[str], kept: Kept) -> None:
 
 def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], during: tuple[float, float]) -> None:
     for delivery, given in successes.items():
-        if len({(answer.body, answer.event_id) for answer in given}) == 1:
-            continue
-        sides = set(_sides(given, during))
-        if len(sides) > 1:
-            verdict.across += 1
-        else:
-            verdict.differing += 1
-            verdict.examples.append(f"answered differently: {delivery}, {sides}")
+        first, *others = sorted(given, key=lambda answer: answer.sent)
+        for other in others:
+            if (other.body, other.event_id) == (first.body, first.event_id):
+                continue
+            sides = set(_sides([first, other], during))
+            at_once = other.sent < first.sent + first.seconds
+            if sides != {"before"} and (at_once or len(sides) > 1):
+                verdict.raced += 1
+            else:
+                verdict.differing += 1
+                after = round((other.sent - first.sent) * 1000)
+                verdict.examples.append(f"answered differently: {delivery}, {after} ms later, {sides}")
 
 
 def _sides(answers: list[Answer], during: tuple[float, float]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 """Debian's libfaketime, which moves the clock of a process that is running."""
 
 _HOUR = 3600
-_SPOOL_BYTES = 1_000_000
+_SPOOL_BYTES = 8 * 1024 * 1024
+_FILLER = "filler"
 _KILLS = 3
 
 
@@ -32,7 +33,7 @@ class Stage:
         scene: the server, if it has one, and the folder.
         deliveries: what is sent.
         api_url, workers_url: where the api and the workers find Redis.
-        variables: further ones of the api's environment.
+        variables: further ones of the api's and the worker's environment.
         connect: a connection to the server that counts in the end; None for the scene's own.
     """
 
@@ -75,7 +76,7 @@ def one_server(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
 
 @contextmanager
 def _full_disk(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
-    """The spool lies on a file system of its own that has a megabyte."""
+    """The spool lies on a small file system of its own."""
     folder = scene.folder / "spool"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SPOOL_BYTES}", "tmpfs", str(folder)], check=True)
@@ -88,17 +89,22 @@ def _full_disk(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
 
 @contextmanager
 def _false_clock(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
-    """The api and the workers have a clock that a file sets; their monotonic clock stays."""
+    """The api and the workers have a clock that a file sets; their monotonic clock stays.
+
+    Callbacks are not signed: a Sign whose time is an hour off is refused, and nothing would be accepted.
+    """
     (scene.folder / "clock").write_text("+0")
     clock = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(scene.folder / "clock"),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
+    deliveries.is_signed = False
+    unsigned = {"DESKBELL_SIGNATURE": "when-present", "DESKBELL_INSECURE": "1"}
     with one_server(scene, deliveries) as stage:
-        yield Stage(scene, deliveries, stage.api_url, stage.workers_url, clock)
+        yield Stage(scene, deliveries, stage.api_url, stage.workers_url, clock | unsigned)
 
 
 @contextmanager
@@ -118,9 +124,10 @@ def _nothing(_: Stage) -> Iterator[None]:
 
 @contextmanager
 def _api_killed(stage: Stage) -> Iterator[None]:
+    """One after the other, as soon as its successor serves."""
     for _ in range(_KILLS):
         stage.scene.kill_an_api()
-        time.sleep(1)
+        stage.scene.wait_until_served()
     yield
 
 
@@ -180,16 +187,20 @@ def _failed_over(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def _disk_full(stage: Stage) -> Iterator[None]:
-    """Redis refuses connections until the spool has filled its file system, and a while after."""
+    """Redis refuses connections; then the disk fills up, and stays full when Redis is back."""
     assert stage.scene.proxy
     stage.scene.proxy.turn("refuse")
+    time.sleep(2)
+    with suppress(OSError), (stage.scene.folder / "spool" / _FILLER).open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
     yield
     stage.scene.proxy.turn("pass")
 
 
 @contextmanager
 def _clock_jumped(stage: Stage) -> Iterator[None]:
-    """An hour ahead, then back again; Desk's clock is taken to be the machine's, or nothing would be accepted."""
+    """An hour ahead, then back again."""
     _set_clock(stage, _HOUR)
     yield
     _set_clock(stage, 0)
@@ -199,7 +210,6 @@ def _set_clock(stage: Stage, seconds: int) -> None:
     new = stage.scene.folder / "clock.new"
     new.write_text(f"{seconds:+d}")
     new.replace(stage.scene.folder / "clock")
-    stage.deliveries.skew_seconds = seconds
 
 
 def _can_mount() -> bool:
@@ -218,7 +228,6 @@ FAULTS = {
     "disk-full": Fault(
         "Redis away, the spool's disk full",
         _disk_full,
-        seconds=8,
         stage=_full_disk,
         lacks="" if _can_mount() else "root, to mount a small file system",
     ),

@@ -1,4 +1,4 @@
-"""What the chaos driver breaks: a server, a proxy before it, api processes and workers, all real and all on loopback."""
+"""What the chaos driver breaks: a server, a proxy before it, api processes and a worker, all real, all on loopback."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,7 @@ class Scene:
         self._server: ValkeyServer | None = None
         self._url = ""
         self._api: subprocess.Popen[bytes] | None = None
+        self._begun = 0
 
     @contextmanager
     def with_server(self) -> Iterator[str]:
@@ -84,6 +86,15 @@ class Scene:
         assert self._api
         children = [pid for pid in family(self._api.pid)[1:] if _is_api(pid)]
         os.kill(children[0], signal.SIGKILL)
+        self._begun += 1
+
+    def wait_until_served(self) -> None:
+        """Wait until as many api processes have begun as should be there."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (self.folder / "api.log").read_text().count("Application startup complete") < self._begun:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the api processes do not begin")
+            time.sleep(0.05)
 
     @contextmanager
     def running(self, api_url: str, workers_url: str, variables: dict[str, str]) -> Iterator[None]:
@@ -91,7 +102,7 @@ class Scene:
 
         Args:
             api_url, workers_url: where they find Redis.
-            variables: further ones of the api's environment.
+            variables: further ones of their environment.
         """
         environment = os.environ | {
             "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
@@ -107,11 +118,26 @@ class Scene:
         }
         words = ["api", "--port", str(self.port), "--processes", str(API_PROCESSES)]
         with ExitStack() as stack:
-            worker = _start(["worker", *QUEUES], environment | {"DESKBELL_REDIS_URL": workers_url}, self.folder)
+            worker = _start(
+                ["worker", *QUEUES], environment | {"DESKBELL_REDIS_URL": workers_url} | variables, self.folder
+            )
             stack.callback(end, worker)
             self._api = _start(words, environment | {"DESKBELL_REDIS_URL": api_url} | variables, self.folder)
             stack.callback(end, self._api)
+            self._begun = API_PROCESSES
+            self.wait_until_served()
             yield
+
+    def complaints(self) -> list[str]:
+        """What the api logged as errors: each kind of line, and how often."""
+        counts: Counter[str] = Counter()
+        for line in (self.folder / "api.log").read_text().splitlines():
+            with suppress(ValueError, AttributeError):
+                entry = json.loads(line)
+                if entry.get("level") == "error":
+                    said = entry.get("event"), entry.get("problem"), entry.get("error")
+                    counts[" ".join(word for word in said if word)] += 1
+        return [f"{times} times {line}" for line, times in counts.items()]
 
     def kept(self, connect: Callable[[], Redis] | None = None) -> Kept:
         """What is in the analytics table and in the event log."""
@@ -140,13 +166,18 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
-    """A scene in a folder of its own, which is gone afterwards; its path is short, as sockets want it."""
+def scene(*, keep: bool = False) -> Iterator[Scene]:
+    """A scene in a folder of its own; its path is short, as sockets want it.
+
+    Args:
+        keep: whether the folder stays, with the logs of all processes.
+    """
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         yield Scene(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def rows(database: Path) -> dict[str, list[str]]:
@@ -173,7 +204,9 @@ def left(connect: Callable[[], Redis]) -> str:
                 for name in QUEUES
                 for key, count in {
                     f"rq:queue:{name}": redis.llen(f"rq:queue:{name}"),
-                    **{f"rq:{kind}:{name}": redis.zcard(f"rq:{kind}:{name}") for kind in ("wip", "scheduled", "failed")},
+                    **{
+                        f"rq:{kind}:{name}": redis.zcard(f"rq:{kind}:{name}") for kind in ("wip", "scheduled", "failed")
+                    },
                 }.items()
                 if count
             )
