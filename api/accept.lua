@@ -59,5 +59,7 @@ for n = 1, (#KEYS - 4) / 2 do
     results[n] = false
   end
 end
-redis.call('SET', mark, ARGV[4], 'EX', ARGV[5])
+if tonumber(ARGV[4]) > last then -- not when a file that was restored from a copy is sent again: it would fall
+  redis.call('SET', mark, ARGV[4], 'EX', ARGV[5])
+end
 return results

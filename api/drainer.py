@@ -5,8 +5,9 @@
    an empty spool a call without events asks the same.
 3. It is taken: the breaker closes, and the spool is drained in order, as many events in a call as the intake sends.
    A call in doubt is settled first: its events are sent only if Redis had not taken them.
-4. Events that come meanwhile queue up behind those of the spool, for a minute; under a load that never lets it run
-   empty they go to Redis directly then, and their order is given up.
+4. Events that come meanwhile queue up behind those of the spool. When few are left the intake waits for the last of
+   them, and sends to Redis again. A load that does not let it come to that within a minute goes to Redis directly
+   then, and its order is given up.
 """
 
 import asyncio
@@ -39,17 +40,27 @@ class Drainer:
         cause: why the breaker is open, the type of the error; "" while it is closed.
     """
 
-    def __init__(self, acceptance: Acceptance, spool: Spool, metrics: Metrics) -> None:
+    def __init__(self, acceptance: Acceptance, spool: Spool, metrics: Metrics, patience: float) -> None:
+        """Make a drainer.
+
+        Args:
+            acceptance: sends to Redis.
+            spool: what is sent.
+            metrics: counts what was.
+            patience: seconds that new events may wait for the last of the spool.
+        """
         self.cause = ""
         self._acceptance = acceptance
         self._spool = spool
         self._metrics = metrics
+        self._patience = patience
         self._log = get_log()
         self._prober = new_event_id(time.time())
         self._since = 0.0
         self._began: float | None = None
         self._drained: Counter[str] = Counter()
         self._wake = asyncio.Event()
+        self._turned = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,10 +80,21 @@ class Drainer:
         """Whether Redis takes no events."""
         return bool(self.cause)
 
+    async def has_caught_up(self) -> bool:
+        """Whether new events may go to Redis: none wait that they should queue up behind, after a moment's patience."""
+        if self._is_late:
+            return True
+        if self._spool.waiting <= MOST_EVENTS:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    while self._spool.waiting and not self.is_open:
+                        self._turned.clear()
+                        await self._turned.wait()
+        return not self._spool.waiting
+
     @property
-    def is_catching_up(self) -> bool:
-        """Whether events of this process wait that new ones should queue up behind."""
-        return self._spool.waiting > 0 and asyncio.get_running_loop().time() < self._since + _CATCH_UP_SECONDS
+    def _is_late(self) -> bool:
+        return asyncio.get_running_loop().time() > self._since + _CATCH_UP_SECONDS
 
     def open(self, error: BaseException) -> None:
         """Redis has not taken a call: stop trying."""
@@ -86,7 +108,13 @@ class Drainer:
     async def _run_forever(self) -> None:
         pause = _SHORTEST_SECONDS
         while True:
-            if await self._turn():
+            try:
+                went_well = await self._turn()
+            except Exception as error:  # noqa: BLE001 - a defect of ours must not end the draining
+                self._log.error("drainer_failed", **error_fields(error))
+                went_well = False
+            self._turned.set()
+            if went_well:
                 pause = _SHORTEST_SECONDS
             else:
                 await asyncio.sleep(pause)

@@ -75,7 +75,7 @@ class Intake:
     def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics) -> None:
         self._acceptance = Acceptance(redis, settings)
         self._spool = Spool(settings, metrics)
-        self._drainer = Drainer(self._acceptance, self._spool, metrics)
+        self._drainer = Drainer(self._acceptance, self._spool, metrics, settings.redis_timeout_ms / 2000)
         self._mark = _first_mark()
         self._in_flight: dict[str, asyncio.Future[Kept]] = {}
         self._waiting: list[_Waiting] = []
@@ -189,9 +189,13 @@ class Intake:
     async def _flush(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
-        if self._drainer.is_open:
+        drainer = self._drainer
+        queues_up = bool(self._spool.waiting) and not drainer.is_open and not await drainer.has_caught_up()
+        if queues_up and await self._spooled(batch):
+            return
+        if drainer.is_open:
             await self._spool_or_fail(batch)
-        elif not self._drainer.is_catching_up or not await self._spooled(batch):
+        else:
             await self._send_or_spool(batch)
 
     async def _send_or_spool(self, batch: list[_Waiting]) -> None:

@@ -32,6 +32,13 @@ def until(condition: Callable[[], _Result]) -> _Result:
     return result
 
 
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait for a condition on the event loop."""
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for may be in another process
+            await asyncio.sleep(0.01)
+
+
 class Server:
     """A Valkey that has written to disk before it answers, on a Unix socket."""
 

@@ -3,16 +3,24 @@
 Long, because one file holds what one promise says under every fault, each with a test that reads alone.
 """
 
+import asyncio
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from shared import Callbacks, Settings
-from shared.queues import EVENTS, queue
-from tests.away import Server, a_server, until
+from shared.events import Reply
+from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
+from shared.testing import api_call, packet
+from tests.api.test_intake import open_intake
+from tests.away import Line, Server, a_server, eventually, until
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 
@@ -137,3 +145,193 @@ def test_whatever_keeps_redis_from_taking_events_none_is_lost_or_doubled(
     assert event_ids(server) == [*ids, kept_id(answers[-1])]
     assert spooling.status_code == 200
     assert spooling.json()["status"] == "spooling"
+
+
+def test_only_the_first_answer_waits_for_a_redis_that_hangs(server: Server, settings: Settings) -> None:
+    """Once the breaker is open nobody pays the time-out, whatever the probes meet."""
+    with serving(settings, counting()) as desk:
+        desk.call("count")
+        with server.frozen():
+            first = desk.call("count")
+            began = time.monotonic()
+            for _ in range(20):
+                kept_id(desk.call("count"))
+            spent = time.monotonic() - began
+
+        until(lambda: len(event_ids(server)) == 22)
+
+    assert first.elapsed.total_seconds() >= 0.2
+    assert spent < 20 * 0.2 / 2
+
+
+def test_a_call_that_redis_took_and_never_answered_is_not_sent_again(
+    server: Server, make_settings: SettingsFactory
+) -> None:
+    """Not even when Redis has long forgotten the answers: the mark of the call tells."""
+    with Line(server.url) as line, server.connect() as redis:
+        settings = make_settings(redis_url=SecretStr(line.url), **QUICK)
+
+        async def keep() -> list[str]:
+            async with open_intake(settings) as intake:
+                await intake.keep(api_call(), Reply(), "before")
+                line.hold("answers")
+                events = [api_call() for _ in range(5)]
+                await asyncio.gather(*(intake.keep(event, Reply(), event.id) for event in events))
+                later = await intake.keep(api_call(), Reply(), "later")
+                redis.delete(*redis.keys(REPLY_KEY + "*"))
+                line.release("answers")
+                await eventually(lambda: not intake.state.waiting)
+                return [*(event.id for event in events), later.event_id]
+
+        ids = asyncio.run(keep())
+
+        assert event_ids(server)[1:] == ids
+        assert redis.xlen(LOG_KEY) == 7
+
+
+def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
+    server: Server, make_settings: SettingsFactory
+) -> None:
+    """A network may deliver it minutes later, when Redis has forgotten the answers."""
+    with Line(server.url) as line, server.connect() as redis:
+        settings = make_settings(redis_url=SecretStr(line.url), **QUICK)
+
+        async def keep_through_the_line() -> str:
+            async with open_intake(settings) as intake:
+                await intake.keep(api_call(), Reply(), "before")
+                line.hold("requests")
+                return (await intake.keep(api_call(), Reply(), "late")).event_id
+
+        async def drain() -> None:
+            async with open_intake(make_settings(redis_url=SecretStr(server.url), **QUICK)) as intake:
+                await eventually(lambda: not intake.state.waiting)
+
+        late = asyncio.run(keep_through_the_line())
+        asyncio.run(drain())
+        redis.delete(*redis.keys(REPLY_KEY + "*"))
+        refused = redis.info("errorstats").get("errorstat_CLOSED", {"count": 0})["count"]
+        line.release("requests")
+        until(lambda: redis.info("errorstats").get("errorstat_CLOSED", {"count": 0})["count"] > refused)
+
+        assert event_ids(server)[1:] == [late]
+
+
+def test_a_drain_that_nobody_heard_the_end_of_is_not_repeated(
+    server: Server, make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Killed after Redis took the events and before the disk forgot them: the file's mark tells."""
+    folder = tmp_path / "spool"
+    settings = make_settings(redis_url=SecretStr(server.url), spool_dir=folder, **QUICK)
+
+    async def spool() -> list[str]:
+        async with open_intake(settings) as intake:
+            events = [api_call() for _ in range(300)]
+            await asyncio.gather(*(intake.keep(event, Reply(), event.id) for event in events))
+            return [event.id for event in events]
+
+    async def drain() -> None:
+        async with open_intake(settings) as intake:
+            await eventually(lambda: not intake.state.waiting)
+
+    server.kill()
+    ids = asyncio.run(spool())
+    shutil.copytree(folder, tmp_path / "copy")
+    server.start()
+    asyncio.run(drain())
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    with server.connect() as redis:
+        redis.delete(*redis.keys(REPLY_KEY + "*"))
+    asyncio.run(drain())
+
+    assert event_ids(server) == ids
+
+
+def test_a_spool_restored_from_a_copy_repeats_no_numbers(
+    server: Server, make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """What is appended after that is another epoch: the mark of the first does not swallow it."""
+    folder = tmp_path / "spool"
+    settings = make_settings(redis_url=SecretStr(server.url), spool_dir=folder, **QUICK)
+
+    async def spool(count: int) -> list[str]:
+        async with open_intake(settings) as intake:
+            return [(await intake.keep(api_call(), Reply(), uuid4().hex)).event_id for _ in range(count)]
+
+    async def drain() -> None:
+        async with open_intake(settings) as intake:
+            await eventually(lambda: not intake.state.waiting)
+
+    server.kill()
+    first = asyncio.run(spool(1))
+    shutil.copytree(folder, tmp_path / "copy")
+    more = asyncio.run(spool(5))
+    server.start()
+    asyncio.run(drain())
+    server.kill()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    after = asyncio.run(spool(3))
+    server.start()
+    asyncio.run(drain())
+
+    assert event_ids(server) == [*first, *more, *after]
+
+
+def test_what_redis_remembers_of_a_delivery_goes_before_the_spool(server: Server, settings: Settings) -> None:
+    """Redis away, a duplicate is answered anew, as nobody can know; of the two events one has jobs."""
+    with serving(settings, counting()) as desk:
+        body = packet()
+        first = desk.post(body, "count", RequestID="r-1")
+        server.kill()
+        again = desk.post(body, "count", RequestID="r-1")
+        server.start()
+        until(lambda: 'deskbell_drained_total{result="duplicate"} 1.0' in desk.http.get("/metrics").text)
+        later = desk.post(body, "count", RequestID="r-1")
+
+    assert again.json()["Body"] == {"Number": "1"}
+    assert later.content == first.content
+    assert event_ids(server) == [kept_id(first)]
+
+
+def test_a_damaged_reply_key_holds_up_nobody(server: Server, settings: Settings) -> None:
+    """An event of the spool has been answered: its jobs must run, and what is not ours makes way."""
+
+    async def drain() -> None:
+        async with open_intake(settings) as intake:
+            await eventually(lambda: not intake.state.waiting)
+
+    async def spool() -> list[str]:
+        async with open_intake(settings) as intake:
+            return [(await intake.keep(api_call(), Reply(), name)).event_id for name in ("one", "two", "three")]
+
+    server.kill()
+    ids = asyncio.run(spool())
+    server.start()
+    with server.connect() as redis:
+        redis.set(REPLY_KEY + "one", "planted")
+        redis.lpush(REPLY_KEY + "two", "planted")
+        asyncio.run(drain())
+
+        assert event_ids(server) == ids
+        assert redis.get(REPLY_KEY + "two").startswith(ids[1].encode())
+
+
+def test_events_that_come_while_the_spool_is_drained_queue_up_behind_it(server: Server, settings: Settings) -> None:
+    """Those of one session keep their order, under load too."""
+
+    async def keep() -> list[str]:
+        ids: list[str] = []
+        async with open_intake(settings) as intake:
+            server.kill()
+            await asyncio.gather(*(intake.keep(api_call(), Reply(), uuid4().hex) for _ in range(1000)))
+            await asyncio.to_thread(server.start)
+            while intake.state.waiting or len(ids) < 50:
+                ids.append((await intake.keep(api_call(), Reply(), uuid4().hex)).event_id)
+        return ids
+
+    ids = asyncio.run(keep())
+
+    found = event_ids(server)
+    assert len(found) == 1000 + len(ids)
+    assert found[1000:] == ids

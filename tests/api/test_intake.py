@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from shared.events import Reply
 from shared.protocol import delivery_identity
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
+from tests.away import eventually
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
 
@@ -245,19 +247,24 @@ def test_an_event_given_up_before_it_was_sent_is_not_kept(redis: Redis, make_set
     assert queue(EVENTS, redis).count == 1
 
 
-def test_a_batch_that_redis_refuses_fails_as_a_whole_and_the_next_is_kept(
-    redis: Redis, make_settings: SettingsFactory
+def test_a_batch_that_neither_redis_nor_the_disk_takes_fails_as_a_whole_and_the_next_is_kept(
+    redis: Redis, make_settings: SettingsFactory, tmp_path: Path
 ) -> None:
-    """A script that cannot write leaves nothing behind; the flusher lives on."""
+    """A script that cannot write leaves nothing behind; the flusher lives on, and so does the search for a way out."""
+    no_folder = tmp_path / "file"
+    no_folder.touch()
 
     async def keep_twice() -> None:
-        async with open_intake(make_settings()) as intake:
+        async with open_intake(make_settings(spool_dir=no_folder / "spool")) as intake:
             redis.config_set("maxmemory", 1)
             try:
                 with pytest.raises(CannotKeepError):
                     await intake.keep(api_call(), RECEIPT, "refused")
             finally:
                 redis.config_set("maxmemory", 0)
+            assert intake.state.redis == "OutOfMemoryError"
+            assert intake.state.spool == "NotADirectoryError"
+            await eventually(lambda: intake.state.redis == "ok")
             await intake.keep(api_call(), RECEIPT, "kept")
 
     asyncio.run(keep_twice())
@@ -338,16 +345,18 @@ def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_
     """A script that fails half-way is not taken back: the sender's next try must not be told that all is well."""
     redis.set(queue(EVENTS, redis).key, "not a list")
 
-    async def keep_twice() -> None:
+    async def keep_twice() -> tuple[Kept, Kept]:
         async with open_intake(make_settings()) as intake:
-            with pytest.raises(CannotKeepError):
-                await intake.keep(api_call(), RECEIPT, "same")
+            first = await intake.keep(api_call(), RECEIPT, "same")
+            assert not redis.exists(REPLY_KEY + "same")
             redis.delete(queue(EVENTS, redis).key)
-            assert (await intake.keep(api_call(), RECEIPT, "same")).outcome == "receipt"
+            await eventually(lambda: redis.exists(REPLY_KEY + "same"))
+            return first, await intake.keep(api_call(), RECEIPT, "same")
 
-    asyncio.run(keep_twice())
+    first, second = asyncio.run(keep_twice())
 
-    assert queue(EVENTS, redis).count == 1
+    assert second == Kept(first.event_id, first.answer, "duplicate")
+    assert queue(EVENTS, redis).job_ids == [first.event_id]
 
 
 def test_a_log_that_cannot_be_written_costs_no_event(redis: Redis, make_settings: SettingsFactory) -> None:
@@ -392,9 +401,12 @@ def test_large_events_leave_in_smaller_batches(redis: Redis, make_settings: Sett
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 4
 
 
-def test_without_an_answer_of_redis_in_time_nothing_is_claimed(start_api: ApiFactory, redis: Redis) -> None:
+def test_without_an_answer_of_redis_or_the_disk_in_time_nothing_is_claimed(
+    start_api: ApiFactory, redis: Redis, tmp_path: Path
+) -> None:
     """A server that hangs costs at most the budget, and the answer is 1010."""
-    desk = start_api(redis_timeout_ms=100, budget_ms=500)
+    (tmp_path / "file").touch()
+    desk = start_api(redis_timeout_ms=100, budget_ms=500, spool_dir=tmp_path / "file" / "spool")
 
     redis.execute_command("CLIENT", "PAUSE", 3000, "WRITE")
     answer = desk.call()

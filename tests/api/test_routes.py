@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -406,9 +407,10 @@ def test_a_handler_that_waits_for_ever_leaves_time_to_keep_its_event(start_api: 
     assert [event.reply.outcome for event in kept(redis)] == ["out_of_time"]
 
 
-def test_the_budget_holds_whatever_redis_does(start_api: ApiFactory, redis: Redis) -> None:
-    """A server that hangs for longer than the budget: 1010 when the budget ends, and the event is taken back."""
-    desk = start_api(budget_ms=400, redis_timeout_ms=199)
+def test_the_budget_holds_whatever_redis_does(start_api: ApiFactory, redis: Redis, tmp_path: Path) -> None:
+    """A server that hangs for longer than the budget, and no disk: 1010, and the event is taken back."""
+    (tmp_path / "file").touch()
+    desk = start_api(budget_ms=400, redis_timeout_ms=199, spool_dir=tmp_path / "file" / "spool")
     desk.call()
     redis.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
 
@@ -461,9 +463,11 @@ def test_health_and_readiness(start_api: ApiFactory) -> None:
     }
 
 
-def test_without_redis_nothing_is_claimed_to_be_kept(start_api: ApiFactory) -> None:
+def test_without_redis_and_a_disk_nothing_is_claimed_to_be_kept(start_api: ApiFactory, tmp_path: Path) -> None:
     """Status 503 and 1010, though the handler has answered; `/readyz` says so."""
-    desk = start_api(one_handler(), redis_url=SecretStr("redis://127.0.0.1:1/0"))
+    (tmp_path / "file").touch()
+    no_redis = SecretStr("redis://127.0.0.1:1/0")
+    desk = start_api(one_handler(), redis_url=no_redis, spool_dir=tmp_path / "file" / "spool")
 
     answer = desk.call("order_status", OrderID="1")
 
