@@ -1,6 +1,6 @@
 """`make chaos`: whether an accepted callback is lost, doubled or late when everything around it fails.
 
-1. For each fault (`bench/faults.py`) a stack of its own is started: a server that fsyncs always, api processes, a worker.
+1. For each fault (`bench/faults.py`) a stack of its own starts: a server that fsyncs always, api processes, a worker.
 2. Signed callbacks come at a steady rate, some of them twice, before, during and after the fault.
 3. When nothing is on its way any more, what was acknowledged is compared with the analytics table and the event log.
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contenders.line_up import HERE
-from bench.deliveries import Deliveries, Verdict, judge
+from bench.deliveries import Deliveries, Span, Verdict, judge
 from bench.faults import FAULTS, Fault, Stage, one_server
 from bench.pace import Answer, Sender, pace
 from bench.scene import BUDGET_MS, scene
@@ -77,9 +77,9 @@ def run(fault: Fault, rate: float = RATE, seconds: float | None = None, *, keep:
         (fault.stage or one_server)(place, deliveries) as stage,
         place.running(stage.api_url, stage.workers_url, stage.variables),
     ):
-        answers, during = uvloop.run(_drive(fault, stage, rate, fault.seconds if seconds is None else seconds))
+        answers, span = uvloop.run(_drive(fault, stage, rate, fault.seconds if seconds is None else seconds))
         undrained = place.wait_until_drained(stage.connect)
-        verdict = judge(fault.title, deliveries, answers, during, place.kept(stage.connect), BUDGET_MS / 1000)
+        verdict = judge(fault.title, deliveries, answers, span, place.kept(stage.connect), BUDGET_MS / 1000)
         verdict.complaints = place.complaints()
     if undrained:
         verdict.undrained = True
@@ -87,26 +87,28 @@ def run(fault: Fault, rate: float = RATE, seconds: float | None = None, *, keep:
     return verdict
 
 
-async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float) -> tuple[list[Answer], tuple[float, float]]:
+async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float) -> tuple[list[Answer], Span]:
     """Send callbacks while the fault happens; then those again that nobody answered, as a sender that retries would."""
     sender = Sender(stage.scene.port, PATIENCE_SECONDS)
     over = asyncio.Event()
     sending = asyncio.create_task(pace(sender, stage.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set))
     await asyncio.sleep(BEFORE_SECONDS)
     happening = fault.happens(stage)
-    began = time.monotonic()
+    begins = time.monotonic()
     await asyncio.to_thread(happening.__enter__)
+    begun = time.monotonic()
     try:
         await asyncio.sleep(seconds)
     finally:
+        ends = time.monotonic()
         await asyncio.to_thread(happening.__exit__, None, None, None)
-    ended = time.monotonic()
+    span = Span(begins, begun, ends, time.monotonic())
     await asyncio.sleep(AFTER_SECONDS)
     over.set()
     answers = await sending
     answers += [await _again(sender, stage.deliveries, each.number) for each in answers if each.status == 0]
     sender.close()
-    return answers, (began, ended)
+    return answers, span
 
 
 async def _again(sender: Sender, deliveries: Deliveries, number: int) -> Answer:

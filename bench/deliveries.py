@@ -60,6 +60,16 @@ class Deliveries:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """When a fault was, in monotonic seconds: from when to when it was begun, and from when to when it was mended."""
+
+    begins: float
+    begun: float
+    ends: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What is there in the end.
 
@@ -127,7 +137,7 @@ def judge(
     fault: str,
     deliveries: Deliveries,
     answers: list[Answer],
-    during: tuple[float, float],
+    span: Span,
     kept: Kept,
     budget_seconds: float,
 ) -> Verdict:
@@ -137,7 +147,7 @@ def judge(
         fault: its title.
         deliveries: what was sent.
         answers: what became of it.
-        during: monotonic seconds between which the fault lasted.
+        span: when the fault was.
         kept: what is there in the end.
         budget_seconds: within which an answer is due.
     """
@@ -146,13 +156,13 @@ def judge(
     for answer in answers:
         if _is_success(answer):
             successes[deliveries.delivery_of(answer.number)].append(answer)
-    _count_answers(verdict, answers, during, budget_seconds)
+    _count_answers(verdict, answers, span, budget_seconds)
     _count_kept(verdict, [deliveries.user(each) for each in successes], kept)
-    _compare_answers(verdict, successes, during)
+    _compare_answers(verdict, successes, span)
     return verdict
 
 
-def _count_answers(verdict: Verdict, answers: list[Answer], during: tuple[float, float], budget_seconds: float) -> None:
+def _count_answers(verdict: Verdict, answers: list[Answer], span: Span, budget_seconds: float) -> None:
     for answer in answers:
         if answer.status == 0:
             verdict.unanswered += 1
@@ -163,7 +173,7 @@ def _count_answers(verdict: Verdict, answers: list[Answer], during: tuple[float,
         else:
             verdict.otherwise += 1
     verdict.late = sum(answer.seconds > budget_seconds for answer in answers)
-    spent = [answer.seconds for answer in answers if answer.status and during[0] <= answer.sent <= during[1]]
+    spent = [answer.seconds for answer in answers if answer.status and span.begins <= answer.sent <= span.ended]
     if spent:
         verdict.p50_ms, verdict.p99_ms, verdict.most_ms = (percentile(spent, each) for each in (50, 99, 100))
 
@@ -179,13 +189,13 @@ def _count_kept(verdict: Verdict, users: Iterable[str], kept: Kept) -> None:
         verdict.examples += [f"{what}: {each}" for each in found[:3]]
 
 
-def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], during: tuple[float, float]) -> None:
+def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], span: Span) -> None:
     for delivery, given in successes.items():
         first, *others = sorted(given, key=lambda answer: answer.sent)
         for other in others:
             if (other.body, other.event_id) == (first.body, first.event_id):
                 continue
-            sides = set(_sides([first, other], during))
+            sides = set(_sides([first, other], span))
             at_once = other.sent < first.sent + first.seconds
             if sides != {"before"} and (at_once or len(sides) > 1):
                 verdict.raced += 1
@@ -195,15 +205,15 @@ def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], durin
                 verdict.examples.append(f"answered differently: {delivery}, {after} ms later, {sides}")
 
 
-def _sides(answers: list[Answer], during: tuple[float, float]) -> Iterator[str]:
-    """Where each answer's time lies; one that reaches over an end of the fault lies in both."""
-    begin, end = during
+def _sides(answers: list[Answer], span: Span) -> Iterator[str]:
+    """Where each answer's time may lie; one that reaches over the beginning or the end lies on both sides of it."""
     for answer in answers:
-        if answer.sent < begin:
+        answered = answer.sent + answer.seconds
+        if answer.sent <= span.begun:
             yield "before"
-        if answer.sent <= end and answer.sent + answer.seconds >= begin:
+        if answered >= span.begins and answer.sent <= span.ended:
             yield "during"
-        if answer.sent + answer.seconds > end:
+        if answered >= span.ends:
             yield "after"
 
 
