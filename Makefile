@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack bench-hang bench-jobs chaos-workers clean
+.PHONY: help demo dev test check format lock bench-ack bench-hang bench-jobs chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers w
 
 bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
 	@$(BIN)/python -m bench.jobs
+
+chaos: .venv/run  ## kill, freeze, fill and cut off all that an answer depends on, under load, and show that nothing accepted is lost
+	@$(BIN)/python -m bench.chaos
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
 	@$(BIN)/python -m bench.chaos_workers

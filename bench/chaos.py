@@ -26,7 +26,7 @@ from bench.scene import BUDGET_MS, scene
 from cli.stack import heed_signals
 
 RATE = 100
-BEFORE_SECONDS, AFTER_SECONDS = 2.0, 3.0
+AROUND_SECONDS = 2.5
 MOST_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
 _AGAIN = 3
@@ -42,7 +42,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     heed_signals()
-    console = Console(width=140)
+    console = Console(width=160)
     verdicts, skipped = [], []
     for name in options.only or FAULTS:
         fault = FAULTS[name]
@@ -62,13 +62,16 @@ def main() -> None:
     sys.exit(0 if all(verdict.is_good for verdict in verdicts) else 1)
 
 
-def run(fault: Fault, rate: float = RATE, seconds: float | None = None, *, keep: bool = False) -> Verdict:
+def run(
+    fault: Fault, rate: float = RATE, seconds: float = 0, around: float = AROUND_SECONDS, *, keep: bool = False
+) -> Verdict:
     """Let one fault happen under load, and judge what came of it.
 
     Args:
         fault: what happens.
         rate: callbacks a second.
         seconds: how long it lasts; its own time by default.
+        around: seconds of callbacks before it and after it.
         keep: whether the folder with all logs stays.
     """
     deliveries = Deliveries(f"chaos{time.time_ns():x}")
@@ -77,22 +80,23 @@ def run(fault: Fault, rate: float = RATE, seconds: float | None = None, *, keep:
         (fault.stage or one_server)(place, deliveries) as stage,
         place.running(stage.api_url, stage.workers_url, stage.variables),
     ):
-        answers, span = uvloop.run(_drive(fault, stage, rate, fault.seconds if seconds is None else seconds))
+        answers, span = uvloop.run(_drive(fault, stage, rate, seconds or fault.seconds, around))
         undrained = place.wait_until_drained(stage.connect)
         verdict = judge(fault.title, deliveries, answers, span, place.kept(stage.connect), BUDGET_MS / 1000)
         verdict.complaints = place.complaints()
+        verdict.breaks_connections = fault.breaks_connections
     if undrained:
         verdict.undrained = True
         verdict.examples.append(f"did not come to rest: {undrained}")
     return verdict
 
 
-async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float) -> tuple[list[Answer], Span]:
+async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float, around: float) -> tuple[list[Answer], Span]:
     """Send callbacks while the fault happens; then those again that nobody answered, as a sender that retries would."""
     sender = Sender(stage.scene.port, PATIENCE_SECONDS)
     over = asyncio.Event()
     sending = asyncio.create_task(pace(sender, stage.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set))
-    await asyncio.sleep(BEFORE_SECONDS)
+    await asyncio.sleep(around)
     happening = fault.happens(stage)
     begins = time.monotonic()
     await asyncio.to_thread(happening.__enter__)
@@ -103,7 +107,7 @@ async def _drive(fault: Fault, stage: Stage, rate: float, seconds: float) -> tup
         ends = time.monotonic()
         await asyncio.to_thread(happening.__exit__, None, None, None)
     span = Span(begins, begun, ends, time.monotonic())
-    await asyncio.sleep(AFTER_SECONDS)
+    await asyncio.sleep(around)
     over.set()
     answers = await sending
     answers += [await _again(sender, stage.deliveries, each.number) for each in answers if each.status == 0]

@@ -103,6 +103,7 @@ class Verdict:
         late: requests that were answered later than the budget.
         p50_ms, p99_ms, most_ms: of the requests that were sent during the fault and answered.
         undrained: whether it was judged before all had come to rest.
+        breaks_connections: whether requests may go unanswered, since the process that had them was killed.
         examples: of what was broken.
         complaints: what the api logged as errors.
     """
@@ -123,14 +124,15 @@ class Verdict:
     p99_ms: float = 0.0
     most_ms: float = 0.0
     undrained: bool = False
+    breaks_connections: bool = False
     examples: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
         """Whether every promise was kept."""
-        broken = self.lost, self.duplicated, self.unlogged, self.differing, self.late
-        return not any(broken) and not self.undrained and self.acknowledged > 0
+        broken = self.lost, self.duplicated, self.unlogged, self.differing, self.late, self.undrained
+        return not any(broken) and self.acknowledged > 0 and (self.breaks_connections or not self.unanswered)
 
 
 def judge(
