@@ -18,6 +18,7 @@ KEPT = Kept({"run-0": ["e0"]}, ["e0"])
 
 
 def verdict(*answers: Answer, kept: Kept = KEPT) -> Verdict:
+    """What is found of the given answers."""
     return judge("a fault", DELIVERIES, list(answers), SPAN, kept, 1.5)
 
 
@@ -98,6 +99,7 @@ def test_requests_of_one_delivery_have_one_identity() -> None:
 
 
 def identity(request: bytes) -> tuple[bytes, bytes]:
+    """What PROTOCOL §4 tells deliveries apart by."""
     head, _, body = request.partition(b"\r\n\r\n")
     _, _, request_id = head.partition(b"&RequestID=")
     return request_id.split(b"&")[0], body
