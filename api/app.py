@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 from redis.asyncio import Redis as AsyncRedis
@@ -15,8 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from api.connections import NOTE
 from api.intake import Intake
-from api.metrics import CONTENT_TYPE, MULTIPROCESS, Metrics, render_queues, render_spool
+from api.metrics import CONTENT_TYPE, Metrics, render_queues, render_spool
 from api.openapi import document
 from api.readiness import Readiness, age
 from api.refusals import Refusals
@@ -26,10 +25,9 @@ from api.signatures import Doors
 from api.spool import survey
 from api.tokens import TokenUses
 from shared.callbacks import Callbacks
-from shared.config import Settings, load_settings
+from shared.config import Settings
 from shared.errors import http_info
-from shared.loading import load_callbacks
-from shared.logs import configure_logs, error_fields, get_log
+from shared.logs import error_fields, get_log
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
 from shared.queues import connect_async
@@ -52,12 +50,12 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Callable[..., None]]]:
         await intake.start()
         uses.start()
         readiness.start()
         _settle_garbage_collector()
-        yield
+        yield {NOTE: refusals.note}
         await intake.close()
         await readiness.close()
         refusals.close()
@@ -108,15 +106,6 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
 
     document(app, secret=settings.path_secret is not None)
     return app
-
-
-def app_from_environment() -> FastAPI:
-    """The api as the environment describes it; each process of `deskbell api` calls this."""
-    if MULTIPROCESS in os.environ:
-        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
-    settings = load_settings()
-    configure_logs(settings.log_format)
-    return create_app(settings, load_callbacks(settings))
 
 
 async def _queue_metrics(redis: AsyncRedis) -> bytes:

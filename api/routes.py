@@ -23,6 +23,7 @@ from api.arrival import began
 from api.errors import Code, Refusal
 from api.intake import Intake, Kept
 from api.metrics import Metrics
+from api.overload import InFlight
 from api.refusals import Refusals
 from api.replies import Replies
 from api.signatures import Doors, Query, parse_query
@@ -65,13 +66,14 @@ _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POS
 
 @dataclass(slots=True)
 class Ring:
-    """One callback on its way, and what is known of it so far."""
+    """One callback on its way, and what is known of it so far; `held` are the bytes of its body."""
 
     node: str
     scope: Scope
     receive: Receive
     began: float
     deadline: float
+    held: int = 0
     log: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,6 +105,7 @@ class CallbackRoutes:
         self._budget = settings.budget_ms / 1000
         self._reserve = settings.reserved_ms / 1000
         self._max_body = settings.max_body_bytes
+        self._in_flight = InFlight(settings.max_in_flight)
         self._log = get_log()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,15 +122,25 @@ class CallbackRoutes:
         else:
             start = began(scope)
             ring = Ring(path["node"] or "", scope, receive, start, start + self._budget)
-            answer = await self.answer(ring)
+            answer = await self._answer_if_there_is_room(ring)
             await answer.send(send)
+
+    async def _answer_if_there_is_room(self, ring: Ring) -> Answer:
+        try:
+            self._in_flight.begin()
+        except Refusal as refusal:
+            return self._refuse(ring, refusal)
+        try:
+            return await self.answer(ring)
+        finally:
+            self._in_flight.end(ring.held)
 
     async def answer(self, ring: Ring) -> Answer:
         """Answer one callback within the budget, and log it."""
         try:
             async with asyncio.timeout_at(ring.deadline):
                 answer = await self._answer(ring)
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):  # the budget is over, or this process cannot wait any longer
             return self._refuse(ring, _late(ring))
         except Refusal as refusal:
             return self._refuse(ring, refusal)
@@ -172,7 +185,10 @@ class CallbackRoutes:
             message = await ring.receive()
             if message["type"] == "http.disconnect":
                 raise Refusal(Code.NOT_A_PACKET, "the body broke off")
-            body += message.get("body", b"")
+            part = message.get("body", b"")
+            ring.held += len(part)
+            self._in_flight.hold(len(part))
+            body += part
             if not message.get("more_body") and len(body) <= self._max_body:
                 return bytes(body)
         raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")

@@ -50,11 +50,12 @@ def api(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
+    parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Answer callbacks over HTTP and keep their events on Redis."""
+    """Answer callbacks over HTTP and keep their events on Redis; with more processes, SIGHUP replaces each in turn."""
     from cli.api import api as run
 
-    run(host, port, processes, fd)
+    run(host, port, processes, fd, parent_fd)
 
 
 @app.command()

@@ -1,4 +1,11 @@
-"""Running an api under uvicorn."""
+"""Running an api under uvicorn: how one process begins and ends.
+
+1. It takes connections from a socket that others may share.
+2. SIGTERM: it takes no more; the others, or its successor, find them waiting on the socket.
+3. Each connection gets the answers under way, and the next one, with `Connection: close`.
+4. When the last is closed, or the grace period is over, what must be written is written, and it ends with status 0. A
+   second SIGTERM ends it at once.
+"""
 
 import asyncio
 import os
@@ -6,15 +13,19 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from starlette.types import ASGIApp
 
-from api.arrival import TimedProtocol
+from api.connections import IDLE_SECONDS, Connections, raise_file_limit
 from api.runs import HANDLER_THREADS
+from shared.config import Settings
+from shared.logs import get_log
 
-_GRACE_SECONDS = 10
-_LAST_SECONDS = 1
+_LAST_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -32,40 +43,68 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(factory: str, listener: socket.socket, processes: int) -> None:
-    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
+def connections_of(settings: Settings) -> Connections:
+    """The connections of a process with these settings."""
+    return Connections(budget_seconds=settings.budget_ms / 1000, max_body_bytes=settings.max_body_bytes)
+
+
+def serve(
+    make_app: Callable[[], ASGIApp], settings: Settings, listener: socket.socket, parent: socket.socket | None = None
+) -> None:
+    """Serve on a socket until SIGTERM, SIGINT or SIGHUP; answers what is in flight before it ends.
 
     Args:
-        factory: the import string of a function that makes the app, called in each process.
+        make_app: makes the app.
+        settings: its settings.
         listener: the socket.
-        processes: how many processes; more than one are watched and started again when they die.
+        parent: a socket on which a parent is told that callbacks are answered; when it closes, that parent is gone.
     """
-    config = uvicorn.Config(
-        factory,
-        factory=True,
-        loop="uvloop",
-        http=TimedProtocol,
-        ws="none",
-        lifespan="on",
-        workers=processes,
-        access_log=False,  # it would log the query, and with it Sign
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
+    raise_file_limit()
+    server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
     # uvicorn raises the signal that ended it once more when it is done: that one must not end us with a bad status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    if processes > 1:
-        Multiprocess(config, sockets=[listener]).run()
-    else:
-        _Server(config).run(sockets=[listener])
-        _leave_stragglers()
+    signal.signal(signal.SIGHUP, server.handle_exit)  # the terminal is gone
+    server.run(sockets=[listener])
+    _leave_stragglers()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, whose end does not wait for handlers that heed no cancellation."""
+class Server(uvicorn.Server):
+    """uvicorn's server, which loses nobody when it ends, and does not wait for handlers that heed no cancellation."""
+
+    def __init__(
+        self,
+        make_app: Callable[[], ASGIApp],
+        connections: Connections,
+        *,
+        grace_seconds: float = 10,
+        parent: socket.socket | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            make_app: makes the app.
+            connections: watches the connections.
+            grace_seconds: how long what is in flight is waited for.
+            parent: see `serve`.
+        """
+        config = uvicorn.Config(
+            make_app,
+            factory=True,
+            loop="uvloop",
+            http=connections.protocol,  # type: ignore[arg-type]  # what makes a protocol serves as well as its class
+            ws="none",
+            lifespan="on",
+            access_log=False,  # it would log the query, and with it Sign
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=IDLE_SECONDS,
+        )
+        super().__init__(config)
+        self._connections = connections
+        self._grace_seconds = grace_seconds
+        self._parent = parent
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; then give what is left on the event loop a second."""
@@ -74,12 +113,65 @@ class _Server(uvicorn.Server):
         for task in left:
             task.cancel()
         if left and (await asyncio.wait(left, timeout=_LAST_SECONDS))[1]:
-            sys.stdout.flush()
-            os._exit(0)
+            leave()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and tell the parent."""
+        await super().startup(sockets)
+        if self._parent:
+            self._parent.setblocking(False)
+            self._parent.send(b"1")
+            asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer what is in flight, and let the app write what it must."""
+        get_log().info("stopping", connections=len(self._connections.all))
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        self._connections.drain(loop.time())
+        deadline = loop.time() + self._grace_seconds
+        while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110 - uvicorn's tasks and signals set no event
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._cut_short()
+        await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; the second time, stop at once, also when a handler blocks the event loop."""
+        if self.should_exit:
+            self.force_exit = True
+            timer = threading.Timer(_LAST_SECONDS, leave, (1,))
+            timer.daemon = True
+            timer.start()
+        else:
+            super().handle_exit(sig, frame)
+
+    async def _cut_short(self) -> None:
+        """Let what is still in flight answer that nothing was kept."""
+        tasks = set(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_SECONDS / 2)
+
+    def _is_busy(self) -> bool:
+        return bool(self._connections.all or self.server_state.tasks) and not self.force_exit
+
+    def _orphaned(self) -> None:
+        """The parent has died without a word: whoever starts its successor needs the port."""
+        asyncio.get_running_loop().remove_reader(self._parent)  # type: ignore[arg-type]  # it is there
+        self.should_exit = True
+
+
+def leave(status: int = 0) -> None:
+    """End this process now."""
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _leave_stragglers() -> None:
     """End at once if a handler still hangs in its thread: Python itself would wait for it without limit."""
     if any(thread.name.startswith(HANDLER_THREADS) for thread in threading.enumerate()):
-        sys.stdout.flush()
-        os._exit(0)
+        leave()

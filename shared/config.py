@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"), description="Redis 7 or later, or Valkey."
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, or Sentinel's `redis+sentinel://`.",
     )
     apps: dict[str, list[SecretStr]] = Field(
         default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
     )
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
+    max_in_flight: PositiveInt = Field(
+        default=1000, description="Callbacks that one process answers at once; the next is refused, 1010."
+    )
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
     min_replicas: int = Field(
         default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
@@ -67,7 +71,9 @@ class Settings(BaseSettings):
         default=60, ge=5, description="Seconds after which a job whose worker died is run again."
     )
     grace_seconds: int = Field(
-        default=10, ge=0, description="Seconds that jobs under way are given when a worker is told to stop."
+        default=10,
+        ge=0,
+        description="Seconds that jobs and callbacks under way are given when a process is told to stop.",
     )
     log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
     log_format: Literal["json", "console"] = Field(

@@ -4,15 +4,15 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
-import uvicorn
 
 from api.app import create_app
-from api.arrival import TimedProtocol
-from cli.serving import listen
+from api.connections import Connections
+from cli.serving import Server, connections_of, listen
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.protocol import signed_query
@@ -48,12 +48,10 @@ class Desk:
 
 
 @contextmanager
-def serving(settings: Settings, callbacks: Callbacks) -> Iterator[Desk]:
+def serving(settings: Settings, callbacks: Callbacks, connections: Connections | None = None) -> Iterator[Desk]:
     """An api under uvicorn, in a thread, on a free port."""
     with listen("127.0.0.1", 0) as listener:
-        app = create_app(settings, callbacks)
-        config = uvicorn.Config(app, loop="uvloop", http=TimedProtocol, ws="none", log_config=None, access_log=False)
-        server = uvicorn.Server(config)
+        server = Server(partial(create_app, settings, callbacks), connections or connections_of(settings))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         desk = Desk(f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -15,6 +15,7 @@ from api.metrics import Metrics
 from shared import Jobs
 from shared.config import PREFIX, Settings, load_settings
 from shared.loading import load_callbacks, load_jobs
+from shared.redis_url import RedisUrl
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -129,6 +130,16 @@ def test_the_http_document_names_every_metric_and_cause() -> None:
     assert {"sign_stale", "unknown_app", "wrong_path_secret"} <= set(causes)
     for name in {*metrics, *causes}:
         assert f"`{name}" in document
+
+
+def test_the_operations_document_lists_every_option_of_a_redis_url() -> None:
+    """Those that the sentence about a wrong one names."""
+    rows = table((ROOT / "docs" / "OPERATIONS.md").read_text(), "option")
+    with pytest.raises(ValueError, match="among") as caught:
+        RedisUrl.parse("rediss+sentinel://host/mymaster?wrong=1")
+
+    known = str(caught.value).partition("among ")[2].split(", ")
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == set(known)
 
 
 def test_the_jobs_document_lists_every_option_and_its_code_runs() -> None:

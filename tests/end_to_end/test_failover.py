@@ -3,12 +3,10 @@
 import json
 import subprocess
 import sys
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
@@ -20,9 +18,10 @@ from cli.dashboard import serve_dashboard
 from cli.serving import listen
 from shared import Settings
 from shared.queues import EVENTS, connect, queue
-from tests.desk import APP, TOKEN, Desk
+from tests.desk import APP, TOKEN
 from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated
+from tests.serving import Load, running_api
 from tests.workers.working import running_worker, until
 
 JOBS = """
@@ -52,61 +51,12 @@ def servers(tmp_path: Path) -> Iterator[Replicated]:
         yield running
 
 
-@contextmanager
-def running_api(url: str, folder: Path, **settings: str) -> Iterator[Desk]:
-    """`deskbell api` as a process of its own."""
-    ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
-    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0"]
-    log = (folder / "api.log").open("wb")
-    with log, subprocess.Popen(command, env=environment(**ours, **settings), stdout=log, cwd=folder) as api:
-        try:
-            until(lambda: b"\n" in (folder / "api.log").read_bytes())
-            desk = Desk(f"http://127.0.0.1:{json.loads((folder / 'api.log').read_bytes().splitlines()[0])['port']}")
-            with desk.http:
-                yield desk
-        finally:
-            api.terminate()
-
-
-class Load:
-    """Signed callbacks, one after the other from several connections, until it is told to stop."""
-
-    def __init__(self, url: str, senders: int = 4) -> None:
-        self.answers: Counter[tuple[int, int]] = Counter()
-        self.kept: list[str] = []
-        self.slowest = 0.0
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(url, sender)) for sender in range(senders)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, url: str, sender: int) -> None:
-        desk = Desk(url)
-        number = 0
-        with desk.http:
-            while not self._stop.is_set():
-                number += 1
-                answer = desk.call(Number=f"{sender}-{number}", Apart="1" if number % 50 == 0 else "0")
-                self.answers[answer.status_code, answer.json()["ErrorCode"]] += 1
-                self.slowest = max(self.slowest, answer.elapsed.total_seconds())
-                if answer.status_code == httpx.codes.OK:
-                    self.kept.append(answer.headers["X-Deskbell-Event"])
-
-
 def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Replicated, tmp_path: Path) -> None:
     """The api and the workers find the new master by themselves, though a sentinel is dead, too."""
     (tmp_path / "jobs").mkdir()
     settings = Settings(redis_url=SecretStr(servers.url))
     with ExitStack() as stack:
-        desk = stack.enter_context(running_api(servers.url, tmp_path))
+        api = stack.enter_context(running_api(servers.url, tmp_path))
         workers = [
             stack.enter_context(running_worker(tmp_path / "jobs", JOBS, servers.url, *words, ABANDONED_SECONDS="5"))
             for words in ((EVENTS, "together", "--processes", "2"), ("apart", "--fork"))
@@ -114,7 +64,7 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
         redis = stack.enter_context(connect(settings))
         until(lambda: len(Worker.all(redis)) == 3)
         known = {worker.name for worker in Worker.all(redis)}
-        load = stack.enter_context(Load(desk.url))
+        load = stack.enter_context(Load(api.desk.url))
         until(lambda: len(load.kept) >= 200)
 
         servers.kill_sentinel(0)

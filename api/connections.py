@@ -1,0 +1,251 @@
+"""The connections of one process: so many and no more, and none that holds a place without using it.
+
+1. A connection is *idle* until a request begins on it, and again when its answer is out.
+2. It is *arriving* from a request's first byte to its last. Headers that have not come within the budget are refused,
+   and what comes after the answer is thrown away, no longer than that.
+3. When there are too many, the one that has been idle longest is closed for the one that came; where none is idle, the
+   one that has been arriving longest. Who rings quickly is neither.
+4. In the end (`drain`) no connection is kept: each gets its answer with `Connection: close`, those that stay idle are
+   closed a little later, so that nobody who is just sending is cut off.
+"""
+
+import asyncio
+import resource
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from api.arrival import TimedProtocol
+from api.errors import Code, Refusal
+from shared.protocol import envelope
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+IDLE_SECONDS = 75
+"""Seconds an idle connection is kept: longer than proxies keep theirs, so that theirs end first."""
+
+NOTE = "deskbell.note"
+"""The key of the lifespan's state under which the function lies that counts and logs refusals."""
+
+_LOOK_SECONDS = 0.25
+_LINGER_SECONDS = 2.0
+_SLACK_SECONDS = 0.25  # beyond the budget: a request whose headers are there is answered by the app first
+_MOST_HEAD_BYTES = 65_536
+_MOST_REST_BYTES = 65_536  # beyond the largest body
+_MOST_PIPELINED = 16
+_MOST_CONNECTIONS = 10_000
+_MOST_FILES = 65_536
+_OTHER_FILES = 256  # to Redis, logs, and whatever handlers open
+
+_LATE = Refusal(Code.NOT_A_PACKET, "the request did not arrive in time", "slow_sender")
+_LONG = Refusal(Code.NOT_A_PACKET, "the headers are too long", "long_headers")
+_REST = Refusal(Code.NOT_A_PACKET, "the request does not end", "endless_request")
+_PIPELINED = Refusal(Code.NOT_A_PACKET, "too many requests at once on a connection", "pipelined")
+_UNREAD = Refusal(Code.NOT_A_PACKET, "the answer is not read", "slow_reader")
+_CROWDED = Refusal(Code.CANNOT_KEEP, "too many connections", "crowded")
+
+
+class Connections:
+    """What all connections of a process share."""
+
+    def __init__(self, *, budget_seconds: float, max_body_bytes: int, most: int | None = None) -> None:
+        """Prepare.
+
+        Args:
+            budget_seconds: what a request may take to arrive.
+            max_body_bytes: the largest body.
+            most: how many connections; by default what the limit of open files allows.
+        """
+        self.budget_seconds = budget_seconds
+        self.most_bytes = max_body_bytes + _MOST_HEAD_BYTES + _MOST_REST_BYTES
+        self.most = most or min(max(_open_files() - _OTHER_FILES, _open_files() // 2), _MOST_CONNECTIONS)
+        self.all: set[WatchedProtocol] = set()
+        self.idle: dict[WatchedProtocol, float] = {}
+        self.arriving: dict[WatchedProtocol, float] = {}
+        self.is_draining = False
+        self._drain_at = 0.0
+        self._looker: asyncio.TimerHandle | None = None
+
+    @property
+    def protocol(self) -> Callable[..., "WatchedProtocol"]:
+        """What uvicorn makes for each connection."""
+        return partial(WatchedProtocol, connections=self)
+
+    def enter(self, newcomer: "WatchedProtocol") -> None:
+        """A connection was made: make room for it."""
+        loop = newcomer.loop
+        if len(self.all) >= self.most:
+            victim = next(iter(self.idle), None) or next(iter(self.arriving), newcomer)
+            victim.cut(_CROWDED)
+            if victim is newcomer:
+                return
+        self.all.add(newcomer)
+        self.idle[newcomer] = loop.time()
+        if self._looker is None:
+            self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop)
+
+    def leave(self, connection: "WatchedProtocol") -> None:
+        """A connection was lost."""
+        self.all.discard(connection)
+        self.idle.pop(connection, None)
+        self.arriving.pop(connection, None)
+
+    def drain(self, now: float) -> None:
+        """Keep no connection from now on, the event loop's time."""
+        self.is_draining = True
+        self._drain_at = now + _LINGER_SECONDS
+        for connection in self.all:
+            connection.keep_no_longer()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close what has been idle or arriving for too long: those that began first stand first."""
+        now = loop.time()
+        oldest = now - (0 if self.is_draining and now >= self._drain_at else IDLE_SECONDS)
+        for connection, since in list(self.idle.items()):
+            if since > oldest:
+                break
+            connection.transport.close()
+            self.idle.pop(connection, None)
+        for connection, since in list(self.arriving.items()):
+            if since > now - self.budget_seconds - _SLACK_SECONDS:
+                break
+            connection.is_late()
+        self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop) if self.all else None
+
+
+class WatchedProtocol(TimedProtocol):
+    """uvicorn's protocol for a connection that is watched."""
+
+    def __init__(self, *arguments: Any, connections: Connections, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._watch = connections
+        self._received = 0
+        self._has_head = True
+        self._is_cut = False
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's own narrowing
+        self._watch.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give it back."""
+        self._watch.leave(self)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, within bounds."""
+        self._received += len(data)
+        super().data_received(data)
+        if self._received > _MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._check_size()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._received = 0
+        self._has_head = False
+        if self in self._watch.all:
+            self._watch.idle.pop(self, None)
+            self._watch.arriving[self] = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Start to answer."""
+        self._has_head = True
+        super().on_headers_complete()
+        if self._watch.is_draining:
+            self.cycle.keep_alive = False
+        if len(self.pipeline) > _MOST_PIPELINED:
+            self.cut(_PIPELINED)
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        super().on_message_complete()
+        self._watch.arriving.pop(self, None)
+        self._note_idle()
+
+    def on_response_complete(self) -> None:
+        """The answer is out."""
+        super().on_response_complete()
+        self._note_idle()
+
+    def pause_writing(self) -> None:
+        """The other side does not read: wait for it no longer than it may let us wait for a request."""
+        super().pause_writing()
+        self._unread = self._unread or self.loop.call_later(self._watch.budget_seconds, self.cut, _UNREAD)
+
+    def resume_writing(self) -> None:
+        """The other side reads."""
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def keep_no_longer(self) -> None:
+        """Close after the answer under way, if there is one."""
+        if self._is_answering:
+            self.cycle.keep_alive = False
+
+    def is_late(self) -> None:
+        """The request has been arriving for longer than the budget."""
+        if not self._has_head:
+            self.refuse(_LATE)
+        elif self.cycle.response_complete:  # answered before its body was there, which does not end
+            self.cut(_LATE)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer a request that did not come as far as the app, and close."""
+        body = envelope(refusal.code.number, refusal.info)
+        head = f"HTTP/1.1 {refusal.code.status} Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        if not self._is_answering:
+            self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        self._end(refusal)
+        self.transport.close()
+
+    def cut(self, refusal: Refusal) -> None:
+        """Close at once."""
+        self._end(refusal)
+        self.transport.abort()
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn does not say that there is none at first
+        return cycle is not None and not cycle.response_complete
+
+    def _end(self, refusal: Refusal) -> None:
+        self._watch.leave(self)
+        if self._is_cut:
+            return  # what had been read with it is still being parsed
+        self._is_cut = True
+        note = self.app_state.get(NOTE)
+        if note:
+            note(refusal, status=refusal.code.status)
+
+    def _check_size(self) -> None:
+        if not self._has_head:
+            self.refuse(_LONG)
+        elif self._received > self._watch.most_bytes and self in self._watch.arriving:
+            self.cut(_REST)
+
+    def _note_idle(self) -> None:
+        """Stand among the idle ones, behind those that have been it for longer."""
+        if self not in self._watch.all or self in self._watch.arriving or self._is_answering:
+            return
+        self._watch.idle.pop(self, None)
+        self._watch.idle[self] = self.loop.time()
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many files open as it may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _open_files() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft

