@@ -23,11 +23,12 @@ dev: .venv/run  ## the same stack, kept running, reloading; data in .deskbell/; 
 test: check  ## all checks and all tests
 	$(BIN)/pytest -n 4 --cov --cov-report=term:skip-covered
 
-check: .venv/test  ## what CI checks before the tests: style, types, import order
+check: .venv/test  ## what CI checks before the tests: style, types, import order, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.security.audit
 
 format: .venv/test  ## put the code in the project's form
 	$(BIN)/ruff check --fix .
