@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack bench-hang bench-jobs chaos chaos-workers clean
+.PHONY: help demo dev test check format lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
 	@$(BIN)/python -m bench.ack
+
+bench-cost: .venv/run  ## what accepting costs as it grows: bytes of Redis' memory, queue, connections, body (needs wrk)
+	@$(BIN)/python -m bench.cost
 
 bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers with and without them
 	@$(BIN)/python -m bench.hang

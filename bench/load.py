@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import subprocess
 import time
@@ -76,15 +77,23 @@ def path_for(endpoint: Endpoint) -> str:
     return f"{endpoint.path}?{signed_query(APP, TOKEN, API_CALL)}".replace("&RequestID=", "&Unused=")
 
 
-def request_for(endpoint: Endpoint, first: int = 0) -> Callable[[int], bytes]:
+def padding_of(size: int) -> str:
+    """Text of so many characters, the same each time; it is compressed as text is, not as zeros are."""
+    chance = random.Random(size)  # noqa: S311 - no secret
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 9))) for _ in range(500)]
+    return " ".join(chance.choices(words, k=size // 3 + 1))[:size]
+
+
+def request_for(endpoint: Endpoint, first: int = 0, padding: int = 0) -> Callable[[int], bytes]:
     """What makes the bytes of a request: the packets of `post.lua`, counted from `first`."""
     path = path_for(endpoint)
+    more = f',"padding":"{padding_of(padding)}"' if padding else ""
 
     def request(number: int) -> bytes:
         at = first + number
         variables = (
             f'{{"SystemClientUserID":"user517","SystemSessionID":"{_SESSION}","staticKey":"staticValue",'
-            f'"testKey3":"{at}"}}'
+            f'"testKey3":"{at}"{more}}}'
         )
         packet = f'{{"CallbackCommand":"{API_CALL}","Body":{variables},"EventTime":{1731488371784 + at}}}'
         return http_post(path, f"{endpoint.before}{packet}{endpoint.after}".encode())
@@ -93,13 +102,20 @@ def request_for(endpoint: Endpoint, first: int = 0) -> Callable[[int], bytes]:
 
 
 def paced(
-    endpoint: Endpoint, port: int, rate: float, seconds: float, *, first: int = 0, patience: float = 5.0
+    endpoint: Endpoint,
+    port: int,
+    rate: float,
+    seconds: float,
+    *,
+    first: int = 0,
+    patience: float = 5.0,
+    padding: int = 0,
 ) -> list[Answer]:
     """Send packets at a rate, and see what becomes of each."""
-    return run_paced(port, request_for(endpoint, first), rate, seconds, patience)
+    return run_paced(port, request_for(endpoint, first, padding), rate, seconds, patience)
 
 
-def wrk(endpoint: Endpoint, port: int, seconds: float, connections: int = CONNECTIONS) -> Speed:
+def wrk(endpoint: Endpoint, port: int, seconds: float, connections: int = CONNECTIONS, padding: int = 0) -> Speed:
     """Send packets as fast as they are answered.
 
     Raises:
@@ -108,6 +124,7 @@ def wrk(endpoint: Endpoint, port: int, seconds: float, connections: int = CONNEC
     script = str(HERE / "post.lua")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s", "--latency", "-s", script]
     packet = {"PATH_AND_QUERY": path_for(endpoint), "BEFORE": endpoint.before, "AFTER": endpoint.after}
+    packet["PADDING"] = padding_of(padding)
     printed = subprocess.run(
         [*command, f"http://127.0.0.1:{port}"], env=os.environ | packet, capture_output=True, text=True, check=True
     ).stdout
