@@ -116,7 +116,7 @@ def grow(queued: tuple[int, ...], rounds: int, seconds: float) -> list[Growth]:
     found = []
     with ExitStack() as stack:
         (many_url, many), (none_url, none) = (stack.enter_context(server()) for _ in range(2))
-        many_port, none_port = (stack.enter_context(serving_alone(url)) for url in (many_url, none_url))
+        many_port, none_port = (stack.enter_context(serving(DESKBELL, url)) for url in (many_url, none_url))
         empty = used_memory(many)
         for count in queued:
             sys.stderr.write(f"{count:,} queued\n")
@@ -142,7 +142,7 @@ def fill(redis: Redis, port: int, count: int) -> None:
 
 def measure_memory(padding: int, config: dict[str, str]) -> Memory:
     """Bytes for an event whose packet has so many more bytes."""
-    with server(**config) as (url, redis), serving_alone(url) as port:
+    with server(**config) as (url, redis), serving(DESKBELL, url) as port:
         redis.flushall()
         before = used_memory(redis)
         answers = paced(DESKBELL, port, 400, SAMPLE / 400, first=10**8, padding=padding)
@@ -163,7 +163,7 @@ def measure_memory(padding: int, config: dict[str, str]) -> Memory:
 
 def rate(padding: int, connections: int, rounds: int, seconds: float) -> float:
     """Acknowledged/s; the median of some rounds."""
-    with server() as (url, redis), serving_alone(url) as port:
+    with server() as (url, redis), serving(DESKBELL, url) as port:
         found: list[float] = []
         for _ in range(rounds):
             redis.flushall()
@@ -173,21 +173,11 @@ def rate(padding: int, connections: int, rounds: int, seconds: float) -> float:
 
 def measure_file() -> float:
     """Bytes that an event takes in the append-only file."""
-    with server(appendonly="yes", appendfsync="everysec") as (url, redis), serving_alone(url) as port:
-        before = redis.info("persistence")["aof_current_size"]
+    with server(appendonly="yes", appendfsync="everysec") as (url, redis), serving(DESKBELL, url) as port:
+        before = int(redis.info("persistence")["aof_current_size"])
         answers = paced(DESKBELL, port, 400, SAMPLE / 400, first=10**8)
-        after = redis.info("persistence")["aof_current_size"]
+        after = int(redis.info("persistence")["aof_current_size"])
     return (after - before) / len(answers)
-
-
-@contextmanager
-def serving_alone(url: str) -> Iterator[int]:
-    """An api with a spool of its own, which has nothing to do here."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        serving(DESKBELL, url, DESKBELL_SPOOL_DIR=folder) as port,
-    ):
-        yield port
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class Speed:
 
 
 @contextmanager
-def serving(endpoint: Endpoint, redis_url: str, **settings: str) -> Iterator[int]:
+def serving(endpoint: Endpoint, redis_url: str) -> Iterator[int]:
     """The endpoint's process, which has answered its first requests; yields its port."""
     port = free_port()  # not handed on: `uvicorn --fd` forgets TCP_NODELAY and costs 40 ms
     environment = {
@@ -45,19 +46,19 @@ def serving(endpoint: Endpoint, redis_url: str, **settings: str) -> Iterator[int
         "DESKBELL_CALLBACKS": "bench.handlers:callbacks",
         "PYTHONPATH": str(Path.cwd()),
     }
-    with endpoint.log.open("wb") as log:
+    with tempfile.TemporaryDirectory(prefix="bench-") as spool, endpoint.log.open("wb") as log:
         process = subprocess.Popen(
             endpoint.command(port),
-            env=os.environ | environment | settings,
+            env=os.environ | environment | {"DESKBELL_SPOOL_DIR": spool},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        _warm_up(endpoint, port, process)
-        yield port
-    finally:
-        end(process)
+        try:
+            _warm_up(endpoint, port, process)
+            yield port
+        finally:
+            end(process)
 
 
 def _warm_up(endpoint: Endpoint, port: int, process: subprocess.Popen[bytes]) -> None:
