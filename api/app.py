@@ -127,7 +127,8 @@ async def _queue_metrics(redis: AsyncRedis) -> bytes:
 async def _spool_metrics(settings: Settings) -> bytes:
     """What waits on this host's disk, of all processes; nothing while that does not answer."""
     try:
-        found = await asyncio.wait_for(asyncio.to_thread(survey, settings.spool_dir), settings.redis_timeout_ms / 1000)
+        async with asyncio.timeout(settings.redis_timeout_ms / 1000):
+            found = await asyncio.to_thread(survey, settings.spool_dir)
     except OSError:
         return b""
     return render_spool(found.level.events, found.level.size, age(found.level.oldest) or 0.0)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
+from api.endings import end
 from api.metrics import Metrics
 from api.spool import Head, Spool
 from shared.events import new_event_id
@@ -70,10 +71,7 @@ class Drainer:
 
     async def close(self) -> None:
         """Stop; what waits stays in the spool."""
-        if self._run:
-            self._run.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._run
+        await end(self._run)
 
     @property
     def is_open(self) -> bool:
@@ -141,7 +139,8 @@ class Drainer:
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), _IDLE_SECONDS)
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._wake.wait()
         self._wake.clear()
         await self._patiently(self._spool.adopt())
 
@@ -213,7 +212,8 @@ class Drainer:
     async def _patiently(self, call: Awaitable[_Result]) -> _Result | None:
         """What a call of the spool returns; None when the disk fails, or hangs: Redis must not wait for it."""
         try:
-            return await asyncio.wait_for(call, _DISK_SECONDS)
+            async with asyncio.timeout(_DISK_SECONDS):  # Python 3.11's `wait_for` may swallow a cancellation
+                return await call
         except Exception as error:  # noqa: BLE001 - it is tried again
             self._spool.note(error)
             return None

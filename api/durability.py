@@ -13,6 +13,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 
+from api.endings import end
+
 _SETTINGS = ("appendfsync", "save")
 _FRESH_SECONDS = 10.0
 
@@ -88,10 +90,7 @@ class DurabilityWatch:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._reading:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+        await end(self._reading)
 
     async def _read(self) -> None:
         with suppress(RedisError, OSError):

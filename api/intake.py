@@ -14,7 +14,6 @@ import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic_core import to_json
@@ -22,6 +21,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
 from api.drainer import Drainer
+from api.endings import end
 from api.metrics import Metrics
 from api.spool import Spool
 from shared.config import Settings
@@ -91,10 +91,7 @@ class Intake:
 
     async def close(self) -> None:
         """Stop sending. Every request has been answered; what the spool holds waits there for the next start."""
-        if self._flusher:
-            self._flusher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._flusher
+        await end(self._flusher)
         await self._drainer.close()
         await self._spool.close()
 

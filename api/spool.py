@@ -67,7 +67,8 @@ class Spool:
         """Begin, on the running event loop: take a file, and those of processes that have died."""
         self._disk.start()
         with suppress(Exception):  # logged; events are kept on Redis all the same
-            await asyncio.wait_for(asyncio.shield(self._run(self._adopt)), _OPENING_SECONDS)
+            async with asyncio.timeout(_OPENING_SECONDS):
+                await self._run(self._adopt)
 
     async def close(self) -> None:
         """Let go of the files; what waits in them stays."""
