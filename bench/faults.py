@@ -1,7 +1,9 @@
 """The faults of `make chaos`: each is begun while callbacks come, lasts a while, and is mended."""
 
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -16,12 +18,10 @@ from bench.deliveries import Deliveries
 from bench.scene import Scene
 from tests.replicated import Replicated, replicated
 
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-"""Debian's libfaketime, which moves the clock of a process that is running."""
-
 _HOUR = 3600
 _SPOOL_BYTES = 8 * 1024 * 1024
 _FILLER = "filler"
+_CLOCK = Path(__file__).with_name("clock.c")
 _KILLS = 3
 
 
@@ -89,18 +89,14 @@ def _full_disk(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
 
 @contextmanager
 def _false_clock(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
-    """The api and the workers have a clock that a file sets; their monotonic clock stays.
+    """The api and the worker have a system clock that a file sets (`bench/clock.c`); their monotonic clock stays.
 
     Callbacks are not signed: a Sign whose time is an hour off is refused, and nothing would be accepted.
     """
-    (scene.folder / "clock").write_text("+0")
-    clock = {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(scene.folder / "clock"),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
+    library = scene.folder / "clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(_CLOCK)], check=True)
+    clock = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(scene.folder / "clock")}
+    _set_clock(scene, 0)
     deliveries.is_signed = False
     unsigned = {"DESKBELL_SIGNATURE": "when-present", "DESKBELL_INSECURE": "1"}
     with one_server(scene, deliveries) as stage:
@@ -201,15 +197,16 @@ def _disk_full(stage: Stage) -> Iterator[None]:
 @contextmanager
 def _clock_jumped(stage: Stage) -> Iterator[None]:
     """An hour ahead, then back again."""
-    _set_clock(stage, _HOUR)
+    _set_clock(stage.scene, _HOUR)
     yield
-    _set_clock(stage, 0)
+    _set_clock(stage.scene, 0)
 
 
-def _set_clock(stage: Stage, seconds: int) -> None:
-    new = stage.scene.folder / "clock.new"
-    new.write_text(f"{seconds:+d}")
-    new.replace(stage.scene.folder / "clock")
+def _set_clock(scene: Scene, seconds: int) -> None:
+    """Write where the processes have it in their memory: the jump is one for all of them."""
+    (scene.folder / "clock").touch()
+    with (scene.folder / "clock").open("r+b") as file:
+        file.write(struct.pack("q", seconds))
 
 
 def _can_mount() -> bool:
@@ -235,6 +232,6 @@ FAULTS = {
         "clock an hour ahead, and back",
         _clock_jumped,
         stage=_false_clock,
-        lacks="" if FAKETIME else "libfaketime (Debian: apt-get install libfaketime)",
+        lacks="" if shutil.which("cc") and sys.platform == "linux" else "a C compiler, cc, on Linux",
     ),
 }
