@@ -81,6 +81,8 @@ def run(
         place.running(stage.api_url, stage.workers_url, stage.variables),
     ):
         answers, span = uvloop.run(_drive(fault, stage, rate, seconds or fault.seconds, around))
+        if fault.afterwards:
+            fault.afterwards(stage)
         undrained = place.wait_until_drained(stage.connect)
         verdict = judge(fault.title, deliveries, answers, span, place.kept(stage.connect), BUDGET_MS / 1000)
         verdict.complaints = place.complaints()

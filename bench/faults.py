@@ -55,6 +55,7 @@ class Fault:
         happens: begins it when entered, mends it when left.
         seconds: how long it lasts at least.
         stage: sets up what it takes place on; one server behind a proxy by default.
+        afterwards: what is done when all callbacks are answered, before the queues are drained.
         lacks: what the machine lacks for it; "" when it can happen.
         breaks_connections: whether some requests may go unanswered, since the process that had them died.
     """
@@ -63,6 +64,7 @@ class Fault:
     happens: Callable[[Stage], AbstractContextManager[None]]
     seconds: float = 4.0
     stage: "Callable[[Scene, Deliveries], AbstractContextManager[Stage]] | None" = None
+    afterwards: Callable[[Stage], None] | None = None
     lacks: str = ""
     breaks_connections: bool = False
 
@@ -202,6 +204,11 @@ def _clock_jumped(stage: Stage) -> Iterator[None]:
     _set_clock(stage.scene, 0)
 
 
+def _an_hour_later(stage: Stage) -> None:
+    """A retry that was put off while the clock was ahead is due an hour later: let that hour pass."""
+    _set_clock(stage.scene, _HOUR + 60)
+
+
 def _set_clock(scene: Scene, seconds: int) -> None:
     """Write where the processes have it in their memory: the jump is one for all of them."""
     (scene.folder / "clock").touch()
@@ -232,6 +239,7 @@ FAULTS = {
         "clock an hour ahead, and back",
         _clock_jumped,
         stage=_false_clock,
+        afterwards=_an_hour_later,
         lacks="" if shutil.which("cc") and sys.platform == "linux" else "a C compiler, cc, on Linux",
     ),
 }
