@@ -84,7 +84,10 @@ def run(
         if fault.afterwards:
             fault.afterwards(stage)
         undrained = place.wait_until_drained(stage.connect)
-        verdict = judge(fault.title, deliveries, answers, span, place.kept(stage.connect), BUDGET_MS / 1000)
+        kept = place.kept(stage.connect)
+        verdict = judge(
+            fault.title, deliveries, answers, span, kept, BUDGET_MS / 1000, excused=fault is not FAULTS["none"]
+        )
         verdict.complaints = place.complaints()
         verdict.breaks_connections = fault.breaks_connections
     if undrained:
