@@ -209,7 +209,6 @@ class Intake:
     async def _spool_or_fail(self, batch: list[_Waiting], doubt: Mark | None = None) -> None:
         if await self._spooled(batch, doubt):
             return
-        self._log.error("cannot_keep", events=len(batch), redis=self._drainer.cause, spool=self._spool.problem)
         for waiting in batch:
             if not waiting.result.done():
                 waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))

@@ -46,9 +46,11 @@ PRAGMA user_version = {_VERSION};
 _APPEND = "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HEAD = (
     "SELECT number, epoch, doubt_sender, doubt_number, identity, event_id, answer, data, app_id, command, node, "
-    "outcome FROM entries ORDER BY number LIMIT ?"
+    "outcome FROM entries WHERE number > ? ORDER BY number LIMIT ?"
 )
-_COUNT = "SELECT count(*), coalesce(sum(length(answer) + length(data)), 0), min(kept_at) FROM entries"
+_TAKEN = "SELECT max(number), count(*) FROM entries WHERE doubt_sender = ? AND doubt_number = ? AND number > ?"
+_OLDEST = "SELECT kept_at FROM entries WHERE number > ? ORDER BY number LIMIT 1"
+_COUNT = "SELECT count(*), coalesce(sum(length(answer) + length(data)), 0), min(kept_at) FROM entries WHERE number > ?"
 _DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: a column is missing
 _JOURNAL_PAGES = 256
 _JOURNAL_BYTES = 1024 * 1024
@@ -111,7 +113,9 @@ class Shard:
         self.events = 0
         self.oldest: float | None = None
         self._lock = lock
-        self._epoch = new_event_id(time.time())
+        self._epoch = ""
+        self._done = 0
+        self._is_littered = self._is_written_back = False
         self._connection: sqlite3.Connection | None = None
         self._open()
 
@@ -140,6 +144,7 @@ class Shard:
         Raises:
             sqlite3.Error: they are not.
         """
+        self._write_journal_back()
         sender, number = (doubt.sender, doubt.number) if doubt else (None, None)
         now = time.time()
         with self._transaction() as connection:
@@ -174,7 +179,7 @@ class Shard:
         """The first events, as far as one call of Redis takes them: of one epoch, and of one call in doubt."""
         rows: list[Row] = []
         size = 0
-        for number, epoch, sender, sent, *fields in self._opened.execute(_HEAD, (most,)):
+        for number, epoch, sender, sent, *fields in self._opened.execute(_HEAD, (self._done, most)):
             row = Row(number, epoch, Mark(sender, sent) if sender else None, Entry(*fields))
             if size > MOST_BYTES or (rows and (row.epoch, row.doubt) != (rows[0].epoch, rows[0].doubt)):
                 break
@@ -183,22 +188,24 @@ class Shard:
         return rows
 
     def forget(self, rows: Sequence[Row]) -> int:
-        """Remove events, the first that wait. What a crash brings back is known by its mark: no fsync.
+        """Be done with events, the first that wait.
+
+        They leave the file without an fsync, and though it cannot be written: what comes back after a crash is known by
+        its mark.
 
         Returns:
             How many.
         """
-        return self._remove("DELETE FROM entries WHERE number <= ?", (rows[-1].number,))
+        return self._forget(rows[-1].number, len(rows))
 
     def forget_taken(self, doubt: Mark) -> int:
-        """Remove the events of a call that Redis has taken.
+        """Be done with the events of a call that Redis has taken: all of them stand together, and are the first.
 
         Returns:
             How many.
         """
-        return self._remove(
-            "DELETE FROM entries WHERE doubt_sender = ? AND doubt_number = ?", (doubt.sender, doubt.number)
-        )
+        last, count = self._opened.execute(_TAKEN, (doubt.sender, doubt.number, self._done)).fetchone()
+        return self._forget(last, count) if count else 0
 
     def used_bytes(self) -> int:
         """Bytes of the file that hold something."""
@@ -210,14 +217,15 @@ class Shard:
 
     def check(self) -> None:
         """Write to the disk, and change nothing."""
+        self._write_journal_back()
         self._opened.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def shrink(self) -> None:
-        """Give the space of an empty file back to the disk, if it is worth it."""
-        if self.path.stat().st_size < _JOURNAL_BYTES:
-            return
-        self._opened.execute("VACUUM")
-        self._opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def renew(self) -> None:
+        """Give the space of a file that has run empty back to the disk, if it is worth it, by beginning a new one."""
+        if self._is_littered or self.path.stat().st_size > _JOURNAL_BYTES:
+            self._disconnect()
+            for path in _files(self.path):
+                path.unlink(missing_ok=True)
 
     def recover(self, error: sqlite3.Error) -> None:
         """Let go of the connection after an error, and set a damaged file aside; the next call opens anew."""
@@ -228,9 +236,8 @@ class Shard:
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the file; delete it if it is empty and `remove`."""
-        empty = remove and not self._opened.execute("SELECT EXISTS (SELECT 1 FROM entries)").fetchone()[0]
         self._disconnect()
-        if empty:
+        if remove and not self.events:
             for path in _files(self.path):
                 path.unlink(missing_ok=True)
         os.close(self._lock)
@@ -246,29 +253,44 @@ class Shard:
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
-            _prepare(connection)
-            found = level(connection)
+            if _prepare(connection):
+                self._done = 0
+            found = level(connection, self._done)
         except BaseException:
             connection.close()
             raise
         _sync_folder(self.path.parent)
         self._connection, self.events, self.oldest = connection, found.events, found.oldest
+        self._epoch = new_event_id(time.time())
+        self._is_littered = self._is_written_back = False
+
+    def _write_journal_back(self) -> None:
+        """Empty the journal, before the first event since the file was opened is appended.
+
+        Where an fsync has failed, the system takes what it could not write for written; what is appended behind such a
+        gap would be lost with the power. To read what waits this is not needed: a full disk is drained all the same.
+        """
+        if not self._is_written_back:
+            busy, _, _ = self._opened.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._is_written_back = not busy
 
     def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
             self._connection = None
 
-    def _remove(self, statement: str, values: tuple[object, ...]) -> int:
-        self._opened.execute("PRAGMA synchronous = NORMAL")
+    def _forget(self, last: int, count: int) -> int:
+        self._done, self.events = last, self.events - count
+        first = self._opened.execute(_OLDEST, (last,)).fetchone()
+        self.oldest = first[0] if first else None
         try:
-            removed = self._opened.execute(statement, values).rowcount
+            self._opened.execute("PRAGMA synchronous = NORMAL")
+            self._opened.execute("DELETE FROM entries WHERE number <= ?", (last,))
+        except sqlite3.OperationalError:  # no room, not even for the journal
+            self._is_littered = True
         finally:
             self._opened.execute("PRAGMA synchronous = FULL")
-        self.events -= removed
-        first = self._opened.execute("SELECT kept_at FROM entries ORDER BY number LIMIT 1").fetchone()
-        self.oldest = first[0] if first else None
-        return removed
+        return count
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -293,9 +315,9 @@ def find(connection: sqlite3.Connection, identity: str) -> Remembered | None:
     return Remembered(*found) if found else None
 
 
-def level(connection: sqlite3.Connection) -> Level:
-    """What waits in a file."""
-    return Level(*connection.execute(_COUNT).fetchone())
+def level(connection: sqlite3.Connection, done: int = 0) -> Level:
+    """What waits in a file, behind the number that is done with."""
+    return Level(*connection.execute(_COUNT, (done,)).fetchone())
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -303,12 +325,8 @@ def shard_paths(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*.db") if path.stem.isdigit()), key=lambda path: int(path.stem))
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Bring a connection, and a new file, into the state that `append` relies on.
-
-    The journal is emptied at every opening: where an fsync has failed, the system takes what it could not write
-    for written, and what is appended behind such a gap would be lost with the power.
-    """
+def _prepare(connection: sqlite3.Connection) -> bool:
+    """Bring a connection, and a new file, into the state that `append` relies on; whether the file is new."""
     is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not is_new and not _is_ours(connection):
         raise ForeignFileError
@@ -316,20 +334,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
-    with _suppress_full():
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if is_new:
         connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-
-
-@contextmanager
-def _suppress_full() -> Iterator[None]:
-    """Go on though the disk is full: what waits can be drained all the same."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
-            raise
+    return is_new
 
 
 def _is_ours(connection: sqlite3.Connection) -> bool:

@@ -148,10 +148,11 @@ class Spool:
         await self._run(self._adopt)
 
     def note(self, error: BaseException) -> None:
-        """Count and log that the disk has failed."""
-        self.problem = _word(error)
+        """Count that the disk has failed; logged once for each problem, until the disk does its work again."""
+        before, self.problem = self.problem, _word(error)
         self._metrics.spool_failures.labels(self.problem).inc()
-        self._log.error("spool_failed", problem=self.problem, **error_fields(error))
+        if self.problem != before:
+            self._log.error("spool_failed", problem=self.problem, **error_fields(error))
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
         """Run what must not take long; while the one before hangs, nothing more is piled up behind it.
@@ -220,7 +221,7 @@ class Spool:
             self._adopted.remove(shard)
             shard.close(remove=True)
         else:
-            shard.shrink()
+            shard.renew()
 
     def _opened(self) -> Shard:
         """This process's file."""
@@ -249,7 +250,7 @@ class Spool:
     def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Remembered | None:
         """What waits for a delivery in any file of the folder."""
         for shard in [self._opened(), *self._adopted]:
-            found = shard.find(identity)
+            found = self._after(shard, lambda each: each.find(identity))
             if found:
                 return found
         for connection in others:

@@ -1,6 +1,7 @@
 """`deskbell doctor`: what an operator asks first."""
 
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
+from api.durability import read_durability
+from api.spool import survey
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.loading import load_callbacks
@@ -25,15 +28,23 @@ def doctor() -> None:
     settings = load_settings()
     console = Console(soft_wrap=True, highlight=False)
     problems = list(_setting_problems(settings))
+    warnings: list[str] = []
     try:
         connection = connect(settings)
         problems += [*_redis_problems(connection), *map(_paused, paused_queues(connection))]
         console.print(f"Redis answers; {connection.llen(queue_key(EVENTS))} events wait to be fanned out")
+        durability = read_durability(connection, settings.min_replicas)
+        console.print(durability.worth, markup=False)
+        problems += durability.problems
+        warnings += durability.warnings
         uses = _uses(connection)
     except (RedisError, OSError) as error:
         problems.append(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}")
         uses = None
+    problems += _spool_problems(console, settings)
     console.print(_token_table(settings, uses))
+    for warning in warnings:
+        console.print(f"warning: {warning}", markup=False)
     for problem in problems:
         console.print(f"problem: {problem}", markup=False)
     if problems:
@@ -58,6 +69,18 @@ def _redis_problems(connection: Redis) -> Iterator[str]:
     version = str(connection.info("server")["redis_version"])
     if int(version.partition(".")[0]) < _OLDEST_REDIS:
         yield f"expected Redis {_OLDEST_REDIS} or later, or Valkey, got {version}"
+
+
+def _spool_problems(console: Console, settings: Settings) -> Iterator[str]:
+    """Print what waits on this disk, of an api that runs or not; then what is wrong there."""
+    folder = settings.spool_dir
+    found = survey(folder)
+    waits = found.level.events
+    if waits:
+        age = round(time.time() - (found.level.oldest or 0))
+        console.print(f"{waits} events wait on this disk, in {folder}, the first for {age} s", markup=False)
+    for path in found.damaged:
+        yield f"{path} was set aside, or cannot be read, and may hold accepted events: see `sqlite3 {path} .recover`"
 
 
 def _paused(pause: Pause) -> str:

@@ -127,7 +127,7 @@ def describe(
 
 @app.command()
 def doctor() -> None:
-    """Check the settings and Redis; list each app's tokens by fingerprint and last use."""
+    """Check the settings, Redis and the spool; list each app's tokens by fingerprint and last use."""
     from cli.doctor import doctor as run
 
     run()

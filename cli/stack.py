@@ -113,6 +113,7 @@ class Stack:
 
     def _defaults(self) -> dict[str, str]:
         defaults = {
+            "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
             "SHOP_DATABASE": str(self._folder / "shop.db"),
             "CRM_DATABASE": str(self._folder / "crm.db"),
             "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',

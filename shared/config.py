@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     budget_ms: int = Field(default=1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
     accept_ms: int | None = Field(
         default=None,
-        description="Milliseconds of the budget that no handler gets, reserved for keeping the event; twice "
-        "`REDIS_TIMEOUT_MS` by default.",
+        description="Milliseconds of the budget that no handler gets, reserved for keeping the event, on Redis or on "
+        "the disk; twice `REDIS_TIMEOUT_MS` by default.",
     )
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     def reserved_ms(self) -> int:
         """Milliseconds of the budget reserved for accepting.
 
-        A batch may be under way when the reply is ready: two calls of Redis are the most that accepting waits for.
+        Redis may hang for one call, under way when the reply is ready or made for it; the rest is for the disk.
         """
         return 2 * self.redis_timeout_ms if self.accept_ms is None else self.accept_ms
 

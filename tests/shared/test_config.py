@@ -35,6 +35,8 @@ def test_every_setting_has_a_default() -> None:
     assert (settings.accept_ms, settings.reserved_ms) == (None, 500)
     assert (settings.budget_ms, settings.redis_timeout_ms, settings.dedup_seconds) == (1500, 250, 900)
     assert (settings.max_body_bytes, settings.log_size, settings.log_format) == (262144, 10000, "json")
+    spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
+    assert spool == (Path(".deskbell/spool"), 512, 0)
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("", "")
 
 
@@ -54,6 +56,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
         "REDIS_TIMEOUT_MS": "100",
+        "MIN_REPLICAS": "1",
+        "SPOOL_DIR": "/var/spool/deskbell",
+        "SPOOL_MAX_MB": "64",
         "ABANDONED_SECONDS": "30",
         "GRACE_SECONDS": "5",
         "LOG_SIZE": "5",
@@ -80,6 +85,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
+    assert spool == (Path("/var/spool/deskbell"), 64, 1)
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
 

@@ -1,0 +1,154 @@
+"""What an acknowledgement is worth: said truly, and made worth more by replicas."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api.durability import judge, read_durability
+from shared import Callbacks
+from shared.events import Reply
+from shared.queues import EVENTS, queue
+from shared.testing import api_call
+from tests.api.test_intake import open_intake
+from tests.away import Line, Server, a_server, eventually, until
+from tests.conftest import SettingsFactory
+from tests.desk import serving
+
+NO_FILE = "Redis writes no append-only file; set appendonly yes and appendfsync always"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of this test alone, started."""
+    with a_server() as server:
+        server.start()
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("config", "worth", "warning"),
+    [
+        ({"appendonly": "yes", "appendfsync": "always"}, "is on Redis' disk.", ""),
+        ({"appendonly": "yes", "appendfsync": "everysec"}, "on its disk within a second or two", "is everysec"),
+        ({"appendonly": "yes", "appendfsync": "no"}, "when the system writes it out", "appendfsync is no"),
+        ({"appendonly": "no", "save": "3600 1"}, "with the next snapshot", NO_FILE),
+        ({"appendonly": "no", "save": ""}, "in Redis' memory alone", NO_FILE),
+    ],
+)
+def test_what_an_answer_is_worth_is_what_redis_is_configured_to(
+    server: Server, config: dict[str, str], worth: str, warning: str
+) -> None:
+    """Of a real server, for each way of writing to its disk."""
+    with server.connect() as redis:
+        for name, value in config.items():
+            redis.config_set(name, value)
+
+        found = read_durability(redis, 0)
+
+    assert worth in found.worth
+    assert any(warning in text for text in found.warnings) if warning else not found.warnings
+    assert not found.problems
+
+
+def test_a_redis_that_forbids_config_is_asked_what_it_may_tell(server: Server) -> None:
+    """The rest is said to be unknown."""
+    with server.connect() as redis:
+        redis.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config"])
+    with Redis.from_url(server.url, username="guest", password="any") as guest:
+        found = read_durability(guest, 0)
+
+    assert "unknown, since Redis forbids CONFIG" in found.worth
+    assert found.warnings == ["appendfsync is unknown; set it to always"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "problems", "warnings"), [("allkeys-lru", 1, 0), ("volatile-ttl", 0, 1), ("noeviction", 0, 0)]
+)
+def test_a_policy_that_evicts_is_named(server: Server, policy: str, problems: int, warnings: int) -> None:
+    """Jobs may vanish, or answers be forgotten; without a limit of memory nothing is evicted."""
+    with server.connect() as redis:
+        redis.config_set("maxmemory-policy", policy)
+        unlimited = read_durability(redis, 0)
+        redis.config_set("maxmemory", "1gb")
+        limited = read_durability(redis, 0)
+
+    assert (unlimited.problems, unlimited.warnings) == ([], [])
+    assert (len(limited.problems), len(limited.warnings)) == (problems, warnings)
+    assert all(policy in text for text in limited.problems + limited.warnings)
+
+
+def test_write_errors_and_missing_replicas_are_problems() -> None:
+    """What INFO says of them."""
+    info: dict[str, Any] = {
+        "aof_enabled": 1,
+        "aof_last_write_status": "err",
+        "rdb_last_bgsave_status": "err",
+        "role": "slave",
+    }
+
+    found = judge(info, {"appendfsync": "always", "save": ""}, 2)
+
+    assert len(found.problems) == 4
+    assert "has reached 2 replicas" in found.worth
+
+
+def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
+    """A failover may lose what it has not received."""
+    found = judge({"aof_enabled": 1, "connected_slaves": 1}, {"appendfsync": "always", "save": ""}, 0)
+
+    assert len(found.warnings) == 1
+    assert "DESKBELL_MIN_REPLICAS" in found.warnings[0]
+
+
+def test_readyz_says_it_soon_and_never_waits_for_it(server: Server, make_settings: SettingsFactory) -> None:
+    """A server that hangs delays the answer by no more than it delays everything else."""
+    settings = make_settings(redis_url=SecretStr(server.url), redis_timeout_ms=300)
+
+    with serving(settings, Callbacks()) as desk:
+        until(lambda: "is on Redis' disk" in desk.http.get("/readyz").json()["durability"]["worth"])
+        with server.frozen():
+            kept = desk.call()
+            hanging = desk.http.get("/readyz")
+
+    assert kept.status_code == 200
+    assert hanging.elapsed.total_seconds() < 2
+    assert hanging.json()["status"] == "spooling"
+
+
+def test_an_event_is_answered_when_enough_replicas_have_it(server: Server, make_settings: SettingsFactory) -> None:
+    """Without them it goes to the spool, though the master has it; it is not doubled when they are back."""
+    settings = make_settings(redis_url=SecretStr(server.url), min_replicas=1, redis_timeout_ms=1000)
+
+    with ExitStack() as stack:
+        replica = stack.enter_context(a_server())
+        line = stack.enter_context(Line(server.url))
+        replica.start(appendonly="no")
+        of_replica = stack.enter_context(replica.connect())
+        of_master = stack.enter_context(server.connect())
+
+        async def keep() -> list[str]:
+            async with open_intake(settings) as intake:
+                first = await intake.keep(api_call(), Reply(), "with a replica")
+                assert not intake.state.waiting
+                assert queue(EVENTS, of_replica).job_ids == [first.event_id]
+                of_replica.replicaof("NO", "ONE")
+                second = await intake.keep(api_call(), Reply(), "without")
+                assert intake.state.redis == "TooFewReplicasError"
+                assert queue(EVENTS, of_master).job_ids == [first.event_id, second.event_id]
+                third = await intake.keep(api_call(), Reply(), "spooled at once")
+                of_replica.replicaof("127.0.0.1", str(line.port))
+                await eventually(lambda: not intake.state.waiting)
+                return [first.event_id, second.event_id, third.event_id]
+
+        of_master.config_set("repl-diskless-sync-delay", 0)
+        of_replica.replicaof("127.0.0.1", str(line.port))
+        until(lambda: of_replica.info("replication")["master_link_status"] == "up")
+        ids = asyncio.run(keep())
+
+        assert queue(EVENTS, of_master).job_ids == ids
+        assert queue(EVENTS, of_replica).job_ids == ids
