@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -44,12 +45,8 @@ class Process:
 
     def look(self) -> None:
         """See whether it has begun to answer."""
-        try:
+        with suppress(OSError):  # nothing said yet, or it has died
             self.is_ready = self.is_ready or self._ours.recv(1) == b"1"
-        except BlockingIOError:
-            return
-        except OSError:
-            return
 
     def close(self) -> None:
         """Forget a process that has ended."""
@@ -112,6 +109,8 @@ class Processes:
     def _replace_all(self) -> None:
         """Put a new process in the place of each, when it answers; where one does not, the rest stays."""
         for at, old in enumerate(list(self._running)):
+            if self._stops:
+                return
             new = self._start()
             if not self._is_up(new):
                 self._end([new])

@@ -61,10 +61,8 @@ def serve(
     """
     raise_file_limit()
     server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
-    # uvicorn raises the signal that ended it once more when it is done: that one must not end us with a bad status.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGHUP, server.handle_exit)  # the terminal is gone
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the last says that the terminal is gone
+        signal.signal(number, server.handle_exit)
     server.run(sockets=[listener])
     _leave_stragglers()
 
@@ -138,15 +136,17 @@ class Server(uvicorn.Server):
         await self._cut_short()
         await self.lifespan.shutdown()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; the second time, stop at once, also when a handler blocks the event loop."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
+        """Begin to stop; the second time, stop at once, also when a handler blocks the event loop.
+
+        uvicorn's own would have the signal raised once more in the end, and with it a bad status.
+        """
         if self.should_exit:
             self.force_exit = True
             timer = threading.Timer(_LAST_SECONDS, leave, (1,))
             timer.daemon = True
             timer.start()
-        else:
-            super().handle_exit(sig, frame)
+        self.should_exit = True
 
     async def _cut_short(self) -> None:
         """Let what is still in flight answer that nothing was kept."""

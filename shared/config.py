@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
     max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
     max_in_flight: PositiveInt = Field(
-        default=1000, description="Callbacks that one process answers at once; the next is refused, 1010."
+        default=500, description="Callbacks that one process answers at once; the next is refused, 1010."
     )
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
     min_replicas: int = Field(

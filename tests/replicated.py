@@ -17,7 +17,7 @@ SERVICE = "mymaster"
 PASSWORD = "server-password"
 SENTINEL_PASSWORD = "sentinel-password"
 _SENTINELS = 3
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 90
 
 
 class Replicated:

@@ -53,10 +53,12 @@ def running_api(url: str, folder: Path, *words: str, **settings: str) -> Iterato
         url: of Redis.
         folder: where it runs and logs.
         *words: options.
-        **settings: further environment variables.
+        **settings: further environment variables; FILES is how many files it may have open.
     """
     ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
     command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", *words]
+    if "FILES" in settings:
+        command = ["sh", "-c", 'ulimit -n "$FILES" && exec "$@"', "sh", *command]
     path = folder / "api.log"
     with path.open("wb") as log:
         process = subprocess.Popen(command, env=environment(**ours, **settings), stdout=log, cwd=folder)

@@ -121,9 +121,9 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
         assert f"def {name}(" in sources
 
 
-def test_the_http_document_names_every_metric_and_cause() -> None:
+def test_the_documents_name_every_metric_and_cause() -> None:
     """What an operator builds alerts on."""
-    document = (ROOT / "docs" / "HTTP.md").read_text()
+    document = "".join((ROOT / "docs" / name).read_text() for name in ("HTTP.md", "OPERATIONS.md"))
     metrics = re.findall(r"^# TYPE (\w+?)(?:_created)? \w+$", Metrics().render().decode(), re.MULTILINE)
     sources = "".join(path.read_text() for path in (ROOT / "api").glob("*.py"))
     causes = re.findall(r'Refusal\([^()]*, "(\w+)"', sources)

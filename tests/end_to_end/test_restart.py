@@ -253,3 +253,18 @@ def test_a_stop_during_a_replacement_is_heeded(redis: Redis, valkey_url: str, fo
 
     assert status == 0
     assert not [pid for pid in api.pids() if is_alive(pid)]
+
+
+def test_more_connections_than_files_may_be_open_stop_nobody(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The oldest idle ones make room; who rings is answered, and the process ends as ever."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, FILES="300", **SETTINGS) as api, ExitStack() as stack:
+        address = ("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))
+        for _ in range(1000):
+            stack.enter_context(socket.create_connection(address))
+        answers = [ring_anew(api, "version").json()["ErrorCode"] for _ in range(20)]
+        api.process.terminate()
+        status = api.process.wait(20)
+
+    assert answers == [0] * 20
+    assert status == 0

@@ -55,6 +55,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "ACCEPT_MS": "300",
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
+        "MAX_IN_FLIGHT": "50",
         "REDIS_TIMEOUT_MS": "100",
         "MIN_REPLICAS": "1",
         "SPOOL_DIR": "/var/spool/deskbell",
@@ -87,6 +88,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
     spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
     assert spool == (Path("/var/spool/deskbell"), 64, 1)
+    assert settings.max_in_flight == 50
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
 
