@@ -59,12 +59,14 @@ class Measured:
     Attributes:
         rounds: of wrk.
         half_rate: the requests a second it was sent afterwards, half of its median rate.
-        half_p99s_ms: within which 99 % of those were answered, by round.
+        half_p99s_ms: within which 99 % of those that were acknowledged were answered, by round.
+        half_lost: how many of those were not acknowledged, in all rounds.
     """
 
     rounds: list[Speed] = field(default_factory=list)
     half_rate: float = 0.0
     half_p99s_ms: list[float] = field(default_factory=list)
+    half_lost: int = 0
 
     @property
     def rate(self) -> float:
@@ -102,7 +104,7 @@ def main() -> None:
         endpoint.name: measure_outages(endpoint, plan.outage_seconds) for endpoint in endpoints if endpoint.queue
     }
     load.append(os.getloadavg()[0])
-    console = Console(width=120)
+    console = Console(width=140)
     for fsync, each in results.items():
         console.print(table(fsync, each, f"{plan.rounds} rounds; load of the machine {load[0]:.1f} to {load[1]:.1f}"))
     console.print(outage_table(outages))
@@ -141,7 +143,7 @@ def persisting(fsync: str) -> Iterator[tuple[str, Redis]]:
     """A server with an append-only file; yields its URL and a connection."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        config = {"appendonly": "yes", "appendfsync": fsync, "save": ""}
+        config = {"appendonly": "yes", "appendfsync": fsync, "save": "", "auto-aof-rewrite-percentage": "0"}
         server = ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder / "data", config=config)
         url = f"unix://{folder / 's'}"
         with server, Redis.from_url(url) as redis:
@@ -162,16 +164,15 @@ def at_half(endpoint: Endpoint, port: int, measured: Measured, seconds: float) -
     """The steady load of half its rate."""
     measured.half_rate = measured.rate / 2
     answers = paced(endpoint, port, measured.half_rate, seconds, first=10**8)
-    failed = sum(answer.status != 200 for answer in answers)  # noqa: PLR2004 - HTTP's
-    if failed:
-        raise RuntimeError(f"{endpoint.name} left {failed} of {len(answers)} unanswered at half its rate")
-    measured.half_p99s_ms.append(percentile([answer.seconds for answer in answers], 99))
+    taken = [answer.seconds for answer in answers if answer.status == 200]  # noqa: PLR2004 - HTTP's
+    measured.half_lost += len(answers) - len(taken)
+    measured.half_p99s_ms.append(percentile(taken, 99))
 
 
 def table(fsync: str, results: Results, caption: str) -> Table:
     made = Table(title=f"one process each, appendfsync {fsync}", caption=caption)
     made.add_column("endpoint", no_wrap=True)
-    for head in ("acknowledged/s", "x nothing", "x RQ", "p50 ms", "p99 ms", "p99 ms at half", "x nothing's"):
+    for head in ("acknowledged/s", "x nothing", "x RQ", "p50 ms", "p99 ms", "p99 ms at half", "x nothing's", "refused"):
         made.add_column(head, justify="right")
     nothing, with_rq = results.get(NOTHING.name), results.get(WITH_RQ.name)
     for name, each in results.items():
@@ -184,6 +185,7 @@ def table(fsync: str, results: Results, caption: str) -> Table:
             f"{each.p99_ms:.1f}",
             f"{each.half_p99_ms:.1f}",
             f"{each.half_p99_ms / nothing.half_p99_ms:.2f}" if nothing else "",
+            str(each.half_lost),
         )
     return made
 
