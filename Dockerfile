@@ -18,10 +18,10 @@ RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir dist . \
     && pip install --no-index --no-deps dist/*.whl
 
 FROM python:3.13-slim
-# A volume mounted on /data for the first time takes its owner from here.
+# A volume mounted on /data, or /var/lib/deskbell, for the first time takes its owner from here.
 RUN useradd --system --uid 10001 --user-group --no-create-home deskbell \
     && install --directory --owner deskbell --group deskbell /data /app \
-    && install --directory --owner deskbell --group deskbell --mode 700 /spool
+    && install --directory --owner deskbell --group deskbell --mode 700 /var/lib/deskbell
 COPY --from=build /opt/deskbell /opt/deskbell
 ENV PATH=/opt/deskbell/bin:$PATH
 # No module is imported from the folder a command happens to run in.

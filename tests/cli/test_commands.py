@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 from rq.job import Job
 
@@ -18,8 +19,8 @@ from shared import Callbacks
 from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
 from shared.queues import EVENTS, TOKENS_KEY, queue
-from tests.conftest import PACKETS, ApiFactory
-from tests.desk import APP, TOKEN
+from tests.conftest import PACKETS, ApiFactory, SettingsFactory
+from tests.desk import APP, TOKEN, serving
 from tests.processes import PATIENT, environment
 
 APPS = f'{{"{APP}": ["{TOKEN}"]}}'
@@ -402,3 +403,25 @@ def test_doctor_and_the_metrics_show_a_paused_queue(
     assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
     assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
     assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
+
+
+def test_doctor_says_what_an_answer_is_worth_and_what_waits_on_the_disk(
+    deskbell: Run, redis: Redis, valkey_url: str, make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Of an api that has ended; what was set aside is a problem, what is worth less than it could be a warning."""
+    folder = tmp_path / "spool"
+    nowhere = make_settings(redis_url=SecretStr("redis://127.0.0.1:1/0"), spool_dir=folder)
+    with serving(nowhere, Callbacks()) as desk:
+        assert [desk.call(OrderID=str(number)).status_code for number in range(3)] == [200] * 3
+
+    assert redis.ping()
+    spooled = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS, SPOOL_DIR=str(folder))
+    (folder / "1.db").write_bytes(b"rubbish" * 100)
+    damaged = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS, SPOOL_DIR=str(folder))
+
+    assert spooled.returncode == 0, spooled.stdout
+    assert f"3 events wait on this disk, in {folder}, the first for " in spooled.stdout
+    assert "An acknowledged event is in Redis' memory" in spooled.stdout
+    assert "warning: Redis writes no append-only file" in spooled.stdout
+    assert damaged.returncode == 1
+    assert f"problem: {folder / '1.db'} was set aside, or cannot be read" in damaged.stdout
