@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack bench-hang bench-jobs chaos-workers clean
+.PHONY: help demo dev test check format lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,11 +23,12 @@ dev: .venv/run  ## the same stack, kept running, reloading; data in .deskbell/; 
 test: check  ## all checks and all tests
 	$(BIN)/pytest -n 4 --cov --cov-report=term:skip-covered
 
-check: .venv/test  ## what CI checks before the tests: style, types, import order
+check: .venv/test  ## what CI checks before the tests: style, types, import order, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.security.audit
 
 format: .venv/test  ## put the code in the project's form
 	$(BIN)/ruff check --fix .
@@ -40,11 +41,17 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
 	@$(BIN)/python -m bench.ack
 
+bench-cost: .venv/run  ## what accepting costs as it grows: bytes of Redis' memory, queue, connections, body (needs wrk)
+	@$(BIN)/python -m bench.cost
+
 bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers with and without them
 	@$(BIN)/python -m bench.hang
 
 bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
 	@$(BIN)/python -m bench.jobs
+
+chaos: .venv/run  ## kill, freeze, fill and cut off all that an answer depends on, under load, and show that nothing accepted is lost
+	@$(BIN)/python -m bench.chaos
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
 	@$(BIN)/python -m bench.chaos_workers

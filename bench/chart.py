@@ -1,22 +1,23 @@
-"""The chart of `make bench-jobs`: bars of jobs/s, a panel for each workload."""
+"""The charts of `make bench-ack` and `make bench-jobs`: bars, a panel for each workload."""
 
 from pathlib import Path
 
 from jinja2 import Environment
 
-_TEMPLATE = Path(__file__).with_name("jobs.svg.j2")
+_TEMPLATE = Path(__file__).with_name("bars.svg.j2")
 
 
-def draw(rates: dict[str, dict[str, float]]) -> str:
+def draw(rates: dict[str, dict[str, float]], unit: str) -> str:
     """An SVG.
 
     Args:
-        rates: jobs/s by contender and workload, each by its title.
+        rates: by contender and workload, each by its title.
+        unit: what they are.
     """
     titles = next(iter(rates.values()))
     panels = {title: {name: each[title] for name, each in rates.items()} for title in titles}
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(_TEMPLATE.read_text())
-        .render(panels=panels)
+        .render(panels=panels, unit=unit)
     )

@@ -1,5 +1,6 @@
 import asyncio
 import time
+import uuid
 
 from shared import Callbacks
 
@@ -10,6 +11,11 @@ callbacks = Callbacks()
 @callbacks.api_call("summary", fallback={"testKey1": "unknown"})
 async def summary(staticKey: str, testKey3: str) -> dict[str, str]:
     return {"testKey1": "value1"}
+
+
+@callbacks.api_call
+async def token() -> dict[str, str]:
+    return {"Token": str(uuid.uuid4())}  # another one each time: a duplicate must get the first one's
 
 
 @callbacks.api_call

@@ -24,6 +24,7 @@ from rich.table import Table
 from bench.chart import draw
 from bench.contenders.environments import install
 from bench.contenders.line_up import DRAMATIQ, HERE, LINE_UP, SIMPLE, Contender
+from bench.report import print_targets
 from bench.targets import Extras, judge, measure_extras
 from bench.workplace import Memory, Workplace, workplace
 
@@ -85,7 +86,7 @@ def main() -> None:
     (HERE / "jobs.json").write_text(json.dumps(as_json(contenders, results, extras, load), indent=1))
     if not options.quick and not options.only:
         rates = {name: {title: each.rate(key) for key, title in WORKLOADS.items()} for name, each in results.items()}
-        CHART.write_text(draw(rates))
+        CHART.write_text(draw(rates, "jobs/s of one worker process"))
         console.print(f"drawn: {CHART}")
 
 
@@ -159,10 +160,7 @@ def report(console: Console, results: dict[str, Measured], extras: Extras) -> No
         return
     rates = {name: {workload: each.rate(workload) for workload in WORKLOADS} for name, each in results.items()}
     p50, _ = results["Deskbell"].percentiles()
-    made = Table("target", "wanted", "measured", "", title="targets")
-    for target in judge(rates, p50, results[SIMPLE.name].rss("wait"), extras):
-        made.add_row(target.what, target.wanted, f"{target.got:,.2f}", "met" if target.is_met else "MISSED")
-    console.print(made)
+    print_targets(console, judge(rates, p50, results[SIMPLE.name].rss("wait"), extras))
 
 
 def as_json(

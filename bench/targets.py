@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.contenders.line_up import CONCURRENCY, DESKBELL, WAITING
+from bench.report import Target, at_least, at_most
 from bench.workplace import Memory, Workplace
 
 THOUSAND = 1_000
@@ -36,16 +37,6 @@ class Extras:
     memory: Memory
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A number that is to be reached."""
-
-    what: str
-    wanted: str
-    got: float
-    is_met: bool
-
-
 def measure_extras(place: Workplace, seconds: float, backlog: int) -> Extras:
     """Measure what only ours is asked for.
 
@@ -75,21 +66,13 @@ def judge(rates: dict[str, dict[str, float]], p50_ms: float, simple_rss: float, 
     """
     ours, simple, dramatiq = rates["Deskbell"], rates["RQ SimpleWorker"], rates["dramatiq"]
     return [
-        _at_least("no-op, times RQ SimpleWorker", 20, ours["nothing"] / simple["nothing"]),
-        _at_least("no-op, times dramatiq", 4, ours["nothing"] / dramatiq["nothing"]),
-        _at_least(f"50 ms of waiting, {WAITING} at once, jobs/s", 1500, ours["wait"]),
-        _at_most("enqueue to start when idle, p50, ms", 5, p50_ms),
-        _at_most(f"RSS at {CONCURRENCY} running jobs, times RQ SimpleWorker", 1.5, extras.memory.rss / simple_rss),
-        _at_least(f"no-op with {extras.backlog:,} queued, times {THOUSAND:,}", 0.9, extras.many / extras.few),
+        at_least("no-op, times RQ SimpleWorker", 20, ours["nothing"] / simple["nothing"]),
+        at_least("no-op, times dramatiq", 4, ours["nothing"] / dramatiq["nothing"]),
+        at_least(f"50 ms of waiting, {WAITING} at once, jobs/s", 1500, ours["wait"]),
+        at_most("enqueue to start when idle, p50, ms", 5, p50_ms),
+        at_most(f"RSS at {CONCURRENCY} running jobs, times RQ SimpleWorker", 1.5, extras.memory.rss / simple_rss),
+        at_least(f"no-op with {extras.backlog:,} queued, times {THOUSAND:,}", 0.9, extras.many / extras.few),
     ]
-
-
-def _at_least(what: str, wanted: float, got: float) -> Target:
-    return Target(what, f">= {wanted:,}", got, got >= wanted)
-
-
-def _at_most(what: str, wanted: float, got: float) -> Target:
-    return Target(what, f"<= {wanted:,}", got, got <= wanted)
 
 
 def _fill(place: Workplace, count: int) -> None:

@@ -140,7 +140,7 @@ class Stack:
             port=0,
             unix_socket_path=sockets / "valkey.sock",
             data_dir=self._folder / "valkey",
-            config={"appendonly": "yes", "appendfsync": "always"},
+            config={"appendonly": "yes", "appendfsync": "always", "hash-max-listpack-value": "4096"},
         )
         # Ctrl-C reaches every process of the terminal; the server must outlive those that write to it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -58,7 +58,7 @@ def test_the_readme_names_make_targets_that_there_are() -> None:
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
     """Every relative link names a file of the project."""
-    for document in [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
@@ -109,9 +109,10 @@ def test_the_http_document_lists_every_error_code() -> None:
         assert rows[str(code.number)] == str(code.status)
 
 
-def test_the_design_names_tests_that_there_are() -> None:
-    """Files and functions in the table of promises."""
-    design = (ROOT / "docs" / "DESIGN.md").read_text()
+@pytest.mark.parametrize("document", ["docs/DESIGN.md", "SECURITY.md"])
+def test_the_promises_name_tests_that_there_are(document: str) -> None:
+    """Files and functions in the tables of what is promised and defended."""
+    design = (ROOT / document).read_text()
     sources = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
 
     for name in re.findall(r"`(tests/[\w/]+\.py)`", design):

@@ -4,11 +4,26 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from bench.contenders.line_up import HERE, Contender
+from bench.contenders.line_up import HERE
 
 
-def install(contenders: Iterable[Contender]) -> list[Contender]:
+class Installable(Protocol):
+    """What has an environment of its own: the folder, and what pip installs there."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+    @property
+    def packages(self) -> tuple[str, ...]: ...
+
+
+_Each = TypeVar("_Each", bound=Installable)
+
+
+def install(contenders: Iterable[_Each]) -> list[_Each]:
     """Install what is not there yet.
 
     Returns:
@@ -17,7 +32,7 @@ def install(contenders: Iterable[Contender]) -> list[Contender]:
     return [contender for contender in contenders if _is_there(contender)]
 
 
-def _is_there(contender: Contender) -> bool:
+def _is_there(contender: Installable) -> bool:
     folder = HERE / contender.environment
     stamp = folder / "installed"
     wanted = " ".join(contender.packages) + "\n"

@@ -1,0 +1,180 @@
+"""A stolen URL: what its Sign is good for, and what not (PROTOCOL §2: it covers neither the body nor the query)."""
+
+import ast
+import hmac
+import inspect
+import json
+import time
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api import signatures
+from api.errors import Refusal
+from shared import Callbacks
+from shared.protocol import sign
+from shared.queues import EVENTS, queue
+from shared.testing import packet
+from tests.conftest import ApiFactory, SettingsFactory
+from tests.desk import APP, TOKEN, Desk
+
+SECRET = "a-path-secret-of-some-length"
+OTHER_APP = "1400000002"
+ARABIC_DIGITS = {ord("0") + digit: chr(0x660 + digit) for digit in range(10)}
+
+
+def echo() -> Callbacks:
+    """A handler whose answer tells what it was asked."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call
+    def echo(OrderID: str) -> dict[str, str]:
+        return {"OrderID": OrderID}
+
+    return callbacks
+
+
+def test_a_replayed_url_with_another_body_gets_the_first_answer_and_starts_nothing(
+    start_api: ApiFactory, redis: Redis
+) -> None:
+    """The URL's RequestID is the delivery's identity: what is sent under it once more is not looked at."""
+    desk = start_api(echo())
+    url = f"/callback/echo?{desk.query(packet(), RequestID='r-1')}"
+
+    first = desk.http.post(url, json=packet(OrderID="1"))
+    replayed = desk.http.post(url, json=packet(OrderID="2"))
+
+    assert first.json()["Body"] == {"OrderID": "1"}
+    assert replayed.content == first.content
+    assert replayed.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
+    assert len(queue(EVENTS, redis).job_ids) == 1
+
+
+def test_a_stolen_sign_is_good_for_any_body_while_its_minute_lasts(start_api: ApiFactory, redis: Redis) -> None:
+    """What Tencent's scheme does not defend, stated so that nobody relies on it: SECURITY.md says what does."""
+    desk = start_api(echo())
+    stolen = desk.query(packet(), RequestID="r-1")
+
+    answer = desk.http.post(f"/callback/echo?{stolen.replace('r-1', 'r-2')}", json=packet(OrderID="forged"))
+
+    assert answer.json()["Body"] == {"OrderID": "forged"}
+    assert len(queue(EVENTS, redis).job_ids) == 1
+
+
+def test_behind_a_path_secret_a_stolen_sign_alone_is_worth_nothing(start_api: ApiFactory, redis: Redis) -> None:
+    """The second lock: 404, as for any path that is not there."""
+    desk = start_api(path_secret=SecretStr(SECRET))
+
+    answer = desk.http.post(f"/callback?{desk.query(packet())}", json=packet())
+
+    assert answer.status_code == 404
+    assert redis.keys() == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param({"RequestTime": "{old}", "Sign": "{old_sign}"}, id="old"),
+        pytest.param({"RequestTime": "{next}"}, id="another time"),
+        pytest.param({"RequestTime": "0{now}"}, id="a zero before it"),
+        pytest.param({"RequestTime": "{now}.0"}, id="a fraction"),
+        pytest.param({"RequestTime": " {now}"}, id="a space"),
+        pytest.param({"RequestTime": "{now}\n"}, id="a newline"),
+        pytest.param({"RequestTime": "{arabic}"}, id="other digits"),
+        pytest.param({"Sign": "{capitals}"}, id="capitals"),
+        pytest.param({"Sign": "{sign:.63}"}, id="shorter"),
+        pytest.param({"Sign": "{sign}\0"}, id="longer"),
+        pytest.param({"Sign": "\u00e9" * 64}, id="not ASCII"),
+        pytest.param({"SdkAppid": OTHER_APP}, id="another app"),
+    ],
+)
+def test_a_sign_is_good_for_its_app_and_its_time_alone(
+    start_api: ApiFactory, redis: Redis, forged: dict[str, str]
+) -> None:
+    """As it was sent, character by character: 403, 1003, and nothing is kept."""
+    desk = start_api(apps={APP: [SecretStr(TOKEN)], OTHER_APP: [SecretStr("another token")]})
+    now = int(time.time())
+    stolen = {"now": str(now), "next": str(now + 1), "sign": sign(TOKEN, str(now)), "old": str(now - 61)}
+    stolen |= {"old_sign": sign(TOKEN, stolen["old"]), "capitals": stolen["sign"].upper()}
+    stolen["arabic"] = stolen["now"].translate(ARABIC_DIGITS)
+    fields = {"RequestTime": "{now}", "Sign": "{sign}"} | forged
+
+    answer = desk.post(packet(), **{name: value.format(**stolen) for name, value in fields.items()})
+
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (403, 1003)
+    assert redis.keys() == []
+
+
+def test_only_a_comparison_in_constant_time_decides(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every token is compared whichever fits, and a comparison that says no shuts the door, equal or not."""
+    tokens = [SecretStr(token) for token in ("first", "second", "third")]
+    doors = signatures.Doors(make_settings(apps={APP: tokens}, path_secret=SecretStr(SECRET)), lambda *_: None)
+    compared: list[bool] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(hmac.compare_digest(one, other))
+        return False
+
+    monkeypatch.setattr(signatures, "hmac", type("Hmac", (), {"compare_digest": staticmethod(compare)}))
+    for token in tokens:
+        query = {"sdkappid": APP, "requesttime": "1000", "sign": sign(token.get_secret_value(), "1000")}
+        with pytest.raises(Refusal):
+            doors.admit(query, 1000)
+
+    assert not doors.fit_path(SECRET)
+    assert compared == [True, False, False, False, True, False, False, False, True, True]
+
+
+def test_no_secret_is_compared_with_an_operator() -> None:
+    """`==` and `in` stop at the first difference; in the module of the locks they never touch a Sign or a secret."""
+    tree = ast.parse(inspect.getsource(signatures))
+    compared = {
+        name.id if isinstance(name, ast.Name) else name.attr
+        for comparison in ast.walk(tree)
+        if isinstance(comparison, ast.Compare)
+        for name in ast.walk(comparison)
+        if isinstance(name, ast.Name | ast.Attribute)
+    }
+
+    assert {"app_id", "SIGN_WINDOW_SECONDS"} <= compared, "the comparisons were found"
+    assert not compared & {"given", "sign", "token", "text", "secret"}
+
+
+def test_a_wrong_secret_is_answered_like_a_path_that_is_not_there(start_api: ApiFactory) -> None:
+    """Byte for byte, so that nobody learns that there is a secret, or that half of it was right."""
+    desk = start_api(path_secret=SecretStr(SECRET))
+
+    def ask(path: str) -> tuple[int, bytes, list[str]]:
+        answer = desk.http.post(path, json=packet())
+        return answer.status_code, answer.content, sorted(answer.headers)
+
+    nothing = ask("/nothing/there")
+    for guess in (SECRET[:-1] + "x", "x" + SECRET[1:], SECRET + "x", SECRET.upper(), "%00", "%C3%A9", ".."):
+        assert ask(f"/{guess}/callback") == nothing
+
+
+def test_guessing_the_secret_locks_nobody_out(
+    start_api: ApiFactory, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no limit by address: behind a proxy all senders have one. Guesses are counted, and no log holds them."""
+    desk = start_api(echo(), path_secret=SecretStr(SECRET))
+    guesses = [f"guess-{number:016}" for number in range(200)]
+
+    statuses = {desk.http.post(f"/{guess}/callback/echo", json=packet()).status_code for guess in guesses}
+    answer = call(desk)
+
+    assert statuses == {404}
+    assert answer["ErrorCode"] == 0
+    assert 'deskbell_refused_total{cause="wrong_path_secret"} 200.0' in desk.http.get("/metrics").text
+    assert len(queue(EVENTS, redis).job_ids) == 1
+    assert "guess-" not in "".join(capsys.readouterr())
+
+
+def call(desk: Desk) -> dict[str, Any]:
+    """The envelope of a call that knows the secret."""
+    answer: dict[str, Any] = json.loads(desk.post(packet(OrderID="1"), "echo", path=f"/{SECRET}/callback").content)
+    return answer
