@@ -110,7 +110,8 @@ class Spool:
         except Exception as error:
             self.note(error)
             raise CannotKeepError("the disk did not take the event") from error
-        self.problem = ""
+        if None in found:  # a duplicate alone was not written, and says nothing of the disk
+            self.problem = ""
         self._metrics.spooled.inc(found.count(None))
         return found
 
@@ -266,7 +267,12 @@ class Spool:
         """The files of the other processes that live, to be read."""
         ours = {self._opened().path, *(shard.path for shard in self._adopted)}
         with ExitStack() as stack:
-            yield [stack.enter_context(closing(read(path))) for path in shard_paths(self._folder) if path not in ours]
+            others = []
+            for path in shard_paths(self._folder):
+                if path not in ours:
+                    with suppress(sqlite3.Error):  # its process may be just ending, or it is another user's
+                        others.append(stack.enter_context(closing(read(path))))
+            yield others
 
     def _check_room(self, own: Shard, needed: int) -> None:
         others = sum(_size(path) for path in shard_paths(self._folder) if path != own.path)

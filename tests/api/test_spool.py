@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from api.acceptance import Entry
 from api.shards import Shard
 from api.spool import survey
 from shared import Callbacks, Settings
@@ -66,6 +67,11 @@ def counting() -> Callbacks:
         return {"Number": str(next(numbers))}
 
     return callbacks
+
+
+def entry(identity: str) -> Entry:
+    """An event as a file takes it."""
+    return Entry(identity, f"{identity:0>32}", b"{}", b"data", APP, "command", "", "answered")
 
 
 def spool(settings: Settings, *identities: str) -> list[str]:
@@ -444,3 +450,54 @@ def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, 
                 assert intake.state.waiting == 1
 
     asyncio.run(give_up())
+
+
+def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(server: Server, make_settings: SettingsFactory) -> None:
+    """Another user's, or one whose process is just ending: events are kept beside it, and other files are adopted."""
+    settings = make_settings(redis_url=SecretStr(server.url))
+    spool(settings, "left behind")
+    (settings.spool_dir / "0.db").rename(settings.spool_dir / "8.db")
+    (settings.spool_dir / "7.db").mkdir()
+
+    spool(settings, "kept")
+    server.start()
+    drain(settings)
+
+    assert len(event_ids(server)) == 2
+
+
+def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
+    """Their numbers are alike; the events of the new one have not been sent."""
+    settings.spool_dir.mkdir()
+    shard = Shard.take(settings.spool_dir / "0.db")
+    assert shard
+    shard.append([entry("one"), entry("two")], None)
+    sent = shard.head(2)
+    with closing(sqlite3.connect(shard.path)) as connection:
+        connection.execute("DROP TABLE entries")
+    with pytest.raises(sqlite3.Error) as damage:
+        shard.find("anything")
+    assert isinstance(damage.value, sqlite3.Error)
+    shard.recover(damage.value)
+    shard.append([entry("three")], None)
+
+    removed = shard.forget(sent)
+
+    assert (removed, shard.events, [row.entry for row in shard.head(9)]) == (0, 1, [entry("three")])
+    shard.close()
+
+
+def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: SettingsFactory) -> None:
+    """Only what was written tells: or each of them would be followed by another line in the log."""
+    settings = make_settings(redis_url=NOWHERE, spool_max_mb=1)
+
+    async def fill() -> str:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "first")
+            with suppress(CannotKeepError):
+                for number in range(100):
+                    await intake.keep(api_call(Noise=NOISE + str(number)), Reply(), str(number))
+            await intake.keep(api_call(), Reply(), "first")
+            return intake.state.spool
+
+    assert asyncio.run(fill()) == "full"
