@@ -61,6 +61,7 @@ class Spool:
         self._disk = DiskThread()
         self._own: Shard | None = None
         self._adopted: list[Shard] = []
+        self._unreadable: set[Path] = set()
         self._last: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
@@ -236,18 +237,28 @@ class Spool:
     def _adopt(self) -> None:
         try:
             ours = {self._opened().path, *(shard.path for shard in self._adopted)}
-            for path in shard_paths(self._folder):
-                left = Shard.take(path) if path not in ours else None
-                if left and left.events:
-                    self._log.info("spool_adopted", file=str(path), events=left.events)
-                    self._adopted.append(left)
-                elif left:
-                    left.close(remove=True)
+            paths = [path for path in shard_paths(self._folder) if path not in ours]
         except (OSError, sqlite3.Error) as error:
             before, self.problem = self.problem, _word(error)
             if self.problem != before:
                 self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
             raise
+        for path in paths:
+            self._adopt_file(path)
+
+    def _adopt_file(self, path: Path) -> None:
+        try:
+            left = Shard.take(path)
+        except (OSError, sqlite3.Error) as error:
+            if path not in self._unreadable:
+                self._unreadable.add(path)
+                self._log.error("spool_unreadable", file=str(path), **error_fields(error))
+            return
+        if left and left.events:
+            self._log.info("spool_adopted", file=str(path), events=left.events)
+            self._adopted.append(left)
+        elif left:
+            left.close(remove=True)
 
     def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Remembered | None:
         """What waits for a delivery in any file of the folder."""

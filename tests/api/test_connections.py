@@ -195,10 +195,16 @@ def connect_unread(desk: Desk, connections: Connections) -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    "last", [HEAD, b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b""]
+    ("last", "cause"),
+    [
+        (HEAD, "slow_sender"),
+        (b"no HTTP\r\n\r\n", "slow_reader"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "slow_reader"),
+        (b"", "slow_reader"),
+    ],
 )
 def test_who_does_not_read_keeps_no_file_open(
-    redis: object, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch, last: bytes
+    redis: object, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch, last: bytes, cause: str
 ) -> None:
     """However the connection was closed: the last answer is waited for no longer than a request."""
     assert redis
@@ -211,7 +217,7 @@ def test_who_does_not_read_keeps_no_file_open(
         until(lambda: not connections.all)
 
         until(lambda: not is_open(file, inode))
-        assert refused(desk, "slow_reader") == 1
+        assert refused(desk, cause) == 1
 
 
 def is_open(file: int, inode: int) -> bool:

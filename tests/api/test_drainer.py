@@ -432,9 +432,7 @@ def test_a_damaged_mark_holds_up_nobody(server: Server, settings: Settings, dama
         assert [redis.get(MARK_KEY + sender) for sender in ("sender", "in doubt")] == [b"7", b"closed"]
 
 
-def test_a_call_that_is_sent_again_waits_for_the_replicas_again(
-    tmp_path: Path, make_settings: SettingsFactory
-) -> None:
+def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, make_settings: SettingsFactory) -> None:
     """It finds everything done, on a connection that has written nothing: WAIT alone would say yes at once."""
     servers = Replicated(tmp_path)
     entry = Entry("one", "1" * 32, b"{}", b"data", "1400000001", "command", "", "answered")

@@ -452,9 +452,11 @@ def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, 
     asyncio.run(give_up())
 
 
-def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(server: Server, make_settings: SettingsFactory) -> None:
+def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
+    server: Server, make_settings: SettingsFactory
+) -> None:
     """Another user's, or one whose process is just ending: events are kept beside it, and other files are adopted."""
-    settings = make_settings(redis_url=SecretStr(server.url))
+    settings = make_settings(redis_url=SecretStr(server.url), budget_ms=5000, redis_timeout_ms=200, accept_ms=4000)
     spool(settings, "left behind")
     (settings.spool_dir / "0.db").rename(settings.spool_dir / "8.db")
     (settings.spool_dir / "7.db").mkdir()
