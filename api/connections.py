@@ -5,7 +5,9 @@
    and what comes after the answer is thrown away, no longer than that.
 3. When there are too many, the one that has been idle longest is closed for the one that came; where none is idle, the
    one that has been arriving longest. Who rings quickly is neither.
-4. In the end (`drain`) no connection is kept: each gets its answer with `Connection: close`, those that stay idle are
+4. One that is closed is gone when the other side has read what is left for it, or the budget later: who does not read
+   keeps no file of ours open.
+5. In the end (`drain`) no connection is kept: each gets its answer with `Connection: close`, those that stay idle are
    closed a little later, so that nobody who is just sending is cut off.
 """
 
@@ -105,8 +107,8 @@ class Connections:
         for connection, since in list(self.idle.items()):
             if since > oldest:
                 break
-            connection.transport.close()
             self.idle.pop(connection, None)
+            connection.hang_up()
         for connection, since in list(self.arriving.items()):
             if since > now - self.budget_seconds - _SLACK_SECONDS:
                 break
@@ -122,7 +124,7 @@ class WatchedProtocol(TimedProtocol):
         self._watch = connections
         self._received = 0
         self._has_head = True
-        self._is_cut = False
+        self._is_noted = False
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -133,7 +135,7 @@ class WatchedProtocol(TimedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give it back."""
         self._watch.leave(self)
-        self.resume_writing()
+        self._await_reader_no_longer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -148,7 +150,7 @@ class WatchedProtocol(TimedProtocol):
         super().on_message_begin()
         self._received = 0
         self._has_head = False
-        if self in self._watch.all:
+        if self in self._watch.all and not self.transport.is_closing():
             self._watch.idle.pop(self, None)
             self._watch.arriving[self] = self.loop.time()
 
@@ -170,19 +172,34 @@ class WatchedProtocol(TimedProtocol):
     def on_response_complete(self) -> None:
         """The answer is out."""
         super().on_response_complete()
-        self._note_idle()
+        if self.transport.is_closing():
+            self.hang_up()
+        else:
+            self._note_idle()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, and close."""
+        super().send_400_response(msg)
+        self.hang_up()
 
     def pause_writing(self) -> None:
-        """The other side does not read: wait for it no longer than it may let us wait for a request."""
+        """The other side does not read."""
         super().pause_writing()
-        self._unread = self._unread or self.loop.call_later(self._watch.budget_seconds, self.cut, _UNREAD)
+        self._await_reader()
 
     def resume_writing(self) -> None:
-        """The other side reads."""
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
+        """The other side reads; once the connection is closed, it must read all."""
+        if not self.transport.is_closing():
+            self._await_reader_no_longer()
         super().resume_writing()
+
+    def hang_up(self) -> None:
+        """Close, when the other side has read what is left."""
+        self._watch.idle.pop(self, None)
+        self._watch.arriving.pop(self, None)
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._await_reader()
 
     def keep_no_longer(self) -> None:
         """Close after the answer under way, if there is one."""
@@ -202,12 +219,13 @@ class WatchedProtocol(TimedProtocol):
         head = f"HTTP/1.1 {refusal.code.status} Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         if not self._is_answering:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        self._end(refusal)
-        self.transport.close()
+        self._note(refusal)
+        self.hang_up()
 
     def cut(self, refusal: Refusal) -> None:
         """Close at once."""
-        self._end(refusal)
+        self._watch.leave(self)
+        self._note(refusal)
         self.transport.abort()
 
     @property
@@ -215,11 +233,19 @@ class WatchedProtocol(TimedProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn does not say that there is none at first
         return cycle is not None and not cycle.response_complete
 
-    def _end(self, refusal: Refusal) -> None:
-        self._watch.leave(self)
-        if self._is_cut:
+    def _await_reader(self) -> None:
+        """Wait for the other side no longer than it may let us wait for a request."""
+        self._unread = self._unread or self.loop.call_later(self._watch.budget_seconds, self.cut, _UNREAD)
+
+    def _await_reader_no_longer(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+
+    def _note(self, refusal: Refusal) -> None:
+        if self._is_noted:
             return  # what had been read with it is still being parsed
-        self._is_cut = True
+        self._is_noted = True
         note = self.app_state.get(NOTE)
         if note:
             note(refusal, status=refusal.code.status)

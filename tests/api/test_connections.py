@@ -1,5 +1,6 @@
 """Connections that hold a place without using it: they are cut off, and the others do not notice."""
 
+import os
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from shared.callbacks import Callbacks
 from shared.testing import packet
 from tests.conftest import SettingsFactory
 from tests.desk import Desk, serving
+from tests.workers.working import until
 
 BUDGET_MS = 600
 SETTINGS = {"budget_ms": BUDGET_MS, "redis_timeout_ms": 100}
@@ -176,6 +178,48 @@ def test_who_does_not_read_is_cut_off(desk: Desk) -> None:
         send_until_cut_off(connection, b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", pause=0.001)
 
     assert refused(desk, "slow_reader") == 1
+
+
+def connect_unread(desk: Desk, connections: Connections) -> socket.socket:
+    """A connection that has answers left which neither the other side nor the system's buffers take."""
+    known = set(connections.all)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    connection.connect(("127.0.0.1", int(desk.url.rsplit(":", 1)[1])))
+    until(lambda: connections.all - known)
+    (ours,) = connections.all - known
+    while not ours.transport.get_write_buffer_size():
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.004)  # the next is no part of a flood
+    return connection
+
+
+@pytest.mark.parametrize(
+    "last", [HEAD, b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b""]
+)
+def test_who_does_not_read_keeps_no_file_open(
+    redis: object, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    """However the connection was closed: the last answer is waited for no longer than a request."""
+    assert redis
+    monkeypatch.setattr("api.connections.IDLE_SECONDS", 1)
+    connections = Connections(budget_seconds=BUDGET_MS / 1000, max_body_bytes=262_144)
+    with desk_and_raw(make_settings, connections) as desk, closing(connect_unread(desk, connections)) as connection:
+        (file,) = (each.transport.get_extra_info("socket").fileno() for each in connections.all)
+        inode = os.fstat(file).st_ino
+        connection.sendall(last)
+        until(lambda: not connections.all)
+
+        until(lambda: not is_open(file, inode))
+        assert refused(desk, "slow_reader") + refused(desk, "slow_sender") == 1  # the first cause counts
+
+
+def is_open(file: int, inode: int) -> bool:
+    """Whether a file of this process is still what it was."""
+    try:
+        return os.fstat(file).st_ino == inode
+    except OSError:
+        return False
 
 
 def test_thousands_of_idle_connections_make_room_for_those_that_ring(
