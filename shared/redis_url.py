@@ -38,7 +38,9 @@ _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _OPTIONS = ("client_name", "health_check_interval", "socket_keepalive")
 _VERIFICATION = ("none", "optional", "required")
 _SENTINEL_PORT = 26379
-_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+_HOST = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)(?::(?P<port>[0-9]{1,5}))?"
+)
 _DATABASE = re.compile(r"(?:/(?P<database>[0-9]{0,5}))?")
 _SERVICE = re.compile(r"/(?P<service>[^/\s]+)(?:/(?P<database>[0-9]{0,5}))?")
 _MOST_PORT = 65_535

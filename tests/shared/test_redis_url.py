@@ -95,6 +95,8 @@ SCHEMES = "expected a valid URL that begins with redis://, rediss://, unix://, r
         ("redis+sentinel://one/mymaster/first", "expected the name of the service after the sentinels"),
         ("redis+sentinel://one/mymaster/0/1", "expected the name of the service after the sentinels"),
         ("redis+sentinel:///mymaster", ADDRESS),
+        ("redis://:secret@h..x/0", ADDRESS),
+        (f"redis://:secret@{'h' * 64}/0", ADDRESS),
         ("redis+sentinel://one,,two/mymaster", ADDRESS),
         ("redis+sentinel://one;two/mymaster", ADDRESS),
         ("redis+sentinel://one:70000/mymaster", ADDRESS),
