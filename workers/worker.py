@@ -285,8 +285,9 @@ class ConcurrentWorker(BaseWorker):
         if claimed.suspended and not self._runs:
             state = WorkerStatus.SUSPENDED
         if state != self._state:
-            self._state = state
-            await self._leases.show("state", state)
+            with suppress(RedisError, OSError):  # the next claim says that Redis is away, and the state is shown later
+                await self._leases.show("state", state)
+                self._state = state
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
