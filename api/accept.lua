@@ -23,11 +23,11 @@ local function is_ours(before)
     and before:sub(1, 32):match('^[0-9a-f]+$')
 end
 
-local last = redis.call('GET', mark)
+local last = redis.pcall('GET', mark)
 if last == 'closed' then
   return redis.error_reply('CLOSED these events were given up, and are kept elsewhere')
 end
-last = tonumber(last or -1)
+last = type(last) == 'string' and tonumber(last) or -1 -- whatever else is there is not ours, and is written over
 
 redis.call('SADD', queues, queue)
 for n = 1, (#KEYS - 4) / 2 do
@@ -59,7 +59,7 @@ for n = 1, (#KEYS - 4) / 2 do
     results[n] = false
   end
 end
-if tonumber(ARGV[4]) > last then -- not when a file that was restored from a copy is sent again: it would fall
-  redis.call('SET', mark, ARGV[4], 'EX', ARGV[5])
-end
+-- Not lowered when a file that was restored from a copy is sent again: it would fall. Written all the same: WAIT does not
+-- wait for what another connection has written, so a script that writes nothing would pass for one that is replicated.
+redis.call('SET', mark, string.format('%d', math.max(tonumber(ARGV[4]), last)), 'EX', ARGV[5])
 return results

@@ -32,7 +32,7 @@ _STAMPED = ("created_at", "enqueued_at", "data", "description")
 _MARK_SECONDS = 30 * 24 * 3600
 
 _SETTLE = """
-local taken = redis.call('GET', KEYS[1]) == ARGV[1]
+local taken = redis.pcall('GET', KEYS[1]) == ARGV[1]
 redis.call('SET', KEYS[1], taken and ARGV[1] or 'closed', 'EX', ARGV[2])
 return taken and 1 or 0
 """

@@ -57,6 +57,18 @@ class Replicated:
             with Redis(port=port, password=SENTINEL_PASSWORD) as sentinel:
                 wait_for(partial(_knows_all, sentinel))
 
+    def start_pair(self) -> tuple[int, "subprocess.Popen[bytes]"]:
+        """Start a master and one replica, and no sentinel.
+
+        Returns:
+            The master's port, and the replica's process.
+        """
+        master = self._start_server(None)
+        replica = self._start_server(master)
+        with self.server(master) as redis:
+            wait_for(lambda: [each["state"] for each in replicas(redis)] == ["online"])
+        return master, self._processes[replica]
+
     def kill_master(self) -> int:
         """Kill the master, as a power cut does.
 

@@ -4,8 +4,10 @@ Long, because one file holds what one promise says under every fault, each with 
 """
 
 import asyncio
+import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,14 +18,16 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
 from shared import Callbacks, Settings
 from shared.events import Reply
-from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
+from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
 from tests.api.test_intake import open_intake
 from tests.away import Line, Server, a_server, eventually, until
 from tests.conftest import SettingsFactory
 from tests.desk import serving
+from tests.replicated import PASSWORD, Replicated
 
 QUICK = {"budget_ms": 5000, "redis_timeout_ms": 200, "accept_ms": 4000}
 """A Redis given up soon, and a disk that may take its time: the machine that runs tests may be busy."""
@@ -405,3 +409,49 @@ def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_onc
 
     assert len(acknowledged) > 100
     assert sorted(event_ids(server)) == sorted(acknowledged)
+
+
+@pytest.mark.parametrize("damage", ["a list", "no number"])
+def test_a_damaged_mark_holds_up_nobody(server: Server, settings: Settings, damage: str) -> None:
+    """It is ours, and is written over: neither the call nor the settling of one in doubt fails for it."""
+
+    async def send() -> tuple[Any, bool]:
+        redis = connect_async(settings)
+        acceptance = Acceptance(redis, settings)
+        for sender in ("sender", "in doubt"):
+            await redis.execute_command("RPUSH" if damage == "a list" else "SET", MARK_KEY + sender, "planted")
+        entry = Entry("one", "1" * 32, b"{}", b"data", "1400000001", "command", "", "answered")
+        found = await acceptance.send([entry], Mark("sender", 7), numbers=[7])
+        settled = await acceptance.settle(Mark("in doubt", 7))
+        await redis.aclose()
+        return found, settled
+
+    assert asyncio.run(send()) == ([None], False)
+    assert event_ids(server) == ["1" * 32]
+    with server.connect() as redis:
+        assert [redis.get(MARK_KEY + sender) for sender in ("sender", "in doubt")] == [b"7", b"closed"]
+
+
+def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, make_settings: SettingsFactory) -> None:
+    """It finds everything done, on a connection that has written nothing: WAIT alone would say yes at once."""
+    servers = Replicated(tmp_path)
+    entry = Entry("one", "1" * 32, b"{}", b"data", "1400000001", "command", "", "answered")
+
+    async def send(url: str) -> None:
+        settings = make_settings(
+            redis_url=SecretStr(url), min_replicas=1, budget_ms=10_000, redis_timeout_ms=2000, accept_ms=5000
+        )
+        redis = connect_async(settings)
+        acceptance = Acceptance(redis, settings)
+        for _ in range(2):
+            with pytest.raises(TooFewReplicasError):
+                await acceptance.send([entry], Mark("sender", 1), numbers=[1])
+            await acceptance.reconnect()
+        await redis.aclose()
+
+    try:
+        port, replica = servers.start_pair()
+        os.kill(replica.pid, signal.SIGSTOP)
+        asyncio.run(send(f"redis://:{PASSWORD}@127.0.0.1:{port}/0"))
+    finally:
+        servers.close()
