@@ -48,6 +48,7 @@ _HEAD = (
     "SELECT number, epoch, doubt_sender, doubt_number, identity, event_id, answer, data, app_id, command, node, "
     "outcome FROM entries WHERE number > ? ORDER BY number LIMIT ?"
 )
+_IS_THERE = "SELECT 1 FROM entries WHERE number = ? AND event_id = ?"
 _TAKEN = "SELECT max(number), count(*) FROM entries WHERE doubt_sender = ? AND doubt_number = ? AND number > ?"
 _OLDEST = "SELECT kept_at FROM entries WHERE number > ? ORDER BY number LIMIT 1"
 _COUNT = "SELECT count(*), coalesce(sum(length(answer) + length(data)), 0), min(kept_at) FROM entries WHERE number > ?"
@@ -194,9 +195,11 @@ class Shard:
         its mark.
 
         Returns:
-            How many.
+            How many; none when the file was set aside meanwhile: the numbers of the one that followed are not theirs.
         """
-        return self._forget(rows[-1].number, len(rows))
+        last = rows[-1]
+        is_there = self._opened.execute(_IS_THERE, (last.number, last.entry.event_id)).fetchone()
+        return self._forget(last.number, len(rows)) if is_there else 0
 
     def forget_taken(self, doubt: Mark) -> int:
         """Be done with the events of a call that Redis has taken: all of them stand together, and are the first.

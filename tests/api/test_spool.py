@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from api.acceptance import Entry
 from api.shards import Shard
 from api.spool import survey
 from shared import Callbacks, Settings
@@ -66,6 +67,11 @@ def counting() -> Callbacks:
         return {"Number": str(next(numbers))}
 
     return callbacks
+
+
+def entry(identity: str) -> Entry:
+    """An event as a file takes it."""
+    return Entry(identity, f"{identity:0>32}", b"{}", b"data", APP, "command", "", "answered")
 
 
 def spool(settings: Settings, *identities: str) -> list[str]:
@@ -444,3 +450,23 @@ def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, 
                 assert intake.state.waiting == 1
 
     asyncio.run(give_up())
+
+
+def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
+    """Their numbers are alike; the events of the new one have not been sent."""
+    settings.spool_dir.mkdir()
+    shard = Shard.take(settings.spool_dir / "0.db")
+    assert shard
+    shard.append([entry("one"), entry("two")], None)
+    sent = shard.head(2)
+    with closing(sqlite3.connect(shard.path)) as connection:
+        connection.execute("DROP TABLE entries")
+    with pytest.raises(sqlite3.Error) as damage:
+        shard.find("anything")
+    shard.recover(damage.value)
+    shard.append([entry("three")], None)
+
+    removed = shard.forget(sent)
+
+    assert (removed, shard.events, [row.entry for row in shard.head(9)]) == (0, 1, [entry("three")])
+    shard.close()
