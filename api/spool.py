@@ -61,7 +61,8 @@ class Spool:
         self._disk = DiskThread()
         self._own: Shard | None = None
         self._adopted: list[Shard] = []
-        self._last: asyncio.Future[Any] | None = None
+        self._refused: set[Path] = set()
+        self._hanging: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
         """Begin, on the running event loop: take a file, and those of processes that have died."""
@@ -110,7 +111,8 @@ class Spool:
         except Exception as error:
             self.note(error)
             raise CannotKeepError("the disk did not take the event") from error
-        self.problem = ""
+        if None in found:  # a duplicate alone was not written, and says nothing of the disk
+            self.problem = ""
         self._metrics.spooled.inc(found.count(None))
         return found
 
@@ -155,16 +157,17 @@ class Spool:
             self._log.error("spool_failed", problem=self.problem, **error_fields(error))
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
-        """Run what must not take long; while the one before hangs, nothing more is piled up behind it.
+        """Run what must not take long; while one before hangs, nothing more is piled up behind it.
 
         Raises:
             TimeoutError: it does take long, and may yet be done.
         """
-        if self._last and not self._last.done():
+        if self._hanging and not self._hanging.done():
             raise TimeoutError
-        self._last = writing = self._run(call)
+        writing = self._run(call)
         await asyncio.wait({writing}, timeout=self._patience)
         if not writing.done():
+            self._hanging = writing
             raise TimeoutError
         return writing.result()
 
@@ -236,17 +239,28 @@ class Spool:
         try:
             ours = {self._opened().path, *(shard.path for shard in self._adopted)}
             for path in shard_paths(self._folder):
-                left = Shard.take(path) if path not in ours else None
-                if left and left.events:
-                    self._log.info("spool_adopted", file=str(path), events=left.events)
-                    self._adopted.append(left)
-                elif left:
-                    left.close(remove=True)
+                if path not in ours:
+                    self._adopt_file(path)
         except (OSError, sqlite3.Error) as error:
             before, self.problem = self.problem, _word(error)
             if self.problem != before:
                 self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
             raise
+
+    def _adopt_file(self, path: Path) -> None:
+        """Take over a file if it was left; one that cannot be opened does not stand in the way of those after it."""
+        try:
+            left = Shard.take(path)
+        except (OSError, sqlite3.Error) as error:
+            if path not in self._refused:
+                self._refused.add(path)
+                self._log.error("spool_not_adopted", file=str(path), **error_fields(error))
+            return
+        if left and left.events:
+            self._log.info("spool_adopted", file=str(path), events=left.events)
+            self._adopted.append(left)
+        elif left:
+            left.close(remove=True)
 
     def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Remembered | None:
         """What waits for a delivery in any file of the folder."""
@@ -266,7 +280,12 @@ class Spool:
         """The files of the other processes that live, to be read."""
         ours = {self._opened().path, *(shard.path for shard in self._adopted)}
         with ExitStack() as stack:
-            yield [stack.enter_context(closing(read(path))) for path in shard_paths(self._folder) if path not in ours]
+            others = []
+            for path in shard_paths(self._folder):
+                if path not in ours:
+                    with suppress(sqlite3.Error):  # its process may be just ending, or it is another user's
+                        others.append(stack.enter_context(closing(read(path))))
+            yield others
 
     def _check_room(self, own: Shard, needed: int) -> None:
         others = sum(_size(path) for path in shard_paths(self._folder) if path != own.path)

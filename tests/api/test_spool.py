@@ -452,6 +452,22 @@ def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, 
     asyncio.run(give_up())
 
 
+def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
+    server: Server, make_settings: SettingsFactory
+) -> None:
+    """Another user's, or one whose process is just ending: events are kept beside it, and other files are adopted."""
+    settings = make_settings(redis_url=SecretStr(server.url))
+    spool(settings, "left behind")
+    (settings.spool_dir / "0.db").rename(settings.spool_dir / "8.db")
+    (settings.spool_dir / "7.db").mkdir()
+
+    spool(settings, "kept")
+    server.start()
+    drain(settings)
+
+    assert len(event_ids(server)) == 2
+
+
 def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
     """Their numbers are alike; the events of the new one have not been sent."""
     settings.spool_dir.mkdir()
@@ -470,3 +486,46 @@ def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_follo
 
     assert (removed, shard.events, [row.entry for row in shard.head(9)]) == (0, 1, [entry("three")])
     shard.close()
+
+
+def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: SettingsFactory) -> None:
+    """Only what was written tells: or each of them would be followed by another line in the log."""
+    settings = make_settings(redis_url=NOWHERE, spool_max_mb=1)
+
+    async def fill() -> str:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "first")
+            with suppress(CannotKeepError):
+                for number in range(100):
+                    await intake.keep(api_call(Noise=NOISE + str(number)), Reply(), str(number))
+            await intake.keep(api_call(), Reply(), "first")
+            return intake.state.spool
+
+    assert asyncio.run(fill()) == "full"
+
+
+def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write under way is not one that hangs."""
+    settings = make_settings(redis_url=NOWHERE)
+    looking, gate = threading.Event(), threading.Event()
+    check = Shard.check
+
+    def look(shard: Shard) -> None:
+        looking.set()
+        gate.wait(30)
+        check(shard)
+
+    monkeypatch.setattr(Shard, "check", look)
+
+    async def keep() -> int:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "before")
+            intake._spool.note(OSError())
+            await eventually(looking.is_set)
+            asyncio.get_running_loop().call_later(0.05, gate.set)
+            await intake.keep(api_call(), Reply(), "meanwhile")
+            return intake.state.waiting
+
+    assert asyncio.run(keep()) == 2
