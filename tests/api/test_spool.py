@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from api.acceptance import Entry
 from api.shards import Shard
-from api.spool import survey
+from api.spool import Survey, survey
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
@@ -502,6 +502,30 @@ def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: Setti
             return intake.state.spool
 
     assert asyncio.run(fill()) == "full"
+
+
+def test_a_disk_that_hangs_takes_one_thread_however_often_metrics_are_asked(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads of the event loop's own would be missing where names are resolved, and keep the process from ending."""
+    gate = threading.Event()
+    asked = []
+
+    def hang(folder: Path) -> Survey:
+        asked.append(folder)
+        gate.wait(30)
+        return survey(folder)
+
+    monkeypatch.setattr("api.app.survey", hang)
+    with serving(make_settings(redis_url=NOWHERE, redis_timeout_ms=50), Callbacks()) as desk:
+        hanging = [desk.http.get("/metrics") for _ in range(3)]
+        count = len(asked)
+        gate.set()
+        until(lambda: "deskbell_spool_events" in desk.http.get("/metrics").text)
+
+    assert count == 1
+    assert {answer.status_code for answer in hanging} == {200}
+    assert not any("deskbell_spool_events" in answer.text for answer in hanging)
 
 
 def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
