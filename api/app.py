@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.connections import NOTE
+from api.disk import DiskThread
 from api.intake import Intake
 from api.metrics import CONTENT_TYPE, Metrics, render_queues, render_spool
 from api.openapi import document
@@ -22,7 +23,7 @@ from api.refusals import Refusals
 from api.replies import Replies
 from api.routes import CallbackRoutes
 from api.signatures import Doors
-from api.spool import survey
+from api.spool import Survey, survey
 from api.tokens import TokenUses
 from shared.callbacks import Callbacks
 from shared.config import Settings
@@ -46,6 +47,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     replies = Replies(callbacks, metrics)
     intake = Intake(redis, settings, metrics)
     uses = TokenUses(redis)
+    spool_metrics = _SpoolMetrics(settings)
     readiness = Readiness(redis, settings, intake, replies)
     _warn_of_unknown_apps(settings, callbacks)
 
@@ -54,11 +56,13 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         await intake.start()
         uses.start()
         readiness.start()
+        spool_metrics.start()
         _settle_garbage_collector()
         yield {NOTE: refusals.note}
         await intake.close()
         await readiness.close()
         refusals.close()
+        spool_metrics.close()
         await uses.close()
         replies.close()
         await redis.aclose()
@@ -98,7 +102,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            counted = metrics.render() + await _queue_metrics(redis) + await _spool_metrics(settings)
+            counted = metrics.render() + await _queue_metrics(redis) + await spool_metrics.render()
             return Response(counted, media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", **error_fields(error))
@@ -124,14 +128,34 @@ async def _queue_metrics(redis: AsyncRedis) -> bytes:
     return render_queues(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
 
 
-async def _spool_metrics(settings: Settings) -> bytes:
-    """What waits on this host's disk, of all processes; nothing while that does not answer."""
-    try:
-        async with asyncio.timeout(settings.redis_timeout_ms / 1000):
-            found = await asyncio.to_thread(survey, settings.spool_dir)
-    except OSError:
-        return b""
-    return render_spool(found.level.events, found.level.size, age(found.level.oldest) or 0.0)
+class _SpoolMetrics:
+    """What waits on this host's disk, of all processes, read in a thread of its own.
+
+    A disk that hangs takes one thread, however often it is asked, and none of those that names are resolved in.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.spool_dir
+        self._seconds = settings.redis_timeout_ms / 1000
+        self._disk = DiskThread()
+        self._reading: asyncio.Future[Survey] | None = None
+
+    def start(self) -> None:
+        self._disk.start()
+
+    def close(self) -> None:
+        self._disk.stop()
+
+    async def render(self) -> bytes:
+        """In Prometheus' format; nothing while the disk does not answer."""
+        if self._reading is None or self._reading.done():
+            self._reading = self._disk.run(lambda: survey(self._folder))
+        reading = self._reading
+        await asyncio.wait({reading}, timeout=self._seconds)
+        if not reading.done() or reading.exception():
+            return b""
+        level = reading.result().level
+        return render_spool(level.events, level.size, age(level.oldest) or 0.0)
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

@@ -61,8 +61,8 @@ class Spool:
         self._disk = DiskThread()
         self._own: Shard | None = None
         self._adopted: list[Shard] = []
-        self._unreadable: set[Path] = set()
-        self._last: asyncio.Future[Any] | None = None
+        self._refused: set[Path] = set()
+        self._hanging: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
         """Begin, on the running event loop: take a file, and those of processes that have died."""
@@ -157,16 +157,17 @@ class Spool:
             self._log.error("spool_failed", problem=self.problem, **error_fields(error))
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
-        """Run what must not take long; while the one before hangs, nothing more is piled up behind it.
+        """Run what must not take long; while one before hangs, nothing more is piled up behind it.
 
         Raises:
             TimeoutError: it does take long, and may yet be done.
         """
-        if self._last and not self._last.done():
+        if self._hanging and not self._hanging.done():
             raise TimeoutError
-        self._last = writing = self._run(call)
+        writing = self._run(call)
         await asyncio.wait({writing}, timeout=self._patience)
         if not writing.done():
+            self._hanging = writing
             raise TimeoutError
         return writing.result()
 
@@ -237,22 +238,23 @@ class Spool:
     def _adopt(self) -> None:
         try:
             ours = {self._opened().path, *(shard.path for shard in self._adopted)}
-            paths = [path for path in shard_paths(self._folder) if path not in ours]
+            for path in shard_paths(self._folder):
+                if path not in ours:
+                    self._adopt_file(path)
         except (OSError, sqlite3.Error) as error:
             before, self.problem = self.problem, _word(error)
             if self.problem != before:
                 self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
             raise
-        for path in paths:
-            self._adopt_file(path)
 
     def _adopt_file(self, path: Path) -> None:
+        """Take over a file if it was left; one that cannot be opened does not stand in the way of those after it."""
         try:
             left = Shard.take(path)
         except (OSError, sqlite3.Error) as error:
-            if path not in self._unreadable:
-                self._unreadable.add(path)
-                self._log.error("spool_unreadable", file=str(path), **error_fields(error))
+            if path not in self._refused:
+                self._refused.add(path)
+                self._log.error("spool_not_adopted", file=str(path), **error_fields(error))
             return
         if left and left.events:
             self._log.info("spool_adopted", file=str(path), events=left.events)

@@ -438,10 +438,11 @@ def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, 
     entry = Entry("one", "1" * 32, b"{}", b"data", "1400000001", "command", "", "answered")
 
     async def send(url: str) -> None:
-        redis = connect_async(make_settings(redis_url=SecretStr(url), **(QUICK | {"redis_timeout_ms": 2000})))
-        acceptance = Acceptance(
-            redis, make_settings(redis_url=SecretStr(url), min_replicas=1, **(QUICK | {"redis_timeout_ms": 2000}))
+        settings = make_settings(
+            redis_url=SecretStr(url), min_replicas=1, budget_ms=10_000, redis_timeout_ms=2000, accept_ms=5000
         )
+        redis = connect_async(settings)
+        acceptance = Acceptance(redis, settings)
         for _ in range(2):
             with pytest.raises(TooFewReplicasError):
                 await acceptance.send([entry], Mark("sender", 1), numbers=[1])
