@@ -61,6 +61,11 @@ class Entry:
     outcome: str
 
     @property
+    def fields(self) -> tuple[str | bytes, ...]:
+        """All but the identity, in the order in which `accept.lua` and the spool's files have them."""
+        return (self.event_id, self.answer, self.data, self.app_id, self.command, self.node, self.outcome)
+
+    @property
     def size(self) -> int:
         """About how many bytes it takes."""
         return len(self.answer) + len(self.data)
@@ -163,16 +168,7 @@ class Acceptance:
 def _arguments(entries: Sequence[Entry], mark: Mark, numbers: Sequence[int]) -> list[Any]:
     arguments: list[Any] = []
     for entry, number in zip(entries, numbers or [mark.number] * len(entries), strict=True):
-        arguments += (
-            number,
-            entry.event_id,
-            entry.answer,
-            entry.data,
-            entry.app_id,
-            entry.command,
-            entry.node,
-            entry.outcome,
-        )
+        arguments += (number, *entry.fields)
     return arguments
 
 

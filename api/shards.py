@@ -151,23 +151,7 @@ class Shard:
         with self._transaction() as connection:
             connection.executemany(
                 _APPEND,
-                [
-                    (
-                        self._epoch,
-                        entry.identity,
-                        entry.event_id,
-                        entry.answer,
-                        entry.data,
-                        entry.app_id,
-                        entry.command,
-                        entry.node,
-                        entry.outcome,
-                        now,
-                        sender,
-                        number,
-                    )
-                    for entry in entries
-                ],
+                [(self._epoch, entry.identity, *entry.fields, now, sender, number) for entry in entries],
             )
         self.events += len(entries)
         self.oldest = self.oldest or now

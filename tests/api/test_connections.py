@@ -15,7 +15,7 @@ from shared.callbacks import Callbacks
 from shared.testing import packet
 from tests.conftest import SettingsFactory
 from tests.desk import Desk, serving
-from tests.workers.working import until
+from tests.waiting import until
 
 BUDGET_MS = 600
 SETTINGS = {"budget_ms": BUDGET_MS, "redis_timeout_ms": 100}

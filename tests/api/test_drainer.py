@@ -19,15 +19,16 @@ import pytest
 from pydantic import SecretStr
 
 from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
-from shared import Callbacks, Settings
+from shared import Settings
 from shared.events import Reply
 from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
 from tests.api.test_intake import open_intake
-from tests.away import Line, Server, a_server, eventually, until
+from tests.away import Line, Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 from tests.replicated import PASSWORD, Replicated
+from tests.waiting import eventually, until
 
 QUICK = {"budget_ms": 5000, "redis_timeout_ms": 200, "accept_ms": 4000}
 """A Redis given up soon, and a disk that may take its time: the machine that runs tests may be busy."""
@@ -45,24 +46,6 @@ def server() -> Iterator[Server]:
 def settings(server: Server, make_settings: SettingsFactory) -> Settings:
     """Settings for it."""
     return make_settings(redis_url=SecretStr(server.url), **QUICK)
-
-
-def counting() -> Callbacks:
-    """A handler that answers with a new number each time."""
-    callbacks = Callbacks()
-    numbers = iter(range(1_000_000))
-
-    @callbacks.api_call("count")
-    def count() -> dict[str, str]:
-        return {"Number": str(next(numbers))}
-
-    return callbacks
-
-
-def event_ids(server: Server) -> list[str]:
-    """The events that wait on the server, in order."""
-    with server.connect() as redis:
-        return queue(EVENTS, redis).job_ids
 
 
 def kept_id(answer: Any) -> str:

@@ -15,9 +15,10 @@ from shared.events import Reply
 from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.api.test_intake import open_intake
-from tests.away import Line, Server, a_server, eventually, until
+from tests.away import Line, Server, a_server
 from tests.conftest import SettingsFactory
 from tests.desk import serving
+from tests.waiting import eventually, until
 
 NO_FILE = "Redis writes no append-only file; set appendonly yes and appendfsync always"
 

@@ -30,9 +30,9 @@ from shared.events import Reply
 from shared.protocol import delivery_identity
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
-from tests.away import eventually
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
+from tests.waiting import eventually
 
 RECEIPT = Reply()
 

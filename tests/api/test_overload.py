@@ -18,7 +18,7 @@ from shared.testing import packet
 from tests.api.test_connections import refused
 from tests.conftest import ApiFactory
 from tests.desk import Desk
-from tests.workers.working import until
+from tests.waiting import until
 
 MOST = 4
 

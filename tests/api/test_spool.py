@@ -26,13 +26,13 @@ from api.spool import Survey, survey
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
-from shared.queues import EVENTS, queue
 from shared.testing import api_call, packet
 from tests.api.test_intake import open_intake
-from tests.away import Server, a_server, eventually, until
+from tests.away import Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import environment
+from tests.waiting import eventually, until
 
 NOWHERE = SecretStr("redis://127.0.0.1:1/0")
 NOISE = random.Random(4711).randbytes(12_000).hex()  # does not compress away
@@ -49,24 +49,6 @@ def server() -> Iterator[Server]:
     """A server of this test alone, not started."""
     with a_server() as server:
         yield server
-
-
-def event_ids(server: Server) -> list[str]:
-    """The events that wait on the server, in order."""
-    with server.connect() as redis:
-        return queue(EVENTS, redis).job_ids
-
-
-def counting() -> Callbacks:
-    """A handler that answers with a new number each time."""
-    callbacks = Callbacks()
-    numbers = iter(range(1_000_000))
-
-    @callbacks.api_call("count")
-    def count() -> dict[str, str]:
-        return {"Number": str(next(numbers))}
-
-    return callbacks
 
 
 def entry(identity: str) -> Entry:

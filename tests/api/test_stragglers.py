@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ from shared.events import Reply
 from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.conftest import ApiFactory
+from tests.waiting import eventually
 
 PATIENCE = 10
 
@@ -53,13 +54,6 @@ async def replies_of(replies: Replies, *calls: ApiCall, seconds: float) -> list[
     """The replies to calls that come at once."""
     until = asyncio.get_running_loop().time() + seconds
     return await asyncio.gather(*(replies.reply_to(call, until) for call in calls))
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fail when it takes too long."""
-    async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
 
 
 def reply_of(callbacks: Callbacks, *, seconds: float = 0.1, node: str = "node") -> Reply:

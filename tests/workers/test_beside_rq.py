@@ -14,8 +14,9 @@ from rq import Worker
 
 from shared import ApiCall, Event, Jobs
 from shared.testing import api_call
+from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import DEADLINE_SECONDS, Workplace, end_group, running_worker, until
+from tests.workers.working import Workplace, end_group, running_worker
 
 JOBS = """
 import os

@@ -18,8 +18,9 @@ from rq.serializers import JSONSerializer
 
 from shared import ApiCall, Jobs
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, running_worker, until
+from tests.workers.working import Workplace, fetch, running_worker
 
 JOBS = """
 import asyncio, os, threading

@@ -12,8 +12,9 @@ from rq import Worker
 
 from shared import ApiCall, Jobs
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, running_worker, traceback_of, until
+from tests.workers.working import Workplace, fetch, running_worker, traceback_of
 
 JOBS = """
 import os, threading

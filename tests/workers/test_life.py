@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 from shared import ApiCall, Jobs
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_claims import put_job
-from tests.workers.working import Workplace, running_worker, signals_kept, until
+from tests.workers.working import Workplace, running_worker, signals_kept
 from workers.executions import Executions
 from workers.failures import Failures
 from workers.upkeep import Upkeep

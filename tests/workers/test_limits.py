@@ -1,4 +1,7 @@
-"""Limits and breakers: what `limits.lua` decides, and what workers make of it."""
+"""Limits and breakers: what `limits.lua` decides, and what workers make of it.
+
+Long, because one file holds what one script promises, each rule with a test that reads alone.
+"""
 
 import json
 import time
@@ -12,8 +15,9 @@ from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs,
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, running_worker, until
+from tests.workers.working import Workplace, running_worker
 from workers.limits import limits_text
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused

@@ -31,9 +31,10 @@ from shared.events import new_event_id
 from shared.protocol import TASK_FLOW_EVENT
 from shared.queues import EVENTS, FAN_OUT, queue
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, running_worker, until
+from tests.workers.working import Workplace, fetch, running_worker
 from workers.executions import Claim
 from workers.failures import Failures
 from workers.fan_out import FanOut
@@ -553,7 +554,7 @@ def test_order_survives_workers_that_are_killed_at_any_moment(
             os.killpg(victim.pid, signal.SIGKILL)
             redis.delete(*map(RQScheduler.get_locking_key, (EVENTS, "default")))  # they expire a minute after a death
             workers.append(start(stack))
-        until_long(done)
+        until(done, 120)
 
     for session in sessions:
         ran = [int(node) for node in redis.lrange(f"ran:{session}", 0, -1)]
@@ -568,14 +569,6 @@ def wait_for_notes(redis: Redis, more: int) -> None:
 
     wanted = min(count() + more, 60)
     until(lambda: count() >= wanted)
-
-
-def until_long(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that takes several recoveries."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come about in time"
-        time.sleep(0.05)
 
 
 def test_a_job_keeps_its_place_and_its_attempt(open_workplace: WorkplaceFactory) -> None:

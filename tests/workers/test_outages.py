@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Discard, Jobs
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire, put
-from tests.workers.working import traceback_of, until
+from tests.workers.working import traceback_of
 from workers.executions import Executions
 from workers.outages import is_outage
 from workers.silence import Silence

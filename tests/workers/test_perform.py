@@ -19,8 +19,9 @@ from structlog.testing import capture_logs
 from shared import ApiCall, Discard, Jobs, OtherEvent, Retry, Settings
 from shared.commands import received
 from shared.testing import api_call
+from tests.waiting import DEADLINE_SECONDS
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import DEADLINE_SECONDS, fetch, traceback_of
+from tests.workers.working import fetch, traceback_of
 from workers import fan_out
 
 SECRET = "planted-4711"

@@ -11,8 +11,9 @@ from rq.worker.base import BaseWorker
 from shared import ApiCall, Jobs
 from shared.queues import EVENTS
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import end_group, running_worker, until
+from tests.workers.working import end_group, running_worker
 
 TWO_QUEUES = """
 import os

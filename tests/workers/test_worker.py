@@ -29,8 +29,9 @@ from structlog.testing import capture_logs
 from shared import ApiCall, Discard, Jobs
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, running_worker, traceback_of, until
+from tests.workers.working import Workplace, fetch, running_worker, traceback_of
 from workers.guarded import guarded_job_class
 
 SECRET = "planted-4711"

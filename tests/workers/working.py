@@ -4,11 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from redis import Redis
 from rq.job import Job
@@ -17,12 +15,9 @@ from rq.serializers import JSONSerializer
 
 from shared import Event, Jobs, Settings
 from shared.queues import EVENTS, events_job, queue
+from tests.waiting import DEADLINE_SECONDS
 from workers.perform import Performer
 from workers.worker import ConcurrentWorker
-
-_Result = TypeVar("_Result")
-
-DEADLINE_SECONDS = 30
 
 
 class Workplace:
@@ -90,15 +85,6 @@ def traceback_of(job: Job) -> str:
     assert result
     assert result.exc_string
     return str(result.exc_string)
-
-
-def until(condition: Callable[[], _Result]) -> _Result:
-    """Wait for a condition, and give what it gives."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "the condition did not come about in time"
-        time.sleep(0.02)
-    return result
 
 
 @contextmanager

@@ -21,9 +21,10 @@ from shared.commands import received
 from shared.events import Reply
 from shared.testing import api_call
 from tests.conftest import PACKETS, SettingsFactory
+from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.jobs.postgres import running_postgres
-from tests.workers.working import traceback_of, until
+from tests.workers.working import traceback_of
 from workers.jobs import analytics
 
 SECRET = "planted-4711"

@@ -18,8 +18,9 @@ from shared.commands import received
 from shared.errors import ConfigError
 from shared.testing import api_call
 from tests.conftest import PACKETS, SettingsFactory
+from tests.waiting import DEADLINE_SECONDS
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import DEADLINE_SECONDS, traceback_of
+from tests.workers.working import traceback_of
 from workers.jobs import crm
 
 TOKEN = "crm-token"
