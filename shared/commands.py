@@ -53,9 +53,15 @@ class ApiCall(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignAgent(Event):
-    """Asks who takes a session that leaves the chatbot (PROTOCOL §3.2)."""
+    """Asks who takes a session that leaves the chatbot (PROTOCOL §3.2).
+
+    Attributes:
+        customer_service_id: the customer-service account; sent only with SDK integration.
+    """
 
     COMMANDS: ClassVar = protocol.ASSIGN_AGENT
+
+    customer_service_id = Field("CustomerServiceId", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

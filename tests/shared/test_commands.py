@@ -170,6 +170,12 @@ def test_event_time_may_come_as_text(came: Any) -> None:
     assert event_of(AssignAgent, EventTime=came).event_time == datetime(2022, 12, 9, 8, 26, 54, 123000, UTC)
 
 
+def test_the_question_who_takes_a_session_names_the_customer_service_account() -> None:
+    """A newer page adds it, for SDK integration only (PROTOCOL §3.2)."""
+    assert event_of(AssignAgent, CustomerServiceId="@account").customer_service_id == "@account"
+    assert event_of(AssignAgent).customer_service_id == ""
+
+
 @pytest.mark.parametrize(
     ("came", "said"),
     [(True, True), (False, False), ("true", True), ("False", False), (1, True), ("0", False), ("", None), (None, None)],
