@@ -198,13 +198,14 @@ class ConcurrentWorker(BaseWorker):
         while not self._ending:
             try:
                 await self._outcomes.settle()
+                was_idle = not self._runs  # a job that ends during the claim may queue another
                 claimed = await self._claim()
             except Exception as error:  # noqa: BLE001 - damage that nobody foresaw must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
             self._pause = 0.0
             self._start_all(claimed)
-            if burst and self._is_empty(claimed):
+            if burst and was_idle and self._is_empty(claimed):
                 self.begin_end(Ending.DONE)
             elif self._running.stragglers >= self._most_stragglers:
                 self._log.error("stragglers", count=self._running.stragglers)

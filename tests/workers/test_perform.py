@@ -19,10 +19,12 @@ from structlog.testing import capture_logs
 from shared import ApiCall, Discard, Jobs, OtherEvent, Retry, Settings
 from shared.commands import received
 from shared.testing import api_call
-from tests.waiting import DEADLINE_SECONDS
+from tests.waiting import DEADLINE_SECONDS, eventually
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of
 from workers import fan_out
+from workers.executions import Claimed
+from workers.worker import ConcurrentWorker
 
 SECRET = "planted-4711"
 
@@ -183,6 +185,34 @@ def test_retry_at_once_does_not_wait(open_workplace: WorkplaceFactory) -> None:
 
     assert attempts == [1, 2, 3, 4]
     assert workplace.job(event, "at_once").is_failed
+
+
+def test_a_burst_does_not_end_on_an_answer_that_is_older_than_the_last_jobs_end(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim may find nothing, and the job under way meanwhile queue its retry and end."""
+    jobs, attempts = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=2)
+    def at_once(event: ApiCall) -> None:  # noqa: ARG001
+        attempts.append(attempt_now())
+        raise Retry(after=0)
+
+    claim = ConcurrentWorker._claim
+
+    async def claim_late(worker: ConcurrentWorker) -> Claimed:
+        claimed = await claim(worker)
+        if worker._runs:
+            await eventually(lambda: not worker._runs)
+        return claimed
+
+    workplace = open_workplace(jobs)
+    workplace.put_jobs(api_call())
+    monkeypatch.setattr(ConcurrentWorker, "_claim", claim_late)
+
+    workplace.work()
+
+    assert attempts == [1, 2]
 
 
 def test_a_retry_in_milliseconds_by_mistake_does_not_end_the_worker(open_workplace: WorkplaceFactory) -> None:
