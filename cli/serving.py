@@ -23,6 +23,7 @@ from api.connections import IDLE_SECONDS, Connections, raise_file_limit
 from api.runs import HANDLER_THREADS
 from shared.config import Settings
 from shared.logs import get_log
+from shared.loop_watch import STUCK_SECONDS, LoopWatch
 
 _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
@@ -106,7 +107,9 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; then give what is left on the event loop a second."""
+        watch = LoopWatch(asyncio.get_running_loop(), STUCK_SECONDS)
         await super().serve(sockets)
+        watch.close()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

@@ -27,9 +27,13 @@ from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+# With them redis-py takes a connection that the server has closed for one that can be used, and lets a server
+# prolong time-outs.
+_NO_NOTIFICATIONS: dict[str, Any] = {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 _SENTINEL = "+sentinel"
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -92,7 +96,7 @@ class RedisUrl:
         Args:
             seconds: the most that one answer, or one connection, is waited for.
         """
-        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds, **_NO_NOTIFICATIONS}
         if not self.sentinels:
             return Redis.from_url(self.url, **waiting)
         options = self._server_options()
@@ -110,7 +114,12 @@ class RedisUrl:
             retries: how often what a broken connection ended is tried again; a time-out never is.
         """
         retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
-        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": retry}
+        waiting: dict[str, Any] = {
+            "socket_timeout": seconds,
+            "socket_connect_timeout": seconds,
+            "retry": retry,
+            **_NO_NOTIFICATIONS,
+        }
         if not self.sentinels:
             return AsyncRedis.from_url(self.url, **waiting)
         patience = {**self._sentinel_options(seconds), "retry": AsyncRetry(NoBackoff(), 0)}

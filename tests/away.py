@@ -133,6 +133,7 @@ class Line:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, to_there = await asyncio.open_unix_connection(self._target)
         answers = asyncio.create_task(self._carry("answers", there, writer))
+        answers.add_done_callback(lambda _: writer.close())  # the server has hung up: so does the line
         try:
             await self._carry("requests", reader, to_there)
         finally:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _RECOVERY_SECONDS = 5.0  # at most, between looks for leases that have run out
 _SCHEDULE_SECONDS = 1.0  # as RQ's scheduler
 _MAINTENANCE_SECONDS = 30.0
-_HEARING_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 
 
@@ -125,12 +124,14 @@ class Life:
             try:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(self._worker.pubsub_channel_name)
-                    while True:
-                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=_HEARING_SECONDS)
-                        if message:
+                    # Without a time-out: when the kernel gives an idle socket up (ETIMEDOUT), redis-py takes that for
+                    # the end of one, and answers None at once, for ever. So None is the end of this connection.
+                    while message := await channel.get_message(timeout=None):
+                        if message["type"] == "message":
                             self._hear(message["data"])
             except (RedisError, OSError):
-                await asyncio.sleep(_PAUSE_SECONDS)  # the worker itself says that Redis is away
+                pass  # the worker itself says that Redis is away
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def _hear(self, data: bytes) -> None:
         try:

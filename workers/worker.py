@@ -25,6 +25,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from shared.jobs import Jobs
 from shared.logs import error_fields, get_log
+from shared.loop_watch import STUCK_SECONDS, LoopWatch
 from shared.queues import connect_async
 from workers.calls import Call, Calls, RefusedCall, timeout_of
 from workers.doorbell import WAIT_SECONDS, Doorbells
@@ -176,11 +177,13 @@ class ConcurrentWorker(BaseWorker):
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
         watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
+        loop_watch = LoopWatch(asyncio.get_running_loop(), STUCK_SECONDS)
         await life.begin()
         try:
             await self._work(burst=burst)
             await self._finish()
         finally:
+            loop_watch.close()
             watchdog.close()
             await life.close()
             await self._doorbells.close()

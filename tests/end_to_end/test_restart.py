@@ -13,6 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from shared.loop_watch import STUCK_STATUS
 from shared.queues import EVENTS, queue
 from tests.desk import Desk
 from tests.processes import PATIENT
@@ -38,6 +39,17 @@ def waits() -> dict[str, str]:
     redis.rpush("begun", "1")
     redis.blpop(["go"], 30)
     return {"Waited": "yes"}
+"""
+
+STUCK = """
+import cli.serving
+
+cli.serving.STUCK_SECONDS = 0.5
+
+@callbacks.api_call("spins")
+async def spins() -> dict[str, str]:
+    while True:
+        pass
 """
 
 SETTINGS = {"DESKBELL_CALLBACKS": "acme_calls:callbacks", "DESKBELL_APP_DIR": ".", **PATIENT}
@@ -199,6 +211,23 @@ def test_a_process_that_dies_is_started_again(redis: Redis, valkey_url: str, fol
 
     assert answer.json()["Body"]["Version"] == "first"
     assert [line["status"] for line in api.lines("process_died")] == [-signal.SIGKILL] * 2
+
+
+def test_a_process_whose_loop_stands_still_is_replaced(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """It would answer nobody, and hear no signal."""
+    assert redis.ping()
+    write(folder, "stuck", STUCK)
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            ring_anew(api, "spins")
+        [died] = until(lambda: api.lines("process_died"))
+        until(lambda: len(api.pids()) == 3)
+        answer = ring_anew(api, "version")
+
+    assert died["status"] == STUCK_STATUS
+    assert api.lines("loop_stuck")[0]["where"][-1].endswith(" spins")
+    assert answer.json()["Body"]["Version"] == "stuck"
 
 
 def test_processes_whose_parent_was_killed_end(redis: Redis, valkey_url: str, folder: Path) -> None:

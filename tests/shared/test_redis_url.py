@@ -12,9 +12,11 @@ from redis.sentinel import SentinelConnectionPool
 from rq.connections import get_connection_kwargs
 
 from shared.redis_url import RedisUrl
+from tests.away import Line
 from tests.conftest import SettingsFactory
 from tests.replicated import PASSWORD, SENTINEL_PASSWORD, SERVICE, replicated
 from tests.tls import AUTHORITY, CLIENT, tls
+from tests.waiting import eventually
 
 PLANTED = "planted-secret"
 
@@ -189,3 +191,19 @@ def test_the_setting_is_refused_where_it_is_read(make_settings: SettingsFactory)
     """Not later, where a worker first needs Redis."""
     with pytest.raises(ValueError, match="expected the name of the service"):
         make_settings(redis_url="redis+sentinel://one")
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again(redis: Redis, valkey_url: str) -> None:
+    """An idle one may have been closed at any time: it costs no error."""
+
+    async def ask_twice(url: str) -> bool:
+        async with RedisUrl.parse(url).connect_async(10, retries=0) as client:
+            number = await client.client_id()
+            redis.client_kill_filter(_id=str(number))
+            [idle] = client.connection_pool._available_connections
+            assert idle._reader
+            await eventually(idle._reader.at_eof)
+            return await client.client_id() != number
+
+    with Line(valkey_url) as line:
+        assert asyncio.run(ask_twice(line.url))

@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from structlog.testing import capture_logs
 
 from shared import ApiCall, Jobs
+from shared.loop_watch import STUCK_STATUS
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.waiting import until
@@ -86,6 +87,78 @@ def test_a_worker_hears_commands_after_those_that_it_cannot_read(redis: Redis, v
         exit_status = process.wait(_PATIENCE_SECONDS)
 
     assert exit_status == 0
+
+
+DEAF = """
+import asyncio, errno, os, pathlib, resource
+
+resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))  # one that spins takes 100 MB more each second
+
+from redis.asyncio.client import PubSub
+from workers.life import Life
+
+channels, begin, connect = [], Life.begin, PubSub.connect
+
+async def connect_and_note(channel):
+    await connect(channel)
+    channels.append(channel)
+
+async def begin_and_lose(life):
+    await begin(life)
+    asyncio.create_task(lose())
+
+async def lose():
+    while not channels:
+        await asyncio.sleep(0.01)
+    # What asyncio and uvloop do when the kernel gives up a socket whose peer has not answered.
+    channels[0].connection._reader.set_exception(OSError(errno.ETIMEDOUT, "Connection timed out"))
+    pathlib.Path(os.environ["DESKBELL_APP_DIR"], "lost").touch()
+
+PubSub.connect, Life.begin = connect_and_note, begin_and_lose
+"""
+
+
+def test_a_worker_whose_idle_socket_the_kernel_has_given_up_hears_commands_again(
+    redis: Redis, valkey_url: str, tmp_path: Path
+) -> None:
+    """redis-py takes the kernel's ETIMEDOUT for the end of a wait, and would answer "nothing" at once, for ever."""
+    with running_worker(tmp_path, IDLE + DEAF, valkey_url, "default") as process:
+        until((tmp_path / "lost").exists)
+        [worker] = Worker.all(redis)
+
+        def ends() -> bool:
+            send_shutdown_command(redis, worker.name)
+            return process.poll() is not None
+
+        until(ends)
+
+    assert process.returncode == 0
+
+
+STUCK = """
+import workers.worker
+from shared import ApiCall, Jobs
+
+workers.worker.STUCK_SECONDS = 0.5
+jobs = Jobs()
+
+@jobs.on(ApiCall)
+async def count(event: ApiCall) -> None:
+    while True:
+        pass
+"""
+
+
+def test_a_worker_whose_loop_stands_still_is_ended(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """It would renew no lease and hear no signal; another runs its jobs."""
+    put_job(open_workplace(counting_jobs()[0]), "count")
+
+    with running_worker(tmp_path, STUCK, valkey_url, "default") as process:
+        status = process.wait(_PATIENCE_SECONDS)
+
+    assert status == STUCK_STATUS
 
 
 def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
