@@ -10,6 +10,7 @@ import typer
 
 from cli import dead
 from cli.errors import stop
+from shared.environment import check_rq_prefix
 from shared.errors import ConfigError
 from shared.protocol import API_CALL
 
@@ -23,6 +24,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dead.app, name="dead")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from shared.version import commit, version
+
+        typer.echo(f"deskbell {version()}" + (f" ({commit()})" if commit() else ""))
+        raise typer.Exit
+
+
+@app.callback()
+def deskbell(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and, if known, the commit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Refuse, before any command imports RQ, what RQ would stumble over."""
+    check_rq_prefix()
 
 
 @app.command()

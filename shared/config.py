@@ -1,20 +1,18 @@
 """The settings: environment variables that begin with DESKBELL_, read once where a process begins."""
 
-import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from shared.environment import PREFIX, check_environment
 from shared.errors import ConfigError
 from shared.redis_url import RedisUrl
+from shared.urls import check_database_url, check_edges, check_header_text, check_http_url
 
-PREFIX = "DESKBELL_"
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
 _APPS_EXAMPLE = '{"1400000001": ["token"]}'
 Signature = Literal["required", "when-present"]
@@ -93,6 +91,8 @@ class Settings(BaseSettings):
                 raise ValueError("expected each SdkAppid to be digits")
             if not all(re.fullmatch(_TOKEN_FORM, token.get_secret_value()) for token in tokens):
                 raise ValueError("expected tokens of 1 to 128 characters")
+            for token in tokens:
+                check_edges(token.get_secret_value())
         return apps
 
     @field_validator("path_secret")
@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_one(cls, url: SecretStr) -> SecretStr:
+        check_edges(url.get_secret_value())
         RedisUrl.parse(url.get_secret_value())
         return url
 
@@ -112,13 +113,19 @@ class Settings(BaseSettings):
     @classmethod
     def _crm_url_is_one(cls, url: str) -> str:
         if url:
-            _check_scheme(url, "http", "https")
+            check_http_url(url)
         return url.rstrip("/")
+
+    @field_validator("crm_token")
+    @classmethod
+    def _crm_token_fits_a_header(cls, token: SecretStr) -> SecretStr:
+        check_header_text(token.get_secret_value())
+        return token
 
     @field_validator("analytics_url")
     @classmethod
     def _analytics_url_is_one(cls, url: SecretStr) -> SecretStr:
-        _check_scheme(url.get_secret_value(), "sqlite", "postgresql", "postgresql+psycopg")
+        check_database_url(url.get_secret_value())
         return url
 
     @model_validator(mode="after")
@@ -189,7 +196,7 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         ConfigError: one sentence that names the setting, what was expected and what came.
     """
-    _refuse_misspelt()
+    check_environment([name.upper() for name in Settings.model_fields])
     try:
         return Settings(**given)
     except SettingsError as error:
@@ -206,27 +213,8 @@ def _sentence(error: ValidationError) -> str:
         return reason
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
-    secret = name == "apps" or "SecretStr" in str(field.annotation)
+    secret = name == "apps" or "SecretStr" in str(field.annotation) or "@" in str(first["input"])  # a password in a URL
     got = "a value not shown here" if secret else repr(first["input"])
     expected = reason[0].lower() + reason[1:]
     expected = expected if expected.startswith("expected") else f"expected {expected.removeprefix('input should be ')}"
     return f"{PREFIX}{name.upper()}: {expected}, got {got}"
-
-
-def _refuse_misspelt() -> None:
-    known = [name.upper() for name in Settings.model_fields]
-    for name in os.environ:
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
-            near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
-            advice = f"; did you mean {PREFIX}{near[0]}?" if near else ""
-            raise ConfigError(f"{name}: there is no such setting{advice}")
-
-
-def _check_scheme(url: str, *schemes: str) -> None:
-    beginnings = tuple(f"{scheme}://" for scheme in schemes)
-    try:
-        fits = url.startswith(beginnings) and urlsplit(url).port != 0
-    except ValueError:  # the port is no number, or a bracket is not closed
-        fits = False
-    if not fits:
-        raise ValueError(f"expected a valid URL that begins with {' or '.join(beginnings)}")

@@ -14,6 +14,9 @@ from shared import protocol
 Wire = dict[str, Any]
 """An event as native JSON: the argument of every job on Redis."""
 
+QUEUE = "events"
+"""The queue that accepted events wait on to be fanned out; no job type may have it."""
+
 _Value = TypeVar("_Value")
 
 

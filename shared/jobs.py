@@ -18,6 +18,7 @@ from shared.declarations import (
     refuse_unknown,
 )
 from shared.errors import DeclarationError
+from shared.events import QUEUE as EVENTS
 from shared.events import Event, text
 from shared.policies import (
     LONGEST_SECONDS,
@@ -29,7 +30,6 @@ from shared.policies import (
     check_policies,
     parse_limit,
 )
-from shared.queues import EVENTS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

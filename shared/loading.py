@@ -5,7 +5,8 @@ import sys
 from typing import Any, Protocol, Self, TypeVar
 
 from shared.callbacks import Callbacks
-from shared.config import PREFIX, Settings
+from shared.config import Settings
+from shared.environment import PREFIX
 from shared.errors import ConfigError, DeclarationError
 from shared.jobs import Jobs
 

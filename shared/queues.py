@@ -10,10 +10,10 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from shared.config import Settings
-from shared.events import Wire
+from shared.events import QUEUE, Wire
 from shared.redis_url import RedisUrl
 
-EVENTS = "events"
+EVENTS = QUEUE
 """The queue that accepted events wait on to be fanned out."""
 
 FAN_OUT = "workers.fan_out.fan_out"

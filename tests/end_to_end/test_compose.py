@@ -17,7 +17,8 @@ from redis import AuthenticationError, Redis
 from rq import Worker
 from rq.registry import FinishedJobRegistry
 
-from shared.config import PREFIX, Settings, load_settings
+from shared.config import Settings, load_settings
+from shared.environment import PREFIX
 from shared.loading import load_jobs
 from shared.queues import EVENTS, queue
 from tests.desk import APP, TOKEN, Desk

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from shared import Settings
-from shared.config import PREFIX, load_settings
+from shared.config import load_settings
+from shared.environment import PREFIX
 from shared.errors import ConfigError
 
 PLANTED = "planted-secret-0123456789"
@@ -129,6 +130,12 @@ REDIS_ADDRESS = (
     "%40, : as %3A and % as %25"
 )
 CRM_URLS = "expected a valid URL that begins with http:// or https://"
+EDGES = "expected no blank at either end, no newline and no other control character"
+VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
+CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
+CRM_BARE = "expected a URL without ? and #: what is asked for is appended to its path"
+CRM_NOBODY = "expected a URL without user and password: the token is what the CRM is shown"
+SQLITE_FILE = "expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db"
 HIDDEN = "got a value not shown here"
 
 
@@ -168,6 +175,28 @@ HIDDEN = "got a value not shown here"
         ("CRM_URL", "crm.internal", f"{CRM_URLS}, got 'crm.internal'"),
         ("CRM_URL", "ftp://crm.internal", f"{CRM_URLS}, got 'ftp://crm.internal'"),
         ("CRM_URL", "http://crm.internal:port", f"{CRM_URLS}, got 'http://crm.internal:port'"),
+        ("CRM_URL", "http://crm.internal\n", f"{EDGES}, got 'http://crm.internal\\n'"),
+        ("CRM_URL", " http://crm.internal", f"{EDGES}, got ' http://crm.internal'"),
+        ("CRM_URL", "http://crm internal", "expected a URL without blanks, got 'http://crm internal'"),
+        ("CRM_URL", "http://", f"{CRM_HOST}, got 'http://'"),
+        ("CRM_URL", "http://:8010/api", f"{CRM_HOST}, got 'http://:8010/api'"),
+        ("CRM_URL", "http://crm..internal", f"{CRM_HOST}, got 'http://crm..internal'"),
+        ("CRM_URL", "http://crm.internal/?key=1", f"{CRM_BARE}, got 'http://crm.internal/?key=1'"),
+        ("CRM_URL", "http://crm.internal#", f"{CRM_BARE}, got 'http://crm.internal#'"),
+        ("CRM_URL", f"http://u:{PLANTED}@crm.internal", f"{CRM_NOBODY}, {HIDDEN}"),
+        ("CRM_TOKEN", f"{PLANTED}\n", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", f" {PLANTED}", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", "Bearer token", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", "tökén", f"{VISIBLE}, {HIDDEN}"),
+        ("APPS", '{"1400000001": ["token\\n"]}', f"{EDGES}, {HIDDEN}"),
+        ("APPS", '{"1400000001": [" token"]}', f"{EDGES}, {HIDDEN}"),
+        ("PATH_SECRET", f"{PLANTED}\n", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("REDIS_URL", "redis://:pass\n@redis.internal/0", f"{EDGES}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal/0\n", f"{EDGES}, {HIDDEN}"),
+        ("ANALYTICS_URL", "postgresql://db.internal/analytics\n", f"{EDGES}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite://", f"{SQLITE_FILE}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite:///:memory:", f"{SQLITE_FILE}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite://analytics.db", f"{SQLITE_FILE}, {HIDDEN}"),
         (
             "ANALYTICS_URL",
             "mysql://db.internal",
@@ -238,6 +267,58 @@ def test_a_misspelt_setting_is_refused_with_the_nearest(
 ) -> None:
     """Ignored, it would be the default that nobody chose; its value is not shown."""
     assert refusal(monkeypatch, **{name: PLANTED}) == f"DESKBELL_{name}: there is no such setting{advice}"
+
+
+SERVICE_LINKS = {
+    "DESKBELL_SERVICE_HOST": "10.96.0.12",
+    "DESKBELL_SERVICE_PORT": "8000",
+    "DESKBELL_SERVICE_PORT_HTTP": "8000",
+    "DESKBELL_PORT": "tcp://10.96.0.12:8000",
+    "DESKBELL_PORT_8000_TCP": "tcp://10.96.0.12:8000",
+    "DESKBELL_PORT_8000_TCP_PROTO": "tcp",
+    "DESKBELL_PORT_8000_TCP_PORT": "8000",
+    "DESKBELL_PORT_8000_TCP_ADDR": "10.96.0.12",
+    "DESKBELL_API_SERVICE_HOST": "fd00::12",
+    "DESKBELL_API_PORT": "tcp://[fd00::12]:8000",
+    "DESKBELL_API_PORT_8000_TCP_ADDR": "fd00::12",
+    "DESKBELL_REDIS_2_PORT_53_UDP": "udp://10.96.0.13:53",
+}
+
+
+def test_what_kubernetes_puts_into_a_pod_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Service named `deskbell` or `deskbell-api`: its host and ports, by names that begin with our prefix."""
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "8000"), ("SERVICE_PORT", "http"), ("PORTS", "tcp://h:1"), ("PORT_8000_TCP_ADDR", "")],
+)
+def test_a_name_like_those_of_kubernetes_is_refused_with_another_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """`DESKBELL_PORT=8000` was typed by a person, who means something by it."""
+    assert refusal(monkeypatch, **{name: value}).startswith(f"DESKBELL_{name}: there is no such setting")
+
+
+@pytest.mark.parametrize("prefix", ["{deskbell-7}:rq", ""])
+def test_a_prefix_of_rqs_keys_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """RQ would heed it, our scripts would not: jobs would lie where nobody looks."""
+    monkeypatch.setenv("RQ_KEY_PREFIX", prefix)
+
+    assert refusal(monkeypatch) == (
+        f"RQ_KEY_PREFIX: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:"
+    )
+
+
+def test_rqs_own_prefix_may_be_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what RQ takes anyway."""
+    monkeypatch.setenv("RQ_KEY_PREFIX", "rq")
+
+    assert load_settings() == Settings()
 
 
 def test_other_variables_of_the_environment_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,60 @@
+"""The names in the environment: those of settings, those that Kubernetes puts there, and one that must not be there."""
+
+import os
+import re
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from shared.errors import ConfigError
+
+PREFIX = "DESKBELL_"
+
+# What Kubernetes and Docker links write for a service named `deskbell` or `deskbell-…`, with the form of each value: a
+# mistyped setting such as DESKBELL_PORT=8000 is none.
+_PORT = r"[0-9]{1,5}"
+_SERVICE_LINKS = {
+    "SERVICE_HOST": r"\S+",
+    "SERVICE_PORT(_[A-Z0-9_]+)?": _PORT,
+    "PORT(_[0-9]+_(TCP|UDP|SCTP))?": rf"(tcp|udp|sctp)://\S+:{_PORT}",
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO": "tcp|udp|sctp",
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_PORT": _PORT,
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR": r"\S+",
+}
+_RQ_PREFIX = "RQ_KEY_PREFIX"
+
+
+def check_environment(known: Collection[str]) -> None:
+    """Refuse names that would be ignored, though somebody meant something by them.
+
+    Args:
+        known: the settings' names in capitals, without the prefix.
+
+    Raises:
+        ConfigError: there is such a name; its value is not shown.
+    """
+    check_rq_prefix()
+    for name, value in os.environ.items():
+        setting = name.removeprefix(PREFIX)
+        if setting == name or setting in known or _is_service_link(setting, value):
+            continue
+        near = get_close_matches(setting, known, n=1)
+        advice = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+        raise ConfigError(f"{name}: there is no such setting{advice}")
+
+
+def check_rq_prefix() -> None:
+    """Refuse a prefix of RQ's keys, which RQ reads as it is imported: our scripts would write beside it.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    prefix = os.environ.get(_RQ_PREFIX, "rq")
+    if prefix != "rq":
+        raise ConfigError(f"{_RQ_PREFIX}: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:")
+
+
+def _is_service_link(setting: str, value: str) -> bool:
+    return any(
+        re.fullmatch(rf"([A-Z0-9_]+_)?{form}", setting) and re.fullmatch(value_form, value)
+        for form, value_form in _SERVICE_LINKS.items()
+    )

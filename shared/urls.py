@@ -1,0 +1,77 @@
+"""Texts of settings that end in a header or are addresses: what could never work is refused at start.
+
+A secret read from a file often ends in a newline, which no terminal shows. The sentences quote nothing.
+"""
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_HEADER_TEXT = re.compile(r"[!-~]*")
+
+
+def check_edges(text: str) -> None:
+    """Refuse what a person cannot see.
+
+    Raises:
+        ValueError: a blank at either end, or a control character such as a newline.
+    """
+    if text.strip() != text or not re.fullmatch(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*", text):
+        raise ValueError("expected no blank at either end, no newline and no other control character")
+
+
+def check_header_text(text: str) -> None:
+    """Refuse what cannot stand in a header as a bearer token (RFC 6750 §2.1).
+
+    Raises:
+        ValueError: it holds a blank, a control character or a letter beyond ASCII.
+    """
+    if not _HEADER_TEXT.fullmatch(text):
+        raise ValueError("expected visible ASCII characters only: no blank, and no newline at its end")
+
+
+def check_http_url(text: str) -> None:
+    """Refuse what no request could be sent to.
+
+    Raises:
+        ValueError: another scheme, no host, no such port, a blank, a user, or a query, behind which no path can be put.
+    """
+    parts = _split(text, "http", "https")
+    if re.search(r"\s", text):
+        raise ValueError("expected a URL without blanks")
+    if not _is_host(parts.hostname or ""):
+        raise ValueError("expected a URL with the name or the address of a host, https://crm.example")
+    if parts.username is not None:
+        raise ValueError("expected a URL without user and password: the token is what the CRM is shown")
+    if parts.query or parts.fragment or text[-1] in "?#":
+        raise ValueError("expected a URL without ? and #: what is asked for is appended to its path")
+
+
+def check_database_url(text: str) -> None:
+    """Refuse what SQLAlchemy could not open, and a database in memory, which ends with its process.
+
+    Raises:
+        ValueError: another scheme, no such port, or no file for SQLite.
+    """
+    parts = _split(text, "sqlite", "postgresql", "postgresql+psycopg")
+    if parts.scheme == "sqlite" and (parts.netloc or parts.path in {"", "/", "/:memory:"}):
+        raise ValueError("expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db")
+
+
+def _split(text: str, *schemes: str) -> SplitResult:
+    check_edges(text)
+    beginnings = tuple(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(text)
+        fits = text.startswith(beginnings) and parts.port != 0
+    except ValueError:  # the port is no number, or a bracket is not closed
+        fits = False
+    if not fits:
+        raise ValueError(f"expected a valid URL that begins with {' or '.join(beginnings)}")
+    return parts
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return bool(host) and bool(host.encode("idna"))
+    except UnicodeError:  # an empty label, or one of more than 63 characters
+        return False

@@ -1,0 +1,48 @@
+"""Which Deskbell this is: the version of the package, and the commit it was built from where that is known."""
+
+import json
+import subprocess
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+
+_PACKAGE = "deskbell"
+_HERE = Path(__file__).parent
+_COMMIT_FILE = _HERE / "commit"  # the image's build writes it
+_SHORT = 12
+_GIT_SECONDS = 5
+
+
+def version() -> str:
+    """The package's version, such as `0.1.0`."""
+    return distribution(_PACKAGE).version
+
+
+@cache
+def commit() -> str:
+    """The commit, 12 hex digits; "" where it is not known.
+
+    It is what the image's build wrote down, what pip noted of an installation from git, or what a checkout is at.
+    """
+    return (_written() or _noted_by_pip() or _of_checkout())[:_SHORT]
+
+
+def _written() -> str:
+    return _COMMIT_FILE.read_text().strip() if _COMMIT_FILE.is_file() else ""
+
+
+def _noted_by_pip() -> str:
+    """From `direct_url.json` (PEP 610)."""
+    noted = json.loads(distribution(_PACKAGE).read_text("direct_url.json") or "{}")
+    return str(noted.get("vcs_info", {}).get("commit_id", ""))
+
+
+def _of_checkout() -> str:
+    if not (_HERE.parent / ".git").exists():
+        return ""
+    command = ["git", "-C", str(_HERE.parent), "rev-parse", "HEAD"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_GIT_SECONDS)  # noqa: S603 - our own words
+    except (OSError, subprocess.TimeoutExpired):  # there is no git
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
