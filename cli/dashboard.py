@@ -1,12 +1,19 @@
 """`deskbell dashboard`: rq-dashboard, at the same Redis as all the rest.
 
-rq-dashboard's own command reads a URL in its own way: with Sentinel it knows neither users nor TLS.
+rq-dashboard's own command reads a URL in its own way: with Sentinel it knows neither users nor TLS. And its `--json`
+does not reach the page of workers, which fails while one is busy.
 """
 
 import logging
 import socket
 import threading
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
+
+from rq import Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from cli.errors import stop
 from cli.serving import listen
@@ -38,22 +45,47 @@ def serve_dashboard(listener: socket.socket, settings: Settings) -> Any:
     return server
 
 
-def _server(
-    listener: socket.socket, settings: Settings, username: str | None = None, password: str | None = None
-) -> Any:
+def dashboard_app(settings: Settings, username: str | None = None, password: str | None = None) -> Any:
+    """rq-dashboard as a Flask app.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
-        from rq.serializers import JSONSerializer  # noqa: PLC0415
         from rq_dashboard import web  # noqa: PLC0415 - an extra
         from rq_dashboard.cli import make_flask_app  # noqa: PLC0415
-        from werkzeug.serving import make_server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     connection = connect(settings)
     web.from_url = lambda *_, **__: (None, connection)
     web.config.serializer = JSONSerializer
+    web.Job = _ShownJob
+    web.Worker = SimpleNamespace(all=partial(Worker.all, job_class=_ShownJob, serializer=JSONSerializer))
     app = make_flask_app(None, username, password, "")
     app.config["RQ_DASHBOARD_REDIS_URL"] = "Redis"  # what the page calls it: the URL itself may hold a password
     web.setup_rq_connection(app)
+    return app
+
+
+class _ShownJob(Job):
+    """A job as rq-dashboard 0.9 can show it."""
+
+    def get_call_string(self) -> str:
+        """What stands for a call under way: its arguments are what a customer wrote."""
+        return str(self.description)
+
+    @property
+    def dependency_ids(self) -> list[Any]:
+        """The jobs it waits for, as bytes, which they were before RQ 3."""
+        return [dependency_id.encode() for dependency_id in self._dependency_ids]
+
+
+def _server(
+    listener: socket.socket, settings: Settings, username: str | None = None, password: str | None = None
+) -> Any:
+    app = dashboard_app(settings, username, password)
+    from werkzeug.serving import make_server  # noqa: PLC0415 - comes with the extra
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     address, port = listener.getsockname()[:2]
     return make_server(address, port, app, threaded=True, fd=listener.fileno())
