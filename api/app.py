@@ -28,7 +28,7 @@ from api.tokens import TokenUses
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.errors import http_info
-from shared.logs import error_fields, get_log
+from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
 from shared.queues import connect_async
@@ -43,6 +43,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     settings.check_doors()
     redis = connect_async(settings)
     metrics = Metrics()
+    note_lost_lines(metrics.log_lines_lost.inc)
     refusals = Refusals(metrics)
     replies = Replies(callbacks, metrics)
     intake = Intake(redis, settings, metrics)
@@ -105,7 +106,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
             counted = metrics.render() + await _queue_metrics(redis) + await spool_metrics.render()
             return Response(counted, media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
-            get_log().error("no_metrics", **error_fields(error))
+            get_log().error("no_metrics", error=error)
             return Response(status_code=503, media_type=CONTENT_TYPE)
 
     document(app, secret=settings.path_secret is not None)

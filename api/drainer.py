@@ -23,7 +23,7 @@ from api.endings import end
 from api.metrics import Metrics
 from api.spool import Head, Spool
 from shared.events import new_event_id
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 
 _Result = TypeVar("_Result")
 
@@ -98,7 +98,7 @@ class Drainer:
         """Redis has not taken a call: stop trying."""
         if not self.is_open:
             self._since = asyncio.get_running_loop().time()
-            self._log.error("redis_away", **error_fields(error))
+            self._log.error("redis_away", error=error)
             self._metrics.redis_away.set(1)
         self.cause = type(error).__name__
         self._wake.set()
@@ -109,7 +109,7 @@ class Drainer:
             try:
                 went_well = await self._turn()
             except Exception as error:  # noqa: BLE001 - a defect of ours must not end the draining
-                self._log.error("drainer_failed", **error_fields(error))
+                self._log.error("drainer_failed", error=error)
                 went_well = False
             self._turned.set()
             if went_well:

@@ -67,6 +67,9 @@ class Metrics:
             ["result"],
             registry=self._registry,
         )
+        self.log_lines_lost = Counter(
+            "deskbell_log_lines_lost", "Log lines that could not be written.", registry=self._registry
+        )
         self.seconds = Histogram(
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )

@@ -20,7 +20,7 @@ from shared.callbacks import Callbacks, Handler
 from shared.commands import ApiCall
 from shared.errors import Refuse, ResultError, VariableError
 from shared.events import Event, Reply
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from shared.results import Content
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
@@ -124,7 +124,7 @@ class Replies:
         except ResultError as error:
             self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
-            self._log.error("handler_failed", event_id=event.id, node=handler.name, **error_fields(error))
+            self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
         else:
             self._contract.note_result(handler, result, content.variables)
             return content
@@ -142,7 +142,7 @@ class Replies:
         except Refuse:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            self._log.error("fallback_failed", event_id=event.id, node=handler.name, **error_fields(error))
+            self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
             return None
         return content
 

@@ -32,7 +32,7 @@ from shared.config import Settings
 from shared.declarations import NODE_FORM
 from shared.errors import CannotKeepError, PacketError, http_info
 from shared.events import Event
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
 
@@ -145,7 +145,7 @@ class CallbackRoutes:
         except Refusal as refusal:
             return self._refuse(ring, refusal)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
-            ring.log |= {"outcome": "defect", **error_fields(error)}
+            ring.log |= {"outcome": "defect", "error": error}
             answer = Answer(500, envelope(500, "internal error"))
         spent = asyncio.get_running_loop().time() - ring.began
         self._metrics.callbacks.labels(ring.log["outcome"]).inc()

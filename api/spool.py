@@ -23,7 +23,7 @@ from api.metrics import Metrics
 from api.shards import Level, Row, Shard, find, level, read, shard_paths
 from shared.config import Settings
 from shared.errors import CannotKeepError
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 
 _Result = TypeVar("_Result")
 
@@ -154,7 +154,7 @@ class Spool:
         before, self.problem = self.problem, _word(error)
         self._metrics.spool_failures.labels(self.problem).inc()
         if self.problem != before:
-            self._log.error("spool_failed", problem=self.problem, **error_fields(error))
+            self._log.error("spool_failed", problem=self.problem, error=error)
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
         """Run what must not take long; while one before hangs, nothing more is piled up behind it.
@@ -244,7 +244,7 @@ class Spool:
         except (OSError, sqlite3.Error) as error:
             before, self.problem = self.problem, _word(error)
             if self.problem != before:
-                self._log.error("spool_unavailable", folder=str(self._folder), **error_fields(error))
+                self._log.error("spool_unavailable", folder=str(self._folder), error=error)
             raise
 
     def _adopt_file(self, path: Path) -> None:
@@ -254,7 +254,7 @@ class Spool:
         except (OSError, sqlite3.Error) as error:
             if path not in self._refused:
                 self._refused.add(path)
-                self._log.error("spool_not_adopted", file=str(path), **error_fields(error))
+                self._log.error("spool_not_adopted", file=str(path), error=error)
             return
         if left and left.events:
             self._log.info("spool_adopted", file=str(path), events=left.events)

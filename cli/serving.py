@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp
 from api.connections import IDLE_SECONDS, Connections, raise_file_limit
 from api.runs import HANDLER_THREADS
 from shared.config import Settings
-from shared.logs import get_log
+from shared.logs import flush_logs, get_log
 from shared.loop_watch import STUCK_SECONDS, LoopWatch
 
 _LAST_SECONDS = 1.0
@@ -170,7 +171,9 @@ class Server(uvicorn.Server):
 
 def leave(status: int = 0) -> None:
     """End this process now."""
-    sys.stdout.flush()
+    flush_logs()
+    with suppress(Exception):  # a handler may have closed or replaced it
+        sys.stdout.flush()
     os._exit(status)
 
 

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from cli.errors import stop
 from shared.config import load_settings
 from shared.loading import load_jobs
-from shared.logs import configure_logs, get_log
+from shared.logs import configure_logs, flush_logs, get_log
 from shared.queues import EVENTS, connect
 from workers.ending import Ending
 from workers.fork import ForkWorker
@@ -48,4 +48,5 @@ def worker(queues: list[str], *, concurrency: int | None, processes: int, burst:
     )
     if ours.run(burst=burst) is Ending.STRAGGLERS:
         # The same process, anew: threads that hang end only with it, and whoever supervises it need not notice.
+        flush_logs()
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     )
     log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
     log_format: Literal["json", "console"] = Field(
-        default="json", description="`json` for machines, `console` for people."
+        default="json", description="`json` for machines; `console` for people, with tracebacks."
     )
     crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
     crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")

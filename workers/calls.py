@@ -8,7 +8,7 @@ from rq.job import Job
 
 from shared.errors import DamagedJobError
 from shared.events import Wire
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from shared.queues import FAN_OUT, PERFORM
 from workers.executions import Claim
 from workers.fan_out import FanOut
@@ -113,7 +113,7 @@ class RefusedCall(Call):
     def failed(self, job: Job, error: BaseException) -> None:
         """Log it, and leave no retry."""
         job.retries_left = 0
-        get_log().error("job_refused", job_id=self._claim.job_id, queue=self._claim.queue, **error_fields(error))
+        get_log().error("job_refused", job_id=self._claim.job_id, queue=self._claim.queue, error=error)
 
 
 class Calls:

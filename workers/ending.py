@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
-from shared.logs import get_log
+from shared.logs import flush_logs, get_log
 
 COLD_SECONDS = 2.0
 """What a worker that ends at once takes to put its jobs back."""
@@ -61,4 +61,5 @@ class EndSignals:
 
 def _exit() -> None:
     get_log().error("exit_forced")
+    flush_logs()
     os._exit(1)

@@ -20,7 +20,7 @@ from rq.utils import now
 from rq.worker import BaseWorker
 
 from shared.jobs import Jobs
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from workers.executions import Claim, LostError
 from workers.guarded import ClaimedJob
 from workers.limits import release
@@ -94,7 +94,7 @@ class Failures:
         except ResponseError as error:
             if is_outage(error):
                 raise
-            self._log.error("slot_not_freed", job_id=claim.job_id, **error_fields(error))  # its lease runs out
+            self._log.error("slot_not_freed", job_id=claim.job_id, error=error)  # its lease runs out
 
     def holds(self, claim: Claim) -> bool:
         """Whether the execution is still ours, though its lease may have run out."""
@@ -109,7 +109,7 @@ class Failures:
         except Exception as surprise:
             if is_outage(surprise) or isinstance(surprise, LostError):
                 raise
-            self._log.error("outcome_not_written", job_id=run.claim.job_id, **error_fields(surprise))
+            self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)
             job.retries_left = 0  # a job that cannot be judged is a dead letter
         is_stopped = isinstance(error, StoppedError)
         return Verdict(job.retries_left, job.retry_intervals, dict(job.meta), traceback_text(error), is_stopped)
@@ -141,7 +141,7 @@ class Failures:
                 raise error
             is_written = not self.holds(claim)
             if not is_written:
-                fields = error_fields(error) if error else {}
+                fields = {"error": error} if error else {}
                 self._log.error("outcome_not_written", job_id=claim.job_id, **fields)
             return is_written
         assert error

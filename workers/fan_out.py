@@ -15,7 +15,7 @@ from rq.job import Dependency, Job, JobStatus
 from shared.commands import event_from_wire
 from shared.events import Event, Wire
 from shared.jobs import Jobs, JobType
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from shared.queues import FOREVER, PERFORM, queue
 from workers.perform import performer
 from workers.places import Place, arrival_of, place_of
@@ -50,7 +50,7 @@ class FanOut:
             fields["jobs"] = [job_type.name for job_type in wanted]
             fields["outcome"] = "done" if self._make(job, event, wire, wanted) else "done_before"
         except BaseException as error:
-            fields |= {"outcome": "failed"} | error_fields(error)
+            fields |= {"outcome": "failed", "error": error}
             raise
         finally:
             self._log.info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))

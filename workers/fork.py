@@ -20,7 +20,7 @@ from rq.utils import now
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.errors import ForeignFunctionError
-from shared.logs import error_fields, get_log
+from shared.logs import get_log, name_process
 from shared.queues import queue_key
 from workers.calls import Calls
 from workers.ending import Ending
@@ -61,6 +61,7 @@ class ForkWorker(Worker):
             worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
+        name_process(worker=self.name)
         self._jobs = performer.jobs
         self._ledger = ledger(self.name, performer, forks=True)
         self.job_monitoring_interval = max(1, self._ledger.lease_seconds // 4)
@@ -164,7 +165,7 @@ class ForkWorker(Worker):
                 error = error_of(outcome, clerk(self, execution, self._stopped_job_id))
                 if error is None or not (is_outage(error) or isinstance(error, WatchError)):
                     return error
-                self._log.error("outcome_not_written", job_id=job.id, **error_fields(error))
+                self._log.error("outcome_not_written", job_id=job.id, error=error)
             except LostError:
                 if not self._holds(job):
                     self._log.warning("job_lost", job_id=job.id, queue=job.origin)
@@ -187,7 +188,7 @@ class ForkWorker(Worker):
         error = exc_info[1]
         if isinstance(error, ForeignFunctionError | DeserializationError):
             job.retries_left = 0
-            self._log.error("job_refused", job_id=job.id, queue=job.origin, **error_fields(error))
+            self._log.error("job_refused", job_id=job.id, queue=job.origin, error=error)
 
     def run_maintenance_tasks(self) -> None:
         """RQ's, and what it leaves of ordered jobs."""
@@ -219,7 +220,7 @@ class ForkWorker(Worker):
         try:
             yield
         except (RedisError, OSError) as error:
-            self._log.error("redis_away", **error_fields(error))
+            self._log.error("redis_away", error=error)
             time.sleep(_PAUSE_SECONDS)
 
     def _renew(self) -> None:
@@ -269,7 +270,7 @@ class ForkWorker(Worker):
         except Exception as error:
             if is_outage(error):
                 raise  # the lease runs out, and the job is recovered
-            self._log.error("job_refused", job_id=claim.job_id, queue=claim.queue, **error_fields(error))
+            self._log.error("job_refused", job_id=claim.job_id, queue=claim.queue, error=error)
             self._bury(claim, "The job could not be read.")
             return None
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 from rq import worker_registration
 
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from workers.doorbell import end
 from workers.ending import Ending
 from workers.executions import Executions, Recovered
@@ -74,7 +74,7 @@ class Life:
         try:
             await step()
         except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
-            self._log.error("upkeep_failed", **error_fields(error))
+            self._log.error("upkeep_failed", error=error)
 
     async def _renew(self) -> None:
         known, lost = await self._executions.renew(self._worker.to_renew, self._worker.worker_ttl + 60)
@@ -101,7 +101,7 @@ class Life:
             try:
                 self._take_over(queue.name, await self._executions.recover(queue.name))
             except ResponseError as error:  # damage: the other queues are none the worse
-                self._log.error("upkeep_failed", queue=queue.name, **error_fields(error))
+                self._log.error("upkeep_failed", queue=queue.name, error=error)
 
     def _take_over(self, queue: str, recovered: Recovered) -> None:
         for job_id in recovered.job_ids:
@@ -137,7 +137,7 @@ class Life:
         try:
             self._obey(json.loads(data))
         except Exception as error:  # noqa: BLE001 - whatever was said, the next command is heard
-            self._log.error("command_unreadable", **error_fields(error))
+            self._log.error("command_unreadable", error=error)
 
     def _obey(self, command: dict[str, Any]) -> None:
         """Carry out one of RQ's commands; another is nothing to us."""

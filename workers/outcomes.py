@@ -14,7 +14,7 @@ from typing import Any
 
 from rq.exceptions import NoSuchJobError
 
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from workers.executions import Executions, LostError
 from workers.failures import ABANDONED, Failures
 from workers.running import Run
@@ -102,8 +102,8 @@ class Outcomes:
             self._done.append(run)  # settling strikes it off
         elif error:
             if not isinstance(error, LostError):  # else the lease has run out; the next renewal says whose the job is
-                fields = error_fields(error)
-                self._log.error("outcome_not_written", job_id=run.claim.job_id, queue=run.claim.queue, **fields)
+                claim = run.claim
+                self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, error=error)
             run.state = "ended"
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, run, outcome)
         else:

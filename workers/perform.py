@@ -4,7 +4,6 @@ RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itse
 """
 
 import asyncio
-import logging
 import time
 from contextlib import suppress
 from contextvars import copy_context
@@ -22,7 +21,7 @@ from shared.errors import DamagedJobError, UnknownJobError
 from shared.events import Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
-from shared.logs import configure_logs, error_fields, get_log
+from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff
 from workers.executions import LostError
 from workers.limits import note_failure, note_success
@@ -30,12 +29,12 @@ from workers.printable import printable_fields, printable_name
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
 from workers.turns import Turns
 
-_LEVELS = {
-    "done": logging.INFO,
-    "retry": logging.WARNING,
-    "discarded": logging.ERROR,
-    "dead": logging.ERROR,
-    "out_of_turn": logging.INFO,
+_LEVELS: dict[str, Level] = {
+    "done": "info",
+    "retry": "warning",
+    "discarded": "error",
+    "dead": "error",
+    "out_of_turn": "info",
 }
 
 
@@ -155,7 +154,7 @@ class Attempt:
         if not counts and not isinstance(error, GIVES_UP):
             uncount_attempt(job, self.number)
         backoff = job_type.backoff if job_type else Backoff()
-        self._write(settle_failure(job, backoff, self.number or 1, error), **error_fields(error))
+        self._write(settle_failure(job, backoff, self.number or 1, error), error=error)
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

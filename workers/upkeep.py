@@ -14,7 +14,7 @@ from rq.utils import now
 from rq.worker import BaseWorker
 
 from shared.jobs import Jobs
-from shared.logs import error_fields, get_log
+from shared.logs import get_log
 from workers.mending import mend
 from workers.turns import wake
 
@@ -72,7 +72,7 @@ class Upkeep:
 
     def _mend_all(self, error: Exception) -> None:
         """Mend what the step that failed may have stumbled over; the next finds it readable."""
-        self._log.error("upkeep_failed", **error_fields(error))
+        self._log.error("upkeep_failed", error=error)
         for queue in self._worker.queues:
             for job_id in _under_rqs_eyes(queue):
                 if fields := mend(job_id, self._worker.connection):

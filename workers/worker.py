@@ -24,7 +24,7 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.jobs import Jobs
-from shared.logs import error_fields, get_log
+from shared.logs import get_log, name_process
 from shared.loop_watch import STUCK_SECONDS, LoopWatch
 from shared.queues import connect_async
 from workers.calls import Call, Calls, RefusedCall, timeout_of
@@ -78,6 +78,7 @@ class ConcurrentWorker(BaseWorker):
             worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
         )
+        name_process(worker=self.name)
         self.settings = performer.settings
         self._performer = performer
         self._concurrency = concurrency
@@ -113,7 +114,7 @@ class ConcurrentWorker(BaseWorker):
             self.set_state(WorkerStatus.IDLE)
             self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
-            self._log.error("redis_away", **error_fields(error))
+            self._log.error("redis_away", error=error)
 
     def clean_registries(self) -> None:
         """RQ's, except for jobs under way."""
@@ -300,7 +301,7 @@ class ConcurrentWorker(BaseWorker):
     async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
         is_away = isinstance(error, RedisError | OSError)
-        self._log.error("redis_away" if is_away else "not_claimed", **error_fields(error))
+        self._log.error("redis_away" if is_away else "not_claimed", error=error)
         self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
         await self._sleep(self._pause)
 
@@ -331,7 +332,7 @@ class ConcurrentWorker(BaseWorker):
                 count = await self._leases.put_back(run.claim for run in left)
                 await self._leases.put_back_unanswered(self._names)
         except Exception as error:  # noqa: BLE001 - whatever it is: the leases run out, and the jobs are recovered
-            self._log.error("not_put_back", count=len(left), **error_fields(error))
+            self._log.error("not_put_back", count=len(left), error=error)
         else:
             if count:
                 self._log.info("put_back", count=count)

@@ -3,11 +3,11 @@
 from typing import TypedDict
 
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from shared import Callbacks
 from shared.protocol import RECEIPT
 from tests.conftest import ApiFactory
+from tests.logged import capture_logs
 
 
 class Status(TypedDict):

@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from api import refusals
 from api.errors import Code, Refusal
 from api.metrics import Metrics
 from api.refusals import Refusals
+from tests.logged import capture_logs
 
 WRONG = Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")
 STALE = Refusal(Code.BAD_SIGN, "too old", "sign_stale", skew_seconds=-75.0)

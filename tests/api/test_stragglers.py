@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from api import runs
 from api.metrics import Metrics
@@ -21,6 +20,7 @@ from shared.events import Reply
 from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.conftest import ApiFactory
+from tests.logged import capture_logs
 from tests.waiting import eventually
 
 PATIENCE = 10

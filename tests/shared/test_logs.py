@@ -1,17 +1,24 @@
 """Log lines."""
 
 import asyncio
-import io
 import json
 import logging
+import logging.config
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
+from rq.timeouts import JobTimeoutException
 
-from shared.logs import LineLogger, configure_logs, error_fields, get_log
+from shared import logs
+from shared.logs import configure_logs, expanded, get_log, name_process, note_lost_lines
+from shared.logs.output import LogOutput
+from tests.processes import environment
 
 PLANTED = "planted: what a customer wrote"
 
@@ -19,13 +26,18 @@ PLANTED = "planted: what a customer wrote"
 @pytest.fixture(autouse=True)
 def _restored_logs() -> Iterator[None]:
     """This process logs afterwards as it did before."""
-    root, server = logging.getLogger(), logging.getLogger("uvicorn.error")
-    before = structlog.get_config(), root.handlers, root.level, server.level
+    root, writer = logging.getLogger(), logs._writer
+    before, handlers, level = dict(vars(writer)), root.handlers, root.level
+    process = dict(writer.process)
     yield
-    structlog.configure(**before[0])
-    root.handlers = before[1]
-    root.setLevel(before[2])
-    server.setLevel(before[3])
+    vars(writer).update(before | {"process": process})
+    root.handlers = handlers
+    root.setLevel(level)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.__class__ = logging.Logger
+            logger.disabled = False
+            logger.filters.clear()
 
 
 def fail() -> None:
@@ -47,20 +59,32 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
-    """With its event, its fields, its level, and the time in UTC."""
+def test_a_line_is_one_json_object(capfd: pytest.CaptureFixture[str]) -> None:
+    """With its event, its fields, its level, the time in UTC, and the process that wrote it."""
     configure_logs("json")
     before = datetime.now(UTC).replace(microsecond=0)  # a line has milliseconds
 
     get_log().info("callback", node="order_status", ms=1.5, note="two\nlines 退费")
 
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     time = datetime.fromisoformat(line.pop("timestamp"))
     assert before <= time <= before + timedelta(minutes=1)
+    assert (line.pop("pid"), bool(line.pop("host"))) == (os.getpid(), True)
     assert line == {"event": "callback", "level": "info", "node": "order_status", "ms": 1.5, "note": "two\nlines 退费"}
 
 
-def test_what_is_bound_stands_in_each_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_line_of_a_worker_has_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    """So the lines of several can be told apart."""
+    configure_logs("json")
+    name_process(worker="worker-7")
+
+    get_log().info("attempt")
+    logging.getLogger("acme.library").warning("theirs")
+
+    assert [line["worker"] for line in lines(capfd)] == ["worker-7"] * 2
+
+
+def test_what_is_bound_stands_in_each_line(capfd: pytest.CaptureFixture[str]) -> None:
     """So a job's lines carry its event's id."""
     configure_logs("json")
     log = get_log().bind(event_id="0" * 32)
@@ -68,34 +92,116 @@ def test_what_is_bound_stands_in_each_line(capsys: pytest.CaptureFixture[str]) -
     log.info("attempt")
     log.error("attempt")
 
-    assert [line["event_id"] for line in lines(capsys)] == ["0" * 32] * 2
+    assert [line["event_id"] for line in lines(capfd)] == ["0" * 32] * 2
 
 
-def test_an_object_that_json_cannot_say_is_written_as_python_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log line must not fail a callback."""
+class Odd:
+    """What an integrator's class may do when it is shown."""
+
+    def __init__(self, does: Any) -> None:
+        self._does = does
+
+    def __repr__(self) -> str:
+        return str(self._does())
+
+
+def leave() -> None:
+    """End the process, as a careless `__repr__` may."""
+    sys.exit(3)
+
+
+def log_again() -> None:
+    """Log the same once more, and so for ever if that were let."""
+    get_log().info("again", thing=Odd(log_again))
+
+
+@pytest.mark.parametrize(
+    ("thing", "written"),
+    [
+        (lines, "<function lines at "),
+        (Odd(lambda: 1 / 0), "<Odd>"),
+        ("half a pair \ud83d", "'half a pair \\ud83d'"),
+        (float("nan"), "NaN"),
+        (Odd(log_again), "None"),
+    ],
+    ids=["function", "raises", "surrogate", "nan", "logs"],
+)
+def test_what_json_cannot_say_is_written_another_way(
+    capfd: pytest.CaptureFixture[str], thing: object, written: str
+) -> None:
+    """A log line must not fail a callback, nor be lost for one field."""
     configure_logs("json")
 
-    get_log().info("odd", thing=lines)
+    get_log().info("odd", thing=thing, node="order_status")
 
-    assert lines(capsys)[0]["thing"].startswith("<function lines at ")
+    line = lines(capfd)[0]
+    assert (line["event"], line["node"]) == ("odd", "order_status")
+    assert line["thing"].startswith(written)
 
 
-def test_debug_lines_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_line_that_cannot_be_made_is_dropped_and_counted(capfd: pytest.CaptureFixture[str], log_format: Any) -> None:
+    """Not even `SystemExit` reaches who logs; the next line is followed by one that says how many are lost."""
+    configure_logs(log_format)
+
+    logging.getLogger("acme.library").warning("odd %s", Odd(leave))
+    get_log().info("next")
+
+    out, _ = capfd.readouterr()
+    assert [name for name in ("odd", "next", "log_lines_lost") if name in out] == ["next", "log_lines_lost"]
+
+
+def test_a_time_out_that_strikes_while_a_line_is_written_reaches_the_job() -> None:
+    """RQ's alarm raises wherever the job is at that moment."""
+
+    def alarm() -> None:
+        raise JobTimeoutException
+
+    with logs.lines_go_to(lambda *_: alarm()), pytest.raises(JobTimeoutException):
+        get_log().info("attempt")
+
+
+def test_debug_and_info_of_libraries_are_left_out(capfd: pytest.CaptureFixture[str]) -> None:
     """Ours begin at info, those of libraries at warning, uvicorn's life-cycle at info."""
     configure_logs("json")
 
-    get_log().debug("ours")
     get_log().info("ours, info")
     logging.getLogger("acme.library").info("theirs")
     logging.getLogger("acme.library").warning("theirs, warning")
     logging.getLogger("uvicorn.error").info("uvicorn, info")
+    logging.getLogger("rq.worker").info("rq, info")
 
-    assert [line["event"] for line in lines(capsys)] == ["ours, info", "theirs, warning", "uvicorn, info"]
+    assert [line["event"] for line in lines(capfd)] == ["ours, info", "theirs, warning", "uvicorn, info"]
+
+
+def configure_logging_otherwise() -> None:
+    """Each way in which an integrator may take `logging` for itself."""
+    logging.basicConfig(force=True, handlers=[logging.NullHandler()])
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    logging.getLogger("rq.worker").addFilter(lambda _: False)
+    logging.disable()
+
+
+def test_no_configuration_of_logging_reaches_our_lines_or_our_libraries(capfd: pytest.CaptureFixture[str]) -> None:
+    """Uvicorn's and RQ's are ours; the integrator's own go where the integrator wants them."""
+    configure_logs("json")
+    try:
+        configure_logging_otherwise()
+
+        get_log().info("ours")
+        logging.getLogger("uvicorn.error").info("uvicorn's")
+        logging.getLogger("rq.worker").error("RQ's")
+        logging.getLogger("acme.library").error("theirs")
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert [line["event"] for line in lines(capfd)] == ["ours", "uvicorn's", "RQ's"]
 
 
 def test_an_exception_is_its_type_and_its_places() -> None:
     """Its text may quote what a customer wrote, so it stays out."""
-    fields = error_fields(failure())
+    fields = expanded({"error": failure()})
 
     assert fields["error"] == "ValueError"
     assert [place.partition(":")[0] for place in fields["where"]] == [__file__, __file__]
@@ -105,52 +211,92 @@ def test_an_exception_is_its_type_and_its_places() -> None:
 
 def test_an_exception_that_was_never_raised_has_no_places() -> None:
     """There is no traceback to read."""
-    assert error_fields(KeyError(PLANTED)) == {"error": "KeyError", "where": []}
+    assert expanded({"error": KeyError(PLANTED)}) == {"error": "KeyError", "where": []}
+
+
+def test_the_last_places_of_a_recursion_are_written() -> None:
+    """A line has a bounded length."""
+
+    def recur() -> None:
+        recur()
+
+    with pytest.raises(RecursionError) as caught:
+        recur()
+
+    assert len(expanded({"error": caught.value})["where"]) == 30
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_librarys_exception_is_carried_over_without_its_text(
-    capsys: pytest.CaptureFixture[str], log_format: Any
-) -> None:
-    """In either format."""
+def test_only_the_console_shows_an_exceptions_text(capfd: pytest.CaptureFixture[str], log_format: Any) -> None:
+    """Of ours and of libraries: a developer needs the traceback, production's logs must not quote a customer."""
     configure_logs(log_format)
-    library = logging.getLogger("acme.library")
 
+    get_log().error("handler_failed", error=failure())
     try:
         fail()
     except ValueError:
-        library.exception("it broke for %s", "node order_status")
+        logging.getLogger("acme.library").exception("it broke for %s", "node order_status")
 
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert err == ""
     assert all(word in out for word in ("it broke for node order_status", "acme.library", "ValueError", __file__))
-    assert PLANTED not in out
+    assert out.count(f"    ValueError: {PLANTED}\n") == (2 if log_format == "console" else 0)
+    assert (PLANTED in out) == (log_format == "console")
 
 
-def test_a_librarys_line_has_its_logger_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_in_an_exceptions_text_forges_a_line_on_the_console(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is indented, and what would steer the terminal is escaped."""
+    configure_logs("console")
+
+    get_log().error("handler_failed", error=ValueError("a\n2026-01-01 forged\r\x1b[31mred"))
+
+    out, _ = capfd.readouterr()
+    assert all(character.isprintable() or character == "\n" for character in out)
+    assert not [line for line in out.splitlines() if line.startswith("2026-01-01 forged")]
+
+
+def test_a_text_of_several_lines_is_shown_as_such(capfd: pytest.CaptureFixture[str]) -> None:
+    """The handler to write can be copied from the terminal."""
+    configure_logs("console")
+
+    get_log().warning("no_handler", node="a", write="@callbacks.api_call\nasync def a() -> dict[str, str]:")
+
+    out, _ = capfd.readouterr()
+    assert out.splitlines()[1:] == [
+        "    write:",
+        "    @callbacks.api_call",
+        "    async def a() -> dict[str, str]:",
+    ]
+
+
+def test_a_librarys_line_has_its_logger_and_level(capfd: pytest.CaptureFixture[str]) -> None:
     """Percent signs without arguments are text, and `exc_info` without an exception is nothing."""
     configure_logs("json")
 
     logging.getLogger("acme.library").error("100% full", exc_info=True)  # noqa: LOG014 - libraries do that
 
-    [line] = lines(capsys)
-    del line["timestamp"]
-    assert line == {"event": "100% full", "level": "error", "logger": "acme.library"}
+    [line] = lines(capfd)
+    assert {name: line[name] for name in ("event", "level", "logger")} == {
+        "event": "100% full",
+        "level": "error",
+        "logger": "acme.library",
+    }
+    assert "error" not in line
 
 
 @pytest.mark.parametrize(("level", "written"), [(35, "warning"), (45, "error"), (50, "critical"), (99, "critical")])
 def test_a_level_of_a_librarys_own_is_the_one_below(
-    capsys: pytest.CaptureFixture[str], level: int, written: str
+    capfd: pytest.CaptureFixture[str], level: int, written: str
 ) -> None:
     """Levels between the known ones are logged, not lost."""
     configure_logs("json")
 
     logging.getLogger("acme.library").log(level, "odd")
 
-    assert [(line["event"], line["level"]) for line in lines(capsys)] == [("odd", written)]
+    assert [(line["event"], line["level"]) for line in lines(capfd)] == [("odd", written)]
 
 
-def test_only_the_first_line_of_a_librarys_message_is_carried_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_first_line_of_a_librarys_message_is_carried_over(capfd: pytest.CaptureFixture[str]) -> None:
     """RQ and asyncio put the exception's text into the lines that follow."""
     configure_logs("json")
 
@@ -162,37 +308,33 @@ def test_only_the_first_line_of_a_librarys_message_is_carried_over(capsys: pytes
 
     asyncio.run(leave_a_failed_future())
 
-    [line] = lines(capsys)
+    [line] = lines(capfd)
     assert (line["event"], line["error"]) == ("never retrieved", "ValueError")
     assert PLANTED not in json.dumps(line)
 
 
-def test_a_librarys_line_that_cannot_be_written_does_not_fail_the_library(capsys: pytest.CaptureFixture[str]) -> None:
-    """As in Python's own handlers, the complaint goes to standard error."""
+def test_a_librarys_line_that_cannot_be_written_does_not_fail_the_library(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor is it complained of with its values on standard error, as `logging` would."""
     configure_logs("json")
-    too_few = ("one",)
+    too_few = (PLANTED,)
 
     logging.getLogger("acme.library").warning("%s and %s", *too_few)
+    get_log().info("next")
 
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("--- Logging error ---")
+    assert [line["event"] for line in lines(capfd)] == ["next", "log_lines_lost"]
 
 
-def test_the_console_shows_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_shows_lines_for_people(capfd: pytest.CaptureFixture[str]) -> None:
     """The same lines, not as JSON."""
     configure_logs("console")
 
-    get_log().info("callback", node="order_status")
+    get_log().info("callback", node="order_status", reason="two words", ms=1.5)
 
-    out, _ = capsys.readouterr()
-    assert "callback" in out
-    assert "order_status" in out
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(out)
+    out, _ = capfd.readouterr()
+    assert out.endswith("Z [info   ] callback                 node='order_status' reason='two words' ms=1.5\n")
 
 
-def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuring_twice_logs_once(capfd: pytest.CaptureFixture[str]) -> None:
     """The last word counts, for loggers that were made before as well as for libraries."""
     configure_logs("console")
     log = get_log()
@@ -201,41 +343,171 @@ def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None
     log.info("ours")
     logging.getLogger("acme.library").warning("theirs")
 
-    assert [line["event"] for line in lines(capsys)] == ["ours", "theirs"]
+    assert [line["event"] for line in lines(capfd)] == ["ours", "theirs"]
 
 
-class FullDisk(io.BytesIO):
-    """Takes nothing."""
+def test_nobody_else_closes_or_replaces_our_output(tmp_path: Path) -> None:
+    """Integrators' code may do what it likes with `sys.stdout`: the descriptor we write to is our own."""
+    code = """
+import sys
+from shared.logs import configure_logs, get_log
+configure_logs("json")
+sys.stdout.close()
+sys.stdout = sys.__stdout__ = None
+sys.stderr.close()
+open("taken", "w")  # it gets the number that standard output had
+get_log().info("ours")
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=_with_code(), cwd=tmp_path, capture_output=True, check=True)
 
-    def write(self, _: object) -> int:
-        raise OSError(28, "No space left on device")
+    assert json.loads(done.stdout)["event"] == "ours"
+    assert (tmp_path / "taken").read_text() == ""
 
 
-def test_a_line_that_cannot_be_written_is_dropped() -> None:
-    """An answer matters more than its line: neither a full disk nor a closed pipe raises."""
-    closed = io.BytesIO()
-    closed.close()
+def test_a_process_without_standard_output_writes_nothing(tmp_path: Path) -> None:
+    """Above all not into the file or socket that has the number since."""
+    code = """
+taken = open("taken", "w")
+from shared.logs import configure_logs, get_log
+configure_logs("json")
+get_log().info("ours")
+"""
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", code]
+    subprocess.run(words, env=_with_code(), cwd=tmp_path, check=True)
 
-    for file in (FullDisk(), closed):
-        LineLogger(file).msg(b"line")
+    assert (tmp_path / "taken").read_text() == ""
 
 
-def test_the_lines_of_one_turn_of_the_event_loop_leave_together() -> None:
-    """Without a loop each leaves at once."""
-    flushed: list[bytes] = []
+def _with_code() -> dict[str, str]:
+    return environment(PYTHONPATH=str(Path(logs.__file__).parents[2]))
 
-    class Noting(io.BytesIO):
-        def flush(self) -> None:
-            flushed.append(self.getvalue())
+
+def test_a_line_that_a_full_disk_does_not_take_is_dropped_and_counted() -> None:
+    """An answer matters more than its line."""
+    noted: list[int] = []
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    output = LogOutput(descriptor, noted.append)
+
+    output.write(b"line\n")
+    output.write(b"line\n")
+
+    assert (output.lost, noted) == (2, [1, 1])
+    assert (output.take_lost(), output.take_lost()) == (2, 0)
+    os.close(descriptor)
+
+
+def test_a_line_that_a_closed_pipe_does_not_take_is_dropped() -> None:
+    """Whoever reads the log may die before us."""
+    reads, writes = os.pipe()
+    output = LogOutput(writes)
+    os.close(reads)
+
+    output.write(b"line\n")
+
+    assert output.lost == 1
+    os.close(writes)
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
+    """A bounded number of lines waits for it, in order; those beyond are dropped and counted."""
+    reads, writes = os.pipe()
+    output = LogOutput(writes)
+    sent = [b"%06d %s\n" % (number, b"x" * 100) for number in range(7000)]
+
+    for line in sent:
+        output.write(line)
+
+    assert output.lost > 0
+    assert output.take_lost() == 0
+    os.set_blocking(reads, False)
+    read = b""
+    while kept := _some(reads):
+        read += kept
+        output.flush()
+    assert read.splitlines(keepends=True) == sent[: 7000 - output.lost]
+    assert output.take_lost() == output.lost
+    os.close(reads)
+    os.close(writes)
+
+
+def _some(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def test_lines_wait_for_a_reader_on_the_event_loop_as_well() -> None:
+    """They leave when it reads again, though nothing more is logged."""
+    reads, writes = os.pipe()
+    os.set_blocking(reads, False)
+    output = LogOutput(writes)
+    read = bytearray()
+
+    async def log_much() -> None:
+        for _ in range(1000):
+            output.write(b"x" * 99 + b"\n")
+        while len(read) < 100_000:
+            await asyncio.sleep(0.001)
+            read.extend(_some(reads))
+
+    asyncio.run(asyncio.wait_for(log_much(), 30))
+
+    assert output.lost == 0
+    os.close(reads)
+    os.close(writes)
+
+
+def test_the_lines_of_one_turn_of_the_event_loop_leave_together(tmp_path: Path) -> None:
+    """Without a loop each leaves at once, and takes along what waits."""
+    path = tmp_path / "log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    output = LogOutput(descriptor)
 
     async def log_twice() -> None:
-        logger = LineLogger(Noting())
-        logger.msg(b"one")
-        logger.msg(b"two")
-        assert flushed == []
+        output.write(b"one\n")
+        output.write(b"two\n")
+        assert path.read_bytes() == b""
         await asyncio.sleep(0)
 
     asyncio.run(log_twice())
-    LineLogger(Noting()).msg(b"three")
+    assert path.read_bytes() == b"one\ntwo\n"
+    output.write(b"three\n")
 
-    assert flushed == [b"one\ntwo\n", b"three\n"]
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    os.close(descriptor)
+
+
+def test_a_forked_process_neither_repeats_nor_loses_lines(tmp_path: Path) -> None:
+    """What waits is the parent's; the child's own are written."""
+    code = """
+import asyncio, os
+from shared.logs import configure_logs, flush_logs, get_log
+configure_logs("json")
+async def log_and_fork():
+    get_log().info("parent")
+    child = os.fork()
+    if not child:
+        get_log().info("child")
+        flush_logs()
+        os._exit(0)
+    os.waitpid(child, 0)
+asyncio.run(log_and_fork())
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=_with_code(), cwd=tmp_path, capture_output=True, check=True)
+
+    child, parent = map(json.loads, done.stdout.splitlines())
+    assert (child["event"], parent["event"]) == ("child", "parent")
+    assert child["pid"] != parent["pid"]
+
+
+def test_lost_lines_are_told_to_whoever_counts_them(capfd: pytest.CaptureFixture[str]) -> None:
+    """The api has a metric of them."""
+    noted: list[int] = []
+    configure_logs("json")
+    note_lost_lines(noted.append)
+
+    logging.getLogger("acme.library").warning("odd %s", Odd(leave))
+
+    assert noted == [1]
+    assert lines(capfd) == []

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Concurrency, Jobs
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace
 from workers.executions import Claimed, Executions

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Jobs
 from shared.queues import FAN_OUT, PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, traceback_of
 

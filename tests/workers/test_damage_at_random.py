@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from redis import Redis
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Concurrency, Jobs
 from shared.queues import EVENTS
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_claims import Step, worker_of
 from tests.workers.test_executions import expire

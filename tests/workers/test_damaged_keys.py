@@ -17,12 +17,12 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import OutOfMemoryError
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Concurrency, Discard, Jobs
 from shared.pauses import PAUSED_KEY
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire

@@ -21,11 +21,11 @@ from rq import SimpleWorker
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.queues import FAN_OUT, PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, signals_kept, traceback_of
 from workers.executions import Claim, Executions, Ledger

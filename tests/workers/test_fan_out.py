@@ -12,12 +12,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Event, Jobs, OtherEvent
 from shared.commands import received
 from shared.queues import EVENTS, FAN_OUT, PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch
 from workers import fan_out

@@ -14,12 +14,12 @@ from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Jobs
 from shared.loop_watch import STUCK_STATUS
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_claims import put_job

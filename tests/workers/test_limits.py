@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, running_worker

@@ -22,7 +22,6 @@ import pytest
 from redis import Redis
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.commands import received
@@ -31,6 +30,7 @@ from shared.events import new_event_id
 from shared.protocol import TASK_FLOW_EVENT
 from shared.queues import EVENTS, FAN_OUT, queue
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory

@@ -12,10 +12,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ExecAbortError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import get_current_job
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Breaker, Discard, Jobs
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire, put

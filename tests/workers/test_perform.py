@@ -14,11 +14,11 @@ import pytest
 from rq import get_current_job
 from rq.job import requeue_job
 from rq.serializers import JSONSerializer
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Jobs, OtherEvent, Retry, Settings
 from shared.commands import received
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, eventually
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of

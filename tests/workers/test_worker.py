@@ -24,11 +24,11 @@ from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
-from structlog.testing import capture_logs
 
 from shared import ApiCall, Discard, Jobs
 from shared.queues import PERFORM
 from shared.testing import api_call
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, traceback_of

@@ -1,0 +1,198 @@
+"""Logs: one JSON line for each callback and each attempt, on standard output.
+
+No line holds a variable's value, a token, a Sign or a URL's query. An exception is logged as its type and the
+places it passed through: its text may quote what a customer wrote. Only the format `console`, for developers, has it.
+
+Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, reaches these lines,
+and nothing that goes wrong with a line reaches its caller: it is dropped and counted.
+
+In this order: here, `output` (where lines go), `libraries` (lines of others), `places`, `console`.
+"""
+
+import atexit
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic_core import to_json
+from rq.timeouts import BaseTimeoutException
+
+from shared.logs.console import console_line
+from shared.logs.libraries import carry_over
+from shared.logs.output import LogOutput
+from shared.logs.places import places
+
+Level = Literal["info", "warning", "error", "critical"]
+Sink = Callable[[Level, str, dict[str, Any]], None]
+
+
+class Log:
+    """A logger; what is bound to it stands in each of its lines.
+
+    A field `error` may be an exception: its type and its places are written.
+    """
+
+    __slots__ = ("_bound",)
+
+    def __init__(self, **bound: Any) -> None:
+        self._bound = bound
+
+    def bind(self, **fields: Any) -> "Log":
+        """A logger with more fields."""
+        return Log(**self._bound | fields)
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        """Write a line about what went as it should."""
+        self.log("info", event, **fields)
+
+    def warning(self, event: str, /, **fields: Any) -> None:
+        """Write a line about what went wrong and mends itself."""
+        self.log("warning", event, **fields)
+
+    def error(self, event: str, /, **fields: Any) -> None:
+        """Write a line about what a person should look at."""
+        self.log("error", event, **fields)
+
+    def log(self, level: Level, event: str, /, **fields: Any) -> None:
+        """Write a line; whatever goes wrong, nothing is raised."""
+        _write(lambda: _writer.sink(level, event, self._bound | fields))
+
+
+def get_log() -> Log:
+    """A logger."""
+    return Log()
+
+
+class _Writer:
+    """Where this process's lines go, in which form, and what stands in each of them."""
+
+    def __init__(self) -> None:
+        self.output = LogOutput(1)
+        self.sink: Sink = self.to_console
+        self.process: dict[str, Any] = {"host": socket.gethostname()}
+        self.colors = False
+        self.encoding = "utf-8"
+
+    def to_json(self, level: Level, event: str, fields: dict[str, Any]) -> None:
+        """Write a line for machines."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"timestamp": time, "level": level, "event": event} | expanded(fields)
+        for name, value in self.process.items():
+            line.setdefault(name, value)
+        line.setdefault("pid", os.getpid())  # of a process that was forked, too
+        self.output.write(_json(line) + b"\n")
+
+    def to_console(self, level: Level, event: str, fields: dict[str, Any]) -> None:
+        """Write a line for people."""
+        line = console_line(level, event, fields, colors=self.colors)
+        self.output.write(line.encode(self.encoding, "backslashreplace") + b"\n")
+
+
+_writer = _Writer()
+_here = threading.local()
+
+
+def configure_logs(log_format: Literal["json", "console"]) -> None:
+    """Send this process's log lines, and those of its libraries, to the standard output that it was started with."""
+    stdout = sys.__stdout__
+    try:
+        assert stdout  # Python has none when the descriptor was closed
+        descriptor = os.dup(stdout.fileno())
+    except (AssertionError, OSError, ValueError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    else:
+        _writer.colors, _writer.encoding = stdout.isatty(), stdout.encoding
+    _writer.output = LogOutput(descriptor)
+    _writer.sink = _writer.to_json if log_format == "json" else _writer.to_console
+    atexit.register(flush_logs)
+    carry_over(_write_record)
+
+
+def name_process(**fields: str) -> None:
+    """Let each line of this process hold further fields, such as the worker's name."""
+    _writer.process |= fields
+
+
+def note_lost_lines(note: Callable[[int], None]) -> None:
+    """Have a function called with the number of lines whenever some could not be written."""
+    _writer.output.note_lost = note
+
+
+def flush_logs(seconds: float = 1.0) -> None:
+    """Write what waits, before this process ends or becomes another.
+
+    Args:
+        seconds: how long a reader that does not read is waited for.
+    """
+    with suppress(Exception):
+        _writer.output.flush(seconds)
+
+
+@contextmanager
+def lines_go_to(sink: Sink) -> Iterator[None]:
+    """Within the context lines go to a function: for tests."""
+    before, _writer.sink = _writer.sink, sink
+    try:
+        yield
+    finally:
+        _writer.sink = before
+
+
+def expanded(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields in which an exception is its type, and the file, line and function of the places it passed through."""
+    error = fields.get("error")
+    if not isinstance(error, BaseException):
+        return fields
+    return fields | {"error": type(error).__name__, "where": places(error)}
+
+
+def _write_record(record: logging.LogRecord) -> None:
+    """Write a library's line: its first, for in those that follow RQ and asyncio quote an exception's text."""
+
+    def write() -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[1]:
+            fields["error"] = record.exc_info[1]
+        _writer.sink(_level(record.levelno), record.getMessage().partition("\n")[0], fields)
+
+    _write(write)
+
+
+def _level(number: int) -> Level:
+    """The level that a library's own is, or that is below it."""
+    if number >= logging.CRITICAL:
+        return "critical"
+    return "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
+
+
+def _write(write: Callable[[], None]) -> None:
+    if getattr(_here, "is_writing", False):  # what a field does when it is written may be to log
+        _writer.output.lose(1)
+        return
+    _here.is_writing = True
+    try:
+        write()
+        if lost := _writer.output.take_lost():
+            _writer.sink("warning", "log_lines_lost", {"count": lost})
+    except (BaseTimeoutException, KeyboardInterrupt):  # a signal's: meant for whoever logs
+        raise
+    except BaseException:  # noqa: BLE001 - SystemExit, too, when that is what a field raises as it is written
+        _writer.output.lose(1)
+    finally:
+        _here.is_writing = False
+
+
+def _json(line: Any) -> bytes:
+    """A line as JSON; what cannot be said, whatever it raises, is its type's name in it."""
+    try:
+        return to_json(line, inf_nan_mode="strings", fallback=repr)
+    except Exception:  # noqa: BLE001 - half a surrogate pair, a `__repr__` of the integrator's that raises
+        if isinstance(line, dict):
+            return b"{%s}" % b",".join(b"%s:%s" % (_json(name), _json(value)) for name, value in line.items())
+        return to_json(ascii(line) if isinstance(line, str) else f"<{type(line).__name__}>")

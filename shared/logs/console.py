@@ -1,0 +1,55 @@
+"""Log lines for a developer's terminal, with what production's lines leave out: an exception's text."""
+
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.logs.places import integrators_part
+
+_COLORS = {"info": "32", "warning": "33", "error": "31", "critical": "31"}
+
+
+def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool) -> str:
+    """A line, and below it, indented, what has lines of its own.
+
+    Whatever a text holds, it begins no line and steers no terminal.
+    """
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    error = fields.get("error")
+    if isinstance(error, BaseException):
+        fields = fields | {"error": type(error).__name__}
+    blocks = {name: value for name, value in fields.items() if isinstance(value, str) and "\n" in value}
+    said = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if name not in blocks)
+    head = [
+        _colored("2", time, colors=colors),
+        f"[{_colored(_COLORS[level], f'{level:<7}', colors=colors)}]",
+        _colored("1", f"{_printable(event):<24}", colors=colors),
+        said,
+    ]
+    lines = [" ".join(head).rstrip()]
+    for name, text in blocks.items():
+        lines += [f"    {name}:", *_indented(text)]
+    if isinstance(error, BaseException):
+        lines += _indented("".join(_traceback(error)))
+    return "\n".join(lines)
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    return traceback.TracebackException(type(error), error, integrators_part(error.__traceback__)).format()
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and value.isalnum() else _printable(repr(value))
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {_printable(line)}" for line in text.rstrip("\n").split("\n")]
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def _colored(color: str, text: str, *, colors: bool) -> str:
+    return f"\x1b[{color}m{text}\x1b[0m" if colors else text

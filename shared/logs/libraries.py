@@ -1,0 +1,59 @@
+"""Lines of libraries: those whose lines are ours, whatever `logging` is configured to; of others while it is not."""
+
+import logging
+from collections.abc import Callable
+
+_LEVELS = {
+    "asyncio": logging.WARNING,
+    "concurrent.futures": logging.WARNING,
+    "redis": logging.WARNING,
+    "rq.job": logging.WARNING,
+    "rq.queue": logging.WARNING,
+    "rq.registry": logging.WARNING,
+    "rq.scheduler": logging.WARNING,
+    "rq.worker": logging.WARNING,
+    "uvicorn.error": logging.INFO,  # its life-cycle
+}
+"""The loggers that are ours, and from which level on each is heard."""
+
+Write = Callable[[logging.LogRecord], None]
+
+
+def carry_over(write: Write) -> None:
+    """Have the lines of libraries written.
+
+    Args:
+        write: writes one.
+    """
+    _LibraryLogger.write = staticmethod(write)
+    for name in _LEVELS:
+        logging.getLogger(name).__class__ = _LibraryLogger
+    root = logging.getLogger()
+    root.handlers = [_RootHandler(write)]
+    root.setLevel(logging.WARNING)
+
+
+class _LibraryLogger(logging.Logger):
+    """A logger that no handler, level, filter or switch of `logging` keeps from writing."""
+
+    write: Write
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
+        """Whether a line of this level is ours."""
+        return level >= _LEVELS[self.name]
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        self.write(record)
+
+
+class _RootHandler(logging.Handler):
+    """Carries over the lines of all others, the integrator's among them, until `logging` is configured otherwise."""
+
+    def __init__(self, write: Write) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        self._write(record)
