@@ -9,9 +9,9 @@ from typing import Any
 
 from api.metrics import Metrics
 from api.unhandled import handler_to_paste
-from shared.callbacks import Handler
 from shared.commands import ApiCall
 from shared.contract import shown_names
+from shared.handlers import Handler
 from shared.logs import get_log
 
 _MOST_LINES = 20  # of one kind for one node

@@ -16,10 +16,11 @@ from api.contract import Contract
 from api.errors import Code
 from api.metrics import Metrics
 from api.runs import LateError, Runs, guarded_call
-from shared.callbacks import Callbacks, Handler
+from shared.callbacks import Callbacks
 from shared.commands import ApiCall
 from shared.errors import Refuse, ResultError, VariableError
 from shared.events import Event, Reply
+from shared.handlers import Handler
 from shared.logs import get_log
 from shared.results import Content
 

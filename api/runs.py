@@ -1,17 +1,20 @@
 """Runs of integrators' functions: how many at once, and what becomes of one that is given up.
 
 Each function has its own, so that one that hangs takes nothing from another. `async def` runs on the event loop and is
-cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind.
+cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind. What either
+returns is awaited on the event loop, in the same time, where it can be: a `def` may wrap an `async def`.
 """
 
 import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+
+from shared.functions import is_async
 
 HANDLER_THREADS = "handler"
 """How the names of the threads begin."""
@@ -41,9 +44,7 @@ class Runs:
         """
         self._function = function
         self._note_straggler = note_straggler
-        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - an object whose call is async
-        )
+        self._is_async = is_async(function)
         self._stragglers: set[object] = set()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=HANDLER_THREADS)
         self._free = asyncio.Semaphore(THREADS)  # nothing waits inside of the pool, which would hold on to it
@@ -54,7 +55,7 @@ class Runs:
         return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
 
     async def result(self, until: float, *given: Any, **named: Any) -> Any:
-        """What the function returns.
+        """What the function returns; if that can be awaited, what comes of it.
 
         Args:
             until: the event loop's time at which it is given up.
@@ -68,14 +69,18 @@ class Runs:
         if self.stuck:
             raise LateError
         call = functools.partial(self._function, *given, **named)
-        return await (self._in_task(call, until) if self._is_async else self._in_thread(call, until))
+        context = contextvars.copy_context()
+        result = call() if self._is_async else await self._in_thread(call, until, context)
+        while guarded_call(functools.partial(inspect.isawaitable, result)):
+            result = await self._in_task(result, until, context)
+        return result
 
     def close(self) -> None:
         """Let the threads end; one that is still in a call is left behind."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_task(self, call: Callable[[], Coroutine[Any, Any, Any]], until: float) -> Any:
-        task = asyncio.get_running_loop().create_task(_guarded(call()))
+    async def _in_task(self, awaitable: Awaitable[Any], until: float, context: contextvars.Context) -> Any:
+        task = asyncio.get_running_loop().create_task(_guarded(awaitable), context=context)
         try:
             return await _result_by(task, until)
         finally:
@@ -83,18 +88,20 @@ class Runs:
                 task.cancel()
                 asyncio.get_running_loop().call_later(_HEED_SECONDS, self._leave, task)
 
-    async def _in_thread(self, call: Callable[[], Any], until: float) -> Any:
+    async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(until):
                 await self._free.acquire()
         except TimeoutError:
             raise LateError from None
-        in_context = functools.partial(contextvars.copy_context().run, call)
-        run = self._threads.submit(functools.partial(guarded_call, in_context))
+        run = self._threads.submit(functools.partial(guarded_call, functools.partial(context.run, call)))
         run.add_done_callback(functools.partial(self._end, loop))
         try:
             return await _result_by(asyncio.wrap_future(run), until)
+        except BaseException:
+            run.add_done_callback(_drop)
+            raise
         finally:
             if not run.cancel() and not run.done():
                 self._leave(run)
@@ -122,9 +129,9 @@ class _HandlerExitError(Exception):
     """Raised in place of what would end the api, or be taken for a cancellation of the request."""
 
 
-async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
+async def _guarded(awaitable: Awaitable[Any]) -> Any:
     try:
-        return await coroutine
+        return await awaitable
     except Exception:
         raise
     except BaseException as error:
@@ -162,6 +169,12 @@ async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
         timer.cancel()
         run.remove_done_callback(settle)
         run.add_done_callback(_forget)
+
+
+def _drop(run: "Future[Any]") -> None:
+    """Close the coroutine that a run returned too late, so that Python does not report it as never awaited."""
+    if not run.cancelled() and run.exception() is None and inspect.iscoroutine(result := run.result()):
+        result.close()
 
 
 def _forget(run: "asyncio.Future[Any]") -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.callbacks import VARIABLES, Handler
 from shared.config import Settings, load_settings
 from shared.contract import Variable, input_variables
+from shared.handlers import VARIABLES, Handler
 from shared.loading import load_callbacks
 from shared.protocol import API_CALL
 from shared.results import Content

@@ -2,140 +2,31 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Never, TypeVar, get_args, overload
 
-from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
-from shared.contract import Outputs, drift
+from shared.commands import ApiCall
+from shared.contract import Outputs
 from shared.declarations import (
     NODE_FORM,
     app_ids,
     check_fields,
     check_name,
     conditions,
-    describe,
-    parameters,
     refuse_unknown,
-    returned,
 )
 from shared.errors import DeclarationError, ResultError
 from shared.events import Event
-from shared.results import (
-    Content,
-    assignment_content,
-    permission_content,
-    signal_content,
-    variables_content,
-)
+from shared.functions import check_function, describe, name_of, parameters, returned
+from shared.handlers import ASSIGNMENT, PERMISSION, SIGNAL, VARIABLES, Asked, Fallback, Handler
+from shared.results import Content
 from shared.variables import Inputs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Fallback = Callable[[Any], Any]
 
 _OPTIONS = ("app", "fallback", "when")
 _IMMUTABLE = (str, int, float, bool, Decimal, date, datetime, str | None, int | None, float | None, bool | None)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What Desk asks for with a command, as handlers see it.
-
-    Attributes:
-        decorator: the method of `Callbacks` that declares its handlers.
-        event: the event's class.
-        content: makes the answer's content of what a handler returned.
-        parameter: how a parameter is written, for messages.
-        fallback: how a fallback is written, for messages.
-    """
-
-    decorator: str
-    event: type[Event]
-    content: Callable[[Any], Content]
-    parameter: str
-    fallback: str
-
-
-VARIABLES = Asked("api_call", ApiCall, variables_content, "OrderID: str", '{"Status": "unknown"}')
-ASSIGNMENT = Asked("assign_agent", AssignAgent, assignment_content, "event: AssignAgent", "Assignment(group_id=6521)")
-PERMISSION = Asked(
-    "before_contact_user", BeforeContactUser, permission_content, "event: BeforeContactUser", "lambda event: None"
-)
-SIGNAL = Asked("c2c_signal", C2CSignal, signal_content, "data: dict[str, object]", '{"state": "unknown"}')
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """A function that computes the reply to an event, and how it is chosen.
-
-    Attributes:
-        asked: what it is asked for.
-        name: the node it answers; the function's name for other commands than API calls.
-        function: the integrator's function, `async def` or `def`.
-        apps: the apps, by `SdkAppid`, it answers; empty means all.
-        when: texts that variables or fields must have.
-        fallback: what to answer when the function fails or is late, or a function of the event that computes it;
-            None answers a failure.
-        inputs: converts the call's variables.
-        outputs: the variables it declares to answer.
-        event_parameter: the parameter that takes the whole event, if there is one.
-        sees_packet: whether it, or its fallback, is handed parts of the packet that it could change.
-    """
-
-    asked: Asked
-    name: str
-    function: Callable[..., Any]
-    apps: frozenset[str]
-    when: dict[str, str]
-    fallback: Content | _Fallback | None
-    inputs: Inputs
-    outputs: Outputs
-    event_parameter: str | None
-    sees_packet: bool
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the function runs on the event loop."""
-        return inspect.iscoroutinefunction(self.function)
-
-    def bind(self, event: Event) -> dict[str, Any]:
-        """The function's arguments for an event.
-
-        Raises:
-            VariableError: a variable is missing or does not fit.
-        """
-        if isinstance(event, C2CSignal):  # its one parameter takes the data, whatever it is called
-            data = dict.fromkeys(self.inputs.names, event.data) if "Data" in event.raw else {}
-            arguments = self.inputs.bind(data, blanks=True)
-        else:
-            arguments = self.inputs.bind(event.fields)
-        if self.event_parameter:
-            arguments[self.event_parameter] = event
-        return arguments
-
-    def drift(self, event: Event) -> tuple[list[str], list[str]]:
-        """How an API call departs from the declared inputs: the names it lacks, and those nobody declared.
-
-        A handler that takes the whole call may read any variable: nothing it is sent is undeclared.
-        """
-        missing, undeclared = drift(self.inputs.names, self.when, event.fields)
-        return missing, [] if self.event_parameter else undeclared
-
-    def content(self, result: Any) -> Content:
-        """What the answer holds for a result.
-
-        Raises:
-            ResultError: the result is of another kind than the command asks for.
-        """
-        if inspect.iscoroutine(result):
-            result.close()
-            raise ResultError("expected a value, got a coroutine; write async def")
-        return self.asked.content(result)
-
-    def accepts(self, event: Event) -> bool:
-        """Whether it answers events of this kind and app."""
-        return isinstance(event, self.asked.event) and (not self.apps or event.app_id in self.apps)
 
 
 class Callbacks:
@@ -152,7 +43,7 @@ class Callbacks:
         name: str | None = None,
         *,
         when: Mapping[str, str] | None = None,
-        fallback: Mapping[str, Any] | _Fallback | None = None,
+        fallback: Mapping[str, Any] | Fallback | None = None,
         app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
@@ -204,7 +95,7 @@ class Callbacks:
         self,
         *,
         when: Mapping[str, str] | None = None,
-        fallback: _Fallback | None = None,
+        fallback: Fallback | None = None,
         app: str | Iterable[str] | None = None,
         **unknown: Never,
     ) -> Callable[[_Function], _Function]: ...
@@ -237,9 +128,12 @@ class Callbacks:
         return self._declare(SIGNAL, function, options)
 
     def include(self, other: "Callbacks") -> None:
-        """Take in the handlers of another `Callbacks`, as a router does."""
+        """Take in the handlers of another `Callbacks`, as a router does; those that are here already stay once."""
+        if not isinstance(other, Callbacks):
+            raise DeclarationError(f"include: expected a Callbacks, got {type(other).__name__}")
         for handler in other.handlers:
-            self._add(handler)
+            if not any(handler is here for here in self._handlers):
+                self._add(handler)
 
     def find(self, event: Event) -> Handler | None:
         """The handler for an event, or None."""
@@ -263,7 +157,8 @@ class Callbacks:
             raise DeclarationError(f"{asked.decorator}: it has no name; write @callbacks.{asked.decorator}")
 
         def declare(function: _Function) -> _Function:
-            self._add(_handler(asked, function, function.__name__ if given is None else given, **options))
+            check_function(function, f"callbacks.{asked.decorator}()")
+            self._add(_handler(asked, function, name_of(function) if given is None else given, **options))
             return function
 
         return declare
@@ -370,11 +265,12 @@ def _is_event(annotation: object) -> bool:
     return inspect.isclass(annotation) and issubclass(annotation, Event)
 
 
-def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> Content | _Fallback | None:
+def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> Content | Fallback | None:
     if fallback is None:
         return None
     try:
         if callable(fallback):
+            check_function(fallback, "fallback=")
             inspect.signature(fallback).bind(None)
             return fallback
         content = asked.content(fallback)

@@ -1,8 +1,7 @@
 """What the decorators of handlers and job types check where a function is declared."""
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,34 +11,6 @@ from shared.events import Event, field_names, text
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a node may be called: it stands in a URL path and in logs."""
 
-_BINDABLE = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-def parameters(function: Callable[..., Any], example: str) -> list[inspect.Parameter]:
-    """The parameters of a function, annotations evaluated.
-
-    Args:
-        function: the handler or the job.
-        example: a parameter as it should be written, for the message.
-
-    Raises:
-        DeclarationError: a parameter cannot be given by name, has no annotation, or one that cannot be evaluated.
-    """
-    where = describe(function)
-    try:
-        signature = inspect.signature(function, eval_str=True)
-    except Exception as error:
-        raise DeclarationError(f"{where}: an annotation cannot be evaluated ({error}); import what it names") from error
-    for parameter in signature.parameters.values():
-        if parameter.kind not in _BINDABLE:
-            raise DeclarationError(
-                f"{where}: parameter {parameter} is {parameter.kind.description} and cannot be given by name; "
-                f"write one parameter for each value, such as {example}"
-            )
-        if parameter.annotation is inspect.Parameter.empty:
-            raise DeclarationError(f"{where}: parameter {parameter.name} has no annotation; write {example}")
-    return list(signature.parameters.values())
-
 
 def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> None:
     """Refuse the options of a decorator that do not exist, naming the nearest that does."""
@@ -48,16 +19,6 @@ def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> 
         near = get_close_matches(option, known, n=1)
         advice = f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}"
         raise DeclarationError(f"{where}: unknown option {option}; {advice}")
-
-
-def returned(function: Callable[..., Any]) -> Any:
-    """The annotation of what a function returns, evaluated; `inspect.Signature.empty` when there is none."""
-    return inspect.signature(function, eval_str=True).return_annotation
-
-
-def describe(function: Callable[..., Any]) -> str:
-    """A function's module and name, for messages."""
-    return f"{function.__module__}.{function.__qualname__}"
 
 
 def check_name(where: str, name: object, form: str, what: str, example: str) -> None:

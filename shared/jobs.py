@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Never, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, Never, TypeVar, Union, get_args, get_origin
 
 from shared.commands import ApiCall, OtherEvent
 from shared.config import Settings
@@ -13,13 +14,12 @@ from shared.declarations import (
     check_fields,
     check_name,
     conditions,
-    describe,
-    parameters,
     refuse_unknown,
 )
 from shared.errors import DeclarationError
 from shared.events import QUEUE as EVENTS
 from shared.events import Event, text
+from shared.functions import check_function, describe, is_async, name_of, parameters
 from shared.policies import (
     LONGEST_SECONDS,
     Backoff,
@@ -90,7 +90,7 @@ class JobType:
     @property
     def is_async(self) -> bool:
         """Whether the function runs on the event loop."""
-        return inspect.iscoroutinefunction(self.function)
+        return is_async(self.function)
 
     def wants(self, event: Event) -> bool:
         """Whether a job of this type is to be run for an event."""
@@ -127,7 +127,7 @@ class Jobs:
 
     def on(
         self,
-        *events: type[Event],
+        *events: type[Event] | UnionType,
         app: str | Iterable[str] | None = None,
         node: str | Iterable[str] = (),
         when: Mapping[str, str] | None = None,
@@ -150,7 +150,7 @@ class Jobs:
         `Settings` in another. To steer, it raises `Retry` or `Discard`; any other exception is tried again.
 
         Args:
-            *events: the event classes; `Event` itself means all.
+            *events: the event classes, also as `ApiCall | SessionEvent`; `Event` itself means all.
             app: the app, or apps, by `SdkAppid`; all by default.
             node: the node, or nodes, of API calls; all by default.
             when: names and texts that the event's fields (an API call's variables) must have, spelt as in the
@@ -179,23 +179,25 @@ class Jobs:
         for event in events:
             if inspect.isfunction(event):
                 raise DeclarationError(f"{describe(event)}: {_EVENT_NEEDED}")
+        kinds = tuple(kind for event in events for kind in _members(event))
 
         def declare(function: _Function) -> _Function:
+            check_function(function, "jobs.on(ApiCall)")
             where = describe(function)
-            _check_options(where, events=events, queue=queue, attempts=attempts, timeout=timeout, keep=keep)
+            _check_options(where, events=kinds, queue=queue, attempts=attempts, timeout=timeout, keep=keep)
             check_policies(where, isolation=isolation, backoff=backoff, breaker=breaker)
             check_order(where, ordered_by, on_dead)
-            chosen = function.__name__ if name is None else name
+            chosen = name_of(function) if name is None else name
             check_name(where, chosen, NAME_FORM, "the job's name", 'name="crm.enquiry"')
-            event_parameter, settings_parameter = _bind(function, where, events)
+            event_parameter, settings_parameter = _bind(function, where, kinds)
             self._add(
                 JobType(
                     name=chosen,
                     function=function,
-                    events=events,
+                    events=kinds,
                     apps=app_ids(where, app),
                     nodes=_nodes(where, node),
-                    when=_field_conditions(where, when or {}, events),
+                    when=_field_conditions(where, when or {}, kinds),
                     queue=queue,
                     attempts=attempts,
                     timeout=timeout,
@@ -215,9 +217,12 @@ class Jobs:
         return declare
 
     def include(self, other: "Jobs") -> None:
-        """Take in the job types of another `Jobs`, as a router does."""
+        """Take in the job types of another `Jobs`, as a router does; those that are here already stay once."""
+        if not isinstance(other, Jobs):
+            raise DeclarationError(f"include: expected a Jobs, got {type(other).__name__}")
         for job_type in other.types:
-            self._add(job_type)
+            if self._types.get(job_type.name) is not job_type:
+                self._add(job_type)
 
     @property
     def types(self) -> list[JobType]:
@@ -253,9 +258,9 @@ class Jobs:
 
 
 def _check_options(
-    where: str, *, events: tuple[object, ...], queue: str, attempts: object, timeout: object, keep: object
+    where: str, *, events: tuple[Any, ...], queue: str, attempts: object, timeout: object, keep: object
 ) -> None:
-    if not events or not all(isinstance(event, type) and issubclass(event, Event) for event in events):
+    if not events or not all(map(_is_event, events)):
         raise DeclarationError(f"{where}: {_EVENT_NEEDED}")
     check_name(where, queue, _QUEUE_FORM, "queue=", 'queue="crm"')
     if queue == EVENTS:
@@ -284,18 +289,28 @@ def _nodes(where: str, node: object) -> frozenset[str]:
     return frozenset(nodes)
 
 
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union, or the one that it is."""
+    annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_event(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Event)
+
+
 def _bind(function: Callable[..., Any], where: str, events: tuple[type[Event], ...]) -> tuple[str, str | None]:
     """The names of the parameters that take the event and the settings."""
-    kind = events[0].__name__ if len(events) == 1 else "Event"
-    example = f"event: {kind}"
+    example = f"event: {' | '.join(event.__name__ for event in events)}"
     takes_event: list[str] = []
     takes_settings: str | None = None
     for parameter in parameters(function, example):
         annotation = parameter.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Event):
-            if not all(issubclass(event, annotation) for event in events):
+        kinds = _members(annotation)
+        if all(map(_is_event, kinds)):
+            if not all(issubclass(event, kinds) for event in events):
                 raise DeclarationError(
-                    f"{where}: parameter {parameter.name} is annotated {annotation.__name__}, "
+                    f"{where}: parameter {parameter.name} is annotated {' | '.join(kind.__name__ for kind in kinds)}, "
                     f"but the job is run for {', '.join(event.__name__ for event in events)}; write {example}"
                 )
             takes_event.append(parameter.name)

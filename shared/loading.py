@@ -2,12 +2,15 @@
 
 import importlib
 import sys
+import traceback
+from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.environment import PREFIX
 from shared.errors import ConfigError, DeclarationError
+from shared.functions import place
 from shared.jobs import Jobs
 
 
@@ -63,11 +66,17 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
             raise ConfigError(
                 f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR or among the installed packages"
             ) from None
-        raise ConfigError(f"{setting}: {module_name} imports {error.name}, which is not installed") from error
+        raise ConfigError(
+            f"{setting}: {module_name} imports {error.name}, which is not installed ({_place(error, module_name)})"
+        ) from error
     except DeclarationError as error:
-        raise ConfigError(f"{setting}: {error}") from error
-    except Exception as error:
-        raise ConfigError(f"{setting}: importing {module_name} failed with {type(error).__name__}: {error}") from error
+        where = _place(error, module_name)
+        raise ConfigError(f"{setting}: {error}" + ("" if where in str(error) else f" ({where})")) from error
+    except (Exception, SystemExit) as error:
+        where = _place(error, module_name)
+        raise ConfigError(
+            f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}"
+        ) from error
     try:
         found: Any = getattr(module, attribute)
     except AttributeError:
@@ -82,3 +91,13 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
             )
         )
     return found
+
+
+def _place(error: BaseException, module_name: str) -> str:
+    """The file and line at which an import ended: the last in the integrator's package, not in a library it calls."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return place(error.filename, error.lineno)
+    frames = traceback.extract_tb(error.__traceback__)
+    package = module_name.partition(".")[0]
+    last = ([frame for frame in frames if package in Path(frame.filename).with_suffix("").parts] or frames)[-1]
+    return place(last.filename, last.lineno)

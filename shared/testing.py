@@ -15,7 +15,9 @@ The decorators return functions untouched, so that a test calls them like any ot
 
 import asyncio
 import dataclasses
+import inspect
 import time
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from shared.callbacks import Callbacks
@@ -65,8 +67,8 @@ def reply(callbacks: Callbacks, event: Event) -> Reply:
         raise DeskbellError(f"no handler takes this {type(event).__name__} of the node {event.node!r}")
     try:
         result = handler.function(**handler.bind(event))
-        if handler.is_async:
-            result = asyncio.run(result)
+        if inspect.isawaitable(result):
+            result = asyncio.run(_awaited(result))
     except Refuse as refusal:
         return Reply(code=refusal.code, info=refusal.message, outcome="refused")
     content = handler.content(result)
@@ -74,6 +76,10 @@ def reply(callbacks: Callbacks, event: Event) -> Reply:
     if problems:
         raise ResultError(f"{handler.name}: {'; '.join(problems)}")
     return Reply(variables=content.variables, fields=content.fields, outcome="answered")
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def packet(**variables: Any) -> Packet:

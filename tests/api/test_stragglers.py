@@ -1,6 +1,9 @@
 """Handlers that hang, and what they must not take from others."""
 
 import asyncio
+import contextvars
+import functools
+import inspect
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +24,7 @@ from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 
 PATIENCE = 10
 
@@ -342,3 +345,87 @@ def test_an_answer_that_is_too_large_is_none(start_api: ApiFactory) -> None:
 
 def _large() -> dict[str, str]:
     return {"Text": "x" * 300_000}
+
+
+def timed(function: Any) -> Any:
+    """A plain wrapper around any function, as a metric's timer is."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+STATE: contextvars.ContextVar[str] = contextvars.ContextVar("state", default="unset")
+
+
+def test_what_a_handler_returns_is_awaited() -> None:
+    """On the event loop, in the context of the wrapper; also when that, awaited, gives something to await."""
+    callbacks = Callbacks()
+
+    async def inner() -> dict[str, str]:
+        await asyncio.sleep(0)
+        return {"State": STATE.get(), "Loop": str(asyncio.get_running_loop().is_running())}
+
+    async def outer() -> Any:
+        return inner()
+
+    @callbacks.api_call("node")
+    @functools.wraps(outer)
+    def wrapper() -> Any:
+        STATE.set("set")
+        return outer()
+
+    assert reply_of(callbacks, seconds=PATIENCE).variables == {"State": "set", "Loop": "True"}
+
+
+def test_what_a_fallback_returns_is_awaited() -> None:
+    """As with a handler."""
+
+    async def later(_: ApiCall) -> dict[str, str]:
+        return {"From": "the fallback"}
+
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node", fallback=timed(later))
+    async def fail() -> dict[str, str]:
+        raise RuntimeError
+
+    assert reply_of(callbacks, seconds=PATIENCE).variables == {"From": "the fallback"}
+
+
+def test_what_is_awaited_has_the_handlers_time() -> None:
+    """It is cancelled when that is over."""
+    cancelled = threading.Event()
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node", fallback={"Status": "unknown"})
+    @timed
+    async def hang() -> dict[str, str]:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            cancelled.set()
+        return {}
+
+    assert reply_of(callbacks).outcome == "fallback"
+    assert cancelled.wait(PATIENCE)
+
+
+def test_a_coroutine_that_comes_too_late_is_closed(gate: threading.Event) -> None:
+    """Nobody awaits it any more, and Python reports one that nobody has closed."""
+    made: list[Any] = []
+    callbacks = Callbacks()
+
+    async def inner() -> None: ...
+
+    @callbacks.api_call("node")
+    def late() -> Any:
+        gate.wait(PATIENCE)
+        made.append(inner())
+        return made[0]
+
+    assert reply_of(callbacks).outcome == "out_of_time"
+    gate.set()
+    until(lambda: bool(made) and inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED)

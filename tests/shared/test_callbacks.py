@@ -1,13 +1,13 @@
 """The handlers of an integrator, and which one a call reaches."""
 
-from functools import wraps
 from typing import Any
 
 import pytest
 
-from shared import ApiCall, Callbacks
-from shared.callbacks import Handler
+from shared import ApiCall, Callbacks, Jobs
 from shared.errors import DeclarationError, VariableError
+from shared.functions import describe
+from shared.handlers import Handler
 from shared.results import Content
 from shared.testing import api_call
 
@@ -34,7 +34,7 @@ def another(OrderID: str) -> dict[str, str]:
     return {"Another": OrderID}
 
 
-WHERE = "tests.shared.test_callbacks.order_status"
+WHERE = describe(order_status)
 
 
 def test_the_decorator_returns_the_function_untouched() -> None:
@@ -53,20 +53,6 @@ def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:
     callbacks.api_call("where-is.my_order2")(order_status)
 
     assert [handler.name for handler in callbacks.handlers] == ["order_status", "where-is.my_order2"]
-
-
-def test_async_functions_are_told_from_others() -> None:
-    """Only they run on the event loop; a wrapper that is no coroutine function does not."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("on_the_loop")
-    async def on_the_loop() -> None: ...
-
-    @callbacks.api_call("beside")
-    @wraps(on_the_loop)
-    def beside() -> None: ...
-
-    assert [handler.is_async for handler in callbacks.handlers] == [True, False]
 
 
 def test_a_call_reaches_the_handler_of_its_node() -> None:
@@ -190,6 +176,27 @@ def test_include_takes_in_the_handlers_of_another() -> None:
     assert found(callbacks, api_call(type="1")) == "c"
 
 
+def test_callbacks_may_be_included_twice() -> None:
+    """Two modules of one package may each include the same third; a handler is one all the same."""
+    first, second, orders = Callbacks(), Callbacks(), Callbacks()
+    orders.api_call("a")(order_status)
+    first.include(orders)
+    second.include(orders)
+
+    second.include(first)
+    second.include(second)
+
+    assert [handler.name for handler in second.handlers] == ["a"]
+
+
+def test_what_is_no_callbacks_cannot_be_included() -> None:
+    """The sentence says what came."""
+    other: Any = Jobs()
+
+    with pytest.raises(DeclarationError, match=r"^include: expected a Callbacks, got Jobs$"):
+        Callbacks().include(other)
+
+
 def refusal_of(function: Any, *name: Any, **options: Any) -> str:
     """The sentence with which a declaration is refused, after order_status was declared."""
     callbacks = Callbacks()
@@ -236,7 +243,7 @@ def test_a_function_whose_name_is_no_node_needs_one() -> None:
 def test_a_second_handler_of_a_node_is_refused() -> None:
     """The sentence names both functions and another name."""
     assert refusal_of(another, "taken") == (
-        f"tests.shared.test_callbacks.another: the node taken already has a handler, {WHERE}; "
+        f"{describe(another)}: the node taken already has a handler, {WHERE}; "
         "write another name: @callbacks.api_call('taken_2')"
     )
 
@@ -244,8 +251,7 @@ def test_a_second_handler_of_a_node_is_refused() -> None:
 def test_a_second_handler_with_the_same_when_is_refused() -> None:
     """One of them would never be reached."""
     assert refusal_of(another, when={"type": "1"}) == (
-        f"tests.shared.test_callbacks.another: when= is the same as that of {WHERE}; "
-        "add a variable that tells them apart"
+        f"{describe(another)}: when= is the same as that of {WHERE}; add a variable that tells them apart"
     )
 
 

@@ -7,9 +7,9 @@ import pytest
 from pydantic import AfterValidator, BaseModel, Field, InstanceOf, computed_field
 
 from shared import ApiCall, Callbacks, Kind
-from shared.callbacks import Handler
 from shared.contract import Variable, input_variables, shown_names
 from shared.errors import DeclarationError, ResultError, VariableError
+from shared.handlers import Handler
 from shared.testing import api_call, reply
 
 

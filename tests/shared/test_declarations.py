@@ -4,34 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.declarations import check_name, conditions, describe, parameters, refuse_unknown
+from shared.declarations import check_name, conditions, refuse_unknown
 from shared.errors import DeclarationError
-
-
-def test_a_function_is_described_by_module_and_name() -> None:
-    """The reader finds it by that."""
-    assert describe(refuse_unknown) == "shared.declarations.refuse_unknown"
-
-
-def test_annotations_in_quotes_are_evaluated() -> None:
-    """`from __future__ import annotations` quotes all of them."""
-
-    def handler(OrderID: "int") -> "dict[str, str]": ...  # type: ignore[empty-body]
-
-    assert [parameter.annotation for parameter in parameters(handler, "OrderID: str")] == [int]
-
-
-def test_an_annotation_that_names_nothing_is_refused() -> None:
-    """The sentence names the function and what to do."""
-
-    def handler(OrderID: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
-
-    with pytest.raises(DeclarationError) as caught:
-        parameters(handler, "OrderID: str")
-
-    assert str(caught.value) == (
-        f"{describe(handler)}: an annotation cannot be evaluated (name 'Nowhere' is not defined); import what it names"
-    )
 
 
 @pytest.mark.parametrize(

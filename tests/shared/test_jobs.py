@@ -25,6 +25,7 @@ from shared import (
 )
 from shared.commands import received
 from shared.errors import DeclarationError
+from shared.functions import describe
 from shared.jobs import JobType
 from shared.policies import Rate
 from shared.testing import api_call
@@ -59,7 +60,7 @@ def record_anything(event: Event) -> None:
     """Record any event."""
 
 
-WHERE = "tests.shared.test_jobs.record_enquiry"
+WHERE = describe(record_enquiry)
 
 
 def test_the_decorator_returns_the_function_untouched() -> None:
@@ -161,6 +162,51 @@ def test_the_event_class_selects() -> None:
     assert wanted(jobs, api_call()) == ["calls", "both", "all"]
     assert wanted(jobs, session_event()) == ["both", "all"]
     assert wanted(jobs, received({"CallbackCommand": "Desk.New"}, app_id="1")) == ["others", "all"]
+
+
+def test_a_union_selects_as_its_members_do() -> None:
+    """In the decorator and at the parameter, where type checkers want it."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall | SessionEvent)
+    def job(event: ApiCall | SessionEvent) -> None: ...
+
+    assert only(jobs).events == (ApiCall, SessionEvent)
+    assert only(jobs).event_parameter == "event"
+    assert wanted(jobs, api_call()) == wanted(jobs, session_event()) == ["job"]
+    assert wanted(jobs, received({"CallbackCommand": "Desk.New"}, app_id="1")) == []
+
+
+def test_a_union_that_lacks_an_event_is_refused() -> None:
+    """The sentence has the whole annotation to write."""
+
+    def job(event: ApiCall | SessionEvent) -> None: ...
+
+    assert refusal_of(job, ApiCall, SessionEvent, MemberEvent).endswith(
+        ": parameter event is annotated ApiCall | SessionEvent, but the job is run for ApiCall, SessionEvent, "
+        "MemberEvent; write event: ApiCall | SessionEvent | MemberEvent"
+    )
+
+
+def test_jobs_may_be_included_twice() -> None:
+    """Two modules of one package may each include the same third; a job type is one all the same."""
+    first, second, shop = Jobs(), Jobs(), Jobs()
+    shop.on(ApiCall)(record_enquiry)
+    first.include(shop)
+    second.include(shop)
+
+    second.include(first)
+    second.include(second)
+
+    assert [job_type.function for job_type in second.types] == [record_enquiry]
+
+
+def test_what_is_no_jobs_cannot_be_included() -> None:
+    """The sentence says what came."""
+    other: Any = {}
+
+    with pytest.raises(DeclarationError, match=r"^include: expected a Jobs, got dict$"):
+        Jobs().include(other)
 
 
 def test_the_node_selects() -> None:
@@ -355,7 +401,7 @@ def test_a_function_whose_name_cannot_stand_on_the_wire_needs_another() -> None:
 def test_a_name_that_is_taken_is_refused() -> None:
     """The sentence names both functions and another name."""
     assert refusal_of(another, ApiCall, name="taken") == (
-        f"tests.shared.test_jobs.another: the job name taken is taken by {WHERE}; write another: name='taken_2'"
+        f"{describe(another)}: the job name taken is taken by {WHERE}; write another: name='taken_2'"
     )
 
 
@@ -483,7 +529,8 @@ def test_a_parameter_annotated_with_another_event_is_refused() -> None:
         ": parameter event is annotated OtherEvent, but the job is run for ApiCall; write event: ApiCall"
     )
     assert refusal_of(record_enquiry, ApiCall, OtherEvent) == (
-        f"{WHERE}: parameter event is annotated ApiCall, but the job is run for ApiCall, OtherEvent; write event: Event"
+        f"{WHERE}: parameter event is annotated ApiCall, but the job is run for ApiCall, OtherEvent; "
+        "write event: ApiCall | OtherEvent"
     )
 
 

@@ -176,7 +176,8 @@ def test_a_module_that_imports_what_is_not_installed_is_told_from_one_that_is_no
     write("acme/callbacks", "import nowhere_to_be_found.inner")
 
     assert refusal(tmp_path, callbacks="acme.callbacks:callbacks") == (
-        "DESKBELL_CALLBACKS: acme.callbacks imports nowhere_to_be_found, which is not installed"
+        "DESKBELL_CALLBACKS: acme.callbacks imports nowhere_to_be_found, which is not installed "
+        f"({tmp_path / 'acme/callbacks.py'}:1)"
     )
 
 
@@ -185,7 +186,8 @@ def test_a_module_that_imports_a_missing_part_of_its_own_package_is_told_as_well
     write("acme/callbacks", "import acme.nowhere")
 
     assert refusal(tmp_path, callbacks="acme.callbacks:callbacks") == (
-        "DESKBELL_CALLBACKS: acme.callbacks imports acme.nowhere, which is not installed"
+        "DESKBELL_CALLBACKS: acme.callbacks imports acme.nowhere, which is not installed "
+        f"({tmp_path / 'acme/callbacks.py'}:1)"
     )
 
 
@@ -194,7 +196,7 @@ def test_a_missing_library_whose_name_begins_that_of_the_module_is_told_as_well(
     write("acme_a", "import acme")
 
     assert refusal(tmp_path, callbacks="acme_a:callbacks") == (
-        "DESKBELL_CALLBACKS: acme_a imports acme, which is not installed"
+        f"DESKBELL_CALLBACKS: acme_a imports acme, which is not installed ({tmp_path / 'acme_a.py'}:1)"
     )
 
 
@@ -204,13 +206,17 @@ def test_a_missing_library_whose_name_begins_that_of_the_module_is_told_as_well(
         ("raise ValueError('the shop is closed')", "ValueError: the shop is closed"),
         ("from shared import Nothing", "ImportError: cannot import name 'Nothing' from 'shared'"),
         ("def (", "SyntaxError: invalid syntax"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name"),
     ],
 )
 def test_a_module_that_fails_is_refused_with_its_reason(write: Write, tmp_path: Path, source: str, reason: str) -> None:
-    """The traceback hangs on the error for who wants it."""
+    """And with the line of the integrator's file at which it ended, not one of a library's."""
     write("acme_a", source)
 
-    assert refusal(tmp_path, jobs="acme_a:jobs").startswith(f"DESKBELL_JOBS: importing acme_a failed with {reason}")
+    assert refusal(tmp_path, jobs="acme_a:jobs").startswith(
+        f"DESKBELL_JOBS: importing acme_a failed at {tmp_path / 'acme_a.py'}:{len(source.splitlines())} with {reason}"
+    )
 
 
 def test_a_wrong_declaration_is_refused_in_its_own_words(write: Write, tmp_path: Path) -> None:
@@ -218,7 +224,18 @@ def test_a_wrong_declaration_is_refused_in_its_own_words(write: Write, tmp_path:
     write("acme_a", "from shared import Jobs\njobs = Jobs()\njobs.on()(print)\n")
 
     assert refusal(tmp_path, jobs="acme_a:jobs") == (
-        "DESKBELL_JOBS: builtins.print: a job needs the event it is run for; write @jobs.on(ApiCall)"
+        "DESKBELL_JOBS: builtins.print: a job needs the event it is run for; write @jobs.on(ApiCall) "
+        f"({tmp_path / 'acme_a.py'}:3)"
+    )
+
+
+def test_the_place_of_a_wrong_declaration_stands_once(write: Write, tmp_path: Path) -> None:
+    """The sentence that names the function names its file and line already."""
+    write("acme_a", "from shared import Jobs\njobs = Jobs()\n@jobs.on()\ndef f(event): ...\n")
+
+    assert refusal(tmp_path, jobs="acme_a:jobs") == (
+        f"DESKBELL_JOBS: acme_a.f ({tmp_path / 'acme_a.py'}:3): a job needs the event it is run for; "
+        "write @jobs.on(ApiCall)"
     )
 
 
@@ -228,7 +245,8 @@ def test_two_import_strings_that_do_not_go_together_are_refused(write: Write, tm
     write("acme_b", CALLBACKS.format(node="a"))
 
     assert refusal(tmp_path, callbacks="acme_a:callbacks,acme_b:callbacks") == (
-        "DESKBELL_CALLBACKS: acme_b.a: the node a already has a handler, acme_a.a; "
+        f"DESKBELL_CALLBACKS: acme_b.a ({tmp_path / 'acme_b.py'}:6): the node a already has a handler, "
+        f"acme_a.a ({tmp_path / 'acme_a.py'}:6); "
         "write another name: @callbacks.api_call('a_2')"
     )
 
