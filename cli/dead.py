@@ -16,6 +16,7 @@ Since = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 By = Annotated[str | None, typer.Option(help="Who does it, for the record; you on this host by default.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which.")]
 
 
@@ -24,12 +25,17 @@ def list_(
     job: Job = None,
     cause: Cause = None,
     since: Since = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Print each one's id instead, the oldest event's first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --ids, the ids too.")] = False,
 ) -> None:
-    """Count dead letters by job type and cause, the most frequent first."""
-    from cli.dead_letters import list_groups, selected
+    """Count dead letters by job type and cause, the most frequent first, and the jobs that wait behind them."""
+    from cli.dead_letters import list_groups, list_ids, selected
 
-    list_groups(selected(job, cause, since), as_json=as_json)
+    selection = selected(job, cause, since)
+    if ids and not as_json:
+        list_ids(selection)
+    else:
+        list_groups(selection, as_json=as_json, with_ids=ids)
 
 
 @app.command()
@@ -53,18 +59,20 @@ def replay(
     since: Since = None,
     all_: All = False,
     rate: Annotated[str | None, typer.Option(help="At most so many: 20/s, 600/min or 1000/h.")] = None,
+    yes: Yes = False,
     by: By = None,
     dry_run: DryRun = False,
 ) -> None:
     """Put dead letters back on their queues, in the order of their events, with all their attempts.
 
-    Each is put back once, also when two do this at once; after an interruption, run it again.
+    More than a hundred without --rate are counted first, and put back only after a yes. Each is put back once, also
+    when two do this at once; after an interruption, run it again.
     """
     from cli.dead_letters import Chosen, selected
     from cli.dead_letters import replay as run
 
     _check(ids, given=any((job, cause, since)), all_=all_)
-    run(Chosen(ids or [], selected(job, cause, since)), rate=rate, by=by, dry_run=dry_run)
+    run(Chosen(ids or [], selected(job, cause, since)), rate=rate, yes=yes, by=by, dry_run=dry_run)
 
 
 @app.command()
@@ -74,7 +82,7 @@ def discard(
     cause: Cause = None,
     since: Since = None,
     all_: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     by: By = None,
     dry_run: DryRun = False,
 ) -> None:

@@ -18,19 +18,20 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from cli.dead_tables import as_json_text, findings_text, groups_table, plain, runs_table
+from cli.dead_tables import findings_text, groups_json, groups_table, plain, runs_json, runs_table
 from cli.errors import stop
 from shared.config import load_settings
 from shared.policies import Rate
 from shared.queues import connect
 from workers.autopsy import examine
-from workers.dead_letters import DeadLetters, Selection, group
+from workers.dead_letters import DeadLetter, DeadLetters, Entry, Selection
 from workers.replays import Pace, Pages, Replays
 from workers.runs import Runs
 
 _FAILED = 1
 _INTERRUPTED = 130
 _NAMED = 5  # of ids, in a record
+_MANY = 100  # a person who puts back more is asked
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WHY_NOT = {
     "gone": "somebody else was faster",
@@ -59,10 +60,41 @@ class Chosen:
         more = len(self.ids) - _NAMED
         return " ".join(self.ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
-    def pages(self, redis: Redis) -> Pages:
+    def pages(self, letters: DeadLetters) -> Pages:
         """The letters, a page at a time."""
-        letters = _letters(redis)
         return [letters.find(self.ids)] if self.ids else letters.pages(self.selection)
+
+
+class Preview:
+    """What a person was shown before a yes: no other letter is then touched, whatever has died meanwhile."""
+
+    def __init__(self, chosen: Chosen, letters: DeadLetters) -> None:
+        self._letters = letters
+        self._seen: dict[Entry, datetime | None] = {}
+        self._groups = letters.groups(map(self._note, chosen.pages(letters)))
+
+    def _note(self, page: list[DeadLetter]) -> list[DeadLetter]:
+        self._seen |= {letter.entry: letter.died_at for letter in page}
+        return page
+
+    @property
+    def count(self) -> int:
+        """How many letters there are."""
+        return len(self._seen)
+
+    def show(self) -> None:
+        """Print which letters they are."""
+        if self._groups:
+            _console().print(groups_table(self._groups, datetime.now(UTC)))
+        typer.echo(f"{self.count:,} chosen" if self.count else "no dead letters")
+
+    def pages(self) -> Pages:
+        """The letters that were shown, a page at a time."""
+        return self._letters.as_seen(self._seen)
+
+    def missed(self, outcomes: Counter[str]) -> Counter[str]:
+        """What became of those that were put back by others and died anew before the yes."""
+        return Counter(gone=self.count - outcomes.total())
 
 
 def selected(job: str | None, cause: str | None, since: str | None) -> Selection:
@@ -70,16 +102,25 @@ def selected(job: str | None, cause: str | None, since: str | None) -> Selection
     return Selection(job, cause, _moment(since) if since else None)
 
 
-def list_groups(selection: Selection, *, as_json: bool) -> None:
+def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
     """Print how many there are of each job type and cause."""
     with _redis() as redis:
-        groups = group(_letters(redis).pages(selection))
+        letters = _letters(redis)
+        groups = letters.groups(letters.pages(selection))
     if as_json:
-        typer.echo(as_json_text(groups))
+        typer.echo(groups_json(groups, with_ids=with_ids))
     elif groups:
         _console().print(groups_table(groups, datetime.now(UTC)))
     else:
         typer.echo("no dead letters")
+
+
+def list_ids(selection: Selection) -> None:
+    """Print the id of each, one a line, for `xargs` and `grep`."""
+    with _redis() as redis:
+        for page in _letters(redis).pages(selection):
+            for letter in page:
+                typer.echo(plain(letter.entry.id))
 
 
 def show(job_id: str, *, values: bool) -> None:
@@ -91,29 +132,36 @@ def show(job_id: str, *, values: bool) -> None:
         typer.echo(findings_text(examine(redis, found[0]), datetime.now(UTC), values=values))
 
 
-def replay(chosen: Chosen, *, rate: str | None, by: str | None, dry_run: bool) -> None:
-    """Put letters back, and print how many."""
+def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:
+    """Put letters back, and print how many; many at once only after a yes."""
     pace = Pace(_rate(rate))
     with _redis() as redis:
-        if dry_run:
-            _preview(chosen, redis)
-            return
+        asks = not (yes or rate or chosen.ids)
+        preview = Preview(chosen, _letters(redis)) if asks or dry_run else None
+        if preview and (dry_run or preview.count > _MANY):
+            preview.show()
+            if dry_run:
+                return
+            typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
+        pages = preview.pages() if preview else chosen.pages(_letters(redis))
         with _progress("replayed") as progress:
-            outcomes = Replays(redis, by or _whoever()).replay(chosen.pages(redis), str(chosen), pace, progress)
-    _report(outcomes, "replayed", chosen)
+            outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), pace, progress)
+    _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
 
 
 def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None:
     """Delete letters, after a look at what they are, and print how many."""
     with _redis() as redis:
-        if dry_run or not yes:
-            count = _preview(chosen, redis)
-            if dry_run or not count:
+        preview = Preview(chosen, _letters(redis)) if dry_run or not yes else None
+        if preview:
+            preview.show()
+            if dry_run or not preview.count:
                 return
-            typer.confirm(f"Delete {count:,} for good, with their events?", abort=True)
+            typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
+        pages = preview.pages() if preview else chosen.pages(_letters(redis))
         with _progress("discarded") as progress:
-            outcomes = Replays(redis, by or _whoever()).discard(chosen.pages(redis), str(chosen), progress)
-    _report(outcomes, "discarded", chosen)
+            outcomes = Replays(redis, by or _whoever()).discard(pages, str(chosen), progress)
+    _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
 
 
 def list_runs(count: int, *, as_json: bool) -> None:
@@ -121,7 +169,7 @@ def list_runs(count: int, *, as_json: bool) -> None:
     with _redis() as redis:
         runs = Runs(redis).latest(count)
     if as_json:
-        typer.echo(as_json_text(runs))
+        typer.echo(runs_json(runs))
     elif runs:
         _console().print(runs_table(runs))
     else:
@@ -146,20 +194,6 @@ def _letters(redis: Redis) -> DeadLetters:
 def _console() -> Console:
     """Standard output; in a file or a pipe no line is folded."""
     return Console() if sys.stdout.isatty() else Console(width=1000)
-
-
-def _preview(chosen: Chosen, redis: Redis) -> int:
-    """Print which letters are chosen.
-
-    Returns:
-        How many.
-    """
-    groups = group(chosen.pages(redis))
-    if groups:
-        _console().print(groups_table(groups, datetime.now(UTC)))
-    count = sum(each.count for each in groups)
-    typer.echo(f"{count:,} chosen" if count else "no dead letters")
-    return count
 
 
 @contextmanager
@@ -208,9 +242,10 @@ def _rate(text: str | None) -> Rate | None:
 
 def _moment(text: str) -> datetime:
     """The time that `--since` means."""
-    if span := re.fullmatch(r"(\d{1,6})([smhd])", text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    span = re.fullmatch(r"(\d{1,6})([smhd])", text)
     try:
+        if span:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         stop(f"--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date, got {text!r}")

@@ -15,7 +15,7 @@ from rich.text import Text
 from shared.events import moment
 from workers.autopsy import Findings
 from workers.causes import integrators_frame
-from workers.dead_letters import Group
+from workers.dead_letters import Group, Meta
 from workers.printable import printable_fields
 from workers.runs import Run
 
@@ -34,17 +34,25 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def as_json_text(items: Iterable[Group | Run]) -> str:
-    """Groups or runs as JSON, dates as ISO texts in UTC."""
-    return json.dumps([asdict(item) for item in items], indent=1, default=datetime.isoformat)
+def groups_json(groups: Iterable[Group], *, with_ids: bool) -> str:
+    """Groups of dead letters as JSON, dates as ISO texts in UTC."""
+    left_out = () if with_ids else ("ids",)
+    return _json([{name: value for name, value in asdict(each).items() if name not in left_out} for each in groups])
+
+
+def runs_json(runs: Iterable[Run]) -> str:
+    """Replays and discards as JSON."""
+    return _json([asdict(run) for run in runs])
 
 
 def groups_table(groups: Sequence[Group], now: datetime) -> Table:
     """Groups of dead letters."""
-    table = Table("dead", "job", "queue", "cause", "first", "last", "the latest", box=None)
-    table.columns[0].justify = "right"
+    table = Table("dead", "job", "queue", "cause", "first", "last", "awaited by", "the latest", box=None)
+    table.columns[0].justify = table.columns[6].justify = "right"
     for each in groups:
-        cells = (each.job, each.queue, each.cause, _ago(each.first, now), _ago(each.last, now), each.latest)
+        times = (_ago(each.first, now), _ago(each.last, now))
+        awaited_by = f"{each.awaited_by:,}" if each.awaited_by else ""
+        cells = (each.job, each.queue, each.cause, *times, awaited_by, each.latest)
         table.add_row(f"{each.count:,}", *(Text(plain(cell), overflow="fold") for cell in cells))
     return table
 
@@ -84,10 +92,11 @@ def _facts(findings: Findings, now: datetime) -> Iterable[tuple[str, str]]:
     yield "died", f"{_date(letter.died_at)}, {_ago(letter.died_at, now)} ago" if letter.died_at else ""
     if findings.deaths > 1:
         yield "deaths", f"{findings.deaths}{' or more' if findings.deaths == _MANY else ''}, replays between them"
-    yield "attempts", _count((letter.meta or {}).get("attempts"))
+    yield "attempts", _attempts(letter.meta or {})
     yield "queued", _date(findings.enqueued_at)
     yield "worker", findings.worker
-    yield "awaited", f"by {findings.awaiting:,} jobs" if findings.awaiting else ""
+    jobs = "job" if findings.awaiting == 1 else "jobs"
+    yield "awaited", f"by {findings.awaiting:,} {jobs}" if findings.awaiting else ""
     yield from printable_fields(command=event.get("command"), node=event.get("node")).items()
     yield "received", _date(moment(event.get("received_at")))
 
@@ -105,8 +114,23 @@ def _pretty(event: dict[str, Any] | None) -> str:
     return json.dumps(event, indent=1) if event else "  cannot be read"
 
 
-def _count(value: object) -> str:
-    return str(value) if type(value) is int and 0 <= value < _MANY_ATTEMPTS else ""
+def _attempts(meta: Meta) -> str:
+    """How many were made, and how many there might have been; a letter may tell only one of them."""
+    made, allowed = (meta.get(name) for name in ("made", "attempts"))
+    if _is_count(made) and _is_count(allowed):
+        return f"{made} of {allowed}"
+    if _is_count(allowed):
+        return f"{allowed} at most"
+    at = meta.get("attempt")  # its worker died in this one
+    return str(at) if _is_count(at) and at else ""
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < _MANY_ATTEMPTS
+
+
+def _json(items: list[dict[str, Any]]) -> str:
+    return json.dumps(items, indent=1, default=datetime.isoformat)
 
 
 def _date(when: datetime | None) -> str:

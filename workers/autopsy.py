@@ -11,7 +11,7 @@ from rq.job import Job
 from rq.results import Result
 
 from workers.causes import Frame, frames_in, read_places
-from workers.dead_letters import FOREIGN_NAME, DeadLetter, failure_text, read_date
+from workers.dead_letters import FOREIGN_NAME, DeadLetter, DeadLetters, failure_text, read_date
 from workers.job_data import read_data
 
 _FAILED = str(Result.Type.FAILED.value).encode()
@@ -25,7 +25,7 @@ class Findings:
         letter: the dead letter.
         enqueued_at: when the job was queued last.
         deaths: how often it died, ten at most.
-        awaiting: how many jobs wait for it.
+        awaiting: how many jobs wait for it, directly or behind one another.
         worker: the name of the worker it died under.
         places: where the exception passed through, the outermost first.
         text: RQ's text of the failure, which may quote what a customer wrote.
@@ -53,7 +53,7 @@ def examine(redis: Redis, letter: DeadLetter) -> Findings:
         letter=letter,
         enqueued_at=read_date(enqueued_at),
         deaths=len(deaths),
-        awaiting=int(_asked(redis.scard, f"{key}:dependents") or 0),
+        awaiting=DeadLetters(redis).awaiting([letter.entry.id]),
         worker=((deaths[0].get(b"worker_name") if deaths else None) or worker or b"").decode(errors="replace"),
         places=_places(letter) or frames_in(text),
         text=text,

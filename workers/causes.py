@@ -9,6 +9,7 @@ is not looked at, and of exceptions that were raised one while another was handl
 import re
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 UNKNOWN = "unknown"
@@ -20,6 +21,7 @@ _FUNCTION = r"[\w.<>]{1,200}"
 _FRAME = re.compile(rf'  File "({_FILE})", line (\d{{1,7}}), in ({_FUNCTION})')
 _MOST_PLACES = 30  # recorded with a dead letter: the last ones, where a recursion passed through many
 _TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w{0,100})(?=:|$)")
+_STATUSES = range(100, 600)
 _GROUP = "  + Exception Group "
 _IN_GROUP = re.compile(r"^  [|+] ", re.MULTILINE)  # how the lines of an exception group are drawn
 _PLAIN = {
@@ -47,8 +49,26 @@ class Frame(NamedTuple):
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause that an exception is."""
-    return _cause(type(error).__name__, _frames_of(error))
+    """The cause that an exception is, with the HTTP status it tells: `HTTPStatusError 401 at acme/jobs.py:9 in f`."""
+    status = status_of(error)
+    kind = type(error).__name__
+    return _cause(f"{kind} {status}" if status else kind, _frames_of(error))
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an exception tells, else that of the one it was raised `from`; None when neither does."""
+    for each in (error, error.__cause__):
+        with suppress(Exception):  # whatever an exception's attributes do
+            for holder, name in _status_places(each):
+                status = getattr(holder, name, None)
+                if isinstance(status, int) and status in _STATUSES:
+                    return int(status)
+    return None
+
+
+def _status_places(error: BaseException | None) -> tuple[tuple[object, str], ...]:
+    """Where httpx and requests put a status, and where aiohttp and urllib do."""
+    return (getattr(error, "response", None), "status_code"), (error, "status_code"), (error, "status")
 
 
 def places_of(error: BaseException) -> list[Frame]:

@@ -9,9 +9,9 @@ import json
 import re
 import zlib
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -127,6 +127,8 @@ class Group:
         first: when the first of them died.
         last: when the last of them died.
         latest: the id of the last event's.
+        awaited_by: how many jobs wait behind them.
+        ids: of all of them, in the order of their events.
     """
 
     job: str
@@ -136,10 +138,13 @@ class Group:
     first: datetime | None = None
     last: datetime | None = None
     latest: str = ""
+    awaited_by: int = 0
+    ids: list[str] = field(default_factory=list)
 
     def add(self, letter: DeadLetter) -> None:
         """Count a letter."""
         self.count += 1
+        self.ids.append(letter.entry.id)
         self.latest = letter.entry.id
         if letter.died_at:
             self.first = min(self.first or letter.died_at, letter.died_at)
@@ -178,6 +183,39 @@ class DeadLetters:
                 scores = pipeline.execute(raise_on_error=False)
             found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if isinstance(score, float)])
         return found
+
+    def as_seen(self, seen: Mapping[Entry, datetime | None]) -> Iterator[list[DeadLetter]]:
+        """Letters that were looked at before, in pages; those that have been put back and died anew since are left out.
+
+        Args:
+            seen: each with the time at which it had died.
+        """
+        for entries in batched(seen, PAGE):
+            yield [letter for letter in self._read(entries) if letter.died_at == seen[letter.entry]]
+
+    def awaiting(self, ids: Iterable[str]) -> int:
+        """How many jobs wait for any of these, directly or behind one another."""
+        found: set[str] = set()
+        level = ids
+        while level:
+            behind = {job_id for page in batched(level, PAGE) for job_id in self._dependents(page)}
+            level = behind - found
+            found |= behind
+        return len(found)
+
+    def _dependents(self, ids: Iterable[str]) -> Iterator[str]:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in ids:
+                pipeline.smembers(Job.dependents_key_for(job_id))
+            for answer in pipeline.execute():
+                yield from (job_id.decode(errors="replace") for job_id in answer)
+
+    def groups(self, pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
+        """Letters grouped by job type, queue and cause, the largest group first."""
+        groups = _grouped(pages)
+        for each in groups:
+            each.awaited_by = self.awaiting(each.ids)
+        return groups
 
     def _queues(self) -> list[str]:
         keys: Any = self._redis.smembers(Queue.redis_queues_keys)
@@ -239,8 +277,7 @@ def failure_text(result: Any) -> str:
         return ""
 
 
-def group(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
-    """Letters grouped by job type, queue and cause, the largest group first."""
+def _grouped(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
     groups: dict[tuple[str, str, str], Group] = {}
     for page in pages:
         for letter in page:

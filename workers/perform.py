@@ -23,6 +23,7 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff
+from workers.causes import status_of
 from workers.executions import LostError
 from workers.limits import note_failure, note_success
 from workers.printable import printable_fields, printable_name
@@ -154,7 +155,9 @@ class Attempt:
         if not counts and not isinstance(error, GIVES_UP):
             uncount_attempt(job, self.number)
         backoff = job_type.backoff if job_type else Backoff()
-        self._write(settle_failure(job, backoff, self.number or 1, error), error=error)
+        status = status_of(error)
+        answered = {"status": status} if status else {}
+        self._write(settle_failure(job, backoff, self.number, error), error=error, **answered)
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

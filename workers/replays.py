@@ -160,7 +160,7 @@ def _anew(letter: DeadLetter) -> tuple[str, str, str, str]:
     return queue_name, job_id, json.dumps(meta), str(_attempts(record) - 1)
 
 
-_SPENT = ("attempt", "attempts", "cause", "where")
+_SPENT = ("attempt", "attempts", "made", "cause", "where")
 
 
 def _attempts(record: dict[str, object]) -> int:

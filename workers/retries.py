@@ -68,23 +68,25 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
     Args:
         job: the job.
         backoff: how its type waits.
-        attempt: the attempt's number.
+        attempt: the attempt's number; 0 when none was made.
         error: what was raised.
 
     Returns:
         The outcome, for the log: `retry`, `discarded` or `dead`.
     """
-    attempts = attempt + (job.retries_left or 0)
+    number = max(attempt, 1)
+    attempts = number + (job.retries_left or 0)
     if isinstance(error, GIVES_UP):
         job.retries_left = 0
     if not job.retries_left:
         # For workers/dead_letters.py, which must not look for them in a text that may quote anybody.
-        job.meta |= {"attempt": 0, "attempts": attempts, "cause": cause_of(error), "where": places_of(error)}
+        job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
+        job.meta |= {"cause": cause_of(error), "where": places_of(error)}
         job.save_meta()
         return "discarded" if isinstance(error, Discard) else "dead"
     if isinstance(error, OutOfTurnError):
         job.retry_intervals = [_OUT_OF_TURN_SECONDS]
         return "out_of_turn"
-    after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(attempt)
+    after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(number)
     job.retry_intervals = [after]
     return "retry"

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 
+from shared import ApiCall, Jobs
 from shared.testing import api_call
 from tests.processes import environment
 from tests.waiting import until
@@ -65,7 +67,7 @@ def test_list_counts_by_job_type_and_cause_and_shows_no_values(redis: Redis, dea
 
     head, first, second = listed.stdout.splitlines()
     assert listed.returncode == 0
-    assert head.split() == ["dead", "job", "queue", "cause", "first", "last", "the", "latest"]
+    assert head.split() == ["dead", "job", "queue", "cause", "first", "last", "awaited", "by", "the", "latest"]
     assert re.fullmatch(rf" +20 +crm.contact +crm +{CAUSE} +\d+ s +\d+ s +{ids[29]} *", first)
     assert re.fullmatch(rf" +10 +crm.contact +crm +Discard at acme/jobs.py:9 in record +{ids[27]} *", second)
     assert "user517" not in listed.stdout + listed.stderr
@@ -80,9 +82,68 @@ def test_list_is_filtered_and_is_json_on_request(redis: Redis, dead: Dead) -> No
 
     (group,) = json.loads(listed.stdout)
     assert datetime.fromisoformat(group.pop("first")) <= datetime.fromisoformat(group.pop("last"))
-    assert group == {"job": "crm.contact", "queue": "crm", "cause": CAUSE, "count": 20, "latest": ids[29]}
+    assert group == {
+        "job": "crm.contact",
+        "queue": "crm",
+        "cause": CAUSE,
+        "count": 20,
+        "latest": ids[29],
+        "awaited_by": 0,
+    }
     assert json.loads(nothing.stdout) == []
     assert dead("list", "--job", "nobody").stdout == "no dead letters\n"
+
+
+def test_list_names_each_letter_on_request(redis: Redis, dead: Dead) -> None:
+    """One id a line, in the order of the events, for other commands; in JSON beside its group."""
+    ids = bury_many(redis, 30)
+    which = ("--cause", "Discard")
+
+    listed, as_json = dead("list", *which, "--ids"), dead("list", *which, "--ids", "--json")
+
+    assert listed.stdout.splitlines() == ids[::3]
+    assert [group["ids"] for group in json.loads(as_json.stdout)] == [ids[::3]]
+
+
+def test_letters_are_found_by_the_status_that_they_died_of(
+    redis: Redis, dead: Dead, open_workplace: WorkplaceFactory
+) -> None:
+    """Those of an expired token, and no others, are what `--cause 401` puts back."""
+    assert redis.ping()
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=1, name="acme.push")
+    def push(event: ApiCall) -> None:
+        answer = httpx.Response(int(event.variables["Status"]), request=httpx.Request("PUT", "http://crm.example"))
+        answer.raise_for_status()
+
+    workplace = open_workplace(jobs)
+    for status in (401, 422, 401):
+        workplace.put_jobs(api_call(Status=str(status)))
+    workplace.work()
+
+    listed, replayed = dead("list", "--cause", "401"), dead("replay", "--cause", "401")
+
+    assert re.search(r" 2 +acme.push +default +HTTPStatusError 401 at cli/test_dead.py:\d+ in push", listed.stdout)
+    assert len(listed.stdout.splitlines()) == 2
+    assert replayed.stdout == "2 replayed\n"
+
+
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({"attempt": 0, "attempts": 8, "made": 1}, "1 of 8"),
+        ({"attempt": 0, "attempts": 8, "made": 0}, "0 of 8"),
+        ({"attempt": 0, "attempts": 8}, "8 at most"),
+        ({"attempt": 3}, "3"),
+    ],
+)
+def test_show_tells_the_attempts_that_were_made(redis: Redis, dead: Dead, meta: dict[str, int], told: str) -> None:
+    """A job that was discarded at its first has not had eight; a letter of an older version does not tell."""
+    (job_id,) = bury_many(redis, 1)
+    redis.hset(f"rq:job:{job_id}", "meta", json.dumps(meta))
+
+    assert re.search(rf"^attempts +{told}$", dead("show", job_id).stdout, re.MULTILINE)
 
 
 def test_show_tells_what_mends_a_job_and_values_only_on_request(
@@ -97,7 +158,7 @@ def test_show_tells_what_mends_a_job_and_values_only_on_request(
 
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^cause +OSError at workers/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
-    assert re.search(r"^attempts +2$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^attempts +2 of 2$", shown.stdout, re.MULTILINE)
     assert re.search(r"^node +order_status$", shown.stdout, re.MULTILINE)
     assert re.search(r"^  > .*/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
     assert shown.stdout.endswith(f"To put it back: deskbell dead replay {event.id}-acme-record\n")
@@ -299,6 +360,56 @@ def test_discard_asks_first(redis: Redis, dead: Dead) -> None:
     assert not redis.keys("rq:job:*")
 
 
+def test_discard_deletes_no_more_than_it_showed(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """Jobs that die while the question stands, for the first time or again, keep their events: nobody saw them."""
+    first, second = bury_many(redis, 2, queue="acme", name="acme-book")
+    words, settings = command("discard", "--job", "acme.book"), environment(DESKBELL_REDIS_URL=valkey_url)
+
+    with subprocess.Popen(
+        words, env=settings, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        read_until(process, b"Delete 2 for good")
+        bury_many(redis, 8, queue="acme", name="acme-book")
+        redis.hset(f"rq:job:{second}", mapping={"meta": '{"attempt": 8}'})
+        redis.xadd(f"rq:results:{second}", {"type": 2})
+        said, complaint = process.communicate(b"y\n", timeout=30)
+
+    assert said.decode().endswith("1 discarded\n")
+    assert complaint.decode() == "1 not: somebody else was faster\n"
+    assert redis.zcard("rq:failed:acme") == 9
+    assert not redis.exists(f"rq:job:{first}")
+    assert redis.exists(f"rq:job:{second}")
+
+
+def read_until(process: subprocess.Popen[bytes], expected: bytes) -> None:
+    """Read what a process prints, as far as a text that ends no line."""
+    assert process.stdout
+    said = b""
+    while expected not in said:
+        more = process.stdout.read1()  # type: ignore[attr-defined]
+        assert more, said
+        said += more
+
+
+def test_replay_asks_before_it_puts_many_back_at_once(redis: Redis, dead: Dead) -> None:
+    """More than a hundred, which may be too much for what they call; a rate, or --yes, is an answer."""
+    bury_many(redis, 101)
+
+    refused = dead("replay", "--all", typed="n\n")
+    nobody = dead("replay", "--all")
+    untouched = queue_length(redis), Runs(redis).latest(1)
+    agreed = dead("replay", "--all", typed="y\n")
+    bury_many(redis, 101)
+    unasked = dead("replay", "--all", "--yes")
+    bury_many(redis, 101)
+    at_a_rate = dead("replay", "--all", "--rate", "10000/s")
+
+    assert "Put all 101 back at once? (--rate 20/s does it slowly)" in refused.stdout
+    assert (refused.returncode, nobody.returncode, untouched) == (1, 1, (0, []))
+    assert agreed.stdout.endswith("101 replayed\n")
+    assert (unasked.stdout, at_a_rate.stdout) == ("101 replayed\n", "101 replayed\n")
+
+
 def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
     """The last first, by default with the system's name of the person."""
     bury_many(redis, 3)
@@ -329,6 +440,7 @@ def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
             "--rate: expected a number in a s, min or h, such as 20/s, got 'fast'",
         ),
         (["list", "--since", "yesterday"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
+        (["list", "--since", "999999d"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
         (["show", "nobody"], 1, "nobody: no dead letter has this id"),
     ],
 )

@@ -58,6 +58,31 @@ def test_the_cause_is_the_type_and_the_integrators_last_place_by_record_and_by_t
     assert cause_in(text) == cause
 
 
+HTTPX = "import httpx\ndef answer(status): return httpx.Response(status, request=httpx.Request('PUT', 'http://crm/user517'))\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (f"{HTTPX}def run(): answer(401).raise_for_status()", "HTTPStatusError 401 at acme/jobs.py:3 in run"),
+        (
+            f"{HTTPX}def run():\n  try: answer(422).raise_for_status()\n  except Exception as e: raise OSError from e",
+            "OSError 422 at acme/jobs.py:5 in run",
+        ),
+        (
+            "class E(Exception): status = 503\ndef run(): raise E('as aiohttp writes it')",
+            "E 503 at acme/jobs.py:2 in run",
+        ),
+        ("class E(Exception): status = 'user517'\ndef run(): raise E", "E at acme/jobs.py:2 in run"),
+        ("class E(Exception): status = 7\ndef run(): raise E", "E at acme/jobs.py:2 in run"),
+        ("def run(): raise OSError from OSError()", "OSError at acme/jobs.py:1 in run"),
+    ],
+)
+def test_the_cause_tells_the_status_that_a_server_answered(tmp_path: Path, source: str, cause: str) -> None:
+    """An expired token, 401, is not a wrong address, 404: a number from 100 to 599, and nothing else of the answer."""
+    assert cause_of(raised(tmp_path, source)) == cause
+
+
 def test_of_a_chain_the_record_has_the_last_cause_and_the_traceback_tells_the_first(tmp_path: Path) -> None:
     """What stands behind the first one's message may be part of that message: anybody may have written it."""
     error = raised(tmp_path, f"def run():\n  try: int('{FAKE}')\n  except ValueError as e: raise OSError('x') from e")

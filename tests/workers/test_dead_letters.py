@@ -7,14 +7,20 @@ import pytest
 from redis import Redis
 from rq import Queue, SimpleWorker
 
-from shared import Discard, Event, Jobs
+from shared import ApiCall, Discard, Event, Jobs
 from shared.queues import EVENTS
 from shared.testing import api_call
 from tests.workers.burying import Unwilling, all_letters, bury, bury_many
 from tests.workers.conftest import WorkplaceFactory
 from workers.autopsy import examine
 from workers.causes import UNKNOWN
-from workers.dead_letters import EXPIRED, FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetters, Selection, group
+from workers.dead_letters import EXPIRED, FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetters, Group, Selection
+
+
+def all_groups(redis: Redis) -> list[Group]:
+    """Every dead letter, in groups."""
+    letters = DeadLetters(redis)
+    return letters.groups(letters.pages(Selection()))
 
 
 def test_letters_come_in_the_order_of_their_events_whatever_their_queues(redis: Redis) -> None:
@@ -47,7 +53,7 @@ def test_a_failed_job_records_its_cause_and_its_attempts(open_workplace: Workpla
     assert letter.entry.job == "acme.record"
     assert letter.meta
     *_, (_, _, function) = letter.meta.pop("where")
-    assert letter.meta == {"attempt": 0, "attempts": 2, "cause": letter.cause}
+    assert letter.meta == {"attempt": 0, "attempts": 2, "made": 2, "cause": letter.cause}
     assert function == "record"
     assert letter.cause.startswith("OSError at workers/burying.py:")
     assert letter.cause.endswith(" in record")
@@ -67,8 +73,41 @@ def test_a_discarded_job_knows_how_many_attempts_its_type_has(open_workplace: Wo
 
     (letter,) = all_letters(redis)
     assert letter.meta
-    assert letter.meta["attempts"] == 8
+    assert (letter.meta["attempts"], letter.meta["made"]) == (8, 1)
     assert letter.cause.startswith("Discard at ")
+
+
+def test_a_job_of_a_type_that_no_worker_knows_has_made_no_attempt(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """A type that was removed, or renamed, while its jobs waited."""
+    unwilling = Unwilling(attempts=8)
+    open_workplace(unwilling.jobs).put_jobs(api_call())
+
+    open_workplace(Jobs()).work()
+
+    (letter,) = all_letters(redis)
+    assert letter.meta
+    assert (letter.cause.split()[0], letter.meta["made"]) == ("UnknownJobError", 0)
+
+
+def test_all_jobs_that_wait_behind_a_letter_are_counted(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Of one key each waits for the one before it: RQ's own record of the letter names only the first of them."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=1, ordered_by="session", on_dead="hold")
+    def book(event: ApiCall) -> None:
+        raise OSError(event.session_id)
+
+    workplace = open_workplace(jobs)
+    for _ in range(6):
+        workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
+    workplace.work()
+
+    (letter,) = all_letters(redis)
+    (group,) = all_groups(redis)
+    assert examine(redis, letter).awaiting == 5
+    assert group.awaited_by == 5
 
 
 def test_a_letter_that_died_again_in_another_way_shows_its_last_cause(
@@ -150,7 +189,7 @@ def test_groups_are_counted_the_largest_first(redis: Redis) -> None:
     """Each with the id of its latest letter."""
     ids = bury_many(redis, 10)
 
-    groups = group(DeadLetters(redis).pages(Selection()))
+    groups = all_groups(redis)
 
     assert [(each.job, each.queue, each.cause, each.count, each.latest) for each in groups] == [
         ("crm.contact", "crm", "OSError at acme/jobs.py:12 in record", 6, ids[8]),
@@ -217,7 +256,7 @@ def most_memory(redis: Redis) -> int:
     """The most bytes that grouping all letters takes."""
     tracemalloc.start()
     try:
-        group(DeadLetters(redis).pages(Selection()))
+        all_groups(redis)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
