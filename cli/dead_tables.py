@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.events import moment
+from shared.frames import integrators_frame
 from workers.autopsy import Findings
-from workers.causes import integrators_frame
 from workers.dead_letters import Group, Meta
 from workers.printable import printable_fields
 from workers.runs import Run

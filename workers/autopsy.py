@@ -10,7 +10,8 @@ from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.results import Result
 
-from workers.causes import Frame, frames_in, read_places
+from shared.frames import Frame
+from workers.causes import frames_in, read_places
 from workers.dead_letters import FOREIGN_NAME, DeadLetter, DeadLetters, failure_text, read_date
 from workers.job_data import read_data
 

@@ -10,7 +10,8 @@ import re
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+
+from shared.frames import Frame, integrators_frame
 
 UNKNOWN = "unknown"
 """The cause of a dead letter that says nothing about itself."""
@@ -30,22 +31,6 @@ _PLAIN = {
     "Work-horse terminated unexpectedly": "ProcessDied",
     "The job could not be read": "DamagedJobError",
 }
-_ROOT = re.compile(r"(.*/)workers/\w+\.py")
-_OURS = re.compile(r"(api|workers(?!/jobs/)|shared|cli)/")
-_STANDARD = re.compile(r"<|.*/lib(64)?/python3[^/]*/(?!.*(site|dist)-packages/)")
-_INSTALLED = re.compile(r".*/(site|dist)-packages/")
-
-
-class Frame(NamedTuple):
-    """A place that an exception passed through."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        """The place with the last two parts of the file's path: alike on every machine."""
-        return f"{'/'.join(self.file.split('/')[-2:])}:{self.line} in {self.function}"
 
 
 def cause_of(error: BaseException) -> str:
@@ -103,17 +88,6 @@ def frames_in(text: str) -> list[Frame]:
     return frames
 
 
-def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
-    """The last place in the integrator's code; where that is installed as a library, the job's function."""
-    first, root = next(
-        ((at, found[1]) for at, frame in enumerate(frames) if (found := _ROOT.fullmatch(frame.file))), (0, None)
-    )
-    # Before the first of ours there are only those of RQ, which called us.
-    others = [frame for frame in frames[first:] if not _STANDARD.match(frame.file) and not _is_ours(frame, root)]
-    theirs = [frame for frame in others if not _INSTALLED.match(frame.file) or _is_ours_to_ship(frame, root)]
-    return theirs[-1] if theirs else others[0] if others else None
-
-
 def _cause(kind: str, frames: Sequence[Frame]) -> str:
     place = integrators_frame(frames)
     return f"{kind} at {place}" if place else kind
@@ -137,12 +111,3 @@ def _is_place(written: object) -> bool:
         return False
     file, _, function = written
     return bool(re.fullmatch(_FILE, file) and re.fullmatch(_FUNCTION, function))
-
-
-def _is_ours(frame: Frame, root: str | None) -> bool:
-    return root is not None and frame.file.startswith(root) and bool(_OURS.match(frame.file, len(root)))
-
-
-def _is_ours_to_ship(frame: Frame, root: str | None) -> bool:
-    """Whether it is a job type that ships, which stands for the integrator's."""
-    return root is not None and frame.file.startswith(f"{root}workers/jobs/")

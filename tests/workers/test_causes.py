@@ -9,7 +9,8 @@ import pytest
 import rq
 
 import workers
-from workers.causes import UNKNOWN, Frame, cause_in, cause_of, frames_in, integrators_frame, places_of, read_places
+from shared.frames import Frame, integrators_frame
+from workers.causes import UNKNOWN, cause_in, cause_of, frames_in, places_of, read_places
 from workers.failures import ABANDONED
 
 OURS = Frame("/app/workers/perform.py", 50, "perform")

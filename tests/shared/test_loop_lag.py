@@ -1,0 +1,155 @@
+"""The watch over an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import uvloop
+
+import shared.loop_lag
+from shared.loop_lag import NOTICE_SECONDS, Block, LoopLag
+from tests.logged import capture_logs
+from tests.waiting import DEADLINE_SECONDS, eventually, until
+
+
+class Watch:
+    """A watch over the running loop, and what it has told."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.has_told = threading.Event()
+        self.lag = LoopLag(asyncio.get_running_loop(), self.describe, self.look)
+
+    def describe(self, task: asyncio.Task[Any] | None) -> dict[str, str]:
+        return {"task": task.get_name() if task else ""}
+
+    def look(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.has_told.set()
+
+    async def is_over(self) -> None:
+        """Wait until the watch has seen the loop turn again."""
+        await eventually(lambda: self.blocks[-1].is_over)
+
+
+Scenario = Callable[[Watch], Awaitable[None]]
+Run = Callable[[Scenario], Watch]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
+def watched(request: pytest.FixtureRequest) -> Run:
+    """Run a scenario on a loop that is watched; asyncio's, and the one that our processes have."""
+
+    async def within(scenario: Scenario) -> Watch:
+        watch = Watch()
+        with closing(watch.lag):
+            await scenario(watch)
+        return watch
+
+    def run(scenario: Scenario) -> Watch:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(within(scenario))
+
+    return run
+
+
+async def hold(watch: Watch) -> None:
+    """Block the loop until the watch has told of it."""
+    assert watch.has_told.wait(DEADLINE_SECONDS)
+
+
+def test_a_block_is_told_and_logged_while_it_lasts_with_its_task_and_its_line(watched: Run) -> None:
+    """A traceback of what hangs is of use now, not when it is over."""
+    during: list[Block] = []
+
+    async def scenario(watch: Watch) -> None:
+        await asyncio.create_task(hold(watch), name="holds")
+        during.extend(watch.blocks)
+        await watch.is_over()
+        await eventually(lambda: logs and logs[-1]["event"] == "loop_unblocked")
+
+    with capture_logs() as logs:
+        watched(scenario)
+
+    assert [(block.is_first, block.is_over) for block in during] == [(True, False)]
+    assert during[0].seconds >= NOTICE_SECONDS
+    assert during[0].at == f"shared/test_loop_lag.py:{hold.__code__.co_firstlineno + 2} in hold"
+    assert [(line["event"], line["task"], line["at"]) for line in logs if line["task"] == "holds"] == [
+        ("loop_blocked", "holds", during[0].at),
+        ("loop_unblocked", "holds", during[0].at),
+    ]
+
+
+def test_the_time_of_a_block_is_lost_to_all_but_the_task_that_held_the_loop(watched: Run) -> None:
+    """At once when the block ends: what is late because of it may be the first that runs."""
+    lost: list[float] = []
+
+    async def scenario(watch: Watch) -> None:
+        task = asyncio.create_task(hold(watch))
+        await asyncio.sleep(0)  # ends when the block does
+        lost.append(watch.lag.lost(None))
+        await watch.is_over()
+        lost.extend([watch.lag.lost(None), watch.lag.lost(task)])
+
+    watched(scenario)
+
+    at_once, later, to_the_holder = lost
+    assert NOTICE_SECONDS - 0.1 <= at_once <= later
+    assert to_the_holder == pytest.approx(0)
+
+
+def test_what_no_task_alone_has_held_is_lost_to_all(watched: Run) -> None:
+    """A callback, or many short steps in one turn: none of them is named."""
+
+    async def scenario(watch: Watch) -> None:
+        asyncio.get_running_loop().call_soon(watch.has_told.wait, DEADLINE_SECONDS)
+        await asyncio.sleep(0)
+        await watch.is_over()
+        assert watch.lag.lost(asyncio.current_task()) >= NOTICE_SECONDS - 0.1
+
+    watch = watched(scenario)
+
+    assert {block.task for block in watch.blocks} == {None}
+
+
+def test_what_the_process_was_frozen_for_is_no_block(watched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it held the loop; but nothing could run either: that time is lost to all."""
+    clock = Mock(monotonic=Mock(return_value=0.0), process_time=Mock(return_value=0.0))
+    monkeypatch.setattr(shared.loop_lag, "time", clock)
+
+    async def scenario(watch: Watch) -> None:
+        until(lambda: watch.lag._asked_at is not None)  # the loop does not turn meanwhile
+        clock.monotonic.return_value = 60.0
+        until(lambda: watch.lag._holders)
+        assert watch.lag.lost(None) == 60
+
+    watch = watched(scenario)
+
+    assert watch.blocks == []
+
+
+def test_the_watch_outlives_an_error_of_those_it_tells(watched: Run) -> None:
+    """It is logged, and the next block is told of."""
+
+    async def scenario(watch: Watch) -> None:
+        tell = watch.lag._describe
+
+        def fail(_: object) -> dict[str, str]:
+            watch.has_told.set()
+            raise KeyError
+
+        watch.lag._describe = fail
+        await hold(watch)
+        watch.lag._describe = tell
+        watch.has_told.clear()
+        await hold(watch)
+
+    with capture_logs() as logs:
+        watch = watched(scenario)
+
+    assert {line["error"] for line in logs if line["event"] == "loop_lag_failed"} == {"KeyError"}
+    assert watch.blocks
