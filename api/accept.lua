@@ -6,50 +6,40 @@
 -- ago the answer was forgotten. A mark that says "closed" refuses a call whose events were kept elsewhere meanwhile.
 --
 -- KEYS  the queue, RQ's set of queues, the event log, the mark; then for each event its reply key and its job key
--- ARGV  seconds an answer is remembered, size of the log, the time, the mark's number, the seconds it lives, 1 for
---       events of the spool, n, then n fields and values that all jobs share; then for each event: its number, id,
---       answer, data, app, command, node, outcome
--- Returns, for each event, false when it was accepted, else the id and answer remembered; "" for one that is not ours.
+-- ARGV  seconds an answer is remembered, size of the log, the time, the mark's number, the seconds it lives, n, then n
+--       fields and values that all jobs share; then for each event: its number, id, answer, data, app, command, node,
+--       outcome
+-- Returns, for each event, false when it was accepted, else the id and answer remembered.
 
 local queue, queues, log, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local remember, log_size, now = ARGV[1], ARGV[2], ARGV[3]
-local from_spool, shared = ARGV[6] == '1', tonumber(ARGV[7])
-local template = {unpack(ARGV, 8, 7 + shared)}
+local shared = tonumber(ARGV[6])
+local template = {unpack(ARGV, 7, 6 + shared)}
 local per_event = 8
 local results = {}
 
-local function is_ours(before)
-  return type(before) == 'string' and before:sub(33, 48) == '{"ActionStatus":'
-    and before:sub(1, 32):match('^[0-9a-f]+$')
-end
-
-local last = redis.pcall('GET', mark)
+local last = redis.call('GET', mark)
 if last == 'closed' then
   return redis.error_reply('CLOSED these events were given up, and are kept elsewhere')
 end
-last = type(last) == 'string' and tonumber(last) or -1 -- whatever else is there is not ours, and is written over
+last = tonumber(last or -1)
 
 redis.call('SADD', queues, queue)
 for n = 1, (#KEYS - 4) / 2 do
   local reply_key, job_key = KEYS[2 * n + 3], KEYS[2 * n + 4]
-  local at = 7 + shared + (n - 1) * per_event
+  local at = 6 + shared + (n - 1) * per_event
   local number, id, answer, data = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local app, command, node, outcome = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
-  local before = redis.pcall('GET', reply_key)
-  if before and is_ours(before) then
+  local before = redis.call('GET', reply_key)
+  if before then
     results[n] = before
-  elseif before and not from_spool then
-    results[n] = ''
   elseif number <= last then
     results[n] = false
   else
     -- What rq-dashboard and `rq info` show of an event: its command and node, never a value.
     local description = node == '' and command or command .. ' ' .. node
     local fields = {'created_at', now, 'enqueued_at', now, 'data', data, 'description', description, unpack(template)}
-    if type(redis.pcall('HSET', job_key, unpack(fields))) == 'table' then
-      redis.call('DEL', job_key) -- whatever it is, it is no job: the id is ours alone
-      redis.call('HSET', job_key, unpack(fields))
-    end
+    redis.call('HSET', job_key, unpack(fields))
     redis.call('RPUSH', queue, id)
     -- Redis does not take back what a failed script has written: the answer is remembered only when its job is
     -- queued, and the log, which nobody's answer depends on, may fail.

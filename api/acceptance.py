@@ -5,7 +5,6 @@ so a call whose answer never came can be settled however much later: it was take
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -27,12 +26,11 @@ MOST_BYTES = 1_000_000
 """Bytes after which a call is full."""
 
 ID_LENGTH = 32
-_remembered_form = re.compile(rb'[0-9a-f]{%d}\{"ActionStatus":' % ID_LENGTH)
 _STAMPED = ("created_at", "enqueued_at", "data", "description")
 _MARK_SECONDS = 30 * 24 * 3600
 
 _SETTLE = """
-local taken = redis.pcall('GET', KEYS[1]) == ARGV[1]
+local taken = redis.call('GET', KEYS[1]) == ARGV[1]
 redis.call('SET', KEYS[1], taken and ARGV[1] or 'closed', 'EX', ARGV[2])
 return taken and 1 or 0
 """
@@ -87,10 +85,6 @@ class Remembered:
     answer: bytes
 
 
-class NotOursError(ValueError):
-    """Raised when what is remembered for a delivery is not what the script writes."""
-
-
 class TooFewReplicasError(Exception):
     """Raised when Redis took the events and fewer replicas than asked for have them."""
 
@@ -113,7 +107,7 @@ class Acceptance:
 
     async def send(
         self, entries: Sequence[Entry], mark: Mark, *, numbers: Sequence[int] = ()
-    ) -> list[Remembered | NotOursError | None]:
+    ) -> list[Remembered | None]:
         """Have Redis take events, all of them or none.
 
         Args:
@@ -130,7 +124,7 @@ class Acceptance:
         keys = [*self._keys, MARK_KEY + mark.sender]
         for entry in entries:
             keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
-        head = [*self._shared, utcformat(now()), mark.number, _MARK_SECONDS, int(bool(numbers)), *self._template]
+        head = [*self._shared, utcformat(now()), mark.number, _MARK_SECONDS, *self._template]
         return [_read(each) for each in await self._run(self._accept, keys, head + _arguments(entries, mark, numbers))]
 
     async def settle(self, mark: Mark) -> bool:
@@ -172,13 +166,9 @@ def _arguments(entries: Sequence[Entry], mark: Mark, numbers: Sequence[int]) -> 
     return arguments
 
 
-def _read(before: bytes | None) -> Remembered | NotOursError | None:
+def _read(before: bytes | None) -> Remembered | None:
     """What the script's word for an event means."""
-    if before is None:
-        return None
-    if not _remembered_form.match(before):
-        return NotOursError()
-    return Remembered(before[:ID_LENGTH].decode(), before[ID_LENGTH:])
+    return Remembered(before[:ID_LENGTH].decode(), before[ID_LENGTH:]) if before else None
 
 
 def _job_template(job: Job) -> dict[str, Any]:

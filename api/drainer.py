@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
+from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.endings import end
 from api.metrics import Metrics
 from api.spool import Head, Spool
@@ -166,9 +166,9 @@ class Drainer:
         found = await self._acceptance.send(entries, Mark(first.epoch, last.number), numbers=numbers)
         return _Offered(results=Counter(map(self._result, entries, found)))
 
-    def _result(self, entry: Entry, before: Remembered | NotOursError | None) -> str:
+    def _result(self, entry: Entry, before: Remembered | None) -> str:
         """What became of an event of the spool, in a word."""
-        if not isinstance(before, Remembered):
+        if before is None:
             return "sent"
         if before.event_id == entry.event_id:
             return "taken_before"

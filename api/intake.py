@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pydantic_core import to_json
 from redis.asyncio import Redis as AsyncRedis
 
-from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, NotOursError, Remembered
+from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.drainer import Drainer
 from api.endings import end
 from api.metrics import Metrics
@@ -222,14 +222,9 @@ class Intake:
         self._settle(batch, found)
         return True
 
-    def _settle(self, batch: list[_Waiting], found: Sequence[Remembered | NotOursError | None]) -> None:
+    def _settle(self, batch: list[_Waiting], found: Sequence[Remembered | None]) -> None:
         for waiting, before in zip(batch, found, strict=True):
-            if waiting.result.done():
-                continue
-            if isinstance(before, NotOursError):
-                self._log.error("cannot_read_reply", event_id=waiting.entry.event_id)
-                waiting.result.set_exception(CannotKeepError("what is remembered for this delivery is not ours"))
-            else:
+            if not waiting.result.done():
                 waiting.result.set_result(_kept(waiting.entry, before))
 
 

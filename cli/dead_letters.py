@@ -188,7 +188,7 @@ def _redis() -> Iterator[Redis]:
 
 def _letters(redis: Redis) -> DeadLetters:
     """The dead letters; a registry that holds something else is said, and does not hide the others."""
-    return DeadLetters(redis, lambda key: typer.echo(f"{plain(key)}: not a registry, passed over", err=True))
+    return DeadLetters(redis)
 
 
 def _console() -> Console:

@@ -15,6 +15,7 @@ from api.durability import read_durability
 from api.spool import survey
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
+from shared.key_types import mismatched_keys
 from shared.loading import load_callbacks
 from shared.pauses import Pause, paused_queues
 from shared.protocol import fingerprint
@@ -31,7 +32,8 @@ def doctor() -> None:
     warnings: list[str] = []
     try:
         connection = connect(settings)
-        problems += [*_redis_problems(connection), *map(_paused, paused_queues(connection))]
+        problems += [*_redis_problems(connection), *mismatched_keys(connection)]
+        problems += map(_paused, paused_queues(connection))
         console.print(f"Redis answers; {connection.llen(queue_key(EVENTS))} events wait to be fanned out")
         durability = read_durability(connection, settings.min_replicas)
         console.print(durability.worth, markup=False)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.results import Result
 
@@ -46,8 +45,9 @@ class Findings:
 def examine(redis: Redis, letter: DeadLetter) -> Findings:
     """Read all about a letter."""
     key = Job.key_for(letter.entry.id)
-    data, enqueued_at, worker = _asked(redis.hmget, key, ["data", "enqueued_at", "worker_name"]) or (None, None, None)
-    results: Any = _asked(redis.xrevrange, Result.get_key(letter.entry.id)) or []
+    asked: Any = redis.hmget(key, ["data", "enqueued_at", "worker_name"])
+    data, enqueued_at, worker = asked
+    results: Any = redis.xrevrange(Result.get_key(letter.entry.id))
     deaths = [fields for _, fields in results if fields.get(b"type") == _FAILED]
     text = failure_text(deaths[0]) if deaths else ""
     return Findings(
@@ -60,14 +60,6 @@ def examine(redis: Redis, letter: DeadLetter) -> Findings:
         text=text,
         event=None if letter.entry.job == FOREIGN_NAME else _event(data),
     )
-
-
-def _asked(command: Any, *arguments: Any) -> Any:
-    """What Redis answers; None where the key is damaged."""
-    try:
-        return command(*arguments)
-    except ResponseError:
-        return None
 
 
 def _places(letter: DeadLetter) -> list[Frame]:

@@ -6,9 +6,8 @@
 --       executions' ids, options as JSON, then the queues' names
 --       options: attempts {job type: how many it has}, elsewhere {job type: true for those another kind of worker runs}
 -- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
---          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …}, {damaged keys},
---          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms};
---         the length of a queue that cannot be read is -1
+--          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …},
+--          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms}
 --
 -- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
 -- it is and in its order; the job types behind it, within those 500, are not held up. An id that is on a list while its
@@ -21,8 +20,6 @@ local now_ms = server_ms()  -- not the worker's clock: leases must mean the same
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
 
--- An id leaves its list in the moment in which it stands in the registry; what may stumble comes before, and does not
--- matter after.
 local function write(id, list, queue, number, job, attempts)
   local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count + 1)
   local attempt, meta = 0, nil
@@ -50,7 +47,7 @@ end
 
 -- Whether an execution of a job is under way, by anybody's lease: see recover.lua.
 local function is_running(id, queue)
-  for _, execution in ipairs(redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
+  for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
     local member = id .. ':' .. execution
     local score = redis.call('ZSCORE', 'rq:wip:' .. queue, member)
     if score and tonumber(score) > now and redis.call('EXISTS', 'rq:execution:' .. member) == 1 then
@@ -67,7 +64,7 @@ end
 
 -- Returns whether an id whose job runs stays on its list.
 local function stays(id, list)
-  if redis.pcall('HGET', 'rq:job:' .. id, 'status') == 'started' then
+  if redis.call('HGET', 'rq:job:' .. id, 'status') == 'started' then
     redis.call('LREM', list, 1, id)
     return false
   end
@@ -92,16 +89,13 @@ local function take(id, list, queue, number)
     held = held + 1
     return true, true
   end
-  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
-  if job.err or not job[1] then
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
+  if not job[1] then
     drop(id, list)
     give_back(job_type, id)
     return false, true
   end
-  if not try('rq:job:' .. id, write, id, list, queue, number, job, options.attempts[job_type]) then
-    give_back(job_type, id)
-    return true, true
-  end
+  write(id, list, queue, number, job, options.attempts[job_type])
   return false, false
 end
 
@@ -135,17 +129,15 @@ local lengths = {}
 local suspended = redis.call('EXISTS', 'rq:suspended')
 for number, list in ipairs(KEYS) do
   local queue = ARGV[6 + number]
-  local can_be_read = is_sound('LLEN', list) and is_sound('ZCARD', 'rq:wip:' .. queue)
-  if can_be_read and suspended == 0 and free > 0 then
-    try(list, look_at, list, queue, number)
+  if suspended == 0 and free > 0 then
+    look_at(list, queue, number)
   end
-  lengths[number] = can_be_read and redis.call('LLEN', list) or -1
+  lengths[number] = redis.call('LLEN', list)
 end
 if count > 0 then
   keep_index(worker, lease)
   if redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
-    redis.pcall('HSET', 'rq:worker:' .. worker, 'state', 'busy')
+    redis.call('HSET', 'rq:worker:' .. worker, 'state', 'busy')
   end
 end
-return {suspended, held, lengths, claimed, missing, damaged, opens_at and math.max(0, opens_at - now_ms) or -1,
-  now_ms}
+return {suspended, held, lengths, claimed, missing, opens_at and math.max(0, opens_at - now_ms) or -1, now_ms}

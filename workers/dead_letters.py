@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,6 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from redis import Redis
-from redis.exceptions import ResponseError
 from rq.job import Job
 from rq.queue import Queue
 from rq.registry import FailedJobRegistry
@@ -154,15 +153,13 @@ class Group:
 class DeadLetters:
     """Finds dead letters."""
 
-    def __init__(self, redis: Redis, unreadable: Callable[[str], object] = str) -> None:
+    def __init__(self, redis: Redis) -> None:
         """Prepare.
 
         Args:
             redis: the connection.
-            unreadable: told the key of a registry that holds something else.
         """
         self._redis = redis
-        self._unreadable = unreadable
 
     def pages(self, selection: Selection) -> Iterator[list[DeadLetter]]:
         """The letters that are meant, in the order of their events, in pages that are not all full."""
@@ -180,8 +177,8 @@ class DeadLetters:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for entry in pairs:
                     pipeline.zscore(registry_key(entry.queue), entry.id)
-                scores = pipeline.execute(raise_on_error=False)
-            found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if isinstance(score, float)])
+                scores = pipeline.execute()
+            found += self._read([entry for entry, score in zip(pairs, scores, strict=True) if score is not None])
         return found
 
     def as_seen(self, seen: Mapping[Entry, datetime | None]) -> Iterator[list[DeadLetter]]:
@@ -226,11 +223,7 @@ class DeadLetters:
 
     def _entries_of(self, queue: str) -> Iterator[Entry]:
         scanned = self._redis.zscan_iter(registry_key(queue), count=_SCANNED_AT_ONCE)
-        try:
-            members = {member for member, _ in scanned}  # a scan may come by twice
-        except ResponseError:
-            self._unreadable(registry_key(queue))
-            return
+        members = {member for member, _ in scanned}  # a scan may come by twice
         for member in sorted(members):
             yield Entry(member.decode(errors="replace"), queue)
 
@@ -238,7 +231,7 @@ class DeadLetters:
         with self._redis.pipeline(transaction=False) as pipeline:
             for entry in entries:
                 pipeline.hmget(Job.key_for(entry.id), _FIELDS)
-            hashes = pipeline.execute(raise_on_error=False)
+            hashes = pipeline.execute()
         letters = [_recorded(entry, fields) for entry, fields in zip(entries, hashes, strict=True)]
         return self._with_results(letters)
 
@@ -248,7 +241,7 @@ class DeadLetters:
             for letter in letters:
                 if not letter.cause:
                     pipeline.xrevrange(Result.get_key(letter.entry.id), count=1)
-            results = iter(pipeline.execute(raise_on_error=False))
+            results = iter(pipeline.execute())
         return [letter if letter.cause else _told(letter, next(results)) for letter in letters]
 
 
@@ -295,8 +288,6 @@ def read_date(text: bytes | None) -> datetime | None:
 
 def _recorded(entry: Entry, fields: Any) -> DeadLetter:
     """A letter as the job's own record has it; without a cause when there is none."""
-    if not isinstance(fields, list):
-        return DeadLetter(entry, "", None, None)  # the key is damaged: RQ's results may tell
     created, ended, meta = fields
     if created is None and ended is None and meta is None:
         return DeadLetter(entry, EXPIRED, None, None)
@@ -320,7 +311,7 @@ def _read_meta(meta: bytes | None) -> Meta | None:
 
 def _told(letter: DeadLetter, results: Any) -> DeadLetter:
     """A letter as its last result has it; the job's own end may be that of an earlier attempt."""
-    if not isinstance(results, list) or not results:
+    if not results:
         return DeadLetter(letter.entry, UNKNOWN, letter.died_at, letter.meta)
     result_id, result = results[0]
     died_at = moment(int(result_id.split(b"-")[0]))

@@ -11,8 +11,8 @@ local function obstacle(queue, id)
   if not redis.call('ZSCORE', 'rq:failed:' .. queue, id) then
     return 'gone'
   end
-  local status = redis.pcall('HGET', 'rq:job:' .. id, 'status')
-  if type(status) == 'string' and status ~= 'failed' and status ~= 'stopped' then
+  local status = redis.call('HGET', 'rq:job:' .. id, 'status')
+  if status and status ~= 'failed' and status ~= 'stopped' then
     return 'alive'
   end
   local is_awaited = redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1

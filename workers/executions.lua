@@ -10,17 +10,16 @@ end
 -- job from a worker whose sign of life is a little late.
 local MARGIN = 50
 
--- Write an execution: what rq.executions.Execution.create writes. Its place in the registry comes first; should that not
--- be possible nothing is written, and whatever else is damaged, the job is in the registry.
+-- Write an execution: what rq.executions.Execution.create writes.
 local function register(id, execution, queue, worker, now, lease)
   local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
   redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
-  redis.pcall('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
+  redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
     'last_heartbeat', seconds, 'worker_name', worker)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)
-  redis.pcall('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
+  redis.call('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
   redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
-  redis.pcall('SADD', 'rq:worker:' .. worker .. ':executions', member)
+  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
 end
 
 -- Keep the index of a worker's executions a little longer than they last; to be called when any were registered.
@@ -30,23 +29,19 @@ end
 
 -- Whether an execution is its worker's still: it is until it is struck off.
 local function is_held(id, execution, queue)
-  local is_done, score = try('rq:wip:' .. queue, redis.call, 'ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
-  if is_done then
-    return score and true
-  end
-  return redis.call('EXISTS', 'rq:execution:' .. id .. ':' .. execution) == 1
+  return redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
 end
 
 -- Strike an execution off: the last thing that a script does about a job, so that until then it is somewhere.
 local function strike_off(id, execution, queue, worker)
   local member = id .. ':' .. execution
-  redis.pcall('ZREM', 'rq:wip:' .. queue, member)
+  redis.call('ZREM', 'rq:wip:' .. queue, member)
   redis.call('DEL', 'rq:execution:' .. member)
-  redis.pcall('ZREM', 'rq:executions:' .. id, execution)
-  redis.pcall('SREM', 'rq:worker:' .. worker .. ':executions', member)
+  redis.call('ZREM', 'rq:executions:' .. id, execution)
+  redis.call('SREM', 'rq:worker:' .. worker .. ':executions', member)
 end
 
--- Put a job at the head of its queue, once: what else is written of it comes after, for this may not be possible.
+-- Put a job at the head of its queue, once.
 local function push_first(queue, id)
   local list = 'rq:queue:' .. queue
   if not redis.call('LPOS', list, id, 'MAXLEN', 1000) then
@@ -69,13 +64,8 @@ local function read_attempt(meta)
   end
   local before = tonumber(read.attempt) or 0
   read.attempt = nil
-  for name, value in pairs(read) do
-    if not pcall(cjson.encode, value) then  -- Python writes NaN, which is no JSON
-      read[name] = nil
-    end
-  end
-  local others = cjson.encode(read)
-  rest = next(read) and string.sub(others, 1, 1) == '{' and ', ' .. string.sub(others, 2) or '}'
+  local is_sound, others = pcall(cjson.encode, read)  -- Python writes NaN, which is no JSON
+  rest = is_sound and next(read) and string.sub(others, 1, 1) == '{' and ', ' .. string.sub(others, 2) or '}'
   return before >= 0 and math.floor(before) or 0, rest
 end
 

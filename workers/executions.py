@@ -11,7 +11,6 @@ was recovered is no longer its worker's: whatever a worker that was frozen write
 """
 
 import json
-import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,19 +21,15 @@ from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import ResponseError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.utils import utcformat
 from rq.worker import BaseWorker
 
 from shared.queues import EVENTS, queue_key
-from workers.damage import DamageLog
-from workers.outages import is_outage
 
 _RECOVERED_AT_ONCE = 100
 _BURIED_AT_ONCE = 100
 _RECOVERY_SHARE = 0.06  # of a lease, for each queue
-_MEMBER = re.compile(rb"([A-Za-z0-9_-]+):([A-Za-z0-9_-]*)")  # as recover.lua has it
 _PREFIX_AT, _PREFIX_LENGTH = 4, 24
 _WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
 """Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
@@ -91,7 +86,7 @@ class Claimed:
         claims: the jobs.
         suspended: whether `rq suspend` holds all workers back.
         held: how many jobs are to be asked for again: a limit holds them back, or ids that had no job were before them.
-        lengths: what is left on each queue that can be read.
+        lengths: what is left on each queue.
         missing: ids that have no job; they were taken off.
         opens_in: the seconds until a rate or a pause lets go of jobs; None when neither holds any back.
     """
@@ -106,7 +101,7 @@ class Claimed:
 
 @dataclass(slots=True, frozen=True)
 class Recovered:
-    """What was recovered of a queue: ids put back, claims to be buried, and what was no execution at all.
+    """What was recovered of a queue: ids put back, and claims to be buried.
 
     Attributes:
         is_all: whether nothing is left, or nothing that can be recovered now.
@@ -114,12 +109,11 @@ class Recovered:
 
     job_ids: list[bytes]
     spent: list[Claim]
-    unfit: list[bytes]
     is_all: bool = True
 
     def with_more(self, more: "Recovered") -> "Recovered":
         """This and what was recovered next."""
-        return Recovered(self.job_ids + more.job_ids, self.spent + more.spent, self.unfit + more.unfit, more.is_all)
+        return Recovered(self.job_ids + more.job_ids, self.spent + more.spent, more.is_all)
 
 
 class Ledger:
@@ -141,7 +135,6 @@ class Ledger:
         self._attempts: Mapping[str, int] = options["attempts"]
         self._unanswered: set[str] = set()
         self._asked_at = 0.0
-        self.damage = DamageLog()
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
@@ -154,14 +147,13 @@ class Ledger:
         """What `claim.lua` answered."""
         queues = arguments[6:]
         self._unanswered.discard(arguments[_PREFIX_AT])
-        suspended, held, lengths, claimed, missing, damaged, opens_in, now_ms = answer
-        self.damage.say(damaged)
-        readable = {queue: length for queue, length in zip(queues, lengths, strict=True) if length >= 0}
+        suspended, held, lengths, claimed, missing, opens_in, now_ms = answer
+        left = dict(zip(queues, lengths, strict=True))
         claims = [
             Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now_ms / 1000)
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
-        return Claimed(claims, bool(suspended), held, readable, missing, opens_in / 1000 if opens_in >= 0 else None)
+        return Claimed(claims, bool(suspended), held, left, missing, opens_in / 1000 if opens_in >= 0 else None)
 
     @property
     def is_late(self) -> bool:
@@ -180,29 +172,23 @@ class Ledger:
     def recovered(self, arguments: list[Any], answer: list[Any]) -> Recovered:
         """What `recover.lua` answered."""
         now, queue = time.time(), arguments[2]
-        job_ids, spent, unfit, damaged, struck_off = answer
-        self.damage.say(damaged)
+        job_ids, spent, struck_off = answer
         rows = _rows(spent, 2)
         claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
-        return Recovered(job_ids, claims, unfit, is_all=struck_off < _RECOVERED_AT_ONCE)
+        return Recovered(job_ids, claims, is_all=struck_off < _RECOVERED_AT_ONCE)
 
-    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> tuple[list[Claim], list[bytes]]:
+    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> list[Claim]:
         """What claims whose answers were lost have left in RQ's index; each may be in the registry of any queue.
 
         What recovery claimed anew to be buried is none of it: that is not to run again.
-
-        Returns:
-            The claims, and members that are no executions.
         """
-        found = {member: _MEMBER.fullmatch(member) for member in members}
-        pairs = [(match[1].decode(), match[2].decode()) for match in found.values() if match]
-        claims = [
+        pairs = [member.decode().split(":") for member in members]
+        return [
             Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
             for job_id, execution_id in pairs
             if execution_id[:_PREFIX_LENGTH] in self._unanswered
             for queue in queues
         ]
-        return claims, [member for member, match in found.items() if not match]
 
 
 class Executions:
@@ -240,8 +226,7 @@ class Executions:
             The ids of executions that were no longer ours, and of those that RQ's own code must settle.
         """
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
-        lost, left, damaged = await self._settle(args=[_date(), self._worker, *jobs])
-        self._ledger.damage.say(damaged)
+        lost, left = await self._settle(args=[_date(), self._worker, *jobs])
         return _texts(lost), _texts(left)
 
     async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
@@ -261,11 +246,7 @@ class Executions:
             for claim in latest_first
             for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
         ]
-        if not jobs:
-            return 0
-        count, damaged = await self._put_back(args=[self._worker, *jobs])
-        self._ledger.damage.say(damaged)
-        return int(count)
+        return int(await self._put_back(args=[self._worker, *jobs])) if jobs else 0
 
     async def recover(self, queue: str) -> Recovered:
         """Recover jobs of a queue whose leases have run out.
@@ -273,7 +254,7 @@ class Executions:
         All of them, a hundred at a time, since a process that died may have held many; but it stops when there are a
         hundred to be buried, each of which is a thread's work, and in time for the worker to renew its own leases.
         """
-        recovered = Recovered([], [], [], is_all=False)
+        recovered = Recovered([], [], is_all=False)
         until = time.monotonic() + self._ledger.lease_seconds * _RECOVERY_SHARE
         while not recovered.is_all and len(recovered.spent) < _BURIED_AT_ONCE and time.monotonic() < until:
             recovered = recovered.with_more(await self._recover_some(queue))
@@ -293,18 +274,8 @@ class Executions:
         Args:
             queues: those it claims from.
         """
-        index = WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker)
-        try:
-            members: Any = await self._redis.smembers(index)
-        except ResponseError as error:
-            if is_outage(error):
-                raise
-            await self._redis.delete(index)  # of another type: it holds nothing
-            return 0
-        claims, unfit = self._ledger.unanswered(members, queues)
-        if unfit:
-            await self._redis.srem(index, *unfit)
-        return await self.put_back(claims)
+        members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
+        return await self.put_back(self._ledger.unanswered(members, queues))
 
 
 def worker_key(name: str) -> str:

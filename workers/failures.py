@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ResponseError, WatchError
+from redis.exceptions import WatchError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.queue import Queue
@@ -89,12 +89,7 @@ class Failures:
 
     def free_slot(self, claim: Claim) -> None:
         """Free the slot that a limit has given a job."""
-        try:
-            release(self._jobs, claim, self._worker.connection)
-        except ResponseError as error:
-            if is_outage(error):
-                raise
-            self._log.error("slot_not_freed", job_id=claim.job_id, error=error)  # its lease runs out
+        release(self._jobs, claim, self._worker.connection)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the execution is still ours, though its lease may have run out."""
@@ -119,18 +114,17 @@ class Failures:
         self.free_slot(claim)
         queue, execution = self._queue(claim), self._execution(claim)
         failure = partial(_fail, job=job, queue=queue, text=verdict.text, execution=execution)
-        for retries_left in (verdict.retries_left, 0):  # RQ may stumble over the retries of a damaged job
-            job.ended_at, job.origin, job.retries_left = now(), claim.queue, retries_left
-            job.retry_intervals, job.meta = verdict.retry_intervals, dict(verdict.meta)
-            if self._is_written(claim, failure, job.id if verdict.is_stopped else None):
-                queue_ready(queue)
-                return
-        self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
+        job.ended_at, job.origin, job.retries_left = now(), claim.queue, verdict.retries_left
+        job.retry_intervals, job.meta = verdict.retry_intervals, dict(verdict.meta)
+        if self._is_written(claim, failure, job.id if verdict.is_stopped else None):
+            queue_ready(queue)
+        else:
+            self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
 
     def _is_written(
         self, claim: Claim, outcome: Callable[[BaseWorker], None], stopped_job_id: str | None = None
     ) -> bool:
-        """Have RQ's code write an outcome; False when it cannot cope with the job, whose keys are damaged."""
+        """Have RQ's code write an outcome; False when it cannot cope with the job."""
         error: Exception | None = None
         for _ in range(_WATCH_TRIES):
             ours = clerk(self._worker, self._execution(claim), stopped_job_id)
@@ -149,9 +143,8 @@ class Failures:
 
     def _end_plainly(self, claim: Claim, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
         """Write an outcome without RQ's code: what the registry and `rq requeue` need, no more."""
-        damaged = [] if self._worker.connection.type(job.dependents_key) == b"set" else [job.dependents_key]
         with _Fenced(self._worker.connection, self._execution(claim).key).pipeline() as pipeline:
-            pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}", *damaged)
+            pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}")
             pipeline.hset(job.key, mapping={"status": status, "origin": claim.queue})
             pipeline.zadd(registry(claim.queue, self._worker.connection).key, {claim.job_id: "+inf"})
             self._execution(claim).delete(job, pipeline)

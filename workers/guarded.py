@@ -12,10 +12,9 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
-from shared.logs import get_log
 from workers.executions import Claim
 from workers.job_data import unpack
-from workers.mending import check_form, mend
+from workers.places import is_order
 
 EntryPoints = Mapping[str, Callable[..., Any]]
 
@@ -61,8 +60,22 @@ def guarded_job_class(entry_points: EntryPoints) -> type[Job]:
         def send_webhooks(self, *_: Any, **__: Any) -> None:
             return None
 
-        def restore(self, raw_data: Any) -> Any:
-            return super().restore({**raw_data, **_bounded(raw_data)})
+        def restore(self, raw_data: Any) -> None:
+            """Take over what a hash holds; only the data of one that RQ cannot read: then no retry is left.
+
+            Raises:
+                NoSuchJobError: it holds no data.
+            """
+            fields = {**raw_data, **_bounded(raw_data)}
+            try:
+                super().restore(fields)
+                _check_form(self)
+            except NoSuchJobError:
+                raise
+            except Exception:  # noqa: BLE001 - RQ raises what its parsers raise; Redis is not asked here
+                Job.__init__(self, self.id, connection=self.connection, serializer=self.serializer)
+                super().restore({b"data": fields[b"data"], b"status": JobStatus.STARTED.encode()})
+                self.is_unreadable = True
 
     return GuardedJob
 
@@ -75,6 +88,29 @@ def _bounded(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     except ValueError:
         return {b"data": zlib.compress(data or b"")}
     return {}
+
+
+def _check_form(job: Job) -> None:
+    """Check what RQ reads as any JSON, and then takes for granted.
+
+    Raises:
+        ValueError: a field holds JSON of another form.
+    """
+    meta: object = job.meta
+    waits = [job.retry_intervals, job.repeat_intervals]
+    is_sound = (
+        isinstance(meta, dict)
+        and type(meta.get("attempt", 0)) is int
+        and ("order" not in meta or is_order(meta["order"]))
+        and all(each is None or (each and _are(int, each)) for each in waits)
+        and _are(str, job._dependency_ids)  # noqa: SLF001 - the public property asks Redis
+    )
+    if not is_sound:
+        raise ValueError("a field holds JSON of another form")
+
+
+def _are(kind: type, values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 def claimed_job_class(entry_points: EntryPoints) -> type["ClaimedJob"]:
@@ -95,6 +131,7 @@ class ClaimedJob(Job):
 
     _held: tuple[Claim, Redis]
     _transaction: Pipeline | None = None
+    is_unreadable = False
     is_failing = False
     """Whether its failure is being written: then `meta` is written with it."""
 
@@ -135,21 +172,9 @@ class ClaimedJob(Job):
         if "serializer" in self.__dict__:
             return
         claim, connection = self._held
-        job_id = claim.job_id
-        try:
-            self._read(claim, connection)
-        except NoSuchJobError:
-            raise
-        except Exception:  # noqa: BLE001 - RQ raises what its parsers raise
-            fields = mend(job_id, connection)
-            get_log().error("job_mended", job_id=job_id, fields=fields)
-            self._read(claim, connection)
-
-    def _read(self, claim: Claim, connection: Redis) -> None:
         Job.__init__(self, claim.job_id, connection=connection, serializer=JSONSerializer)
         try:
             self.refresh()  # type: ignore[no-untyped-call]
-            check_form(self)
         except BaseException:
             self.__dict__.clear()  # so that the next look reads again
             self.__dict__["_held"] = claim, connection
@@ -165,8 +190,12 @@ class ClaimedJob(Job):
         super().save(pipeline or self._transaction, include_meta or self.is_failing, include_result)
 
     def set_status(self, status: JobStatus, pipeline: Pipeline | None = None) -> None:
-        """Write the status."""
-        super().set_status(status, pipeline or self._transaction)
+        """Write the status; the hash anew where RQ could not read it, so that RQ's tools can."""
+        transaction = pipeline or self._transaction
+        if self.is_unreadable:
+            (transaction or self.connection).delete(self.key)
+            self.save(transaction)
+        super().set_status(status, transaction)
 
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
         """Queue or schedule the job again."""

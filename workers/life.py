@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from rq import worker_registration
 
 from shared.logs import get_log
@@ -98,10 +98,7 @@ class Life:
         """
         await self._renew()
         for queue in self._worker.queues if self._silence.is_over else ():
-            try:
-                self._take_over(queue.name, await self._executions.recover(queue.name))
-            except ResponseError as error:  # damage: the other queues are none the worse
-                self._log.error("upkeep_failed", queue=queue.name, error=error)
+            self._take_over(queue.name, await self._executions.recover(queue.name))
 
     def _take_over(self, queue: str, recovered: Recovered) -> None:
         for job_id in recovered.job_ids:
@@ -109,8 +106,6 @@ class Life:
         for claim in recovered.spent:
             self._log.error("job_abandoned", job_id=claim.job_id, queue=queue)
             self._worker.bury(claim)
-        if recovered.unfit:
-            self._log.error("executions_unfit", queue=queue, count=len(recovered.unfit))
 
     async def _schedule(self) -> None:
         await self._threads.call(self._upkeep.schedule)

@@ -1,4 +1,4 @@
--- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stand `damage.lua` and
+-- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stands
 -- the table LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms},
 -- {failures, pause_ms}, {ordered}.
 --
@@ -29,18 +29,13 @@ local function wait_until(ms)
   opens_at = math.min(opens_at or ms, ms)
 end
 
-local function is_ms(value)
-  return type(value) == 'number' and value >= 0 and value < 1e15
-end
-
 local function read_pause(job_type)
   local limit = LIMITS[job_type]
-  local text = limit and limit.failures and ours('HGET', 'deskbell:paused', job_type)
-  local is_json, pause = pcall(cjson.decode, text or '')
-  if not is_json or type(pause) ~= 'table' or not is_ms(pause.since) or not is_ms(pause['until']) then
-    return nil
+  local text = limit and limit.failures and redis.call('HGET', 'deskbell:paused', job_type)
+  local pause = text and cjson.decode(text) or nil
+  if pause then
+    pause.probe_until = pause.probe_until or 0
   end
-  pause.probe_until = is_ms(pause.probe_until) and pause.probe_until or 0
   return pause
 end
 
@@ -49,7 +44,7 @@ local function write_pause(job_type, pause)
   if pause.probe then
     written.probe, written.probe_until = pause.probe, pause.probe_until
   end
-  ours('HSET', 'deskbell:paused', job_type, cjson.encode(written))
+  redis.call('HSET', 'deskbell:paused', job_type, cjson.encode(written))
 end
 
 local function holds_back(pause, now_ms)
@@ -61,7 +56,7 @@ local function is_paused(job_type, now_ms)
   local pause = read_pause(job_type)
   local latest = now_ms + LIMITS[job_type].pause_ms
   if pause and now_ms > pause['until'] + DAY_SECONDS * 1000 then
-    ours('HDEL', 'deskbell:paused', job_type)
+    redis.call('HDEL', 'deskbell:paused', job_type)
     return false
   elseif pause and pause['until'] > latest then
     pause['until'] = latest
@@ -86,12 +81,9 @@ end
 
 local function admits_rate(limit, job_type, job_id, now_ms)
   local key = 'deskbell:starts:' .. job_type
-  local first = ours('LINDEX', key, limit.starts - 1)
+  local first = redis.call('LINDEX', key, limit.starts - 1)
   local first_ms = first and tonumber(string.match(first, '^%d+'))
-  if first and not first_ms then
-    damaged[#damaged + 1] = key
-    redis.call('DEL', key)
-  elseif first and first_ms > now_ms - limit.period_ms then
+  if first and first_ms > now_ms - limit.period_ms then
     wait_until(first_ms + limit.period_ms)
     return false
   end
@@ -107,7 +99,7 @@ local function give_back_start(job_type, job_id)
   if not (LIMITS[job_type] and LIMITS[job_type].starts) then
     return
   end
-  for _, start in ipairs(ours('LRANGE', key, 0, -1)) do
+  for _, start in ipairs(redis.call('LRANGE', key, 0, -1)) do
     if string.match(start, '^%d+ (.*)$') == job_id then
       redis.call('LREM', key, 1, start)
       return
@@ -118,7 +110,7 @@ end
 -- A job that is claimed again keeps the slot that it had.
 local function admits_concurrency(limit, job_type, job_id, now_ms)
   local key = 'deskbell:slots:' .. job_type
-  ours('ZREMRANGEBYSCORE', key, '-inf', now_ms)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
   if not redis.call('ZSCORE', key, job_id) and redis.call('ZCARD', key) >= limit.concurrency then
     return false
   end
@@ -151,14 +143,14 @@ end
 -- The digest of an ordered job's key; nil when fan-out did not write one.
 local function key_digest(job_type, job_id)
   local limit = LIMITS[job_type]
-  local meta = limit and limit.ordered and redis.pcall('HGET', 'rq:job:' .. job_id, 'meta')
-  return type(meta) == 'string' and string.match(meta, '"order": ?%["(%x+)"') or nil
+  local meta = limit and limit.ordered and redis.call('HGET', 'rq:job:' .. job_id, 'meta')
+  return meta and string.match(meta, '"order": ?%["(%x+)"') or nil
 end
 
 local function give_back_turn(job_type, job_id)
   local digest = key_digest(job_type, job_id)
   local turn = digest and 'deskbell:turn:' .. job_type .. ':' .. digest
-  if turn and ours('GET', turn) == job_id then
+  if turn and redis.call('GET', turn) == job_id then
     redis.call('DEL', turn)
   end
 end
@@ -167,7 +159,7 @@ end
 local function release_slot(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
-    ours('ZREM', 'deskbell:slots:' .. job_type, job_id)
+    redis.call('ZREM', 'deskbell:slots:' .. job_type, job_id)
   end
   local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
@@ -191,7 +183,7 @@ local function note_answer(job_type, job_id)
   redis.call('DEL', 'deskbell:failures:' .. job_type)
   local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
-    ours('HDEL', 'deskbell:paused', job_type)
+    redis.call('HDEL', 'deskbell:paused', job_type)
   end
 end
 
@@ -200,7 +192,7 @@ local function note_success(job_type, job_id)
   note_answer(job_type, job_id)
   local digest = key_digest(job_type, job_id)
   if digest then
-    ours('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
+    redis.call('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
   end
 end
 
@@ -218,7 +210,7 @@ local function note_failure(job_type, job_id, now_ms)
     end
     return 0
   end
-  local failures = ours('INCR', 'deskbell:failures:' .. job_type)
+  local failures = redis.call('INCR', 'deskbell:failures:' .. job_type)
   redis.call('EXPIRE', 'deskbell:failures:' .. job_type, DAY_SECONDS)
   if failures >= limit.failures then
     write_pause(job_type, {since = now_ms, ['until'] = now_ms + limit.pause_ms})

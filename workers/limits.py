@@ -16,30 +16,29 @@ from rq.registry import StartedJobRegistry
 from shared.errors import Discard, OutOfTurnError, Retry
 from shared.jobs import Jobs, JobType
 from shared.policies import Concurrency, Rate
-from workers.damage import DamageLog, damage_text
 from workers.executions import Claim, LostError
 
 _SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
 _ANSWERS = (Discard, Retry)
 
 # What a worker that was frozen notes late of an execution that has been struck off would be another's slot and count.
-_FENCE = "if ARGV[3] ~= '' and not redis.pcall('ZSCORE', ARGV[3], ARGV[4]) then return {'lost', {}} end\n"
+_FENCE = "if ARGV[3] ~= '' and not redis.call('ZSCORE', ARGV[3], ARGV[4]) then return 'lost' end\n"
 _FAILED = """
 local counts = note_failure(ARGV[1], ARGV[2], server_ms())
 release(ARGV[1], ARGV[2])
-return {counts, damaged}
+return counts
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {1, damaged}"
-_UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return {0, damaged}"
-_RELEASED = "release(ARGV[1], ARGV[2]) return {1, damaged}"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 1"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 1"
+_UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 0"
+_RELEASED = "release(ARGV[1], ARGV[2]) return 1"
 
 
 def limits_text(jobs: Jobs) -> str:
-    """`limits.lua` for job types, with `damage.lua`: what stands in front of a script that claims or settles."""
+    """`limits.lua` for job types: what stands in front of a script that claims or settles."""
     limited = filter(_is_limited, jobs.types)
     entries = ", ".join(f'["{wire_type(job_type)}"] = {{{_fields(job_type)}}}' for job_type in limited)
-    return f"local LIMITS = {{{entries}}}\n{damage_text()}{_text()}"
+    return f"local LIMITS = {{{entries}}}\n{_text()}"
 
 
 def wire_type(job_type: JobType) -> str:
@@ -94,11 +93,9 @@ def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
 def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Claim | None, connection: Redis) -> Any:
     script = connection.register_script(limits_text(jobs) + _FENCE + what)
     fence = [StartedJobRegistry(claim.queue, connection).key, claim.member] if claim else ["", ""]
-    answer: Any
-    answer, damaged = script(args=[name, job_id, *fence])
+    answer: Any = script(args=[name, job_id, *fence])
     if answer == b"lost":
         raise LostError
-    DamageLog().say(damaged)
     return answer
 
 

@@ -1,8 +1,7 @@
 -- What the scripts of ordered jobs share: who of a group is first, by RQ's own record of how each job stands.
 
 local function status_of(id)
-  local status = redis.pcall('HGET', 'rq:job:' .. id, 'status')
-  return type(status) == 'string' and status or 'gone'
+  return redis.call('HGET', 'rq:job:' .. id, 'status') or 'gone'
 end
 
 local ENDED = {finished = true, canceled = true, stopped = true, gone = true}
@@ -11,7 +10,7 @@ local ENDED = {finished = true, canceled = true, stopped = true, gone = true}
 local function first_of(group, holds)
   local key = 'deskbell:order:' .. group
   while true do
-    local id = ours('ZRANGE', key, 0, 0)[1]
+    local id = redis.call('ZRANGE', key, 0, 0)[1]
     local status = id and status_of(id)
     if not id or not (ENDED[status] or (status == 'failed' and not holds)) then
       return id, status

@@ -10,6 +10,7 @@
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ _FRACTIONS = 4096  # what a double has room for beside milliseconds
 _LARGEST_SEQ = 2**31
 _LOOKED_AT = 20
 _ENDED = {b"finished", b"canceled", b"stopped", None}
+_DIGEST = re.compile(r"[0-9a-f]{0,32}")
+_POSITION = re.compile(r"\d{1,15}(\.\d{1,20})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,14 @@ class Place:
         """Write it."""
         pipeline.zadd(ORDER_KEY + self.group, {job.id: float(self.position)})
         pipeline.sadd(ORDERS_KEY, self.group)
+
+
+def is_order(value: object) -> bool:
+    """Whether this is what a job keeps of its place: a digest, and a number as text."""
+    match value:
+        case [str(digest), str(position)]:
+            return bool(_DIGEST.fullmatch(digest) and _POSITION.fullmatch(position))
+    return False
 
 
 def group_of(job_type: JobType, event: Event) -> str | None:

@@ -2,7 +2,7 @@
 --
 -- ARGV  the worker's name, then for each job, the last claimed first: its id, execution, queue, and 1 when its attempt
 --       was counted at the claim
--- Returns {how many were put back, damaged keys}; the others were not ours any more, or their queues cannot be read.
+-- Returns how many were put back; the others were not ours any more.
 
 local worker, count = ARGV[1], 0
 
@@ -11,8 +11,8 @@ local function put_back(id, execution, queue, is_counted)
     return
   end
   local key, job_type = 'rq:job:' .. id, type_of(id, queue)
-  local job = redis.pcall('HMGET', key, 'data', 'meta')
-  if not job.err and job[1] then  -- else it has expired meanwhile
+  local job = redis.call('HMGET', key, 'data', 'meta')
+  if job[1] then  -- else it has expired meanwhile
     push_first(queue, id)
     if is_counted then
       redis.call('HSET', key, 'meta', without_attempt(job[2]))
@@ -26,6 +26,6 @@ local function put_back(id, execution, queue, is_counted)
 end
 
 for at = 2, #ARGV, 4 do
-  try('rq:queue:' .. ARGV[at + 2], put_back, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1')
+  put_back(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1')
 end
-return {count, damaged}
+return count

@@ -3,13 +3,13 @@
 --
 -- ARGV  now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits of the
 --       executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, members of the registry that are none, damaged keys, how many
---          members left the registry: fewer than at most when there are no more, or none that can be recovered now}
+-- Returns {ids put back, {id, execution, …} to be buried, how many members left the registry: fewer than at most when
+--          there are no more, or none that can be recovered now}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
-local recovered, spent, unfit, struck_off = {}, {}, {}, 0
+local recovered, spent, struck_off = {}, {}, 0
 
 -- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
 local function has_run_out(member, score)
@@ -18,7 +18,7 @@ end
 
 -- A job may have been begun anew since: then only the old execution is to go.
 local function runs_elsewhere(id, execution)
-  local others = redis.pcall('ZRANGE', 'rq:executions:' .. id, 0, -1)
+  local others = redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)
   for _, other in ipairs(others) do
     local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
     if score and not has_run_out(id .. ':' .. other, score) then
@@ -43,32 +43,28 @@ local function recover(id, retries_left)
 end
 
 local function look_at(member, id, execution)
-  local owner = redis.pcall('HGET', 'rq:execution:' .. member, 'worker_name')
-  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
+  local owner = redis.call('HGET', 'rq:execution:' .. member, 'worker_name')
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
   if not runs_elsewhere(id, execution) then
-    if not job.err and job[1] == 'started' then
+    if job[1] == 'started' then
       recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
     release(type_of(id, queue), id)
   end
-  strike_off(id, execution, queue, type(owner) == 'string' and owner or '')
+  strike_off(id, execution, queue, owner or '')
 end
 
 -- A score of 0 is none: RQ's own cleanup, too, begins there.
-local is_done, members = try(registry, redis.call, 'ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCORES', 'LIMIT', 0, most)
-members = is_done and members or {}
+local members = redis.call('ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCORES', 'LIMIT', 0, most)
 for at = 1, #members, 2 do
   local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
-  if not id then
-    redis.call('ZREM', registry, member)
-    unfit[#unfit + 1] = member
-    struck_off = struck_off + 1
-  elseif has_run_out(member, score) and try('rq:queue:' .. queue, look_at, member, id, execution) then
+  if id and has_run_out(member, score) then
+    look_at(member, id, execution)
     struck_off = struck_off + 1
   end
 end
 if #spent > 0 then
   keep_index(worker, lease)
 end
-return {recovered, spent, unfit, damaged, struck_off}
+return {recovered, spent, struck_off}

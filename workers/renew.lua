@@ -7,29 +7,24 @@
 local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
 
--- A key of another type, of one job or one queue, must not keep the others from being renewed.
 local function renew(id, execution, queue)
   local member = id .. ':' .. execution
-  local score = redis.pcall('ZSCORE', 'rq:wip:' .. queue, member)
+  local score = redis.call('ZSCORE', 'rq:wip:' .. queue, member)
   if not score then
     lost[#lost + 1] = execution
-  elseif type(score) == 'string' then
-    redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease + MARGIN, member)
-    redis.pcall('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
-    redis.call('EXPIRE', 'rq:execution:' .. member, lease)
-    redis.pcall('ZADD', 'rq:executions:' .. id, 'XX', math.floor(now) + lease + 60, execution)
-    redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
-    if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
-      redis.pcall('HSET', 'rq:job:' .. id, 'last_heartbeat', date)
-    end
+    return
+  end
+  redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease + MARGIN, member)
+  redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
+  redis.call('EXPIRE', 'rq:execution:' .. member, lease)
+  redis.call('ZADD', 'rq:executions:' .. id, 'XX', math.floor(now) + lease + 60, execution)
+  redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
+  if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
+    redis.call('HSET', 'rq:job:' .. id, 'last_heartbeat', date)
   end
 end
 
-local known = redis.pcall('HEXISTS', key, 'birth')
-if type(known) ~= 'number' then  -- the worker's own key: it registers anew
-  redis.call('DEL', key)
-  known = 0
-end
+local known = redis.call('HEXISTS', key, 'birth')
 redis.call('HSET', key, 'last_heartbeat', date)
 redis.call('EXPIRE', key, ARGV[4])
 redis.call('EXPIRE', index, ARGV[4])

@@ -12,8 +12,8 @@ local function obstacle(queue, id)
   if not redis.call('ZSCORE', 'rq:failed:' .. queue, id) then
     return 'gone'
   end
-  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'data', 'status', 'rate_limit_key')
-  if job.err or not job[1] then
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'status', 'rate_limit_key')
+  if not job[1] then
     return 'expired'
   end
   if job[2] and job[2] ~= 'failed' and job[2] ~= 'stopped' then
@@ -22,7 +22,7 @@ local function obstacle(queue, id)
   return job[3] and job[3] ~= '' and 'limited' or nil  -- one of RQ's rate limits: `rq requeue` asks for a slot
 end
 
--- What rq.registry.BaseRegistry.requeue writes. The push comes first: should the queue be damaged the letter stays.
+-- What rq.registry.BaseRegistry.requeue writes.
 local function put_back(queue, id, meta, retries_left)
   local key = 'rq:job:' .. id
   redis.call('RPUSH', 'rq:queue:' .. queue, id)
@@ -42,8 +42,8 @@ local function take_place(id, meta)
   local digest, place = string.match(meta, '"order": %["(%x+)", "([%d.]+)"')
   if digest then
     local group = string.sub(id, 34) .. ':' .. digest
-    redis.pcall('ZADD', 'deskbell:order:' .. group, place, id)
-    redis.pcall('SADD', 'deskbell:orders', group)
+    redis.call('ZADD', 'deskbell:order:' .. group, place, id)
+    redis.call('SADD', 'deskbell:orders', group)
   end
 end
 

@@ -77,7 +77,7 @@ class Runs:
         with self._redis.pipeline(transaction=False) as pipeline:
             for run_id in ids:
                 pipeline.hgetall(_key(run_id.decode(errors="replace")))
-            return list(_runs(pipeline.execute(raise_on_error=False)))
+            return list(_runs(pipeline.execute()))
 
 
 def _key(run_id: str) -> str:
@@ -86,10 +86,7 @@ def _key(run_id: str) -> str:
 
 def _runs(hashes: Iterable[Any]) -> Iterable[Run]:
     for fields in hashes:
-        try:
-            read = {name.decode(): value.decode() for name, value in fields.items()}
+        read = {name.decode(): value.decode() for name, value in fields.items()}
+        if read:  # else it has expired
             began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
-            run = Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
-        except (AttributeError, KeyError, ValueError, OverflowError, OSError):
-            continue  # it has expired, or is none
-        yield run
+            yield Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])

@@ -2,7 +2,7 @@
 --
 -- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it began, in
 --       seconds of the server's clock
--- Returns {executions that were not ours any more, executions to be settled by RQ's own code, damaged keys}
+-- Returns {executions that were not ours any more, executions to be settled by RQ's own code}
 --
 -- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
 -- is written for it. A job that others wait for, that repeats, that is one of RQ's groups or limits, or that is kept for
@@ -29,12 +29,8 @@ end
 
 local function keep_result(id, execution, began, ttl)
   local key = 'rq:results:' .. id
-  local entry = {'XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
-    'execution_started_at', began, 'execution_ended_at', string.format('%.6f', now)}
-  if type(redis.pcall(unpack(entry))) == 'table' then  -- an error: the key is damaged
-    redis.call('DEL', key)
-    redis.call(unpack(entry))
-  end
+  redis.call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
+    'execution_started_at', began, 'execution_ended_at', string.format('%.6f', now))
   redis.call('EXPIRE', key, ttl)
 end
 
@@ -51,7 +47,7 @@ local function finish(id, execution, queue, began, ttl)
   redis.call('EXPIRE', key, ttl)
   redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
   keep_result(id, execution, began, ttl)
-  try('rq:finished:' .. queue, redis.call, 'ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
+  redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
 end
 
 local function settle(id, execution, queue, began)
@@ -60,8 +56,8 @@ local function settle(id, execution, queue, began)
     lost[#lost + 1] = execution
     return
   end
-  local job = redis.pcall('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id')
-  local is_there, ttl = not job.err and job[4], result_ttl(not job.err and job[1])
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id')
+  local is_there, ttl = job[4], result_ttl(job[1])
   if is_there and is_rqs(id, job, ttl) then
     note_answer(job_type, id)
     release_slot(job_type, id)  -- not its turn: what comes after it must not run before its end is written
@@ -80,12 +76,10 @@ local function settle(id, execution, queue, began)
 end
 
 for at = 3, #ARGV, 4 do
-  if not try('rq:job:' .. ARGV[at], settle, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]) then
-    left[#left + 1] = ARGV[at + 1]
-  end
+  settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
 if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
-  redis.pcall('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
-  redis.pcall('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
+  redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
+  redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
 end
-return {lost, left, damaged}
+return {lost, left}

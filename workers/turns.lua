@@ -3,8 +3,7 @@
 -- ARGV  the group, the job's id and place, 1 when dead letters hold their key, the event's id and when it was received
 --       in ms, the ms that a missing Seq and an event that is not fanned out are waited for, the execution's digest or
 --       '', its Seq
--- Returns {'go', or why not: 'busy', 'behind' or 'gap'; or the ids of earlier events that are not fanned out yet; then
--- damaged keys}
+-- Returns 'go', or why not: 'busy', 'behind' or 'gap'; or the ids of earlier events that are not fanned out yet
 
 local group, me, place, holds, event = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
 local received, gap_ms, fan_out_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -16,7 +15,7 @@ local age = time[1] * 1000 + math.floor(time[2] / 1000) - received
 
 -- Whether another job of the group runs. One that asks does not run, whatever an earlier attempt has left behind.
 local function is_busy()
-  local holder = ours('GET', turn)
+  local holder = redis.call('GET', turn)
   if holder == me then
     redis.call('DEL', turn)
     return false
@@ -27,8 +26,8 @@ end
 -- Whether an event of the execution with a smaller Seq is still to be waited for. One gap is waited for once.
 local function has_gap()
   local key = 'deskbell:execution:' .. execution
-  local floor = tonumber(ours('GET', key .. ':floor') or '0') or 0
-  if ours('ZCOUNT', key, floor + 1, seq - 1) >= seq - 1 - floor then
+  local floor = tonumber(redis.call('GET', key .. ':floor') or '0') or 0
+  if redis.call('ZCOUNT', key, floor + 1, seq - 1) >= seq - 1 - floor then
     return false
   end
   if age < gap_ms then
@@ -45,34 +44,33 @@ local function earlier_events()
       local id = string.match(member, '^%x+')
       if id and #id == 32 and id < event and not seen[id] then
         seen[id] = true
-        local meta = redis.pcall('HGET', 'rq:job:' .. id, 'meta')
-        if type(meta) ~= 'string' or not string.find(meta, '"fanned_out": true', 1, true) then
+        local meta = redis.call('HGET', 'rq:job:' .. id, 'meta')
+        if not meta or not string.find(meta, '"fanned_out": true', 1, true) then
           found[#found + 1] = id
         end
       end
     end
   end
-  -- What cannot be read cannot be fanned out either.
-  look(redis.pcall('LRANGE', 'rq:queue:events', 0, EVENTS_LOOKED_AT - 1))
-  look(redis.pcall('LRANGE', 'rq:queue:events', -EVENTS_LOOKED_AT, -1))
-  look(redis.pcall('LRANGE', 'rq:queue:events:intermediate', 0, EVENTS_LOOKED_AT - 1))
-  look(redis.pcall('ZRANGE', 'rq:wip:events', 0, 1000))
-  look(redis.pcall('ZRANGE', 'rq:scheduled:events', 0, 1000))
+  look(redis.call('LRANGE', 'rq:queue:events', 0, EVENTS_LOOKED_AT - 1))
+  look(redis.call('LRANGE', 'rq:queue:events', -EVENTS_LOOKED_AT, -1))
+  look(redis.call('LRANGE', 'rq:queue:events:intermediate', 0, EVENTS_LOOKED_AT - 1))
+  look(redis.call('ZRANGE', 'rq:wip:events', 0, 1000))
+  look(redis.call('ZRANGE', 'rq:scheduled:events', 0, 1000))
   return found
 end
 
-ours('ZADD', 'deskbell:order:' .. group, place, me)
-ours('SADD', 'deskbell:orders', group)
+redis.call('ZADD', 'deskbell:order:' .. group, place, me)
+redis.call('SADD', 'deskbell:orders', group)
 if is_busy() then
-  return {'busy', damaged}
+  return 'busy'
 elseif first_of(group, holds) ~= me then
-  return {'behind', damaged}
+  return 'behind'
 elseif execution ~= '' and has_gap() then
-  return {'gap', damaged}
+  return 'gap'
 end
 local earlier = age < fan_out_ms and earlier_events() or {}
 if #earlier > 0 then
-  return {earlier, damaged}
+  return earlier
 end
 redis.call('SET', turn, me, 'EX', DAY_SECONDS)
-return {'go', damaged}
+return 'go'

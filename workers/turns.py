@@ -26,11 +26,9 @@ from shared.errors import DamagedJobError, OutOfTurnError
 from shared.events import Event
 from shared.jobs import Jobs, JobType
 from shared.logs import get_log
-from workers.damage import DamageLog, damage_text
 from workers.job_data import read_data
 from workers.limits import wire_type
-from workers.mending import is_order
-from workers.places import ORDERS_KEY, group_of, ordinal, received_ms
+from workers.places import ORDERS_KEY, group_of, is_order, ordinal, received_ms
 
 GAP_SECONDS = 10
 """How long a missing `Seq` is waited for, from the receipt of a later one."""
@@ -77,14 +75,12 @@ class Turns:
         if not is_order(place):
             raise DamagedJobError("the job's place is none")
         script = job.connection.register_script(_script("turns"))
-        answer, damaged = script(
+        return script(
             args=[
                 *(group, job.id, place[1], int(job_type.on_dead == "hold"), event.id, received_ms(event)),
                 *(GAP_SECONDS * 1000, FAN_OUT_SECONDS * 1000 if waits_for_fan_out else 0, execution, seq),
             ]
         )
-        DamageLog().say(damaged)
-        return answer
 
     def _any_of(self, connection: Redis, event_ids: list[bytes], job_type: JobType, group: str) -> bool:
         """Whether any of these events will have a job of the group."""
@@ -110,9 +106,7 @@ def wake(connection: Redis, jobs: Jobs) -> None:
 
 
 def _wake_batch(script: Callable[..., Any], batch: list[Any]) -> None:
-    woken, damaged = script(args=[utcformat(now()), *batch])
-    DamageLog().say(damaged)
-    for job_id in woken:
+    for job_id in script(args=[utcformat(now()), *batch]):
         get_log().warning("order_woken", job_id=job_id.decode())
 
 
@@ -128,4 +122,4 @@ def _has_job(connection: Redis, event_id: str, job_type: JobType, group: str) ->
 @cache
 def _script(name: str) -> str:
     here = files("workers")
-    return damage_text() + here.joinpath("order.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    return here.joinpath("order.lua").read_text() + here.joinpath(f"{name}.lua").read_text()

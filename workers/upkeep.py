@@ -7,6 +7,8 @@ does the same from a thread here, under the same locks.
 import time
 
 from rq import worker_registration
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
 from rq.queue import Queue
 from rq.rate_limit import RateLimitRegistry
 from rq.scheduler import RQScheduler
@@ -15,7 +17,7 @@ from rq.worker import BaseWorker
 
 from shared.jobs import Jobs
 from shared.logs import get_log
-from workers.mending import mend
+from workers.outages import is_outage
 from workers.turns import wake
 
 _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
@@ -51,32 +53,43 @@ class Upkeep:
         self._scheduler.heartbeat()
         try:
             self._scheduler.enqueue_scheduled_jobs()
-            for queue in self._worker.queues:
-                queue.ready_job_registry.cleanup()
-        except Exception as error:  # noqa: BLE001 - a damaged job must not hold up the others
-            self._mend_all(error)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            self._queue_unreadable(error)
+        for queue in self._worker.queues:
+            queue.ready_job_registry.cleanup()
 
     def maintain(self) -> None:
         """Clean the registries, as RQ does between jobs."""
-        try:
-            self._worker.run_maintenance_tasks()
-            wake(self._worker.connection, self._jobs)
-        except Exception as error:  # noqa: BLE001 - likewise
-            for queue in self._worker.queues:
-                queue.release_maintenance_lock()
-            self._mend_all(error)
+        self._worker.run_maintenance_tasks()
+        wake(self._worker.connection, self._jobs)
 
     def close(self) -> None:
         """Let another scheduler take over at once."""
         self._scheduler.stop()
 
-    def _mend_all(self, error: Exception) -> None:
-        """Mend what the step that failed may have stumbled over; the next finds it readable."""
+    def _queue_unreadable(self, error: Exception) -> None:
+        """Queue the due jobs that RQ cannot read, and which keep the others from being queued: see `GuardedJob`."""
         self._log.error("upkeep_failed", error=error)
         for queue in self._worker.queues:
-            for job_id in _under_rqs_eyes(queue):
-                if fields := mend(job_id, self._worker.connection):
-                    self._log.error("job_mended", job_id=job_id, queue=queue.name, fields=fields)
+            registry = queue.scheduled_job_registry
+            for job_id in filter(self._is_unreadable, registry.get_jobs_to_schedule()):
+                with self._worker.connection.pipeline() as pipeline:
+                    pipeline.rpush(queue.key, job_id)
+                    pipeline.zrem(registry.key, job_id)
+                    pipeline.execute()
+
+    def _is_unreadable(self, job_id: str) -> bool:
+        try:
+            Job.fetch(job_id, connection=self._worker.connection, serializer=self._worker.serializer)
+        except NoSuchJobError:
+            return False
+        except Exception as error:
+            if is_outage(error):
+                raise
+            return True
+        return False
 
 
 def clean_registries(worker: BaseWorker) -> None:
@@ -87,8 +100,10 @@ def clean_registries(worker: BaseWorker) -> None:
     """
     for queue in worker.queues:
         if queue.acquire_maintenance_lock():
-            _clean(worker, queue)
-            queue.release_maintenance_lock()
+            try:
+                _clean(worker, queue)
+            finally:
+                queue.release_maintenance_lock()
     worker.last_cleaned_at = now()  # type: ignore[assignment]
 
 
@@ -104,10 +119,3 @@ def _clean(worker: BaseWorker, queue: Queue) -> None:
         registry.cleanup()
     worker_registration.clean_worker_registry(queue)
     queue.intermediate_queue.cleanup(worker, queue)
-
-
-def _under_rqs_eyes(queue: Queue) -> list[str]:
-    """Ids of the jobs that RQ's scheduler and maintenance read."""
-    due = queue.scheduled_job_registry.get_jobs_to_schedule()
-    ready = queue.ready_job_registry.get_job_ids(cleanup=False)
-    return [*due, *ready, *queue.intermediate_queue.get_job_ids()]

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
 from shared import Settings
 from shared.events import Reply
-from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect_async, queue
+from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
 from tests.api.test_intake import open_intake
 from tests.away import Line, Server, a_server, counting, event_ids
@@ -282,29 +282,6 @@ def test_what_redis_remembers_of_a_delivery_goes_before_the_spool(server: Server
     assert event_ids(server) == [kept_id(first)]
 
 
-def test_a_damaged_reply_key_holds_up_nobody(server: Server, settings: Settings) -> None:
-    """An event of the spool has been answered: its jobs must run, and what is not ours makes way."""
-
-    async def drain() -> None:
-        async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.state.waiting)
-
-    async def spool() -> list[str]:
-        async with open_intake(settings) as intake:
-            return [(await intake.keep(api_call(), Reply(), name)).event_id for name in ("one", "two", "three")]
-
-    server.kill()
-    ids = asyncio.run(spool())
-    server.start()
-    with server.connect() as redis:
-        redis.set(REPLY_KEY + "one", "planted")
-        redis.lpush(REPLY_KEY + "two", "planted")
-        asyncio.run(drain())
-
-        assert event_ids(server) == ids
-        assert redis.get(REPLY_KEY + "two").startswith(ids[1].encode())
-
-
 def test_events_that_come_while_the_spool_is_drained_queue_up_behind_it(server: Server, settings: Settings) -> None:
     """Those of one session keep their order, under load too."""
 
@@ -392,27 +369,6 @@ def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_onc
 
     assert len(acknowledged) > 100
     assert sorted(event_ids(server)) == sorted(acknowledged)
-
-
-@pytest.mark.parametrize("damage", ["a list", "no number"])
-def test_a_damaged_mark_holds_up_nobody(server: Server, settings: Settings, damage: str) -> None:
-    """It is ours, and is written over: neither the call nor the settling of one in doubt fails for it."""
-
-    async def send() -> tuple[Any, bool]:
-        redis = connect_async(settings)
-        acceptance = Acceptance(redis, settings)
-        for sender in ("sender", "in doubt"):
-            await redis.execute_command("RPUSH" if damage == "a list" else "SET", MARK_KEY + sender, "planted")
-        entry = Entry("one", "1" * 32, b"{}", b"data", "1400000001", "command", "", "answered")
-        found = await acceptance.send([entry], Mark("sender", 7), numbers=[7])
-        settled = await acceptance.settle(Mark("in doubt", 7))
-        await redis.aclose()
-        return found, settled
-
-    assert asyncio.run(send()) == ([None], False)
-    assert event_ids(server) == ["1" * 32]
-    with server.connect() as redis:
-        assert [redis.get(MARK_KEY + sender) for sender in ("sender", "in doubt")] == [b"7", b"closed"]
 
 
 def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, make_settings: SettingsFactory) -> None:

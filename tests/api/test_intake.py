@@ -323,24 +323,6 @@ def test_the_log_does_not_grow_for_ever(redis: Redis, make_settings: SettingsFac
     assert redis.xlen(LOG_KEY) <= 300
 
 
-@pytest.mark.parametrize("planted", [b"\xff" * 40, b"short", b"0" * 32 + b"\r\nX: y", b""])
-def test_what_is_remembered_and_not_ours_is_no_answer(
-    redis: Redis, make_settings: SettingsFactory, planted: bytes
-) -> None:
-    """Its delivery is answered 1010; the flusher lives on."""
-    redis.set(REPLY_KEY + "planted", planted)
-
-    async def keep_both() -> None:
-        async with open_intake(make_settings()) as intake:
-            with pytest.raises(CannotKeepError):
-                await intake.keep(api_call(), RECEIPT, "planted")
-            await intake.keep(api_call(), RECEIPT, "kept")
-
-    asyncio.run(keep_both())
-
-    assert queue(EVENTS, redis).count == 1
-
-
 def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_settings: SettingsFactory) -> None:
     """A script that fails half-way is not taken back: the sender's next try must not be told that all is well."""
     redis.set(queue(EVENTS, redis).key, "not a list")

@@ -427,10 +427,11 @@ def test_an_api_ends_though_a_handler_heeds_no_cancellation(
 def test_doctor_and_the_metrics_show_a_paused_queue(
     deskbell: Run, redis: Redis, valkey_url: str, start_api: ApiFactory
 ) -> None:
-    """With the job type that keeps failing, and how many jobs wait."""
+    """With the job type that keeps failing, and how many jobs wait; a key that somebody has written over is named."""
     redis.hset(PAUSED_KEY, "crm-contact", '{"queue": "crm", "since": 1669872112000, "until": 3397872172000}')
     desk = start_api()
     desk.call()
+    redis.set("rq:wip:events", "x")
 
     found = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS)
 
@@ -439,6 +440,7 @@ def test_doctor_and_the_metrics_show_a_paused_queue(
         "problem: the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing; "
         "one is tried at 05:22:52" in found.stdout
     )
+    assert "problem: rq:wip:events: expected a zset, got a string: " in found.stdout
     metrics = desk.http.get("/metrics").text
     assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
     assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics

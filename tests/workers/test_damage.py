@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -18,6 +17,8 @@ from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, traceback_of
+from workers.guarded import guarded_job_class
+from workers.job_data import MOST_BYTES, unpack
 
 SECRET = "planted-4711"
 
@@ -118,63 +119,39 @@ def test_no_value_of_a_damaged_event_is_in_a_log(
     assert lines[0]["outcome"] == "done" or lines[0].get("job_id", job.id) == job.id
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"created_at": "yesterday"},
-        {"status": "dancing"},
-        {"timeout": "long"},
-        {"failure_ttl": "short"},
-        {"retry_intervals": "{"},
-        {"retry_intervals": "[]"},
-        {"retry_intervals": '"x"'},
-        {"dependency_ids": "no"},
-        {"origin": b"\xff"},
-        {"worker_name": b"\xff"},
-        {"description": b"\xff\xfe"},
-        {"retries_left": "some", "created_at": ""},
-        {"exc_info": b"\xff"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("name", ["fail", "stumble", "count"])
-def test_a_field_that_rq_cannot_read_does_not_keep_a_job_from_its_end(
-    name: str, fields: dict[str, Any], open_workplace: WorkplaceFactory
+@pytest.mark.parametrize(("name", "end"), [("fail", "failed"), ("stumble", "failed"), ("count", "finished")])
+def test_a_hash_that_rq_cannot_read_does_not_keep_a_job_from_its_end(
+    name: str, end: str, open_workplace: WorkplaceFactory
 ) -> None:
-    """Done, scheduled or dead, as it would be; RQ can read it then, and the registry of started jobs is empty."""
-    jobs, counted = some_jobs()
-    workplace = open_workplace(jobs)
-    data = packed(PERFORM, None, [name, api_call("x").to_wire()], {})
-    job = damaged(workplace, data=data, **fields)
+    """Done, or dead without a retry, and RQ's tools can read the dead letter; no job is left started."""
+    workplace, event = open_workplace(some_jobs()[0]), api_call("x")
+    workplace.put_jobs(event)
+    job_id = f"{event.id}-{name}"
+    fields: Any = {"created_at": "yesterday", "retry_intervals": "[]", "worker_name": b"\xff"}
+    workplace.redis.hset(f"rq:job:{job_id}", mapping=fields)
 
     workplace.work()
 
     default = workplace.queue()
-    ends = {
-        "fail": default.failed_job_registry,
-        "stumble": default.scheduled_job_registry,
-        "count": default.finished_job_registry,
-    }
-    assert ends[name].get_job_ids() == [job.id]
+    assert job_id in getattr(default, f"{end}_job_registry").get_job_ids()
     assert default.started_job_registry.get_job_ids() == []
-    assert (len(counted) == 1) == (name == "count")
-    if name != "count":
-        assert fetch(workplace.redis, job.id).id == job.id
+    if end == "failed":
+        assert fetch(workplace.redis, job_id).is_failed
+        assert traceback_of(fetch(workplace.redis, job_id))
 
 
 def test_an_id_without_a_job_is_a_counted_line(open_workplace: WorkplaceFactory) -> None:
-    """A hash that expired, a key of another kind, ids that RQ does not admit: each is said and taken off the queue."""
+    """A hash that expired, one without data, ids that RQ does not admit: each is said and taken off the queue."""
     jobs, counted = some_jobs()
     workplace = open_workplace(jobs)
-    workplace.redis.set("rq:job:text", "no hash")
     workplace.redis.hset("rq:job:dataless", "status", "queued")
-    workplace.redis.rpush("rq:queue:default", "gone", "text", "dataless", "a:b:c", b"\xff\xfe", "")
+    workplace.redis.rpush("rq:queue:default", "gone", "dataless", "a:b:c", b"\xff\xfe", "")
     workplace.put_jobs(api_call())
 
     with capture_logs() as logs:
         workplace.work()
 
-    assert len([line for line in logs if line["event"] == "job_missing"]) == 6
+    assert len([line for line in logs if line["event"] == "job_missing"]) == 5
     assert len(counted) == 1
     assert workplace.redis.llen("rq:queue:default") == 0
 
@@ -182,7 +159,7 @@ def test_an_id_without_a_job_is_a_counted_line(open_workplace: WorkplaceFactory)
 def test_a_job_that_expires_while_it_runs_is_a_counted_line(open_workplace: WorkplaceFactory) -> None:
     """Whether it ends well or not: nothing is left of it, and no hash is made of its remains."""
     jobs = Jobs()
-    redis: Redis
+    redis: Any
 
     def forget(event: ApiCall) -> None:
         redis.delete(*redis.keys(f"rq:job:{event.id}-*"))
@@ -247,7 +224,6 @@ DATA = (
         lambda data: packed(*data)
     )
 )
-BESIDE = st.sampled_from(["executions:{}", "results:{}", "job:{}:dependents", "job:{}:dependencies"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -255,12 +231,11 @@ BESIDE = st.sampled_from(["executions:{}", "results:{}", "job:{}:dependents", "j
     damage=st.lists(
         st.tuples(DATA, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4)), min_size=1, max_size=8
     ),
-    beside=st.dictionaries(BESIDE, st.sampled_from(["string", "list", "hash"]), max_size=2),
 )
 def test_no_damage_stops_the_worker(
-    damage: list[tuple[bytes, dict[str, bytes]]], beside: dict[str, str], open_workplace: WorkplaceFactory
+    damage: list[tuple[bytes, dict[str, bytes]]], open_workplace: WorkplaceFactory
 ) -> None:
-    """Whatever stands in hashes and beside them: each job comes to an end, none is left started, the next one runs."""
+    """Whatever stands in hashes: each job comes to an end, none is left started, the next one runs."""
     types, counted = some_jobs()
     workplace = open_workplace(types)
     redis = workplace.redis
@@ -272,8 +247,6 @@ def test_no_damage_stops_the_worker(
         put.append(job)
         if encoded:
             redis.hset(job.key, mapping=encoded)
-        for template, kind in beside.items():
-            spoil(redis, f"rq:{template.format(job.id)}", kind)
     last = api_call("last").to_wire()
     workplace.queue().enqueue(PERFORM, args=["count", last], description="count")
 
@@ -300,19 +273,8 @@ def has_ended(workplace: Workplace, job: Job) -> bool:
     )
 
 
-def spoil(redis: Redis, key: str, kind: str) -> None:
-    """Have a key hold something of another kind."""
-    redis.delete(key)
-    if kind == "string":
-        redis.set(key, "x")
-    elif kind == "list":
-        redis.rpush(key, "x")
-    else:
-        redis.hset(key, "x", "x")
-
-
 def test_a_damaged_job_that_is_due_does_not_hold_up_the_others(open_workplace: WorkplaceFactory) -> None:
-    """RQ's scheduler reads all that are due together; what it cannot read is mended, for the next look."""
+    """RQ's scheduler reads all that are due together; what it cannot read is queued as it stands, and claimed."""
     jobs, counted = some_jobs()
     workplace = open_workplace(jobs)
     default = workplace.queue()
@@ -328,20 +290,6 @@ def test_a_damaged_job_that_is_due_does_not_hold_up_the_others(open_workplace: W
     assert sorted(counted) == ["a", "b"]
 
 
-def test_members_of_the_registry_that_are_no_executions_are_taken_out(open_workplace: WorkplaceFactory) -> None:
-    """RQ's own cleanup would stop at them, each time."""
-    jobs, _ = some_jobs()
-    workplace = open_workplace(jobs)
-    members: dict[Any, int] = {"a:b:c": 1, "": 1, b"\xff": 1, "alone": 1}
-    workplace.redis.zadd("rq:wip:default", members)
-
-    with capture_logs() as logs:
-        workplace.work()
-
-    assert workplace.redis.zcard("rq:wip:default") == 0
-    assert [line["count"] for line in logs if line["event"] == "executions_unfit"] == [4]
-
-
 def test_pickle_is_not_read_in_a_claimed_job(open_workplace: WorkplaceFactory) -> None:
     """Jobs are JSON: another serializer's bytes are damage."""
     workplace = open_workplace(some_jobs()[0])
@@ -350,3 +298,46 @@ def test_pickle_is_not_read_in_a_claimed_job(open_workplace: WorkplaceFactory) -
     workplace.work()
 
     assert Job.fetch(job.id, connection=workplace.redis, serializer=JSONSerializer).is_failed
+
+
+def test_data_that_unpack_to_more_than_there_is_room_for_are_damage(open_workplace: WorkplaceFactory) -> None:
+    """A dead letter at once, and none of RQ's code unpacks them; the job behind it runs."""
+    jobs, counted = some_jobs()
+    workplace = open_workplace(jobs)
+    packing = zlib.compressobj()
+    bomb = b"".join(packing.compress(b" " * 1_000_000) for _ in range(20)) + packing.flush()
+    bad = damaged(workplace, data=bomb)
+    workplace.put_jobs(api_call())
+
+    workplace.work()
+
+    assert workplace.queue().failed_job_registry.get_job_ids() == [bad.id]
+    assert len(counted) == 1
+    guarded: Any = guarded_job_class({}).fetch(bad.id, connection=workplace.redis, serializer=JSONSerializer)
+    assert len(guarded._data) == len(bomb)
+
+
+def test_data_are_unpacked_up_to_a_size() -> None:
+    """Compressed or not."""
+    fits, exceeds = b"x" * MOST_BYTES, b"x" * (MOST_BYTES + 1)
+
+    assert unpack(zlib.compress(fits)) == unpack(fits) == fits
+    for data in (zlib.compress(exceeds), exceeds, zlib.compress(fits)[:-9]):
+        with pytest.raises(ValueError, match="large"):
+            unpack(data)
+
+
+@pytest.mark.parametrize("meta", ['{"x": NaN}', '{"attempt": 1e999, "x": [1, {"y": -Infinity}]}', "[1]", "\xff"])
+def test_a_meta_that_is_no_json_stops_no_claim_and_doubles_no_job(meta: str, open_workplace: WorkplaceFactory) -> None:
+    """The job itself and the one behind it run once."""
+    jobs, counted = some_jobs()
+    workplace = open_workplace(jobs)
+    events = [api_call("y"), api_call("y")]
+    for event in events:
+        workplace.put_jobs(event)
+    workplace.redis.hset(f"rq:job:{events[0].id}-count", "meta", meta)
+
+    workplace.work()
+
+    assert sorted(counted) == sorted(event.id for event in events)
+    assert workplace.queue().finished_job_registry.count == len(events)

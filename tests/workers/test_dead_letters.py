@@ -217,15 +217,7 @@ def test_groups_are_counted_the_largest_first(redis: Redis) -> None:
             lambda redis, job_id: redis.hset(f"rq:job:{job_id}", "ended_at", "soon"),
             "OSError at acme/jobs.py:12 in record",
         ),
-        (
-            lambda redis, job_id: (redis.delete(f"rq:job:{job_id}"), redis.set(f"rq:job:{job_id}", "?")),
-            "OSError at acme/jobs.py:12 in record",
-        ),
         (lambda redis, job_id: redis.delete(f"rq:results:{job_id}"), UNKNOWN),
-        (
-            lambda redis, job_id: (redis.delete(f"rq:results:{job_id}"), redis.set(f"rq:results:{job_id}", "?")),
-            UNKNOWN,
-        ),
         (lambda redis, job_id: redis.xadd(f"rq:results:{job_id}", {"type": 2, "exc_string": "%"}), UNKNOWN),
         (lambda redis, job_id: redis.xadd(f"rq:results:{job_id}", {"type": 1}), UNKNOWN),
     ],

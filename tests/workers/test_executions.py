@@ -4,7 +4,6 @@ Long, because one file holds what the scripts promise, each rule with a test tha
 """
 
 import asyncio
-import dataclasses
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -485,47 +484,22 @@ def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
     assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
 
 
-@pytest.mark.parametrize("garbage", ["set", "string"])
-def test_garbage_in_a_workers_index_does_not_keep_claims_from_being_put_back(
-    garbage: str, open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
-    """What is no execution is taken out; an index of another type is deleted, and the leases run out."""
-    workplace = open_workplace(counting_jobs()[0])
-    put(workplace)
-    index = "rq:worker:ours:executions"
-
-    with executions(valkey_url) as step:
-        claim_in_vain(step)
-        if garbage == "set":
-            workplace.redis.sadd(index, "garbage", b"\xff:\xff", "a:b:c")
-        else:
-            workplace.redis.set(index, "x")
-        count = step(lambda ours: ours.put_back_unanswered(["default"]))
-
-    assert count == (garbage == "set")
-    assert not workplace.redis.exists(index)
-
-
-def test_a_damaged_execution_does_not_keep_the_others_from_being_renewed(
+def test_a_job_that_is_on_its_queue_still_is_not_put_there_again(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """Keys of another type cost nobody else a lease, and the job itself keeps its own."""
+    """However it came to be at two places: put back, or recovered, it is at one."""
     workplace = open_workplace(counting_jobs()[0])
-    redis = workplace.redis
-    put(workplace, 3)
+    ids = put(workplace, 2)
 
     with executions(valkey_url) as step:
         claims = claim_all(step)
-        expire(redis)
-        redis.delete(f"rq:execution:{claims[0].member}")
-        redis.set(f"rq:execution:{claims[0].member}", "x")
-        redis.set("rq:wip:other", "x")
-        redis.set("rq:worker:ours", "x")
-        elsewhere = dataclasses.replace(claims[0], queue="other")
-        known, lost = step(lambda ours: ours.renew([elsewhere, *claims], 60))
+        workplace.redis.rpush("rq:queue:default", *ids)
+        step(lambda ours: ours.put_back(claims[:1]))
+        expire(workplace.redis)
+        step(lambda ours: ours.recover("default"))
 
-    assert (known, lost) == (False, set())
-    assert all((redis.zscore("rq:wip:default", claim.member) or 0) > time.time() for claim in claims)
+    assert sorted(workplace.queue().job_ids) == sorted(ids)
+    assert workplace.redis.zcard("rq:wip:default") == 0
 
 
 def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(

@@ -154,7 +154,7 @@ def test_the_job_of_a_killed_worker_that_forks_runs_again_within_the_time_set(
 def test_a_damaged_job_does_not_stop_a_worker_that_forks(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
-    """It is a dead letter, mended so that it can be listed; the next one runs."""
+    """It is a dead letter that can be listed; the next one runs."""
     workplace, event = put(open_workplace, "x")
     broken = f"{event.id}-alone"
     workplace.redis.hset(f"rq:job:{broken}", mapping={"created_at": "yesterday", "data": b"\xff"})

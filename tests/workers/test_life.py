@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq import Worker
 from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job, JobStatus
@@ -284,3 +285,17 @@ def test_what_a_worker_that_died_has_left_ready_is_queued(open_workplace: Workpl
 
     assert second.id in workplace.queue().job_ids
     assert redis.zcard(workplace.queue().ready_job_registry.key) == 0
+
+
+def test_maintenance_that_fails_frees_its_own_lock_and_no_other(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Else two workers clean one queue at once, or none does for 15 minutes."""
+    jobs = counting_jobs()[0]
+    worker = ConcurrentWorker(["theirs", "ours"], open_workplace(jobs).performer, redis)
+    theirs, ours = worker.queues
+    theirs.acquire_maintenance_lock()
+    redis.set(ours.finished_job_registry.key, "what no cleanup can read")
+
+    with pytest.raises(ResponseError):
+        Upkeep(worker, jobs).maintain()
+
+    assert [bool(redis.exists(queue.registry_cleaning_key)) for queue in (theirs, ours)] == [True, False]

@@ -250,6 +250,18 @@ def test_a_pause_that_is_long_past_is_forgotten(redis: Redis) -> None:
     assert (len(is_kept), paused_queues(redis)) == (1, [])
 
 
+def test_no_pause_is_longer_than_its_job_types(redis: Redis) -> None:
+    """A breaker that was declared with a shorter pause since does not wait for the longer one."""
+    lua = paused(redis)
+    redis.hset(PAUSED_KEY, "crm-contact", json.dumps({"queue": "crm", "since": NOW, "until": NOW * 2}))
+
+    assert [lua.may_claim(NOW) > 0, lua.may_claim(NOW + 9_999) > 0, lua.may_claim(NOW + 10_000) > 0] == [
+        False,
+        False,
+        True,
+    ]
+
+
 @pytest.mark.parametrize("rubbish", ["", "no JSON", "5", "[]", "{}", '{"since": 1}', '{"until": "x"}'])
 def test_a_pause_that_cannot_be_read_is_not_shown(rubbish: str) -> None:
     """One damaged field must not hide the others."""
@@ -265,14 +277,6 @@ def test_a_pause_that_has_passed_is_shown_only_while_a_job_is_tried() -> None:
 
     assert read_pauses({b"note": json.dumps(passed).encode()}) == []
     assert [pause.queue for pause in read_pauses({b"note": json.dumps(tried).encode()})] == ["crm"]
-
-
-def test_a_damaged_pause_is_none(redis: Redis) -> None:
-    """It must not stop a worker's claims."""
-    lua = paused(redis)
-    redis.hset(PAUSED_KEY, "crm-contact", "no JSON")
-
-    assert lua.may_claim() == EVERYTHING
 
 
 def put(workplace: Workplace, count: int) -> list[Event]:

@@ -651,25 +651,6 @@ def test_a_place_that_is_none_does_not_keep_a_job_waiting(place: Any, open_workp
     assert ran == ["0"]
 
 
-@pytest.mark.parametrize("key", ["deskbell:turn:{}", "deskbell:order:{}", "deskbell:orders", "rq:queue:events"])
-def test_a_damaged_key_keeps_no_job_from_its_turn(key: str, open_workplace: WorkplaceFactory) -> None:
-    """Ours is said and deleted; what cannot be read of RQ's cannot be waited for."""
-    jobs, ran = ordered()
-    workplace = open_workplace(jobs)
-    fan_out(workplace, [call(0)])
-    groups: Any = workplace.redis.smembers(ORDERS_KEY)
-    (group,) = groups
-    damaged = key.format(group.decode())
-    workplace.redis.delete(damaged)
-    workplace.redis.hset(damaged, "x", "x")
-
-    with capture_logs() as logs:
-        workplace.work()
-
-    assert ran == ["0"]
-    assert damaged.startswith("rq:") or damaged in [line.get("key") for line in logs]
-
-
 def test_a_start_that_was_not_the_jobs_turn_counts_for_no_rate(open_workplace: WorkplaceFactory) -> None:
     """A rate is of jobs that run; else those that ask in vain would leave none to the one whose turn it is."""
     jobs, ran = ordered(limit="3/h")

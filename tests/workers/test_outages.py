@@ -322,30 +322,6 @@ def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
     assert (ran, len(claimed_at)) == ([1], 2)
 
 
-def test_what_cannot_be_recovered_of_one_queue_does_not_hold_up_the_others(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
-    """A registry of another type is said, and the next queue's jobs are recovered."""
-    jobs, ran = Jobs(), []
-
-    @jobs.on(ApiCall, attempts=3)
-    def count(event: ApiCall) -> None:
-        ran.append(event.id)
-
-    workplace = open_workplace(jobs)
-    put(workplace)
-    with executions(valkey_url) as step:
-        claim_all(step)
-    expire(workplace.redis)
-    workplace.redis.set("rq:wip:broken", "x")
-
-    with capture_logs() as logs:
-        workplace.work("broken", "default")
-
-    assert len(ran) == 1
-    assert "rq:wip:broken" in [line["key"] for line in logs if line["event"] == "key_damaged"]
-
-
 def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,27 +39,6 @@ def test_all_that_a_dead_worker_held_is_recovered_at_once(
     assert sorted(redis.lrange("rq:queue:default", 0, -1)) == sorted(recovered.job_ids)
 
 
-def test_what_cannot_be_recovered_now_is_not_tried_again_at_once(
-    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
-) -> None:
-    """The list is damaged: the jobs stay in the registry for a later look, and this one ends."""
-    workplace = open_workplace(limited_jobs("1/s"))
-    for _ in range(150):
-        put_job(workplace, "free")
-    with worker_of(workplace, valkey_url, "dead") as step:
-        claim(step, free=1000)
-    expire(redis)
-    redis.set("rq:queue:default", "x")
-
-    redis.config_resetstat()
-    with worker_of(workplace, valkey_url) as step:
-        recovered = step(lambda ours: ours.recover("default"))
-
-    assert (recovered.job_ids, recovered.is_all) == ([], True)
-    assert redis.zcard("rq:wip:default") == 150
-    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] <= 3
-
-
 def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:

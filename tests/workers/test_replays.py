@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from rq.job import Dependency, JobStatus
+from rq.job import Dependency, Job, JobStatus
 from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
 
-from shared import Event
+from shared import ApiCall, Discard, Event, Jobs
 from shared.policies import Rate
 from shared.queues import EVENTS, PERFORM
 from shared.testing import api_call
@@ -163,7 +164,6 @@ def test_letters_are_enqueued_in_event_order(redis: Redis) -> None:
     ("change", "outcome"),
     [
         (lambda redis, key: redis.delete(key), "expired"),
-        (lambda redis, key: (redis.delete(key), redis.set(key, "?")), "expired"),
         (lambda redis, key: redis.hset(key, "status", "started"), "alive"),
         (lambda redis, key: redis.hset(key, "status", "queued"), "alive"),
         (lambda redis, key: redis.hset(key, "rate_limit_key", "crm"), "limited"),
@@ -277,7 +277,6 @@ def test_a_discarded_letter_leaves_nothing_behind(open_workplace: WorkplaceFacto
         (lambda redis, key: redis.hset(key, "status", "started"), "alive"),
         (lambda redis, key: redis.zrem("rq:failed:crm", key.removeprefix("rq:job:")), "gone"),
         (lambda redis, key: redis.delete(key), "discarded"),
-        (lambda redis, key: (redis.delete(key), redis.set(key, "?")), "discarded"),
     ],
 )
 def test_only_what_is_dead_is_deleted(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
@@ -389,3 +388,31 @@ def test_without_letters_nothing_is_done(redis: Redis) -> None:
     """Nothing to do is done."""
     assert replay(redis) == Counter()
     assert discard(redis) == Counter()
+
+
+def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: WorkplaceFactory) -> None:
+    """Also what it waited for: nobody would ever look at it again, or delete it."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, ordered_by="session", keep=100)
+    def note(event: ApiCall) -> None:
+        if event.node == "dies":
+            raise Discard("no")
+
+    workplace = open_workplace(jobs)
+    ids = []
+    for node in ("a", "dies", "b"):
+        event = api_call(node, SystemSessionID="s")
+        workplace.put_jobs(event)
+        ids.append(f"{event.id}-note")
+    keys = [Job(job_id, workplace.redis, JSONSerializer).dependencies_key for job_id in ids]
+    waited = [workplace.redis.exists(key) for key in keys]
+
+    workplace.work()
+    last = workplace.redis.ttl(keys[2])
+    kept = workplace.redis.exists(keys[1])
+    Replays(workplace.redis, "li").discard([all_letters(workplace.redis)], "", lambda _: None)
+
+    assert waited == [0, 1, 1]
+    assert 0 < last <= 100
+    assert (kept, workplace.redis.exists(keys[1])) == (1, 0)

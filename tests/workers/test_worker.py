@@ -17,7 +17,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from redis import Redis
 from rq import Callback
 from rq.job import Job
 from rq.registry import StartedJobRegistry
@@ -377,28 +376,8 @@ def test_a_job_whose_worker_is_killed_in_the_middle_is_run_again(
     assert status == 0
 
 
-def test_a_job_whose_worker_is_killed_before_it_begins_is_run(open_workplace: WorkplaceFactory) -> None:
-    """Between queue and registry a job is in RQ's intermediate list, where RQ moves it for a worker of one queue."""
-    jobs, counted = counting_jobs()
-    workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
-    default, job_id = workplace.queue(), f"{event.id}-count"
-    workplace.redis.lmove(default.key, default.intermediate_queue_key)
-
-    workplace.work()
-    seen = default.intermediate_queue.get_first_seen_key(job_id)
-    workplace.redis.set(seen, time.time() - 61)
-    workplace.work()
-    workplace.make_due()
-    workplace.work()
-
-    assert counted == [event.id]
-    assert workplace.redis.llen(default.intermediate_queue_key) == 0
-
-
-def test_a_job_whose_worker_is_killed_between_registry_and_start_is_run(open_workplace: WorkplaceFactory) -> None:
-    """RQ registers an execution before it marks the job as started; the intermediate list still has the job."""
+def test_a_job_that_a_killed_stock_worker_has_moved_is_run(open_workplace: WorkplaceFactory) -> None:
+    """RQ moves a job to its intermediate list, and registers an execution before it marks the job as started."""
     jobs, counted = counting_jobs()
     workplace = open_workplace(jobs)
     event = api_call()
@@ -415,20 +394,3 @@ def test_a_job_whose_worker_is_killed_between_registry_and_start_is_run(open_wor
 
     assert counted == [event.id]
     assert default.started_job_registry.get_job_ids() == []
-
-
-def test_a_worker_takes_a_job_with_a_move_that_leaves_it_on_redis(
-    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Never with a pop: with two queues RQ would hold the job in the worker's memory alone."""
-    jobs, counted = counting_jobs()
-    workplace = open_workplace(jobs)
-    workplace.put_jobs(api_call())
-    pops: list[str] = []
-    for command in ("lpop", "blpop"):
-        monkeypatch.setattr(Redis, command, lambda *_, command=command, **__: pops.append(command))
-
-    workplace.work()
-
-    assert pops == []
-    assert len(counted) == 1

@@ -1,0 +1,28 @@
+"""Keys that somebody has written over."""
+
+from redis import Redis
+
+from shared.key_types import mismatched_keys
+
+
+def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
+    """Ours, and those of each queue that RQ knows; those that are right, or not there, are no problem."""
+    redis.sadd("rq:queues", "rq:queue:crm", "rq:queue:events")
+    redis.rpush("rq:queue:events", "x")
+    redis.set("rq:wip:crm", "x")
+    redis.hset("deskbell:paused", "x", "y")
+    redis.hset("deskbell:orders", "x", "y")
+
+    assert [sentence.split(": what")[0] for sentence in mismatched_keys(redis)] == [
+        "deskbell:orders: expected a set, got a hash",
+        "rq:wip:crm: expected a zset, got a string",
+    ]
+
+
+def test_a_list_of_queues_that_is_none_is_named_alone(redis: Redis) -> None:
+    """Without it nobody knows the queues."""
+    redis.set("rq:queues", "x")
+
+    assert [sentence.split(": what")[0] for sentence in mismatched_keys(redis)] == [
+        "rq:queues: expected a set, got a string"
+    ]
