@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.metrics import Metrics
+from api.runs import guarded_call
 from api.unhandled import handler_to_paste
 from shared.commands import ApiCall
 from shared.contract import shown_names
 from shared.handlers import Handler
 from shared.logs import get_log
+from shared.raised import as_raised
 
 _MOST_LINES = 20  # of one kind for one node
 
@@ -40,7 +42,10 @@ class Contract:
 
     def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
         """Log a result that departs from what the handler declares; it is answered all the same."""
-        problems = handler.outputs.problems(result, variables)
+        try:
+            problems = guarded_call(lambda: handler.outputs.problems(result, variables))
+        except Exception as error:  # noqa: BLE001 - a mapping or a validator of the integrator's
+            problems = [f"it cannot be checked ({type(as_raised(error)).__name__})"]
         if problems:
             self._log_once(
                 ("output", handler.name), problems, "undeclared_output", node=handler.name, problems=problems

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from api.contract import Contract
@@ -142,6 +143,9 @@ class Replies:
             self._contract.note_result(handler, result, content.variables)
         except Refuse:
             raise
+        except LateError:
+            self._log.error("fallback_late", event_id=event.id, node=handler.name)
+            return None
         except Exception as error:  # noqa: BLE001 - as above
             self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
             return None
@@ -164,9 +168,10 @@ class _FailedError(Exception):
 
 def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
     try:
-        return handler.bind(event)
+        bound: dict[str, Any] = guarded_call(functools.partial(handler.bind, event))
     except VariableError as error:
         raise _MisfitError(str(error)) from None
+    return bound
 
 
 def _content(handler: Handler, result: Any) -> Content:
@@ -184,13 +189,9 @@ def _content(handler: Handler, result: Any) -> Content:
 
 def _code_and_words(refusal: Refuse) -> tuple[int, str]:
     """What a refusal answers; a class derived from `Refuse` may have anything where these are due."""
-    plain = Refuse(str(refusal.message), code=refusal.code if _is_code(refusal.code) else 1)
-    return plain.code, plain.message
-
-
-def _is_code(code: object) -> bool:
-    try:
-        Refuse("", code=code)  # type: ignore[arg-type]  # that is the question
-    except ValueError:
-        return False
-    return True
+    code, message = 1, ""
+    with suppress(Exception):
+        code = guarded_call(lambda: Refuse("", code=refusal.code).code)
+    with suppress(Exception):
+        message = guarded_call(lambda: Refuse(str(refusal.message)).message)
+    return code, message

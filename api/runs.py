@@ -10,11 +10,12 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from shared.functions import is_async
+from shared.raised import StandInError
 
 HANDLER_THREADS = "handler"
 """How the names of the threads begin."""
@@ -125,29 +126,26 @@ class Runs:
         self._free.release()
 
 
-class _HandlerExitError(Exception):
-    """Raised in place of what would end the api, or be taken for a cancellation of the request."""
-
-
 async def _guarded(awaitable: Awaitable[Any]) -> Any:
     try:
         return await awaitable
     except Exception:
         raise
     except BaseException as error:
-        raise _HandlerExitError from error
+        raise StandInError from error
 
 
 def guarded_call(call: Callable[[], Any]) -> Any:
     """Call an integrator's code: whatever it raises is an `Exception`."""
     try:
         return call()
-    except (StopIteration, CancelledError) as error:  # a future refuses to hold the one, and converts the other
-        raise _HandlerExitError from error
+    except (StopIteration, CancelledError, TimeoutError, InvalidStateError) as error:
+        # A future refuses to hold the first; asyncio makes new ones of the others, which know no places.
+        raise StandInError from error
     except Exception:
         raise
     except BaseException as error:
-        raise _HandlerExitError from error
+        raise StandInError from error
 
 
 async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.frames import Frame, integrators_frame
+from shared.raised import as_raised
 
 UNKNOWN = "unknown"
 """The cause of a dead letter that says nothing about itself."""
@@ -35,6 +36,7 @@ _PLAIN = {
 
 def cause_of(error: BaseException) -> str:
     """The cause that an exception is, with the HTTP status it tells: `HTTPStatusError 401 at acme/jobs.py:9 in f`."""
+    error = as_raised(error)
     status = status_of(error)
     kind = type(error).__name__
     return _cause(f"{kind} {status}" if status else kind, _frames_of(error))
@@ -58,7 +60,7 @@ def _status_places(error: BaseException | None) -> tuple[tuple[object, str], ...
 
 def places_of(error: BaseException) -> list[Frame]:
     """The last places that an exception passed through, the outermost first: lists in JSON."""
-    return _frames_of(error)[-_MOST_PLACES:]
+    return _frames_of(as_raised(error))[-_MOST_PLACES:]
 
 
 def read_places(written: object) -> list[Frame]:

@@ -27,6 +27,7 @@ from shared.logs.console import console_line
 from shared.logs.libraries import carry_over
 from shared.logs.output import LogOutput
 from shared.logs.places import places
+from shared.raised import as_raised
 
 Level = Literal["info", "warning", "error", "critical"]
 Sink = Callable[[Level, str, dict[str, Any]], None]
@@ -149,6 +150,7 @@ def expanded(fields: dict[str, Any]) -> dict[str, Any]:
     error = fields.get("error")
     if not isinstance(error, BaseException):
         return fields
+    error = as_raised(error)
     return fields | {"error": type(error).__name__, "where": places(error)}
 
 

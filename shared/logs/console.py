@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.logs.places import integrators_part
+from shared.raised import as_raised
 
 _COLORS = {"info": "32", "warning": "33", "error": "31", "critical": "31"}
 
@@ -18,6 +19,7 @@ def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     error = fields.get("error")
     if isinstance(error, BaseException):
+        error = as_raised(error)
         fields = fields | {"error": type(error).__name__}
     blocks = {name: value for name, value in fields.items() if isinstance(value, str) and "\n" in value}
     said = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if name not in blocks)

@@ -5,7 +5,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from pydantic import AfterValidator
@@ -17,6 +17,7 @@ from shared.commands import received
 from shared.errors import DeclarationError, PacketError
 from shared.events import Event, Reply
 from shared.testing import api_call
+from tests.logged import capture_logs
 
 
 def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
@@ -143,6 +144,7 @@ def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
         StopIteration,
         asyncio.CancelledError,
         concurrent.futures.CancelledError,
+        concurrent.futures.InvalidStateError,
         GeneratorExit,
         SystemExit,
         KeyboardInterrupt,
@@ -150,7 +152,10 @@ def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
     ],
 )
 def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseException]) -> None:
-    """1009, also for what would end the process or be taken for a cancelled request, on the loop and in a thread."""
+    """1009, also for what would end the process or be taken for a cancelled request, on the loop and in a thread.
+
+    The log says what was raised and where, and neither what stood in for it nor our own places.
+    """
     callbacks = Callbacks()
 
     @callbacks.api_call("plain")
@@ -162,8 +167,12 @@ def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseE
         raise error
 
     for node in ("plain", "on_the_loop"):
-        reply = reply_of(callbacks, api_call(node))
+        with capture_logs() as lines:
+            reply = reply_of(callbacks, api_call(node))
         assert (reply.code, reply.info, reply.outcome) == (1009, "the handler failed", "failed")
+        [line] = lines
+        assert (line["event"], line["error"]) == ("handler_failed", error.__name__)
+        assert [place.rpartition(" ")[2] for place in line["where"]] == [node]
 
 
 @pytest.mark.parametrize("result", ["text", 5, ["a"], {"a": object()}, {1: "a"}, {"a": float("nan")}])
@@ -189,18 +198,69 @@ def test_none_is_no_variables() -> None:
     assert reply_of(callbacks, api_call("nothing")).envelope == b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
 
 
-def test_a_converter_that_raises_is_a_failure_of_the_handler() -> None:
+@pytest.mark.parametrize("error", [KeyError, SystemExit, asyncio.CancelledError])
+def test_a_converter_that_raises_is_a_failure_of_the_handler(error: type[BaseException]) -> None:
     """An integrator's own validator may raise anything: the fallback answers, or 1009."""
     callbacks = Callbacks()
 
     def explode(_: str) -> str:
-        raise KeyError("secret")
+        raise error("secret")
 
     @callbacks.api_call("explodes")
     def explodes(Name: Annotated[str, AfterValidator(explode)]) -> dict[str, str]:
         return {"Name": Name}
 
     assert reply_of(callbacks, api_call("explodes", Name="a")).code == 1009
+
+
+class Leaving(dict[str, str]):
+    """A result, or a message, that ends the process when it is read in a way that the answer does not need."""
+
+    def __contains__(self, _: object) -> bool:
+        raise SystemExit
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class Status(TypedDict):
+    Status: str
+
+
+def test_a_result_that_raises_when_it_is_compared_with_what_is_declared_is_answered() -> None:
+    """The comparison is for the log."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("odd")
+    def odd() -> Status:
+        return Leaving(Status="shipped")  # type: ignore[return-value]  # that is the point
+
+    with capture_logs() as lines:
+        reply = reply_of(callbacks, api_call("odd"))
+
+    assert reply.variables == {"Status": "shipped"}
+    assert lines[0]["problems"] == ["it cannot be checked (SystemExit)"]
+
+
+def test_a_refusal_whose_words_cannot_be_read_is_one_without_words() -> None:
+    """The decision stands."""
+    callbacks = Callbacks()
+
+    class Silent(Refuse):
+        @property
+        def message(self) -> Any:
+            return Leaving()
+
+        @message.setter
+        def message(self, _: str) -> None: ...
+
+    @callbacks.api_call("refuses")
+    def refuses() -> None:
+        raise Silent("closed", code=7)
+
+    reply = reply_of(callbacks, api_call("refuses"))
+
+    assert (reply.code, reply.info, reply.outcome) == (7, "", "refused")
 
 
 @pytest.mark.parametrize("message", ["half \ud800 of a pair", ValueError("not text")])

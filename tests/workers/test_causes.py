@@ -174,3 +174,17 @@ def test_rq_and_the_workers_write_the_sentences_that_are_looked_for() -> None:
     assert "Work-horse terminated unexpectedly" in (theirs / "worker" / "worker_classes.py").read_text()
     assert ABANDONED.startswith("The worker gave no sign of life")
     assert '"The job could not be read' in (ours / "fork.py").read_text()
+
+
+def test_the_cause_of_what_may_not_leave_a_coroutine_is_what_was_raised(tmp_path: Path) -> None:
+    """Python raises RuntimeError in its place, with none of the integrator's places."""
+    source = """
+import asyncio
+async def stops(): raise StopIteration
+def run(): asyncio.run(stops())
+"""
+    error = raised(tmp_path, source)
+
+    assert isinstance(error, RuntimeError)
+    assert cause_of(error) == "StopIteration at acme/jobs.py:3 in stops"
+    assert [place.function for place in places_of(error)] == ["stops"]
