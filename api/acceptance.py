@@ -17,6 +17,7 @@ from rq.job import Job
 from rq.utils import now, utcformat
 
 from shared.config import Settings
+from shared.events import Outcome
 from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect, events_job, queue
 
 MOST_EVENTS = 128
@@ -56,7 +57,7 @@ class Entry:
     app_id: str
     command: str
     node: str
-    outcome: str
+    outcome: Outcome
 
     @property
     def fields(self) -> tuple[str | bytes, ...]:

@@ -1,11 +1,11 @@
 """The HTTP process: what it is made of, and when it begins and ends."""
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq import Queue
@@ -13,17 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from api.backlog import Backlog
 from api.connections import NOTE
-from api.disk import DiskThread
 from api.intake import Intake
-from api.metrics import CONTENT_TYPE, Metrics, render_queues, render_spool
+from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
 from api.openapi import document
 from api.readiness import Readiness, age
 from api.refusals import Refusals
 from api.replies import Replies
 from api.routes import CallbackRoutes
 from api.signatures import Doors
-from api.spool import Survey, survey
 from api.tokens import TokenUses
 from shared.callbacks import Callbacks
 from shared.config import Settings
@@ -31,7 +30,7 @@ from shared.errors import http_info
 from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
-from shared.queues import connect_async
+from shared.queues import EVENTS, connect_async, queue_key
 
 
 def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
@@ -42,14 +41,14 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     """
     settings.check_doors()
     redis = connect_async(settings)
-    metrics = Metrics()
+    metrics = Metrics(handler.name for handler in callbacks.handlers)
     note_lost_lines(metrics.log_lines_lost.inc)
     refusals = Refusals(metrics)
     replies = Replies(callbacks, metrics)
     intake = Intake(redis, settings, metrics)
     uses = TokenUses(redis)
-    spool_metrics = _SpoolMetrics(settings)
-    readiness = Readiness(redis, settings, intake, replies)
+    backlog = Backlog(settings.spool_dir, settings.redis_timeout_ms / 1000)
+    readiness = Readiness(redis, settings, intake, replies, metrics, backlog)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
@@ -57,13 +56,13 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         await intake.start()
         uses.start()
         readiness.start()
-        spool_metrics.start()
+        backlog.start()
         _settle_garbage_collector()
         yield {NOTE: refusals.note}
         await intake.close()
         await readiness.close()
         refusals.close()
-        spool_metrics.close()
+        backlog.close()
         await uses.close()
         replies.close()
         await redis.aclose()
@@ -103,8 +102,8 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            counted = metrics.render() + await _queue_metrics(redis) + await spool_metrics.render()
-            return Response(counted, media_type=CONTENT_TYPE)
+            others = [*await _queue_metrics(redis), *await _spool_metrics(backlog)]
+            return Response(metrics.render(*others), media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", error=error)
             return Response(status_code=503, media_type=CONTENT_TYPE)
@@ -113,50 +112,29 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     return app
 
 
-async def _queue_metrics(redis: AsyncRedis) -> bytes:
+async def _queue_metrics(redis: AsyncRedis) -> list[Metric]:
     """What Redis knows of the queues; nothing while it is away."""
     try:
         members: set[bytes] = await redis.smembers(Queue.redis_queues_keys)  # type: ignore[assignment]  # not decoded
-        keys = sorted(key.decode() for key in members)
+        keys = sorted({queue_key(EVENTS), *(key.decode() for key in members)})
         async with redis.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.llen(key)
             counts = await pipeline.execute()
         paused = read_pauses(await redis.hgetall(PAUSED_KEY))
     except (RedisError, OSError):
-        return b""
+        return []
     names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
-    return render_queues(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
+    return queue_families(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
 
 
-class _SpoolMetrics:
-    """What waits on this host's disk, of all processes, read in a thread of its own.
-
-    A disk that hangs takes one thread, however often it is asked, and none of those that names are resolved in.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._folder = settings.spool_dir
-        self._seconds = settings.redis_timeout_ms / 1000
-        self._disk = DiskThread()
-        self._reading: asyncio.Future[Survey] | None = None
-
-    def start(self) -> None:
-        self._disk.start()
-
-    def close(self) -> None:
-        self._disk.stop()
-
-    async def render(self) -> bytes:
-        """In Prometheus' format; nothing while the disk does not answer."""
-        if self._reading is None or self._reading.done():
-            self._reading = self._disk.run(lambda: survey(self._folder))
-        reading = self._reading
-        await asyncio.wait({reading}, timeout=self._seconds)
-        if not reading.done() or reading.exception():
-            return b""
-        level = reading.result().level
-        return render_spool(level.events, level.size, age(level.oldest) or 0.0)
+async def _spool_metrics(backlog: Backlog) -> list[Metric]:
+    """What waits on this host's disk; nothing while that does not answer."""
+    found = await backlog.read()
+    if found is None:
+        return []
+    level = found.level
+    return spool_families(level.events, level.size, age(level.oldest) or 0.0, len(found.damaged))
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

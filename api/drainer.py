@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.endings import end
-from api.metrics import Metrics
+from api.metrics import DrainResult, Metrics
 from api.spool import Head, Spool
 from shared.events import new_event_id
 from shared.logs import get_log
@@ -166,7 +166,7 @@ class Drainer:
         found = await self._acceptance.send(entries, Mark(first.epoch, last.number), numbers=numbers)
         return _Offered(results=Counter(map(self._result, entries, found)))
 
-    def _result(self, entry: Entry, before: Remembered | None) -> str:
+    def _result(self, entry: Entry, before: Remembered | None) -> DrainResult:
         """What became of an event of the spool, in a word."""
         if before is None:
             return "sent"

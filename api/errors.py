@@ -1,7 +1,28 @@
 """The refusals: `ErrorCode`, HTTP status and what they mean (docs/HTTP.md lists them for integrators)."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
+
+Cause = Literal[
+    "not_a_packet",
+    "commands_differ",
+    "too_large",
+    "cannot_keep",
+    "unknown_app",
+    "sign_missing",
+    "sign_wrong",
+    "sign_stale",
+    "wrong_path_secret",
+    "not_a_post",
+    "overloaded",
+    "slow_sender",
+    "long_headers",
+    "endless_request",
+    "pipelined",
+    "slow_reader",
+    "crowded",
+]
+"""What a refusal is counted and logged under; docs/OPERATIONS.md says what each means."""
 
 
 class Code(Enum):
@@ -29,19 +50,27 @@ class Code(Enum):
         return self.value[1]
 
 
+_CAUSES: dict[Code, Cause] = {
+    Code.NOT_A_PACKET: "not_a_packet",
+    Code.COMMANDS_DIFFER: "commands_differ",
+    Code.TOO_LARGE: "too_large",
+    Code.CANNOT_KEEP: "cannot_keep",
+}
+
+
 class Refusal(Exception):  # noqa: N818 - an answer, not an error
     """Raised to answer a callback with a failure and keep nothing.
 
     Args:
         code: which refusal.
         info: the answer's `ErrorInfo`; quotes nothing of the request.
-        cause: what it is counted and logged under; the code's name by default.
+        cause: what it is counted and logged under; may be left out where the code says it.
         **details: what else the log says of it.
     """
 
-    def __init__(self, code: Code, info: str, cause: str = "", **details: Any) -> None:
+    def __init__(self, code: Code, info: str, cause: Cause | None = None, **details: Any) -> None:
         super().__init__(info)
         self.code = code
         self.info = info
-        self.cause = cause or code.name.lower()
+        self.cause = cause or _CAUSES[code]
         self.details = details

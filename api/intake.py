@@ -26,7 +26,7 @@ from api.metrics import Metrics
 from api.spool import Spool
 from shared.config import Settings
 from shared.errors import CannotKeepError
-from shared.events import Event, Reply, new_event_id
+from shared.events import Event, Outcome, Reply, new_event_id
 from shared.logs import get_log
 from shared.queues import FAN_OUT
 
@@ -43,7 +43,7 @@ class Kept:
 
     event_id: str
     answer: bytes
-    outcome: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,24 @@
-"""What the api counts, for Prometheus at `/metrics`."""
+"""What the api counts, and how it is written for Prometheus at `/metrics`.
+
+With several processes each writes its values to a file in a folder they share; whichever is asked adds them up. A gauge
+tells the highest value of the processes that live.
+"""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from api.errors import Cause
+from shared.events import Outcome
+from shared.version import commit, version
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder in which the processes of one api add their counts up."""
@@ -12,35 +26,72 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4"
 """The media type of Prometheus' text format."""
 
+SpoolProblem = Literal["full", "late", "unusable", "broken"]
+"""Why the disk keeps no events."""
+
+DrainResult = Literal["sent", "taken_before", "duplicate"]
+"""What becomes of an event of the spool."""
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2)
+_OF_ONE_PROCESS = "python_gc_"  # counts of whichever process is asked, which go up and down by turns
+_LIVING = "gauge_livemax_"  # how the name of a file begins that is there while its process lives
 
 
 class Metrics:
-    """The counters of an api. Labels are names that this project or the integrator chose, never what came in."""
+    """The counters of an api. Labels are names that this project or the integrator chose, never what came in.
 
-    def __init__(self) -> None:
+    Every label that is known at the start is there from the start, with 0: an increase from nothing is none.
+
+    Attributes:
+        handlers: the names of the handlers.
+    """
+
+    def __init__(self, handlers: Iterable[str] = ()) -> None:
+        """Make them.
+
+        Args:
+            handlers: the names of the handlers.
+        """
         self._registry = CollectorRegistry()
-        self.callbacks = Counter(
-            "deskbell_callbacks", "Callbacks answered, by outcome.", ["outcome"], registry=self._registry
+        self.handlers = names = list(handlers)
+        self.callbacks = self._counter(
+            "deskbell_callbacks", "Callbacks answered, by outcome.", outcome=get_args(Outcome)
         )
-        self.refused = Counter("deskbell_refused", "Callbacks refused, by cause.", ["cause"], registry=self._registry)
-        self.drift = Counter(
+        self.refused = self._counter("deskbell_refused", "Callbacks refused, by cause.", cause=get_args(Cause))
+        self.drift = self._counter(
             "deskbell_drift",
             "API calls that lack a declared input, or bring one that is not declared, by node.",
-            ["node", "kind"],
-            registry=self._registry,
+            node=names,
+            kind=("missing", "undeclared"),
         )
-        self.stragglers = Counter(
+        self.stragglers = self._counter(
             "deskbell_stragglers",
             "Calls left behind: in a thread, or heedless of their cancellation; by handler.",
-            ["handler"],
-            registry=self._registry,
+            handler=names,
         )
-        self.at_once = Counter(
+        self.at_once = self._counter(
             "deskbell_fallbacks_at_once",
             "Calls not begun, because too many of the handler were left behind.",
-            ["handler"],
-            registry=self._registry,
+            handler=names,
+        )
+        self.spooled = self._counter("deskbell_spooled", "Events kept on the disk.")
+        self.spool_failures = self._counter(
+            "deskbell_spool_failures", "Times the disk kept no events, by cause.", cause=get_args(SpoolProblem)
+        )
+        self.drained = self._counter(
+            "deskbell_drained",
+            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery.",
+            result=get_args(DrainResult),
+        )
+        self.log_lines_lost = self._counter("deskbell_log_lines_lost", "Log lines that could not be written.")
+        self.stuck = self._gauge(
+            "deskbell_handler_stuck",
+            "1 while a process does not begin the handler, because too many of its calls were left behind.",
+            handler=names,
+        )
+        self.redis_away = self._gauge("deskbell_redis_away", "1 while Redis takes no events of a process.")
+        self.spool_failing = self._gauge(
+            "deskbell_spool_failing", "1 while the disk could keep no events of a process."
         )
         self.clock_skew = Gauge(
             "deskbell_clock_skew_seconds",
@@ -48,72 +99,124 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
-        self.redis_away = Gauge(
-            "deskbell_redis_away",
-            "1 since Redis took no events, of the process that noted it last.",
-            registry=self._registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.spooled = Counter("deskbell_spooled", "Events kept on the disk.", registry=self._registry)
-        self.spool_failures = Counter(
-            "deskbell_spool_failures",
-            "Times the disk kept no events, by cause.",
-            ["cause"],
-            registry=self._registry,
-        )
-        self.drained = Counter(
-            "deskbell_drained",
-            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery.",
-            ["result"],
-            registry=self._registry,
-        )
-        self.log_lines_lost = Counter(
-            "deskbell_log_lines_lost", "Log lines that could not be written.", registry=self._registry
-        )
         self.seconds = Histogram(
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )
 
-    def render(self) -> bytes:
-        """The metrics of this process, or of all that share the folder, in Prometheus' text format."""
-        if MULTIPROCESS not in os.environ:
-            return generate_latest(self._registry)
-        shared = CollectorRegistry()
-        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        return generate_latest(shared)
+    def render(self, *others: Metric) -> bytes:
+        """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once.
+
+        Args:
+            others: what was read elsewhere for this answer.
+        """
+        return generate_latest(_Once([*others, *self._families()]))
+
+    def living(self, gauge: Gauge) -> dict[tuple[str, ...], float]:
+        """A gauge of ours over all processes that live: its values by its labels' values."""
+        (ours,) = gauge.collect()
+        try:
+            families = [*(self._shared() if MULTIPROCESS in os.environ else ()), ours]
+        except (OSError, ValueError):  # the files that the processes share are gone or damaged
+            families = [ours]
+        first = next(family for family in families if family.name == ours.name)
+        return {tuple(sample.labels.values()): sample.value for sample in first.samples}
+
+    def _families(self) -> Iterator[Metric]:
+        """What there is to tell, the first of a name before those that stand in for it."""
+        yield _build_info()
+        if MULTIPROCESS in os.environ:
+            yield from self._shared()
+            yield from _processes(Path(os.environ[MULTIPROCESS]))
+        yield from self._registry.collect()
+        for family in REGISTRY.collect():
+            if MULTIPROCESS not in os.environ or not family.name.startswith(_OF_ONE_PROCESS):
+                yield family
+
+    def _shared(self) -> Iterable[Metric]:
+        found: Iterable[Metric] = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
+        return found
+
+    def _counter(self, name: str, text: str, **labels: Iterable[str]) -> Counter:
+        counter = Counter(name, text, list(labels), registry=self._registry)
+        _begin(counter, labels)
+        return counter
+
+    def _gauge(self, name: str, text: str, **labels: Iterable[str]) -> Gauge:
+        gauge = Gauge(name, text, list(labels), registry=self._registry, multiprocess_mode="livemax")
+        _begin(gauge, labels)
+        return gauge
 
 
-def render_queues(waiting: Mapping[str, int], paused: Iterable[str]) -> bytes:
-    """What Redis says of the queues, in the same format.
+class _Once(Collector):
+    """Each family of metrics once: the first that has a value, or else the last of the name."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """Give them."""
+        found: dict[str, Metric] = {}
+        for family in self._families:
+            if not (family.name in found and found[family.name].samples):
+                found[family.name] = family
+        yield from found.values()
+
+
+def queue_families(waiting: Mapping[str, int], paused: Iterable[str]) -> list[Metric]:
+    """What Redis says of the queues.
 
     Args:
         waiting: how many jobs wait, by queue.
         paused: the queues that a breaker has paused.
     """
-    registry = CollectorRegistry()
-    jobs = Gauge("deskbell_jobs_waiting", "Jobs that wait, by queue.", ["queue"], registry=registry)
-    pauses = Gauge("deskbell_queue_paused", "1 while a breaker has the queue paused.", ["queue"], registry=registry)
-    for queue, count in waiting.items():
-        jobs.labels(queue).set(count)
-        pauses.labels(queue).set(0)
-    for queue in paused:
-        pauses.labels(queue).set(1)
-    return generate_latest(registry)
+    jobs = GaugeMetricFamily("deskbell_jobs_waiting", "Jobs that wait, by queue.", labels=["queue"])
+    pauses = GaugeMetricFamily("deskbell_queue_paused", "1 while a breaker has the queue paused.", labels=["queue"])
+    holding = set(paused)
+    for queue in sorted({*waiting, *holding}):
+        jobs.add_metric([queue], waiting.get(queue, 0))
+        pauses.add_metric([queue], queue in holding)
+    return [jobs, pauses]
 
 
-def render_spool(events: int, size: int, oldest_seconds: float) -> bytes:
-    """What waits on this host's disk, in the same format.
+def spool_families(events: int, size: int, oldest_seconds: float, damaged: int) -> list[Metric]:
+    """What waits on this host's disk.
 
     Args:
         events: how many.
         size: their bytes.
         oldest_seconds: for how long the first has waited.
+        damaged: files that were set aside, or cannot be read.
     """
-    registry = CollectorRegistry()
-    for name, text, value in (
-        ("deskbell_spool_events", "Events on this host's disk that wait for Redis.", events),
-        ("deskbell_spool_bytes", "Their bytes.", size),
-        ("deskbell_spool_oldest_seconds", "For how long the first of them has waited.", oldest_seconds),
-    ):
-        Gauge(name, text, registry=registry).set(value)
-    return generate_latest(registry)
+    return [
+        GaugeMetricFamily(name, text, value=value)
+        for name, text, value in (
+            ("deskbell_spool_events", "Events on this host's disk that wait for Redis.", events),
+            ("deskbell_spool_bytes", "Their bytes.", size),
+            ("deskbell_spool_oldest_seconds", "For how long the first of them has waited.", oldest_seconds),
+            ("deskbell_spool_damaged_files", "Files there that were set aside, or cannot be read.", damaged),
+        )
+    ]
+
+
+def _build_info() -> Metric:
+    info = GaugeMetricFamily("deskbell_build_info", "Which Deskbell this is; always 1.", labels=["version", "commit"])
+    info.add_metric([version(), commit()], 1)
+    return info
+
+
+def _processes(folder: Path) -> Iterator[Metric]:
+    """The usual metrics of a process, of each that lives, by its `pid`."""
+    found: dict[str, Metric] = {}
+    for pid in sorted(path.stem.removeprefix(_LIVING) for path in folder.glob(f"{_LIVING}*.db")):
+        for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+            whole = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                whole.add_sample(sample.name, {"pid": pid}, sample.value)
+    return iter(found.values())
+
+
+def _begin(metric: Counter | Gauge, labels: Mapping[str, Iterable[str]]) -> None:
+    """Let a metric begin with 0 for every combination of labels."""
+    for values in product(*labels.values()):
+        if values:
+            metric.labels(*values)

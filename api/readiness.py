@@ -1,4 +1,8 @@
-"""`/readyz`: whether events can be kept, and where; and what an acknowledgement is worth."""
+"""`/readyz`: whether events can be kept, and where; and what an acknowledgement is worth.
+
+Whether they can is about the process that is asked. The rest is about all processes of this api, and all that waits on
+this host's disk.
+"""
 
 import asyncio
 import time
@@ -7,52 +11,94 @@ from typing import Any
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
+from api.backlog import Backlog
 from api.durability import DurabilityWatch
+from api.endings import end
 from api.intake import Intake
+from api.metrics import Metrics
 from api.replies import Replies
 from shared.config import Settings
 from shared.queues import EVENTS, queue_key
+
+_SHOW_SECONDS = 1.0
+_WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
 
 
 class Readiness:
     """Answers whether this process is fit to be sent callbacks."""
 
-    def __init__(self, redis: AsyncRedis, settings: Settings, intake: Intake, replies: Replies) -> None:
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        settings: Settings,
+        intake: Intake,
+        replies: Replies,
+        metrics: Metrics,
+        backlog: Backlog,
+    ) -> None:
         self._redis = redis
         self._seconds = settings.redis_timeout_ms / 1000
         self._intake = intake
         self._replies = replies
+        self._metrics = metrics
+        self._backlog = backlog
         self._durability = DurabilityWatch(redis, settings.min_replicas)
+        self._shower: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to read what an acknowledgement is worth; on the running event loop."""
+        """Begin to read what an acknowledgement is worth, and to tell the other processes; on the event loop."""
         self._durability.look()
+        self._shower = asyncio.create_task(self._show_forever())
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop."""
+        await end(self._shower)
         await self._durability.close()
 
     async def look(self) -> tuple[int, dict[str, Any]]:
         """An HTTP status and what there is to say.
 
-        Events that go to the spool are kept: not ready is who can keep none. A handler whose threads are all stuck
-        answers with its fallback: worse, but better than no answer at all.
+        Events that go to the spool are kept: not ready is who can keep none. What is worse, but better than no answer,
+        is degraded: a handler whose threads are all stuck answers with its fallback, and without a spool the next
+        outage of Redis refuses callbacks.
         """
         state = self._intake.state
         redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
-        stuck = self._replies.stuck
-        spooling = redis != "ok" or state.waiting > 0
+        self._show()
+        stuck = [handler for (handler,), value in self._metrics.living(self._metrics.stuck).items() if value]
+        waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or state.spool == "ok"
-        status = "not ready" if not can_keep else "spooling" if spooling else "degraded" if stuck else "ready"
+        is_spooling = redis != "ok" or waiting or any(self._metrics.living(self._metrics.redis_away).values())
+        is_degraded = stuck or any(self._metrics.living(self._metrics.spool_failing).values())
         durability = self._durability.look()
         return 200 if can_keep else 503, {
-            "status": status,
+            "status": _status(can_keep, is_spooling, is_degraded),
             "redis": redis,
             "lag": lag,
-            "spool": {"disk": state.spool, "events": state.waiting, "oldest_seconds": age(state.oldest)},
-            "durability": {"worth": durability.worth, "warnings": durability.problems + durability.warnings},
+            "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
+            "durability": {
+                "worth": _WORTH_OF_THE_SPOOL if redis != "ok" else durability.worth,
+                "warnings": durability.problems + durability.warnings,
+            },
             "stuck_handlers": stuck,
         }
+
+    async def _on_disk(self) -> tuple[int, float | None]:
+        """How many events wait there, and since when; this process's own while the disk does not answer."""
+        found = await self._backlog.read()
+        state = self._intake.state
+        return (found.level.events, found.level.oldest) if found else (state.waiting, state.oldest)
+
+    async def _show_forever(self) -> None:
+        while True:
+            self._show()
+            await asyncio.sleep(_SHOW_SECONDS)
+
+    def _show(self) -> None:
+        """Let the other processes, and `/metrics`, know of the handlers that are stuck here."""
+        stuck = self._replies.stuck
+        for handler in self._metrics.handlers:
+            self._metrics.stuck.labels(handler).set(handler in stuck)
 
     async def _ask_redis(self) -> tuple[str, int | None]:
         """Whether it answers, and how many events wait to be fanned out."""
@@ -61,6 +107,12 @@ class Readiness:
                 return "ok", await self._redis.llen(queue_key(EVENTS))
         except (RedisError, OSError) as error:
             return type(error).__name__, None
+
+
+def _status(can_keep: bool, is_spooling: object, is_degraded: object) -> str:
+    if not can_keep:
+        return "not ready"
+    return "spooling" if is_spooling else "degraded" if is_degraded else "ready"
 
 
 def age(oldest: float | None) -> float | None:

@@ -20,7 +20,7 @@ from api.runs import LateError, Runs, guarded_call
 from shared.callbacks import Callbacks
 from shared.commands import ApiCall
 from shared.errors import Refuse, ResultError, VariableError
-from shared.events import Event, Reply
+from shared.events import Event, Outcome, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
 from shared.results import Content
@@ -72,7 +72,7 @@ class Replies:
     async def _run(self, handler: Handler, event: Event, until: float) -> Reply:
         started = time.perf_counter()
 
-        def reply(outcome: str, code: int = 0, info: str = "", content: Content | None = None) -> Reply:
+        def reply(outcome: Outcome, code: int = 0, info: str = "", content: Content | None = None) -> Reply:
             content = content or Content()
             return Reply(
                 code=code,
@@ -87,6 +87,7 @@ class Replies:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
         if isinstance(event, ApiCall):
             self._contract.note_call(handler, event)
+        failure: tuple[Code, Outcome, str]
         try:
             try:
                 return reply("answered", content=await self._call_handler(handler, event, until))

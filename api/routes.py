@@ -31,7 +31,7 @@ from shared.commands import received
 from shared.config import Settings
 from shared.declarations import NODE_FORM
 from shared.errors import CannotKeepError, PacketError, http_info
-from shared.events import Event
+from shared.events import Event, Outcome
 from shared.logs import get_log
 from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
@@ -59,6 +59,8 @@ class Answer:
 
 
 _EXPLAINED = ("misfit", "no_handler")  # ours, and naming no value; what `Refuse` says is the integrator's
+_VERIFIED: Outcome = "verified"
+_DEFECT: Outcome = "defect"
 _WRONG_PATH = Refusal(Code.NOT_OUR_APP, "the path does not hold the secret", "wrong_path_secret")
 _WRONG_METHOD = Refusal(Code.NOT_A_PACKET, "not a POST", "not_a_post")
 _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
@@ -145,7 +147,7 @@ class CallbackRoutes:
         except Refusal as refusal:
             return self._refuse(ring, refusal)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
-            ring.log |= {"outcome": "defect", "error": error}
+            ring.log |= {"outcome": _DEFECT, "error": error}
             answer = Answer(500, envelope(500, "internal error"))
         spent = asyncio.get_running_loop().time() - ring.began
         self._metrics.callbacks.labels(ring.log["outcome"]).inc()
@@ -166,7 +168,7 @@ class CallbackRoutes:
         _refuse_upgrade(ring.scope)
         body = await self._read(ring)
         if not body:  # the console's verify button (PROTOCOL §1)
-            ring.log["outcome"] = "verified"
+            ring.log["outcome"] = _VERIFIED
             return Answer(200, RECEIPT)
         if not app_id:
             raise Refusal(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")

@@ -10,16 +10,17 @@ come again, gets the answer that was meant for the first.
 """
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from api.acceptance import Entry, Mark, Remembered
 from api.disk import DiskThread
-from api.metrics import Metrics
+from api.metrics import Metrics, SpoolProblem
 from api.shards import Level, Row, Shard, find, level, read, shard_paths
 from shared.config import Settings
 from shared.errors import CannotKeepError
@@ -30,6 +31,8 @@ _Result = TypeVar("_Result")
 _OPENING_SECONDS = 1.0
 _SPARE_BYTES = 8 * 1024  # what an event takes beside its bytes, at most: its other columns and its place in the index
 _MEGABYTE = 1_000_000
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+_UNUSABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 
 
 class FullError(Exception):
@@ -48,11 +51,11 @@ class Spool:
     """The spool as one process sees it.
 
     Attributes:
-        problem: why events cannot be kept here, in a word: "full", or the type of the error; "" when they can.
+        problem: why events cannot be kept here, in a word; "" when they can.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.problem = ""
+        self.problem: SpoolProblem | Literal[""] = ""
         self._folder = settings.spool_dir
         self._most_bytes = settings.spool_max_mb * _MEGABYTE
         self._patience = (settings.reserved_ms - settings.redis_timeout_ms) / 1000
@@ -112,7 +115,7 @@ class Spool:
             self.note(error)
             raise CannotKeepError("the disk did not take the event") from error
         if None in found:  # a duplicate alone was not written, and says nothing of the disk
-            self.problem = ""
+            self._works()
         self._metrics.spooled.inc(found.count(None))
         return found
 
@@ -121,9 +124,9 @@ class Spool:
         try:
             await self._write(self._check)
         except Exception as error:  # noqa: BLE001 - it cannot
-            self.problem = _word(error)
+            self._fails("spool_failed", error)
         else:
-            self.problem = ""
+            self._works()
 
     async def head(self, most: int) -> Head | None:
         """The first events that wait, `most` at most; None when there are none."""
@@ -151,10 +154,20 @@ class Spool:
 
     def note(self, error: BaseException) -> None:
         """Count that the disk has failed; logged once for each problem, until the disk does its work again."""
+        self._metrics.spool_failures.labels(_word(error)).inc()
+        self._fails("spool_failed", error)
+
+    def _fails(self, line: str, error: BaseException) -> None:
         before, self.problem = self.problem, _word(error)
-        self._metrics.spool_failures.labels(self.problem).inc()
+        self._metrics.spool_failing.set(1)
         if self.problem != before:
-            self._log.error("spool_failed", problem=self.problem, error=error)
+            self._log.error(line, problem=self.problem, folder=str(self._folder), error=error)
+
+    def _works(self) -> None:
+        if self.problem:
+            self._log.info("spool_works_again", problem=self.problem, folder=str(self._folder))
+        self.problem = ""
+        self._metrics.spool_failing.set(0)
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
         """Run what must not take long; while one before hangs, nothing more is piled up behind it.
@@ -242,9 +255,7 @@ class Spool:
                 if path not in ours:
                     self._adopt_file(path)
         except (OSError, sqlite3.Error) as error:
-            before, self.problem = self.problem, _word(error)
-            if self.problem != before:
-                self._log.error("spool_unavailable", folder=str(self._folder), error=error)
+            self._fails("spool_unavailable", error)
             raise
 
     def _adopt_file(self, path: Path) -> None:
@@ -335,5 +346,13 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _word(error: BaseException) -> str:
-    return "full" if isinstance(error, FullError) else type(error).__name__
+def _word(error: BaseException) -> SpoolProblem:
+    """The problem that an error tells of; the log has its type."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    number = getattr(error, "errno", 0)
+    if isinstance(error, FullError) or code in _NO_ROOM or number in (errno.ENOSPC, errno.EDQUOT):
+        return "full"
+    if isinstance(error, TimeoutError):
+        return "late"
+    is_unusable = isinstance(error, OSError) and number != errno.EIO
+    return "unusable" if is_unusable or code & 0xFF in _UNUSABLE else "broken"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -68,6 +68,22 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
+Outcome = Literal[
+    "answered",
+    "fallback",
+    "refused",
+    "misfit",
+    "no_handler",
+    "out_of_time",
+    "failed",
+    "receipt",
+    "duplicate",
+    "verified",
+    "defect",
+]
+"""What becomes of a callback that is not refused; a `Reply` has none of the last three."""
+
+
 def verbatim(value: Any) -> Any:
     """A JSON value as it came."""
     return value
@@ -90,7 +106,7 @@ class Reply:
     info: str = ""
     variables: dict[str, str] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
-    outcome: str = "receipt"
+    outcome: Outcome = "receipt"
     handler_ms: float = 0.0
 
     @property

@@ -5,21 +5,23 @@ import re
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr
 
-from api.errors import Code
-from api.metrics import Metrics
+from api.errors import Cause, Code
+from api.metrics import Metrics, queue_families, spool_families
 from shared import Jobs
 from shared.config import Settings, load_settings
 from shared.environment import PREFIX
+from shared.events import Outcome
 from shared.loading import load_callbacks, load_jobs
 from shared.redis_url import RedisUrl
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
 def table(text: str, first: str) -> list[list[str]]:
@@ -122,16 +124,30 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
         assert f"def {name}(" in sources
 
 
-def test_the_documents_name_every_metric_and_cause() -> None:
-    """What an operator builds alerts on."""
-    document = "".join((ROOT / "docs" / name).read_text() for name in ("HTTP.md", "OPERATIONS.md"))
-    metrics = re.findall(r"^# TYPE (\w+?)(?:_created)? \w+$", Metrics().render().decode(), re.MULTILINE)
-    sources = "".join(path.read_text() for path in (ROOT / "api").glob("*.py"))
-    causes = re.findall(r'Refusal\([^()]*, "(\w+)"', sources)
+def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
+    """What an operator builds alerts on, and nothing that there is not."""
+    rendered = Metrics(["a handler"]).render(*queue_families({"a queue": 1}, []), *spool_families(0, 0, 0, 0)).decode()
+    code: dict[str, set[str]] = {}
+    for name, labels in re.findall(
+        r"^(deskbell_\w+?)(?:_bucket|_sum|_count|_created)?(?:{(.*)})? ", rendered, re.MULTILINE
+    ):
+        code.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    created = {name for name in code if f"{name}_total" in code}  # what `_created` leaves of a counter's name
+    code = {name: labels - {"le"} for name, labels in code.items() if name not in created}
 
-    assert {"sign_stale", "unknown_app", "wrong_path_secret"} <= set(causes)
-    for name in {*metrics, *causes}:
-        assert f"`{name}" in document
+    listed = {
+        name: set(filter(None, labels.split(", ")))
+        for names, labels, _ in table(OPERATIONS, "metric")
+        for name in re.findall(r"`(deskbell_\w+)`", names)
+    }
+
+    assert listed == code
+
+
+@pytest.mark.parametrize(("word", "words"), [("outcome | ErrorCode", Outcome), ("cause | ErrorCode", Cause)])
+def test_the_operations_document_lists_every_outcome_and_cause(word: str, words: Any) -> None:
+    """As they stand in metrics and logs."""
+    assert sorted(row[0].strip("`") for row in table(OPERATIONS, word)) == sorted(get_args(words))
 
 
 def test_the_operations_document_lists_every_option_of_a_redis_url() -> None:

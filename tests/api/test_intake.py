@@ -263,7 +263,7 @@ def test_a_batch_that_neither_redis_nor_the_disk_takes_fails_as_a_whole_and_the_
             finally:
                 redis.config_set("maxmemory", 0)
             assert intake.state.redis == "OutOfMemoryError"
-            assert intake.state.spool == "NotADirectoryError"
+            assert intake.state.spool == "unusable"
             await eventually(lambda: intake.state.redis == "ok")
             await intake.keep(api_call(), RECEIPT, "kept")
 

@@ -1,0 +1,192 @@
+"""What `/metrics` tells: each metric once, of every process, from the start."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from tests.debian import program
+from tests.processes import PATIENT, environment
+from tests.serving import Api, running_api
+from tests.waiting import until
+
+CALLBACKS = """
+from prometheus_client import REGISTRY, Counter, Enum, Gauge
+from prometheus_client.metrics_core import GaugeMetricFamily
+from shared import Callbacks
+
+callbacks = Callbacks()
+orders = Counter("acme_orders", "Orders asked for.", ["shop"])
+open_orders = Gauge("acme_open_orders", "Orders at work.", multiprocess_mode="livesum")
+state = Enum("acme_state", "Of the shop.", states=["open", "shut"])
+
+
+class Stock:
+    def collect(self):
+        yield GaugeMetricFamily("acme_stock", "Read when asked.", value=7)
+
+
+REGISTRY.register(Stock())
+
+
+@callbacks.api_call("order")
+async def order() -> dict[str, str]:
+    orders.labels("main").inc()
+    return {"OrderStatus": "open"}
+"""
+
+
+@contextmanager
+def acme(url: str, folder: Path, *words: str) -> Iterator[Api]:
+    """The api with an integrator's handler and metrics."""
+    (folder / "acme.py").write_text(CALLBACKS)
+    with running_api(url, folder, *words, DESKBELL_CALLBACKS="acme:callbacks", **PATIENT) as api:
+        until(lambda: api.lines("ready") or "2" not in words)
+        yield api
+
+
+def scrape(api: Api) -> str:
+    """What whichever process answers tells: each connection is taken by one or the other."""
+    return httpx.get(f"{api.desk.url}/metrics", timeout=30).text
+
+
+def series(text: str) -> Counter[str]:
+    """How often each series stands there."""
+    return Counter(line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#"))
+
+
+def check(text: str) -> None:
+    """Let promtool judge, and look for what it lets pass."""
+    command = [program("promtool", "prometheus"), "check", "metrics"]
+    judged = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+
+    assert (judged.returncode, judged.stdout + judged.stderr) == (0, "")
+    assert [name for name, times in series(text).items() if times > 1] == []
+    pids = re.findall(r'^(\w+){.*pid="', text, re.MULTILINE)
+    assert all(name.startswith("process_") for name in pids), set(pids)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_each_metric_is_told_once_and_begins_with_0(
+    redis: Redis, valkey_url: str, tmp_path: Path, processes: str
+) -> None:
+    """Ours, the process's and the integrator's, with one process and with two, on the first scrape and later ones."""
+    assert redis.ping()
+    with acme(valkey_url, tmp_path, "--processes", processes) as api:
+        first = [scrape(api) for _ in range(6)]
+        for number in range(6):
+            with httpx.Client(base_url=api.desk.url, timeout=30) as api.desk.http:
+                assert api.desk.call("order", Number=str(number)).status_code == 200
+        later = [scrape(api) for _ in range(6)]
+
+    for text in {*first, *later}:
+        check(text)
+    for text in first:
+        for line in (
+            'deskbell_callbacks_total{outcome="answered"} 0.0',
+            'deskbell_refused_total{cause="cannot_keep"} 0.0',
+            'deskbell_spool_failures_total{cause="full"} 0.0',
+            'deskbell_drained_total{result="sent"} 0.0',
+            'deskbell_drift_total{kind="missing",node="order"} 0.0',
+            'deskbell_handler_stuck{handler="order"} 0.0',
+            'deskbell_jobs_waiting{queue="events"} 0.0',
+            "deskbell_clock_skew_seconds 0.0",
+            "deskbell_redis_away 0.0",
+            "deskbell_spool_events 0.0",
+            "deskbell_spooled_total 0.0",
+        ):
+            assert f"\n{line}\n" in text, line
+    for text in later:
+        assert 'deskbell_callbacks_total{outcome="answered"} 6.0' in text
+        assert 'acme_orders_total{shop="main"} 6.0' in text
+        assert "acme_open_orders 0.0" in text
+        assert "acme_stock 7.0" in text
+        assert 'acme_state{acme_state="open"} 1.0' in text
+        assert re.search(r'^deskbell_build_info{commit="\w*",version="\d[^"]*"} 1\.0$', text, re.MULTILINE)
+        assert len(re.findall(r"^process_cpu_seconds_total", text, re.MULTILINE)) == int(processes)
+
+
+def test_nothing_is_told_of_processes_that_are_gone(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """After SIGHUP and after a kill each gauge still stands there once, and counters go on."""
+    assert redis.ping()
+    with acme(valkey_url, tmp_path, "--processes", "2") as api:
+        assert api.desk.call("order").status_code == 200
+        scrape(api)
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: api.lines("replaced"))
+        api.desk.http.close()
+        replaced = [scrape(api) for _ in range(6)]
+        os.kill(api.pids()[-1], signal.SIGKILL)
+        until(lambda: len(api.pids()) == 5)
+        until(lambda: told_pids(scrape(api)) == {*api.pids()[2:3], *api.pids()[4:]})
+        killed = [scrape(api) for _ in range(6)]
+
+    for text in {*replaced, *killed}:
+        check(text)
+        assert 'deskbell_callbacks_total{outcome="answered"} 1.0' in text
+    assert {frozenset(told_pids(text)) for text in replaced} == {frozenset(api.pids()[2:4])}
+
+
+def told_pids(text: str) -> set[int]:
+    """The processes that a scrape tells of."""
+    return {int(pid) for pid in re.findall(r'^process_open_fds{pid="(\d+)"}', text, re.MULTILINE)}
+
+
+def test_every_process_tells_what_all_of_them_have_on_the_disk(tmp_path: Path) -> None:
+    """`/readyz` and `/metrics`, whichever process is asked; and that an acknowledged event is on the disk alone."""
+    with acme("redis://127.0.0.1:1/0", tmp_path, "--processes", "2") as api:
+        for number in range(6):
+            with httpx.Client(base_url=api.desk.url, timeout=30) as api.desk.http:
+                assert api.desk.call("order", Number=str(number)).status_code == 200
+        ready = [httpx.get(f"{api.desk.url}/readyz", timeout=30).json() for _ in range(6)]
+        told = [scrape(api) for _ in range(6)]
+
+    assert [(each["status"], each["spool"]["events"]) for each in ready] == [("spooling", 6)] * 6
+    assert {each["durability"]["worth"] for each in ready} == {
+        "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
+    }
+    for text in told:
+        check(text)
+        assert "\ndeskbell_spool_events 6.0\n" in text
+        assert "\ndeskbell_redis_away 1.0\n" in text
+
+
+FORKED = """
+import os
+from api.metrics import Metrics
+from prometheus_client.multiprocess import mark_process_dead
+
+def tell(value):
+    metrics = Metrics(["slow", "quick"])
+    metrics.stuck.labels("slow").set(value)
+    return metrics
+
+pid = os.fork()
+if not pid:
+    tell(1)
+    os._exit(0)
+os.waitpid(pid, 0)
+metrics = tell(0)
+print(metrics.living(metrics.stuck))
+mark_process_dead(pid)
+print(metrics.living(metrics.stuck))
+"""
+
+
+def test_a_handler_that_is_stuck_in_one_process_is_told_by_all_until_that_one_has_ended(tmp_path: Path) -> None:
+    """What `/readyz` reads of the others."""
+    command = [sys.executable, "-P", "-c", FORKED]
+    told = subprocess.run(
+        command, env=environment(PROMETHEUS_MULTIPROC_DIR=str(tmp_path)), capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout.splitlines() == ["{('slow',): 1.0, ('quick',): 0.0}", "{('slow',): 0.0, ('quick',): 0.0}"]
