@@ -24,7 +24,7 @@ from api.connections import IDLE_SECONDS, Connections, raise_file_limit
 from api.runs import HANDLER_THREADS
 from shared.config import Settings
 from shared.logs import flush_logs, get_log
-from shared.loop_watch import STUCK_SECONDS, LoopWatch
+from shared.loop_lag import LoopLag
 
 _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; then give what is left on the event loop a second."""
-        watch = LoopWatch(asyncio.get_running_loop(), STUCK_SECONDS)
+        watch = LoopLag(asyncio.get_running_loop(), lambda _: {})
         await super().serve(sockets)
         watch.close()
         left = asyncio.all_tasks() - {asyncio.current_task()}

@@ -10,6 +10,7 @@
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
+    ├── NotRunError          a job returned what has still to run and cannot be run
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
     Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
@@ -58,6 +59,10 @@ class ForeignFunctionError(DeskbellError):
 
 class DamagedJobError(DeskbellError):
     """Raised when a job in Redis cannot be read, or its arguments are not those of our entry points."""
+
+
+class NotRunError(DeskbellError):
+    """Raised when a job's function returned a generator, or a function: what it was written for has not been done."""
 
 
 class OutOfTurnError(DeskbellError):

@@ -1,9 +1,10 @@
 """Places in code, and which of them is the integrator's: what logs and dead letters name."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
+from traceback import walk_stack
 from typing import NamedTuple
 
 _HERE = f"{Path(__file__).resolve().parent.parent}/"
@@ -34,20 +35,20 @@ def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
     return _theirs(frames[first:], root)
 
 
-def place_of_thread(innermost: FrameType | None) -> str:
-    """Where a thread of this process is: the integrator's line if it is in one, else the innermost.
-
-    Args:
-        innermost: the thread's frame, as `sys._current_frames` has it.
-    """
+def frames_of_thread(thread_id: int) -> list[Frame]:
+    """Where a thread of this process is, the outermost first."""
     frames: list[Frame] = []
-    while innermost:
-        frames.append(Frame(innermost.f_code.co_filename, innermost.f_lineno, innermost.f_code.co_name))
-        innermost = innermost.f_back
-    if not frames:
-        return ""
-    within = next((at for at in reversed(range(len(frames))) if frames[at].file.startswith(_HERE)), -1)
-    return str(_theirs(frames[within::-1] if within >= 0 else [], _HERE) or frames[0])
+    innermost = sys._current_frames().get(thread_id)  # noqa: SLF001 - Python's only way
+    for at, line in walk_stack(innermost) if innermost else ():
+        frames.append(Frame(at.f_code.co_filename, line, at.f_code.co_name))
+    return frames[::-1]
+
+
+def place_in(frames: Sequence[Frame]) -> str:
+    """The integrator's last line among a thread's frames, else the innermost; "" when there are none."""
+    first = next((at for at, frame in enumerate(frames) if frame.file.startswith(_HERE)), len(frames))
+    place = _theirs(frames[first:], _HERE)
+    return str(place or frames[-1]) if frames else ""
 
 
 def _theirs(frames: Sequence[Frame], root: str | None) -> Frame | None:

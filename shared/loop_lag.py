@@ -5,10 +5,12 @@
    `loop_blocked`; when the loop turns again, `loop_unblocked` with the whole length.
 3. The loop keeps count of the time in which it could not run, and because of whom: what waited meanwhile is not late by
    its own fault.
+4. A process whose loop has stood still for a minute answers nobody, heeds no signal and renews no lease, while all who
+   look at it from outside find a process that lives. It is ended, and whatever supervises it starts another.
 """
 
 import asyncio
-import sys
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,16 +18,22 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from shared.frames import place_of_thread
-from shared.logs import get_log
+from shared.frames import frames_of_thread, place_in
+from shared.logs import Level, flush_logs, get_log
 
 NOTICE_SECONDS = 0.25
 """How long a loop stands still before that is told."""
 
-_LOOK_SECONDS = 0.1
+STUCK_SECONDS = 60.0
+"""How long a loop may stand still."""
 
-Holder = asyncio.Task[Any] | None
-"""The task that holds the loop; None when that is no task, or one after another."""
+STUCK_STATUS = 70
+"""The exit status of a process that was ended for it."""
+
+_LOOK_SECONDS = 0.1
+_LAST_SECONDS = 3.0  # between the decision to end the process and its end
+
+Task = asyncio.Task[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Block:
 
     Attributes:
         seconds: for how long by now. What the whole process was frozen or had no processor for is not counted.
-        task: the task that holds it.
+        holder: whose task holds it; None when that is nobody's, or the tasks of one after another.
         at: where that is, the integrator's line if there is one: "acme/jobs.py:12 in enquire".
         fields: what it is, for a log line.
         is_first: whether this is the first look at this block.
@@ -42,7 +50,7 @@ class Block:
     """
 
     seconds: float
-    task: Holder
+    holder: Any
     at: str
     fields: Mapping[str, str]
     is_first: bool = False
@@ -55,54 +63,62 @@ class LoopLag:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        describe: Callable[[Holder], Mapping[str, str]],
+        describe: Callable[[Any], Mapping[str, str]],
         look: Callable[[Block], None] | None = None,
+        *,
+        owner: Callable[[Task | None], Any] = lambda task: task,
+        last: Callable[[Block], None] | None = None,
     ) -> None:
         """Watch a loop; to be called on its thread.
 
         Args:
             loop: the loop.
-            describe: fields for the log that say what a task is; called from the watching thread.
-            look: called there at each look at a loop that has stood still for `NOTICE_SECONDS` or longer, and once when
-                it turns again.
+            describe: fields for the log that say who holds the loop; called in the watching thread, as all these are.
+            look: called at each look at a loop that has stood still for `NOTICE_SECONDS` or longer, and once when it
+                turns again.
+            owner: whose a task is; each its own by default.
+            last: called before the process is ended, which comes three seconds later at the latest.
         """
         self._loop = loop
         self._describe = describe
         self._look_at = look
+        self._last = last
+        self._owner = owner
         self._thread_id = threading.get_ident()
         self._stop = threading.Event()
         self._asked_at: float | None = None
-        self._holders: frozenset[Holder] = frozenset()
+        self._holders: frozenset[Any] = frozenset()
         self._standing = 0.0
         self._block: Block | None = None
         self._lost = 0.0
-        self._lost_by: WeakKeyDictionary[asyncio.Task[Any], float] = WeakKeyDictionary()
-        threading.Thread(target=self._watch, name="deskbell-loop-lag", daemon=True).start()
+        self._lost_by: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._thread = threading.Thread(target=self._watch, name="deskbell-loop-lag", daemon=True)
+        self._thread.start()
 
     @property
     def seconds(self) -> float:
         """How long the loop has stood still by now; 0 when it turns."""
         return self._standing if self._standing >= NOTICE_SECONDS else 0.0
 
-    def lost(self, task: Holder) -> float:
-        """The seconds until now in which the loop could not run because of others than a task; on the loop's thread.
+    def lost(self, owner: Any) -> float:
+        """The seconds until now in which the loop could not run because of others than an owner; on the loop's thread.
 
         Unlike a block's, they count what the process was frozen for: nobody could run then.
         """
         holder, seconds = self._pending()
-        own = self._lost_by.get(task, 0.0) + (seconds if holder is task else 0.0) if task else 0.0
+        own = self._lost_by.get(owner, 0.0) + (seconds if holder is owner else 0.0) if owner else 0.0
         return self._lost + seconds - own
 
     def close(self) -> None:
         """Watch no more."""
         self._stop.set()
 
-    def _pending(self) -> tuple[Holder, float]:
+    def _pending(self) -> tuple[Any, float]:
         late = time.monotonic() - self._asked_at if self._asked_at is not None else 0.0
         return self._holder(), late if late > _LOOK_SECONDS else 0.0
 
-    def _holder(self) -> Holder:
-        """The one task that was seen at every look."""
+    def _holder(self) -> Any:
+        """Who was seen at every look, and nobody else."""
         holders = self._holders
         return next(iter(holders)) if len(holders) == 1 else None
 
@@ -131,7 +147,7 @@ class LoopLag:
             self._end_block()
             self._ask()
             return
-        self._holders |= {asyncio.current_task(self._loop)}
+        self._holders |= {self._owner(asyncio.current_task(self._loop))}
         if self._standing >= NOTICE_SECONDS:
             self._tell()
 
@@ -143,21 +159,38 @@ class LoopLag:
             self._stop.set()
 
     def _tell(self) -> None:
-        holder = self._holder()
-        at = place_of_thread(sys._current_frames().get(self._thread_id))  # noqa: SLF001 - documented, for debuggers
+        frames, holder = frames_of_thread(self._thread_id), self._holder()
         is_first = self._block is None
-        self._block = Block(self._standing, holder, at, self._describe(holder), is_first)
+        self._block = block = Block(self._standing, holder, place_in(frames), self._describe(holder), is_first)
         if self._look_at:
-            self._look_at(self._block)
+            self._look_at(block)
         if is_first:
-            get_log().warning("loop_blocked", **self._block.fields, at=at, seconds=round(self._standing, 3))
+            self._say("warning", "loop_blocked", block)
+        if self._standing >= STUCK_SECONDS:
+            self._end_process(block, [f"{frame.file}:{frame.line} {frame.function}" for frame in frames])
 
     def _end_block(self) -> None:
         """Tell that it is over; of the place and the task what was seen last."""
         if self._block is None:
             return
         block, self._block = self._block, None
-        over = Block(self._standing, block.task, block.at, block.fields, is_over=True)
+        over = Block(self._standing, block.holder, block.at, block.fields, is_over=True)
         if self._look_at:
             self._look_at(over)
-        get_log().info("loop_unblocked", **over.fields, at=over.at, seconds=round(over.seconds, 3))
+        self._say("info", "loop_unblocked", over)
+
+    def _end_process(self, block: Block, where: list[str]) -> None:
+        timer = threading.Timer(_LAST_SECONDS, os._exit, (STUCK_STATUS,))
+        timer.daemon = True
+        timer.start()
+        self._say("error", "loop_stuck", block, where=where)
+        try:
+            if self._last:
+                self._last(block)
+        finally:
+            flush_logs()
+            os._exit(STUCK_STATUS)
+
+    def _say(self, level: Level, event: str, block: Block, **more: object) -> None:
+        fields = {**block.fields, "at": block.at, "seconds": round(block.seconds, 3), **more}
+        get_log().log(level, event, **fields)

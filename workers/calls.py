@@ -28,12 +28,14 @@ class Call:
         arguments: its arguments, by name.
         is_async: whether it runs on the event loop.
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
+        name: the job type's, such as a log line may hold.
     """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
     is_async = False
     timeout: float
+    name = ""
 
     def prepare(self) -> None:
         """Find the function and its arguments.
@@ -71,6 +73,7 @@ class PerformCall(Call):
 
     def __init__(self, attempt: Attempt, wire: Wire, timeout: int) -> None:
         self.timeout = timeout
+        self.name = attempt.name
         self._attempt = attempt
         self._wire = wire
         self._attempts = 1

@@ -13,7 +13,7 @@ from shared.logs import flush_logs, get_log
 COLD_SECONDS = 2.0
 """What a worker that ends at once takes to put its jobs back."""
 
-_MARGIN_SECONDS = 5.0  # beyond the grace period, for putting back what remains
+_MARGIN_SECONDS = 2.5  # beyond the grace period; whoever supervises this process kills it after five seconds
 
 
 class Ending(Enum):
@@ -27,19 +27,27 @@ class Ending(Enum):
 class EndSignals:
     """SIGTERM and SIGINT: the loop is told of them; if it gets to nothing, the process ends all the same.
 
-    Then the jobs are recovered when their leases have run out.
+    A job that blocks the loop is then recovered when its lease has run out; the others are put back.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, begin_end: Callable[[], None], grace_seconds: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        begin_end: Callable[[], None],
+        save: Callable[[], None],
+        grace_seconds: float,
+    ) -> None:
         """Listen; on the main thread.
 
         Args:
             loop: the worker's loop.
             begin_end: called there at each signal.
+            save: called in a thread before the process is ended without the loop; may take two seconds.
             grace_seconds: what the first one gives the jobs under way.
         """
         self._loop = loop
         self._begin_end = begin_end
+        self._save = save
         self._patience = grace_seconds + _MARGIN_SECONDS
         self._timers: list[threading.Timer] = []
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,15 +59,15 @@ class EndSignals:
             timer.cancel()
 
     def _signalled(self, *_: object) -> None:
-        timer = threading.Timer(2 * COLD_SECONDS if self._timers else self._patience, _exit)
+        timer = threading.Timer(2 * COLD_SECONDS if self._timers else self._patience, self._exit)
         timer.daemon = True
         timer.start()
         self._timers.append(timer)
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._begin_end)
 
-
-def _exit() -> None:
-    get_log().error("exit_forced")
-    flush_logs()
-    os._exit(1)
+    def _exit(self) -> None:
+        self._save()
+        get_log().error("exit_forced")
+        flush_logs()
+        os._exit(1)

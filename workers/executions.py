@@ -165,6 +165,21 @@ class Ledger:
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
         return [_date(), self.worker_name, self.lease_seconds, known_seconds, *jobs]
 
+    def settlement(self, claims: Iterable[Claim]) -> list[Any]:
+        """The arguments of `settle.lua`."""
+        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
+        return [_date(), self.worker_name, *jobs]
+
+    def put_back(self, claims: Iterable[Claim]) -> list[Any]:
+        """The arguments of `put_back.lua`: the job that was claimed last comes first."""
+        latest_first = sorted(claims, key=lambda claim: (claim.began, claim.execution_id), reverse=True)
+        jobs = [
+            part
+            for claim in latest_first
+            for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
+        ]
+        return [self.worker_name, *jobs]
+
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
         return [_date(), self.worker_name, queue, self.lease_seconds, _prefix(), _RECOVERED_AT_ONCE]
@@ -225,8 +240,7 @@ class Executions:
         Returns:
             The ids of executions that were no longer ours, and of those that RQ's own code must settle.
         """
-        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
-        lost, left = await self._settle(args=[_date(), self._worker, *jobs])
+        lost, left = await self._settle(args=self._ledger.settlement(claims))
         return _texts(lost), _texts(left)
 
     async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
@@ -240,13 +254,8 @@ class Executions:
 
     async def put_back(self, claims: Iterable[Claim]) -> int:
         """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours."""
-        latest_first = sorted(claims, key=lambda claim: (claim.began, claim.execution_id), reverse=True)
-        jobs = [
-            part
-            for claim in latest_first
-            for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
-        ]
-        return int(await self._put_back(args=[self._worker, *jobs])) if jobs else 0
+        arguments = self._ledger.put_back(claims)
+        return int(await self._put_back(args=arguments)) if len(arguments) > 1 else 0
 
     async def recover(self, queue: str) -> Recovered:
         """Recover jobs of a queue whose leases have run out.

@@ -77,7 +77,7 @@ class Life:
             self._log.error("upkeep_failed", error=error)
 
     async def _renew(self) -> None:
-        known, lost = await self._executions.renew(self._worker.to_renew, self._worker.worker_ttl + 60)
+        known, lost = await self._executions.renew(self._worker.to_renew, self._worker.known_seconds)
         self._silence.note_sign()
         for execution_id in lost:
             self._worker.drop(execution_id)
@@ -88,7 +88,7 @@ class Life:
         with self._worker.connection.pipeline() as pipeline:
             pipeline.hset(self._worker.key, mapping=self._worker.serialize())
             worker_registration.register(self._worker, pipeline)
-            pipeline.expire(self._worker.key, self._worker.worker_ttl + 60)
+            pipeline.expire(self._worker.key, self._worker.known_seconds)
             pipeline.execute()
 
     async def _recover(self) -> None:

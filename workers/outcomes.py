@@ -15,7 +15,7 @@ from typing import Any
 from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
-from workers.executions import Executions, LostError
+from workers.executions import Claim, Executions, LostError
 from workers.failures import ABANDONED, Failures
 from workers.running import Run
 from workers.threads import Threads
@@ -55,6 +55,11 @@ class Outcomes:
     def are_due(self) -> bool:
         """Whether there is something to settle."""
         return bool(self._done)
+
+    @property
+    def unsettled(self) -> list[Claim]:
+        """What has succeeded and is not settled yet."""
+        return [run.claim for run in self._done]
 
     def take(self, run: Run, error: BaseException | None) -> None:
         """Take a job's outcome: what it raised, if anything."""

@@ -29,6 +29,7 @@ from workers.limits import note_failure, note_success
 from workers.printable import printable_fields, printable_name
 from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
 from workers.turns import Turns
+from workers.unrun import check_ran, is_awaited, run_rest
 
 _LEVELS: dict[str, Level] = {
     "done": "info",
@@ -77,12 +78,13 @@ class Performer:
         attempt.done()
 
     def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
-        if not job_type.is_async:
-            job_type.function(**arguments)
+        result = job_type.function(**arguments)
+        if not is_awaited(result):
+            check_ran(result)
             return
         try:
             # The context of this job, not of the process's first: RQ keeps the current job in it.
-            self._runner.run(_within(job_type.timeout, job_type.function(**arguments)), context=copy_context())
+            self._runner.run(_within(job_type.timeout, run_rest(result)), context=copy_context())
         except JobTimeoutException:
             # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop ends with what hangs in it.
             self._runner.get_loop().close()
@@ -99,6 +101,7 @@ class Attempt:
 
     Attributes:
         number: from 1; 0 while it has not been counted.
+        name: the job type's, such as a log line may hold.
     """
 
     def __init__(self, performer: Performer, name: str, number: int = 0) -> None:
@@ -112,7 +115,8 @@ class Attempt:
         self.number = number
         self._performer = performer
         self._name = name
-        self._fields: dict[str, Any] = {"job": printable_name(name)}
+        self.name = printable_name(name)
+        self._fields: dict[str, Any] = {"job": self.name}
         self._started = time.perf_counter()
 
     def prepare(self, wire: Wire) -> tuple[JobType, dict[str, Any]]:

@@ -17,13 +17,13 @@ import math
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import ConfigError, DamagedJobError, Discard, OutOfTurnError, Retry, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, Discard, NotRunError, OutOfTurnError, Retry, UnknownJobError
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, Backoff
 from workers.causes import cause_of, places_of
 
 _OUT_OF_TURN_SECONDS = 1
-GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError)
+GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError, NotRunError)
 """What no further attempt can help."""
 
 

@@ -6,8 +6,8 @@ loop, and its result counts no more.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextvars import copy_context
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from workers.calls import Call, timeout_of
 from workers.executions import Claim
 from workers.guarded import ClaimedJob
 from workers.threads import Threads
+from workers.unrun import check_ran, drop, is_awaited, run_rest
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
 
@@ -61,10 +62,11 @@ class Run:
         cut_off: why it does not end by itself, if so.
         task: the coroutine's.
         timer: what comes when it does not end.
+        lost: the seconds that others had blocked the loop for when its time was reckoned.
         verdict: what was decided when it failed.
     """
 
-    __slots__ = ("call", "claim", "cut_off", "job", "state", "task", "timer", "verdict")
+    __slots__ = ("__weakref__", "call", "claim", "cut_off", "job", "lost", "state", "task", "timer", "verdict")
 
     def __init__(self, claim: Claim, job: ClaimedJob) -> None:
         self.claim = claim
@@ -74,33 +76,56 @@ class Run:
         self.cut_off: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.lost = 0.0
         self.verdict: Verdict | None = None
+
+
+current_run: ContextVar[Run | None] = ContextVar("deskbell_run", default=None)
+"""Set in the context of a job: the tasks that it makes are its own."""
 
 
 class Running:
     """Starts jobs, and tells how each ended."""
 
-    def __init__(self, threads: Threads, ended: Callable[[Run, BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        threads: Threads,
+        ended: Callable[[Run, BaseException | None], None],
+        lost: Callable[[Run], float],
+        wake: Callable[[], None],
+    ) -> None:
         """Prepare.
 
         Args:
             threads: where `def` functions run.
             ended: called once for each job, on the event loop, with what it raised.
+            lost: the seconds, ever, in which the loop could not run because of others than a job.
+            wake: called when a function has ended whose job was not ours any more.
         """
         self._threads = threads
         self._ended = ended
+        self._lost = lost
+        self._wake = wake
         self._loop = asyncio.get_running_loop()
+        self._left: set[Run] = set()
         self.stragglers = 0
+
+    @property
+    def are_left(self) -> bool:
+        """Whether functions are under way, within their time, whose jobs are not ours any more."""
+        return bool(self._left)
 
     def start(self, run: Run, call: Call) -> None:
         """Call what a job calls."""
         context = copy_context()
         context.run(_current_job.set, run.job)
+        context.run(current_run.set, run)
+        run.lost = self._lost(run)
         self._timer(run, call.timeout, self._time_is_up)
         if call.is_async:
-            run.task = self._loop.create_task(self._await(run, call), context=context)
+            self._start_task(run, context, partial(self._call, run, call))
         else:
-            self._threads.start(partial(context.run, _call, run, call), partial(self._thread_done, run))
+            self._threads.start(partial(context.run, _call, run, call), partial(self._thread_done, run, context))
 
     def cut_off(self, run: Run, reason: BaseException) -> None:
         """End a job before its function does: a coroutine is cancelled, and may take a moment; a thread is left."""
@@ -114,20 +139,33 @@ class Running:
             self._give_up(run)
 
     def drop(self, run: Run) -> None:
-        """Forget a job that is not ours any more."""
+        """Forget a job that is not ours any more; a thread may go on for as long as the job may take."""
         was_running, run.state = run.state == "running", "over"
-        self._clear(run)
-        if was_running:
-            self.stragglers += 1
-            if run.task:
-                run.task.cancel()
+        if not was_running:
+            return
+        self._left.add(run)
+        if run.task:
+            run.task.cancel()
+            self._timer(run, self._patience(run), self._give_up)
 
-    async def _await(self, run: Run, call: Call) -> None:
+    def _start_task(self, run: Run, context: Context, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        run.task = self._loop.create_task(self._await(run, rest), context=context)
+        run.task.add_done_callback(partial(self._cancelled, run))
+
+    def _cancelled(self, run: Run, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step never comes to the end of `_await`."""
+        if task.cancelled():
+            self._end(run, run.cut_off or asyncio.CancelledError())
+
+    async def _call(self, run: Run, call: Call) -> None:
+        if not call.has_begun:
+            await self._threads.call(partial(call.begin, run.job))
+        await run_rest(call.function(**call.arguments))
+
+    async def _await(self, run: Run, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
         error: BaseException | None = None
         try:
-            if not call.has_begun:
-                await self._threads.call(partial(call.begin, run.job))
-            await call.function(**call.arguments)
+            await rest()
         except asyncio.CancelledError as cancelled:
             error = run.cut_off or cancelled
             error.__cause__ = cancelled if error is not cancelled else None
@@ -135,18 +173,35 @@ class Running:
             error = raised
         self._end(run, error)
 
-    def _thread_done(self, run: Run, _: Any, error: BaseException | None) -> None:
-        self._end(run, error)
+    def _thread_done(self, run: Run, context: Context, result: Any, error: BaseException | None) -> None:
+        if error or not is_awaited(result):
+            self._end(run, error)
+        elif run.state == "running":  # a plain wrapper around an `async def`
+            self._start_task(run, context, partial(run_rest, result))
+        else:
+            drop(result)
+            self._end(run, None)
 
     def _end(self, run: Run, error: BaseException | None) -> None:
-        if run.state != "running":
-            self.stragglers -= 1
-            return
-        run.state = "ended"
         self._clear(run)
-        self._ended(run, error)
+        if run in self._left:
+            self._left.discard(run)
+            self._wake()
+        elif run.state != "running":
+            self.stragglers -= 1
+        else:
+            run.state = "ended"
+            self._ended(run, error)
 
     def _time_is_up(self, run: Run) -> None:
+        lost = self._lost(run)
+        if lost > run.lost:  # others blocked the loop meanwhile
+            more, run.lost = lost - run.lost, lost
+            self._timer(run, more, self._time_is_up)
+            return
+        if run in self._left:
+            self._give_up(run)
+            return
         seconds = run.call.timeout if run.call else 0
         if run.task:
             self.cut_off(run, TimeoutError(f"the job took longer than {seconds:g} seconds"))
@@ -159,12 +214,15 @@ class Running:
 
     def _give_up(self, run: Run) -> None:
         """Let a job end whose function does not."""
+        self.stragglers += 1
+        self._clear(run)
+        if run in self._left:
+            self._left.discard(run)
+            return
         reason = run.cut_off
         if run.task and isinstance(reason, TimeoutError):
             reason = JobTimeoutException(f"Task exceeded maximum timeout value ({timeout_of(run.claim)} seconds)")
-        self.stragglers += 1
         run.state = "ended"
-        self._clear(run)
         self._ended(run, reason)
 
     def _timer(self, run: Run, seconds: float, then: Callable[[Run], None]) -> None:
@@ -177,7 +235,11 @@ class Running:
             run.timer = None
 
 
-def _call(run: Run, call: Call) -> None:
+def _call(run: Run, call: Call) -> Any:
     if not call.has_begun:
         call.begin(run.job)
-    call.function(**call.arguments)
+    result = call.function(**call.arguments)
+    if not is_awaited(result):
+        check_ran(result)
+        return None
+    return result

@@ -25,9 +25,8 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from shared.jobs import Jobs
 from shared.logs import get_log, name_process
-from shared.loop_watch import STUCK_SECONDS, LoopWatch
 from shared.queues import connect_async
-from workers.calls import Call, Calls, RefusedCall, timeout_of
+from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
 from workers.executions import Claim, Claimed, Executions, Ledger
@@ -101,7 +100,7 @@ class ConcurrentWorker(BaseWorker):
         """
         self.bootstrap(logging_level="WARNING")
         loop = uvloop.new_event_loop()
-        signals = EndSignals(loop, partial(self.begin_end, Ending.DONE), self.settings.grace_seconds)
+        signals = EndSignals(loop, partial(self.begin_end, Ending.DONE), self._save, self.settings.grace_seconds)
         try:
             return loop.run_until_complete(self._main(burst=burst))
         finally:
@@ -141,6 +140,11 @@ class ConcurrentWorker(BaseWorker):
             self._running.cut_off(run, reason)
 
     @property
+    def known_seconds(self) -> int:
+        """How long Redis knows this worker without a sign of life."""
+        return self.worker_ttl + 60
+
+    @property
     def jobs(self) -> Jobs:
         """The job types."""
         return self._performer.jobs
@@ -174,18 +178,19 @@ class ConcurrentWorker(BaseWorker):
         self._leases = Executions(redis, self.ledger)
         failures = Failures(self, self.jobs)
         self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set)
-        self._running = Running(self._threads, self._outcomes.take)
+        loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(
+            loop, self._runs, lambda: self._outcomes.unsettled, self.ledger, self.connection, self.known_seconds
+        )
+        self._running = Running(self._threads, self._outcomes.take, self._watchdog.lag.lost, self._wake.set)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
-        watchdog = Watchdog(asyncio.get_running_loop(), self._allowed_seconds)
-        loop_watch = LoopWatch(asyncio.get_running_loop(), STUCK_SECONDS)
         await life.begin()
         try:
             await self._work(burst=burst)
             await self._finish()
         finally:
-            loop_watch.close()
-            watchdog.close()
+            self._watchdog.close()
             await life.close()
             await self._doorbells.close()
             self._threads.close()
@@ -193,10 +198,9 @@ class ConcurrentWorker(BaseWorker):
         assert self._ending
         return self._ending
 
-    def _allowed_seconds(self, task: asyncio.Task[None]) -> float | None:
-        """What a coroutine may take until it is given up, if it is one of a job; from any thread."""
-        runs = [run for run in list(self._runs.values()) if run.task is task]
-        return timeout_of(runs[0].claim) if runs else None
+    def _save(self) -> None:
+        """Before the process is ended without its loop; in a thread."""
+        self._watchdog.save(but=self._watchdog.holder)
 
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
@@ -312,14 +316,17 @@ class ConcurrentWorker(BaseWorker):
         if self._runs:
             with suppress(RedisError, OSError):
                 await self._leases.show("shutdown_requested_date", utcformat(now()))
-        while self._runs and self._ending is not Ending.COLD and loop.time() < deadline:
+        while self._is_busy() and self._ending is not Ending.COLD and loop.time() < deadline:
             try:
                 await self._outcomes.settle()
             except Exception as error:  # noqa: BLE001 - likewise
                 await self._wait_for_redis(error)
-            if self._runs and not self._outcomes.are_due:
+            if self._is_busy() and not self._outcomes.are_due:
                 await self._sleep(max(0.0, deadline - loop.time()))
         await self._put_back()
+
+    def _is_busy(self) -> bool:
+        return bool(self._runs) or self._running.are_left
 
     async def _put_back(self) -> None:
         """Put back what does not end; what has ended is settled."""

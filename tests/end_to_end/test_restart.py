@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from shared.loop_watch import STUCK_STATUS
+from shared.loop_lag import STUCK_STATUS
 from shared.queues import EVENTS, queue
 from tests.desk import Desk
 from tests.processes import PATIENT
@@ -42,9 +42,9 @@ def waits() -> dict[str, str]:
 """
 
 STUCK = """
-import cli.serving
+import shared.loop_lag
 
-cli.serving.STUCK_SECONDS = 0.5
+shared.loop_lag.STUCK_SECONDS = 0.5
 
 @callbacks.api_call("spins")
 async def spins() -> dict[str, str]:

@@ -1,6 +1,9 @@
 """The watch over an event loop."""
 
 import asyncio
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -11,8 +14,9 @@ import pytest
 import uvloop
 
 import shared.loop_lag
-from shared.loop_lag import NOTICE_SECONDS, Block, LoopLag
+from shared.loop_lag import NOTICE_SECONDS, STUCK_STATUS, Block, LoopLag
 from tests.logged import capture_logs
+from tests.processes import environment
 from tests.waiting import DEADLINE_SECONDS, eventually, until
 
 
@@ -113,7 +117,7 @@ def test_what_no_task_alone_has_held_is_lost_to_all(watched: Run) -> None:
 
     watch = watched(scenario)
 
-    assert {block.task for block in watch.blocks} == {None}
+    assert {block.holder for block in watch.blocks} == {None}
 
 
 def test_what_the_process_was_frozen_for_is_no_block(watched: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +157,61 @@ def test_the_watch_outlives_an_error_of_those_it_tells(watched: Run) -> None:
 
     assert {line["error"] for line in logs if line["event"] == "loop_lag_failed"} == {"KeyError"}
     assert watch.blocks
+
+
+STUCK = """
+import asyncio, sys
+import shared.loop_lag
+from shared.logs import configure_logs
+
+shared.loop_lag.STUCK_SECONDS = 0.3
+
+async def main():
+    lag = shared.loop_lag.LoopLag(asyncio.get_running_loop(), lambda _: {}, last=lambda _: print("last", flush=True))
+    await asyncio.sleep(0)
+    spin()
+
+def spin():
+    while True:
+        pass
+
+configure_logs("json")
+asyncio.run(main())
+"""
+
+
+def test_a_process_whose_loop_does_not_turn_is_ended() -> None:
+    """Its last line says where the loop stood; what is to be done before is done."""
+    command = [sys.executable, "-c", STUCK]
+    ended = subprocess.run(command, env=environment(), capture_output=True, timeout=DEADLINE_SECONDS, check=False)
+    lines = ended.stdout.splitlines()
+    [line] = [json.loads(line) for line in lines if b"loop_stuck" in line]
+
+    assert ended.returncode == STUCK_STATUS
+    assert b"last" in lines
+    assert (line["event"], line["level"], line["at"]) == ("loop_stuck", "error", "<string>:14 in spin")
+    assert line["where"][-1].endswith(" spin")
+
+
+@pytest.mark.parametrize("hangs", ["json", "last"])
+def test_a_process_is_ended_even_when_its_last_line_cannot_be_written(hangs: str) -> None:
+    """The loop may stand still because nobody reads the pipe that the process logs to; what is done before may hang."""
+    source = {
+        "json": STUCK.replace("    while True:\n        pass", '    sys.stdout.buffer.write(b"x" * 1_000_000)'),
+        "last": STUCK.replace('print("last", flush=True)', "spin()"),
+    }[hangs]
+    with subprocess.Popen([sys.executable, "-c", source], env=environment(), stdout=subprocess.PIPE) as process:
+        status = process.wait(DEADLINE_SECONDS)
+
+    assert status == STUCK_STATUS
+
+
+def test_a_watch_ends_with_its_loop() -> None:
+    """A closed loop does not turn, and the process may have other things to do."""
+    loop = asyncio.new_event_loop()
+    watch = LoopLag(loop, lambda _: {})
+    loop.close()
+
+    watch._thread.join(DEADLINE_SECONDS)
+
+    assert not watch._thread.is_alive()

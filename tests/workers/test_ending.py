@@ -20,7 +20,7 @@ from shared import ApiCall, Jobs
 from shared.testing import api_call
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, running_worker
+from tests.workers.working import Workplace, fetch, logged, running_worker
 
 JOBS = """
 import asyncio, os, threading
@@ -73,6 +73,13 @@ async def blocks(event: ApiCall) -> None:
             redis.rpush("done", "first")
         else:
             redis.rpush("done", "second")
+
+@jobs.on(ApiCall, queue="crm", node="plain")
+def plain(event: ApiCall) -> None:
+    with Redis.from_url(URL, socket_timeout=None) as redis:
+        redis.rpush("began:plain", event.id)
+        redis.blpop(["go:plain"], 30)
+        redis.rpush("ended:plain", event.id)
 """
 QUICKLY = {"ABANDONED_SECONDS": "5", "GRACE_SECONDS": "1"}
 
@@ -80,7 +87,7 @@ QUICKLY = {"ABANDONED_SECONDS": "5", "GRACE_SECONDS": "1"}
 def elsewhere() -> Jobs:
     """The job types as the worker process has them, for the fan-out in this one."""
     jobs = Jobs()
-    for name in ("brief", "quick", "blocks"):
+    for name in ("brief", "quick", "blocks", "plain"):
         jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
     jobs.on(ApiCall, name="late", queue="crm", node="late", attempts=1, timeout=1)(_nothing)
     jobs.on(ApiCall, name="hangs_once", queue="crm", node="hangs")(_nothing)
@@ -259,6 +266,34 @@ def test_a_process_with_too_many_stragglers_takes_its_own_place(
     assert redis.lrange("late", 0, -1) == [str(pid).encode()] * 2
     assert int(redis.lindex("quick", 0) or 0) < 8, "no thread of the stragglers is left"
     assert exit_status == 0
+
+
+@pytest.mark.parametrize("is_told_to_stop", [False, True])
+def test_functions_under_way_end_though_redis_has_come_back_without_its_data(
+    is_told_to_stop: bool, workplace: Workplace, valkey_url: str, tmp_path: Path
+) -> None:
+    """Their jobs are lost, but they do not hang: they are no stragglers in their time, and have the grace period."""
+    put(workplace, "plain", 2)
+    redis = workplace.redis
+    settings = {"ABANDONED_SECONDS": "5", "GRACE_SECONDS": "20"}
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--concurrency", "2", **settings) as process:
+        until(lambda: redis.llen("began:plain") == 2)
+        redis.flushall()
+        until(lambda: len(logged(tmp_path, "job_lost")) == 2)
+        if is_told_to_stop:
+            process.terminate()
+        else:
+            put(workplace, "quick")
+            until(lambda: redis.llen("quick"))
+        redis.rpush("go:plain", "", "")
+        until(lambda: redis.llen("ended:plain") == 2)
+        if not is_told_to_stop:
+            process.terminate()
+        exit_status = process.wait(30)
+
+    assert exit_status == 0
+    assert logged(tmp_path, "stragglers") == []
 
 
 @pytest.mark.parametrize("node", ["hangs", "hangs_in_thread"])

@@ -17,7 +17,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from shared import ApiCall, Jobs
-from shared.loop_watch import STUCK_STATUS
+from shared.loop_lag import STUCK_STATUS
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
@@ -137,10 +137,10 @@ def test_a_worker_whose_idle_socket_the_kernel_has_given_up_hears_commands_again
 
 
 STUCK = """
-import workers.worker
+import shared.loop_lag
 from shared import ApiCall, Jobs
 
-workers.worker.STUCK_SECONDS = 0.5
+shared.loop_lag.STUCK_SECONDS = 0.5
 jobs = Jobs()
 
 @jobs.on(ApiCall)

@@ -1,5 +1,6 @@
 """Working jobs off in a test: workers in this process, and workers in processes of their own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from rq.job import Job
@@ -18,6 +20,9 @@ from shared.queues import EVENTS, events_job, queue
 from tests.waiting import DEADLINE_SECONDS
 from workers.perform import Performer
 from workers.worker import ConcurrentWorker
+
+LOG = "worker.log"
+"""The file that worker processes log to, in the folder of the integrator's module."""
 
 
 class Workplace:
@@ -108,7 +113,10 @@ def running_worker(
         **{f"DESKBELL_{name}": value for name, value in settings.items()},
     }
     command = [sys.executable, "-P", "-m", "cli", "worker", *arguments]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    with (
+        (folder / LOG).open("ab") as log,
+        subprocess.Popen(command, env=environment, stdout=log, start_new_session=True) as process,
+    ):
         try:
             yield process
         finally:
@@ -116,6 +124,12 @@ def running_worker(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(DEADLINE_SECONDS / 2)
             end_group(process.pid)
+
+
+def logged(folder: Path, event: str) -> list[dict[str, Any]]:
+    """The lines of an event that the worker processes of a folder have logged."""
+    lines = (folder / LOG).read_text().splitlines()
+    return [line for text in lines if text.startswith("{") and (line := json.loads(text))["event"] == event]
 
 
 def end_group(pid: int) -> None:

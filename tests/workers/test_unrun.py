@@ -1,0 +1,103 @@
+"""What a job's function returns that has still to run."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import Jobs
+from shared.testing import api_call
+from tests.waiting import DEADLINE_SECONDS
+from tests.workers.conftest import WorkplaceFactory
+from tests.workers.working import running_worker, traceback_of
+
+JOBS = """
+import asyncio, concurrent.futures, functools, os
+from redis import Redis
+from shared import ApiCall, Jobs
+
+jobs = Jobs()
+
+def timed(function):
+    @functools.wraps(function)
+    def wrapper(event: ApiCall):
+        return function(event=event)
+    return wrapper
+
+def note() -> None:
+    with Redis.from_url(os.environ["DESKBELL_REDIS_URL"]) as redis:
+        redis.rpush("ran", "")
+
+async def work() -> None:
+    await asyncio.sleep(0)
+    note()
+
+@jobs.on(ApiCall, attempts=8)
+@timed
+async def wrapped(event: ApiCall) -> None:
+    await work()
+
+@jobs.on(ApiCall, attempts=8)
+async def returned(event: ApiCall):
+    return work()
+
+@jobs.on(ApiCall, attempts=8)
+def handed_on(event: ApiCall):
+    return concurrent.futures.ThreadPoolExecutor().submit(asyncio.run, work())
+
+@jobs.on(ApiCall, attempts=8)
+@timed
+def generator(event: ApiCall):
+    yield note()
+
+@jobs.on(ApiCall, attempts=8)
+@timed
+async def async_generator(event: ApiCall):
+    yield note()
+
+@jobs.on(ApiCall, attempts=8)
+async def mapped(event: ApiCall):
+    return map(note, [()])
+
+@jobs.on(ApiCall, attempts=8)
+def decorated(event: ApiCall):
+    return timed(work)
+"""
+
+
+def declared() -> Jobs:
+    """The job types as the worker processes have them, for the fan-out in this one."""
+    module: dict[str, Any] = {}
+    exec(JOBS, module)  # noqa: S102 - the test's own source
+    jobs: Jobs = module["jobs"]
+    return jobs
+
+
+@pytest.mark.parametrize("worker", ["ours", "stock"])
+def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
+    worker: str, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing counts as done that has not run; what nobody can run is a dead letter at once."""
+    jobs = declared()
+    workplace, event = open_workplace(jobs), api_call()
+    workplace.put_jobs(event)
+
+    if worker == "stock":
+        (tmp_path / "acme_jobs.py").write_text(JOBS)
+        for name, value in {"REDIS_URL": valkey_url, "JOBS": "acme_jobs:jobs", "APP_DIR": str(tmp_path)}.items():
+            monkeypatch.setenv(f"DESKBELL_{name}", value)
+        stock = [sys.executable, "-P", "-m", "rq.cli", "worker", "default", "--burst", "--serializer", "json"]
+        subprocess.run([*stock, "--url", valkey_url, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    else:
+        with running_worker(tmp_path, JOBS, valkey_url, "default", "--burst") as process:
+            process.wait(DEADLINE_SECONDS)
+
+    states = {job_type.name: workplace.job(event, job_type.name).get_status().value for job_type in jobs.types}
+    unrun = ["generator", "async_generator", "mapped", "decorated"]
+    assert states == dict.fromkeys(["wrapped", "returned", "handed_on"], "finished") | dict.fromkeys(unrun, "failed")
+    assert workplace.redis.llen("ran") == 3
+    assert "NotRunError: the job returned a generator, of which nothing has run" in traceback_of(
+        workplace.job(event, "generator")
+    )
