@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from api.backlog import Backlog
 from api.connections import NOTE
+from api.contract import Contract
 from api.intake import Intake
 from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
 from api.openapi import document
 from api.readiness import Readiness, age
 from api.refusals import Refusals
-from api.replies import Replies
 from api.routes import CallbackRoutes
 from api.signatures import Doors
 from api.tokens import TokenUses
@@ -31,6 +31,7 @@ from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
 from shared.queues import EVENTS, connect_async, queue_key
+from shared.replies import Replies
 
 
 def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
@@ -44,7 +45,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     metrics = Metrics(handler.name for handler in callbacks.handlers)
     note_lost_lines(metrics.log_lines_lost.inc)
     refusals = Refusals(metrics)
-    replies = Replies(callbacks, metrics)
+    replies = Replies(callbacks, Contract(metrics))
     intake = Intake(redis, settings, metrics)
     uses = TokenUses(redis)
     backlog = Backlog(settings.spool_dir, settings.redis_timeout_ms / 1000)

@@ -18,7 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from api.arrival import TimedProtocol
-from api.errors import Code, Refusal
+from api.errors import Refusal
+from shared.codes import Code
 from shared.protocol import envelope
 
 if TYPE_CHECKING:

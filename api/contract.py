@@ -1,20 +1,21 @@
-"""Departures from a node's contract: of calls from its inputs, of results from its outputs, or no handler at all.
+"""What is noted of handlers: departures from a node's contract, and runs that were left behind.
 
-Each is counted; each is logged once for a process, since a node that drifts drifts with every call. Names come from
-outside: what is remembered and shown of them is bounded, for each node apart.
+A call departs from the inputs, a result from the outputs, or there is no handler at all. Each is counted; each is
+logged once for a process, since a node that drifts drifts with every call. Names come from outside: what is remembered
+and shown of them is bounded, for each node apart.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from api.metrics import Metrics
-from api.runs import guarded_call
 from api.unhandled import handler_to_paste
 from shared.commands import ApiCall
 from shared.contract import shown_names
 from shared.handlers import Handler
 from shared.logs import get_log
 from shared.raised import as_raised
+from shared.runs import guarded_call
 
 _MOST_LINES = 20  # of one kind for one node
 
@@ -50,6 +51,14 @@ class Contract:
             self._log_once(
                 ("output", handler.name), problems, "undeclared_output", node=handler.name, problems=problems
             )
+
+    def note_straggler(self, handler: Handler) -> None:
+        """Count a run that was left behind."""
+        self._metrics.stragglers.labels(handler.name).inc()
+
+    def note_not_begun(self, handler: Handler) -> None:
+        """Count a call whose handler is not begun."""
+        self._metrics.at_once.labels(handler.name).inc()
 
     def _log_once(self, about: tuple[str, str], said: list[str], line: str, /, **fields: Any) -> None:
         logged = self._logged.setdefault(about, set())

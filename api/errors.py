@@ -1,7 +1,8 @@
-"""The refusals: `ErrorCode`, HTTP status and what they mean (docs/HTTP.md lists them for integrators)."""
+"""The refusals: answers to callbacks of which nothing is kept."""
 
-from enum import Enum
 from typing import Any, Literal
+
+from shared.codes import Code
 
 Cause = Literal[
     "not_a_packet",
@@ -23,32 +24,6 @@ Cause = Literal[
     "crowded",
 ]
 """What a refusal is counted and logged under; docs/OPERATIONS.md says what each means."""
-
-
-class Code(Enum):
-    """Every `ErrorCode` that Deskbell itself answers, with its HTTP status; 0 is success."""
-
-    NOT_A_PACKET = (1001, 400)
-    NOT_OUR_APP = (1002, 403)
-    BAD_SIGN = (1003, 403)
-    COMMANDS_DIFFER = (1004, 400)
-    TOO_LARGE = (1005, 413)
-    NO_HANDLER = (1006, 200)
-    MISFIT = (1007, 200)
-    OUT_OF_TIME = (1008, 200)
-    HANDLER_FAILED = (1009, 200)
-    CANNOT_KEEP = (1010, 503)
-
-    @property
-    def number(self) -> int:
-        """The `ErrorCode`."""
-        return self.value[0]
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.value[1]
-
 
 _CAUSES: dict[Code, Cause] = {
     Code.NOT_A_PACKET: "not_a_packet",

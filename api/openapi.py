@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api.errors import Code
+from shared.codes import Code
 from shared.declarations import NODE_FORM
 from shared.protocol import COMMANDS
 

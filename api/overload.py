@@ -3,7 +3,8 @@
 A callback beyond that would be answered late, and make the others late: it is refused at once instead.
 """
 
-from api.errors import Code, Refusal
+from api.errors import Refusal
+from shared.codes import Code
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 """Bytes that the bodies in flight may hold together."""

@@ -16,9 +16,9 @@ from api.durability import DurabilityWatch
 from api.endings import end
 from api.intake import Intake
 from api.metrics import Metrics
-from api.replies import Replies
 from shared.config import Settings
 from shared.queues import EVENTS, queue_key
+from shared.replies import Replies
 
 _SHOW_SECONDS = 1.0
 _WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."

@@ -3,7 +3,7 @@
 1. The path is ours: `/callback` or `/callback/<node>`, behind the secret if there is one.
 2. The query names our app and carries its Sign (`api.signatures`).
 3. The body is read, no further than the limit, and is a packet (`shared.protocol`).
-4. The integrator's handler computes the reply (`api.replies`).
+4. The integrator's handler computes the reply (`shared.replies`).
 5. The event is kept with its reply (`api.intake`); only now the answer goes out.
 6. One line is logged and the callback is counted; of those refused, one line a second for each cause.
 
@@ -20,13 +20,13 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.arrival import began
-from api.errors import Code, Refusal
+from api.errors import Refusal
 from api.intake import Intake, Kept
 from api.metrics import Metrics
 from api.overload import InFlight
 from api.refusals import Refusals
-from api.replies import Replies
 from api.signatures import Doors, Query, parse_query
+from shared.codes import Code
 from shared.commands import received
 from shared.config import Settings
 from shared.declarations import NODE_FORM
@@ -34,6 +34,7 @@ from shared.errors import CannotKeepError, PacketError, http_info
 from shared.events import Event, Outcome
 from shared.logs import get_log
 from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
+from shared.replies import Replies
 
 
 @dataclass(frozen=True, slots=True)

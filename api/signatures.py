@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from api.errors import Code, Refusal
+from api.errors import Refusal
+from shared.codes import Code
 from shared.config import Settings
 from shared.protocol import SIGN_WINDOW_SECONDS, fingerprint, sign
 

@@ -35,7 +35,7 @@ def _reload(stack: Stack, console: Console) -> None:
         if changes:
             names = sorted({Path(path).name for _, path in changes})
             console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
-            stack.restart("api", "workers")
+            stack.restart("api", "workers", "agreement")
             reported = None
         elif (name := stack.dead()) != reported:
             reported = name

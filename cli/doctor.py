@@ -13,6 +13,7 @@ from rich.table import Table
 
 from api.durability import read_durability
 from api.spool import survey
+from cli.agreement import disagreements_of
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.key_types import mismatched_keys
@@ -29,7 +30,7 @@ def doctor() -> None:
     settings = load_settings()
     console = Console(soft_wrap=True, highlight=False)
     problems = list(_setting_problems(settings))
-    warnings: list[str] = []
+    warnings = list(disagreements_of(settings))
     try:
         connection = connect(settings)
         problems += [*_redis_problems(connection), *mismatched_keys(connection)]

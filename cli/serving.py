@@ -21,10 +21,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.connections import IDLE_SECONDS, Connections, raise_file_limit
-from api.runs import HANDLER_THREADS
 from shared.config import Settings
 from shared.logs import flush_logs, get_log
 from shared.loop_lag import LoopLag
+from shared.runs import HANDLER_THREADS
 
 _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05

@@ -33,6 +33,7 @@ _EXAMPLES = str(files("examples"))
 class _Command:
     words: list[str]
     listener: socket.socket | None = None
+    ends: bool = False  # by itself
 
 
 class Stack:
@@ -81,10 +82,11 @@ class Stack:
 
     def dead(self) -> str | None:
         """The name of a process that has ended by itself, or None."""
-        return next((name for name, child in self._children.items() if child.poll() is not None), None)
+        lasting = (name for name, command in self._commands.items() if not command.ends)
+        return next((name for name in lasting if self._children[name].poll() is not None), None)
 
     def restart(self, *names: str) -> None:
-        """End `api` or `workers` and start them anew; who calls the api meanwhile waits."""
+        """End some of `api`, `workers` and `agreement` and start them anew; who calls the api meanwhile waits."""
         for name in names:
             end(self._children[name])
             self._children[name] = self._spawn(self._commands[name])
@@ -104,6 +106,7 @@ class Stack:
             "crm": _Command([*python, *crm_app, "--fd", str(crm.fileno())], crm),
             "api": _Command([*python, "cli", "api", "--fd", str(api.fileno())], api),
             "workers": _Command([*python, "cli", "worker"]),
+            "agreement": _Command([*python, "cli.agreement"], ends=True),
         }
         for name, command in self._commands.items():
             self._children[name] = self._spawn(command)

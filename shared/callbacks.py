@@ -13,6 +13,7 @@ from shared.declarations import (
     app_ids,
     check_fields,
     check_name,
+    check_variables,
     conditions,
     refuse_unknown,
 )
@@ -217,10 +218,14 @@ def _handler(
     event_parameter, fields = _split_parameters(asked, where, parameters(function, asked.parameter))
     chosen = conditions(where, when or {})
     outputs = Outputs(where, returned(function) if asked is VARIABLES else None)
-    if asked is not VARIABLES:
+    names = [parameter.name for parameter in fields]
+    if asked is VARIABLES:
+        check_variables(where, "when=", chosen)
+        check_variables(where, "a parameter", names)
+    else:
         check_fields(where, "when=", chosen, [asked.event])
     if asked in (ASSIGNMENT, PERMISSION):
-        check_fields(where, "a parameter", [parameter.name for parameter in fields], [asked.event])
+        check_fields(where, "a parameter", names, [asked.event])
     return Handler(
         asked=asked,
         name=name,

@@ -91,6 +91,8 @@ class C2CSignal(Event):
         user_id: `From_Account`, the user who sends it.
         to_account: the chatbot.
         message_key: `MsgKey`.
+        message_seq: `MsgSeq`; None when it is missing.
+        message_random: `MsgRandom`; None when it is missing.
         data: `Data`, out of its string: a JSON value; text that is no JSON stays text.
     """
 
@@ -99,6 +101,8 @@ class C2CSignal(Event):
     user_id = Field("From_Account", text)
     to_account = Field("To_Account", text)
     message_key = Field("MsgKey", text)
+    message_seq = Field("MsgSeq", whole)
+    message_random = Field("MsgRandom", whole)
 
     @property
     def data(self) -> Any:

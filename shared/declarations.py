@@ -7,9 +7,13 @@ from typing import Any
 
 from shared.errors import DeclarationError
 from shared.events import Event, field_names, text
+from shared.protocol import SYSTEM_VARIABLES
 
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a node may be called: it stands in a URL path and in logs."""
+
+_NEAR = 0.82  # "Evnt" is near to "Event", "NextNodeName", which a packet may hold one day, not to "NodeName"
+_VERY_NEAR = 0.9  # "SystemSesionID" is near to "SystemSessionID", "SystemClientUserName" not to "SystemClientUserID"
 
 
 def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> None:
@@ -44,15 +48,42 @@ def app_ids(where: str, app: object) -> frozenset[str]:
 
 
 def check_fields(where: str, what: str, names: Iterable[str], events: Iterable[type[Event]]) -> None:
-    """Refuse a documented field in another spelling, or by its attribute's name: it would never be there."""
-    spelt: dict[str, str] = {}
+    """Refuse a documented field in another spelling, by its attribute's name, or misspelt: it would never be there.
+
+    A name that resembles none of the documented ones may be a field that is newer than they.
+    """
+    known = {"callbackcommand": "CallbackCommand"}
     for event in events:
         for attribute, name in field_names(event).items():
-            spelt |= {attribute.replace("_", ""): name, name.lower().replace("_", ""): name}
+            known |= {attribute.replace("_", ""): name, name.lower().replace("_", ""): name}
     for name in names:
-        right = spelt.get(name.lower().replace("_", ""), name)
-        if right != name:
+        right = nearest(name, known, _NEAR)
+        if right not in (name, None):
             raise DeclarationError(f"{where}: {what} names {name!r}; write {right!r}, as the packet does")
+
+
+def check_variables(where: str, what: str, names: Iterable[str]) -> None:
+    """Refuse a misspelt system variable; other variables may have any name."""
+    known = {name.lower(): name for name in SYSTEM_VARIABLES}
+    for name in names:
+        right = nearest(name, known, _VERY_NEAR)
+        if right not in (name, None):
+            raise DeclarationError(f"{where}: {what} names {name!r}; write {right!r}, as Desk does")
+
+
+def nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
+    """The known name that a name is, or is likely to be meant as; None when it resembles none.
+
+    Args:
+        name: as it was written.
+        known: the known names by their plain forms, which are in lower case and without underscores.
+        cutoff: how alike the two must be, from 0 to 1.
+    """
+    plain = name.lower().replace("_", "")
+    if plain in known:
+        return known[plain]
+    near = get_close_matches(plain, known, n=1, cutoff=cutoff)
+    return known[near[0]] if near else None
 
 
 def conditions(where: str, when: object) -> dict[str, str]:

@@ -219,5 +219,5 @@ def new_event_id(received_at: float) -> str:
 
 def field_names(kind: type[Event]) -> dict[str, str]:
     """The fields of a class's packets that its attributes read, by attribute."""
-    found = [(name, value) for each in kind.__mro__ for name, value in vars(each).items()]
+    found = [(name, value) for each in reversed(kind.__mro__) for name, value in vars(each).items()]
     return {name: value.name for name, value in found if isinstance(value, Field)}

@@ -13,6 +13,7 @@ from shared.declarations import (
     app_ids,
     check_fields,
     check_name,
+    check_variables,
     conditions,
     refuse_unknown,
 )
@@ -21,6 +22,7 @@ from shared.events import QUEUE as EVENTS
 from shared.events import Event, text
 from shared.functions import check_function, describe, is_async, name_of, parameters
 from shared.policies import (
+    BY_SESSION,
     LONGEST_SECONDS,
     Backoff,
     Breaker,
@@ -109,7 +111,7 @@ class JobType:
         """The key whose jobs are run in order; "" when the job of this event is not ordered."""
         if self.ordered_by is None:
             return ""
-        return event.session_id if self.ordered_by == "session" else text(event.fields.get(self.ordered_by))
+        return event.session_id if self.ordered_by == BY_SESSION else text(event.fields.get(self.ordered_by))
 
     def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
         """The function's arguments for an event."""
@@ -190,14 +192,18 @@ class Jobs:
             chosen = name_of(function) if name is None else name
             check_name(where, chosen, NAME_FORM, "the job's name", 'name="crm.enquiry"')
             event_parameter, settings_parameter = _bind(function, where, kinds)
+            nodes, compared = _nodes(where, node, kinds), conditions(where, when or {})
+            _check_names(where, "when=", compared, kinds)
+            if ordered_by and ordered_by != BY_SESSION:
+                _check_names(where, "ordered_by=", [ordered_by], kinds)
             self._add(
                 JobType(
                     name=chosen,
                     function=function,
                     events=kinds,
                     apps=app_ids(where, app),
-                    nodes=_nodes(where, node),
-                    when=_field_conditions(where, when or {}, kinds),
+                    nodes=nodes,
+                    when=compared,
                     queue=queue,
                     attempts=attempts,
                     timeout=timeout,
@@ -274,18 +280,28 @@ def _check_options(
         )
 
 
-def _field_conditions(where: str, when: object, events: tuple[type[Event], ...]) -> dict[str, str]:
-    """`when=`, a documented field's name in another spelling refused: it would never be there."""
-    checked = conditions(where, when)
-    if not any(issubclass(ApiCall, event) or event is OtherEvent for event in events):
-        check_fields(where, "when=", checked, events)  # variables, and fields of unlisted commands, have any name
-    return checked
+def _check_names(where: str, what: str, names: Iterable[str], events: tuple[type[Event], ...]) -> None:
+    """Refuse misspelt names of fields; variables, and the fields of unlisted commands, may have any name."""
+    if not any(_has_node(event) or event is OtherEvent for event in events):
+        check_fields(where, what, names, events)
+    elif any(map(_has_node, events)):
+        check_variables(where, what, names)
 
 
-def _nodes(where: str, node: object) -> frozenset[str]:
+def _has_node(kind: type[Event]) -> bool:
+    """Whether API calls, which alone have a node and variables, are among the events of a class."""
+    return issubclass(ApiCall, kind)
+
+
+def _nodes(where: str, node: object, events: tuple[type[Event], ...]) -> frozenset[str]:
     nodes: list[Any] = list(node) if isinstance(node, Iterable) and not isinstance(node, str) else [node]
     for each in nodes:
         check_name(where, each, NODE_FORM, "node=", 'node="order_status"')
+    without = [event.__name__ for event in events if not _has_node(event)]
+    if nodes and without:
+        raise DeclarationError(
+            f"{where}: node= chooses among API calls, and {', '.join(without)} has no node; leave one of the two out"
+        )
     return frozenset(nodes)
 
 

@@ -7,6 +7,7 @@ import math
 import random
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from shared.declarations import check_name
@@ -15,6 +16,10 @@ from shared.errors import DeclarationError
 LONGEST_SECONDS = 365 * 24 * 3600
 """The longest wait or keeping that may be asked for: RQ cannot write a date beyond the year 9999."""
 
+BY_SESSION = "session"
+"""What `ordered_by=` names instead of a field, since the field that holds the session differs between events."""
+
+_NEAR = 0.9  # "sesion" is near, "SessionID", which a variable may be called, is not
 _FIELD_FORM = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 _MOST_STARTS = 10_000  # Redis remembers the time of each
 _RATE_FORM = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)")
@@ -164,6 +169,8 @@ def check_order(where: str, ordered_by: object, on_dead: object) -> None:
     """
     if ordered_by is not None:
         check_name(where, ordered_by, _FIELD_FORM, "ordered_by=", 'ordered_by="session"')
+        if ordered_by != BY_SESSION and get_close_matches(str(ordered_by).lower(), [BY_SESSION], cutoff=_NEAR):
+            raise DeclarationError(f'{where}: ordered_by= is {ordered_by!r}; write ordered_by="{BY_SESSION}"')
     if on_dead not in (None, "continue", "hold"):
         raise DeclarationError(f'{where}: on_dead= must be "continue" or "hold", got {on_dead!r}; write on_dead="hold"')
     if on_dead and not ordered_by:

@@ -32,6 +32,9 @@ COMMANDS = (
 )
 """The commands of PROTOCOL §3, as its table spells them; their prefix is spelt in two ways."""
 
+SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServiceID", "SystemChannelType")
+"""The system variables that a page names (PROTOCOL §3.1); there are others."""
+
 SIGN_WINDOW_SECONDS = 60
 """How far RequestTime may be from now, either way (PROTOCOL §2)."""
 

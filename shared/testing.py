@@ -10,21 +10,27 @@
     def test_order_status():
         assert reply(callbacks, api_call("order_status", OrderID="1002")).variables == {"OrderStatus": "shipped"}
 
+    async def test_order_status_from_the_pool(pool):
+        assert (await async_reply(callbacks, api_call("order_status", OrderID="1002"))).outcome == "answered"
+
 The decorators return functions untouched, so that a test calls them like any other.
 """
 
 import asyncio
 import dataclasses
-import inspect
 import time
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from shared.callbacks import Callbacks
 from shared.commands import ApiCall, received
-from shared.errors import DeskbellError, Refuse, ResultError
+from shared.config import load_settings
+from shared.declarations import check_fields
+from shared.errors import DeclarationError, DeskbellError, ResultError
 from shared.events import Event, Reply
+from shared.handlers import Handler
 from shared.protocol import API_CALL, Packet
+from shared.replies import Replies
 
 _Kind = TypeVar("_Kind", bound=Event)
 
@@ -47,41 +53,72 @@ def event_of(kind: type[_Kind], /, **fields: Any) -> _Kind:
     Args:
         kind: the class, such as `SessionEvent`.
         **fields: the packet's fields, spelt as Tencent does; `EventTime` is the present unless given.
+
+    Raises:
+        DeclarationError: a field is misspelt; the sentence has the nearest.
     """
+    if kind is ApiCall:
+        raise DeclarationError('event_of: ApiCall has variables; write api_call("order_status", OrderID="1002")')
+    check_fields("event_of", "a field", fields, [kind])
     command = kind.COMMANDS[0] if kind.COMMANDS else "Other.Command"
     event = received({"CallbackCommand": command, "EventTime": int(time.time() * 1000), **fields}, app_id="1400000001")
     assert isinstance(event, kind)
     return dataclasses.replace(event, reply=Reply())
 
 
-def reply(callbacks: Callbacks, event: Event) -> Reply:
-    """What the handler of an event replies; stricter than the api, which logs what is refused here.
+def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
+    """What Desk would get for an event: computed as the api does, with its deadline, fallback and codes.
+
+    The traceback of a handler that failed is written to standard output.
+
+    Args:
+        callbacks: the handlers.
+        event: what comes in.
+        seconds: the handler's time; by default that of the settings, 1 s unless they say otherwise.
 
     Raises:
-        DeskbellError: no handler takes the event.
-        VariableError: a variable is missing or does not fit.
-        ResultError: the result cannot be answered, or departs from the outputs that the handler declares.
+        ResultError: the result departs from the outputs that the handler declares, which the api only logs.
+        DeskbellError: an event loop runs already, as in an async test; there `async_reply` is due.
     """
-    handler = callbacks.find(event)
-    if handler is None:
-        raise DeskbellError(f"no handler takes this {type(event).__name__} of the node {event.node!r}")
     try:
-        result = handler.function(**handler.bind(event))
-        if inspect.isawaitable(result):
-            result = asyncio.run(_awaited(result))
-    except Refuse as refusal:
-        return Reply(code=refusal.code, info=refusal.message, outcome="refused")
-    content = handler.content(result)
-    problems = handler.outputs.problems(result, content.variables)
-    if problems:
-        raise ResultError(f"{handler.name}: {'; '.join(problems)}")
-    return Reply(variables=content.variables, fields=content.fields, outcome="answered")
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(async_reply(callbacks, event, seconds=seconds))
+    raise DeskbellError("reply: an event loop runs here already; write await async_reply(callbacks, event)")
 
 
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
+    """The same as `reply` on the event loop of an async test, whose fixtures may belong to that loop."""
+    if seconds is None:
+        settings = load_settings()
+        seconds = (settings.budget_ms - settings.reserved_ms) / 1000
+    notes = _Notes()
+    replies = Replies(callbacks, notes)
+    try:
+        until = asyncio.get_running_loop().time() + seconds
+        given = await replies.reply_to(dataclasses.replace(event, reply=None), until)
+    finally:
+        replies.close()
+    if notes.problems:
+        raise ResultError("; ".join(notes.problems))
+    return given
 
 
 def packet(**variables: Any) -> Packet:
     """The body of an API call, `EventTime` the present (PROTOCOL §3.1)."""
     return {"CallbackCommand": API_CALL, "Body": variables, "EventTime": int(time.time() * 1000)}
+
+
+class _Notes:
+    """Keeps what a test is told of; the rest the reply shows."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
+        self.problems += [f"{handler.name}: {problem}" for problem in handler.outputs.problems(result, variables)]
+
+    def note_nothing(self, *_: object) -> None:
+        pass
+
+    note_call = note_unhandled = note_straggler = note_not_begun = note_nothing

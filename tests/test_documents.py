@@ -10,9 +10,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import SecretStr
 
-from api.errors import Cause, Code
+from api.errors import Cause
 from api.metrics import Metrics, queue_families, spool_families
 from shared import Jobs
+from shared.codes import Code
 from shared.config import Settings, load_settings
 from shared.environment import PREFIX
 from shared.events import Outcome

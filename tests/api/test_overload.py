@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.errors import Code, Refusal
+from api.errors import Refusal
 from api.overload import InFlight
 from shared.callbacks import Callbacks
+from shared.codes import Code
 from shared.testing import packet
 from tests.api.test_connections import refused
 from tests.conftest import ApiFactory

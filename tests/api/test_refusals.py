@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from api import refusals
-from api.errors import Code, Refusal
+from api.errors import Refusal
 from api.metrics import Metrics
 from api.refusals import Refusals
+from shared.codes import Code
 from tests.logged import capture_logs
 
 WRONG = Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")

@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import AfterValidator
 
+from api.contract import Contract
 from api.metrics import Metrics
-from api.replies import Replies
 from shared import ApiCall, Callbacks, Refuse
 from shared.commands import received
 from shared.errors import DeclarationError, PacketError
 from shared.events import Event, Reply
+from shared.replies import Replies
 from shared.testing import api_call
 from tests.logged import capture_logs
 
@@ -24,7 +25,7 @@ def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
     """The reply to an event, the handler given up after some seconds."""
 
     async def compute() -> Reply:
-        replies = Replies(callbacks, Metrics())
+        replies = Replies(callbacks, Contract(Metrics()))
         try:
             return await replies.reply_to(event, asyncio.get_running_loop().time() + seconds)
         finally:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from api.errors import Code, Refusal
+from api.errors import Refusal
 from api.signatures import Doors
+from shared.codes import Code
 from shared.protocol import fingerprint, sign
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN

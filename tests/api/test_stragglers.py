@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from api import runs
+from api.contract import Contract
 from api.metrics import Metrics
-from api.replies import Replies
-from api.runs import THREADS
-from shared import ApiCall, Callbacks, Refuse
+from shared import ApiCall, Callbacks, Refuse, runs
 from shared.errors import ConfigError, VariableError
 from shared.events import Reply
 from shared.queues import EVENTS, queue
+from shared.replies import Replies
+from shared.runs import THREADS
 from shared.testing import api_call
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
@@ -63,7 +63,7 @@ def reply_of(callbacks: Callbacks, *, seconds: float = 0.1, node: str = "node") 
     """The reply to one call."""
 
     async def compute() -> Reply:
-        replies = Replies(callbacks, Metrics())
+        replies = Replies(callbacks, Contract(Metrics()))
         try:
             return (await replies_of(replies, api_call(node), seconds=seconds))[0]
         finally:
@@ -77,7 +77,7 @@ def test_when_all_threads_of_a_handler_are_left_behind_its_fallback_answers_at_o
     metrics = Metrics()
 
     async def compute() -> tuple[list[Reply], list[str], list[str]]:
-        replies = Replies(hanging(gate, fallback={"Status": "unknown"}), metrics)
+        replies = Replies(hanging(gate, fallback={"Status": "unknown"}), Contract(metrics))
         before = replies.stuck
         await replies_of(replies, *[api_call("hang")] * THREADS, seconds=0.2)
         stuck = replies.stuck
@@ -100,7 +100,7 @@ def test_a_handler_that_hangs_in_all_its_threads_does_not_delay_another(gate: th
     """Also before any of its calls is late."""
 
     async def compute() -> Reply:
-        replies = Replies(hanging(gate), Metrics())
+        replies = Replies(hanging(gate), Contract(Metrics()))
         hung = asyncio.create_task(replies_of(replies, *[api_call("hang")] * THREADS * 2, seconds=PATIENCE))
         await asyncio.sleep(0)
         (answered,) = await replies_of(replies, api_call("answer"), seconds=PATIENCE)
@@ -206,7 +206,7 @@ def test_a_task_that_heeds_no_cancellation_is_a_straggler(monkeypatch: pytest.Mo
     metrics = Metrics()
 
     async def compute() -> tuple[list[str], Reply, list[str]]:
-        replies = Replies(callbacks, metrics)
+        replies = Replies(callbacks, Contract(metrics))
         await replies_of(replies, *[api_call("hang")] * 3, seconds=0.05)
         await eventually(lambda: bool(replies.stuck))
         (at_once,) = await asyncio.wait_for(replies_of(replies, api_call("hang"), seconds=3600), PATIENCE)
@@ -234,7 +234,7 @@ def test_a_fallback_that_hangs_shows_in_readiness(gate: threading.Event) -> None
         raise ValueError
 
     async def compute() -> list[str]:
-        replies = Replies(callbacks, Metrics())
+        replies = Replies(callbacks, Contract(Metrics()))
         await replies_of(replies, *[api_call("node")] * THREADS, seconds=0.3)
         replies.close()
         return replies.stuck
@@ -247,7 +247,7 @@ def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> N
     callbacks = hanging(gate)
 
     async def compute() -> int:
-        replies = Replies(callbacks, Metrics())
+        replies = Replies(callbacks, Contract(Metrics()))
         calls = [api_call("hang") for _ in range(THREADS * 3)]
         await replies_of(replies, *calls, seconds=0.2)
         waiting = sum(runs_of._threads._work_queue.qsize() for runs_of in replies._runs.values())

@@ -342,3 +342,16 @@ def test_a_second_parameter_for_the_call_is_refused() -> None:
     def handler(call: ApiCall, again: ApiCall) -> None: ...
 
     assert refusal_of(handler).endswith(": 2 parameters take the whole event; write one, event: ApiCall")
+
+
+def test_a_misspelt_system_variable_is_refused() -> None:
+    """As a parameter it would be missing from each call, as a condition it would never fit."""
+
+    def handler(SystemClientUserId: str) -> None: ...
+
+    assert refusal_of(handler).endswith(
+        ": a parameter names 'SystemClientUserId'; write 'SystemClientUserID', as Desk does"
+    )
+    assert refusal_of(order_status, when={"SystemSesionID": "x"}).endswith(
+        ": when= names 'SystemSesionID'; write 'SystemSessionID', as Desk does"
+    )

@@ -209,6 +209,47 @@ def test_what_is_no_jobs_cannot_be_included() -> None:
         Jobs().include(other)
 
 
+@pytest.mark.parametrize(
+    ("events", "options", "reason"),
+    [
+        ([SessionEvent], {"when": {"Evnt": "x"}}, "when= names 'Evnt'; write 'Event', as the packet does"),
+        ([SessionEvent], {"ordered_by": "CustomerServiceID"}, "ordered_by= names 'CustomerServiceID'; write"),
+        ([SessionEvent], {"ordered_by": "agent"}, "ordered_by= names 'agent'; write 'AgentId', as the packet does"),
+        ([TaskFlowEvent], {"ordered_by": "ExecutonId"}, "ordered_by= names 'ExecutonId'; write 'ExecutionId'"),
+        ([SessionEvent, TaskFlowEvent], {"ordered_by": "execution_id"}, "write 'ExecutionId', as the packet does"),
+        ([ApiCall], {"ordered_by": "sesion"}, "ordered_by= is 'sesion'; write ordered_by=\"session\""),
+        ([Event], {"ordered_by": "Session"}, "ordered_by= is 'Session'; write ordered_by=\"session\""),
+        ([ApiCall], {"when": {"SystemChanelType": "Web"}}, "names 'SystemChanelType'; write 'SystemChannelType'"),
+        ([ApiCall], {"ordered_by": "SystemClientUserId"}, "write 'SystemClientUserID', as Desk does"),
+        ([SessionEvent], {"node": "a"}, "node= chooses among API calls, and SessionEvent has no node"),
+        ([ApiCall, OtherEvent], {"node": "a"}, "node= chooses among API calls, and OtherEvent has no node"),
+    ],
+)
+def test_what_no_event_would_ever_match_is_refused(events: list[Any], options: dict[str, Any], reason: str) -> None:
+    """Known fields are known: the sentence has the nearest one."""
+    assert f"{describe(record_anything)}: " in (refused := refusal_of(record_anything, *events, **options))
+    assert reason in refused
+
+
+@pytest.mark.parametrize(
+    ("events", "options"),
+    [
+        ([ApiCall], {"when": {"Evnt": "x"}, "ordered_by": "SessionID"}),
+        ([OtherEvent], {"when": {"Evnt": "x"}, "ordered_by": "Sesion_Id"}),
+        ([TaskFlowEvent], {"when": {"NextNodeName": "x"}, "ordered_by": "ExecutionId"}),
+        ([SessionEvent, TaskFlowEvent], {"ordered_by": "ExecutionId"}),
+        ([ApiCall], {"when": {"SystemClientUserName": "x"}}),
+        ([Event], {"node": "a", "when": {"type": "1"}}),
+    ],
+)
+def test_what_an_event_may_match_is_taken(events: list[Any], options: dict[str, Any]) -> None:
+    """Variables have any name, and a packet may hold fields that no page lists."""
+    jobs = Jobs()
+    jobs.on(*events, **options)(record_anything)
+
+    assert only(jobs).events == tuple(events)
+
+
 def test_the_node_selects() -> None:
     """One, several, or all."""
     jobs = Jobs()

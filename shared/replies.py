@@ -2,40 +2,56 @@
 
 1. The handler for the event is found; without one the receipt is sent, or 1006 for a node that nobody answers.
 2. Its arguments are made of the variables; one that is missing or does not fit is 1007.
-3. It runs (`api.runs`) until its time is over; when too many of its runs were left behind, it is not even begun.
+3. It runs (`shared.runs`) until its time is over; when too many of its runs were left behind, it is not even begun.
 4. Its result becomes the answer. If it failed or was late, its fallback does; without one it is 1008 or 1009.
 """
 
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
-from api.contract import Contract
-from api.errors import Code
-from api.metrics import Metrics
-from api.runs import LateError, Runs, guarded_call
 from shared.callbacks import Callbacks
+from shared.codes import Code
 from shared.commands import ApiCall
 from shared.errors import Refuse, ResultError, VariableError
 from shared.events import Event, Outcome, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
 from shared.results import Content
+from shared.runs import LateError, Runs, guarded_call
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
 
 
+class Notes(Protocol):
+    """Is told what happens while replies are computed."""
+
+    def note_call(self, handler: Handler, call: ApiCall) -> None:
+        """An API call has come to a handler."""
+
+    def note_unhandled(self, call: ApiCall) -> None:
+        """An API call has come that no handler takes."""
+
+    def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
+        """A handler, or its fallback, has given a result; the variables are the same as texts."""
+
+    def note_straggler(self, handler: Handler) -> None:
+        """A run was left behind."""
+
+    def note_not_begun(self, handler: Handler) -> None:
+        """A handler is not begun, because too many of its runs were left behind."""
+
+
 class Replies:
     """Computes replies."""
 
-    def __init__(self, callbacks: Callbacks, metrics: Metrics) -> None:
+    def __init__(self, callbacks: Callbacks, notes: Notes) -> None:
         self._callbacks = callbacks
-        self._metrics = metrics
-        self._contract = Contract(metrics)
+        self._notes = notes
         self._runs: dict[tuple[int, str], Runs] = {}
         self._log = get_log()
 
@@ -50,7 +66,7 @@ class Replies:
         if handler:
             return await self._run(handler, event, until)
         if isinstance(event, ApiCall):
-            self._contract.note_unhandled(event)
+            self._notes.note_unhandled(event)
             if event.node:
                 return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
         return Reply(outcome="receipt")
@@ -86,7 +102,7 @@ class Replies:
         if handler.sees_packet:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
         if isinstance(event, ApiCall):
-            self._contract.note_call(handler, event)
+            self._notes.note_call(handler, event)
         failure: tuple[Code, Outcome, str]
         try:
             try:
@@ -118,7 +134,7 @@ class Replies:
             until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
         runs = self._runs_of(handler, "handler", handler.function)
         if runs.stuck:
-            self._metrics.at_once.labels(handler.name).inc()
+            self._notes.note_not_begun(handler)
         try:
             result = await runs.result(until, **_arguments(handler, event))
             content = _content(handler, result)
@@ -129,7 +145,7 @@ class Replies:
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
         else:
-            self._contract.note_result(handler, result, content.variables)
+            self._notes.note_result(handler, result, content.variables)
             return content
         raise _FailedError
 
@@ -141,7 +157,7 @@ class Replies:
         try:
             result = await self._runs_of(handler, "fallback", fallback).result(until, event)
             content = _content(handler, result)
-            self._contract.note_result(handler, result, content.variables)
+            self._notes.note_result(handler, result, content.variables)
         except Refuse:
             raise
         except LateError:
@@ -155,7 +171,7 @@ class Replies:
     def _runs_of(self, handler: Handler, role: str, function: Callable[..., Any]) -> Runs:
         key = (id(handler), role)
         if key not in self._runs:
-            self._runs[key] = Runs(function, self._metrics.stragglers.labels(handler.name).inc)
+            self._runs[key] = Runs(function, functools.partial(self._notes.note_straggler, handler))
         return self._runs[key]
 
 
