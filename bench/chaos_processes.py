@@ -128,7 +128,7 @@ class Workers:
         return self._victims[number].pop()
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "cli", "worker", *options, *self._queues]
+        command = [sys.executable, "-P", "-m", "cli", "worker", "--parent-fd", "-1", *options, *self._queues]
         process = subprocess.Popen(
             command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
         )

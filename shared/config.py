@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_valid
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from shared.env_file import read_env_file
 from shared.environment import PREFIX, check_environment
 from shared.errors import ConfigError
 from shared.redis_url import RedisUrl
@@ -24,6 +25,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
+    env_file: Path | None = Field(
+        default=None,
+        description="A file with lines `NAME=value`, read at the start of each process and so again at SIGHUP: "
+        "settings, and variables of your own; the environment takes precedence.",
+    )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, or Sentinel's `redis+sentinel://`.",
@@ -196,6 +202,7 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         ConfigError: one sentence that names the setting, what was expected and what came.
     """
+    read_env_file()
     check_environment([name.upper() for name in Settings.model_fields])
     try:
         return Settings(**given)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,9 @@ from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
+
+# What a script starts in the background ignores SIGINT, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKETS = Path(__file__).parent / "packets"
 

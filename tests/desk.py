@@ -12,7 +12,8 @@ import httpx
 
 from api.app import create_app
 from api.connections import Connections
-from cli.serving import Server, connections_of, listen
+from cli.listening import listen
+from cli.serving import Server, connections_of
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.protocol import signed_query

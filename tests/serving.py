@@ -53,15 +53,18 @@ def running_api(url: str, folder: Path, *words: str, **settings: str) -> Iterato
         url: of Redis.
         folder: where it runs and logs.
         *words: options.
-        **settings: further environment variables; FILES is how many files it may have open.
+        **settings: further environment variables; FILES is how many files it may have open, HUP "ignored" that it
+            is started under `nohup`.
     """
     ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
     command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", *words]
     if "FILES" in settings:
         command = ["sh", "-c", 'ulimit -n "$FILES" && exec "$@"', "sh", *command]
+    if settings.get("HUP") == "ignored":
+        command = ["nohup", *command]
     path = folder / "api.log"
     with path.open("wb") as log:
-        process = subprocess.Popen(command, env=environment(**ours, **settings), stdout=log, cwd=folder)
+        process = subprocess.Popen(command, env=environment(**ours | settings), stdout=log, cwd=folder)
     try:
         until(lambda: process.poll() is not None or _lines(path))
         api = Api(process, Desk(f"http://127.0.0.1:{_lines(path)[0]['port']}"), path)

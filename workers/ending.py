@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,9 +26,11 @@ class Ending(Enum):
 
 
 class EndSignals:
-    """SIGTERM and SIGINT: the loop is told of them; if it gets to nothing, the process ends all the same.
+    """SIGTERM, SIGINT and the end of the supervisor: the loop is told; if it gets to nothing, the process ends anyway.
 
     A job that blocks the loop is then recovered when its lease has run out; the others are put back.
+    The same signal a second time means "at once"; one of
+    each does not: a service manager sends the first to every process, and the supervisor the second.
     """
 
     def __init__(
@@ -36,30 +39,51 @@ class EndSignals:
         begin_end: Callable[[], None],
         save: Callable[[], None],
         grace_seconds: float,
+        parent: socket.socket | None = None,
     ) -> None:
         """Listen; on the main thread.
 
         Args:
             loop: the worker's loop.
-            begin_end: called there at each signal.
+            begin_end: called there the first time, and once more to end at once.
             save: called in a thread before the process is ended without the loop; may take two seconds.
             grace_seconds: what the first one gives the jobs under way.
+            parent: a socket on which the supervisor is told that this process is ready, and may be told to end; when it
+                closes, the supervisor is gone.
         """
         self._loop = loop
         self._begin_end = begin_end
         self._save = save
         self._patience = grace_seconds + _MARGIN_SECONDS
         self._timers: list[threading.Timer] = []
+        self._signals: set[int] = set()
+        self._parent = parent
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        if parent:
+            loop.add_reader(parent, self._orphaned)
+            parent.send(b"1")
 
     def close(self) -> None:
         """The worker has ended by itself."""
         for timer in self._timers:
             timer.cancel()
 
-    def _signalled(self, *_: object) -> None:
-        timer = threading.Timer(2 * COLD_SECONDS if self._timers else self._patience, self._exit)
+    def _orphaned(self) -> None:
+        assert self._parent
+        self._loop.remove_reader(self._parent)
+        if not self._timers:
+            self._end(self._patience)
+
+    def _signalled(self, number: int, _: object) -> None:
+        if number in self._signals:
+            self._end(2 * COLD_SECONDS)
+        elif not self._timers:
+            self._end(self._patience)
+        self._signals.add(number)
+
+    def _end(self, seconds: float) -> None:
+        timer = threading.Timer(seconds, self._exit)
         timer.daemon = True
         timer.start()
         self._timers.append(timer)

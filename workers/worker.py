@@ -12,6 +12,7 @@ Queues are looked at in the order they were given; that none starves, see `worke
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -58,7 +59,13 @@ class ConcurrentWorker(BaseWorker):
     """RQ's worker that performs many jobs at once."""
 
     def __init__(
-        self, queues: Sequence[str], performer: Performer, connection: Redis, *, concurrency: int = CONCURRENCY
+        self,
+        queues: Sequence[str],
+        performer: Performer,
+        connection: Redis,
+        *,
+        concurrency: int = CONCURRENCY,
+        parent: socket.socket | None = None,
     ) -> None:
         """Make a worker.
 
@@ -67,7 +74,9 @@ class ConcurrentWorker(BaseWorker):
             performer: knows the job types.
             connection: to Redis, for RQ's own code.
             concurrency: how many jobs it performs at once.
+            parent: a socket to the supervisor: see `EndSignals`.
         """
+        self._parent = parent
         self._calls = Calls(performer)
         super().__init__(
             list(queues),
@@ -100,7 +109,8 @@ class ConcurrentWorker(BaseWorker):
         """
         self.bootstrap(logging_level="WARNING")
         loop = uvloop.new_event_loop()
-        signals = EndSignals(loop, partial(self.begin_end, Ending.DONE), self._save, self.settings.grace_seconds)
+        begin_end = partial(self.begin_end, Ending.DONE)
+        signals = EndSignals(loop, begin_end, self._save, self.settings.grace_seconds, self._parent)
         try:
             return loop.run_until_complete(self._main(burst=burst))
         finally:

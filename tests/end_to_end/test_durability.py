@@ -82,7 +82,10 @@ def test_what_was_answered_survives_a_kill_of_the_api(
     settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=f'{{"{APP}": ["{TOKEN}"]}}', **PATIENT)
     body = packet(OrderID="1")
     api = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cli", "api", "--port", "0"], env=settings, stdout=subprocess.PIPE, cwd=folder
+        [sys.executable, "-P", "-m", "cli", "api", "--port", "0", "--parent-fd", "-1"],
+        env=settings,
+        stdout=subprocess.PIPE,
+        cwd=folder,
     )
     with api:
         assert api.stdout

@@ -15,7 +15,7 @@ from redis import Redis
 from rq import Worker
 
 from cli.dashboard import serve_dashboard
-from cli.serving import listen
+from cli.listening import listen
 from shared import Settings
 from shared.queues import EVENTS, connect, queue
 from tests.desk import APP, TOKEN

@@ -15,7 +15,7 @@ from redis import Redis
 
 from shared.loop_lag import STUCK_STATUS
 from shared.queues import EVENTS, queue
-from tests.desk import Desk
+from tests.desk import APP, TOKEN, Desk
 from tests.processes import PATIENT
 from tests.serving import Api, Load, running_api
 from tests.waiting import until
@@ -90,9 +90,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_rolling_restart_under_load_loses_and_refuses_nobody(redis: Redis, valkey_url: str, folder: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_rolling_restart_under_load_loses_and_refuses_nobody(
+    processes: int, redis: Redis, valkey_url: str, folder: Path
+) -> None:
     """SIGHUP, twice: every process is another, the code is new, and no sender has seen anything but answers."""
-    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api, ExitStack() as stack:
+    with running_api(valkey_url, folder, "--processes", str(processes), **SETTINGS) as api, ExitStack() as stack:
         until(lambda: api.lines("ready"))
         kept_alive = stack.enter_context(Load(api.desk.url, 3))
         closed = stack.enter_context(Load(api.desk.url, 3, keep_alive=False))
@@ -108,10 +111,112 @@ def test_a_rolling_restart_under_load_loses_and_refuses_nobody(redis: Redis, val
         alive = [pid for pid in api.pids() if is_alive(pid)]
 
     assert set(kept_alive.answers) == set(closed.answers) == {(200, 0)}
-    assert len(api.pids()) == 6
-    assert alive == api.pids()[4:]
+    assert len(api.pids()) == 3 * processes
+    assert alive == api.pids()[2 * processes :]
     assert api.process.returncode == 0
     assert {*kept_alive.kept, *closed.kept} <= set(queue(EVENTS, redis).job_ids)
+
+
+def test_a_token_is_rotated_under_load_and_nobody_is_refused(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The file that DESKBELL_ENV_FILE names is read anew at SIGHUP: first both tokens, then the new one alone."""
+    assert redis.ping()
+    file = folder / "deskbell.env"
+    file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["{TOKEN}"]}}\'\nACME_VERSION=one\n')
+    more = "\n@callbacks.api_call\nasync def own() -> dict[str, str]: return {'Own': os.environ['ACME_VERSION']}\n"
+    write(folder, "first", more)
+    settings = {**SETTINGS, "DESKBELL_ENV_FILE": "deskbell.env", "DESKBELL_APPS": ""}
+
+    with running_api(valkey_url, folder, **settings) as api, ExitStack() as stack:
+        load = stack.enter_context(Load(api.desk.url, 3, keep_alive=False))
+        until(lambda: len(load.kept) >= 20)
+        own = [ring_anew(api, "own").json()["Body"]["Own"]]
+        file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["{TOKEN}", "new-token"]}}\'\nACME_VERSION=two\n')
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: api.lines("replaced"))
+        own.append(ring_anew(api, "own").json()["Body"]["Own"])
+        load.__exit__()
+        file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["new-token"]}}\'\n')
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: len(api.lines("replaced")) == 2)
+        refused = ring_anew(api, "version")
+
+    assert set(load.answers) == {(200, 0)}
+    assert own == ["one", "two"]
+    assert refused.json()["ErrorCode"] == 1003
+
+
+def test_settings_that_are_wrong_replace_nothing(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The old process goes on with those it has."""
+    assert redis.ping()
+    file = folder / "deskbell.env"
+    file.write_text("DESKBELL_DEDUP_SECONDS=60\n")
+    with running_api(valkey_url, folder, **SETTINGS, DESKBELL_ENV_FILE=str(file)) as api:
+        until(lambda: api.lines("ready"))
+        file.write_text("DESKBELL_DEDUP_SECONDS=soon\n")
+        api.process.send_signal(signal.SIGHUP)
+        [line] = until(lambda: api.lines("not_replaced"))
+        answer = ring_anew(api, "version")
+
+    assert (line["pid"], line["status"]) == (api.pids()[0], 2)
+    assert answer.status_code == 200
+
+
+def test_a_process_that_dies_during_a_replacement_is_started_again(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """The successor takes its place at once, if it is not meant for the other: nobody waits for a slow start."""
+    slow = "\nredis.rpush('loading', os.getpid())\nredis.blpop(['load'], 30)\n"
+    with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        old = api.pids()
+        write(folder, "second", slow)
+        api.process.send_signal(signal.SIGHUP)
+        until(lambda: redis.llen("loading") == 1)
+        os.kill(old[1], signal.SIGKILL)
+        until(lambda: redis.llen("loading") == 2)
+        died = [line["pid"] for line in api.lines("process_died")]
+        redis.rpush("load", *["1"] * 4)
+        until(lambda: api.lines("replaced"))
+        told = {ring_anew(api, "version").json()["Body"]["Version"] for _ in range(10)}
+        alive = [pid for pid in api.pids() if is_alive(pid)]
+
+    assert died == [old[1]]
+    assert told == {"second"}
+    assert len(alive) == 2
+    assert not set(alive) & set(old)
+
+
+def test_a_sighup_that_was_ignored_at_the_start_stays_ignored(redis: Redis, valkey_url: str, folder: Path) -> None:
+    """As `nohup` asks for."""
+    assert redis.ping()
+    with running_api(valkey_url, folder, HUP="ignored", **SETTINGS) as api:
+        until(lambda: api.lines("ready"))
+        api.process.send_signal(signal.SIGHUP)
+        answer = ring_anew(api, "version")
+        api.process.terminate()
+        status = api.process.wait(20)
+
+    assert answer.status_code == 200
+    assert status == 0
+    assert len(api.pids()) == 1
+
+
+def test_a_service_manager_that_tells_every_process_cuts_nothing_short(
+    redis: Redis, valkey_url: str, folder: Path
+) -> None:
+    """Thus systemd sends SIGTERM to the supervisor and to its processes, which the supervisor tells as well."""
+    with running_api(valkey_url, folder, **SETTINGS) as api, ExitStack() as stack:
+        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        until(lambda: redis.llen("begun") == 1)
+        os.kill(until(api.pids)[0], signal.SIGTERM)
+        until(lambda: api.lines("stopping"))
+        api.process.terminate()
+        with pytest.raises(httpx.ConnectError):
+            until(lambda: ring_anew(api, "version").status_code == 0)
+        redis.rpush("go", "1")
+        waited = answer()
+        status = api.process.wait(20)
+
+    assert waited.json()["Body"] == {"Waited": "yes"}
+    assert status == 0
 
 
 def test_sigterm_answers_what_is_in_flight(redis: Redis, valkey_url: str, folder: Path) -> None:
@@ -266,8 +371,8 @@ def test_processes_that_never_start_end_the_command(redis: Redis, valkey_url: st
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
         status = api.process.wait(30)
 
-    assert status == 1
-    assert len(api.pids()) == 2
+    assert status == 2
+    assert api.pids() == []
 
 
 def test_a_stop_during_a_replacement_is_heeded(redis: Redis, valkey_url: str, folder: Path) -> None:

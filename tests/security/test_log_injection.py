@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from cli.serving import listen
+from cli.listening import listen
 from shared.testing import packet
 from tests.desk import APP, TOKEN, Desk
 from tests.processes import PATIENT, environment

@@ -44,6 +44,7 @@ def test_every_setting_has_a_default() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """`DESKBELL_` and the name in capitals; APPS is JSON."""
     environment = {
+        "ENV_FILE": "/dev/null",
         "REDIS_URL": "rediss://user:pass@redis.internal:6380/1",
         "APPS": '{"1400000001": ["old", "new"], "1400000002": []}',
         "SIGNATURE": "when-present",

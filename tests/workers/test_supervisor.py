@@ -146,31 +146,86 @@ def test_a_killed_worker_is_started_again_and_sigterm_ends_them_all(
     assert not [worker for worker in (*first, second) if is_alive(worker)]
 
 
-def test_supervised_workers_that_fork_perform_jobs_too(
-    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
-) -> None:
-    """`--fork --processes 2`: RQ's fork-per-job worker, with our entry points."""
-    workplace = open_workplace(Jobs())
-    event = api_call()
-    workplace.put_event(event)
+RELOADED = """
+import os
+from redis import Redis
+from shared import ApiCall, Jobs
 
-    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--fork", "--processes", "2") as process:
-        until(lambda: workplace.redis.llen("ran") == 2)
-        until(lambda: workplace.job(event, "row").is_finished)
+jobs = Jobs()
+redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
+
+@jobs.on(ApiCall, queue="crm", attempts=1)
+def wait(event: ApiCall) -> None:
+    redis.rpush("begun", "VERSION")
+    redis.blpop(["go"], 20)
+    redis.rpush("ended", os.environ["ACME_KEY"])
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_sighup_replaces_workers_and_their_jobs_end_first(
+    processes: str, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """The new ones have the code and the settings of now; no job is cut off, none costs an attempt."""
+    workplace = open_workplace(Jobs())
+    redis = workplace.redis
+    file = tmp_path / "worker.env"
+    file.write_text("ACME_KEY=old\n")
+
+    with running_worker(
+        tmp_path, RELOADED, valkey_url, "--processes", processes, ENV_FILE=str(file), GRACE_SECONDS="30"
+    ) as process:
+        until(lambda: len(Worker.all(redis)) == int(processes))
+        old = Worker.all(redis)
+        workplace.put_event(api_call())
+        until(lambda: redis.llen("begun") == 1)
+        (tmp_path / "acme_jobs.py").write_text(RELOADED.replace("VERSION", "now"))
+        file.write_text("ACME_KEY=new\n")
+        process.send_signal(signal.SIGHUP)
+        new = until(lambda: [each for each in Worker.all(redis) if each not in old][int(processes) - 1 :])
+        redis.rpush("go", "")
+        until(lambda: redis.llen("ended") == 1)
+        until(lambda: not [each for each in old if is_alive(each)])
+        workplace.put_event(api_call())
+        redis.rpush("go", "")
+        until(lambda: redis.llen("ended") == 2)
         process.terminate()
         status = process.wait()
 
+    assert new
+    assert redis.lrange("begun", 0, -1) == [b"VERSION", b"now"]
+    assert redis.lrange("ended", 0, -1) == [b"old", b"new"]
+    assert workplace.queue("crm").failed_job_registry.count == 0
     assert status == 0
 
 
-def test_what_a_killed_worker_leaves_running_ends_with_it(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """RQ's scheduler is a process of its own; left alone it would hold its locks, and the connections, for ever."""
-    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--fork", "--processes", "2") as process:
-        [key] = until(lambda: list(redis.scan_iter("rq:scheduler:*")))
-        scheduler = int(redis.hget(key, "pid") or 0)
+def test_a_worker_whose_supervisor_was_killed_ends(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """Whoever starts the supervisor again would have twice as many."""
+    with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--processes", "1") as process:
+        [worker] = until(lambda: Worker.all(redis))
+        process.kill()
 
-        os.kill(os.getpgid(scheduler), signal.SIGKILL)
+        until(lambda: not is_alive(worker))
 
-        until(lambda: not redis.exists(key))
-        process.terminate()
-        process.wait()
+    assert Worker.all(redis) == []
+
+
+def test_a_worker_that_is_told_by_a_service_manager_and_by_its_supervisor_gives_its_jobs_their_time(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """SIGTERM to every process is one request, not two."""
+    workplace = open_workplace(Jobs())
+    redis = workplace.redis
+
+    with running_worker(tmp_path, RELOADED, valkey_url, "--processes", "1", ENV_FILE="/dev/null") as process:
+        [worker] = until(lambda: Worker.all(redis))
+        workplace.put_event(api_call())
+        until(lambda: redis.llen("begun") == 1)
+        for pid in (pid_of(worker), process.pid):
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: Worker.all(redis)[0].shutdown_requested_date)
+        redis.rpush("go", "")
+        status = process.wait()
+
+    assert status == 0
+    assert workplace.queue("crm").job_ids == []

@@ -98,6 +98,8 @@ def running_worker(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `deskbell worker` as a process of its own; what it leaves running is ended.
 
+    With `--processes` that is the supervisor, else the worker itself, as a supervisor starts it.
+
     Args:
         folder: where the integrator's module is written to.
         source: the module, with its job types in `jobs`.
@@ -112,7 +114,8 @@ def running_worker(
         "DESKBELL_APP_DIR": str(folder),
         **{f"DESKBELL_{name}": value for name, value in settings.items()},
     }
-    command = [sys.executable, "-P", "-m", "cli", "worker", *arguments]
+    alone = () if "--processes" in arguments else ("--parent-fd", "-1")
+    command = [sys.executable, "-P", "-m", "cli", "worker", *alone, *arguments]
     with (
         (folder / LOG).open("ab") as log,
         subprocess.Popen(command, env=environment, stdout=log, start_new_session=True) as process,
