@@ -89,7 +89,7 @@ def _spool_problems(console: Console, settings: Settings) -> Iterator[str]:
 def _paused(pause: Pause) -> str:
     return (
         f"the queue {pause.queue} is paused since {pause.since:%H:%M:%S} UTC, because jobs of {pause.job_type} keep "
-        f"failing; one is tried at {pause.until:%H:%M:%S}"
+        f"failing ({pause.cause}); one is tried at {pause.until:%H:%M:%S}"
     )
 
 

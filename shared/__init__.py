@@ -12,7 +12,7 @@ from shared.commands import (
     TaskFlowEvent,
 )
 from shared.config import Settings
-from shared.errors import Discard, Refuse, Retry
+from shared.errors import Discard, Refuse, Retry, Unavailable
 from shared.events import Event
 from shared.jobs import Jobs
 from shared.policies import Backoff, Breaker, Concurrency
@@ -40,4 +40,5 @@ __all__ = [
     "SessionEvent",
     "Settings",
     "TaskFlowEvent",
+    "Unavailable",
 ]

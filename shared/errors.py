@@ -1,4 +1,4 @@
-"""The errors of Deskbell, and the three exceptions that steer it.
+"""The errors of Deskbell, and the four exceptions that steer it.
 
     DeskbellError
     ├── ConfigError          a setting is wrong: start-up ends
@@ -13,11 +13,12 @@
     ├── NotRunError          a job returned what has still to run and cannot be run
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
-    Refuse, Retry, Discard   raised by the integrator's functions; decisions, not errors
+    Refuse, Retry, Unavailable, Discard   raised by the integrator's functions; decisions, not errors
 
 No message holds a value that came with a callback, a token or a Sign.
 """
 
+import re
 from http import HTTPStatus
 
 
@@ -91,30 +92,68 @@ class Refuse(Exception):  # noqa: N818 - a decision, read as a verb
         self.code = code
 
 
-class Retry(Exception):  # noqa: N818 - a decision, read as a verb
-    """Raised by a job to be tried again after `after` seconds; the attempt counts.
+_CODE_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class JobDecision(Exception):  # noqa: N818 - what its subclasses have in common; nobody raises it
+    """How a job ends that does not simply fail.
+
+    Args:
+        reason: kept with a dead letter, and shown only on request; name the cause, not the customer.
+        code: what logs, breakers and the cause of a dead letter show of it: an HTTP status, or a word of your own of
+            letters, digits, `_`, `.` and `-`, never a value that came with the event.
+    """
+
+    code: str | None = None
+
+    def __init__(self, reason: str, *, code: str | int | None = None) -> None:
+        if code is not None and not _CODE_FORM.fullmatch(str(code)):
+            raise ValueError(
+                f"{type(self).__name__}(code=...): expected a status such as 422 or a word such as contact_refused, "
+                "at most 64 letters, digits, _, . and -"
+            )
+        super().__init__(reason)
+        self.reason = reason
+        self.code = None if code is None else str(code)
+
+
+class Retry(JobDecision):
+    """Raised by a job to be tried again after `after` seconds.
 
     Args:
         after: seconds to wait, 0 or more; fractions are rounded up.
+        counts: whether this uses up one of the job's attempts. Say False for a wait that was asked for, as by a 429
+            with `Retry-After`: after a day of such waits the job is a dead letter.
+        code: see `JobDecision`.
     """
 
-    def __init__(self, *, after: float) -> None:
+    def __init__(self, *, after: float, counts: bool = True, code: str | int | None = None) -> None:
         if not 0 <= after < float("inf"):
             raise ValueError(f"Retry(after=...): expected seconds of 0 or more, got {after}")
-        super().__init__(f"again after {after:g} s")
+        super().__init__(f"again after {after:g} s", code=code)
         self.after = after
+        self.counts = counts
 
 
-class Discard(Exception):  # noqa: N818 - a decision, read as a verb
+class Unavailable(JobDecision):
+    """Raised by a job when what it calls serves nobody now, and the job is not at fault: a 401, 403 or 503.
+
+    It uses up no attempt. A breaker of the job type pauses the queue at once; without one the job waits with the
+    backoff of its type. After a day of such waits it is a dead letter.
+
+    Args:
+        reason: see `JobDecision`.
+        code: likewise.
+    """
+
+
+class Discard(JobDecision):
     """Raised by a job that further attempts cannot help: it becomes a dead letter at once.
 
     Args:
-        reason: kept with the dead letter; name the cause, not the customer.
+        reason: see `JobDecision`.
+        code: likewise.
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def http_info(status: int) -> str:

@@ -22,12 +22,14 @@ class Pause:
         job_type: the type whose jobs failed in a row, as ids of its jobs end: dots as dashes.
         since: when the queue was paused, UTC.
         until: when a job is tried next, UTC; in the past while one is tried.
+        cause: of the failure that paused it.
     """
 
     queue: str
     job_type: str
     since: datetime
     until: datetime
+    cause: str
 
 
 def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
@@ -41,7 +43,8 @@ def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
             fields = from_json(text)
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
             if now_ms < max(fields["until"], fields.get("probe_until", 0)):
-                found.append(Pause(str(fields["queue"]), job_type.decode(), since, until))
+                cause = str(fields.get("cause", ""))
+                found.append(Pause(str(fields["queue"]), job_type.decode(), since, until, cause))
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
             continue
     return sorted(found, key=lambda pause: (pause.queue, pause.job_type))

@@ -16,6 +16,9 @@ from shared.errors import DeclarationError
 LONGEST_SECONDS = 365 * 24 * 3600
 """The longest wait or keeping that may be asked for: RQ cannot write a date beyond the year 9999."""
 
+LONGEST_WAIT_SECONDS = 24 * 3600
+"""How long a job may wait without using up an attempt, from the first of such waits in a row; then it dies."""
+
 BY_SESSION = "session"
 """What `ordered_by=` names instead of a field, since the field that holds the session differs between events."""
 
@@ -108,7 +111,8 @@ class Breaker:
 
     After `failures` jobs in a row have failed, nothing is taken from the queue for `pause` seconds. Then one job of
     the type is tried: if it succeeds the queue goes on, otherwise the pause begins anew. An attempt that fails while
-    the queue is paused does not count. `Retry` and `Discard` are answers, not failures.
+    the queue is paused does not count. `Retry` and `Discard` are answers, not failures; `Unavailable` pauses the queue
+    at once.
 
     Attributes:
         failures: how many in a row, 1 or more.

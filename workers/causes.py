@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
+from shared.errors import JobDecision
 from shared.frames import Frame, integrators_frame
 from shared.raised import as_raised
 
@@ -37,9 +38,17 @@ _PLAIN = {
 def cause_of(error: BaseException) -> str:
     """The cause that an exception is, with the HTTP status it tells: `HTTPStatusError 401 at acme/jobs.py:9 in f`."""
     error = as_raised(error)
-    status = status_of(error)
+    code = code_of(error)
     kind = type(error).__name__
-    return _cause(f"{kind} {status}" if status else kind, _frames_of(error))
+    return _cause(f"{kind} {code}" if code else kind, _frames_of(error))
+
+
+def code_of(error: BaseException) -> str | None:
+    """The code that an integrator has given an exception of ours, else the HTTP status that it tells."""
+    if isinstance(error, JobDecision) and error.code:
+        return error.code
+    status = status_of(error)
+    return str(status) if status else None
 
 
 def status_of(error: BaseException) -> int | None:

@@ -25,6 +25,7 @@ from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
 from rq.utils import utcformat
 from rq.worker import BaseWorker
 
+from shared.logs import get_log
 from shared.queues import EVENTS, queue_key
 
 _RECOVERED_AT_ONCE = 100
@@ -240,7 +241,8 @@ class Executions:
         Returns:
             The ids of executions that were no longer ours, and of those that RQ's own code must settle.
         """
-        lost, left = await self._settle(args=self._ledger.settlement(claims))
+        lost, left, resumed = await self._settle(args=self._ledger.settlement(claims))
+        log_resumed(resumed)
         return _texts(lost), _texts(left)
 
     async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
@@ -285,6 +287,12 @@ class Executions:
         """
         members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
         return await self.put_back(self._ledger.unanswered(members, queues))
+
+
+def log_resumed(resumed: Sequence[bytes]) -> None:
+    """Log which queues go on after a pause: job types as ids have them, each followed by its queue."""
+    for name, queue in zip(resumed[::2], resumed[1::2], strict=True):
+        get_log().info("queue_resumed", queue=queue.decode(), job=name.decode().replace("-", "."))
 
 
 def worker_key(name: str) -> str:

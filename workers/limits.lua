@@ -5,13 +5,16 @@
 -- deskbell:starts:<type>    a list of `<ms> <job>`: when the last `starts` jobs were started, the latest first
 -- deskbell:slots:<type>     a sorted set of the jobs that run, each with the ms at which its slot is free in any case
 -- deskbell:failures:<type>  how many failed in a row
--- deskbell:paused           a hash: for each type whose jobs keep failing, as JSON, {queue, since, until, probe, probe_until}
+-- deskbell:paused           a hash: for each type whose jobs keep failing, as JSON, {queue, since, until, cause, probe,
+--                           probe_until}
+-- deskbell:noted:<execution>  what was answered when its failure was noted, for a worker that did not get the answer
 --
 -- All times are the server's, in ms: workers' clocks differ.
 
 local EVERYTHING, DAY_SECONDS = 1e9, 86400
 local guarded = {}
 local opens_at = nil  -- when the first of the rates and pauses that held something back lets go
+local resumed = {}  -- the job types whose pauses have ended, each followed by its queue
 local is_probing = false  -- set when a claim has begun a probe: the rest of its queue waits for the outcome
 for job_type, limit in pairs(LIMITS) do
   if limit.failures then
@@ -40,7 +43,7 @@ local function read_pause(job_type)
 end
 
 local function write_pause(job_type, pause)
-  local written = {queue = LIMITS[job_type].queue, since = pause.since, ['until'] = pause['until']}
+  local written = {queue = LIMITS[job_type].queue, since = pause.since, ['until'] = pause['until'], cause = pause.cause}
   if pause.probe then
     written.probe, written.probe_until = pause.probe, pause.probe_until
   end
@@ -184,6 +187,7 @@ local function note_answer(job_type, job_id)
   local pause = read_pause(job_type)
   if pause and pause.probe == job_id then
     redis.call('HDEL', 'deskbell:paused', job_type)
+    resumed[#resumed + 1], resumed[#resumed + 2] = job_type, limit.queue
   end
 end
 
@@ -196,25 +200,27 @@ local function note_success(job_type, job_id)
   end
 end
 
--- A job failed. Returns 1, or 0 when that attempt is not to count: its queue is paused for jobs of its type.
-local function note_failure(job_type, job_id, now_ms)
+-- A job failed. `failures` is how many failures this one stands for: as many as open the breaker when what it called
+-- serves nobody. Returns 1, or 0 when that attempt is not to count: its queue is paused for jobs of its type; then until
+-- when this failure has paused the queue, or 0.
+local function note_failure(job_type, job_id, now_ms, failures, cause)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
-    return 1
+    return 1, 0
   end
-  local pause = read_pause(job_type)
-  if pause then
-    if pause.probe == job_id then
-      pause['until'], pause.probe = now_ms + limit.pause_ms, nil
-      write_pause(job_type, pause)
+  local pause, counts = read_pause(job_type), 0
+  if pause and pause.probe ~= job_id then
+    return 0, 0
+  elseif not pause then
+    counts = 1
+    local row = redis.call('INCRBY', 'deskbell:failures:' .. job_type, failures)
+    redis.call('EXPIRE', 'deskbell:failures:' .. job_type, DAY_SECONDS)
+    if row < limit.failures then
+      return counts, 0
     end
-    return 0
-  end
-  local failures = redis.call('INCR', 'deskbell:failures:' .. job_type)
-  redis.call('EXPIRE', 'deskbell:failures:' .. job_type, DAY_SECONDS)
-  if failures >= limit.failures then
-    write_pause(job_type, {since = now_ms, ['until'] = now_ms + limit.pause_ms})
     redis.call('DEL', 'deskbell:failures:' .. job_type)
   end
-  return 1
+  local until_ms = now_ms + limit.pause_ms
+  write_pause(job_type, {since = pause and pause.since or now_ms, ['until'] = until_ms, cause = cause})
+  return counts, until_ms
 end

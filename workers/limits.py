@@ -5,6 +5,7 @@ which stands in front of every script that claims or settles. Successes are note
 is noted here, before RQ decides about the job, since an attempt that fails while its queue is paused does not count.
 """
 
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,25 +14,36 @@ from redis import Redis
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 
-from shared.errors import Discard, OutOfTurnError, Retry
+from shared.errors import Discard, OutOfTurnError, Retry, Unavailable
 from shared.jobs import Jobs, JobType
+from shared.logs import get_log
 from shared.policies import Concurrency, Rate
-from workers.executions import Claim, LostError
+from workers.causes import cause_of
+from workers.executions import Claim, LostError, log_resumed
 
 _SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
 _ANSWERS = (Discard, Retry)
 
 # What a worker that was frozen notes late of an execution that has been struck off would be another's slot and count.
 _FENCE = "if ARGV[3] ~= '' and not redis.call('ZSCORE', ARGV[3], ARGV[4]) then return 'lost' end\n"
+# A worker that did not get the answer asks again: the same failure must not count twice.
 _FAILED = """
-local counts = note_failure(ARGV[1], ARGV[2], server_ms())
+local noted = ARGV[5] ~= '' and LIMITS[ARGV[1]].failures and 'deskbell:noted:' .. ARGV[5]
+local before = noted and redis.call('GET', noted)
+if before then
+  return cjson.decode(before)
+end
+local answer = {note_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7])}
 release(ARGV[1], ARGV[2])
-return counts
+if noted then
+  redis.call('SET', noted, cjson.encode(answer), 'EX', 3600)
+end
+return answer
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 1"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 1"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return resumed"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return resumed"
 _UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 0"
-_RELEASED = "release(ARGV[1], ARGV[2]) return 1"
+_RELEASED = "release(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. ARGV[5]) return 1"
 
 
 def limits_text(jobs: Jobs) -> str:
@@ -61,9 +73,15 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
         _run(jobs, _UNBEGUN, job_type, job)
         return False
     if isinstance(error, _ANSWERS):
-        _run(jobs, _ANSWERED, job_type, job)
+        log_resumed(_run(jobs, _ANSWERED, job_type, job))
         return True
-    return bool(_run(jobs, _FAILED, job_type, job))
+    cause = cause_of(error).encode(errors="backslashreplace")
+    failures = job_type.breaker.failures if job_type.breaker and isinstance(error, Unavailable) else 1
+    counts, until_ms = _run(jobs, _FAILED, job_type, job, failures, cause)
+    if until_ms:
+        until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="seconds")
+        get_log().warning("queue_paused", queue=job_type.queue, job=job_type.name, cause=cause.decode(), until=until)
+    return bool(counts)
 
 
 def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
@@ -73,7 +91,7 @@ def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
         LostError: the execution is not ours any more; nothing was noted.
     """
     if _is_limited(job_type):
-        _run(jobs, _SUCCEEDED, job_type, job)
+        log_resumed(_run(jobs, _SUCCEEDED, job_type, job))
 
 
 def release(jobs: Jobs, claim: Claim, connection: Redis) -> None:
@@ -86,14 +104,15 @@ def release(jobs: Jobs, claim: Claim, connection: Redis) -> None:
         _ask(jobs, _RELEASED, claim.wire_type, claim.job_id, claim, connection)
 
 
-def _run(jobs: Jobs, what: str, job_type: JobType, job: Job) -> Any:
-    return _ask(jobs, what, wire_type(job_type), job.id, getattr(job, "claim", None), job.connection)
+def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
+    return _ask(jobs, what, wire_type(job_type), job.id, getattr(job, "claim", None), job.connection, *more)
 
 
-def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Claim | None, connection: Redis) -> Any:
+def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Claim | None, connection: Redis, *more: Any) -> Any:
     script = connection.register_script(limits_text(jobs) + _FENCE + what)
-    fence = [StartedJobRegistry(claim.queue, connection).key, claim.member] if claim else ["", ""]
-    answer: Any = script(args=[name, job_id, *fence])
+    registry = StartedJobRegistry(claim.queue, connection).key if claim else ""
+    execution = [registry, claim.member, claim.execution_id] if claim else ["", "", ""]
+    answer: Any = script(args=[name, job_id, *execution, *more])
     if answer == b"lost":
         raise LostError
     return answer

@@ -23,11 +23,11 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff
-from workers.causes import status_of
+from workers.causes import code_of
 from workers.executions import LostError
 from workers.limits import note_failure, note_success
 from workers.printable import printable_fields, printable_name
-from workers.retries import GIVES_UP, begin_attempt, settle_failure, uncount_attempt
+from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
 from workers.unrun import check_ran, is_awaited, run_rest
 
@@ -156,12 +156,11 @@ class Attempt:
         jobs = self._performer.jobs
         job_type = jobs.get(self._name)
         counts = job_type is None or note_failure(jobs, job_type, job, error)
-        if not counts and not isinstance(error, GIVES_UP):
-            uncount_attempt(job, self.number)
         backoff = job_type.backoff if job_type else Backoff()
-        status = status_of(error)
-        answered = {"status": status} if status else {}
-        self._write(settle_failure(job, backoff, self.number, error), error=error, **answered)
+        outcome, fields = settle_failure(job, backoff, self.number, error, counts=counts)
+        if code := code_of(error):
+            fields["code"] = code
+        self._write(outcome, error=error, **fields)
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

@@ -5,26 +5,53 @@
 2. Each attempt is counted in the job's `meta`, our own record: RQ's count does not start anew after a requeue.
 3. An attempt that raises leaves RQ's `retries_left` and interval as the exception asks, and raises on: RQ's own
    code schedules the job, and its scheduler queues it again when the time has come.
-4. After the last attempt, a `Discard`, an unknown job name or a missing setting no retries are left: RQ moves the job,
-   with the traceback, to its FailedJobRegistry. That is the dead letter.
+4. After the last attempt, a `Discard` or a missing setting no retries are left: RQ moves the job, with the traceback,
+   to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
 6. An attempt that fails while a breaker has the job's queue paused is given back: see `workers/limits.py`;
    so is one that was begun before its turn: see `workers/turns.py`.
+7. `Retry(counts=False)` and `Unavailable` use up no attempt, but the job waits for a day at most, from the first of
+   such waits in a row. A job of a type that this worker does not know waits for an hour: in a deploy others know it.
 """
 
 import math
+import time
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from rq import Retry as RQRetry
 from rq.job import Job
 
-from shared.errors import ConfigError, DamagedJobError, Discard, NotRunError, OutOfTurnError, Retry, UnknownJobError
+from shared.errors import (
+    ConfigError,
+    DamagedJobError,
+    Discard,
+    NotRunError,
+    OutOfTurnError,
+    Retry,
+    Unavailable,
+    UnknownJobError,
+)
 from shared.jobs import JobType
-from shared.policies import LONGEST_SECONDS, Backoff
+from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
 from workers.causes import cause_of, places_of
 
 _OUT_OF_TURN_SECONDS = 1
-GIVES_UP = (Discard, UnknownJobError, DamagedJobError, ConfigError, NotRunError)
-"""What no further attempt can help."""
+_UNKNOWN_SECONDS = 3600
+_UNKNOWN_BACKOFF = Backoff(cap=60)
+_GIVES_UP = (Discard, DamagedJobError, ConfigError, NotRunError)  # what no further attempt can help
+
+
+class Decision(NamedTuple):
+    """What becomes of a job whose attempt raised.
+
+    Attributes:
+        outcome: `retry`, `out_of_turn`, `discarded` or `dead`.
+        fields: what else the log says of it: that the attempt does not count, and until when the job may wait so.
+    """
+
+    outcome: str
+    fields: dict[str, Any]
 
 
 def rq_retry(job_type: JobType) -> RQRetry | None:
@@ -50,19 +77,7 @@ def begin_attempt(job: Job, attempts: int) -> int:
     return attempt
 
 
-def uncount_attempt(job: Job, attempt: int) -> None:
-    """Give a job the attempt back that failed: it is tried again even if that was its last.
-
-    Args:
-        job: the job.
-        attempt: the attempt's number; 0 when it was not counted.
-    """
-    job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
-    job.retries_left = (job.retries_left or 0) + 1
-    job.save_meta()
-
-
-def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> str:
+def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseException, *, counts: bool) -> Decision:
     """Prepare RQ's decision about a job whose attempt raised.
 
     Args:
@@ -70,23 +85,54 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
         backoff: how its type waits.
         attempt: the attempt's number; 0 when none was made.
         error: what was raised.
-
-    Returns:
-        The outcome, for the log: `retry`, `discarded` or `dead`.
+        counts: whether the attempt is used up, as far as breakers and turns are concerned.
     """
     number = max(attempt, 1)
     attempts = number + (job.retries_left or 0)
-    if isinstance(error, GIVES_UP):
+    until = _waits_until(job, error)
+    if isinstance(error, _GIVES_UP) or (until and until < time.time()):
         job.retries_left = 0
+    elif until or not counts:
+        _uncount_attempt(job, attempt)
     if not job.retries_left:
         # For workers/dead_letters.py, which must not look for them in a text that may quote anybody.
         job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
         job.meta |= {"cause": cause_of(error), "where": places_of(error)}
+        job.meta.pop("waits", None)
         job.save_meta()
-        return "discarded" if isinstance(error, Discard) else "dead"
+        return Decision("discarded" if isinstance(error, Discard) else "dead", {})
+    job.retry_intervals = [_seconds(job, backoff, number, error)]
+    fields: dict[str, Any] = {} if counts and not until else {"counts": False}
+    if until:
+        fields["until"] = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
+    return Decision("out_of_turn" if isinstance(error, OutOfTurnError) else "retry", fields)
+
+
+def _uncount_attempt(job: Job, attempt: int) -> None:
+    """Give a job the attempt back that failed: it is tried again even if that was its last."""
+    job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
+    job.retries_left = (job.retries_left or 0) + 1
+    job.save_meta()
+
+
+def _waits_until(job: Job, error: BaseException) -> float | None:
+    """Until when a job may wait without using up an attempt, in Unix seconds; None when it does not wait so."""
     if isinstance(error, OutOfTurnError):
-        job.retry_intervals = [_OUT_OF_TURN_SECONDS]
-        return "out_of_turn"
-    after = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(number)
-    job.retry_intervals = [after]
-    return "retry"
+        return None
+    if not (isinstance(error, Unavailable | UnknownJobError) or (isinstance(error, Retry) and not error.counts)):
+        job.meta.pop("waits", None)
+        return None
+    count, since = job.meta.get("waits", [0, round(time.time())])
+    job.meta["waits"] = [count + 1, since]
+    return float(since + (_UNKNOWN_SECONDS if isinstance(error, UnknownJobError) else LONGEST_WAIT_SECONDS))
+
+
+def _seconds(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> int:
+    """How long a job waits for its next attempt."""
+    if isinstance(error, OutOfTurnError):
+        return _OUT_OF_TURN_SECONDS
+    if isinstance(error, Retry):
+        return min(math.ceil(error.after), LONGEST_SECONDS if error.counts else LONGEST_WAIT_SECONDS)
+    if isinstance(error, UnknownJobError):
+        return _UNKNOWN_BACKOFF.seconds(job.meta["waits"][0])
+    return backoff.seconds(job.meta["waits"][0] if isinstance(error, Unavailable) else attempt)

@@ -2,7 +2,8 @@
 --
 -- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it began, in
 --       seconds of the server's clock
--- Returns {executions that were not ours any more, executions to be settled by RQ's own code}
+-- Returns {executions that were not ours any more, executions to be settled by RQ's own code,
+--          job types whose pauses have ended, each followed by its queue}
 --
 -- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
 -- is written for it. A job that others wait for, that repeats, that is one of RQ's groups or limits, or that is kept for
@@ -82,4 +83,4 @@ if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
   redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
 end
-return {lost, left}
+return {lost, left, resumed}

@@ -1,4 +1,4 @@
-"""The errors, and the three exceptions that steer."""
+"""The errors, and the four exceptions that steer."""
 
 import inspect
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared import Discard, Refuse, Retry, errors
+from shared import Discard, Refuse, Retry, Unavailable, errors
 from shared.errors import DeskbellError, http_info
 
 
@@ -15,14 +15,14 @@ def test_the_drawn_tree_is_the_tree() -> None:
     drawn = re.findall(r"^ +[├└]── (\w+)", inspect.getdoc(errors) or "", re.MULTILINE)
 
     assert drawn == [error.__name__ for error in DeskbellError.__subclasses__() if error.__module__ == errors.__name__]
-    assert "\n    Refuse, Retry, Discard   raised by" in f"{errors.__doc__}"
+    assert "\n    Refuse, Retry, Unavailable, Discard   raised by" in f"{errors.__doc__}"
     assert all(not getattr(errors, name).__subclasses__() for name in drawn)
 
 
-@pytest.mark.parametrize("decision", [Refuse, Retry, Discard])
+@pytest.mark.parametrize("decision", [Refuse, Retry, Unavailable, Discard])
 def test_a_decision_is_not_an_error_of_deskbell(decision: type[Exception]) -> None:
     """`except DeskbellError` must not swallow what an integrator's function decided."""
-    assert decision.__bases__ == (Exception,)
+    assert not issubclass(decision, DeskbellError)
 
 
 def test_a_refusal_carries_the_answer() -> None:
@@ -55,6 +55,22 @@ def test_a_discard_keeps_its_reason() -> None:
     discard: Any = Discard("the CRM answered 400")
 
     assert discard.reason == str(discard) == "the CRM answered 400"
+
+
+@pytest.mark.parametrize("code", [422, "contact_refused", "a.b-c"])
+def test_a_decision_of_a_job_may_show_a_code(code: int | str) -> None:
+    """An HTTP status, or a word of the integrator's own: it is shown where the reason is not."""
+    decisions = [Discard("no", code=code), Retry(after=1, code=code), Unavailable("no", code=code)]
+
+    assert [decision.code for decision in decisions] == [str(code)] * 3
+    assert Discard("no").code is None
+
+
+@pytest.mark.parametrize("code", ["", "Li Wei", "li@example.com", "x" * 65, "\n"])
+def test_a_code_is_no_sentence(code: str) -> None:
+    """It is logged as it stands: what a customer wrote seldom has its form."""
+    with pytest.raises(ValueError, match=r"^Discard\(code=\.\.\.\): expected a status such as 422 or a word"):
+        Discard("no", code=code)
 
 
 @pytest.mark.parametrize(

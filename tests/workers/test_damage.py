@@ -65,7 +65,6 @@ GARBLED = {**api_call().to_wire(), "received_at": "yesterday", "packet": SECRET}
         (packed(PERFORM, None, ["count", None], {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", GARBLED], {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", {**api_call().to_wire(), "new": 1}], {}), "DamagedJobError"),
-        (packed(PERFORM, None, ["nobody", api_call().to_wire()], {}), "UnknownJobError"),
         (packed(FAN_OUT, None, [], {}), "DamagedJobError"),
     ],
 )

@@ -81,8 +81,9 @@ def test_a_job_of_a_type_that_no_worker_knows_has_made_no_attempt(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
     """A type that was removed, or renamed, while its jobs waited."""
-    unwilling = Unwilling(attempts=8)
-    open_workplace(unwilling.jobs).put_jobs(api_call())
+    unwilling, event = Unwilling(attempts=8), api_call()
+    open_workplace(unwilling.jobs).put_jobs(event)
+    redis.hset(f"rq:job:{event.id}-acme-record", "meta", '{"waits": [9, 1]}')  # for more than an hour
 
     open_workplace(Jobs()).work()
 

@@ -4,13 +4,15 @@ Long, because one file holds what one script promises, each rule with a test tha
 """
 
 import json
+import re
 import time
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry
+from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry, Unavailable
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
 from shared.queues import PERFORM
 from shared.testing import api_call
@@ -65,10 +67,10 @@ class Lua:
         )
         return bool(admitted), bool(waits)
 
-    def fail(self, job_id: str, now: int = NOW) -> int:
+    def fail(self, job_id: str, now: int = NOW, failures: int = 1) -> int:
         """A job fails; whether its attempt counts."""
-        code = f"local n = note_failure('crm-contact', '{job_id}', {now}) release('crm-contact', '{job_id}') return n"
-        return int(self.run(code))
+        noted = f"note_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
+        return int(self.run(f"local n = {noted} release('crm-contact', '{job_id}') return n"))
 
     def succeed(self, job_id: str) -> None:
         """A job succeeds."""
@@ -149,8 +151,17 @@ def test_failures_in_a_row_pause_the_queue(redis: Redis) -> None:
     assert before == EVERYTHING
     assert lua.may_claim() == lua.may_claim(NOW + 9_999) == 0
     [pause] = paused_queues(redis)
-    assert (pause.queue, pause.job_type) == ("crm", "crm-contact")
+    assert (pause.queue, pause.job_type, pause.cause) == ("crm", "crm-contact", "OSError 4 at x")
     assert (pause.since.timestamp() * 1000, pause.until.timestamp() * 1000) == (NOW, NOW + 10_000)
+
+
+def test_a_failure_that_stands_for_all_pauses_the_queue_at_once(redis: Redis) -> None:
+    """What is called serves nobody: nine more jobs would only hear the same."""
+    lua = Lua(redis, job_type(breaker=Breaker(failures=10, pause=10)))
+
+    lua.fail("a", failures=10)
+
+    assert lua.may_claim() == 0
 
 
 def paused(redis: Redis) -> Lua:
@@ -324,6 +335,77 @@ def end_pause(redis: Redis, name: str = "call") -> None:
     redis.hset(PAUSED_KEY, name, json.dumps(json.loads(pause) | {"until": int(time.time() * 1000) - 1}))
 
 
+def test_a_job_that_finds_nobody_served_pauses_the_queue_and_is_not_at_fault(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """An expired token: no job dies of it, one is tried at a time, and the log says why and when it is over."""
+    jobs, is_expired, runs = Jobs(), [True], []
+
+    @jobs.on(ApiCall, attempts=1, breaker=Breaker(failures=10, pause=3600), name="crm.call")
+    def call(event: ApiCall) -> None:
+        runs.append(event.id)
+        if is_expired:
+            raise Unavailable("the CRM does not know the token", code=401)
+
+    workplace = open_workplace(jobs)
+    events = put(workplace, 10)
+
+    with capture_logs() as logs:
+        workplace.work(concurrency=1)
+        for _ in range(3):
+            end_pause(redis, "crm-call")
+            workplace.make_due()
+            workplace.work()
+        [pause] = paused_queues(redis)
+        tried = len(runs)
+        is_expired.clear()
+        end_pause(redis, "crm-call")
+        workplace.make_due()
+        workplace.work()
+
+    assert tried == 4
+    assert all(workplace.job(event, "crm.call").is_finished for event in events)
+    assert re.fullmatch(r"Unavailable 401 at workers/test_limits.py:\d+ in call", pause.cause)
+    paused_lines = [line for line in logs if line["event"] == "queue_paused"]
+    assert [(line["queue"], line["job"], line["cause"]) for line in paused_lines] == [
+        ("default", "crm.call", pause.cause)
+    ] * 4
+    assert [(line["queue"], line["job"]) for line in logs if line["event"] == "queue_resumed"] == [
+        ("default", "crm.call")
+    ]
+    waits = [line for line in logs if line.get("outcome") == "retry"]
+    assert [(line["code"], line["counts"], line["attempt"]) for line in waits] == [("401", False, 1)] * 4
+
+
+def test_a_failure_whose_answer_was_lost_is_noted_once(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Asked again, the script says what it said: the breaker's row is one longer, and the attempt still counts."""
+    jobs, lost = Jobs(), ["once"]
+
+    @jobs.on(ApiCall, attempts=3, breaker=Breaker(failures=3))
+    def call(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    class Forgetful(Redis):
+        """Loses the first answers about failures."""
+
+        def evalsha(self, *arguments: Any) -> Any:
+            answer = super().evalsha(*arguments)
+            if lost and isinstance(answer, list):
+                raise RedisConnectionError(lost.pop())
+            return answer
+
+    workplace = open_workplace(jobs)
+    put(workplace, 1)
+    workplace.redis = Forgetful(connection_pool=redis.connection_pool)
+
+    workplace.work()
+
+    assert not lost
+    assert redis.get("deskbell:failures:call") == b"1"
+    assert workplace.queue().scheduled_job_registry.count == 1
+    assert redis.keys("deskbell:noted:*") == []
+
+
 def test_the_jobs_under_way_when_the_breaker_trips_are_given_their_attempt_back(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
@@ -465,5 +547,6 @@ def test_a_job_that_is_refused_frees_the_slot_that_it_was_claimed_by(
 
     workplace.work()
 
-    assert queue.failed_job_registry.get_job_ids() == [job.id]
+    ended = queue.failed_job_registry if damage == "data" else queue.scheduled_job_registry
+    assert ended.get_job_ids() == [job.id]
     assert workplace.redis.zcard("deskbell:slots:few") == 0

@@ -2,14 +2,22 @@ import pytest
 from fakeredis import FakeRedis
 from rq.job import Job
 
-from shared import ApiCall, Backoff, Discard, Jobs, Retry
-from shared.errors import UnknownJobError
+from shared import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
+from shared.errors import ConfigError, DamagedJobError, UnknownJobError
 from shared.jobs import JobType
 from shared.queues import PERFORM, queue
 from tests.workers.working import fetch
-from workers.retries import begin_attempt, rq_retry, settle_failure, uncount_attempt
+from workers.retries import Decision, begin_attempt, rq_retry, settle_failure
 
 BACKOFF = Backoff()
+DAY = 24 * 3600
+
+
+def settle(
+    job: Job, attempt: int, error: BaseException, *, counts: bool = True, backoff: Backoff = BACKOFF
+) -> Decision:
+    """Decide about a job."""
+    return settle_failure(job, backoff, attempt, error, counts=counts)
 
 
 def make_type(attempts: int, backoff: Backoff = BACKOFF) -> JobType:
@@ -63,7 +71,7 @@ def test_an_error_is_a_retry_after_the_backoff() -> None:
     """An attempt that is not the last leaves RQ a retry and one interval."""
     job = make_job(attempts=8)
 
-    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 8), OSError())
+    outcome, _ = settle(job, begin_attempt(job, 8), OSError())
 
     assert outcome == "retry"
     assert job.retries_left == 7
@@ -75,7 +83,7 @@ def test_a_job_type_waits_as_it_has_chosen() -> None:
     backoff = Backoff(base=7, factor=3, cap=30, jitter=0)
     retry, job = rq_retry(make_type(4, backoff)), make_job(attempts=8)
 
-    settle_failure(job, backoff, 2, OSError())
+    settle(job, 2, OSError(), backoff=backoff)
 
     assert retry
     assert retry.intervals == [7, 21, 30]
@@ -90,9 +98,7 @@ def test_an_attempt_that_is_given_back_is_made_again_under_its_number(attempts: 
         begin_attempt(job, attempts)
     last = begin_attempt(job, attempts)
 
-    uncount_attempt(job, last)
-
-    assert settle_failure(job, BACKOFF, last, OSError()) == "retry"
+    assert settle(job, last, OSError(), counts=False) == ("retry", {"counts": False})
     assert begin_attempt(fetch(job.connection, job.id), attempts) == last == attempts
 
 
@@ -101,7 +107,7 @@ def test_retry_says_when_in_seconds_rounded_up_and_within_a_year(after: float, s
     """RQ takes whole seconds, and a date beyond the year 9999, such as from milliseconds, would end the worker."""
     job = make_job(attempts=8)
 
-    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 8), Retry(after=after))
+    outcome, _ = settle(job, begin_attempt(job, 8), Retry(after=after))
 
     assert outcome == "retry"
     assert job.retry_intervals == [seconds]
@@ -112,27 +118,27 @@ def test_the_last_attempt_is_not_tried_again(error: Exception) -> None:
     """Nor if it asks for it: the attempt counts."""
     job = make_job(attempts=1)
 
-    outcome = settle_failure(job, BACKOFF, begin_attempt(job, 1), error)
+    outcome, _ = settle(job, begin_attempt(job, 1), error)
 
     assert outcome == "dead"
     assert not job.should_retry
 
 
-@pytest.mark.parametrize(("error", "outcome"), [(Discard("gone"), "discarded"), (UnknownJobError("?"), "dead")])
+@pytest.mark.parametrize(("error", "outcome"), [(Discard("gone"), "discarded"), (DamagedJobError("?"), "dead")])
 def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
     """What further attempts cannot help is not tried again, though attempts are left."""
     job = make_job(attempts=8)
     attempt = begin_attempt(job, 8)
 
-    assert settle_failure(job, BACKOFF, attempt, error) == outcome
+    assert settle(job, attempt, error).outcome == outcome
     assert not job.should_retry
 
 
-@pytest.mark.parametrize("error", [OSError(), Discard("gone"), UnknownJobError("?")])
+@pytest.mark.parametrize("error", [OSError(), Discard("gone"), ConfigError("?")])
 def test_a_dead_letter_begins_at_attempt_one_though_more_attempts_are_granted_now(error: Exception) -> None:
     """Redeployed with more attempts, a job type gives those it buried before all of them, not the difference."""
     job = make_job(attempts=1)
-    settle_failure(job, BACKOFF, begin_attempt(job, 1), error)
+    settle(job, begin_attempt(job, 1), error)
 
     attempt = begin_attempt(fetch(job.connection, job.id), 8)
 
@@ -148,3 +154,59 @@ def test_a_record_that_cannot_be_read_is_replaced() -> None:
 
     assert attempt == 1
     assert fetch(job.connection, job.id).meta == {"attempt": 1}
+
+
+WAITS = [(Retry(after=60, counts=False), DAY), (Unavailable("expired"), DAY), (UnknownJobError("?"), 3600)]
+
+
+@pytest.mark.parametrize(("error", "longest"), WAITS)
+def test_a_wait_that_does_not_count_is_bounded_from_its_first(error: Exception, longest: int) -> None:
+    """Any number of waits, the attempt's number the same each time; when they have lasted too long the job dies."""
+    job = make_job(attempts=2)
+    numbers = []
+    for _ in range(20):
+        numbers.append(begin_attempt(job, 2))
+        assert settle(job, numbers[-1], error).fields["counts"] is False
+    count, since = job.meta["waits"]
+
+    job.meta["waits"] = [count, since - longest - 1]
+    outcome, _ = settle(job, begin_attempt(job, 2), error)
+
+    assert numbers == [1] * 20
+    assert (count, outcome) == (20, "dead")
+    assert "waits" not in job.meta
+    assert not job.should_retry
+
+
+def test_a_failure_that_counts_ends_a_row_of_waits() -> None:
+    """A day is for each row: what is called was there in between."""
+    job = make_job(attempts=3)
+    settle(job, begin_attempt(job, 3), Retry(after=60, counts=False))
+
+    settle(job, begin_attempt(job, 3), OSError())
+
+    assert "waits" not in job.meta
+
+
+@pytest.mark.parametrize(("error", "most"), [(Unavailable("expired"), 600), (UnknownJobError("?"), 60)])
+def test_waits_without_a_time_of_their_own_are_longer_each_time(error: Exception, most: int) -> None:
+    """Else thousands of jobs would ask every two seconds, for a day."""
+    job = make_job(attempts=8)
+    seconds = []
+    for _ in range(15):
+        settle(job, begin_attempt(job, 8), error)
+        seconds += job.retry_intervals or []
+
+    assert seconds[0] <= 2
+    assert most / 2 <= seconds[-1] <= most
+
+
+def test_a_wait_that_was_asked_for_is_as_long_as_it_says_and_a_day_at_most() -> None:
+    """A `Retry-After` in milliseconds must not park a job for a year."""
+    job = make_job(attempts=8)
+
+    settle(job, begin_attempt(job, 8), Retry(after=1.2, counts=False))
+    first = job.retry_intervals
+    settle(job, begin_attempt(job, 8), Retry(after=10**9, counts=False))
+
+    assert (first, job.retry_intervals) == ([2], [DAY])
