@@ -428,7 +428,8 @@ def test_doctor_and_the_metrics_show_a_paused_queue(
     deskbell: Run, redis: Redis, valkey_url: str, start_api: ApiFactory
 ) -> None:
     """With the job type that keeps failing, and how many jobs wait; a key that somebody has written over is named."""
-    redis.hset(PAUSED_KEY, "crm-contact", '{"queue": "crm", "since": 1669872112000, "until": 3397872172000}')
+    pause = {"queue": "crm", "since": 1669872112000, "until": 3397872172000, "cause": "HTTPStatusError 401 at crm.py:9"}
+    redis.hset(PAUSED_KEY, "crm-contact", json.dumps(pause))
     desk = start_api()
     desk.call()
     redis.set("rq:wip:events", "x")
@@ -437,8 +438,8 @@ def test_doctor_and_the_metrics_show_a_paused_queue(
 
     assert found.returncode == 1
     assert (
-        "problem: the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing; "
-        "one is tried at 05:22:52" in found.stdout
+        "problem: the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing "
+        "(HTTPStatusError 401 at crm.py:9); one is tried at 05:22:52" in found.stdout
     )
     assert "problem: rq:wip:events: expected a zset, got a string: " in found.stdout
     metrics = desk.http.get("/metrics").text
