@@ -12,8 +12,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from shared.events import moment
 from shared.frames import integrators_frame
+from shared.json_values import moment
 from workers.autopsy import Findings
 from workers.dead_letters import Group, Meta
 from workers.printable import printable_fields

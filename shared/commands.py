@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from pydantic_core import from_json
 
 from shared import protocol
-from shared.events import Event, Field, Wire, flag, new_event_id, text, verbatim, whole
+from shared.events import Event, Field, Wire, new_event_id
+from shared.json_values import flag, text, verbatim, whole
 
 
 class VariableField(Field[str]):

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from shared.errors import DeclarationError
-from shared.events import Event, field_names, text
+from shared.events import Event, field_names
+from shared.json_values import text
 from shared.protocol import SYSTEM_VARIABLES
 
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"

@@ -1,7 +1,6 @@
 """Events: accepted callbacks, as jobs and handlers see them; `shared.commands` has a class for each command."""
 
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic_core import from_json, to_json
 
 from shared import protocol
+from shared.json_values import moment, text
 
 Wire = dict[str, Any]
 """An event as native JSON: the argument of every job on Redis."""
@@ -37,37 +37,6 @@ class Field(Generic[_Value]):
         return self._read(event.raw.get(self.name))
 
 
-def text(value: Any) -> str:
-    """A JSON value as Desk writes variables: text as it is, numbers in decimals, null as ""."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else str(value)
-
-
-def whole(value: Any) -> int | None:
-    """A whole number, also one that came as text; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def flag(value: Any) -> bool | None:
-    """True or false, also as text or 0 and 1; None for anything else."""
-    return {"true": True, "1": True, "false": False, "0": False}.get(text(value).lower())
-
-
-def moment(value: Any) -> datetime | None:
-    """A UTC time from milliseconds since the epoch; None when it is no time."""
-    try:
-        return datetime.fromtimestamp((whole(value) or 0) / 1000, UTC) if whole(value) is not None else None
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 Outcome = Literal[
     "answered",
     "fallback",
@@ -82,11 +51,6 @@ Outcome = Literal[
     "defect",
 ]
 """What becomes of a callback that is not refused; a `Reply` has none of the last three."""
-
-
-def verbatim(value: Any) -> Any:
-    """A JSON value as it came."""
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from shared.declarations import (
 )
 from shared.errors import DeclarationError
 from shared.events import QUEUE as EVENTS
-from shared.events import Event, text
+from shared.events import Event
 from shared.functions import check_function, describe, is_async, name_of, parameters
+from shared.json_values import text
 from shared.policies import (
     BY_SESSION,
     LONGEST_SECONDS,

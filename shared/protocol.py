@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from pydantic_core import from_json, to_json
 
 from shared.errors import PacketError
+from shared.json_values import text
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
 ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
@@ -42,6 +43,10 @@ Packet = dict[str, Any]
 """A callback's body, as it came."""
 
 _spelling = {command.lower(): command for command in COMMANDS}
+_SURROGATE = re.compile(  # an escape begins behind an even number of backslashes
+    r"(?<!\\)(?P<backslashes>(?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<second>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    r"|[c-fC-F][0-9a-fA-F]{2})"
+)
 _command_form = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,127}")
 
 
@@ -80,13 +85,14 @@ def parse_packet(body: bytes) -> Packet:
         body: the bytes that came, as `application/json`.
 
     Returns:
-        The packet, with `CallbackCommand` a well-formed string and, for an API call, `Body` an object.
+        The packet, with `CallbackCommand` a well-formed string and, for an API call, `Body` an object or null. Half a
+        surrogate pair, as a client leaves it that cuts a name, is U+FFFD: no text can hold it.
 
     Raises:
         PacketError: the body is not JSON, or not a packet; the message quotes nothing of it.
     """
     try:
-        packet = from_json(body, allow_inf_nan=False)
+        packet = _read_json(body)
     except ValueError:
         raise PacketError("the body is not valid JSON") from None
     if not isinstance(packet, dict):
@@ -94,9 +100,27 @@ def parse_packet(body: bytes) -> Packet:
     command = packet.get("CallbackCommand")
     if not isinstance(command, str) or not _command_form.fullmatch(command):
         raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")
-    if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body"), dict | None):
+    if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body", ""), dict | None):
         raise PacketError("Body: expected an object of variables")
     return packet
+
+
+def _read_json(body: bytes) -> Any:
+    """The value that JSON text means, each half of a surrogate pair in it replaced.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        pairs_made_one = body.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
+        text = pairs_made_one.decode("utf-16-le", "replace")
+        return from_json(_SURROGATE.sub(_whole_or_replaced, text), allow_inf_nan=False)
+
+
+def _whole_or_replaced(escape: re.Match[str]) -> str:
+    return escape[0] if escape["second"] else f"{escape['backslashes']}\\ufffd"
 
 
 def sign(token: str, request_time: str) -> str:
@@ -119,7 +143,7 @@ def delivery_identity(app_id: str, node: str, request_id: str, packet: Packet, b
     if request_id:
         parts = ["request", app_id, command, request_id]
     elif command == TASK_FLOW_EVENT and packet.get("ExecutionId") and packet.get("Seq") is not None:
-        parts = ["execution", app_id, str(packet["ExecutionId"]), str(packet["Seq"])]
+        parts = ["execution", app_id, text(packet["ExecutionId"]), text(packet["Seq"])]
     else:
         parts = ["body", app_id, command, node]
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=16)

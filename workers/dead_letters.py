@@ -22,7 +22,7 @@ from rq.queue import Queue
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 
-from shared.events import moment
+from shared.json_values import moment
 from workers.causes import UNKNOWN, cause_in
 
 PAGE = 500

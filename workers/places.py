@@ -18,8 +18,9 @@ from typing import Any
 from redis.client import Pipeline
 from rq.job import Job
 
-from shared.events import Event, text
+from shared.events import Event
 from shared.jobs import Jobs, JobType
+from shared.json_values import text
 from shared.protocol import TASK_FLOW_EVENT
 from workers.limits import wire_type
 

@@ -92,7 +92,7 @@ def test_the_documented_packets_get_the_documented_answers(
 @pytest.mark.parametrize("command", [*COMMANDS, "Desk.Invented"])
 def test_without_a_handler_every_command_gets_the_receipt(redis: Redis, start_api: ApiFactory, command: str) -> None:
     """And is kept."""
-    answer = start_api().post({"CallbackCommand": command.lower()}, CallbackCommand=command.upper())
+    answer = start_api().post({"CallbackCommand": command.lower(), "Body": {}}, CallbackCommand=command.upper())
 
     assert answer.content == RECEIPT
     assert len(kept(redis)) == 1
@@ -146,7 +146,9 @@ def test_without_a_request_id_a_delivery_is_known_by_its_bytes(
 ) -> None:
     """EventTime tells two equal events apart, a repeated delivery repeats it (PROTOCOL §4)."""
     desk = start_api(shop())
-    packets = [{"CallbackCommand": command, "Data": "{}", "EventTime": time} for time in (1, 1, 2)]
+    packets: list[dict[str, Any]] = [
+        {"CallbackCommand": command, "Body": {}, "Data": "{}", "EventTime": time} for time in (1, 1, 2)
+    ]
 
     answers = [desk.post(packet, RequestID=None) for packet in packets]
 
@@ -216,7 +218,7 @@ def test_the_budget_counts_from_the_first_byte(redis: Redis, start_api: ApiFacto
 
 def slowly(desk: Desk, seconds: float) -> bytes:
     """The answer to a call whose last header comes so many seconds after its first byte."""
-    body = json.dumps({"CallbackCommand": "Chatbot.InterfaceInvocation"}).encode()
+    body = json.dumps({"CallbackCommand": "Chatbot.InterfaceInvocation", "Body": {}}).encode()
     head = (
         f"POST /callback/node?{desk.query({'CallbackCommand': 'Chatbot.InterfaceInvocation'})} HTTP/1.1\r\n"
         f"Host: desk\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"

@@ -261,7 +261,7 @@ NOT_PACKETS = [
     ),
     pytest.param(b'{"CallbackCommand":"a","x":NaN}', id="NaN"),
     pytest.param(b'{"CallbackCommand":"a","x":"\xff\xfe"}', id="invalid UTF-8"),
-    pytest.param(b'{"CallbackCommand":"a","x":"\\ud800"}', id="half a surrogate pair"),
+    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation"}', id="an API call without Body"),
     pytest.param(b'{"CallbackCommand":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep nesting"),
     pytest.param(b'{"CallbackCommand":"a","x":' + b"9" * 10_000 + b"}", id="a huge integer"),
     pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
@@ -311,6 +311,16 @@ def test_a_number_that_json_cannot_say_is_kept_as_text(start_api: ApiFactory, re
     assert answer.status_code == 200
     (event,) = kept(redis)
     assert (event.variables, event.event_time) == ({"x": "Infinity"}, None)
+
+
+def test_half_a_surrogate_pair_is_kept_as_the_replacement_character(start_api: ApiFactory, redis: Redis) -> None:
+    """A client that cuts a name in the middle of an emoji costs the emoji, not the callback."""
+    desk = start_api()
+
+    answer = desk.post(rb'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":{"Name":"Li \ud83d"},"EventTime":1}')
+
+    assert answer.status_code == 200
+    assert [event.variables for event in kept(redis)] == [{"Name": "Li \ufffd"}]
 
 
 def test_the_commands_in_url_and_body_must_agree(start_api: ApiFactory, redis: Redis) -> None:

@@ -10,7 +10,8 @@ from pydantic_core import to_json
 
 from shared import ApiCall, Event, OtherEvent
 from shared.commands import event_class, event_from_wire, received
-from shared.events import Reply, new_event_id, text
+from shared.events import Reply, new_event_id
+from shared.json_values import text
 from shared.protocol import API_CALL, COMMANDS, envelope
 from tests.conftest import PACKETS
 
@@ -261,7 +262,21 @@ def test_another_event_matches_by_the_fields_of_its_packet() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, ""), ("", ""), ("退费", "退费"), (True, "true"), (False, "false"), (0, "0"), (-7, "-7"), (1.5, "1.5")],
+    [
+        (None, ""),
+        ("", ""),
+        ("退费", "退费"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (-7, "-7"),
+        (1.5, "1.5"),
+        (1.0, "1"),
+        (-0.5, "-0.5"),
+        (1e22, "1" + "0" * 22),
+        (1e-07, "0.0000001"),
+        (float("inf"), "Infinity"),
+    ],
 )
 def test_a_json_value_has_a_text(value: Any, expected: str) -> None:
     """As Desk writes variables."""

@@ -32,7 +32,7 @@ APP = "1400000001"
 
 def body(**fields: Any) -> bytes:
     """A packet's bytes; an API call unless the fields say otherwise."""
-    return json.dumps({"CallbackCommand": API_CALL, **fields}).encode()
+    return json.dumps({"CallbackCommand": API_CALL, "Body": {}, **fields}).encode()
 
 
 def identity(content: bytes, *, app: str = APP, node: str = "", request_id: str = "") -> str:
@@ -104,7 +104,8 @@ def test_every_documented_packet_is_read(packet: str) -> None:
         pytest.param(b'{"CallbackCommand":"A.B","n":Infinity}', id="Infinity"),
         pytest.param(b'{"CallbackCommand":"A.B","n":-Infinity}', id="minus Infinity"),
         pytest.param(b'{"CallbackCommand":"A.B","s":"\xff"}', id="invalid UTF-8"),
-        pytest.param(b'{"CallbackCommand":"A.B","s":"\\ud800"}', id="half a surrogate pair"),
+        pytest.param(b'{"CallbackCommand":"A.B","s":"\\ud80"}', id="half an escape"),
+        pytest.param(b'{"CallbackCommand":"A.B","s":"\\ud800"', id="half a surrogate pair, broken off"),
         pytest.param('{"CallbackCommand":"A.B"}'.encode("utf-16"), id="UTF-16"),
         pytest.param(b"[" * 1_000_000, id="deep and broken off"),
         pytest.param(b'{"CallbackCommand":"A.B","x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep lists"),
@@ -175,10 +176,33 @@ def test_the_variables_of_an_api_call_are_an_object(command: str, variables: Any
     assert str(caught.value) == "Body: expected an object of variables"
 
 
-def test_an_api_call_may_come_without_variables() -> None:
-    """`Body` may be null or missing: there is nothing to convey."""
+def test_an_api_call_has_a_body() -> None:
+    """The page requires it (PROTOCOL §3.1); null, which no page mentions, is no variables."""
     assert parse_packet(body(Body=None))["Body"] is None
-    assert "Body" not in parse_packet(body())
+    with pytest.raises(PacketError, match=r"^Body: expected an object of variables$"):
+        parse_packet(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","EventTime":1}')
+
+
+PIECES = st.sampled_from(["\ud83d", "\ude00", "\udfff", "\ud800", "\\", "\\ud83d", "u", "d83d", '"', "é", "😀", "x"])
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@given(pieces=st.lists(PIECES))
+def test_half_a_surrogate_pair_is_replaced(pieces: list[str], escaped: bool) -> None:
+    """A chat client that cuts a name leaves one, and the callback comes once: the rest of it is kept as it is."""
+    content = {"CallbackCommand": "A.B", "x": "".join(pieces)}
+    sent = json.dumps(content, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+
+    expected = "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert parse_packet(sent)["x"] == expected
+
+
+def test_half_a_surrogate_pair_is_replaced_in_names_too() -> None:
+    """They are texts as well."""
+    assert parse_packet(rb'{"CallbackCommand":"A.B","\ud83d!":{"\ude00":[]}}') == {
+        "CallbackCommand": "A.B",
+        "\ufffd!": {"\ufffd": []},
+    }
 
 
 def test_the_body_of_another_command_may_be_anything() -> None:
@@ -257,6 +281,15 @@ def test_the_number_0_counts() -> None:
     first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=0))
 
     assert identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=0, Env="test")) == first
+
+
+@pytest.mark.parametrize("same", ["1", "1.0", '"1"', "1e0"])
+def test_a_number_is_one_however_json_writes_it(same: str) -> None:
+    """A sender whose numbers are floats, or texts, delivers the same event."""
+    sent = f'{{"CallbackCommand":"{TASK_FLOW_EVENT}","ExecutionId":5,"Seq":{same}}}'.encode()
+    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="5", Seq=1))
+
+    assert identity(sent) == first
 
 
 @pytest.mark.parametrize("missing", ["ExecutionId", "Seq"])
