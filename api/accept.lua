@@ -9,7 +9,8 @@
 -- ARGV  seconds an answer is remembered, size of the log, the time, the mark's number, the seconds it lives, n, then n
 --       fields and values that all jobs share; then for each event: its number, id, answer, data, app, command, node,
 --       outcome
--- Returns, for each event, false when it was accepted, else the id and answer remembered.
+-- Returns, for each event, false when it was accepted, else the id and answer remembered; and in the end the last number
+-- that the sender had sent before, -1 when there is none: less than it knows of tells that Redis has lost something.
 
 local queue, queues, log, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local remember, log_size, now = ARGV[1], ARGV[2], ARGV[3]
@@ -52,4 +53,5 @@ end
 -- Not lowered when a file that was restored from a copy is sent again: it would fall. Written all the same: WAIT does not
 -- wait for what another connection has written, so a script that writes nothing would pass for one that is replicated.
 redis.call('SET', mark, string.format('%d', math.max(tonumber(ARGV[4]), last)), 'EX', ARGV[5])
+results[#KEYS / 2 - 1] = last -- one behind those of the events: each has two keys, beside the first four
 return results

@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 from rq.job import Job
 from rq.utils import now, utcformat
 
+from api.forgetting import Acknowledged
 from shared.config import Settings
 from shared.events import Outcome
 from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect, events_job, queue
@@ -91,9 +92,14 @@ class TooFewReplicasError(Exception):
 
 
 class Acceptance:
-    """Sends events to Redis."""
+    """Sends events to Redis.
+
+    Attributes:
+        acknowledged: whether it still has them.
+    """
 
     def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
+        self.acknowledged = Acknowledged(redis)
         self._redis = redis
         self._accept = redis.register_script(files("api").joinpath("accept.lua").read_text())
         self._settle = redis.register_script(_SETTLE)
@@ -126,7 +132,10 @@ class Acceptance:
         for entry in entries:
             keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
         head = [*self._shared, utcformat(now()), mark.number, _MARK_SECONDS, *self._template]
-        return [_read(each) for each in await self._run(self._accept, keys, head + _arguments(entries, mark, numbers))]
+        *found, before = await self._run(self._accept, keys, head + _arguments(entries, mark, numbers))
+        if entries and not numbers:
+            await self.acknowledged.note(mark.sender, mark.number, before)
+        return [_read(each) for each in found]
 
     async def settle(self, mark: Mark) -> bool:
         """Whether Redis took the events of a call that was not answered; from now on it will not.

@@ -129,6 +129,8 @@ class Drainer:
         if head is None and not self.is_open:
             return False
         try:
+            if self.is_open:
+                await self._acceptance.acknowledged.check()
             offered = await self._offer(head)
         except Exception as error:  # noqa: BLE001 - whatever it is, Redis takes nothing
             self.open(error)

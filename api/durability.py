@@ -4,6 +4,7 @@ A managed Redis may forbid CONFIG: what only that tells is unknown then, and sai
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 
 from api.endings import end
+from shared.logs import get_log
 
+_MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may be off
+_NEARLY_FULL = 0.9
 _SETTINGS = ("appendfsync", "save")
 _FRESH_SECONDS = 10.0
 
@@ -48,26 +52,28 @@ def read_durability(connection: Redis, min_replicas: int) -> Durability:
         RedisError: the server does not answer.
     """
     info: Any = connection.info()
+    now = time.time()
     try:
         config: Any = connection.config_get(*_SETTINGS)
     except ResponseError:
         config = {}
-    return judge(info, config, min_replicas)
+    return judge(info, config, min_replicas, now)
 
 
-def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int) -> Durability:
+def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int, now: float) -> Durability:
     """What an acknowledgement is worth.
 
     Args:
         info: what INFO answers.
         config: `appendfsync` and `save`; empty when Redis forbids CONFIG.
         min_replicas: the setting.
+        now: this host's Unix time when INFO was answered.
     """
     copies = f", and has reached {min_replicas} replica{'s' * (min_replicas > 1)}" if min_replicas else ""
     return Durability(
         f"An acknowledged event {_written(info, config)}{copies}.",
         [*_warnings(info, config, min_replicas)],
-        [*_problems(info, min_replicas)],
+        [*_problems(info, min_replicas, now)],
     )
 
 
@@ -77,6 +83,7 @@ class DurabilityWatch:
     def __init__(self, redis: AsyncRedis, min_replicas: int) -> None:
         self._redis = redis
         self._min_replicas = min_replicas
+        self._run_id = ""
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._found = Durability("What an acknowledged event is worth is unknown: Redis has not said so yet.")
@@ -95,13 +102,21 @@ class DurabilityWatch:
     async def _read(self) -> None:
         with suppress(RedisError, OSError):
             info = await self._redis.info()
+            now = time.time()
+            self._compare(str(info.get("run_id", "")))
             try:
                 answered: Any = await self._redis.config_get(*_SETTINGS)
             except ResponseError:
                 answered = {}
             config = {_text(name): _text(value) for name, value in answered.items()}
-            self._found = judge(info, config, self._min_replicas)
+            self._found = judge(info, config, self._min_replicas, now)
             self._read_at = asyncio.get_running_loop().time()
+
+    def _compare(self, run_id: str) -> None:
+        """Log that Redis is another process than before: it was restarted, or another server has taken over."""
+        if self._run_id and run_id != self._run_id:
+            get_log().warning("redis_changed", run_id=run_id, before=self._run_id)
+        self._run_id = run_id
 
 
 def _written(info: Mapping[str, Any], config: Mapping[str, str]) -> str:
@@ -124,15 +139,31 @@ def _warnings(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: 
         yield (
             "a failover may lose acknowledged events that the replica has not received; set DESKBELL_MIN_REPLICAS to 1"
         )
-    if _may_evict(info) and "volatile" in info["maxmemory_policy"]:
-        yield f"maxmemory-policy is {info['maxmemory_policy']}: answers may be forgotten early; set it to noeviction"
+    policy = _policy(info)
+    if policy == "unknown":
+        yield "maxmemory is set, and Redis does not tell its maxmemory-policy; it should be noeviction"
+    elif "volatile" in policy:
+        yield f"maxmemory-policy is {policy}: answers may be forgotten early; set it to noeviction"
+    if _NEARLY_FULL <= _fullness(info) < 1:
+        yield f"Redis has used {_fullness(info):.0%} of its maxmemory; when that is reached it takes no events"
 
 
-def _problems(info: Mapping[str, Any], min_replicas: int) -> Iterator[str]:
+def _problems(info: Mapping[str, Any], min_replicas: int, now: float) -> Iterator[str]:
     if info.get("role") == "slave":
         yield "this Redis is a replica, and takes no events; DESKBELL_REDIS_URL must lead to the master"
-    if _may_evict(info) and "allkeys" in info["maxmemory_policy"]:
-        yield f"maxmemory-policy is {info['maxmemory_policy']}: jobs may be evicted; set it to noeviction"
+    if info.get("cluster_enabled"):
+        yield "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must lead to one that is not"
+    policy = _policy(info)
+    if "allkeys" in policy:
+        yield f"maxmemory-policy is {policy}: jobs may be evicted; set it to noeviction"
+    elif "volatile" not in policy and _fullness(info) >= 1:
+        yield "Redis has used all of its maxmemory, and takes no events: raise it, or see what fills it"
+    skew = _skew_seconds(info, now)
+    if abs(skew) > _MOST_SKEW_SECONDS:
+        yield (
+            f"the clock of this host is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of Redis: "
+            "a callback whose RequestTime is more than 60 s from this host's clock is refused; set both by NTP"
+        )
     if info.get("aof_last_write_status", "ok") != "ok":
         yield "Redis cannot write its append-only file: look at its disk"
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
@@ -142,8 +173,20 @@ def _problems(info: Mapping[str, Any], min_replicas: int) -> Iterator[str]:
         yield f"DESKBELL_MIN_REPLICAS is {min_replicas}, and {replicas} are connected: events go to the spool"
 
 
-def _may_evict(info: Mapping[str, Any]) -> bool:
-    return int(info.get("maxmemory", 0)) > 0
+def _policy(info: Mapping[str, Any]) -> str:
+    """What Redis does when its memory is full: "" where it has no limit, "unknown" where it does not tell."""
+    return str(info.get("maxmemory_policy", "unknown")) if int(info.get("maxmemory", 0)) else ""
+
+
+def _fullness(info: Mapping[str, Any]) -> float:
+    limit = int(info.get("maxmemory", 0))
+    return int(info.get("used_memory", 0)) / limit if limit else 0.0
+
+
+def _skew_seconds(info: Mapping[str, Any], now: float) -> float:
+    """How far this host's clock is ahead of the server's; 0 where the server does not tell its time."""
+    there = info.get("server_time_usec")
+    return now - int(there) / 1_000_000 if there else 0.0
 
 
 def _text(value: Any) -> str:

@@ -55,12 +55,14 @@ class State:
         spool: "ok", or why the disk takes none.
         waiting: events on the disk that wait for Redis.
         oldest: Unix seconds at which the first of them was kept; None when there is none.
+        forgotten: what Redis was found to lack though it had acknowledged it, a sentence; "" if nothing.
     """
 
     redis: str
     spool: str
     waiting: int
     oldest: float | None
+    forgotten: str
 
 
 @dataclass(slots=True)
@@ -99,7 +101,11 @@ class Intake:
     def state(self) -> State:
         """Where events are kept at present."""
         return State(
-            self._drainer.cause or "ok", self._spool.problem or "ok", self._spool.all_waiting, self._spool.oldest
+            self._drainer.cause or "ok",
+            self._spool.problem or "ok",
+            self._spool.all_waiting,
+            self._spool.oldest,
+            self._acceptance.acknowledged.missing,
         )
 
     async def once(self, identity: str, accept: Callable[[], Awaitable[Kept]]) -> Kept:

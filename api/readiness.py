@@ -78,7 +78,7 @@ class Readiness:
             "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
             "durability": {
                 "worth": _WORTH_OF_THE_SPOOL if redis != "ok" else durability.worth,
-                "warnings": durability.problems + durability.warnings,
+                "warnings": [*filter(None, [state.forgotten]), *durability.problems, *durability.warnings],
             },
             "stuck_handlers": stuck,
         }

@@ -1,11 +1,14 @@
 """When each token was last used, on Redis, for `deskbell doctor`: after a rotation the old one must fall silent."""
 
 import asyncio
-from contextlib import suppress
 
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from api.endings import end
+from shared.logs import get_log
 from shared.queues import TOKENS_KEY
 
 _SECONDS = 10
@@ -25,6 +28,7 @@ class TokenUses:
         self._script = redis.register_script(_LATEST)
         self._unsaved: dict[str, int] = {}
         self._saver: asyncio.Task[None] | None = None
+        self._fails = False
 
     def note(self, app_id: str, fingerprint: str, now: float) -> None:
         """A callback of an app was signed with the token of this fingerprint, at `now`, Unix seconds."""
@@ -36,11 +40,16 @@ class TokenUses:
 
     async def close(self) -> None:
         """Write what is left, and stop."""
-        if self._saver:
-            self._saver.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._saver
+        await end(self._saver)
         await self._save()
+
+    async def check(self) -> None:
+        """Find out whether uses can be written, without writing any.
+
+        Raises:
+            RedisError: they cannot.
+        """
+        await self._script(keys=[TOKENS_KEY], args=["", 0])
 
     async def _save_forever(self) -> None:
         while True:
@@ -57,3 +66,9 @@ class TokenUses:
             self._unsaved = uses | self._unsaved  # the next time
             if not isinstance(error, RedisError | OSError):  # Redis being away is no defect
                 raise
+            is_away = isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)  # which is logged elsewhere
+            if not is_away and not self._fails:
+                get_log().error("token_uses_not_saved", error=error)
+            self._fails = not is_away
+        else:
+            self._fails = False

@@ -170,11 +170,23 @@ def describe(
 
 
 @app.command()
-def doctor() -> None:
-    """Check the settings, Redis and the spool; list each app's tokens by fingerprint and last use."""
+def doctor(
+    api_redis_url: Annotated[
+        str | None,
+        typer.Option(
+            help="DESKBELL_REDIS_URL as the api has it, where this command goes as another user.",
+            envvar="API_REDIS_URL",
+            show_envvar=True,
+        ),
+    ] = None,
+) -> None:
+    """Say why events or jobs do not move, or may be lost; exit 1 if there is a problem.
+
+    Checks the settings, Redis, the queues and the spool; lists each app's tokens by fingerprint and last use.
+    """
     from cli.doctor import doctor as run
 
-    run()
+    run(api_redis_url)
 
 
 def parent_of(fd: int) -> socket.socket | None:

@@ -34,6 +34,9 @@ LOG_KEY = "deskbell:log"
 TOKENS_KEY = "deskbell:tokens"
 """A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
 
+FORGOTTEN_KEY = "deskbell:forgotten"
+"""When an api found that Redis lacked calls which it had acknowledged, and how many, as JSON."""
+
 RUNS_KEY = "deskbell:dead:runs"
 """The replays and discards of dead letters, by the time they began; each has a hash under this key, `:` and its id."""
 

@@ -45,6 +45,10 @@ class Server:
             self._server.terminate()
             self._server = None
 
+    def forget(self) -> None:
+        """Take what a server that has ended had written."""
+        shutil.rmtree(self._folder / "data")
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let it hang: connections are taken, nothing is answered."""

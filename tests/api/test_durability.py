@@ -1,6 +1,8 @@
 """What an acknowledgement is worth: said truly, and made worth more by replicas."""
 
 import asyncio
+import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,15 +11,16 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from api.durability import judge, read_durability
+from api.durability import DurabilityWatch, judge, read_durability
 from shared import Callbacks
 from shared.events import Reply
-from shared.queues import EVENTS, queue
+from shared.queues import EVENTS, connect_async, queue
 from shared.testing import api_call
 from tests.api.test_intake import open_intake
 from tests.away import Line, Server, a_server
 from tests.conftest import SettingsFactory
 from tests.desk import serving
+from tests.logged import capture_logs
 from tests.waiting import eventually, until
 
 NO_FILE = "Redis writes no append-only file; set appendonly yes and appendfsync always"
@@ -92,7 +95,7 @@ def test_write_errors_and_missing_replicas_are_problems() -> None:
         "role": "slave",
     }
 
-    found = judge(info, {"appendfsync": "always", "save": ""}, 2)
+    found = judge(info, {"appendfsync": "always", "save": ""}, 2, 0)
 
     assert len(found.problems) == 4
     assert "has reached 2 replicas" in found.worth
@@ -100,10 +103,70 @@ def test_write_errors_and_missing_replicas_are_problems() -> None:
 
 def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
     """A failover may lose what it has not received."""
-    found = judge({"aof_enabled": 1, "connected_slaves": 1}, {"appendfsync": "always", "save": ""}, 0)
+    found = judge({"aof_enabled": 1, "connected_slaves": 1}, {"appendfsync": "always", "save": ""}, 0, 0)
 
     assert len(found.warnings) == 1
     assert "DESKBELL_MIN_REPLICAS" in found.warnings[0]
+
+
+GOOD = {"aof_enabled": 1}
+
+
+@pytest.mark.parametrize(
+    ("info", "kind", "text"),
+    [
+        ({"maxmemory": 100, "used_memory": 100, "maxmemory_policy": "noeviction"}, "problems", "all of its maxmemory"),
+        ({"maxmemory": 100, "used_memory": 91, "maxmemory_policy": "noeviction"}, "warnings", "91% of its maxmemory"),
+        ({"maxmemory": 100, "used_memory": 50}, "warnings", "does not tell its maxmemory-policy"),
+        ({"cluster_enabled": 1}, "problems", "in cluster mode"),
+        ({"server_time_usec": 3_600_000_000}, "problems", "clock of this host is 3600 s ahead of that of Redis"),
+        ({"server_time_usec": 9_000_000_000}, "problems", "clock of this host is 1800 s behind that of Redis"),
+    ],
+)
+def test_what_keeps_events_out_is_said(info: dict[str, Any], kind: str, text: str) -> None:
+    """A memory that is full, or nearly; a policy that is not told; cluster mode; clocks that differ."""
+    found = judge(GOOD | info, {"appendfsync": "always", "save": ""}, 0, 7200)
+
+    assert [text in each for each in getattr(found, kind)] == [True]
+    assert len(found.problems + found.warnings) == 1
+
+
+def test_clocks_are_compared_with_a_real_servers(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what its INFO says, which the api's user may read."""
+    with server.connect() as redis:
+        agreed = read_durability(redis, 0)
+        ahead = time.time() + 3600
+        monkeypatch.setattr("api.durability.time.time", lambda: ahead)
+        differing = read_durability(redis, 0)
+
+    assert not agreed.problems
+    assert [re.sub(r"\d+", "N", each)[:52] for each in differing.problems] == [
+        "the clock of this host is N s ahead of that of Redis"
+    ]
+
+
+def test_another_server_is_logged(server: Server, make_settings: SettingsFactory) -> None:
+    """By the id of its run: restarted, or another has taken over."""
+
+    async def watch() -> None:
+        redis = connect_async(make_settings(redis_url=SecretStr(server.url)))
+        watch = DurabilityWatch(redis, 0)
+        watch.look()
+        await eventually(lambda: "is on Redis' disk" in watch.look().worth)
+        await watch._read()
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        await redis.connection_pool.disconnect()
+        await watch._read()
+        await watch.close()
+        await redis.aclose()
+
+    with capture_logs() as lines:
+        asyncio.run(watch())
+
+    (changed,) = [line for line in lines if line["event"] == "redis_changed"]
+    assert len(changed["run_id"]) == len(changed["before"]) == 40
+    assert changed["run_id"] != changed["before"]
 
 
 def test_readyz_says_it_soon_and_never_waits_for_it(server: Server, make_settings: SettingsFactory) -> None:

@@ -3,12 +3,16 @@
 import asyncio
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
 from api import tokens
 from api.tokens import TokenUses
 from shared.queues import TOKENS_KEY, connect_async
 from tests.conftest import SettingsFactory
+from tests.logged import capture_logs
+
+NOWHERE = SecretStr("redis://127.0.0.1:1/0")
 
 
 def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_settings: SettingsFactory) -> None:
@@ -71,3 +75,23 @@ def test_a_use_is_written_while_the_api_runs(
     asyncio.run(use())
 
     assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"100", b"1:bbbbbbbb": b"500"}
+
+
+def test_a_use_that_redis_refuses_to_write_is_logged_once(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Nobody would know why a token in use seems to be out of use; an outage is logged elsewhere."""
+
+    async def use() -> None:
+        connection, nowhere = connect_async(make_settings()), connect_async(make_settings(redis_url=NOWHERE))
+        redis.set(TOKENS_KEY, "in the way")
+        uses, away = TokenUses(connection), TokenUses(nowhere)
+        for each in (uses, away):
+            each.note("1", "aaaaaaaa", 100)
+            await each.close()
+            await each.close()
+        await connection.aclose()
+        await nowhere.aclose()
+
+    with capture_logs() as lines:
+        asyncio.run(use())
+
+    assert [(line["event"], line["error"]) for line in lines] == [("token_uses_not_saved", "ResponseError")]

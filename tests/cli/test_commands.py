@@ -13,16 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 from rq.job import Job
 
 from shared import Callbacks
-from shared.pauses import PAUSED_KEY
-from shared.protocol import fingerprint
-from shared.queues import EVENTS, TOKENS_KEY, queue
-from tests.conftest import PACKETS, ApiFactory, SettingsFactory
-from tests.desk import APP, TOKEN, serving
+from shared.queues import EVENTS, queue
+from tests.conftest import PACKETS, ApiFactory
+from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
 
 ROOT = Path(__file__).parent.parent.parent
@@ -353,48 +350,6 @@ def test_describe_speaks_json_and_markdown(deskbell: Run, described: dict[str, s
     assert (both.returncode, both.stderr) == (2, "deskbell: --json and --markdown exclude each other\n")
 
 
-def test_doctor_lists_tokens_by_fingerprint_and_last_use(deskbell: Run, redis: Redis, valkey_url: str) -> None:
-    """A token that is out of use can be seen; none is shown."""
-    apps = json.dumps({"1400000001": ["old-token", "new-token"], "1400000002": []})
-    redis.hset(TOKENS_KEY, f"1400000001:{fingerprint('new-token')}", 1669872112)
-
-    signature = '{"1400000001": "when-present"}'
-
-    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=apps, SIGNATURE=signature, PATH_SECRET="s" * 16)
-
-    assert found.returncode == 0, found.stdout + found.stderr
-    lines = [line.split() for line in found.stdout.splitlines()]
-    assert ["1400000001", "when", "present", "yes", fingerprint("old-token"), "never"] in lines
-    used = ["1400000001", "when", "present", "yes", fingerprint("new-token"), "2022-12-01", "05:21:52+00:00"]
-    assert used in lines
-    assert ["1400000002", "not", "checked", "yes", "none"] in lines
-    assert "-token" not in found.stdout
-
-
-def test_doctor_exits_with_1_when_something_is_wrong(deskbell: Run, described: dict[str, str]) -> None:
-    """Redis away, a handler for an app that is not ours."""
-    found = deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0", **described)
-
-    assert found.returncode == 1
-    assert "problem: DESKBELL_REDIS_URL: expected a server that answers, got ConnectionError" in found.stdout
-    assert (
-        "problem: the handler order_status is limited to 1400000009, which is no app of DESKBELL_APPS" in found.stdout
-    )
-    assert "unknown" in found.stdout
-    assert "got none" in deskbell("doctor", REDIS_URL="redis://127.0.0.1:1/0").stdout
-
-
-def test_doctor_finds_what_the_api_would_not_start_with(deskbell: Run, valkey_url: str) -> None:
-    """And an app that anybody may call as."""
-    open_app = '{"1400000001": []}'
-    closed = deskbell("doctor", REDIS_URL=valkey_url, APPS=open_app)
-    insecure = deskbell("doctor", REDIS_URL=valkey_url, APPS=open_app, INSECURE="1")
-
-    assert (closed.returncode, insecure.returncode) == (1, 1)
-    assert "problem: the api does not start: DESKBELL_APPS: expected a token for 1400000001" in closed.stdout
-    assert "problem: anybody may call as the app 1400000001" in insecure.stdout
-
-
 def test_an_api_ends_though_a_handler_heeds_no_cancellation(
     valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path
 ) -> None:
@@ -422,49 +377,3 @@ def test_an_api_ends_though_a_handler_heeds_no_cancellation(
 
     assert '"ErrorCode":1008' in sent.stdout
     assert queue(EVENTS, redis).count == 1
-
-
-def test_doctor_and_the_metrics_show_a_paused_queue(
-    deskbell: Run, redis: Redis, valkey_url: str, start_api: ApiFactory
-) -> None:
-    """With the job type that keeps failing, and how many jobs wait; a key that somebody has written over is named."""
-    pause = {"queue": "crm", "since": 1669872112000, "until": 3397872172000, "cause": "HTTPStatusError 401 at crm.py:9"}
-    redis.hset(PAUSED_KEY, "crm-contact", json.dumps(pause))
-    desk = start_api()
-    desk.call()
-    redis.set("rq:wip:events", "x")
-
-    found = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS)
-
-    assert found.returncode == 1
-    assert (
-        "problem: the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing "
-        "(HTTPStatusError 401 at crm.py:9); one is tried at 05:22:52" in found.stdout
-    )
-    assert "problem: rq:wip:events: expected a zset, got a string: " in found.stdout
-    metrics = desk.http.get("/metrics").text
-    assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
-    assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
-    assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
-
-
-def test_doctor_says_what_an_answer_is_worth_and_what_waits_on_the_disk(
-    deskbell: Run, redis: Redis, valkey_url: str, make_settings: SettingsFactory, tmp_path: Path
-) -> None:
-    """Of an api that has ended; what was set aside is a problem, what is worth less than it could be a warning."""
-    folder = tmp_path / "spool"
-    nowhere = make_settings(redis_url=SecretStr("redis://127.0.0.1:1/0"), spool_dir=folder)
-    with serving(nowhere, Callbacks()) as desk:
-        assert [desk.call(OrderID=str(number)).status_code for number in range(3)] == [200] * 3
-
-    assert redis.ping()
-    spooled = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS, SPOOL_DIR=str(folder))
-    (folder / "1.db").write_bytes(b"rubbish" * 100)
-    damaged = deskbell("doctor", REDIS_URL=valkey_url, APPS=APPS, SPOOL_DIR=str(folder))
-
-    assert spooled.returncode == 0, spooled.stdout
-    assert f"3 events wait on this disk, in {folder}, the first for " in spooled.stdout
-    assert "An acknowledged event is in Redis' memory" in spooled.stdout
-    assert "warning: Redis writes no append-only file" in spooled.stdout
-    assert damaged.returncode == 1
-    assert f"problem: {folder / '1.db'} was set aside, or cannot be read" in damaged.stdout

@@ -113,5 +113,5 @@ def test_the_commands_and_the_dashboard_find_the_master(servers: Replicated, tmp
 
     assert "Redis answers" in doctor.stdout
     assert dead.returncode == 0, dead.stderr
-    assert [found["name"] for found in shown["queues"]] == ["crm"]
+    assert [found["name"] for found in shown["queues"]] == ["crm", EVENTS]  # the latter named by what doctor asks
     assert PASSWORD not in page

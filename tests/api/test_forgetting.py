@@ -1,0 +1,98 @@
+"""A Redis that lacks what it had acknowledged: restored from an older copy, or a replica that lagged."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api.forgetting import read_forgotten
+from shared import Callbacks
+from shared.events import Reply
+from shared.queues import FORGOTTEN_KEY, MARK_KEY
+from shared.testing import api_call
+from tests.api.test_intake import open_intake
+from tests.away import Server, a_server
+from tests.conftest import SettingsFactory
+from tests.desk import serving
+from tests.logged import capture_logs
+from tests.waiting import eventually, until
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of this test alone, not started yet."""
+    with a_server() as server:
+        yield server
+
+
+def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
+    redis: Redis, make_settings: SettingsFactory
+) -> None:
+    """By the number of the last call, in the next one; said once, kept for `doctor`."""
+
+    async def keep() -> str:
+        async with open_intake(make_settings()) as intake:
+            for number in range(2):
+                await intake.keep(api_call(), Reply(), str(number))
+            (mark,) = redis.keys(MARK_KEY + "*")
+            older = redis.dump(mark) or b""
+            for number in range(2, 5):
+                await intake.keep(api_call(), Reply(), str(number))
+            redis.restore(mark, 0, older, replace=True)
+            assert not intake.state.forgotten
+            for number in range(5, 8):
+                await intake.keep(api_call(), Reply(), str(number))
+            return intake.state.forgotten
+
+    with capture_logs() as lines:
+        said = asyncio.run(keep())
+
+    assert " UTC Redis lacked 3 calls, each of one event or more, that it had acknowledged: " in said
+    assert read_forgotten(redis) == f"{said}. Dealt with it? DEL {FORGOTTEN_KEY}"
+    assert 0 < redis.ttl(FORGOTTEN_KEY) <= 7 * 24 * 3600
+    assert [(line["calls"], line["log_level"]) for line in lines if line["event"] == "redis_forgot"] == [(3, "error")]
+
+
+def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, make_settings: SettingsFactory) -> None:
+    """After an outage, in which events went to the disk: before the first of them is sent."""
+    server.start()
+    settings = make_settings(redis_url=SecretStr(server.url))
+    with capture_logs() as lines, serving(settings, Callbacks()) as desk:
+        assert [desk.call(Number=str(number)).status_code for number in range(3)] == [200] * 3
+        server.kill()
+        assert desk.call(Number="spooled").status_code == 200
+        server.forget()
+        server.start()
+        until(lambda: desk.http.get("/readyz").json()["status"] == "ready")
+        assert desk.call(Number="after").status_code == 200
+        warnings = desk.http.get("/readyz").json()["durability"]["warnings"]
+        with server.connect() as redis:
+            noted = read_forgotten(redis)
+
+    assert "Redis lacked 3 calls" in warnings[0]
+    assert noted.startswith(warnings[0])
+    assert [line["calls"] for line in lines if line["event"] == "redis_forgot"] == [3]
+
+
+def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: SettingsFactory) -> None:
+    """Nor is a call that was sent and not answered, and closed afterwards."""
+    server.start()
+    settings = make_settings(redis_url=SecretStr(server.url), redis_timeout_ms=300)
+
+    async def keep() -> str:
+        async with open_intake(settings) as intake:
+            for number in range(3):
+                await intake.keep(api_call(), Reply(), str(number))
+            with server.frozen():
+                await intake.keep(api_call(), Reply(), "unanswered")
+            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+            await asyncio.to_thread(server.kill)
+            await intake.keep(api_call(), Reply(), "spooled")
+            await asyncio.to_thread(server.start)
+            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+            await intake.keep(api_call(), Reply(), "after")
+            return intake.state.forgotten
+
+    assert asyncio.run(keep()) == ""
