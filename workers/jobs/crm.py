@@ -1,40 +1,49 @@
 """The CRM job type: each API call upserts the contact of its user.
 
 `PUT {CRM_URL}/contacts/{user id}` with a bearer token, a JSON body and `Idempotency-Key`, the event's id: a CRM that
-knows the key may answer a repeated request as it answered the first.
+knows the key may answer a repeated request as it answered the first. The body is the whole contact as of one event, and
+an event never overwrites a newer one: see `contacts.py`.
 """
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from urllib.parse import quote
 
 import httpx
+from redis import Redis
 
 from shared import ApiCall, Discard, Jobs, Retry, Settings
 from shared.errors import ConfigError
+from shared.redis_url import RedisUrl
+from workers.jobs.contacts import Write, contact_key
+from workers.jobs.once import Once
 
 jobs = Jobs()
 
-_TIMEOUT_SECONDS = 10
+_TIMEOUT = httpx.Timeout(5, read=10)  # in sum less than the job's, which could not end the request
+_REDIS_SECONDS = 2.0
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DEFAULT_WAIT_SECONDS = 30
 _LONGEST_WAIT_SECONDS = 3600
 
 
 @jobs.on(ApiCall, name="crm.contact", queue="crm", attempts=8, timeout=30)
 def upsert_contact(event: ApiCall, settings: Settings) -> None:
-    """Create or update the contact of the user who called; without a user id there is nothing to do.
+    """Create or update the contact of the user who called, unless a newer event has; without a user id do nothing.
 
     Raises:
         Retry: the CRM answered 429; after its `Retry-After`.
         Discard: the CRM answered another 4xx, which it would answer again; or no URL can hold the user id.
+        OutOfTurnError: another job writes the contact; tried again in a second, which is no attempt.
         httpx.HTTPError: it answered 5xx or not at all; tried again with backoff.
     """
     if not event.user_id:
         return
     if event.user_id in {".", ".."}:
         raise Discard("a user id of dots alone would name another path than a contact's")
-    answer = _client(settings.crm_url, settings.crm_token.get_secret_value()).put(
+    client = _client(settings.crm_url, settings.crm_token.get_secret_value())
+    request = client.build_request(
+        "PUT",
         f"/contacts/{quote(event.user_id, safe='')}",
         headers={"Idempotency-Key": event.id},
         json={
@@ -46,12 +55,36 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
             "variables": {name: value for name, value in event.variables.items() if not name.startswith("System")},
         },
     )
+    redis = _redis(settings.redis_url.get_secret_value())
+    write = Write(redis, contact_key(settings.crm_url, event.user_id), event.id)
+    if write.begin():
+        _check(_send(client, request, write))
+
+
+def _send(client: httpx.Client, request: httpx.Request, write: Write) -> httpx.Response:
+    """Ask the CRM, and note whether it may have written the contact."""
+    try:
+        answer = client.send(request)
+    except _UNSENT:
+        write.take_back()
+        raise
+    if answer.is_success or answer.is_server_error:  # what failed may have been written first
+        write.end()
+    else:
+        write.take_back()
+    return answer
+
+
+def _check(answer: httpx.Response) -> None:
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise Retry(after=_retry_after(answer))
+    if answer.is_success:
+        return
+    # Not raise_for_status: its text holds the URL, and so the user id.
+    error = httpx.HTTPStatusError(f"the CRM answered {answer.status_code}", request=answer.request, response=answer)
     if answer.is_client_error:
-        raise Discard(f"the CRM answered {answer.status_code}")
-    if not answer.is_success:  # not raise_for_status: its text holds the URL, and so the user id
-        raise httpx.HTTPStatusError(f"the CRM answered {answer.status_code}", request=answer.request, response=answer)
+        raise Discard(str(error)) from error
+    raise error
 
 
 def _retry_after(answer: httpx.Response) -> float:
@@ -67,9 +100,15 @@ def _retry_after(answer: httpx.Response) -> float:
         return _DEFAULT_WAIT_SECONDS
 
 
-@lru_cache(maxsize=1)
+@Once
 def _client(url: str, token: str) -> httpx.Client:
     """One client for all jobs of a process: it keeps the connection."""
     if not url:
         raise ConfigError("DESKBELL_CRM_URL: expected the CRM's URL, got nothing; the job type crm.contact needs it")
-    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT_SECONDS)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
+
+
+@Once
+def _redis(url: str) -> Redis:
+    return RedisUrl.parse(url).connect(_REDIS_SECONDS)

@@ -76,13 +76,22 @@ def serving(crm_service: Crm) -> Iterator[None]:
 @pytest.fixture
 def service() -> Iterator[Crm]:
     """A CRM over real HTTP."""
-    crm._client.cache_clear()
     service = Crm()
     with serving(service):
         yield service
-    if crm._client.cache_info().currsize:
-        crm._client(service.url, TOKEN).close()
-    crm._client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _clients(redis: Redis) -> Iterator[None]:
+    """An empty Redis, and no client of another test."""
+    assert redis.ping()
+    yield
+    for client in crm._client.made.values():
+        client.close()
+    for connection in crm._redis.made.values():
+        connection.close()
+    crm._client.made.clear()
+    crm._redis.made.clear()
 
 
 @pytest.fixture
@@ -253,7 +262,7 @@ def test_a_crm_that_does_not_answer_in_time_is_asked_again(
     service: Crm, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A time-out is no answer; the contact may have been written, which is what the idempotency key is for."""
-    monkeypatch.setattr(crm, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(crm, "_TIMEOUT", httpx.Timeout(5, read=0.1))
     service.hang = threading.Event()
 
     with pytest.raises(httpx.TimeoutException):
@@ -273,8 +282,6 @@ def test_a_crm_that_is_away_is_asked_again(service: Crm, make_settings: Settings
 
 def test_a_missing_url_says_which_setting_is_missing(make_settings: SettingsFactory) -> None:
     """What the person on call reads with the dead letter."""
-    crm._client.cache_clear()
-
     with pytest.raises(ConfigError, match="DESKBELL_CRM_URL: expected the CRM's URL, got nothing"):
         crm.upsert_contact(api_call(SystemClientUserID="user517"), make_settings())
 
@@ -284,7 +291,7 @@ def test_one_connection_serves_the_jobs_of_a_process(service: Crm, settings: Set
     for _ in range(2):
         crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
 
-    assert crm._client.cache_info().misses == 1
+    assert len(crm._client.made) == 1
     assert len(service.requests) == 2
 
 

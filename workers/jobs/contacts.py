@@ -1,0 +1,99 @@
+"""What keeps a contact from going back in time: a lock for each contact, and a record of the newest event written.
+
+1. `begin` takes the contact's lock. An event that is older than the newest begun is not to be written any more; one
+   whose contact is being written comes again a second later. The event is noted as the newest before it is sent, so a
+   worker may die at any moment.
+2. The CRM is asked.
+3. `end` frees the lock. After a refusal `take_back` also forgets the event, so that an older one may be written yet.
+4. Where the CRM gave no answer it may be at the write still: nothing is called, and the lock stays for its lease.
+
+All of this is on Redis, for all workers together; it needs nothing of the CRM. What it cannot keep away is a write that
+takes effect more than a lease after it was begun.
+"""
+
+import time
+import uuid
+from contextlib import suppress
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.errors import Discard, OutOfTurnError
+from shared.logs import get_log
+from workers.outages import is_outage
+
+LEASE_SECONDS = 60
+"""How long a write may take at most: more than the time-out of the job."""
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""How long it is remembered which event a contact holds; an event that is older than this has nothing to go by."""
+
+_LOOKS, _LOOK_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
+
+
+class Write:
+    """A write of one contact that is under way."""
+
+    def __init__(self, redis: Redis, key: str, event_id: str) -> None:
+        self._redis = redis
+        self._key = key
+        self._event_id = event_id
+        self._id = uuid.uuid4().hex
+
+    def begin(self) -> bool:
+        """Take the contact's lock; False when a newer event has been written.
+
+        Raises:
+            OutOfTurnError: the contact is being written, or Redis is away.
+            Discard: the event is too old to tell.
+        """
+        answer = self._ask()
+        for _ in range(_LOOKS):
+            if answer != "busy":
+                break
+            time.sleep(_LOOK_SECONDS)
+            answer = self._ask()
+        if answer == "busy":
+            raise OutOfTurnError("another job writes this contact")
+        if answer == "forgotten":
+            raise Discard("the event is older than 90 days, and what its contact holds is not remembered so long")
+        return answer == "go"
+
+    def end(self) -> None:
+        """Free the lock: the CRM has answered."""
+        self._settle("end")
+
+    def take_back(self) -> None:
+        """Free the lock, and forget the event: the CRM has not written it."""
+        self._settle("take_back")
+
+    def _ask(self) -> str:
+        try:
+            return self._run("begin", self._event_id, LEASE_SECONDS, KEPT_SECONDS)
+        except RedisError as error:
+            if is_outage(error):
+                raise OutOfTurnError(f"Redis did not give the contact's lock: {type(error).__name__}") from None
+            raise
+
+    def _settle(self, how: str) -> None:
+        with suppress(RedisError):  # the CRM has answered all the same; the lease ends by itself
+            if self._run(how) == "lost":
+                get_log().error("contact_overtaken", event_id=self._event_id)
+
+    def _run(self, what: str, *arguments: str | int) -> str:
+        script = self._redis.register_script(_script())
+        answer = script(keys=[self._key], args=[what, self._id, *arguments])
+        return str(answer.decode())
+
+
+def contact_key(url: str, user_id: str) -> str:
+    """The key of a contact's record: a digest, since keys are seen by whoever looks into Redis."""
+    return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
+
+
+@cache
+def _script() -> str:
+    return files("workers.jobs").joinpath("contacts.lua").read_text()
