@@ -206,7 +206,8 @@ def test_a_table_that_another_process_is_just_making_is_no_failure(url: str, set
     with look_into(url).connect() as other, ThreadPoolExecutor(1) as pool:
         other.execute(CreateTable(analytics.events_table))
         recorded = pool.submit(analytics.record_event, api_call(), settings)
-        with look_into(url).connect() as observer:
+        # What a transaction sees of others' waiting stays as it was at its first look.
+        with look_into(url).execution_options(isolation_level="AUTOCOMMIT").connect() as observer:
             waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
             until(lambda: recorded.done() or observer.execute(waiting).scalar())
         other.commit()
