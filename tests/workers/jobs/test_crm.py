@@ -298,7 +298,7 @@ def test_one_connection_serves_the_jobs_of_a_process(service: Crm, settings: Set
 def test_a_worker_upserts_retries_and_buries(service: Crm, open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """The job type in a worker: 503 is scheduled, then 204 is done; 404 is a dead letter that names no user."""
     workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
-    first, second = (api_call(SystemClientUserID="planted-4711") for _ in range(2))
+    first, second = (api_call(SystemClientUserID=f"planted-4711-{number}") for number in range(2))
 
     service.status = 503
     workplace.put_jobs(first)
