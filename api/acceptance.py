@@ -17,6 +17,7 @@ from rq.job import Job
 from rq.utils import now, utcformat
 
 from api.forgetting import Acknowledged
+from api.lateness import Lateness
 from shared.config import Settings
 from shared.events import Outcome
 from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect, events_job, queue
@@ -98,9 +99,10 @@ class Acceptance:
         acknowledged: whether it still has them.
     """
 
-    def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
+    def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness) -> None:
         self.acknowledged = Acknowledged(redis)
         self._redis = redis
+        self._lateness = lateness
         self._accept = redis.register_script(files("api").joinpath("accept.lua").read_text())
         self._settle = redis.register_script(_SETTLE)
         events = queue(EVENTS, connect(settings))
@@ -149,6 +151,10 @@ class Acceptance:
         await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
+        """What a script returns. Sent twice, it does the same as once."""
+        return await self._lateness.fairly(lambda: self._run_once(script, keys, arguments), self._seconds)
+
+    async def _run_once(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
         async with asyncio.timeout(self._seconds):
             if not self._replicas:
                 return await script(keys, arguments)

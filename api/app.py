@@ -1,8 +1,10 @@
 """The HTTP process: what it is made of, and when it begins and ends."""
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client.metrics_core import Metric
@@ -13,10 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from api.arrival import SINCE
 from api.backlog import Backlog
 from api.connections import NOTE
 from api.contract import Contract
 from api.intake import Intake
+from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
 from api.openapi import document
 from api.readiness import Readiness, age
@@ -46,20 +50,22 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     note_lost_lines(metrics.log_lines_lost.inc)
     refusals = Refusals(metrics)
     replies = Replies(callbacks, Contract(metrics))
-    intake = Intake(redis, settings, metrics)
+    lateness = Lateness(metrics)
+    intake = Intake(redis, settings, metrics, lateness)
     uses = TokenUses(redis)
     backlog = Backlog(settings.spool_dir, settings.redis_timeout_ms / 1000)
-    readiness = Readiness(redis, settings, intake, replies, metrics, backlog)
+    readiness = Readiness(redis, settings, intake, replies, metrics, backlog, lateness)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Callable[..., None]]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        lateness.start()
         await intake.start()
         uses.start()
         readiness.start()
         backlog.start()
         _settle_garbage_collector()
-        yield {NOTE: refusals.note}
+        yield {NOTE: refusals.note, SINCE: asyncio.get_running_loop().time()}
         await intake.close()
         await readiness.close()
         refusals.close()
@@ -67,6 +73,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         await uses.close()
         replies.close()
         await redis.aclose()
+        lateness.close()
 
     app = FastAPI(
         lifespan=lifespan,
@@ -84,6 +91,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         intake=intake,
         refusals=refusals,
         metrics=metrics,
+        lateness=lateness,
     )
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_defect)

@@ -1,25 +1,59 @@
 """When a request began: the budget counts from its first byte, not from the moment the app is called."""
 
 import asyncio
+import socket
+import struct
+import sys
+from typing import Any, NamedTuple
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_BEGAN = "deskbell.began"
+SINCE = "deskbell.since"
+"""The key of the lifespan's state under which the event loop's time lies at which this process began to answer."""
+
+_ARRIVAL = "deskbell.arrival"
+_LAST_RECEIVED = struct.Struct("=52xI")  # tcpi_last_data_recv in Linux' struct tcp_info: milliseconds
+_LEAST_SECONDS = 0.05  # the kernel's clock may tick but a hundred times a second
+
+
+class Arrival(NamedTuple):
+    """The event loop's times at which a request's first byte arrived, and was read."""
+
+    began: float
+    read: float
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which also notes the event loop's time at which a request's first byte was read.
+    """uvicorn's protocol, which also notes the event loop's time at which a request's first byte arrived.
 
-    A request may wait behind another on its connection, and its headers may come slowly.
+    A request may wait behind another on its connection, its headers may come slowly, and it may have waited in the
+    kernel while the loop stood still. What came before this process began to answer begins with it.
     """
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self.scope[_BEGAN] = self.loop.time()  # type: ignore[literal-required]  # ASGI lets servers add keys
+        now = self.loop.time()
+        began = max(now - waited(self.transport.get_extra_info("socket")), self.app_state.get(SINCE, now))
+        arrival = Arrival(began, now)
+        self.scope[_ARRIVAL] = arrival  # type: ignore[literal-required]  # ASGI lets servers add keys
 
 
-def began(scope: Scope) -> float:
-    """The event loop's time at which a request's first byte was read; the present under another server."""
-    return float(scope.get(_BEGAN) or asyncio.get_running_loop().time())
+def arrival_of(scope: Scope) -> Arrival:
+    """When a request's first byte arrived, and was read; the present under another server."""
+    now = asyncio.get_running_loop().time()
+    return scope.get(_ARRIVAL) or Arrival(now, now)
+
+
+def waited(connection: Any) -> float:
+    """The seconds for which what was read last from a connection had been there; 0 where the system does not say."""
+    if sys.platform != "linux" or connection is None:
+        return 0.0
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_RECEIVED.size)
+        (milliseconds,) = _LAST_RECEIVED.unpack(info)
+    except (OSError, struct.error):  # not TCP
+        return 0.0
+    seconds: float = milliseconds / 1000
+    return seconds if seconds >= _LEAST_SECONDS else 0.0

@@ -22,6 +22,7 @@ from redis.asyncio import Redis as AsyncRedis
 from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.drainer import Drainer
 from api.endings import end
+from api.lateness import Lateness
 from api.metrics import Metrics
 from api.spool import Spool
 from shared.config import Settings
@@ -74,9 +75,9 @@ class _Waiting:
 class Intake:
     """Keeps events on Redis, many in one call; on the disk while Redis does not take them."""
 
-    def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics) -> None:
-        self._acceptance = Acceptance(redis, settings)
-        self._spool = Spool(settings, metrics)
+    def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
+        self._acceptance = Acceptance(redis, settings, lateness)
+        self._spool = Spool(settings, metrics, lateness)
         self._drainer = Drainer(self._acceptance, self._spool, metrics, settings.redis_timeout_ms / 2000)
         self._mark = _first_mark()
         self._in_flight: dict[str, asyncio.Future[Kept]] = {}

@@ -89,6 +89,19 @@ class Metrics:
             "1 while a process does not begin the handler, because too many of its calls were left behind.",
             handler=names,
         )
+        self.loop_blocks = self._counter(
+            "deskbell_loop_blocks",
+            "Times the event loop stood still for a quarter of a second or longer, by the handler that held it.",
+            handler=("", *names),
+        )
+        self.loop_blocked_seconds = self._counter(
+            "deskbell_loop_blocked_seconds", "How long it stood still then.", handler=("", *names)
+        )
+        self.loop_blocked = self._gauge(
+            "deskbell_loop_blocked",
+            "1 while a handler holds the event loop of a process, and for a minute afterwards.",
+            handler=("", *names),
+        )
         self.redis_away = self._gauge("deskbell_redis_away", "1 while Redis takes no events of a process.")
         self.spool_failing = self._gauge(
             "deskbell_spool_failing", "1 while the disk could keep no events of a process."

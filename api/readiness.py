@@ -8,6 +8,7 @@ import asyncio
 import time
 from typing import Any
 
+from prometheus_client import Gauge
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
@@ -15,6 +16,7 @@ from api.backlog import Backlog
 from api.durability import DurabilityWatch
 from api.endings import end
 from api.intake import Intake
+from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.config import Settings
 from shared.queues import EVENTS, queue_key
@@ -35,6 +37,7 @@ class Readiness:
         replies: Replies,
         metrics: Metrics,
         backlog: Backlog,
+        lateness: Lateness,
     ) -> None:
         self._redis = redis
         self._seconds = settings.redis_timeout_ms / 1000
@@ -42,6 +45,7 @@ class Readiness:
         self._replies = replies
         self._metrics = metrics
         self._backlog = backlog
+        self._lateness = lateness
         self._durability = DurabilityWatch(redis, settings.min_replicas)
         self._shower: asyncio.Task[None] | None = None
 
@@ -59,17 +63,17 @@ class Readiness:
         """An HTTP status and what there is to say.
 
         Events that go to the spool are kept: not ready is who can keep none. What is worse, but better than no answer,
-        is degraded: a handler whose threads are all stuck answers with its fallback, and without a spool the next
-        outage of Redis refuses callbacks.
+        is degraded: a handler whose threads are all stuck answers with its fallback, one that blocks the event loop
+        makes all others late, and without a spool the next outage of Redis refuses callbacks.
         """
         state = self._intake.state
         redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
         self._show()
-        stuck = [handler for (handler,), value in self._metrics.living(self._metrics.stuck).items() if value]
+        stuck, blocking = self._handlers(self._metrics.stuck), self._handlers(self._metrics.loop_blocked)
         waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or state.spool == "ok"
         is_spooling = redis != "ok" or waiting or any(self._metrics.living(self._metrics.redis_away).values())
-        is_degraded = stuck or any(self._metrics.living(self._metrics.spool_failing).values())
+        is_degraded = stuck or blocking or any(self._metrics.living(self._metrics.spool_failing).values())
         durability = self._durability.look()
         return 200 if can_keep else 503, {
             "status": _status(can_keep, is_spooling, is_degraded),
@@ -81,7 +85,13 @@ class Readiness:
                 "warnings": [*filter(None, [state.forgotten]), *durability.problems, *durability.warnings],
             },
             "stuck_handlers": stuck,
+            "blocking_handlers": blocking,
+            "last_block": self._lateness.last,
         }
+
+    def _handlers(self, gauge: Gauge) -> list[str]:
+        """The handlers of which a gauge tells 1, in any process that lives."""
+        return [handler for (handler,), value in self._metrics.living(gauge).items() if value]
 
     async def _on_disk(self) -> tuple[int, float | None]:
         """How many events wait there, and since when; this process's own while the disk does not answer."""
@@ -95,16 +105,22 @@ class Readiness:
             await asyncio.sleep(_SHOW_SECONDS)
 
     def _show(self) -> None:
-        """Let the other processes, and `/metrics`, know of the handlers that are stuck here."""
-        stuck = self._replies.stuck
+        """Let the other processes, and `/metrics`, know of the handlers that are stuck or block here."""
+        stuck, blocking = self._replies.stuck, self._lateness.blocking
         for handler in self._metrics.handlers:
             self._metrics.stuck.labels(handler).set(handler in stuck)
+        for handler in ("", *self._metrics.handlers):
+            self._metrics.loop_blocked.labels(handler).set(handler in blocking)
 
     async def _ask_redis(self) -> tuple[str, int | None]:
         """Whether it answers, and how many events wait to be fanned out."""
-        try:
+
+        async def ask() -> int:
             async with asyncio.timeout(self._seconds):
-                return "ok", await self._redis.llen(queue_key(EVENTS))
+                return await self._redis.llen(queue_key(EVENTS))
+
+        try:
+            return "ok", await self._lateness.fairly(ask, self._seconds)
         except (RedisError, OSError) as error:
             return type(error).__name__, None
 

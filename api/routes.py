@@ -19,9 +19,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.arrival import began
+from api.arrival import Arrival, arrival_of
 from api.errors import Refusal
 from api.intake import Intake, Kept
+from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
 from api.overload import InFlight
 from api.refusals import Refusals
@@ -74,8 +75,7 @@ class Ring:
     node: str
     scope: Scope
     receive: Receive
-    began: float
-    deadline: float
+    arrival: Arrival
     held: int = 0
     log: dict[str, Any] = field(default_factory=dict)
 
@@ -96,6 +96,7 @@ class CallbackRoutes:
         intake: Intake,
         refusals: Refusals,
         metrics: Metrics,
+        lateness: Lateness,
     ) -> None:
         self._app = app
         self._replies = replies
@@ -103,6 +104,7 @@ class CallbackRoutes:
         self._doors = doors
         self._metrics = metrics
         self._refusals = refusals
+        self._lateness = lateness
         secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
         self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
         self._budget = settings.budget_ms / 1000
@@ -123,8 +125,7 @@ class CallbackRoutes:
             self._refusals.note(_WRONG_METHOD, status=405)
             await _NOT_POST.send(send)
         else:
-            start = began(scope)
-            ring = Ring(path["node"] or "", scope, receive, start, start + self._budget)
+            ring = Ring(path["node"] or "", scope, receive, arrival_of(scope))
             answer = await self._answer_if_there_is_room(ring)
             await answer.send(send)
 
@@ -141,8 +142,10 @@ class CallbackRoutes:
     async def answer(self, ring: Ring) -> Answer:
         """Answer one callback within the budget, and log it."""
         try:
-            async with asyncio.timeout_at(ring.deadline):
-                answer = await self._answer(ring)
+            # What came while the loop stood still is to be read, and kept, all the same.
+            last = max(ring.arrival.began + self._budget, ring.arrival.read + self._reserve)
+            async with self._lateness.until(last, self._reserve) as deadline:
+                answer = await self._answer(ring, deadline)
         except (TimeoutError, asyncio.CancelledError):  # the budget is over, or this process cannot wait any longer
             return self._refuse(ring, _late(ring))
         except Refusal as refusal:
@@ -150,20 +153,20 @@ class CallbackRoutes:
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
             ring.log |= {"outcome": _DEFECT, "error": error}
             answer = Answer(500, envelope(500, "internal error"))
-        spent = asyncio.get_running_loop().time() - ring.began
+        spent = asyncio.get_running_loop().time() - ring.arrival.began
         self._metrics.callbacks.labels(ring.log["outcome"]).inc()
         self._metrics.seconds.observe(spent)
         self._log.info("callback", node=ring.node, **ring.log, status=answer.status, ms=round(spent * 1000, 3))
         return answer
 
     def _refuse(self, ring: Ring, refusal: Refusal) -> Answer:
-        spent = asyncio.get_running_loop().time() - ring.began
+        spent = asyncio.get_running_loop().time() - ring.arrival.began
         self._refusals.note(refusal, node=ring.node, **ring.log, status=refusal.code.status, ms=round(spent * 1000, 3))
         # What remains of the body may not have been read: the connection is not to carry another request.
         headers = ((b"connection", b"close"),) if refusal.code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
         return Answer(refusal.code.status, envelope(refusal.code.number, refusal.info), headers=headers)
 
-    async def _answer(self, ring: Ring) -> Answer:
+    async def _answer(self, ring: Ring, deadline: Deadline) -> Answer:
         query = parse_query(ring.scope["query_string"])
         app_id = ring.log["app"] = self._doors.admit(query, time.time())
         _refuse_upgrade(ring.scope)
@@ -176,7 +179,8 @@ class CallbackRoutes:
         packet = _packet(body, query)
         event = _event(packet, app_id, ring.node, query)
         ring.log |= {"event_id": event.id, "command": event.command}
-        kept = await self._accept(ring, event, delivery_identity(app_id, ring.node, event.request_id, packet, body))
+        identity = delivery_identity(app_id, ring.node, event.request_id, packet, body)
+        kept = await self._accept(ring, deadline, event, identity)
         ring.log |= {"event_id": kept.event_id, "outcome": kept.outcome}
         return Answer(200, kept.answer, kept.event_id)
 
@@ -196,9 +200,11 @@ class CallbackRoutes:
                 return bytes(body)
         raise Refusal(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")
 
-    async def _accept(self, ring: Ring, event: Event, identity: str) -> Kept:
+    async def _accept(self, ring: Ring, deadline: Deadline, event: Event, identity: str) -> Kept:
         async def reply_and_keep() -> Kept:
-            reply = await self._replies.reply_to(event, ring.deadline - self._reserve)
+            due = ring.arrival.began + self._budget
+            reply = await self._replies.reply_to(event, due - self._reserve, due)
+            deadline.leave(self._reserve)  # a handler that blocked the loop may have used it up
             if reply.outcome in _EXPLAINED:
                 ring.log["reason"] = reply.info
             return await self._intake.keep(event, reply, identity)

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from api.acceptance import Entry, Mark, Remembered
 from api.disk import DiskThread
+from api.lateness import Lateness
 from api.metrics import Metrics, SpoolProblem
 from api.shards import Level, Row, Shard, find, level, read, shard_paths
 from shared.config import Settings
@@ -54,12 +55,13 @@ class Spool:
         problem: why events cannot be kept here, in a word; "" when they can.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
         self.problem: SpoolProblem | Literal[""] = ""
         self._folder = settings.spool_dir
         self._most_bytes = settings.spool_max_mb * _MEGABYTE
         self._patience = (settings.reserved_ms - settings.redis_timeout_ms) / 1000
         self._metrics = metrics
+        self._lateness = lateness
         self._log = get_log()
         self._disk = DiskThread()
         self._own: Shard | None = None
@@ -178,8 +180,7 @@ class Spool:
         if self._hanging and not self._hanging.done():
             raise TimeoutError
         writing = self._run(call)
-        await asyncio.wait({writing}, timeout=self._patience)
-        if not writing.done():
+        if not await self._lateness.wait(writing, self._patience):
             self._hanging = writing
             raise TimeoutError
         return writing.result()

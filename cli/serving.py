@@ -28,7 +28,6 @@ from cli.listening import open_listener
 from shared.config import Settings, load_settings
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, flush_logs, get_log
-from shared.loop_lag import LoopLag
 from shared.runs import HANDLER_THREADS
 
 _LAST_SECONDS = 1.0
@@ -119,9 +118,7 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; then give what is left on the event loop a second."""
-        watch = LoopLag(asyncio.get_running_loop(), lambda _: {})
         await super().serve(sockets)
-        watch.close()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

@@ -24,6 +24,7 @@ from shared.results import Content
 from shared.runs import LateError, Runs, guarded_call
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
+_LEAST_SECONDS = 0.05  # for such a fallback when the loop stood still, and the time is over
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
 
 
@@ -55,16 +56,17 @@ class Replies:
         self._runs: dict[tuple[int, str], Runs] = {}
         self._log = get_log()
 
-    async def reply_to(self, event: Event, until: float) -> Reply:
+    async def reply_to(self, event: Event, until: float, deadline: float) -> Reply:
         """The reply to an event.
 
         Args:
             event: what came in.
             until: the event loop's time at which the handler is given up.
+            deadline: the one by which the answer is due; when the loop stood still, a result may come after it.
         """
         handler = self._callbacks.find(event)
         if handler:
-            return await self._run(handler, event, until)
+            return await self._run(handler, event, until, deadline)
         if isinstance(event, ApiCall):
             self._notes.note_unhandled(event)
             if event.node:
@@ -85,7 +87,7 @@ class Replies:
         for runs in self._runs.values():
             runs.close()
 
-    async def _run(self, handler: Handler, event: Event, until: float) -> Reply:
+    async def _run(self, handler: Handler, event: Event, until: float, deadline: float) -> Reply:
         started = time.perf_counter()
 
         def reply(outcome: Outcome, code: int = 0, info: str = "", content: Content | None = None) -> Reply:
@@ -106,7 +108,7 @@ class Replies:
         failure: tuple[Code, Outcome, str]
         try:
             try:
-                return reply("answered", content=await self._call_handler(handler, event, until))
+                return reply("answered", content=await self._call_handler(handler, event, until, deadline))
             except _MisfitError as error:
                 return reply("misfit", Code.MISFIT.number, str(error))
             except LateError:
@@ -121,7 +123,7 @@ class Replies:
         code, outcome, info = failure
         return reply(outcome, code.number, info)
 
-    async def _call_handler(self, handler: Handler, event: Event, until: float) -> Content:
+    async def _call_handler(self, handler: Handler, event: Event, until: float, deadline: float) -> Content:
         """What the handler answers.
 
         Raises:
@@ -145,6 +147,8 @@ class Replies:
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
         else:
+            if asyncio.get_running_loop().time() > deadline:  # it blocked the loop, or another did
+                raise LateError
             self._notes.note_result(handler, result, content.variables)
             return content
         raise _FailedError
@@ -154,6 +158,7 @@ class Replies:
         fallback = handler.fallback
         if fallback is None or isinstance(fallback, Content):
             return fallback
+        until = max(until, asyncio.get_running_loop().time() + _LEAST_SECONDS)
         try:
             result = await self._runs_of(handler, "fallback", fallback).result(until, event)
             content = _content(handler, result)
@@ -171,7 +176,7 @@ class Replies:
     def _runs_of(self, handler: Handler, role: str, function: Callable[..., Any]) -> Runs:
         key = (id(handler), role)
         if key not in self._runs:
-            self._runs[key] = Runs(function, functools.partial(self._notes.note_straggler, handler))
+            self._runs[key] = Runs(function, handler.name, functools.partial(self._notes.note_straggler, handler))
         return self._runs[key]
 
 

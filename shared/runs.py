@@ -26,6 +26,7 @@ THREADS = 32
 TASKS = 256
 """How many tasks of one `async def` function may outlive their cancellation."""
 
+_TASK_NAME = "handler "  # how the names of tasks begin that run a handler's code
 _HEED_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
 
 
@@ -36,14 +37,16 @@ class LateError(Exception):
 class Runs:
     """The runs of one function."""
 
-    def __init__(self, function: Callable[..., Any], note_straggler: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
         """Prepare them.
 
         Args:
             function: the function.
+            handler: the handler's name, whose function, or fallback, it is.
             note_straggler: called for each run that is left behind.
         """
         self._function = function
+        self._task_name = _TASK_NAME + handler
         self._note_straggler = note_straggler
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
@@ -67,7 +70,7 @@ class Runs:
             LateError: that time has come, or the runs are stuck.
             Exception: whatever the function raised.
         """
-        if self.stuck:
+        if self.stuck or asyncio.get_running_loop().time() >= until:  # begun late, it might block the loop once more
             raise LateError
         call = functools.partial(self._function, *given, **named)
         context = contextvars.copy_context()
@@ -81,7 +84,7 @@ class Runs:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _in_task(self, awaitable: Awaitable[Any], until: float, context: contextvars.Context) -> Any:
-        task = asyncio.get_running_loop().create_task(_guarded(awaitable), context=context)
+        task = asyncio.get_running_loop().create_task(_guarded(awaitable), name=self._task_name, context=context)
         try:
             return await _result_by(task, until)
         finally:
@@ -124,6 +127,12 @@ class Runs:
     def _give_back(self, run: "Future[Any]") -> None:
         self._stragglers.discard(run)
         self._free.release()
+
+
+def handler_of(task: "asyncio.Task[Any] | None") -> str:
+    """The name of the handler whose code a task runs; "" when it is no handler's."""
+    name = task.get_name() if task else ""
+    return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
 
 
 async def _guarded(awaitable: Awaitable[Any]) -> Any:

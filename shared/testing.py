@@ -96,7 +96,7 @@ async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | No
     replies = Replies(callbacks, notes)
     try:
         until = asyncio.get_running_loop().time() + seconds
-        given = await replies.reply_to(dataclasses.replace(event, reply=None), until)
+        given = await replies.reply_to(dataclasses.replace(event, reply=None), until, until)
     finally:
         replies.close()
     if notes.problems:

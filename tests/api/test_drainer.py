@@ -19,6 +19,8 @@ import pytest
 from pydantic import SecretStr
 
 from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
+from api.lateness import Lateness
+from api.metrics import Metrics
 from shared import Settings
 from shared.events import Reply
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
@@ -381,7 +383,7 @@ def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, 
             redis_url=SecretStr(url), min_replicas=1, budget_ms=10_000, redis_timeout_ms=2000, accept_ms=5000
         )
         redis = connect_async(settings)
-        acceptance = Acceptance(redis, settings)
+        acceptance = Acceptance(redis, settings, Lateness(Metrics()))
         for _ in range(2):
             with pytest.raises(TooFewReplicasError):
                 await acceptance.send([entry], Mark("sender", 1), numbers=[1])

@@ -23,6 +23,7 @@ from rq.job import Job
 from rq.utils import as_text
 
 from api.intake import Intake, Kept
+from api.lateness import Lateness
 from api.metrics import Metrics
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
@@ -41,7 +42,8 @@ RECEIPT = Reply()
 async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
     """An intake that has started."""
     redis = connect_async(settings)
-    intake = Intake(redis, settings, Metrics())
+    metrics = Metrics()
+    intake = Intake(redis, settings, metrics, Lateness(metrics))
     await intake.start()
     yield intake
     await intake.close()
@@ -403,9 +405,8 @@ def test_a_duplicate_of_a_delivery_that_was_not_kept_is_not_kept_either(make_set
     """It waited for the first, and shares its failure."""
 
     async def ring_twice() -> tuple[Kept | BaseException, Kept | BaseException]:
-        intake = Intake(
-            connect_async(make_settings(redis_url=SecretStr("redis://127.0.0.1:1"))), make_settings(), Metrics()
-        )
+        redis, metrics = connect_async(make_settings(redis_url=SecretStr("redis://127.0.0.1:1"))), Metrics()
+        intake = Intake(redis, make_settings(), metrics, Lateness(metrics))
         gate = asyncio.Event()
 
         async def fail() -> Kept:

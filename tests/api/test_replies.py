@@ -27,7 +27,8 @@ def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
     async def compute() -> Reply:
         replies = Replies(callbacks, Contract(Metrics()))
         try:
-            return await replies.reply_to(event, asyncio.get_running_loop().time() + seconds)
+            until = asyncio.get_running_loop().time() + seconds
+            return await replies.reply_to(event, until, until)
         finally:
             replies.close()
 

@@ -56,7 +56,7 @@ def hanging(gate: threading.Event, **options: Any) -> Callbacks:
 async def replies_of(replies: Replies, *calls: ApiCall, seconds: float) -> list[Reply]:
     """The replies to calls that come at once."""
     until = asyncio.get_running_loop().time() + seconds
-    return await asyncio.gather(*(replies.reply_to(call, until) for call in calls))
+    return await asyncio.gather(*(replies.reply_to(call, until, until) for call in calls))
 
 
 def reply_of(callbacks: Callbacks, *, seconds: float = 0.1, node: str = "node") -> Reply:
