@@ -105,7 +105,7 @@ def test_what_an_integrators_code_configures_changes_no_answer_no_outcome_and_no
         (node, answer.headers["X-Deskbell-Event"]) for node, answer in zip(calls, answers, strict=True)
     ]
     assert len(api.lines("no_handler")) == 1
-    assert api.lines(f"Finished server process [{api.process.pid}]")
+    assert api.lines(f"Finished server process [{api.pids()[0]}]")
     assert (api.process.returncode, api.lines("log_lines_lost")) == (0, [])
 
     attempts = [line for line in worked_off(valkey_url, tmp_path) if line["event"] == "attempt"]
