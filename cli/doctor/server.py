@@ -12,6 +12,8 @@ from redis.exceptions import RedisError
 from api.acceptance import Acceptance, Mark, TooFewReplicasError
 from api.durability import read_durability
 from api.forgetting import read_forgotten
+from api.lateness import Lateness
+from api.metrics import Metrics
 from api.tokens import TokenUses
 from cli.doctor.findings import Checked, Finding, describe, problem, said, warning
 from shared.config import Settings
@@ -84,7 +86,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
 async def _accept_nothing(settings: Settings) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
     async with aclosing(connect_async(patient)) as redis:
-        await Acceptance(redis, patient).send([], _OURS)
+        await Acceptance(redis, patient, Lateness(Metrics())).send([], _OURS)
 
 
 async def _note_no_token(settings: Settings) -> None:
