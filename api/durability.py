@@ -17,6 +17,9 @@ from redis.exceptions import RedisError, ResponseError
 from api.endings import end
 from shared.logs import get_log
 
+WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
+"""What an acknowledgement is worth while Redis takes no events, or others wait that it comes behind."""
+
 _MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may be off
 _NEARLY_FULL = 0.9
 _SETTINGS = ("appendfsync", "save")

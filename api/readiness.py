@@ -13,7 +13,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from api.backlog import Backlog
-from api.durability import DurabilityWatch
+from api.durability import WORTH_OF_THE_SPOOL, DurabilityWatch
 from api.endings import end
 from api.intake import Intake
 from api.lateness import Lateness
@@ -23,7 +23,6 @@ from shared.queues import EVENTS, queue_key
 from shared.replies import Replies
 
 _SHOW_SECONDS = 1.0
-_WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
 
 
 class Readiness:
@@ -64,7 +63,8 @@ class Readiness:
 
         Events that go to the spool are kept: not ready is who can keep none. What is worse, but better than no answer,
         is degraded: a handler whose threads are all stuck answers with its fallback, one that blocks the event loop
-        makes all others late, and without a spool the next outage of Redis refuses callbacks.
+        makes all others late, without a spool the next outage of Redis refuses callbacks, and a Redis with a problem
+        may lose events, or will take none.
         """
         state = self._intake.state
         redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
@@ -73,16 +73,18 @@ class Readiness:
         waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or state.spool == "ok"
         is_spooling = redis != "ok" or waiting or any(self._metrics.living(self._metrics.redis_away).values())
-        is_degraded = stuck or blocking or any(self._metrics.living(self._metrics.spool_failing).values())
         durability = self._durability.look()
+        problems = [*filter(None, [state.forgotten]), *durability.problems]
+        is_failing = any(self._metrics.living(self._metrics.spool_failing).values())
+        is_degraded = stuck or blocking or problems or is_failing
         return 200 if can_keep else 503, {
             "status": _status(can_keep, is_spooling, is_degraded),
             "redis": redis,
             "lag": lag,
             "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
             "durability": {
-                "worth": _WORTH_OF_THE_SPOOL if redis != "ok" else durability.worth,
-                "warnings": [*filter(None, [state.forgotten]), *durability.problems, *durability.warnings],
+                "worth": WORTH_OF_THE_SPOOL if redis != "ok" or state.waiting else durability.worth,
+                "warnings": problems + durability.warnings,
             },
             "stuck_handlers": stuck,
             "blocking_handlers": blocking,

@@ -25,7 +25,7 @@ from shared.queues import connect
 from shared.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder)
-_ON_REDIS = (version, durability, accepting, forgotten, suspended, pauses, queue_table, waiting_for_nobody, key_types)
+_ON_REDIS = (version, accepting, durability, forgotten, suspended, pauses, queue_table, waiting_for_nobody, key_types)
 
 
 def doctor(api_redis_url: str | None = None) -> None:

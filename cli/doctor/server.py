@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from api.acceptance import Acceptance, Mark, TooFewReplicasError
-from api.durability import read_durability
+from api.durability import WORTH_OF_THE_SPOOL, read_durability
 from api.forgetting import read_forgotten
 from api.lateness import Lateness
 from api.metrics import Metrics
@@ -45,7 +45,7 @@ def version(checked: Checked) -> Iterator[Finding]:
 def durability(checked: Checked) -> Iterator[Finding]:
     """What an acknowledgement is worth."""
     found = read_durability(checked.connection, checked.settings.min_replicas)
-    yield said(found.worth)
+    yield said(found.worth if checked.takes_events else WORTH_OF_THE_SPOOL)
     yield from map(warning, found.warnings)
     yield from map(problem, found.problems)
 

@@ -109,6 +109,19 @@ def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
     assert "DESKBELL_MIN_REPLICAS" in found.warnings[0]
 
 
+def test_a_redis_that_may_lose_events_is_not_ready(server: Server, make_settings: SettingsFactory) -> None:
+    """A process that has just begun has sent it nothing yet: what INFO says is all that it knows."""
+    settings = make_settings(redis_url=SecretStr(server.url))
+    with server.connect() as redis:
+        redis.replicaof("127.0.0.1", "1")
+
+        with serving(settings, Callbacks()) as desk:
+            until(lambda: desk.http.get("/readyz").json()["status"] == "degraded")
+            said = desk.http.get("/readyz").json()
+
+    assert said["durability"]["warnings"][0].startswith("this Redis is a replica, and takes no events")
+
+
 GOOD = {"aof_enabled": 1}
 
 
