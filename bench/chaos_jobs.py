@@ -98,7 +98,7 @@ def _run(event: ApiCall) -> Iterator[None]:
     job = get_current_job()
     assert job
     key = str(event.variables.get("Key", ""))
-    line = {"job": job.id, "key": key, "processes": [os.getpid(), os.getppid()]}
+    line = {"job": job.id, "key": key, "processes": _processes()}
     run = f"{os.getpid()}-{time.monotonic_ns()}"
     _write({"what": "began", "run": run, **line})
     try:
@@ -107,6 +107,13 @@ def _run(event: ApiCall) -> Iterator[None]:
         _write({"what": "failed", "run": run, **line})
         raise
     _write({"what": "done" if _effect(job.id) else "repeated", "run": run, **line})
+
+
+def _processes() -> list[int]:
+    """This process, the one that started it, and the one before: an isolated job's worker is the last of them."""
+    parent = os.getppid()
+    before = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1]
+    return [os.getpid(), parent, int(before)]
 
 
 def _effect(job_id: str) -> bool:

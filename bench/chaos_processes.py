@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.chaos_jobs import FOLDER
 
-CONCURRENT, FORKING = 3, 1
+WORKERS = 4
 ABANDONED_SECONDS = 8
 GRACE_SECONDS = 2
 _FROZEN_SECONDS = 2 * ABANDONED_SECONDS
@@ -32,7 +32,7 @@ class Hurt:
 
 
 class Workers:
-    """Workers that perform many jobs at once, and one that forks; each that is hurt has another take its place."""
+    """Workers; each that is hurt has another take its place."""
 
     def __init__(self, folder: Path, url: str, queues: Sequence[str], chance: random.Random) -> None:
         """Start them.
@@ -61,7 +61,7 @@ class Workers:
         self._victims: defaultdict[signal.Signals, list[int]] = defaultdict(list)
         self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
         self._told: list[subprocess.Popen[bytes]] = []
-        self._processes = [self._start(*_options(at)) for at in range(CONCURRENT + FORKING)]
+        self._processes = [self._start() for _ in range(WORKERS)]
 
     def kill(self) -> None:
         """Kill one with SIGKILL."""
@@ -100,7 +100,7 @@ class Workers:
             if process.poll() is not None:
                 if time.monotonic() - self._started[process.pid] > _START_SECONDS:
                     self.bad_ends.append(f"{process.pid} ended by itself with {process.returncode}")
-                self._processes[at] = self._start(*_options(at))
+                self._processes[at] = self._start()
 
     def _await_end(self, process: subprocess.Popen[bytes]) -> None:
         try:
@@ -117,24 +117,19 @@ class Workers:
         process.send_signal(number)
         until = time.time() + (_TOLD_SECONDS if number == signal.SIGTERM else 0)
         self.hurts.append(Hurt(process.pid, until, number == signal.SIGKILL))
-        self._processes[at] = self._start(*_options(at))
+        self._processes[at] = self._start()
         return process
 
     def _victim(self, number: signal.Signals) -> int:
-        """Each in its turn: those that perform many first, in an order left to chance."""
+        """Each in its turn, in an order left to chance."""
         if not self._victims[number]:
-            self._victims[number] = [*range(CONCURRENT, CONCURRENT + FORKING)]
-            self._victims[number] += self._chance.sample(range(CONCURRENT), CONCURRENT)
+            self._victims[number] = self._chance.sample(range(WORKERS), WORKERS)
         return self._victims[number].pop()
 
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "cli", "worker", "--parent-fd", "-1", *options, *self._queues]
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "cli", "worker", "--parent-fd", "-1", *self._queues]
         process = subprocess.Popen(
             command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
         )
         self._started[process.pid] = time.monotonic()
         return process
-
-
-def _options(at: int) -> tuple[str, ...]:
-    return ("--fork",) if CONCURRENT <= at < CONCURRENT + FORKING else ()

@@ -1,7 +1,7 @@
 """Whether workers lose or double a job when everything around them dies: `make chaos-workers`.
 
 1. Events are put on their queue all the while, for job types of every kind: `bench/chaos_jobs.py`.
-2. Workers, some of which fork, are killed, frozen for longer than a lease and woken, and told to stop; Redis is killed
+2. Workers are killed, frozen for longer than a lease and woken, and told to stop; Redis is killed
    and started again, answers nobody for longer than a lease, and is replaced by its replica.
 3. In the end every event must have its row in the analytics table, and every job must be done and have had its effect:
    none in a queue, none started, none missing, none dead; no effect was had anew without need, the ordered jobs ran in
@@ -29,7 +29,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.chaos_jobs import AT_ONCE, EVERYWHERE, NODES, create_effects
-from bench.chaos_processes import ABANDONED_SECONDS, CONCURRENT, FORKING, Workers
+from bench.chaos_processes import ABANDONED_SECONDS, WORKERS, Workers
 from bench.chaos_records import (
     PATIENCE_SECONDS,
     attempts_in,
@@ -296,7 +296,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))  # noqa: S311 - no secret
     given = parser.parse_args()
     report = run(given.events, given.deeds, given.seed)
-    show(report, f"{CONCURRENT} workers and {FORKING} that forks, seed {given.seed}")
+    show(report, f"{WORKERS} workers, seed {given.seed}")
     sys.exit(0 if report.is_good else 1)
 
 

@@ -98,27 +98,22 @@ def worker(
         typer.Argument(help="Queues to serve, the most urgent first; all of them by default.", metavar="[QUEUE]..."),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Jobs that each process performs at once; 64 unless it forks.", min=1)
+        int | None, typer.Option(help="Jobs that each process performs at once; 64 by default.", min=1)
     ] = None,
     processes: Annotated[int, typer.Option(help="Processes, each started again when it dies.", min=1)] = 1,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
-    fork: Annotated[
-        bool, typer.Option("--fork", help='One job at a time in a process of its own: for isolation="process".')
-    ] = False,
     parent_fd: ParentFd = None,
 ) -> None:
     """Fan events out and perform jobs; SIGHUP replaces each process, with new settings."""
-    if fork and concurrency is not None:
-        stop("--fork performs one job at a time: expected --processes for more of them, got --concurrency")
     if parent_fd is None:
         from cli.worker import worker as run
 
-        options = [*(["--concurrency", str(concurrency)] if concurrency else []), *(["--fork"] if fork else [])]
+        options = ["--concurrency", str(concurrency)] if concurrency else []
         run(queues or [], options, processes, burst=burst)
     else:
         from cli.working import work
 
-        work(queues or [], concurrency=concurrency, burst=burst, fork=fork, parent=parent_of(parent_fd))
+        work(queues or [], concurrency=concurrency, burst=burst, parent=parent_of(parent_fd))
 
 
 @app.command()

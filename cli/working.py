@@ -13,21 +13,19 @@ from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
 from shared.queues import EVENTS, connect
 from workers.ending import Ending
-from workers.fork import ForkWorker
 from workers.perform import Performer
 from workers.worker import CONCURRENCY, ConcurrentWorker
 
 _UNREACHABLE = 1
 
 
-def work(queues: list[str], *, concurrency: int | None, burst: bool, fork: bool, parent: socket.socket | None) -> None:
+def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
     """Serve queues, all of them when none is named, until told to end or, with `burst`, until they are empty.
 
     Args:
         queues: their names.
         concurrency: how many jobs at once.
         burst: whether to end when there is nothing left to do.
-        fork: whether each job has a process of its own.
         parent: a socket on which a supervisor is told that this process works; when it closes, that one is gone.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
@@ -44,13 +42,7 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, fork: bool,
     except (RedisError, OSError) as error:
         stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _UNREACHABLE)
     get_log().info("working", queues=chosen, jobs=jobs.names)
-    if parent and fork:
-        parent.send(b"1")
     performer = Performer(jobs, settings)
-    ours = (
-        ForkWorker(chosen, performer, connection)
-        if fork
-        else ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
-    )
+    ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
     if ours.run(burst=burst) is Ending.STRAGGLERS:
         sys.exit(AGAIN)  # threads that hang end only with their process

@@ -10,6 +10,7 @@
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
+    ├── ProcessDied          a job's own process ended before the job did
     ├── NotRunError          a job returned what has still to run and cannot be run
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
@@ -64,6 +65,19 @@ class DamagedJobError(DeskbellError):
 
 class NotRunError(DeskbellError):
     """Raised when a job's function returned a generator, or a function: what it was written for has not been done."""
+
+
+class ProcessDied(DeskbellError):  # noqa: N818 - the cause under which RQ's own workers are listed, too
+    """Raised for a job whose own process ended before it did.
+
+    Args:
+        how: of which signal, or with which status: "SIGKILL", "status 7"; "" when that is not known.
+        message: a sentence.
+    """
+
+    def __init__(self, how: str, message: str) -> None:
+        super().__init__(message)
+        self.how = how
 
 
 class OutOfTurnError(DeskbellError):

@@ -163,7 +163,7 @@ class Jobs:
             timeout: seconds one run may take.
             name: what stands on the wire, dots allowed; the function's name by default. Jobs that wait on
                 Redis name it: keep it when the function moves.
-            isolation: "process" for a function that must not share a process; only `deskbell worker --fork` runs it.
+            isolation: "process" for a function that needs a process of its own: it is killed when its time is up.
             backoff: how long to wait after an attempt that failed, unless it raised `Retry`.
             keep: seconds for which a finished job and its result are kept on Redis.
             limit: how many jobs may be started in any period, "10/s", "600/min", "1000/h", or run at once,

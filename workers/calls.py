@@ -1,4 +1,4 @@
-"""What a claimed job calls: one of the two entry points, made ready to run on the event loop or in a thread."""
+"""What a claimed job calls: one of the two entry points, made ready for the event loop, a thread or a child."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,7 @@ from shared.errors import DamagedJobError
 from shared.events import Wire
 from shared.logs import get_log
 from shared.queues import FAN_OUT, PERFORM
+from workers.children import Children
 from workers.executions import Claim
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, entry_point
@@ -44,6 +45,9 @@ class Call:
             DeskbellError: there is none, or there are none that fit.
         """
 
+    async def ready(self) -> None:
+        """Wait for what the job runs in; its time begins afterwards."""
+
     def begin(self, job: Job) -> None:
         """Take the job's turn, and count the attempt where the claim could not; in a thread."""
 
@@ -71,27 +75,38 @@ class FanOutCall(Call):
 class PerformCall(Call):
     """Makes one attempt at a job."""
 
-    def __init__(self, attempt: Attempt, wire: Wire, timeout: int) -> None:
-        self.timeout = timeout
+    def __init__(self, attempt: Attempt, wire: Wire, claim: Claim, children: Children) -> None:
+        self.timeout = timeout_of(claim)
         self.name = attempt.name
         self._attempt = attempt
         self._wire = wire
-        self._attempts = 1
+        self._claim = claim
+        self._children = children
 
     def prepare(self) -> None:
         """Find the job type's function, and the event."""
-        job_type, self.arguments = self._attempt.prepare(self._wire)
-        self.function = job_type.function
+        self._job_type, self._given = job_type, _ = self._attempt.prepare(self._wire)
+        if job_type.isolation:  # an `async def` is cancelled there; the process is killed when the backstop has passed
+            self.function, self.arguments = (
+                self._children.perform,
+                {"claim": self._claim, "name": job_type.name, "wire": self._wire},
+            )
+            self.is_async = True
+            return
+        self.function, self.arguments = job_type.function, self._given
         self.is_async = job_type.is_async
-        self._attempts = job_type.attempts
-        self._job_type = job_type
         if self.is_async:  # the job's own time-out is the backstop
             self.timeout = job_type.timeout
 
+    async def ready(self) -> None:
+        """Wait for the fork server of a job with a process of its own."""
+        if self._job_type.isolation:
+            await self._children.ready()
+
     def begin(self, job: Job) -> None:
         """Take the job's turn, and count the attempt."""
-        self._attempt.take_turn(job, self._job_type, self.arguments)
-        self._attempt.number = self._attempt.number or begin_attempt(job, self._attempts)
+        self._attempt.take_turn(job, self._job_type, self._given)
+        self._attempt.number = self._attempt.number or begin_attempt(job, self._job_type.attempts)
 
     @property
     def has_begun(self) -> bool:
@@ -122,8 +137,9 @@ class RefusedCall(Call):
 class Calls:
     """Makes calls of claimed jobs."""
 
-    def __init__(self, performer: Performer) -> None:
+    def __init__(self, performer: Performer, worker_name: str) -> None:
         self._performer = performer
+        self.children = Children(worker_name)
         self.entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
 
     def of(self, claim: Claim) -> Call:
@@ -140,7 +156,7 @@ class Calls:
             if name == FAN_OUT:
                 return FanOutCall(function, _wire(*args, **kwargs), timeout_of(claim))
             job_name, wire = _name_and_wire(*args, **kwargs)
-            return PerformCall(Attempt(self._performer, job_name, claim.attempt), wire, timeout_of(claim))
+            return PerformCall(Attempt(self._performer, job_name, claim.attempt), wire, claim, self.children)
         except TypeError:  # its text names arguments that anybody may have written
             raise DamagedJobError(f"the job's arguments are not those of {name}") from None
 

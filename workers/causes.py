@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from shared.errors import JobDecision
+from shared.errors import JobDecision, ProcessDied
 from shared.frames import Frame, integrators_frame
 from shared.raised import as_raised
 
@@ -31,7 +31,6 @@ _PLAIN = {
     "Moved to FailedJobRegistry, due to AbandonedJobError": "AbandonedJobError",
     "The worker gave no sign of life": "AbandonedJobError",
     "Work-horse terminated unexpectedly": "ProcessDied",
-    "The job could not be read": "DamagedJobError",
 }
 
 
@@ -44,7 +43,12 @@ def cause_of(error: BaseException) -> str:
 
 
 def code_of(error: BaseException) -> str | None:
-    """The code that an integrator has given an exception of ours, else the HTTP status that it tells."""
+    """The code that an integrator has given an exception of ours, else the HTTP status that it tells.
+
+    Of a job's own process that died: of which signal, or with which status.
+    """
+    if isinstance(error, ProcessDied):
+        return error.how or None
     if isinstance(error, JobDecision) and error.code:
         return error.code
     status = status_of(error)

@@ -3,19 +3,18 @@
 --
 -- KEYS  the queues' lists, in the order they are to be looked at
 -- ARGV  now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex digits of the
---       executions' ids, options as JSON, then the queues' names
---       options: attempts {job type: how many it has}, elsewhere {job type: true for those another kind of worker runs}
+--       executions' ids, how many attempts each job type has as JSON, then the queues' names
 -- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
 --          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …},
 --          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms}
 --
--- Only the first 500 ids of a queue are looked at. What a limit holds back, or another kind of worker runs, stays where
--- it is and in its order; the job types behind it, within those 500, are not held up. An id that is on a list while its
+-- Only the first 500 ids of a queue are looked at. What a limit holds back stays where it is and in its order;
+-- the job types behind it, within those 500, are not held up. An id that is on a list while its
 -- job runs is one too many, and taken off; one that was queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
 local date, worker, free, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local prefix, options = ARGV[5], cjson.decode(ARGV[6])
+local prefix, attempts_of = ARGV[5], cjson.decode(ARGV[6])
 local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
@@ -79,9 +78,6 @@ local function take(id, list, queue, number)
     return false, true
   end
   local job_type = type_of(id, queue)
-  if options.elsewhere[job_type] then
-    return true, true
-  end
   if is_running(id, queue) then
     return stays(id, list), true
   end
@@ -95,7 +91,7 @@ local function take(id, list, queue, number)
     give_back(job_type, id)
     return false, true
   end
-  write(id, list, queue, number, job, options.attempts[job_type])
+  write(id, list, queue, number, job, attempts_of[job_type])
   return false, false
 end
 

@@ -120,20 +120,20 @@ class Recovered:
 class Ledger:
     """How one worker's scripts are asked, and what they answer; whoever calls them."""
 
-    def __init__(self, worker_name: str, *, lease_seconds: int, options: Mapping[str, Any], limits: str) -> None:
+    def __init__(self, worker_name: str, *, lease_seconds: int, attempts: Mapping[str, int], limits: str) -> None:
         """Prepare.
 
         Args:
             worker_name: RQ's name of the worker.
             lease_seconds: how long an execution is the worker's without a sign of life.
-            options: what `claim.lua` is told of job types.
+            attempts: how many each job type has, by the end of its jobs' ids.
             limits: `limits.lua` for the job types.
         """
         self.worker_name = worker_name
         self.lease_seconds = lease_seconds
         self.limits = limits
-        self._options = json.dumps(options)
-        self._attempts: Mapping[str, int] = options["attempts"]
+        self._attempts = attempts
+        self._attempts_text = json.dumps(attempts)
         self._unanswered: set[str] = set()
         self._asked_at = 0.0
 
@@ -142,7 +142,7 @@ class Ledger:
         prefix = _prefix()
         self._unanswered.add(prefix)
         self._asked_at = time.monotonic()
-        return [_date(), self.worker_name, free, self.lease_seconds, prefix, self._options, *queues]
+        return [_date(), self.worker_name, free, self.lease_seconds, prefix, self._attempts_text, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
         """What `claim.lua` answered."""

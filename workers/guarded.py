@@ -148,10 +148,6 @@ class ClaimedJob(Job):
         held = self.__dict__.get("_held")
         return held[0] if held else None
 
-    def hold(self, claim: Claim) -> None:
-        """Say what it is held by, where RQ's own code has read it."""
-        self._held = claim, self.connection
-
     def __getattr__(self, name: str) -> Any:
         """An attribute that is not there: the hash has not been read.
 

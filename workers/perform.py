@@ -69,7 +69,7 @@ class Performer:
             job_type, arguments = attempt.prepare(wire)
             attempt.take_turn(job, job_type, arguments)
             attempt.number = begin_attempt(job, job_type.attempts)
-            self._call(job_type, arguments)
+            self.call(job_type, arguments)
         except BaseException as error:
             attempt.failed(job, error)
             raise
@@ -77,7 +77,12 @@ class Performer:
             note_success(self.jobs, job_type, job)
         attempt.done()
 
-    def _call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
+    def call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
+        """Call a job type's function, on this thread and on an event loop of its own.
+
+        Raises:
+            Exception: whatever it raises.
+        """
         result = job_type.function(**arguments)
         if not is_awaited(result):
             check_ran(result)

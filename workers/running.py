@@ -120,11 +120,10 @@ class Running:
         context = copy_context()
         context.run(_current_job.set, run.job)
         context.run(current_run.set, run)
-        run.lost = self._lost(run)
-        self._timer(run, call.timeout, self._time_is_up)
         if call.is_async:
             self._start_task(run, context, partial(self._call, run, call))
         else:
+            self._begin_time(run, call)
             self._threads.start(partial(context.run, _call, run, call), partial(self._thread_done, run, context))
 
     def cut_off(self, run: Run, reason: BaseException) -> None:
@@ -157,7 +156,13 @@ class Running:
         if task.cancelled():
             self._end(run, run.cut_off or asyncio.CancelledError())
 
+    def _begin_time(self, run: Run, call: Call) -> None:
+        run.lost = self._lost(run)
+        self._timer(run, call.timeout, self._time_is_up)
+
     async def _call(self, run: Run, call: Call) -> None:
+        await call.ready()
+        self._begin_time(run, call)
         if not call.has_begun:
             await self._threads.call(partial(call.begin, run.job))
         await run_rest(call.function(**call.arguments))

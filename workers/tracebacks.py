@@ -8,9 +8,14 @@ _MOST = 64 * 1024
 _MOST_OF_A_PART = 8 * 1024
 _CUT = "[...]\n"
 
+KEPT_TEXT = "deskbell_text"
+"""The attribute of an exception that was raised in another process: its text, as Python printed it there."""
+
 
 def traceback_text(error: BaseException) -> str:
     """An exception with where it came from, as Python prints it; see `bounded`."""
+    if isinstance(kept := getattr(error, KEPT_TEXT, None), str):
+        return kept
     return bounded(TracebackException.from_exception(error).format())
 
 

@@ -1,7 +1,8 @@
 """The worker: one process that performs many jobs at once and leaves RQ's keys as RQ's own workers do.
 
 1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/executions.py`).
-2. It calls what they call: `async def` on its event loop, `def` in threads (`workers/running.py`).
+2. It calls what they call: `async def` on its event loop, `def` in threads (`workers/running.py`), and what asks for it
+   in a process of its own (`workers/children.py`).
 3. It settles all that have succeeded in one script; what failed goes through RQ's own code (`workers/outcomes.py`).
 4. Beside that it renews its leases, recovers jobs of workers that died, and does what RQ's workers do for their queues
    (`workers/life.py`).
@@ -13,6 +14,7 @@ Queues are looked at in the order they were given; that none starves, see `worke
 import asyncio
 import dataclasses
 import socket
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -77,9 +79,11 @@ class ConcurrentWorker(BaseWorker):
             parent: a socket to the supervisor: see `EndSignals`.
         """
         self._parent = parent
-        self._calls = Calls(performer)
+        name = uuid.uuid4().hex
+        self._calls = Calls(performer, name)
         super().__init__(
             list(queues),
+            name=name,
             connection=connection,
             job_class=claimed_job_class(self._calls.entry_points),
             serializer=JSONSerializer,
@@ -195,12 +199,15 @@ class ConcurrentWorker(BaseWorker):
         self._running = Running(self._threads, self._outcomes.take, self._watchdog.lag.lost, self._wake.set)
         self._doorbells = Doorbells(redis, self._wake.set)
         life = Life(self, self._leases, redis, self._threads)
+        if any(job_type.isolation and job_type.queue in self._names for job_type in self.jobs.types):
+            self._calls.children.start()
         await life.begin()
         try:
             await self._work(burst=burst)
             await self._finish()
         finally:
             self._watchdog.close()
+            self._calls.children.close()
             await life.close()
             await self._doorbells.close()
             self._threads.close()
@@ -355,18 +362,13 @@ class ConcurrentWorker(BaseWorker):
                 self._log.info("put_back", count=count)
 
 
-def ledger(worker_name: str, performer: Performer, *, forks: bool = False) -> Ledger:
+def ledger(worker_name: str, performer: Performer) -> Ledger:
     """A worker's ledger, as the settings and the job types have it.
 
     Args:
         worker_name: RQ's name of the worker.
         performer: knows both.
-        forks: whether each job has a process of its own: then the entry point there counts the attempt.
     """
-    types = {job_type.job_id("")[1:]: job_type for job_type in performer.jobs.types}
-    options = {
-        "attempts": {} if forks else {name: job_type.attempts for name, job_type in types.items()},
-        "elsewhere": {} if forks else {name: True for name, job_type in types.items() if job_type.isolation},
-    }
+    attempts = {job_type.job_id("")[1:]: job_type.attempts for job_type in performer.jobs.types}
     lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
-    return Ledger(worker_name, lease_seconds=lease, options=options, limits=limits_text(performer.jobs))
+    return Ledger(worker_name, lease_seconds=lease, attempts=attempts, limits=limits_text(performer.jobs))

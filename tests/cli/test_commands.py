@@ -190,16 +190,6 @@ def test_a_queue_that_no_job_type_waits_on_is_refused(deskbell: Run, tmp_path: P
     assert ended.stderr == "deskbell: no job type waits on the queue 'cmr'; there are events, crm\n"
 
 
-def test_a_worker_that_forks_refuses_a_concurrency(deskbell: Run) -> None:
-    """It would be one job at a time all the same, and nobody would know why it is slow."""
-    ended = deskbell("worker", "--fork", "--concurrency", "8")
-
-    assert ended.returncode == 2
-    assert ended.stderr == (
-        "deskbell: --fork performs one job at a time: expected --processes for more of them, got --concurrency\n"
-    )
-
-
 @pytest.mark.parametrize("processes", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_api_serves_and_ends_cleanly(

@@ -106,7 +106,7 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
         ready, metrics = desk.http.get("/readyz"), desk.http.get("/metrics")
         with (
             running_worker(tmp_path / "jobs", JOBS, urls["worker"], EVENTS, "together", "broken"),
-            running_worker(tmp_path / "jobs", JOBS, urls["worker"], "apart", "--fork"),
+            running_worker(tmp_path / "jobs", JOBS, urls["worker"], "apart"),
         ):
             until(lambda: queue("apart", server).finished_job_registry.count == 3)
             until(lambda: queue("together", server).failed_job_registry.count == 3)

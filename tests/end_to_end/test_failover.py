@@ -60,7 +60,7 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
         api = stack.enter_context(running_api(servers.url, tmp_path, DESKBELL_MIN_REPLICAS="1"))
         workers = [
             stack.enter_context(running_worker(tmp_path / "jobs", JOBS, servers.url, *words, ABANDONED_SECONDS="5"))
-            for words in ((EVENTS, "together", "--processes", "2"), ("apart", "--fork"))
+            for words in ((EVENTS, "together", "--processes", "2"), ("apart",))
         ]
         redis = stack.enter_context(connect(settings))
         until(lambda: len(Worker.all(redis)) == 3)
@@ -77,7 +77,6 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
         load.__exit__()
 
         until(lambda: "deskbell_spool_events 0.0" in api.desk.http.get("/metrics").text)
-        # RQ's own scheduler, which --fork has, dies with the connection; the worker starts it again within 30 s.
         wait_for(lambda: not [name for name in (EVENTS, "together", "apart") if busy(redis, name)])
         ran = (tmp_path / "jobs" / "ran").read_text().split()
         assert {worker.name for worker in Worker.all(redis)} == known

@@ -51,9 +51,7 @@ def counting_jobs() -> tuple[Jobs, list[str]]:
 @contextmanager
 def executions(url: str, name: str = "ours") -> Iterator[Callable[[Callable[[Executions], Awaitable[Any]]], Any]]:
     """Call a worker's executions, one step after another."""
-    ledger = Ledger(
-        name, lease_seconds=LEASE, options={"attempts": ATTEMPTS, "elsewhere": {}}, limits=limits_text(Jobs())
-    )
+    ledger = Ledger(name, lease_seconds=LEASE, attempts=ATTEMPTS, limits=limits_text(Jobs()))
     with asyncio.Runner() as runner:
 
         async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:

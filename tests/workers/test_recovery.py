@@ -14,7 +14,6 @@ from tests.workers.test_claims import claim, limited_jobs, put_job, worker_of
 from tests.workers.test_executions import expire
 from tests.workers.working import signals_kept
 from workers.executions import Claimed, Ledger
-from workers.fork import ForkWorker
 from workers.worker import ConcurrentWorker
 
 CLAIMED_AT = 3
@@ -136,9 +135,8 @@ def lose_an_answer(monkeypatch: pytest.MonkeyPatch, *, then_end: bool = False) -
     return lost
 
 
-@pytest.mark.parametrize("kind", [ConcurrentWorker, ForkWorker])
 def test_rqs_maintenance_takes_no_job_from_a_worker(
-    kind: type[ConcurrentWorker | ForkWorker], open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
     """RQ's own goes by the clock of whoever cleans; the registries of what has ended it cleans as ever."""
     workplace = open_workplace(limited_jobs("1/s"))
@@ -148,8 +146,8 @@ def test_rqs_maintenance_takes_no_job_from_a_worker(
     expire(redis)
     redis.zadd("rq:finished:default", {"long ago": 1})
 
-    worker = kind(["default"], workplace.performer, redis)
-    worker.run_maintenance_tasks()
+    worker = ConcurrentWorker(["default"], workplace.performer, redis)
+    worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     assert redis.zcard("rq:wip:default") == 1
     assert redis.hget(f"rq:job:{job_id}", "status") == b"started"

@@ -75,7 +75,7 @@ def declared() -> Jobs:
     return jobs
 
 
-@pytest.mark.parametrize("worker", ["ours", "stock"])
+@pytest.mark.parametrize("worker", ["ours", "isolated", "stock"])
 def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
     worker: str, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +91,8 @@ def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
         stock = [sys.executable, "-P", "-m", "rq.cli", "worker", "default", "--burst", "--serializer", "json"]
         subprocess.run([*stock, "--url", valkey_url, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     else:
-        with running_worker(tmp_path, JOBS, valkey_url, "default", "--burst") as process:
+        source = JOBS if worker == "ours" else JOBS.replace("attempts=8", 'attempts=8, isolation="process"')
+        with running_worker(tmp_path, source, valkey_url, "default", "--burst") as process:
             process.wait(DEADLINE_SECONDS)
 
     states = {job_type.name: workplace.job(event, job_type.name).get_status().value for job_type in jobs.types}
