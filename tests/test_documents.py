@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import ast
 import inspect
 import re
 import sys
@@ -19,9 +20,11 @@ from shared.environment import PREFIX
 from shared.events import Outcome
 from shared.loading import load_callbacks, load_jobs
 from shared.redis_url import RedisUrl
+from workers.perform import LEVELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+ROOMS = ("api", "cli", "shared", "workers")
 OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
@@ -149,6 +152,33 @@ def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
 def test_the_operations_document_lists_every_outcome_and_cause(word: str, words: Any) -> None:
     """As they stand in metrics and logs."""
     assert sorted(row[0].strip("`") for row in table(OPERATIONS, word)) == sorted(get_args(words))
+
+
+def logged_events() -> set[str]:
+    """The event of each call of a logger in the code, where it stands there as text."""
+    found: list[str] = []
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if isinstance(node, ast.Call) and re.search(r"log(\(\))?\.(info|warning|error|log)$", called):
+                given = node.args[1:2] if called.endswith(".log") else node.args[:1]
+                found += [
+                    ast.literal_eval(each) for each in ast.walk(ast.Tuple(given)) if isinstance(each, ast.Constant)
+                ]
+    return {text for text in found if re.fullmatch(r"[a-z_]+", text)}
+
+
+def test_the_document_of_the_log_lists_every_event() -> None:
+    """Each that the code logs, and none that nothing in it names."""
+    document = (ROOT / "docs" / "LOGS.md").read_text()
+    tables = [part for part in document.split("\n\n") if part.startswith("| event")]
+    listed = {name for part in tables for row in table(part, "event") for name in re.findall(r"`(\w+)`", row[0])}
+    sources = "".join(path.read_text() for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] in ROOMS)
+
+    assert "redis_away" in (events := logged_events())
+    assert events - listed == set()
+    assert {name for name in listed if f'"{name}"' not in sources} == set()
+    assert {row[0].strip("`") for row in table(document, "outcome of an attempt")} == set(LEVELS)
 
 
 def test_the_operations_document_lists_every_option_of_a_redis_url() -> None:

@@ -31,13 +31,14 @@ from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
 from workers.unrun import check_ran, is_awaited, run_rest
 
-_LEVELS: dict[str, Level] = {
+LEVELS: dict[str, Level] = {
     "done": "info",
     "retry": "warning",
     "discarded": "error",
     "dead": "error",
     "out_of_turn": "info",
 }
+"""The outcomes of an attempt, and the level of its line."""
 
 
 class Performer:
@@ -170,7 +171,7 @@ class Attempt:
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})
         ms = round((time.perf_counter() - self._started) * 1000, 3)
-        self._performer.log.log(_LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+        self._performer.log.log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
 
 
 async def _within(seconds: float, coroutine: Any) -> None:
