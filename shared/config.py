@@ -2,21 +2,28 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PlainValidator, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from shared.env_file import read_env_file
 from shared.environment import PREFIX, check_environment
 from shared.errors import ConfigError
+from shared.policies import Breaker, Concurrency, Rate, breaker_of_setting, limit_of_setting
 from shared.redis_url import RedisUrl
 from shared.urls import check_database_url, check_edges, check_header_text, check_http_url
 
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
-_APPS_EXAMPLE = '{"1400000001": ["token"]}'
+_JSON_EXAMPLES = {
+    "limits": '{"crm.contact": "10/s"}',
+    "breakers": '{"crm.contact": {"failures": 10, "pause": 60}}',
+    "apps": '{"1400000001": ["token"]}',
+}
 Signature = Literal["required", "when-present"]
+LimitSetting = Annotated[Rate | Concurrency | None, PlainValidator(limit_of_setting)]
+BreakerSetting = Annotated[Breaker | None, PlainValidator(breaker_of_setting)]
 _SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
 
 
@@ -82,6 +89,16 @@ class Settings(BaseSettings):
     log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines; `console` for people, with tracebacks."
+    )
+    limits: dict[str, LimitSetting] = Field(
+        default_factory=dict,
+        description='JSON: other limits than job types are declared with, `{"crm.contact": "10/s"}`; a number means so '
+        "many at once, `null` none. The same for all workers.",
+    )
+    breakers: dict[str, BreakerSetting] = Field(
+        default_factory=dict,
+        description='JSON: other breakers, `{"crm.contact": {"failures": 10, "pause": 60}}`; `null` means none. The '
+        "same for all workers.",
     )
     crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
     crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
@@ -208,7 +225,8 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**given)
     except SettingsError as error:
         name = str(error).split('"')[1]
-        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, {_APPS_EXAMPLE}, got text that is none") from None
+        example = _JSON_EXAMPLES[name]
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, {example}, got text that is none") from None
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from None
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Never, TypeVar, Union, get_args, get_origin
 
@@ -230,6 +230,10 @@ class Jobs:
         for job_type in other.types:
             if self._types.get(job_type.name) is not job_type:
                 self._add(job_type)
+
+    def adjust(self, name: str, **options: Any) -> None:
+        """Give a job type other values of some attributes than it was declared with; not where it was included from."""
+        self._types[name] = replace(self._types[name], **options)
 
     @property
     def types(self) -> list[JobType]:

@@ -3,6 +3,8 @@
 import importlib
 import sys
 import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -31,14 +33,26 @@ def load_callbacks(settings: Settings) -> Callbacks:
 
 
 def load_jobs(settings: Settings) -> Jobs:
-    """The job types that `DESKBELL_JOBS` names, all in one.
+    """The job types that `DESKBELL_JOBS` names, all in one, with the limits and breakers that settings give them.
 
     Raises:
         ConfigError: one sentence that names the setting and what is wrong with it.
     """
     if not settings.jobs:
         raise ConfigError(f"{PREFIX}JOBS: expected package.module:jobs, got nothing; a worker needs job types to run")
-    return _load(settings, "JOBS", settings.jobs, Jobs)
+    jobs = _load(settings, "JOBS", settings.jobs, Jobs)
+    _adjust(jobs, "LIMITS", "limit", settings.limits)
+    _adjust(jobs, "BREAKERS", "breaker", settings.breakers)
+    return jobs
+
+
+def _adjust(jobs: Jobs, setting: str, option: str, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if not jobs.get(name):
+            near = get_close_matches(name, jobs.names, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(jobs.names)}"
+            raise ConfigError(f"{PREFIX}{setting}: there is no job type {name!r}; {advice}")
+        jobs.adjust(name, **{option: value})
 
 
 def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> _Kind:

@@ -145,6 +145,37 @@ def parse_limit(where: str, limit: object) -> Rate | Concurrency | None:
     return rate
 
 
+def limit_of_setting(value: object) -> Rate | Concurrency | None:
+    """The limit that a setting means: a rate such as "10/s", a whole number at once, or null for none.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if value is None:
+        return None
+    limit = Concurrency(value) if isinstance(value, int) and _is_whole(value, 1) else None
+    limit_or_rate = limit or (Rate.parse(value) if isinstance(value, str) else None)
+    if limit_or_rate is None:
+        raise ValueError('expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null')
+    return limit_or_rate
+
+
+def breaker_of_setting(value: object) -> Breaker | None:
+    """The breaker that a setting means: an object of its numbers, or null for none.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value is None:
+        return None
+    try:
+        return Breaker(**value)  # type: ignore[arg-type]  # anything else is a TypeError
+    except (TypeError, DeclarationError):
+        raise ValueError(
+            'expected for each job type whole numbers of 1 or more, {"failures": 10, "pause": 60}, or null'
+        ) from None
+
+
 def check_policies(where: str, *, isolation: object, backoff: object, breaker: object) -> None:
     """Refuse values of other kinds.
 

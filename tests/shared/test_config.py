@@ -11,6 +11,7 @@ from shared import Settings
 from shared.config import load_settings
 from shared.environment import PREFIX
 from shared.errors import ConfigError
+from shared.policies import Breaker, Concurrency, Rate
 
 PLANTED = "planted-secret-0123456789"
 
@@ -66,6 +67,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "GRACE_SECONDS": "5",
         "LOG_SIZE": "5",
         "LOG_FORMAT": "console",
+        "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',
+        "BREAKERS": '{"crm.contact": {"failures": 5, "pause": 20}, "analytics.event": null}',
         "CRM_URL": "https://crm.internal/api/",
         "CRM_TOKEN": "t",
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
@@ -93,6 +96,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert spool == (Path("/var/spool/deskbell"), 64, 1)
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
+    assert settings.limits == {"crm.contact": Rate(10, 1000), "analytics.event": Concurrency(4), "acme.push": None}
+    assert settings.breakers == {"crm.contact": Breaker(failures=5, pause=20), "analytics.event": None}
 
 
 def test_what_is_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +141,8 @@ VISIBLE = "expected visible ASCII characters only: no blank, and no newline at i
 CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
 CRM_BARE = "expected a URL without ? and #: what is asked for is appended to its path"
 CRM_NOBODY = "expected a URL without user and password: the token is what the CRM is shown"
+LIMIT = 'expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null'
+BREAKER = 'expected for each job type whole numbers of 1 or more, {"failures": 10, "pause": 60}, or null'
 SQLITE_FILE = "expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db"
 HIDDEN = "got a value not shown here"
 
@@ -173,6 +180,15 @@ HIDDEN = "got a value not shown here"
         ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
         ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
         ("LOG_FORMAT", "xml", "expected 'json' or 'console', got 'xml'"),
+        ("LIMITS", "10/s", 'expected JSON, {"crm.contact": "10/s"}, got text that is none'),
+        ("LIMITS", '{"crm.contact": "fast"}', f"{LIMIT}, got 'fast'"),
+        ("LIMITS", '{"crm.contact": 0}', f"{LIMIT}, got 0"),
+        ("LIMITS", '{"crm.contact": true}', f"{LIMIT}, got True"),
+        ("BREAKERS", "10", "expected a valid dictionary, got 10"),
+        ("BREAKERS", "on", 'expected JSON, {"crm.contact": {"failures": 10, "pause": 60}}, got text that is none'),
+        ("BREAKERS", '{"crm.contact": 10}', f"{BREAKER}, got 10"),
+        ("BREAKERS", '{"crm.contact": {"failures": 0}}', f"{BREAKER}, got {{'failures': 0}}"),
+        ("BREAKERS", '{"crm.contact": {"failing": 9}}', f"{BREAKER}, got {{'failing': 9}}"),
         ("CRM_URL", "crm.internal", f"{CRM_URLS}, got 'crm.internal'"),
         ("CRM_URL", "ftp://crm.internal", f"{CRM_URLS}, got 'ftp://crm.internal'"),
         ("CRM_URL", "http://crm.internal:port", f"{CRM_URLS}, got 'http://crm.internal:port'"),

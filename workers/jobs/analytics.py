@@ -3,18 +3,24 @@
 The row holds who called and what came of it, never a variable's value.
 """
 
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.event import listen
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateTable
 
-from shared import Event, Jobs, Settings
+from shared import Breaker, Event, Jobs, Settings
+from workers.jobs.once import Once
 
 jobs = Jobs()
+
+_PATIENCE_SECONDS = 10  # for a connection, or for another's write: less than the job's time-out
 
 events_table = Table(
     "deskbell_events",
@@ -33,11 +39,19 @@ events_table = Table(
 """The table; `outcome` is that of `Event.reply`."""
 
 
-@jobs.on(Event, name="analytics.event", queue="analytics", attempts=8, timeout=30)
+@jobs.on(
+    Event,
+    name="analytics.event",
+    queue="analytics",
+    attempts=8,
+    timeout=30,
+    breaker=Breaker(failures=10, pause=30),
+)
 def record_event(event: Event, settings: Settings) -> None:
     """Write the event's row, once: a second run finds it there."""
     assert event.reply
     engine = _engine(settings.analytics_url.get_secret_value())
+    _with_table(engine)
     insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
     statement = insert(events_table).values(
         id=event.id,
@@ -60,21 +74,36 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-@lru_cache(maxsize=1)
+@Once
 def _engine(url: str) -> Engine:
-    """One engine for all jobs of a process, the table made if it is not there."""
+    """One engine for all jobs of a process; it connects when it is first used."""
     parsed = make_url(url)
-    if parsed.drivername == "postgresql":
+    if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "sqlite" and parsed.database:
+        connecting: dict[str, Any] = {"connect_args": {"connect_timeout": _PATIENCE_SECONDS}}
+        return create_engine(parsed, hide_parameters=True, pool_timeout=_PATIENCE_SECONDS, **connecting)
+    if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, hide_parameters=True)  # an error's text must not hold a row
-    try:
-        _make_table(engine)
-    except SQLAlchemyError:
-        engine.dispose()
-        raise
+    # One connection: SQLite lets one write at a time, and its own waiting lets whoever comes late go first.
+    waiting: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_SECONDS}, "pool_timeout": _PATIENCE_SECONDS}
+    engine = create_engine(parsed, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0, **waiting)
+    listen(engine, "connect", _read_while_others_write)
     return engine
+
+
+def _read_while_others_write(connection: Any, _: Any) -> None:
+    """SQLite's write-ahead log: who looks into the table is not told that it is locked. The file keeps this."""
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _with_table(engine: Engine) -> None:
+    """Make the table if it is not there; threads may come at once, and one failure is not remembered."""
+    if engine not in _complete:
+        _make_table(engine)
+        _complete.add(engine)
+
+
+_complete: WeakSet[Engine] = WeakSet()
 
 
 def _make_table(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 from redis import Redis
 
-from shared import ApiCall, Discard, Jobs, Retry, Settings
+from shared import ApiCall, Breaker, Discard, Jobs, Retry, Settings, Unavailable
 from shared.errors import ConfigError
 from shared.redis_url import RedisUrl
 from workers.jobs.contacts import Write, contact_key
@@ -23,17 +23,21 @@ jobs = Jobs()
 _TIMEOUT = httpx.Timeout(5, read=10)  # in sum less than the job's, which could not end the request
 _REDIS_SECONDS = 2.0
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_SERVES_NOBODY = (401, 403, 407, 503)  # a token that has expired, maintenance: true of every job alike
+_PASSING = (408, 425)  # refusals of a moment, not of the contact
+_SHORTEST_WAIT_SECONDS = 1
 _DEFAULT_WAIT_SECONDS = 30
 _LONGEST_WAIT_SECONDS = 3600
 
 
-@jobs.on(ApiCall, name="crm.contact", queue="crm", attempts=8, timeout=30)
+@jobs.on(ApiCall, name="crm.contact", queue="crm", attempts=8, timeout=30, breaker=Breaker(failures=10, pause=30))
 def upsert_contact(event: ApiCall, settings: Settings) -> None:
     """Create or update the contact of the user who called, unless a newer event has; without a user id do nothing.
 
     Raises:
-        Retry: the CRM answered 429; after its `Retry-After`.
-        Discard: the CRM answered another 4xx, which it would answer again; or no URL can hold the user id.
+        Retry: the CRM answered 429; after its `Retry-After`, which is no attempt.
+        Unavailable: it answered 401, 403, 407 or 503; the queue is paused, which is no attempt either.
+        Discard: it answered another 4xx, which it would answer again; or no URL can hold the user id.
         OutOfTurnError: another job writes the contact; tried again in a second, which is no attempt.
         httpx.HTTPError: it answered 5xx or not at all; tried again with backoff.
     """
@@ -76,26 +80,28 @@ def _send(client: httpx.Client, request: httpx.Request, write: Write) -> httpx.R
 
 
 def _check(answer: httpx.Response) -> None:
-    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise Retry(after=_retry_after(answer))
+    status, text = answer.status_code, f"the CRM answered {answer.status_code}"
     if answer.is_success:
         return
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise Retry(after=_retry_after(answer), counts=False, code=status)
+    if status in _SERVES_NOBODY:
+        raise Unavailable(text, code=status)
+    if answer.is_client_error and status not in _PASSING:
+        raise Discard(text, code=status)
     # Not raise_for_status: its text holds the URL, and so the user id.
-    error = httpx.HTTPStatusError(f"the CRM answered {answer.status_code}", request=answer.request, response=answer)
-    if answer.is_client_error:
-        raise Discard(str(error)) from error
-    raise error
+    raise httpx.HTTPStatusError(text, request=answer.request, response=answer)
 
 
 def _retry_after(answer: httpx.Response) -> float:
-    """Seconds from `Retry-After`, which holds seconds or a date (RFC 9110 §10.2.3); at most an hour."""
+    """Seconds from `Retry-After`, which holds seconds or a date (RFC 9110 §10.2.3); from a second to an hour."""
     value = answer.headers.get("Retry-After", "")
     if value.isdecimal():
-        return min(float(value), _LONGEST_WAIT_SECONDS)
+        return min(max(float(value), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
     try:
         until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(answer.headers["Date"]) if "Date" in answer.headers else datetime.now(UTC)
-        return min(max(0.0, (until - since).total_seconds()), _LONGEST_WAIT_SECONDS)
+        return min(max(_SHORTEST_WAIT_SECONDS, (until - since).total_seconds()), _LONGEST_WAIT_SECONDS)
     except (TypeError, ValueError):
         return _DEFAULT_WAIT_SECONDS
 

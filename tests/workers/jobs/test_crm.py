@@ -13,9 +13,12 @@ import httpx
 import pytest
 from redis import Redis
 
-from shared import ApiCall, Discard, Retry, Settings
+from shared import ApiCall, Discard, Retry, Settings, Unavailable
 from shared.commands import received
 from shared.errors import ConfigError
+from shared.loading import load_jobs
+from shared.pauses import PAUSED_KEY, paused_queues
+from shared.policies import Breaker, Concurrency
 from shared.testing import api_call
 from tests.conftest import PACKETS, SettingsFactory
 from tests.waiting import DEADLINE_SECONDS
@@ -183,13 +186,13 @@ def in_seconds(seconds: int) -> str:
     ("headers", "least", "most"),
     [
         (lambda: {"Retry-After": "7"}, 7, 7),
-        (lambda: {"Retry-After": "0"}, 0, 0),
+        (lambda: {"Retry-After": "0"}, 1, 1),
         (lambda: {"Retry-After": "86400"}, 3600, 3600),
         (lambda: {"Retry-After": "9" * 400}, 3600, 3600),
         (lambda: {"Retry-After": in_seconds(120), "Date": in_seconds(0)}, 119, 121),
         (lambda: {"Retry-After": in_seconds(7320), "Date": in_seconds(7200)}, 119, 121),
         (lambda: {"Retry-After": in_seconds(120)}, 120 - DEADLINE_SECONDS, 121),
-        (lambda: {"Retry-After": in_seconds(-120), "Date": in_seconds(0)}, 0, 0),
+        (lambda: {"Retry-After": in_seconds(-120), "Date": in_seconds(0)}, 1, 1),
         (lambda: {"Retry-After": in_seconds(7200), "Date": in_seconds(0)}, 3600, 3600),
         (lambda: {"Retry-After": in_seconds(120), "Date": "today"}, 30, 30),
         (dict, 30, 30),
@@ -217,13 +220,14 @@ def in_seconds(seconds: int) -> str:
 def test_a_crm_that_is_asked_too_often_says_when(
     headers: Callable[[], dict[str, str]], least: float, most: float, service: Crm, settings: Settings
 ) -> None:
-    """429 is a retry after its `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3), within an hour."""
+    """429 is a wait as its `Retry-After` says, in seconds or as a date (RFC 9110 §10.2.3), from a second to an hour."""
     service.status, service.headers = 429, headers()
 
     with pytest.raises(Retry) as raised:
         crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
 
     assert least <= raised.value.after <= most
+    assert (raised.value.counts, raised.value.code) == (False, "429")
 
 
 def test_a_date_is_counted_from_now_however_old_the_event_is(service: Crm, settings: Settings) -> None:
@@ -240,16 +244,29 @@ def test_a_date_is_counted_from_now_however_old_the_event_is(service: Crm, setti
     assert raised.value.after <= 61
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 451])
+@pytest.mark.parametrize("status", [401, 403, 407, 503])
+def test_a_crm_that_serves_nobody_is_not_the_jobs_fault(status: int, service: Crm, settings: Settings) -> None:
+    """A token that has expired, say: every job would be answered alike."""
+    service.status = status
+
+    with pytest.raises(Unavailable, match=f"the CRM answered {status}") as raised:
+        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
+
+    assert raised.value.code == str(status)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 451])
 def test_what_the_crm_refuses_is_discarded_with_its_status(status: int, service: Crm, settings: Settings) -> None:
     """It would answer the same again; the dead letter says what."""
     service.status = status
 
-    with pytest.raises(Discard, match=f"the CRM answered {status}"):
+    with pytest.raises(Discard, match=f"the CRM answered {status}") as raised:
         crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
 
+    assert raised.value.code == str(status)
 
-@pytest.mark.parametrize("status", [302, 500, 502, 503])
+
+@pytest.mark.parametrize("status", [302, 408, 425, 500, 502])
 def test_a_crm_that_fails_is_asked_again(status: int, service: Crm, settings: Settings) -> None:
     """Any other exception is tried again with backoff; its text names the status, not the user."""
     service.status = status
@@ -296,11 +313,11 @@ def test_one_connection_serves_the_jobs_of_a_process(service: Crm, settings: Set
 
 
 def test_a_worker_upserts_retries_and_buries(service: Crm, open_workplace: WorkplaceFactory, redis: Redis) -> None:
-    """The job type in a worker: 503 is scheduled, then 204 is done; 404 is a dead letter that names no user."""
+    """The job type in a worker: 502 is scheduled, then 204 is done; 404 is a dead letter that names no user."""
     workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
     first, second = (api_call(SystemClientUserID=f"planted-4711-{number}") for number in range(2))
 
-    service.status = 503
+    service.status = 502
     workplace.put_jobs(first)
     workplace.work("crm")
     scheduled = workplace.queue("crm").scheduled_job_registry.get_job_ids()
@@ -318,3 +335,89 @@ def test_a_worker_upserts_retries_and_buries(service: Crm, open_workplace: Workp
     assert "the CRM answered 404" in letter
     assert "planted-4711" not in letter
     assert redis.llen("rq:queue:crm") == 0
+
+
+def test_an_expired_token_pauses_the_queue_and_makes_no_dead_letter(
+    service: Crm, open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """One job asks; the others wait, no attempt used up, and `doctor` is told why. With the new token all are done."""
+    workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
+    events = [api_call(SystemClientUserID=f"user-{number}") for number in range(40)]
+    service.status = 401
+    for event in events:
+        workplace.put_event(event)
+    workplace.work("events")
+
+    workplace.work("crm", concurrency=1)
+
+    (pause,) = paused_queues(redis)
+    assert len(service.requests) == 1
+    assert (pause.queue, pause.job_type) == ("crm", "crm-contact")
+    assert pause.cause.startswith("Unavailable 401 at jobs/crm.py:")
+    assert workplace.queue("crm").failed_job_registry.count == 0
+
+    service.status = 204
+    let_go_on(redis)
+    workplace.make_due("crm")
+    workplace.work("crm")
+
+    assert paused_queues(redis) == []
+    assert all(workplace.job(event, "crm.contact").is_finished for event in events)
+    assert {workplace.job(event, "crm.contact").meta["attempt"] for event in events} == {1}
+
+
+def let_go_on(redis: Redis) -> None:
+    """Let the time pass for which the queue is paused."""
+    (text,) = redis.hvals(PAUSED_KEY)
+    redis.hset(PAUSED_KEY, "crm-contact", json.dumps(json.loads(text) | {"until": 1}))
+
+
+def test_a_crm_that_says_when_for_long_makes_no_dead_letter(service: Crm, open_workplace: WorkplaceFactory) -> None:
+    """429 more often than the job has attempts: it has waited as it was told."""
+    workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
+    event = api_call(SystemClientUserID="user517")
+    service.status, service.headers = 429, {"Retry-After": "20"}
+    workplace.put_jobs(event)
+
+    for _ in range(10):
+        workplace.work("crm")
+        workplace.make_due("crm")
+    service.status = 204
+    workplace.work("crm")
+
+    assert len(service.requests) == 11
+    job = workplace.job(event, "crm.contact")
+    assert (job.is_finished, job.meta["attempt"]) == (True, 1)
+
+
+def test_the_breaker_and_the_limit_of_a_type_that_ships_are_settings(make_settings: SettingsFactory) -> None:
+    """Without code: the modules that ship stay as they are."""
+    settings = make_settings(
+        jobs="workers.jobs.crm:jobs", limits={"crm.contact": 4}, breakers={"crm.contact": {"failures": 3, "pause": 5}}
+    )
+
+    (job_type,) = load_jobs(settings).types
+
+    assert (job_type.limit, job_type.breaker) == (Concurrency(4), Breaker(failures=3, pause=5))
+    (declared,) = crm.jobs.types
+    assert (declared.limit, declared.breaker) == (None, Breaker(failures=10, pause=30))
+    assert load_jobs(make_settings(jobs=settings.jobs, breakers={"crm.contact": None})).types[0].breaker is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "advice"),
+    [
+        ("limits", "crm.contacts", "did you mean crm.contact?"),
+        ("breakers", "analytics.event", "there are crm.contact"),
+    ],
+)
+def test_a_setting_for_a_job_type_that_is_not_there_is_refused(
+    make_settings: SettingsFactory, setting: str, name: str, advice: str
+) -> None:
+    """It would hold nothing back."""
+    settings = make_settings(jobs="workers.jobs.crm:jobs", **{setting: {name: None}})
+
+    with pytest.raises(ConfigError) as raised:
+        load_jobs(settings)
+
+    assert str(raised.value) == f"DESKBELL_{setting.upper()}: there is no job type {name!r}; {advice}"
