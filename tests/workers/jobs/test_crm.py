@@ -63,7 +63,10 @@ def serving(crm_service: Crm) -> Iterator[None]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256  # 64 jobs may come at once
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         crm_service.url = f"http://127.0.0.1:{server.server_port}"
