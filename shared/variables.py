@@ -7,10 +7,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from shared.errors import DeclarationError, ResultError, VariableError
+from shared.reading import CONFIG, PLAIN, reading
+from shared.text_types import takes_text
 
 _MOST_DIGITS = 400  # more than any float has
 
@@ -28,10 +30,7 @@ class Kind(StrEnum):
 
 
 class Inputs:
-    """The variables that a handler's parameters ask for, converted by pydantic as annotated.
-
-    Desk sends strings, and numbers now and then, so text and numbers are read as each other.
-    """
+    """The variables that a handler's parameters ask for, converted by pydantic as annotated (`shared.reading`)."""
 
     def __init__(self, where: str, parameters: list[inspect.Parameter]) -> None:
         """Build the converter.
@@ -41,34 +40,14 @@ class Inputs:
             parameters: those parameters that are variables.
 
         Raises:
-            DeclarationError: pydantic cannot convert to an annotation.
+            DeclarationError: pydantic cannot convert to an annotation, or no text can be.
         """
         self.parameters = parameters
         self.names = frozenset(parameter.name for parameter in parameters)
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         # Fields go by position: a variable may have any name, `json` or `_id` too, a pydantic field may not.
-        fields: dict[str, Any] = {
-            f"p{index}": (
-                parameter.annotation,
-                Field(alias=parameter.name)
-                if parameter.default is inspect.Parameter.empty
-                else Field(default=parameter.default, alias=parameter.name),
-            )
-            for index, parameter in enumerate(parameters)
-        }
-        try:
-            self.model: type[BaseModel] = create_model(
-                "Inputs",
-                __config__=ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=False),
-                **fields,
-            )
-            self.model.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise DeclarationError(
-                f"{where}: a parameter's annotation is nothing that text can be converted to; write str, int, "
-                f"float, bool, datetime or a pydantic type ({reason})"
-            ) from error
+        fields = {f"p{index}": _field(where, parameter) for index, parameter in enumerate(parameters)}
+        self.model: type[BaseModel] = create_model("Inputs", __config__=CONFIG, **fields)
 
     def bind(self, variables: Mapping[str, Any], *, blanks: bool = False) -> dict[str, Any]:
         """The arguments for a call.
@@ -85,11 +64,34 @@ class Inputs:
             model = self.model.model_validate(given)
         except ValidationError as error:
             reasons = {
-                str(item["loc"][0]): "is missing" if item["type"] == "missing" else f"does not fit ({item['type']})"
+                str(item["loc"][0]): "is missing"
+                if item["type"] == "missing" and len(item["loc"]) == 1
+                else f"does not fit ({item['type']})"
                 for item in error.errors(include_url=False, include_context=False, include_input=False)
             }
             raise VariableError("; ".join(f"{name} {reason}" for name, reason in reasons.items())) from None
         return {name: getattr(model, position) for position, name in self._names.items()}
+
+
+def _field(where: str, parameter: inspect.Parameter) -> Any:
+    """A parameter as pydantic's `create_model` takes a field.
+
+    Raises:
+        DeclarationError: nothing that comes could ever be converted to its annotation.
+    """
+    default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
+    try:
+        if parameter.annotation in PLAIN or takes_text(parameter.annotation):
+            return reading(parameter.annotation), Field(alias=parameter.name, **default)
+        reason = "what it is, no text says"
+    except Exception as error:  # noqa: BLE001 - whatever pydantic, or code of the author's, raises
+        reason = str(error).partition("\n")[0]
+    written = inspect.formatannotation(getattr(parameter.annotation, "__origin__", parameter.annotation))
+    raise DeclarationError(
+        f"{where}: parameter {parameter.name} is annotated {written}, which no text can be converted to; write str, "
+        "int, float, bool, datetime, another type of pydantic's, or for JSON a list, a dict, a TypedDict or a model of "
+        f"such ({reason})"
+    )
 
 
 def to_variables(result: Any) -> dict[str, str] | None:

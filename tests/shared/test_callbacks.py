@@ -333,7 +333,7 @@ def test_an_annotation_that_text_does_not_convert_to_is_refused() -> None:
 
     def handler(Found: Handler) -> None: ...
 
-    assert "a parameter's annotation is nothing that text can be converted to; write str, int" in refusal_of(handler)
+    assert "parameter Found is annotated shared.handlers.Handler, which no text can be" in refusal_of(handler)
 
 
 def test_a_second_parameter_for_the_call_is_refused() -> None:

@@ -1,0 +1,75 @@
+"""Which types a text can be read as: a parameter of any other would be a misfit with each call."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field, create_model
+
+from shared.reading import members_by_text
+
+_NEVER = ("callable", "is-instance", "is-subclass")
+_STRICT = ("int", "float", "bool", "decimal", "complex", "bytes", "date", "time", "datetime", "timedelta", "uuid")
+_ONE_OF = ("union", "tagged-union", "json-or-python")
+_CONTENTS = {
+    "nullable": ["schema"],
+    "default": ["schema"],
+    "function-after": ["schema"],
+    "lax-or-strict": ["lax_schema"],
+    "custom-error": ["schema"],
+    "json-or-python": ["json_schema", "python_schema"],
+    "union": ["choices"],
+    "tagged-union": ["choices"],
+    "model": ["schema"],
+    "dataclass": ["schema"],
+    "list": ["items_schema"],
+    "set": ["items_schema"],
+    "frozenset": ["items_schema"],
+    "tuple": ["items_schema"],
+    "dict": ["keys_schema", "values_schema"],
+    "model-fields": ["fields"],
+    "typed-dict": ["fields"],
+    "dataclass-args": ["fields"],
+}
+_INSIDE = ("list", "set", "frozenset", "tuple", "dict", "model-fields", "typed-dict", "dataclass-args")
+
+
+def takes_text(annotation: Any) -> bool:
+    """Whether some text, JSON where the type is a list or an object, can be read as a type.
+
+    True where nobody can tell, such as with a validator of the author's.
+    """
+    value: Any = create_model("Value", value=(annotation, Field(alias="value")))
+    value.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
+    schema: Any = value.__pydantic_core_schema__
+    while schema["type"] in ("definitions", "model"):
+        schema = schema["schema"]
+    return schema["type"] != "model-fields" or _fits(schema["fields"]["value"]["schema"], top=True)
+
+
+def _fits(schema: Any, *, top: bool = False) -> bool:
+    """Whether a core schema of pydantic's can be fitted: at the top by text, below it by any JSON value."""
+    kind = schema["type"]
+    if kind in _NEVER or (kind == "none" and top):  # a variable without a value is absent
+        return False
+    if kind in _STRICT and top and schema.get("strict"):
+        return False
+    if kind == "literal":
+        return bool(members_by_text(schema["expected"])) or (not top and None in schema["expected"])
+    if kind == "enum":
+        return "missing" in schema or bool(members_by_text(schema["members"]))
+    found = [_fits(each, top=top and kind not in _INSIDE) for each in _contents(schema)]
+    return any(found) if kind in _ONE_OF else all(found)
+
+
+def _contents(schema: Any) -> Iterator[Any]:
+    """The schemas that must, or may, be fitted for another to be."""
+    for key in _CONTENTS.get(schema["type"], ()):
+        held = schema.get(key, [])
+        held = [held] if isinstance(held, dict) and "type" in held and key != "fields" else held
+        for each in held.values() if isinstance(held, dict) else held:
+            part = each[0] if isinstance(each, tuple) else each
+            if part["type"].endswith("-field"):  # of a model, a typed dict or a dataclass; one may be left out
+                part = part["schema"]
+                if part["type"] == "default":
+                    continue
+            yield part
