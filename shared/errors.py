@@ -10,8 +10,8 @@
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
-    ├── ProcessDied          a job's own process ended before the job did
     ├── NotRunError          a job returned what has still to run and cannot be run
+    ├── ProcessDied          a job's own process ended before the job did
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
     Refuse, Retry, Unavailable, Discard   raised by the integrator's functions; decisions, not errors
