@@ -34,7 +34,7 @@ from shared.errors import http_info
 from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
-from shared.queues import EVENTS, connect_async, queue_key
+from shared.queues import BLOCKED_KEY, EVENTS, connect_async, queue_key
 from shared.replies import Replies
 
 
@@ -131,10 +131,12 @@ async def _queue_metrics(redis: AsyncRedis) -> list[Metric]:
                 pipeline.llen(key)
             counts = await pipeline.execute()
         paused = read_pauses(await redis.hgetall(PAUSED_KEY))
+        blocked: dict[bytes, bytes] = await redis.hgetall(BLOCKED_KEY)  # type: ignore[assignment]  # not decoded
     except (RedisError, OSError):
         return []
     names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
-    return queue_families(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused])
+    blocks = {job.decode(): int(count) for job, count in blocked.items()}
+    return queue_families(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused], blocks)
 
 
 async def _spool_metrics(backlog: Backlog) -> list[Metric]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -175,12 +175,13 @@ class _Once(Collector):
         yield from found.values()
 
 
-def queue_families(waiting: Mapping[str, int], paused: Iterable[str]) -> list[Metric]:
+def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Mapping[str, int]) -> list[Metric]:
     """What Redis says of the queues.
 
     Args:
         waiting: how many jobs wait, by queue.
         paused: the queues that a breaker has paused.
+        blocks: how often a worker's event loop was blocked, by job type.
     """
     jobs = GaugeMetricFamily("deskbell_jobs_waiting", "Jobs that wait, by queue.", labels=["queue"])
     pauses = GaugeMetricFamily("deskbell_queue_paused", "1 while a breaker has the queue paused.", labels=["queue"])
@@ -188,7 +189,12 @@ def queue_families(waiting: Mapping[str, int], paused: Iterable[str]) -> list[Me
     for queue in sorted({*waiting, *holding}):
         jobs.add_metric([queue], waiting.get(queue, 0))
         pauses.add_metric([queue], queue in holding)
-    return [jobs, pauses]
+    blocked = CounterMetricFamily(
+        "deskbell_worker_loop_blocks", "Times that a job has blocked its worker's event loop.", labels=["job"]
+    )
+    for job, count in sorted(blocks.items()):
+        blocked.add_metric([job], count)
+    return [jobs, pauses, blocked]
 
 
 def spool_families(events: int, size: int, oldest_seconds: float, damaged: int) -> list[Metric]:

@@ -130,7 +130,11 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
 
 def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
     """What an operator builds alerts on, and nothing that there is not."""
-    rendered = Metrics(["a handler"]).render(*queue_families({"a queue": 1}, []), *spool_families(0, 0, 0, 0)).decode()
+    rendered = (
+        Metrics(["a handler"])
+        .render(*queue_families({"a queue": 1}, [], {"a job": 1}), *spool_families(0, 0, 0, 0))
+        .decode()
+    )
     code: dict[str, set[str]] = {}
     for name, labels in re.findall(
         r"^(deskbell_\w+?)(?:_bucket|_sum|_count|_created)?(?:{(.*)})? ", rendered, re.MULTILINE

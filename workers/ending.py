@@ -91,7 +91,9 @@ class EndSignals:
             self._loop.call_soon_threadsafe(self._begin_end)
 
     def _exit(self) -> None:
-        self._save()
-        get_log().error("exit_forced")
-        flush_logs()
-        os._exit(1)
+        try:
+            self._save()
+            get_log().error("exit_forced")
+            flush_logs()
+        finally:  # whatever comes of that
+            os._exit(1)

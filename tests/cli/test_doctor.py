@@ -19,7 +19,7 @@ from cli.doctor import doctor
 from shared import Callbacks
 from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
-from shared.queues import EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
+from shared.queues import BLOCKED_KEY, EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
 from tests.away import Server, a_server
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, serving
@@ -140,6 +140,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
     redis.hset(PAUSED_KEY, "crm-contact", json.dumps(pause))
     desk = start_api()
     desk.call()
+    redis.hset(BLOCKED_KEY, "crm.contact", 3)
     redis.set("rq:wip:events", "x")
 
     with worker(redis):
@@ -154,6 +155,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
     assert any(line.startswith("unknown: How many jobs are where") for line in lines)
     metrics = desk.http.get("/metrics").text
     assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
+    assert 'deskbell_worker_loop_blocks_total{job="crm.contact"} 3.0' in metrics
     assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
     assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
 
