@@ -14,6 +14,7 @@ from rq import Queue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.status import HTTP_404_NOT_FOUND
 
 from api.arrival import SINCE
 from api.backlog import Backlog
@@ -23,6 +24,7 @@ from api.intake import Intake
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
 from api.openapi import document
+from api.paths import CallbackPaths
 from api.readiness import Readiness, age
 from api.refusals import Refusals
 from api.routes import CallbackRoutes
@@ -49,6 +51,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     metrics = Metrics(handler.name for handler in callbacks.handlers)
     note_lost_lines(metrics.log_lines_lost.inc)
     refusals = Refusals(metrics)
+    paths = CallbackPaths(settings)
     replies = Replies(callbacks, Contract(metrics))
     lateness = Lateness(metrics)
     intake = Intake(redis, settings, metrics, lateness)
@@ -86,6 +89,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     app.add_middleware(
         CallbackRoutes,
         settings=settings,
+        paths=paths,
         doors=Doors(settings, uses.note),
         replies=replies,
         intake=intake,
@@ -93,20 +97,30 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         metrics=metrics,
         lateness=lateness,
     )
-    app.add_exception_handler(HTTPException, _answer_http_error)
+
+    async def answer_http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTP_404_NOT_FOUND and (refusal := paths.refusal(request.scope)):
+            refusals.note(refusal, status=HTTP_404_NOT_FOUND)
+        return _envelope_response(error.status_code, http_info(error.status_code), error.headers)
+
+    app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, _answer_defect)
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Whether this process is alive."""
         return {"status": "alive"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz")
     async def readyz() -> Response:
         """Whether events can be kept, where, and what an acknowledgement is worth."""
         status, said = await readiness.look()
         return JSONResponse(said, status)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
@@ -163,11 +177,6 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-async def _answer_http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _envelope_response(error.status_code, http_info(error.status_code), error.headers)
 
 
 async def _answer_defect(_: Request, __: Exception) -> Response:

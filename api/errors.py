@@ -14,6 +14,7 @@ Cause = Literal[
     "sign_wrong",
     "sign_stale",
     "wrong_path_secret",
+    "no_such_path",
     "not_a_post",
     "overloaded",
     "slow_sender",

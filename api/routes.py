@@ -1,6 +1,6 @@
 """The way of a callback through the api, top to bottom.
 
-1. The path is ours: `/callback` or `/callback/<node>`, behind the secret if there is one.
+1. The path is ours (`api.paths`): `/callback` or `/callback/<node>`, behind the secret if there is one.
 2. The query names our app and carries its Sign (`api.signatures`).
 3. The body is read, no further than the limit, and is a packet (`shared.protocol`).
 4. The integrator's handler computes the reply (`shared.replies`).
@@ -12,7 +12,6 @@ envelope too.
 """
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,12 +24,12 @@ from api.intake import Intake, Kept
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
 from api.overload import InFlight
+from api.paths import CallbackPaths
 from api.refusals import Refusals
 from api.signatures import Doors, Query, parse_query
 from shared.codes import Code
 from shared.commands import received
 from shared.config import Settings
-from shared.declarations import NODE_FORM
 from shared.errors import CannotKeepError, PacketError, http_info
 from shared.events import Event, Outcome
 from shared.logs import get_log
@@ -91,6 +90,7 @@ class CallbackRoutes:
         app: ASGIApp,
         *,
         settings: Settings,
+        paths: CallbackPaths,
         doors: Doors,
         replies: Replies,
         intake: Intake,
@@ -105,8 +105,7 @@ class CallbackRoutes:
         self._metrics = metrics
         self._refusals = refusals
         self._lateness = lateness
-        secret = "/(?P<secret>[^/]+)" if settings.path_secret else "(?P<secret>)"
-        self._path = re.compile(f"{secret}/callback(?:/(?P<node>{NODE_FORM}))?")
+        self._paths = paths
         self._budget = settings.budget_ms / 1000
         self._reserve = settings.reserved_ms / 1000
         self._max_body = settings.max_body_bytes
@@ -115,17 +114,17 @@ class CallbackRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
-        path = self._path.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        path = self._paths.read(scope["path"]) if scope["type"] == "http" else None
         if not path:
             await self._app(scope, receive, send)
-        elif not self._doors.fit_path(path["secret"]):
+        elif not self._doors.fit_path(path.secret):
             self._refusals.note(_WRONG_PATH, status=404)
             await self._app(scope, receive, send)
         elif scope["method"] != "POST":
             self._refusals.note(_WRONG_METHOD, status=405)
             await _NOT_POST.send(send)
         else:
-            ring = Ring(path["node"] or "", scope, receive, arrival_of(scope))
+            ring = Ring(path.node, scope, receive, arrival_of(scope))
             answer = await self._answer_if_there_is_room(ring)
             await answer.send(send)
 

@@ -224,7 +224,8 @@ def test_behind_a_path_secret_nothing_else_is_there(start_api: ApiFactory, redis
     ("method", "path", "status"),
     [
         ("POST", "/", 404),
-        ("POST", "/callback/", 404),
+        ("POST", "/callback//", 404),
+        ("POST", "/callback/order_status//", 404),
         ("POST", "/callback/a/b", 404),
         ("POST", "/callback/%2e%2e%2fetc", 404),
         ("POST", "/callback/" + "n" * 65, 404),
