@@ -7,10 +7,10 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from api.forgetting import read_forgotten
+from api.forgetting import Acknowledged, read_forgotten
 from shared import Callbacks
 from shared.events import Reply
-from shared.queues import FORGOTTEN_KEY, MARK_KEY
+from shared.queues import FORGOTTEN_KEY, MARK_KEY, connect_async
 from shared.testing import api_call
 from tests.api.test_intake import open_intake
 from tests.away import Server, a_server
@@ -77,7 +77,7 @@ def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, mak
 
 
 def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: SettingsFactory) -> None:
-    """Nor is a call that was sent and not answered, and closed afterwards."""
+    """Nor is a call that was sent and not answered."""
     server.start()
     settings = make_settings(redis_url=SecretStr(server.url), redis_timeout_ms=300)
 
@@ -96,3 +96,18 @@ def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: Set
             return intake.state.forgotten
 
     assert asyncio.run(keep()) == ""
+
+
+def test_a_sender_that_was_closed_tells_of_no_loss(redis: Redis, make_settings: SettingsFactory) -> None:
+    """A call that never arrived was closed, and Redis goes away again before another is sent."""
+
+    async def check() -> str:
+        connection = connect_async(make_settings())
+        acknowledged = Acknowledged(connection)
+        await acknowledged.note("sender", 3, 2)
+        redis.set(MARK_KEY + "sender", "closed")
+        await acknowledged.check()
+        await connection.aclose()
+        return acknowledged.missing
+
+    assert asyncio.run(check()) == ""
