@@ -14,6 +14,7 @@ from shared.logs import configure_logs, get_log
 from shared.queues import EVENTS, connect
 from workers.ending import Ending
 from workers.perform import Performer
+from workers.unrun import watch_forgotten
 from workers.worker import CONCURRENCY, ConcurrentWorker
 
 _UNREACHABLE = 1
@@ -31,6 +32,7 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     settings = load_settings()
     configure_logs(settings.log_format)
+    watch_forgotten()
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:

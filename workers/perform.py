@@ -29,7 +29,7 @@ from workers.limits import note_failure, note_success
 from workers.printable import printable_fields, printable_name
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
-from workers.unrun import check_ran, is_awaited, run_rest
+from workers.unrun import check_ran, is_awaited, run_rest, watch_forgotten
 
 LEVELS: dict[str, Level] = {
     "done": "info",
@@ -189,4 +189,5 @@ def performer() -> Performer:
     """The performer of this process, from its environment."""
     settings = load_settings()
     configure_logs(settings.log_format)
+    watch_forgotten()
     return Performer(load_jobs(settings), settings)

@@ -1,15 +1,20 @@
-"""What a job's function returns, where that has still to run: it is run, or the job fails."""
+"""What a job's function has left to run: what it returns is run, or the job fails; what it did not await is logged."""
 
 import asyncio
 import functools
 import inspect
+import warnings
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TextIO
+
+from rq import get_current_job
 
 from shared.errors import NotRunError
+from shared.logs import get_log
 
+_show_otherwise = warnings.showwarning
 _UNRUN = (Generator, AsyncGenerator, map, filter, functools.partial, FunctionType, MethodType)
 
 
@@ -47,3 +52,28 @@ def drop(result: Any) -> None:
     """Close a coroutine that is not to run any more, so that Python does not report it as never awaited."""
     if inspect.iscoroutine(result):
         result.close()
+
+
+def watch_forgotten() -> None:
+    """Log what Python warns of when a coroutine goes that nobody has awaited, with the job: its body has not run.
+
+    Once for each place in a process, as Python does. The job is not failed: a library may have meant it so.
+    """
+    warnings.showwarning = _show
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    job = get_current_job() if issubclass(category, RuntimeWarning) and "was never awaited" in str(message) else None
+    if job is None:
+        _show_otherwise(message, category, filename, lineno, file, line)
+        return
+    claim = getattr(job, "claim", None)  # to ask a claimed job for its id is to ask Redis
+    what = str(message).partition("\n")[0]
+    get_log().error("not_awaited", job_id=claim.job_id if claim else job.id, what=what, at=f"{filename}:{lineno}")

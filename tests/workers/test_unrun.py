@@ -11,7 +11,7 @@ from shared import Jobs
 from shared.testing import api_call
 from tests.waiting import DEADLINE_SECONDS
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import running_worker, traceback_of
+from tests.workers.working import logged, running_worker, traceback_of
 
 JOBS = """
 import asyncio, concurrent.futures, functools, os
@@ -102,3 +102,43 @@ def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
     assert "NotRunError: the job returned a generator, of which nothing has run" in traceback_of(
         workplace.job(event, "generator")
     )
+
+
+FORGETFUL = """
+import asyncio
+from shared import ApiCall, Jobs
+
+jobs = Jobs()
+
+async def work() -> None: ...
+
+@jobs.on(ApiCall)
+def plain(event: ApiCall) -> None:
+    work()
+
+@jobs.on(ApiCall)
+async def on_loop(event: ApiCall) -> None:
+    work()
+
+@jobs.on(ApiCall, isolation="process")
+async def apart(event: ApiCall) -> None:
+    work()
+"""
+
+
+def test_a_coroutine_that_a_job_forgets_to_await_is_an_error_in_the_log(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """With the job and the line: the job looks done, and what it was to do has not run."""
+    module: dict[str, Any] = {}
+    exec(FORGETFUL, module)  # noqa: S102 - the test's own source
+    workplace, event = open_workplace(module["jobs"]), api_call()
+    workplace.put_jobs(event)
+
+    with running_worker(tmp_path, FORGETFUL, valkey_url, "default", "--burst") as process:
+        process.wait(DEADLINE_SECONDS)
+
+    lines = {line["job_id"].partition("-")[2]: line for line in logged(tmp_path, "not_awaited")}
+    assert set(lines) == {"plain", "on_loop", "apart"}
+    assert {line["what"] for line in lines.values()} == {"coroutine 'work' was never awaited"}
+    assert [lines[name]["at"].rpartition(":")[2] for name in ("plain", "on_loop", "apart")] == ["11", "15", "19"]
