@@ -12,7 +12,6 @@
 """
 
 import asyncio
-import resource
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from api.arrival import TimedProtocol
 from api.errors import Refusal
 from shared.codes import Code
+from shared.open_files import file_limit
 from shared.protocol import envelope
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _MOST_HEAD_BYTES = 65_536
 _MOST_REST_BYTES = 65_536  # beyond the largest body
 _MOST_PIPELINED = 16
 _MOST_CONNECTIONS = 10_000
-_MOST_FILES = 65_536
 _OTHER_FILES = 256  # to Redis, logs, and whatever handlers open
 
 _LATE = Refusal(Code.NOT_A_PACKET, "the request did not arrive in time", "slow_sender")
@@ -62,7 +61,7 @@ class Connections:
         """
         self.budget_seconds = budget_seconds
         self.most_bytes = max_body_bytes + _MOST_HEAD_BYTES + _MOST_REST_BYTES
-        self.most = most or min(max(_open_files() - _OTHER_FILES, _open_files() // 2), _MOST_CONNECTIONS)
+        self.most = most or min(max(file_limit() - _OTHER_FILES, file_limit() // 2), _MOST_CONNECTIONS)
         self.all: set[WatchedProtocol] = set()
         self.idle: dict[WatchedProtocol, float] = {}
         self.arriving: dict[WatchedProtocol, float] = {}
@@ -103,6 +102,8 @@ class Connections:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close what has been idle or arriving for too long: those that began first stand first."""
+        # Before anything can fail: one bad connection must not keep the rest from being looked at again.
+        self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop) if self.all else None
         now = loop.time()
         oldest = now - (0 if self.is_draining and now >= self._drain_at else IDLE_SECONDS)
         for connection, since in list(self.idle.items()):
@@ -114,7 +115,6 @@ class Connections:
             if since > now - self.budget_seconds - _SLACK_SECONDS:
                 break
             connection.is_late()
-        self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop) if self.all else None
 
 
 class WatchedProtocol(TimedProtocol):
@@ -263,16 +263,3 @@ class WatchedProtocol(TimedProtocol):
             return
         self._watch.idle.pop(self, None)
         self._watch.idle[self] = self.loop.time()
-
-
-def raise_file_limit() -> None:
-    """Let this process have as many files open as it may: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _open_files() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft

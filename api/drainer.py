@@ -2,7 +2,7 @@
 
 1. A call of Redis fails, whatever the reason: the breaker opens at once, and events go to the spool untried.
 2. One event of the spool is sent now and then, at most a second apart: what Redis says to it, it would say to all. With
-   an empty spool a call without events asks the same.
+   an empty spool a call without events asks the same, and so it does once at the start.
 3. It is taken: the breaker closes, and the spool is drained in order, as many events in a call as the intake sends.
    A call in doubt is settled first: its events are sent only if Redis had not taken them.
 4. Events that come meanwhile queue up behind those of the spool. When few are left the intake waits for the last of
@@ -24,6 +24,7 @@ from api.metrics import DrainResult, Metrics
 from api.spool import Head, Spool
 from shared.events import new_event_id
 from shared.logs import get_log
+from shared.outage import Outage
 
 _Result = TypeVar("_Result")
 
@@ -38,7 +39,7 @@ class Drainer:
     """Knows whether Redis takes events, and sends it those of the spool.
 
     Attributes:
-        cause: why the breaker is open, the type of the error; "" while it is closed.
+        outage: why the breaker is open, and since when.
     """
 
     def __init__(self, acceptance: Acceptance, spool: Spool, metrics: Metrics, patience: float) -> None:
@@ -50,7 +51,7 @@ class Drainer:
             metrics: counts what was.
             patience: seconds that new events may wait for the last of the spool.
         """
-        self.cause = ""
+        self.outage = Outage()
         self._acceptance = acceptance
         self._spool = spool
         self._metrics = metrics
@@ -58,6 +59,7 @@ class Drainer:
         self._log = get_log()
         self._probe = Mark(new_event_id(time.time()), 0)
         self._since = 0.0
+        self._has_asked = False
         self._began: float | None = None
         self._drained: Counter[str] = Counter()
         self._wake = asyncio.Event()
@@ -76,7 +78,7 @@ class Drainer:
     @property
     def is_open(self) -> bool:
         """Whether Redis takes no events."""
-        return bool(self.cause)
+        return bool(self.outage.cause)
 
     async def has_caught_up(self) -> bool:
         """Whether new events may go to Redis: none wait that they should queue up behind, after a moment's patience."""
@@ -96,11 +98,14 @@ class Drainer:
 
     def open(self, error: BaseException) -> None:
         """Redis has not taken a call: stop trying."""
-        if not self.is_open:
+        if self.outage.note(error):
             self._since = asyncio.get_running_loop().time()
-            self._log.error("redis_away", error=error)
             self._metrics.redis_away.set(1)
-        self.cause = type(error).__name__
+        self._wake.set()
+
+    def ask(self) -> None:
+        """Ask Redis soon whether it takes events, though none waits for it."""
+        self._has_asked = False
         self._wake.set()
 
     async def _run_forever(self) -> None:
@@ -122,12 +127,13 @@ class Drainer:
         """Probe, drain a little, or rest; whether that went well."""
         if self._spool.problem:
             await self._spool.check()
-        if not self.is_open and not self._spool.all_waiting:
+        if self._has_asked and not self.is_open and not self._spool.all_waiting:
             await self._rest()
             return True
         head = await self._head()
-        if head is None and not self.is_open:
+        if self._has_asked and head is None and not self.is_open:
             return False
+        self._has_asked = True
         try:
             if self.is_open:
                 await self._acceptance.acknowledged.check()
@@ -195,13 +201,9 @@ class Drainer:
         return True
 
     def _close_breaker(self) -> None:
-        if not self.is_open:
-            return
-        now = asyncio.get_running_loop().time()
-        self._log.info("redis_back", away_seconds=round(now - self._since, 3), cause=self.cause)
-        self._metrics.redis_away.set(0)
-        self.cause = ""
-        self._since = now
+        if self.outage.end():
+            self._since = asyncio.get_running_loop().time()
+            self._metrics.redis_away.set(0)
 
     def _begin(self) -> None:
         self._began = asyncio.get_running_loop().time()

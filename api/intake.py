@@ -57,6 +57,8 @@ class State:
         waiting: events on the disk that wait for Redis.
         oldest: Unix seconds at which the first of them was kept; None when there is none.
         forgotten: what Redis was found to lack though it had acknowledged it, a sentence; "" if nothing.
+        refusal: what a person must do before Redis takes any again; "" when it may pass by itself.
+        refused_seconds: for how long that is so.
     """
 
     redis: str
@@ -64,6 +66,8 @@ class State:
     waiting: int
     oldest: float | None
     forgotten: str
+    refusal: str
+    refused_seconds: float
 
 
 @dataclass(slots=True)
@@ -101,13 +105,20 @@ class Intake:
     @property
     def state(self) -> State:
         """Where events are kept at present."""
+        outage, spool = self._drainer.outage, self._spool
         return State(
-            self._drainer.cause or "ok",
-            self._spool.problem or "ok",
-            self._spool.all_waiting,
-            self._spool.oldest,
-            self._acceptance.acknowledged.missing,
+            redis=outage.cause or "ok",
+            spool=spool.problem or "ok",
+            waiting=spool.all_waiting,
+            oldest=spool.oldest,
+            forgotten=self._acceptance.acknowledged.missing,
+            refusal=outage.refusal,
+            refused_seconds=outage.refused_seconds,
         )
+
+    def doubt_redis(self) -> None:
+        """Something else asked of Redis has failed: find out soon whether it takes events."""
+        self._drainer.ask()
 
     async def once(self, identity: str, accept: Callable[[], Awaitable[Kept]]) -> Kept:
         """Accept a delivery once in this process.
@@ -174,7 +185,15 @@ class Intake:
             self._wake.clear()
             while self._waiting:
                 await asyncio.sleep(0)  # let the requests that came in with this one join the batch
-                await self._flush(self._take())
+                await self._flush_safely(self._take())
+
+    async def _flush_safely(self, batch: list[_Waiting]) -> None:
+        """What nobody foresaw fails these callbacks, and must not end the flusher: it is all that sends anything."""
+        try:
+            await self._flush(batch)
+        except Exception as error:  # noqa: BLE001 - a defect of ours
+            self._log.error("flusher_failed", error=error)
+            _fail(batch)
 
     def _take(self) -> list[_Waiting]:
         """The next batch. What was given up meanwhile is left out: its failure has been answered."""
@@ -216,9 +235,7 @@ class Intake:
     async def _spool_or_fail(self, batch: list[_Waiting], doubt: Mark | None = None) -> None:
         if await self._spooled(batch, doubt):
             return
-        for waiting in batch:
-            if not waiting.result.done():
-                waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
+        _fail(batch)
 
     async def _spooled(self, batch: list[_Waiting], doubt: Mark | None = None) -> bool:
         """Whether the disk took events, which have their results then."""
@@ -233,6 +250,12 @@ class Intake:
         for waiting, before in zip(batch, found, strict=True):
             if not waiting.result.done():
                 waiting.result.set_result(_kept(waiting.entry, before))
+
+
+def _fail(batch: list[_Waiting]) -> None:
+    for waiting in batch:
+        if not waiting.result.done():
+            waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
 
 
 def _first_mark() -> Mark:

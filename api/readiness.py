@@ -40,6 +40,7 @@ class Readiness:
     ) -> None:
         self._redis = redis
         self._seconds = settings.redis_timeout_ms / 1000
+        self._refused_seconds = settings.refused_seconds
         self._intake = intake
         self._replies = replies
         self._metrics = metrics
@@ -64,10 +65,13 @@ class Readiness:
         Events that go to the spool are kept: not ready is who can keep none. What is worse, but better than no answer,
         is degraded: a handler whose threads are all stuck answers with its fallback, one that blocks the event loop
         makes all others late, without a spool the next outage of Redis refuses callbacks, and a Redis with a problem
-        may lose events, or will take none.
+        may lose events, or will take none. What Redis will refuse until a person does something is failing: events are
+        kept, and no longer than the disk has room. It is not ready when that is so for longer than the setting.
         """
         state = self._intake.state
         redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
+        if redis != state.redis:
+            self._intake.doubt_redis()  # who looks next is told what it says to an event
         self._show()
         stuck, blocking = self._handlers(self._metrics.stuck), self._handlers(self._metrics.loop_blocked)
         waiting, oldest = await self._on_disk()
@@ -75,11 +79,13 @@ class Readiness:
         is_spooling = redis != "ok" or waiting or any(self._metrics.living(self._metrics.redis_away).values())
         durability = self._durability.look()
         problems = [*filter(None, [state.forgotten]), *durability.problems]
-        is_failing = any(self._metrics.living(self._metrics.spool_failing).values())
-        is_degraded = stuck or blocking or problems or is_failing
-        return 200 if can_keep else 503, {
-            "status": _status(can_keep, is_spooling, is_degraded),
+        has_no_spool = any(self._metrics.living(self._metrics.spool_failing).values())
+        is_degraded = stuck or blocking or problems or has_no_spool
+        is_late = state.refused_seconds > self._refused_seconds
+        return 200 if can_keep and not is_late else 503, {
+            "status": _status(can_keep, state.refusal, is_spooling, is_degraded),
             "redis": redis,
+            "problem": state.refusal or None,
             "lag": lag,
             "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
             "durability": {
@@ -127,9 +133,9 @@ class Readiness:
             return type(error).__name__, None
 
 
-def _status(can_keep: bool, is_spooling: object, is_degraded: object) -> str:
-    if not can_keep:
-        return "not ready"
+def _status(can_keep: bool, is_failing: object, is_spooling: object, is_degraded: object) -> str:
+    if not can_keep or is_failing:
+        return "failing" if can_keep else "not ready"
     return "spooling" if is_spooling else "degraded" if is_degraded else "ready"
 
 

@@ -22,12 +22,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.connections import IDLE_SECONDS, Connections, raise_file_limit
+from api.connections import IDLE_SECONDS, Connections
 from api.metrics import MULTIPROCESS
 from cli.listening import open_listener
 from shared.config import Settings, load_settings
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, flush_logs, get_log
+from shared.open_files import raise_file_limit
 from shared.runs import HANDLER_THREADS
 
 _LAST_SECONDS = 1.0

@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         default=500, description="Callbacks that one process answers at once; the next is refused, 1010."
     )
     redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    refused_seconds: int = Field(
+        default=300,
+        ge=0,
+        description="Seconds for which Redis may refuse what only a person can make it do (a wrong password, a missing "
+        "right) before `/readyz` answers 503: meanwhile events are kept on the disk alone.",
+    )
     min_replicas: int = Field(
         default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
     )

@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -151,6 +152,12 @@ class Line:
                 await self._passes[way].wait()
                 writer.write(data)
                 await writer.drain()
+
+
+def clustered() -> dict[str, str]:
+    """What makes a server run in cluster mode; it listens for others of its kind on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return {"cluster_enabled": "yes", "cluster_port": str(free.getsockname()[1])}
 
 
 def event_ids(server: Server) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
+from redis import Redis
 
 from api.app import create_app
 from api.connections import Connections
@@ -17,6 +18,7 @@ from cli.serving import Server, connections_of
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.protocol import signed_query
+from shared.queues import MARK_KEY
 from shared.testing import packet
 
 APP = "1400000001"
@@ -46,6 +48,12 @@ class Desk:
         if not command:
             del fields["CallbackCommand"]
         return urlencode({name: value for name, value in (fields | override).items() if value is not None})
+
+
+def written(redis: Redis) -> list[bytes]:
+    """The keys that callbacks have left: all but those that an api writes when it first asks Redis."""
+    keys: Any = redis.keys()
+    return [key for key in keys if key != b"rq:queues" and not key.startswith(MARK_KEY.encode())]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretStr
@@ -33,6 +34,7 @@ from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
+from tests.logged import capture_logs
 from tests.waiting import eventually
 
 RECEIPT = Reply()
@@ -421,3 +423,23 @@ def test_a_duplicate_of_a_delivery_that_was_not_kept_is_not_kept_either(make_set
         return await asyncio.gather(first, second, return_exceptions=True)
 
     assert [type(result) for result in asyncio.run(ring_twice())] == [CannotKeepError, CannotKeepError]
+
+
+def test_what_nobody_foresaw_fails_its_callbacks_and_not_those_that_follow(
+    redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One flusher sends everything: it must not end."""
+
+    async def keep_twice() -> None:
+        async with open_intake(make_settings()) as intake:
+            with monkeypatch.context() as patch:
+                patch.setattr(intake, "_flush", Mock(side_effect=ZeroDivisionError))
+                with pytest.raises(CannotKeepError):
+                    await intake.keep(api_call(), RECEIPT, "unlucky")
+            await intake.keep(api_call(), RECEIPT, "kept")
+
+    with capture_logs() as logs:
+        asyncio.run(keep_twice())
+
+    assert [line["error"] for line in logs if line["event"] == "flusher_failed"] == ["ZeroDivisionError"]
+    assert redis.keys("deskbell:reply:*") == [b"deskbell:reply:kept"]

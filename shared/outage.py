@@ -1,0 +1,148 @@
+"""An outage of Redis as the log tells it, and which errors do not pass by themselves.
+
+The log says once that Redis is away, and once, with the length, that it is back. What only a person can mend, a wrong
+password for one, is said each minute with what to do.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    ClusterCrossSlotError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+
+from shared.logs import get_log
+
+_AGAIN_SECONDS = 60.0
+_COMMAND = re.compile(r"to run the '([A-Za-z|_-]{1,40})' command")
+_IN_SCRIPT = "ACL failure in script"
+_OF_CLUSTERS = ("non local key in a cluster node", "not allowed in cluster mode")
+_PLAIN = {
+    "unknown command": "Redis does not know a command: expected Redis 7 or later, or Valkey, and no command renamed",
+    "CERTIFICATE_VERIFY_FAILED": (
+        "Redis' certificate is not trusted: expected ssl_ca_certs in DESKBELL_REDIS_URL to name its authority"
+    ),
+    "DB index is out of range": "Redis has no database of the number in DESKBELL_REDIS_URL",
+}
+
+CLUSTER = "Redis runs in cluster mode: expected one server, or Sentinel, in DESKBELL_REDIS_URL"
+
+
+def refusal(error: BaseException) -> str:
+    """Why Redis will never do what was asked, and what to do; "" when the error may pass by itself.
+
+    Nothing of the error's text is quoted but the name of a command: it may hold what was sent.
+    """
+    if problem := _refusal(error):
+        return problem
+    # On a Unix socket redis-py wraps what it was refused when it connected.
+    return refusal(error.__cause__) if error.__cause__ else ""
+
+
+def _refusal(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, AuthenticationError):
+        return "Redis refuses the user or the password in DESKBELL_REDIS_URL, or that there is none: correct it"
+    if isinstance(error, MovedError | AskError | ClusterCrossSlotError) or any(each in text for each in _OF_CLUSTERS):
+        return CLUSTER
+    if problem := next((problem for part, problem in _PLAIN.items() if part in text), ""):
+        return problem
+    command = _COMMAND.search(text)
+    if isinstance(error, NoPermissionError) or _IN_SCRIPT in text:
+        what = f"run {command[1]}" if command else "reach a key or a channel"
+        return f"Redis does not let this user {what}: give it the rights that docs/OPERATIONS.md lists"
+    return ""
+
+
+class Outage:
+    """Whether Redis is away, and since when.
+
+    Attributes:
+        cause: the type of the last error; "" while there is no outage.
+        refusal: what a person must do about it; "" when it may pass by itself.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """There is none yet.
+
+        Args:
+            clock: seconds, of any beginning.
+        """
+        self.cause = ""
+        self.refusal = ""
+        self._clock = clock
+        self._since = 0.0
+        self._refused_since = 0.0
+        self._said_at = float("-inf")
+        self._parts: set[str] = set()
+        self._log = get_log()
+
+    @property
+    def refused_seconds(self) -> float:
+        """For how long Redis has refused what only a person can make it do; 0 while it does not."""
+        return self._clock() - self._refused_since if self.refusal else 0.0
+
+    def note(self, error: BaseException, part: str = "") -> bool:
+        """Redis has not done what was asked; whether that is new.
+
+        Args:
+            error: what was raised.
+            part: who asked, of several who ask for different things.
+        """
+        now = self._clock()
+        self._parts.add(part)
+        is_new = not self.cause
+        if is_new:
+            self._since = now
+            self._log.error("redis_away", error=error)
+        self.cause = type(error).__name__
+        before, self.refusal = self.refusal, refusal(error)
+        if self.refusal and not before:
+            self._refused_since = now
+        if self.refusal and now >= self._said_at + _AGAIN_SECONDS:
+            self._said_at = now
+            self._log.error("redis_refuses", problem=self.refusal, error=self.cause)
+        return is_new
+
+    def end(self, part: str = "") -> bool:
+        """Redis has done what this part asked; whether that ends an outage: no other part is left that was refused."""
+        self._parts.discard(part)
+        if self._parts or not self.cause:
+            return False
+        self._log.info("redis_back", away_seconds=round(self._clock() - self._since, 3), cause=self.cause)
+        self.cause, self.refusal, self._said_at = "", "", float("-inf")
+        return True
+
+
+def check_redis(redis: Redis) -> None:
+    """Ask what every role needs: an answer, no cluster mode, and scripts.
+
+    Raises:
+        RedisError: Redis does not do it; `refusal` says whether it ever will.
+    """
+    redis.ping()
+    if is_cluster(redis):
+        raise RedisError(_OF_CLUSTERS[1])
+    redis.eval("return 1", 0)
+
+
+def is_cluster(redis: Redis) -> bool:
+    """Whether the server runs in cluster mode, where our scripts cannot work; a managed Redis may not say so.
+
+    Raises:
+        RedisError: it does not answer.
+    """
+    try:
+        found: Any = redis.info("cluster")
+    except ResponseError:
+        return False
+    return bool(found.get("cluster_enabled"))
