@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from cli.listening import open_listener
 from cli.supervisor import Supervisor
+from cli.waiting import refuse_cluster
 from shared.config import load_settings
 from shared.logs import configure_logs
 
@@ -23,6 +24,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
     settings = load_settings()
     configure_logs(settings.log_format)
     settings.check_doors()  # refuses here, once, what each process would refuse
+    refuse_cluster(settings)
     listener = open_listener(host, port, fd, processes)
     with ExitStack() as stack:
         folder = None

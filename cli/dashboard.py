@@ -17,8 +17,10 @@ from rq.serializers import JSONSerializer
 
 from cli.errors import stop
 from cli.listening import listen
+from cli.waiting import wait_for_redis
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
+from shared.logs import configure_logs
 from shared.queues import connect
 
 
@@ -27,6 +29,8 @@ def dashboard(host: str, port: int, username: str | None, password: str | None) 
     if bool(username) != bool(password):
         stop("expected both RQ_DASHBOARD_USERNAME and RQ_DASHBOARD_PASSWORD, or neither")
     settings = load_settings()
+    configure_logs(settings.log_format)
+    wait_for_redis(settings)
     try:
         listener = listen(host, port)
     except OSError as error:

@@ -4,20 +4,18 @@ import signal
 import socket
 import sys
 
-from redis.exceptions import RedisError
-
 from cli.errors import stop
 from cli.supervisor import AGAIN
+from cli.waiting import wait_for_redis
 from shared.config import load_settings
 from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
-from shared.queues import EVENTS, connect
+from shared.open_files import raise_file_limit
+from shared.queues import EVENTS
 from workers.ending import Ending
 from workers.perform import Performer
 from workers.unrun import watch_forgotten
 from workers.worker import CONCURRENCY, ConcurrentWorker
-
-_UNREACHABLE = 1
 
 
 def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
@@ -38,11 +36,8 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     for queue in chosen:
         if queue not in (EVENTS, *jobs.queues):
             stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
-    connection = connect(settings)
-    try:
-        connection.ping()
-    except (RedisError, OSError) as error:
-        stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _UNREACHABLE)
+    raise_file_limit()
+    connection = wait_for_redis(settings, parent)
     get_log().info("working", queues=chosen, jobs=jobs.names)
     performer = Performer(jobs, settings)
     ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)

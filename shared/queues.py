@@ -53,9 +53,14 @@ FOREVER = -1
 _CONNECT_SECONDS = 10.0
 
 
-def connect(settings: Settings) -> Redis:
-    """A connection to Redis for workers and the command line; made when first used, again when Redis has moved."""
-    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect(_CONNECT_SECONDS)
+def connect(settings: Settings, seconds: float = _CONNECT_SECONDS) -> Redis:
+    """A connection to Redis for workers and the command line; made when first used, again when Redis has moved.
+
+    Args:
+        settings: where Redis is.
+        seconds: the most that one answer is waited for.
+    """
+    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect(seconds)
 
 
 def connect_async(settings: Settings, *, seconds: float | None = None, retries: int = 1) -> AsyncRedis:

@@ -31,9 +31,6 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-# With them redis-py takes a connection that the server has closed for one that can be used, and lets a server
-# prolong time-outs.
-_NO_NOTIFICATIONS: dict[str, Any] = {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 _SENTINEL = "+sentinel"
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -93,10 +90,13 @@ class RedisUrl:
     def connect(self, seconds: float) -> Redis:
         """A client whose connections are made when first used, each to the master of that moment.
 
+        Nothing is tried again: RQ's code writes what must not be written twice, and a connection that breaks does not
+        tell what was. An idle connection that has been closed is not used.
+
         Args:
             seconds: the most that one answer, or one connection, is waited for.
         """
-        waiting: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": seconds, **_NO_NOTIFICATIONS}
+        waiting = _waiting(seconds) | {"retry": Retry(NoBackoff(), 0)}
         if not self.sentinels:
             return Redis.from_url(self.url, **waiting)
         options = self._server_options()
@@ -114,12 +114,7 @@ class RedisUrl:
             retries: how often what a broken connection ended is tried again; a time-out never is.
         """
         retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
-        waiting: dict[str, Any] = {
-            "socket_timeout": seconds,
-            "socket_connect_timeout": seconds,
-            "retry": retry,
-            **_NO_NOTIFICATIONS,
-        }
+        waiting = _waiting(seconds) | {"retry": retry}
         if not self.sentinels:
             return AsyncRedis.from_url(self.url, **waiting)
         patience = {**self._sentinel_options(seconds), "retry": AsyncRetry(NoBackoff(), 0)}
@@ -150,6 +145,20 @@ class _MasterPool(AsyncSentinelPool):
         """Close the pool."""
         await super().aclose()
         await self.sentinel_manager.aclose()
+
+
+def _waiting(seconds: float) -> dict[str, Any]:
+    """How long connections wait, and how many there may be."""
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        # As many as ask at once: jobs under way, queues, callbacks in flight, each bounded where it is made. One who
+        # finds no connection free would fail for no fault of Redis.
+        "max_connections": 2**31,
+        # With them redis-py takes a connection that the server has closed for one that can be used, and lets a server
+        # prolong time-outs.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
 
 
 def _split(text: str) -> SplitResult:

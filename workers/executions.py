@@ -134,20 +134,22 @@ class Ledger:
         self.limits = limits
         self._attempts = attempts
         self._attempts_text = json.dumps(attempts)
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[str, float] = {}
         self._asked_at = 0.0
 
     def claim(self, queues: Sequence[str], free: int) -> list[Any]:
         """The arguments of `claim.lua`."""
         prefix = _prefix()
-        self._unanswered.add(prefix)
-        self._asked_at = time.monotonic()
+        now = self._asked_at = time.monotonic()
+        # What an older claim has taken has been recovered: nobody has renewed its leases.
+        self._unanswered = {each: at for each, at in self._unanswered.items() if at > now - 2 * self.lease_seconds}
+        self._unanswered[prefix] = now
         return [_date(), self.worker_name, free, self.lease_seconds, prefix, self._attempts_text, *queues]
 
     def claimed(self, arguments: list[Any], answer: list[Any]) -> Claimed:
         """What `claim.lua` answered."""
         queues = arguments[6:]
-        self._unanswered.discard(arguments[_PREFIX_AT])
+        self._unanswered.pop(arguments[_PREFIX_AT], None)
         suspended, held, lengths, claimed, missing, opens_in, now_ms = answer
         left = dict(zip(queues, lengths, strict=True))
         claims = [

@@ -5,6 +5,7 @@ since its worker gave no sign of life in time, nothing is written, for the job m
 """
 
 import copy
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,9 @@ ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
 
 _READY_TRIES = 20
 _WATCH_TRIES = 3
+
+_quiet = logging.getLogger("rq.worker.failures")  # RQ's lines of what Redis refuses, which is written again
+_quiet.disabled = True
 
 
 class Failures:
@@ -193,6 +197,7 @@ def clerk(worker: BaseWorker, execution: Execution, stopped_job_id: str | None =
     """
     copied = copy.copy(worker)
     copied.connection = _Fenced(worker.connection, execution.key)
+    copied.log = _quiet
     copied._stopped_job_id = stopped_job_id  # noqa: SLF001 - RQ's own way to mark a job as stopped
     return copied
 

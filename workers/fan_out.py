@@ -62,7 +62,9 @@ class FanOut:
             while True:
                 try:
                     pipeline.watch(job.key)
-                    job.get_meta()
+                    # Through the pipeline: one connection for each event under way, not two.
+                    meta: Any = pipeline.hget(job.key, "meta")
+                    job.meta = job.serializer.loads(meta) if meta else {}
                     if job.meta.get(_MARK):
                         return False
                     arrival = arrival_of(pipeline, self._jobs, event)

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
 from rq import worker_registration
 
 from shared.logs import get_log
 from workers.doorbell import end
 from workers.ending import Ending
 from workers.executions import Executions, Recovered
+from workers.outages import is_outage
 from workers.running import KilledError, StoppedError
 from workers.silence import Silence
 from workers.threads import Threads
@@ -63,7 +63,7 @@ class Life:
     async def close(self) -> None:
         """Stop."""
         await end(self._tasks)
-        await self._try(lambda: self._threads.call(self._upkeep.close))
+        await self._try(self._close_upkeep)
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -74,7 +74,12 @@ class Life:
         try:
             await step()
         except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
-            self._log.error("upkeep_failed", error=error)
+            if is_outage(error):
+                self._worker.outage.note(error, step.__name__)
+            else:
+                self._log.error("upkeep_failed", error=error)
+        else:
+            self._worker.outage.end(step.__name__)
 
     async def _renew(self) -> None:
         known, lost = await self._executions.renew(self._worker.to_renew, self._worker.known_seconds)
@@ -110,6 +115,9 @@ class Life:
     async def _schedule(self) -> None:
         await self._threads.call(self._upkeep.schedule)
 
+    async def _close_upkeep(self) -> None:
+        await self._threads.call(self._upkeep.close)
+
     async def _maintain(self) -> None:
         await self._threads.call(self._upkeep.maintain)
 
@@ -117,16 +125,21 @@ class Life:
         """Hear RQ's commands, as long as the worker lives."""
         while True:
             try:
-                async with self._redis.pubsub() as channel:
-                    await channel.subscribe(self._worker.pubsub_channel_name)
-                    # Without a time-out: when the kernel gives an idle socket up (ETIMEDOUT), redis-py takes that for
-                    # the end of one, and answers None at once, for ever. So None is the end of this connection.
-                    while message := await channel.get_message(timeout=None):
-                        if message["type"] == "message":
-                            self._hear(message["data"])
-            except (RedisError, OSError):
-                pass  # the worker itself says that Redis is away
+                await self._hear_commands()
+            except Exception as error:  # noqa: BLE001 - whatever it is, commands are to be heard
+                if not is_outage(error):  # else the worker itself says that Redis is away
+                    self._log.error("upkeep_failed", error=error)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _hear_commands(self) -> None:
+        """Hear RQ's commands until the connection is lost."""
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(self._worker.pubsub_channel_name)
+            # Without a time-out: when the kernel gives an idle socket up (ETIMEDOUT), redis-py takes that for the end
+            # of one, and answers None at once, for ever. So None is the end of this connection.
+            while message := await channel.get_message(timeout=None):
+                if message["type"] == "message":
+                    self._hear(message["data"])
 
     def _hear(self, data: bytes) -> None:
         try:

@@ -17,6 +17,7 @@ from rq.exceptions import NoSuchJobError
 from shared.logs import get_log
 from workers.executions import Claim, Executions, LostError
 from workers.failures import ABANDONED, Failures
+from workers.outages import WorkerOutage, is_outage
 from workers.running import Run
 from workers.threads import Threads
 
@@ -33,6 +34,7 @@ class Outcomes:
         failures: Failures,
         threads: Threads,
         wake: Callable[[], None],
+        outage: WorkerOutage,
     ) -> None:
         """Prepare.
 
@@ -42,12 +44,14 @@ class Outcomes:
             failures: what writes the rest.
             threads: where it does.
             wake: called when there is something to settle, or a free slot.
+            outage: told when Redis does not take an outcome.
         """
         self._runs = runs
         self._executions = executions
         self._failures = failures
         self._threads = threads
         self._wake = wake
+        self._outage = outage
         self._done: list[Run] = []
         self._log = get_log()
 
@@ -97,16 +101,22 @@ class Outcomes:
 
     def _write(self, run: Run, outcome: Callable[[], None]) -> None:
         if run.state == "over":  # it was lost while it waited
+            self._outage.end(run.claim.execution_id)
             return
         run.state = "settling"
         self._threads.start(outcome, partial(self._written, run, outcome))
 
     def _written(self, run: Run, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
+        if error and is_outage(error):
+            self._outage.note(error, run.claim.execution_id)
+        else:
+            self._outage.end(run.claim.execution_id)
         if isinstance(error, NoSuchJobError):
             self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
             self._done.append(run)  # settling strikes it off
         elif error:
-            if not isinstance(error, LostError):  # else the lease has run out; the next renewal says whose the job is
+            if not is_outage(error) and not isinstance(error, LostError):
+                # Of the latter the lease has run out; the next renewal says whose the job is.
                 claim = run.claim
                 self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, error=error)
             run.state = "ended"

@@ -129,10 +129,8 @@ class Watchdog:
 
     def _renew(self) -> None:
         claims = [run.claim for run in list(self._runs.values()) if run.state != "settling"]
-        try:  # what was lost, the loop will hear of as well
+        with suppress(RedisError, OSError):  # what was lost, and that Redis is away, the loop will find out as well
             self._renew_script(args=self._ledger.renewal(claims, self._known_seconds))
-        except (RedisError, OSError) as error:
-            get_log().error("redis_away", error=error)
 
     def _count(self, run: Run | None) -> None:
         if run and run.call:

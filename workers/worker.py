@@ -14,6 +14,7 @@ Queues are looked at in the order they were given; that none starves, see `worke
 import asyncio
 import dataclasses
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +38,7 @@ from workers.failures import Failures
 from workers.guarded import claimed_job_class
 from workers.life import Life
 from workers.limits import limits_text
+from workers.outages import WorkerOutage, is_outage
 from workers.outcomes import Outcomes
 from workers.perform import Performer
 from workers.rotation import Rotation
@@ -98,6 +100,7 @@ class ConcurrentWorker(BaseWorker):
         self.ledger = ledger(self.name, performer)
         self._names = [queue.name for queue in self.queues]
         self._log = get_log()
+        self.outage = WorkerOutage(connection)
         self._runs: dict[str, Run] = {}
         self._ending: Ending | None = None
         self._rotation = Rotation(self._names)
@@ -111,7 +114,7 @@ class ConcurrentWorker(BaseWorker):
         Returns:
             Why it ended.
         """
-        self.bootstrap(logging_level="WARNING")
+        self._register()
         loop = uvloop.new_event_loop()
         begin_end = partial(self.begin_end, Ending.DONE)
         signals = EndSignals(loop, begin_end, self._save, self.settings.grace_seconds, self._parent)
@@ -122,12 +125,27 @@ class ConcurrentWorker(BaseWorker):
             self._die()
             signals.close()
 
+    def _register(self) -> None:
+        """RQ's beginning of a worker, again and again while Redis is away."""
+        while True:
+            try:
+                self.bootstrap(logging_level="WARNING")
+            except RedisError as error:
+                if not is_outage(error):
+                    raise
+                self.outage.note(error)
+                time.sleep(_LONGEST_PAUSE_SECONDS)
+                with suppress(RedisError):
+                    self.connection.delete(self.key)  # RQ refuses a worker that it has registered, answered or not
+            else:
+                return
+
     def _die(self) -> None:
         try:
             self.set_state(WorkerStatus.IDLE)
             self.register_death()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:  # then RQ strikes it off when it has given no sign of life for long
-            self._log.error("redis_away", error=error)
+            self.outage.note(error)
 
     def clean_registries(self) -> None:
         """RQ's, except for jobs under way."""
@@ -188,10 +206,10 @@ class ConcurrentWorker(BaseWorker):
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
         self._threads = Threads()
-        redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
+        redis = self._redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Executions(redis, self.ledger)
         failures = Failures(self, self.jobs)
-        self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set)
+        self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set, self.outage)
         loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(
             loop, self._runs, lambda: self._outcomes.unsettled, self.ledger, self.connection, self.known_seconds
@@ -229,6 +247,7 @@ class ConcurrentWorker(BaseWorker):
                 await self._wait_for_redis(error)
                 continue
             self._pause = 0.0
+            self.outage.end()
             self._start_all(claimed)
             if burst and was_idle and self._is_empty(claimed):
                 self.begin_end(Ending.DONE)
@@ -321,8 +340,12 @@ class ConcurrentWorker(BaseWorker):
 
     async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
-        is_away = isinstance(error, RedisError | OSError)
-        self._log.error("redis_away" if is_away else "not_claimed", error=error)
+        if is_outage(error):
+            self.outage.note(error)
+            with suppress(RedisError):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+        else:
+            self._log.error("not_claimed", error=error)
         self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
         await self._sleep(self._pause)
 

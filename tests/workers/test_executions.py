@@ -460,6 +460,20 @@ def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFact
     assert workplace.redis.hget(f"rq:job:{ids[1]}", "meta") == b'{"attempt": 0}'
 
 
+def test_claims_whose_answers_were_lost_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two leases what they took has been recovered; an outage may last for hours."""
+    now = 0.0
+    monkeypatch.setattr("workers.executions.time.monotonic", lambda: now)
+    ledger = Ledger("ours", lease_seconds=36, options={"attempts": {}}, limits="")
+    remembered = []
+    for _ in range(1000):
+        now += 2
+        ledger.claim(["default"], 1)
+        remembered.append(len(ledger._unanswered))
+
+    assert max(remembered) == 36
+
+
 def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:

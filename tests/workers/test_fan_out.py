@@ -3,6 +3,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +16,21 @@ from rq.serializers import JSONSerializer
 
 from shared import ApiCall, Event, Jobs, OtherEvent
 from shared.commands import received
-from shared.queues import EVENTS, FAN_OUT, PERFORM
+from shared.queues import EVENTS, FAN_OUT, PERFORM, connect
 from shared.testing import api_call
+from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
+from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch
+from tests.workers.test_claims import put_job
+from tests.workers.working import Workplace, fetch, running_worker, signals_kept
 from workers import fan_out
 from workers.guarded import guarded_job_class
+from workers.places import arrival_of
+from workers.worker import ConcurrentWorker
 
 SECRET = "planted-4711"
+_AT_ONCE = 128
 
 
 def two_jobs() -> Jobs:
@@ -295,3 +302,54 @@ def test_descriptions_ids_and_logs_hold_no_value(open_workplace: WorkplaceFactor
     assert not [key for key in workplace.redis.scan_iter() if SECRET.encode() in key]
     assert logs
     assert SECRET not in str(logs)
+
+
+def test_as_many_fan_outs_as_there_are_slots_find_a_connection(
+    open_workplace: WorkplaceFactory, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds one while it watches, and no other: redis-py's pools have room for a hundred unless they are told."""
+    workplace = open_workplace(two_jobs())
+    for _ in range(_AT_ONCE):
+        workplace.put_event(api_call("x"))
+    ours = connect(make_settings())
+    all_hold_one = threading.Barrier(_AT_ONCE)
+    held: list[int] = []
+
+    def wait_for_all(*arguments: Any) -> Any:
+        all_hold_one.wait(DEADLINE_SECONDS)
+        held.append(len(ours.connection_pool._in_use_connections))
+        all_hold_one.wait(DEADLINE_SECONDS)
+        return arrival_of(*arguments)
+
+    monkeypatch.setattr("workers.fan_out.arrival_of", wait_for_all)
+    with ours, signals_kept(), capture_logs() as logs:
+        ConcurrentWorker([EVENTS], workplace.performer, ours, concurrency=_AT_ONCE).run(burst=True)
+
+    fan_outs = [line["outcome"] for line in logs if line["event"] == "fan_out"]
+    assert fan_outs == ["done"] * _AT_ONCE
+    assert max(held) < _AT_ONCE + 16
+
+
+MANY_QUEUES = """
+from shared import ApiCall, Jobs
+
+jobs = Jobs()
+
+for number in range(120):
+
+    @jobs.on(ApiCall, name=f"job_{number}", queue=f"q{number}")
+    async def job(event: ApiCall) -> None: ...
+"""
+
+
+def test_a_worker_of_many_idle_queues_still_claims(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """Each queue that is waited for has a connection of its own; there is one left for the work."""
+    workplace = open_workplace(Jobs())
+    queues = [f"q{number}" for number in range(120)]
+    with running_worker(tmp_path, MANY_QUEUES, valkey_url, *queues):
+        until(lambda: len([one for one in workplace.redis.client_list() if one["cmd"] == "blmove"]) == len(queues))
+        job_id = put_job(workplace, "job_119", "q119")
+
+        until(lambda: fetch(workplace.redis, job_id).is_finished)

@@ -21,7 +21,7 @@ from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire, put
 from tests.workers.working import traceback_of
 from workers.executions import Executions
-from workers.outages import is_outage
+from workers.outages import WorkerOutage, is_outage
 from workers.silence import Silence
 
 REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
@@ -49,7 +49,7 @@ def refusing(redis: Redis, how: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("how", REFUSALS)
 def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
-    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is judged and logged once, and written when Redis takes it: as a retry, or a dead letter with all it had."""
     jobs, redis = Jobs(), open_workplace(Jobs()).redis
@@ -70,13 +70,15 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     workplace, event = open_workplace(jobs), api_call()
     workplace.put_jobs(event)
 
-    with capture_logs() as logs:
+    note, refusals = WorkerOutage.note, []
 
-        def refused() -> bool:
-            return len([line for line in logs if line["event"] == "outcome_not_written"]) >= 9
+    def count(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
+        refusals.append(error)
+        return note(self, error, *arguments)
 
-        with ended_when(refused, outage):
-            workplace.work()
+    monkeypatch.setattr(WorkerOutage, "note", count)
+    with capture_logs() as logs, ended_when(lambda: len(refusals) >= 9, outage):
+        workplace.work()
 
     plain, guarded, given_up = (workplace.job(event, name) for name in ("plain", "guarded", "given_up"))
     assert sorted(workplace.queue().scheduled_job_registry.get_job_ids()) == sorted([plain.id, guarded.id])
@@ -84,7 +86,10 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     assert redis.get("deskbell:failures:guarded") == b"1"
     assert workplace.queue().failed_job_registry.get_job_ids() == [given_up.id]
     assert given_up.meta["attempts"] == 8
-    assert len([line for line in logs if line["event"] == "attempt"]) == 3
+    events = [line["event"] for line in logs]
+    assert [events.count(event) for event in ("attempt", "redis_away", "redis_back")] == [3, 1, 1]
+    assert not {"outcome_not_written", "upkeep_failed"} & set(events)
+    assert "failed to persist" not in caplog.text
     assert redis.zcard("rq:wip:default") == 0
 
 
