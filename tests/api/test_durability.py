@@ -101,13 +101,6 @@ def test_write_errors_and_missing_replicas_are_problems() -> None:
     assert "has reached 2 replicas" in found.worth
 
 
-def test_a_redis_that_tells_no_policy_is_taken_as_it_is() -> None:
-    """A managed one may have a limit of memory and say no more."""
-    found = judge({"aof_enabled": 1, "maxmemory": 1}, {"appendfsync": "always", "save": ""}, 0)
-
-    assert (found.warnings, found.problems) == ([], [])
-
-
 def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
     """A failover may lose what it has not received."""
     found = judge({"aof_enabled": 1, "connected_slaves": 1}, {"appendfsync": "always", "save": ""}, 0, 0)

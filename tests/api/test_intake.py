@@ -218,7 +218,10 @@ def test_two_processes_keep_a_delivery_once(redis: Redis, make_settings: Setting
 
 
 def test_what_waits_leaves_in_one_call(redis: Redis, make_settings: SettingsFactory) -> None:
-    """Group commit: 300 events that wait together cost three calls of the script, and each has its own job."""
+    """Group commit: 300 events that wait together cost three calls of the script, and each has its own job.
+
+    There is one more that asks Redis at the start, and what loads the script.
+    """
     events = [api_call() for _ in range(300)]
 
     async def keep_all() -> list[Kept]:
@@ -231,7 +234,7 @@ def test_what_waits_leaves_in_one_call(redis: Redis, make_settings: SettingsFact
     assert [result.event_id for result in kept] == [event.id for event in events]
     assert sorted(queue(EVENTS, redis).job_ids) == sorted(event.id for event in events)
     statistics = redis.info("commandstats")
-    assert statistics["cmdstat_evalsha"]["calls"] + statistics.get("cmdstat_eval", {}).get("calls", 0) <= 4
+    assert statistics["cmdstat_evalsha"]["calls"] + statistics.get("cmdstat_eval", {}).get("calls", 0) <= 6
 
 
 def test_an_event_given_up_before_it_was_sent_is_not_kept(redis: Redis, make_settings: SettingsFactory) -> None:

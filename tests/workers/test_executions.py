@@ -464,7 +464,7 @@ def test_claims_whose_answers_were_lost_are_not_remembered_for_ever(monkeypatch:
     """After two leases what they took has been recovered; an outage may last for hours."""
     now = 0.0
     monkeypatch.setattr("workers.executions.time.monotonic", lambda: now)
-    ledger = Ledger("ours", lease_seconds=36, options={"attempts": {}}, limits="")
+    ledger = Ledger("ours", lease_seconds=36, attempts={}, limits="")
     remembered = []
     for _ in range(1000):
         now += 2
