@@ -81,14 +81,6 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
     (package / "orders.py").write_text(
         "async def find(number):\n    return type('Order', (), {'status': 'shipped'})()\n"
     )
-    (package / "crm.py").write_text(
-        "class Client:\n"
-        "    enquiries = []\n"
-        "    async def post(self, path, headers, json):\n"
-        "        self.enquiries.append((path.split('/')[2], json))\n"
-        "        return type('Answer', (), {'status_code': 204, 'raise_for_status': lambda self: None})()\n"
-        "client = Client()\n"
-    )
     monkeypatch.setattr(sys, "path", [*sys.path])
     settings = load_settings(app_dir=tmp_path, callbacks="acme.callbacks:callbacks", jobs="acme.jobs:jobs")
 
@@ -103,7 +95,8 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
     }.items():
         test_module = types.ModuleType("acme_test")
         exec((package / name).read_text(), test_module.__dict__)  # noqa: S102 - the README's own test
-        getattr(test_module, test)()
+        fixtures = inspect.signature(getattr(test_module, test)).parameters
+        getattr(test_module, test)(*[monkeypatch] * len(fixtures))
     for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
         monkeypatch.delitem(sys.modules, name)
 

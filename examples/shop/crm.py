@@ -3,8 +3,10 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, HTTPException
@@ -17,49 +19,57 @@ create table if not exists enquiries (key text primary key, contact text not nul
 _json: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
+class Database:
+    """SQLite: one connection, and a turn for each request; connections of their own would find the file locked."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._connection.execute("pragma journal_mode=wal")  # who looks into the file need not wait, nor be waited for
+        self._connection.executescript(_SCHEMA)
+        self._turn = Lock()
+
+    def ask(self, query: str, *values: str) -> list[tuple[str, ...]]:
+        """Carry a query out, kept on the disk when this returns; the rows it gives."""
+        with self._turn, self._connection:
+            return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
 def create_app() -> FastAPI:
     """The CRM; `CRM_DATABASE` is its SQLite file, `DESKBELL_CRM_TOKEN` the bearer token it asks for."""
-    path = Path(os.environ.get("CRM_DATABASE", ".deskbell/crm.db"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path) as database:
-        database.executescript(_SCHEMA)
+    database = Database(Path(os.environ.get("CRM_DATABASE", ".deskbell/crm.db")))
     expected = "Bearer " + os.environ["DESKBELL_CRM_TOKEN"]
 
     def check_token(authorization: Annotated[str, Header()] = "") -> None:
         if not secrets.compare_digest(authorization.encode(), expected.encode()):
             raise HTTPException(401)
 
-    def open_database() -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(path, check_same_thread=False)
-        with database:
-            yield database
+    @asynccontextmanager
+    async def closed_at_the_end(_: FastAPI) -> AsyncIterator[None]:
+        yield
         database.close()
 
-    app = FastAPI(dependencies=[Depends(check_token)])
-    database_of_request = Annotated[sqlite3.Connection, Depends(open_database)]
+    app = FastAPI(dependencies=[Depends(check_token)], lifespan=closed_at_the_end)
 
     @app.put("/contacts/{contact}", status_code=204)
-    def put_contact(contact: str, fields: dict[str, JsonValue], database: database_of_request) -> None:
-        database.execute("insert or replace into contacts values (?, ?)", [contact, _json.dump_json(fields).decode()])
+    def put_contact(contact: str, fields: dict[str, JsonValue]) -> None:
+        database.ask("insert or replace into contacts values (?, ?)", contact, _json.dump_json(fields).decode())
 
     @app.post("/contacts/{contact}/enquiries", status_code=204)
-    def post_enquiry(
-        contact: str,
-        fields: dict[str, JsonValue],
-        database: database_of_request,
-        idempotency_key: Annotated[str, Header()],
-    ) -> None:
-        database.execute(
-            "insert or ignore into enquiries values (?, ?, ?)",
-            [idempotency_key, contact, _json.dump_json(fields).decode()],
-        )
+    def post_enquiry(contact: str, fields: dict[str, JsonValue], idempotency_key: Annotated[str, Header()]) -> None:
+        text = _json.dump_json(fields).decode()
+        database.ask("insert or ignore into enquiries values (?, ?, ?)", idempotency_key, contact, text)
 
     @app.get("/contacts/{contact}")
-    def get_contact(contact: str, database: database_of_request) -> dict[str, Any]:
-        row = database.execute("select fields from contacts where id = ?", [contact]).fetchone()
-        if row is None:
+    def get_contact(contact: str) -> dict[str, Any]:
+        found = database.ask("select fields from contacts where id = ?", contact)
+        if not found:
             raise HTTPException(404)
-        enquiries = database.execute("select fields from enquiries where contact = ?", [contact]).fetchall()
-        return _json.validate_json(row[0]) | {"enquiries": [_json.validate_json(fields) for (fields,) in enquiries]}
+        enquiries = database.ask("select fields from enquiries where contact = ?", contact)
+        return _json.validate_json(found[0][0]) | {"enquiries": [_json.validate_json(text) for (text,) in enquiries]}
 
     return app

@@ -1,23 +1,32 @@
 """The shop's job types: the slow work, done by workers after the answer."""
 
+import atexit
 from urllib.parse import quote
 
 import httpx
 
-from shared import ApiCall, Jobs, Retry, Settings
+from shared import ApiCall, Jobs, Retry, Settings, Unavailable
 from workers.jobs import analytics, crm
 
 jobs = Jobs()
 jobs.include(crm.jobs)
 jobs.include(analytics.jobs)
 
+# One for the process: its connections are kept, and TLS is set up once. Threads may share it.
+client = httpx.Client(timeout=10)
+atexit.register(client.close)
+
 
 @jobs.on(ApiCall, node="order_status", queue="crm", timeout=30)
-async def record_enquiry(event: ApiCall, settings: Settings) -> None:
+def record_enquiry(event: ApiCall, settings: Settings) -> None:
     """Note in the CRM which order a customer asked about."""
-    headers = {"Authorization": f"Bearer {settings.crm_token.get_secret_value()}", "Idempotency-Key": event.id}
-    async with httpx.AsyncClient(base_url=settings.crm_url, headers=headers) as client:
-        reply = await client.post(f"/contacts/{quote(event.user_id, safe='')}/enquiries", json=event.variables)
+    reply = client.post(
+        f"{settings.crm_url}/contacts/{quote(event.user_id, safe='')}/enquiries",
+        headers={"Authorization": f"Bearer {settings.crm_token.get_secret_value()}", "Idempotency-Key": event.id},
+        json=event.variables,
+    )
     if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise Retry(after=60)
+        raise Retry(after=60, counts=False, code=429)
+    if reply.status_code == httpx.codes.UNAUTHORIZED:
+        raise Unavailable("the CRM does not know the token", code=401)
     reply.raise_for_status()

@@ -1,10 +1,12 @@
 """The shop's database of orders: SQLite, made with a few orders when it is not there."""
 
+import atexit
 import os
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
 _SCHEMA = """
 create table if not exists orders (
@@ -16,6 +18,7 @@ _FIRST_ORDERS = [
     (1002, "user517", "shipped", "YTO Express"),
     (1003, "user842", "paid", ""),
 ]
+_turn = Lock()  # the connection is shared by all threads, one at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +33,27 @@ class Order:
 
 def find(order_id: int) -> Order | None:
     """The order of a number, or None."""
-    with closing(_open()) as database:
-        row = database.execute("select * from orders where id = ?", [order_id]).fetchone()
-    return Order(*row) if row else None
+    found = _select("select * from orders where id = ?", order_id)
+    return found[0] if found else None
 
 
 def of_customer(customer: str) -> list[Order]:
     """A customer's orders, the newest first."""
-    with closing(_open()) as database:
-        rows = database.execute("select * from orders where customer = ? order by id desc", [customer]).fetchall()
-    return [Order(*row) for row in rows]
+    return _select("select * from orders where customer = ? order by id desc", customer)
 
 
-def _open() -> sqlite3.Connection:
+def _select(query: str, value: str | int) -> list[Order]:
+    with _turn:
+        return [Order(*row) for row in _database().execute(query, [value]).fetchall()]
+
+
+@cache
+def _database() -> sqlite3.Connection:
+    """The connection of this process, made when it is first asked."""
     path = Path(os.environ.get("SHOP_DATABASE", ".deskbell/shop.db"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path)
+    database = sqlite3.connect(path, check_same_thread=False)
+    atexit.register(database.close)
     with database:
         database.execute(_SCHEMA)
         database.executemany("insert or ignore into orders values (?, ?, ?, ?)", _FIRST_ORDERS)
