@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from shared.codes import Code
 from shared.declarations import NODE_FORM
-from shared.protocol import COMMANDS
+from shared.protocol import COMMAND_FORM, COMMANDS
 
 _ENVELOPE = {
     "type": "object",
@@ -27,7 +27,7 @@ _PACKET = {
     "properties": {
         "CallbackCommand": {
             "type": "string",
-            "pattern": "^[A-Za-z][A-Za-z0-9_.]{0,127}$",
+            "pattern": f"^{COMMAND_FORM}$",
             "examples": list(COMMANDS),
         },
         "Body": {"type": "object", "description": "The variables of an API call."},

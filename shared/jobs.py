@@ -37,6 +37,7 @@ from shared.policies import (
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"  # without "-": see JobType.job_id
+LONGEST_NAME = 100
 _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
 _EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
 _OPTIONS = (
@@ -192,6 +193,11 @@ class Jobs:
             check_order(where, ordered_by, on_dead)
             chosen = name_of(function) if name is None else name
             check_name(where, chosen, NAME_FORM, "the job's name", 'name="crm.enquiry"')
+            if len(chosen) > LONGEST_NAME:
+                raise DeclarationError(
+                    f"{where}: the job's name must have {LONGEST_NAME} characters at most, got {len(chosen)}; "
+                    'write for example name="crm.enquiry"'
+                )
             event_parameter, settings_parameter = _bind(function, where, kinds)
             nodes, compared = _nodes(where, node, kinds), conditions(where, when or {})
             _check_names(where, "when=", compared, kinds)

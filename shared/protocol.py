@@ -39,6 +39,9 @@ SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServ
 SIGN_WINDOW_SECONDS = 60
 """How far RequestTime may be from now, either way (PROTOCOL §2)."""
 
+COMMAND_FORM = r"[A-Za-z][A-Za-z0-9_.]{0,127}"
+"""What a command must look like to be taken, and is logged."""
+
 Packet = dict[str, Any]
 """A callback's body, as it came."""
 
@@ -47,7 +50,6 @@ _SURROGATE = re.compile(  # an escape begins behind an even number of backslashe
     r"(?<!\\)(?P<backslashes>(?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<second>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
     r"|[c-fC-F][0-9a-fA-F]{2})"
 )
-_command_form = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,127}")
 
 
 def canonical(command: str) -> str:
@@ -98,7 +100,7 @@ def parse_packet(body: bytes) -> Packet:
     if not isinstance(packet, dict):
         raise PacketError("the body is not a JSON object")
     command = packet.get("CallbackCommand")
-    if not isinstance(command, str) or not _command_form.fullmatch(command):
+    if not isinstance(command, str) or not re.fullmatch(COMMAND_FORM, command):
         raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")
     if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body", ""), dict | None):
         raise PacketError("Body: expected an object of variables")

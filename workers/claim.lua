@@ -85,9 +85,14 @@ local function take(id, list, queue, number)
     held = held + 1
     return true, true
   end
-  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta')
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status')
   if not job[1] then
     drop(id, list)
+    give_back(job_type, id)
+    return false, true
+  end
+  if job[4] == 'finished' or job[4] == 'scheduled' then  -- a push whose answer was lost was sent again
+    redis.call('LREM', list, 1, id)
     give_back(job_type, id)
     return false, true
   end

@@ -194,9 +194,12 @@ class ClaimedJob(Job):
         super().set_status(status, transaction)
 
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
-        """Queue or schedule the job again."""
-        self._transaction = pipeline
+        """Queue or schedule the job again.
+
+        RQ counts it in the job itself: when the transaction is refused and written again, it must not count twice.
+        """
+        self._transaction, before = pipeline, self.retries_left
         try:
             super().retry(queue, pipeline)
         finally:
-            self._transaction = None
+            self._transaction, self.retries_left = None, before

@@ -8,9 +8,9 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from rq.exceptions import NoSuchJobError
 
@@ -53,6 +53,7 @@ class Outcomes:
         self._wake = wake
         self._outage = outage
         self._done: list[Run] = []
+        self._doubted: set[str] = set()
         self._log = get_log()
 
     @property
@@ -88,15 +89,23 @@ class Outcomes:
         if not self._done:
             return
         batch = self._done[:]
-        lost, left = await self._executions.settle(run.claim for run in batch)
+        self._set_states(batch, "settling")
+        try:
+            lost, left = await self._executions.settle(run.claim for run in batch)
+        except BaseException:
+            self._set_states(batch, "ended")
+            self._doubted.update(run.claim.execution_id for run in batch)
+            raise
         del self._done[: len(batch)]
+        lost -= self._doubted  # settled already, by the call that was not answered, or by somebody else
+        self._doubted.clear()
         for run in batch:
             execution_id = run.claim.execution_id
             if execution_id in left:
                 self._write(run, partial(self._failures.succeed, run.claim, run.job))
             else:
                 if execution_id in lost:
-                    self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
+                    self._log.warning("lease_lost", job_id=run.claim.job_id, queue=run.claim.queue)
                 self._forget(run)
 
     def _write(self, run: Run, outcome: Callable[[], None]) -> None:
@@ -124,6 +133,11 @@ class Outcomes:
         else:
             self._forget(run)
         self._wake()
+
+    def _set_states(self, runs: Iterable[Run], state: Literal["ended", "settling"]) -> None:
+        for run in runs:
+            if run.state != "over":
+                run.state = state
 
     def _forget(self, run: Run) -> None:
         run.state = "over"

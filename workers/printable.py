@@ -3,18 +3,18 @@
 import re
 
 from shared.declarations import NODE_FORM
-from shared.jobs import NAME_FORM
+from shared.jobs import LONGEST_NAME, NAME_FORM
+from shared.protocol import COMMAND_FORM
 
 UNPRINTABLE = "(unprintable)"
 """What stands for a job type's name that can be none."""
 
 _FORMS = {
     "event_id": re.compile(r"[0-9a-f]{32}"),
-    "command": re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}"),
+    "command": re.compile(COMMAND_FORM),
     "node": re.compile(NODE_FORM),
 }
 _NAME = re.compile(NAME_FORM)
-_LONGEST_NAME = 100
 
 
 def printable_fields(**fields: object) -> dict[str, str]:
@@ -24,7 +24,7 @@ def printable_fields(**fields: object) -> dict[str, str]:
 
 def printable_name(name: object) -> str:
     """A job type's name, if it can be one."""
-    is_one = isinstance(name, str) and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name)
+    is_one = isinstance(name, str) and len(name) <= LONGEST_NAME and _NAME.fullmatch(name)
     return str(name) if is_one else UNPRINTABLE
 
 

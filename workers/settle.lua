@@ -42,9 +42,10 @@ local function forget(id)
   redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
 end
 
-local function finish(id, execution, queue, began, ttl)
+local function finish(id, execution, queue, began, ttl, status)
   local key = 'rq:job:' .. id
-  redis.call('HSET', key, 'status', 'finished', 'ended_at', date, 'last_heartbeat', date)
+  status = status == 'queued' and status or 'finished'  -- one that was queued anew while it ran is to run again
+  redis.call('HSET', key, 'status', status, 'ended_at', date, 'last_heartbeat', date)
   redis.call('EXPIRE', key, ttl)
   redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
   keep_result(id, execution, began, ttl)
@@ -57,7 +58,8 @@ local function settle(id, execution, queue, began)
     lost[#lost + 1] = execution
     return
   end
-  local job = redis.call('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id')
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id',
+    'status')
   local is_there, ttl = job[4], result_ttl(job[1])
   if is_there and is_rqs(id, job, ttl) then
     note_answer(job_type, id)
@@ -70,7 +72,7 @@ local function settle(id, execution, queue, began)
   if is_there and ttl == 0 then
     forget(id)
   elseif is_there then
-    finish(id, execution, queue, began, ttl)
+    finish(id, execution, queue, began, ttl, job[6])
   end
   strike_off(id, execution, queue, worker)
   successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)

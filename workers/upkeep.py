@@ -8,7 +8,7 @@ import time
 
 from rq import worker_registration
 from rq.exceptions import NoSuchJobError
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.rate_limit import RateLimitRegistry
 from rq.scheduler import RQScheduler
@@ -77,6 +77,7 @@ class Upkeep:
             for job_id in filter(self._is_unreadable, registry.get_jobs_to_schedule()):
                 with self._worker.connection.pipeline() as pipeline:
                     pipeline.rpush(queue.key, job_id)
+                    pipeline.hset(Job.key_for(job_id), "status", JobStatus.QUEUED)
                     pipeline.zrem(registry.key, job_id)
                     pipeline.execute()
 

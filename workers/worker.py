@@ -193,9 +193,12 @@ class ConcurrentWorker(BaseWorker):
 
     def drop(self, execution_id: str) -> None:
         """Forget an execution that is not ours any more."""
-        run = self._runs.pop(execution_id, None)
-        if run and run.state != "over":
-            self._log.warning("job_lost", job_id=run.claim.job_id, queue=run.claim.queue)
+        run = self._runs.get(execution_id)
+        if (
+            run and run.state != "settling"
+        ):  # else its outcome may just have been written, which ends the execution, too
+            del self._runs[execution_id]
+            self._log.warning("lease_lost", job_id=run.claim.job_id, queue=run.claim.queue)
             self._running.drop(run)
             self._wake.set()
 
@@ -222,6 +225,9 @@ class ConcurrentWorker(BaseWorker):
         await life.begin()
         try:
             await self._work(burst=burst)
+            if self._ending and not burst:
+                seconds = self.settings.grace_seconds
+                self._log.info("worker_stops", why=self._ending.value, under_way=len(self._runs), grace_seconds=seconds)
             await self._finish()
         finally:
             self._watchdog.close()
@@ -381,8 +387,8 @@ class ConcurrentWorker(BaseWorker):
         except Exception as error:  # noqa: BLE001 - whatever it is: the leases run out, and the jobs are recovered
             self._log.error("not_put_back", count=len(left), error=error)
         else:
-            if count:
-                self._log.info("put_back", count=count)
+            if left:
+                self._log.info("put_back", count=count, job_ids=[run.claim.job_id for run in left])
 
 
 def ledger(worker_name: str, performer: Performer) -> Ledger:

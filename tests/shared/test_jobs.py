@@ -431,6 +431,11 @@ def test_a_name_that_cannot_stand_on_the_wire_is_refused(name: Any) -> None:
     )
 
 
+def test_a_name_that_logs_would_not_print_is_refused() -> None:
+    """A job of anybody's name could fill a log: what is longer is not printed."""
+    assert "must have 100 characters at most, got 101" in refusal_of(record_enquiry, ApiCall, name="x" * 101)
+
+
 def test_a_function_whose_name_cannot_stand_on_the_wire_needs_another() -> None:
     """The name on the wire is the function's by default."""
 

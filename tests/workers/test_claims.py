@@ -157,12 +157,29 @@ def test_a_job_that_is_queued_anew_while_it_runs_waits_until_it_has_ended(
         meanwhile = claim(step)
         step(lambda ours: ours.settle([first]))
         [second] = claim(step).claims
+        redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:default", job_id)
         redis.zadd("rq:wip:default", {f"{job_id}:{second.execution_id}": 1})
         [third] = claim(step).claims
 
     assert (meanwhile.claims, meanwhile.held, meanwhile.lengths) == ([], 1, {"default": 1})
     assert second.job_id == third.job_id == job_id
+
+
+@pytest.mark.parametrize("status", ["finished", "scheduled"])
+def test_an_id_that_was_pushed_twice_is_run_once(
+    status: str, open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """A client sends a push again whose answer was lost: the job has ended, or is to run later, by now."""
+    workplace = open_workplace(limited_jobs("1/min"))
+    job_id = put_job(workplace, "few")
+    redis.hset(f"rq:job:{job_id}", "status", status)
+
+    with worker_of(workplace, valkey_url) as step:
+        claimed = claim(step)
+
+    assert (claimed.claims, claimed.missing) == ([], [])
+    assert redis.keys("rq:queue:*") == redis.keys("deskbell:starts:*") == []
 
 
 def test_a_claim_says_when_a_rate_lets_go(open_workplace: WorkplaceFactory, valkey_url: str) -> None:

@@ -148,7 +148,7 @@ def test_a_worker_told_to_stop_lets_its_jobs_end_and_claims_no_more(
 def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_attempt(
     node: str, workplace: Workplace, valkey_url: str, tmp_path: Path
 ) -> None:
-    """The next worker makes attempt 1 of it."""
+    """The next worker makes attempt 1 of it; the log says that the worker stops, and what it put back."""
     [job_id], redis = put(workplace, node), workplace.redis
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", **QUICKLY) as process:
@@ -156,11 +156,13 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
         process.terminate()
         exit_status = process.wait(30)
     left = workplace.queue("crm").job_ids, status(redis, job_id), redis.zcard("rq:wip:crm")
+    [stops], [put_back] = logged(tmp_path, "worker_stops"), logged(tmp_path, "put_back")
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst", **QUICKLY) as process:
         process.wait(30)
 
     assert exit_status == 0
     assert left == ([job_id], "queued", 0)
+    assert (stops["under_way"], put_back["count"], put_back["job_ids"]) == (1, 1, [job_id])
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"1"]
     assert status(redis, job_id) == "finished"
 
@@ -280,7 +282,7 @@ def test_functions_under_way_end_though_redis_has_come_back_without_its_data(
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--concurrency", "2", **settings) as process:
         until(lambda: redis.llen("began:plain") == 2)
         redis.flushall()
-        until(lambda: len(logged(tmp_path, "job_lost")) == 2)
+        until(lambda: len(logged(tmp_path, "lease_lost")) == 2)
         if is_told_to_stop:
             process.terminate()
         else:

@@ -341,7 +341,7 @@ def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
     with capture_logs() as logs:
         workplace.work()
 
-    assert [line["event"] for line in logs if "lost" in line["event"]] == ["job_lost"]
+    assert [line["event"] for line in logs if "lost" in line["event"]] == ["lease_lost"]
     assert redis.hgetall(job_key) == after[0]
     assert workplace.queue().scheduled_job_registry.get_job_ids() == []
     assert workplace.queue().failed_job_registry.get_job_ids() == []

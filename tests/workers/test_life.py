@@ -185,7 +185,7 @@ def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
     with capture_logs() as logs:
         workplace.work()
 
-    assert "job_lost" not in [line["event"] for line in logs]
+    assert "lease_lost" not in [line["event"] for line in logs]
     assert workplace.queue().scheduled_job_registry.get_job_ids() == [job_id]
 
 

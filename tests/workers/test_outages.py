@@ -116,7 +116,7 @@ def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(
     assert workplace.queue().failed_job_registry.get_job_ids() == [workplace.job(event, "fail").id]
     assert "OSError" in traceback_of(workplace.job(event, "fail"))
     assert len([line for line in logs if line["event"] == "attempt"]) == 1
-    assert not [line for line in logs if line["event"] == "job_lost"]
+    assert not [line for line in logs if line["event"] == "lease_lost"]
 
 
 @contextmanager
@@ -224,7 +224,7 @@ def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workpla
         workplace.work()
 
     assert ran == [event.id]
-    assert not [line for line in logs if line["event"] in {"job_recovered", "job_lost"}]
+    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
 
 
 def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
@@ -257,7 +257,7 @@ def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
         lost = step(lambda executions: executions.renew([theirs], 60))[1]
 
     assert lost == set()
-    assert not [line for line in logs if line["event"] in {"job_recovered", "job_lost"}]
+    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
 
 
 def test_a_silence_is_a_lease_from_the_first_sign_after_a_gap() -> None:

@@ -1,0 +1,74 @@
+"""Failures that RQ's code writes while a worker renews its lease, or Redis refuses: judged once, counted once."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import ResponseError
+from rq.job import JobStatus
+
+from shared import ApiCall, Jobs
+from shared.testing import api_call
+from tests.logged import capture_logs
+from tests.workers.conftest import WorkplaceFactory
+from workers import failures
+
+
+def failing(attempts: int) -> Jobs:
+    """A job type whose jobs fail."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=attempts)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        raise OSError
+
+    return jobs
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_lease_that_is_renewed_while_a_failure_is_written_costs_no_attempt(
+    times: int, open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction watches the execution, and is written again: the job has the retries that it had."""
+    execute, renewals = failures._FencedPipeline.execute, list(range(times))
+
+    def renew_before(pipeline: Any, *arguments: Any) -> Any:
+        if renewals:
+            redis.hset(pipeline.fence, "last_heartbeat", renewals.pop())
+        return execute(pipeline, *arguments)
+
+    workplace, event = open_workplace(failing(attempts=3)), api_call()
+    workplace.put_jobs(event)
+    monkeypatch.setattr(failures._FencedPipeline, "execute", renew_before)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    job = workplace.job(event, "fail")
+    assert not renewals
+    assert (job.get_status(), job.retries_left, job.meta) == (JobStatus.SCHEDULED, 1, {"attempt": 1})
+    assert [line["event"] for line in logs] == ["attempt"]
+
+
+def test_a_failure_that_redis_refuses_is_written_later_with_the_same_retries(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is refused; it is said by us, once each time, and not by RQ as well."""
+    execute, refusals = Pipeline._execute_transaction, ["NOREPLICAS Not enough good replicas to write."]
+
+    def refuse(pipeline: Any, *arguments: Any) -> Any:
+        if refusals and isinstance(pipeline, failures._FencedPipeline):
+            raise ResponseError(refusals.pop())
+        return execute(pipeline, *arguments)
+
+    workplace, event = open_workplace(failing(attempts=2)), api_call()
+    workplace.put_jobs(event)
+    monkeypatch.setattr(Pipeline, "_execute_transaction", refuse)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    job = workplace.job(event, "fail")
+    assert (job.get_status(), job.retries_left) == (JobStatus.SCHEDULED, 0)
+    assert [line["event"] for line in logs] == ["attempt", "outcome_not_written"]
