@@ -16,7 +16,7 @@ from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, entry_point
 from workers.job_data import read_data
 from workers.perform import Attempt, Performer
-from workers.retries import begin_attempt
+from workers.retries import begin_attempt, give_back
 
 _DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
 
@@ -70,6 +70,10 @@ class FanOutCall(Call):
         self.function = fan_out
         self.arguments = {"wire": wire}
         self.timeout = timeout
+
+    def failed(self, job: Job, error: BaseException) -> None:
+        """Use up no retry for an outage: all that a fan-out asks is Redis."""
+        give_back(job, error)
 
 
 class PerformCall(Call):

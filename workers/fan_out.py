@@ -20,7 +20,7 @@ from shared.queues import FOREVER, PERFORM, queue
 from workers.perform import performer
 from workers.places import Place, arrival_of, place_of
 from workers.printable import printable_fields
-from workers.retries import rq_retry
+from workers.retries import give_back, rq_retry
 
 _MARK = "fanned_out"
 _BACKSTOP_SECONDS = 5
@@ -123,4 +123,9 @@ def _defer(job: Job, target: Queue, pipeline: Pipeline) -> None:
 
 def fan_out(wire: Wire) -> None:
     """`FanOut.fan_out` for a worker that is not ours, made from the environment."""
-    FanOut(performer().jobs).fan_out(wire)
+    try:
+        FanOut(performer().jobs).fan_out(wire)
+    except Exception as error:
+        if job := get_current_job():
+            give_back(job, error)
+        raise

@@ -35,6 +35,7 @@ from shared.errors import (
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
 from workers.causes import cause_of, places_of
+from workers.outages import is_outage
 
 _OUT_OF_TURN_SECONDS = 1
 _UNKNOWN_SECONDS = 3600
@@ -67,14 +68,32 @@ def begin_attempt(job: Job, attempts: int) -> int:
 
     Returns:
         The number of the attempt, from 1 to `attempts`.
+
+    Raises:
+        OutOfTurnError: Redis does not answer, or refuses; nothing is counted.
     """
     job.meta.pop("unserialized", None)  # RQ's stand-in for what it could not read; it cannot be written
     before = job.meta.get("attempt", 0)
     attempt = before + 1 if before < attempts else 1
+    retries_left = job.retries_left
     job.meta["attempt"] = attempt
     job.retries_left = attempts - attempt
-    job.save()
+    try:
+        job.save()
+    except Exception as error:
+        job.meta["attempt"], job.retries_left = before, retries_left
+        if not is_outage(error):
+            raise
+        raise OutOfTurnError(f"Redis did not count the attempt: {type(error).__name__}") from None
     return attempt
+
+
+def give_back(job: Job, error: BaseException) -> bool:
+    """Let a failure use up none of RQ's own retries when Redis, not the job, is its cause; whether that is so."""
+    if not is_outage(error):
+        return False
+    job.retries_left = (job.retries_left or 0) + 1
+    return True
 
 
 def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseException, *, counts: bool) -> Decision:

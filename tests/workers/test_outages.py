@@ -14,14 +14,16 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import get_current_job
 
 from shared import ApiCall, Breaker, Discard, Jobs
+from shared.queues import EVENT_RETRIES, EVENTS
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_executions import claim_all, executions, expire, put
-from tests.workers.working import traceback_of
+from tests.workers.working import fetch, traceback_of
 from workers.executions import Executions
 from workers.outages import WorkerOutage, is_outage
+from workers.places import arrival_of
 from workers.silence import Silence
 
 REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
@@ -91,6 +93,47 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     assert not {"outcome_not_written", "upkeep_failed"} & set(events)
     assert "failed to persist" not in caplog.text
     assert redis.zcard("rq:wip:default") == 0
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_an_outage_in_the_middle_of_a_fan_out_takes_none_of_the_events_retries(
+    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a fan-out asks is Redis: it is not the event's fault."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace, event = open_workplace(jobs), api_call()
+    outage, begun = refusing(workplace.redis, how), threading.Event()
+
+    def begin(*arguments: Any) -> Any:
+        if not begun.is_set():
+            outage.__enter__()
+            begun.set()
+        return arrival_of(*arguments)
+
+    monkeypatch.setattr("workers.fan_out.arrival_of", begin)
+    monkeypatch.setattr("workers.outcomes._AGAIN_SECONDS", 0.05)
+    note, refusals = WorkerOutage.note, []
+
+    def count_refusals(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
+        refusals.append(error)
+        return note(self, error, *arguments)
+
+    monkeypatch.setattr(WorkerOutage, "note", count_refusals)
+    workplace.put_event(event)
+    with ended_when(lambda: begun.is_set() and len(refusals) >= 2, outage):
+        workplace.work(EVENTS)
+    left = fetch(workplace.redis, event.id).retries_left
+    workplace.make_due(EVENTS)
+    workplace.work(EVENTS)
+    workplace.work()
+
+    assert left == EVENT_RETRIES
+    assert ran == [event.id]
 
 
 def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(

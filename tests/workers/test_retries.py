@@ -1,9 +1,12 @@
+from unittest.mock import Mock
+
 import pytest
 from fakeredis import FakeRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.job import Job
 
 from shared import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
-from shared.errors import ConfigError, DamagedJobError, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJobError
 from shared.jobs import JobType
 from shared.queues import PERFORM, queue
 from tests.workers.working import fetch
@@ -56,6 +59,21 @@ def test_attempts_are_counted_from_one_on_redis_before_they_are_made() -> None:
     assert counted == [1, 2]
     assert fetch(job.connection, job.id).meta == {"attempt": 2}
     assert fetch(job.connection, job.id).retries_left == 1
+
+
+def test_an_attempt_that_redis_does_not_count_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function has not been called: the job is tried again with all the attempts it had."""
+    job = make_job(attempts=3)
+    before = begin_attempt(job, 3), job.retries_left
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "save", Mock(side_effect=RedisConnectionError))
+        with pytest.raises(OutOfTurnError) as raised:
+            begin_attempt(job, 3)
+    outcome, _ = settle(job, 0, raised.value, counts=False)
+
+    assert before == (1, 2)
+    assert outcome == "out_of_turn"
+    assert (job.meta["attempt"], job.retries_left) == (1, 3)  # RQ's own code takes one off for the retry
 
 
 def test_after_the_last_attempt_the_count_begins_anew() -> None:
