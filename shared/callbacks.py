@@ -22,6 +22,7 @@ from shared.events import Event
 from shared.functions import check_function, describe, name_of, parameters, returned
 from shared.handlers import ASSIGNMENT, PERMISSION, SIGNAL, VARIABLES, Asked, Fallback, Handler
 from shared.results import Content
+from shared.returns import check_returned
 from shared.variables import Inputs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -217,6 +218,7 @@ def _handler(
         check_name(where, name, NODE_FORM, "the node", 'api_call("order_status")')
     event_parameter, fields = _split_parameters(asked, where, parameters(function, asked.parameter))
     chosen = conditions(where, when or {})
+    check_returned(where, returned(function), asked.can_be, asked.result)
     outputs = Outputs(where, returned(function) if asked is VARIABLES else None)
     names = [parameter.name for parameter in fields]
     if asked is VARIABLES:
@@ -277,6 +279,7 @@ def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> C
         if callable(fallback):
             check_function(fallback, "fallback=")
             inspect.signature(fallback).bind(None)
+            check_returned(describe(fallback), returned(fallback), asked.can_be, asked.result)
             return fallback
         content = asked.content(fallback)
         problem = "; ".join(outputs.problems(fallback, content.variables))

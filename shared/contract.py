@@ -5,15 +5,17 @@ returns. A handler that returns a plain dict declares no outputs, and any are al
 """
 
 import inspect
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any, NotRequired, Required, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 
 from shared.errors import DeclarationError
+from shared.returns import kinds
 from shared.variables import Inputs, Kind
 
 _SYSTEM = "System"
@@ -83,48 +85,29 @@ class _Schema(GenerateJsonSchema):
         return {}
 
 
-class Outputs:
-    """The variables that a handler declares to answer."""
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a TypedDict or a model declares.
 
-    def __init__(self, where: str, annotation: Any) -> None:
-        """Read what a function says it returns.
+    Attributes:
+        model: checks values, by the names of variables.
+        names: the variables.
+        required: those that are always answered.
+    """
 
-        Raises:
-            DeclarationError: a field's annotation is nothing that pydantic knows.
-        """
-        self._model: type[BaseModel] | None = None
-        self._names: frozenset[str] = frozenset()
-        self._required: frozenset[str] = frozenset()
-        declared = _without_none(annotation)
-        try:
-            if is_typeddict(declared):
-                self._read_typed_dict(declared)
-            elif inspect.isclass(declared) and issubclass(declared, BaseModel):
-                self._read_model(declared)
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise DeclarationError(f"{where}: the fields of {declared.__name__} cannot be read ({reason})") from error
+    model: type[BaseModel]
+    names: frozenset[str]
+    required: frozenset[str]
 
-    @property
-    def declared(self) -> bool:
-        """Whether the handler says which variables it answers."""
-        return self._model is not None
-
-    def problems(self, result: Any, variables: Mapping[str, str] | None) -> list[str]:
-        """How a result departs from what is declared; names variables, never values.
-
-        Args:
-            result: what the handler returned.
-            variables: the same as texts.
-        """
-        if self._model is None or variables is None:
-            return []
-        undeclared = [name for name in variables if name not in self._names]
-        found = [f"{name} is not declared" for name in shown_names(undeclared)]
-        found += [f"{name} is declared and missing" for name in sorted(self._required - variables.keys())]
+    def problems(self, result: Any, variables: Mapping[str, str]) -> list[str]:
+        """How a result departs from this."""
+        found = [
+            f"{name} is not declared" for name in shown_names([name for name in variables if name not in self.names])
+        ]
+        found += [f"{name} is declared and missing" for name in sorted(self.required - variables.keys())]
         if isinstance(result, Mapping):
             try:
-                self._model.model_validate({name: result[name] for name in self._names if name in result})
+                self.model.model_validate({name: result[name] for name in self.names if name in result})
             except ValidationError as error:
                 found += [
                     f"{item['loc'][0]} does not fit ({item['type']})"
@@ -136,54 +119,122 @@ class Outputs:
         return found
 
     def variables(self) -> list[Variable]:
-        """The outputs; none when the handler declares none."""
-        if self._model is None:
-            return []
-        schema = self._model.model_json_schema(mode="serialization", schema_generator=_Schema)
+        """The variables, as the Desk administrator needs them."""
+        schema = self.model.model_json_schema(mode="serialization", schema_generator=_Schema)
         return [
             Variable(
                 name=name,
                 kind="",
-                required=name in self._required,
+                required=name in self.required,
                 type=_type_in_words(field, schema.get("$defs", {})),
                 description=field.get("description", ""),
             )
             for name, field in schema.get("properties", {}).items()
         ]
 
-    def _read_typed_dict(self, declared: Any) -> None:
-        """Make a model of it: nobody has checked its values."""
-        hints = get_type_hints(declared, include_extras=True)
-        # Fields go by position: a variable may have any name, a pydantic field may not.
-        fields: dict[str, Any] = {
-            f"p{index}": (
-                _without_required(hint),
-                Field(alias=name) if name in declared.__required_keys__ else Field(default=None, alias=name),
+
+class Outputs:
+    """The variables that a handler declares to answer; of several TypedDicts and models, one is answered."""
+
+    def __init__(self, where: str, annotation: Any) -> None:
+        """Read what a function says it returns.
+
+        Raises:
+            DeclarationError: a field's annotation is nothing that pydantic knows.
+        """
+        found = [kind for kind in kinds(annotation) if kind is not NoneType]
+        declare = all(_declares(kind) for kind in found)  # a plain dict among them lets any variable be answered
+        self._shapes = [_shape(where, kind) for kind in found] if declare else []
+
+    @property
+    def declared(self) -> bool:
+        """Whether the handler says which variables it answers."""
+        return bool(self._shapes)
+
+    def problems(self, result: Any, variables: Mapping[str, str] | None) -> list[str]:
+        """How a result departs from what is declared, from what it comes nearest to; names variables, never values.
+
+        Args:
+            result: what the handler returned.
+            variables: the same as texts.
+        """
+        if not self._shapes or variables is None:
+            return []
+        return min((shape.problems(result, variables) for shape in self._shapes), key=len)
+
+    def variables(self) -> list[Variable]:
+        """The outputs; none when the handler declares none."""
+        found: dict[str, list[Variable]] = {}
+        for variable in (variable for shape in self._shapes for variable in shape.variables()):
+            found.setdefault(variable.name, []).append(variable)
+        return [
+            replace(
+                same[0],
+                required=len(same) == len(self._shapes) and all(variable.required for variable in same),
+                type=" or ".join(dict.fromkeys(variable.type for variable in same)),
             )
-            for index, (name, hint) in enumerate(hints.items())
-        }
-        self._model = create_model("Outputs", __config__=ConfigDict(coerce_numbers_to_str=True), **fields)
-        self._model.model_rebuild()
-        self._names = frozenset(hints)
-        self._required = frozenset(declared.__required_keys__)
-
-    def _read_model(self, declared: type[BaseModel]) -> None:
-        """Computed fields are outputs as well; all of them are answered."""
-        declared.model_rebuild()
-        self._model = declared
-        schema = declared.model_json_schema(mode="serialization", schema_generator=_Schema)
-        self._names = self._required = frozenset(schema.get("properties", {}))
+            for same in found.values()
+        ]
 
 
-def _without_none(annotation: Any) -> Any:
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return kinds[0] if len(kinds) == 1 else annotation
-    return annotation
+def _declares(kind: Any) -> bool:
+    plain = get_origin(kind) or kind
+    return is_typeddict(plain) or (inspect.isclass(plain) and issubclass(plain, BaseModel) and plain is not BaseModel)
 
 
-def _without_required(hint: Any) -> Any:
-    return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
+def _shape(where: str, kind: Any) -> _Shape:
+    plain = get_origin(kind) or kind
+    try:
+        return _shape_of_typed_dict(plain, get_args(kind)) if is_typeddict(plain) else _shape_of_model(kind)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise DeclarationError(f"{where}: the fields of {plain.__name__} cannot be read ({reason})") from error
+
+
+def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> _Shape:
+    """Make a model of it: nobody has checked its values."""
+    hints = get_type_hints(declared, include_extras=True)
+    given = dict(zip(getattr(declared, "__parameters__", ()), arguments, strict=False))
+    said: dict[str, Any] = {name: get_origin(hint) for name, hint in hints.items()}
+    # The class itself does not see a mark that stands in quotes.
+    required = (declared.__required_keys__ - _marked(said, NotRequired)) | _marked(said, Required)
+    # Fields go by position: a variable may have any name, a pydantic field may not.
+    fields: dict[str, Any] = {
+        f"p{index}": (
+            _with(given, _plain_hint(hint)),
+            Field(alias=name) if name in required else Field(default=None, alias=name),
+        )
+        for index, (name, hint) in enumerate(hints.items())
+    }
+    model = create_model("Outputs", __config__=ConfigDict(coerce_numbers_to_str=True), **fields)
+    model.model_rebuild()
+    return _Shape(model, frozenset(hints), required)
+
+
+def _marked(said: Mapping[str, Any], mark: Any) -> frozenset[str]:
+    return frozenset(name for name, origin in said.items() if origin is mark)
+
+
+def _shape_of_model(declared: type[BaseModel]) -> _Shape:
+    """Computed fields are outputs as well; all of them are answered."""
+    declared.model_rebuild()
+    schema = declared.model_json_schema(mode="serialization", schema_generator=_Schema)
+    names = frozenset(schema.get("properties", {}))
+    return _Shape(declared, names, names)
+
+
+def _plain_hint(hint: Any) -> Any:
+    while get_origin(hint) in (Required, NotRequired, ReadOnly):
+        hint = get_args(hint)[0]
+    return hint
+
+
+def _with(given: Mapping[Any, Any], hint: Any) -> Any:
+    """A hint of a generic TypedDict with its parameters given."""
+    if hint in given:
+        return given[hint]
+    open_ones = getattr(hint, "__parameters__", ())
+    return hint[tuple(given.get(each, each) for each in open_ones)] if open_ones and given else hint
 
 
 def _kind(parameter: inspect.Parameter) -> str:

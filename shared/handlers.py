@@ -14,6 +14,7 @@ from shared.results import (
     signal_content,
     variables_content,
 )
+from shared.returns import can_be_assignment, can_be_json, can_be_permission, can_be_variables
 from shared.variables import Inputs
 
 Fallback = Callable[[Any], Any]
@@ -30,6 +31,8 @@ class Asked:
         content: makes the answer's content of what a handler returned.
         parameter: how a parameter is written, for messages.
         fallback: how a fallback is written, for messages.
+        can_be: whether a type can be what a handler returns.
+        result: what a handler returns, for messages.
     """
 
     decorator: str
@@ -37,14 +40,46 @@ class Asked:
     content: Callable[[Any], Content]
     parameter: str
     fallback: str
+    can_be: Callable[[Any], bool]
+    result: str
 
 
-VARIABLES = Asked("api_call", ApiCall, variables_content, "OrderID: str", '{"Status": "unknown"}')
-ASSIGNMENT = Asked("assign_agent", AssignAgent, assignment_content, "event: AssignAgent", "Assignment(group_id=6521)")
-PERMISSION = Asked(
-    "before_contact_user", BeforeContactUser, permission_content, "event: BeforeContactUser", "lambda event: None"
+VARIABLES = Asked(
+    "api_call",
+    ApiCall,
+    variables_content,
+    "OrderID: str",
+    '{"Status": "unknown"}',
+    can_be_variables,
+    "return a dict with text for names, a TypedDict, a pydantic model or None",
 )
-SIGNAL = Asked("c2c_signal", C2CSignal, signal_content, "data: dict[str, object]", '{"state": "unknown"}')
+ASSIGNMENT = Asked(
+    "assign_agent",
+    AssignAgent,
+    assignment_content,
+    "event: AssignAgent",
+    "Assignment(group_id=6521)",
+    can_be_assignment,
+    "return an Assignment, or None to leave the choice to Desk",
+)
+PERMISSION = Asked(
+    "before_contact_user",
+    BeforeContactUser,
+    permission_content,
+    "event: BeforeContactUser",
+    "lambda event: None",
+    can_be_permission,
+    "return None to allow, and raise Refuse to refuse",
+)
+SIGNAL = Asked(
+    "c2c_signal",
+    C2CSignal,
+    signal_content,
+    "data: dict[str, object]",
+    '{"state": "unknown"}',
+    can_be_json,
+    "return a JSON value or None",
+)
 
 
 @dataclass(frozen=True, slots=True)

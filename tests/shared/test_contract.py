@@ -1,10 +1,12 @@
 """The contract of a node: what is declared, and what departs from it."""
 
+from collections.abc import Awaitable, Coroutine
 from datetime import datetime
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Generic, Literal, NewType, NoReturn, NotRequired, TypedDict, TypeVar
 
 import pytest
-from pydantic import AfterValidator, BaseModel, Field, InstanceOf, computed_field
+import typing_extensions as te
+from pydantic import AfterValidator, BaseModel, Field, InstanceOf, RootModel, computed_field
 
 from shared import ApiCall, Callbacks, Kind
 from shared.contract import Variable, input_variables, shown_names
@@ -74,6 +76,101 @@ def test_outputs_are_the_fields_of_a_typed_dict(optional: bool) -> None:
     assert outputs.variables() == [
         Variable("OrderStatus", "", required=True, type="one of paid, shipped", description="Where the order is."),
         Variable("Parcels", "", required=False, type="integer, at least 0", description=""),
+    ]
+
+
+class ExtendedStatus(te.TypedDict):
+    OrderStatus: te.ReadOnly[str]
+    Parcels: te.NotRequired[int]
+
+
+Item = TypeVar("Item")
+
+
+class Page(TypedDict, Generic[Item]):
+    Items: list[Item]
+    First: Item
+
+
+class ExtendedPage(te.TypedDict, Generic[Item]):
+    Items: list[Item]
+    First: Item
+
+
+class ModelPage(BaseModel, Generic[Item]):
+    Items: list[Item]
+    First: Item
+
+
+class Quoted(TypedDict):
+    OrderStatus: "str"
+    Parcels: "NotRequired[int]"
+
+
+Alias = te.TypeAliasType("Alias", Status)
+New = NewType("New", Summary)
+PAGE = ["First integer yes", "Items JSON array yes"]
+STATUS = ["OrderStatus one of paid, shipped yes", "Parcels integer, at least 0 no"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (ExtendedStatus, ["OrderStatus text yes", "Parcels integer no"]),
+        (Quoted, ["OrderStatus text yes", "Parcels integer no"]),
+        (Annotated[Status, "said of it"], STATUS),
+        (Annotated[Status | None, "said of it"], STATUS),
+        (Alias | None, STATUS),
+        (New, ["Count integer yes"]),
+        (Awaitable[Status], STATUS),
+        (Coroutine[Any, Any, Status], STATUS),
+        (RootModel[Summary], ["Count integer yes"]),
+        (Page[int], PAGE),
+        (ExtendedPage[int], PAGE),
+        (ModelPage[int], PAGE),
+        (Page[int] | None, PAGE),
+        (
+            Status | Summary,
+            ["Count integer no", "OrderStatus one of paid, shipped no", "Parcels integer, at least 0 no"],
+        ),
+        (
+            Status | ExtendedStatus,
+            ["OrderStatus one of paid, shipped or text yes", "Parcels integer, at least 0 or integer no"],
+        ),
+        (Status | dict[str, str], []),
+        (Status | Any, []),
+        (dict[str, str], []),
+        (BaseModel, []),
+        (None, []),
+        (NoReturn, []),
+    ],
+    ids=str,
+)
+def test_outputs_are_declared_in_any_form(annotation: Any, expected: list[str]) -> None:
+    """Whatever stands around a TypedDict or a model, and whichever library it is of; a plain dict declares none."""
+
+    def function() -> None: ...
+
+    function.__annotations__["return"] = annotation
+    outputs = handler_of(function).outputs
+
+    described = [f"{each.name} {each.type} {'yes' if each.required else 'no'}" for each in outputs.variables()]
+    assert sorted(described) == expected
+    assert outputs.declared == bool(expected)
+
+
+def test_of_several_forms_of_a_result_the_nearest_counts() -> None:
+    """What is missing from one is not missing from the other."""
+
+    def function() -> Status | Quoted: ...  # type: ignore[empty-body]  # never called
+
+    def either() -> Summary | Status: ...  # type: ignore[empty-body]  # never called
+
+    assert handler_of(function).outputs.problems({"OrderStatus": "lost"}, {"OrderStatus": "lost"}) == []
+    outputs = handler_of(either).outputs
+    assert outputs.problems(Summary.model_validate({"Count": 1}), {"Count": "1"}) == []
+    assert outputs.problems({"OrderStatus": "lost"}, {"OrderStatus": "lost"}) == [
+        "OrderStatus does not fit (literal_error)"
     ]
 
 
