@@ -24,6 +24,9 @@ _JSON_EXAMPLES = {
 Signature = Literal["required", "when-present"]
 LimitSetting = Annotated[Rate | Concurrency | None, PlainValidator(limit_of_setting)]
 BreakerSetting = Annotated[Breaker | None, PlainValidator(breaker_of_setting)]
+TENCENT_MS = 2000
+"""Milliseconds after which Tencent takes a callback for failed (PROTOCOL §1)."""
+
 _SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
 
 
@@ -56,7 +59,16 @@ class Settings(BaseSettings):
     callbacks: str = Field(default="", description="The handlers: `package.module:callbacks`; several with commas.")
     jobs: str = Field(default="", description="The job types: `package.module:jobs`; several with commas.")
     app_dir: Path = Field(default=Path(), description="The folder the integrator's package lies in.")
-    budget_ms: int = Field(default=1500, ge=100, le=10_000, description="Milliseconds within which the answer leaves.")
+    budget_ms: int = Field(
+        default=1500,
+        ge=100,
+        le=10_000,
+        description="Milliseconds within which the answer leaves; 2,000 at most, since Tencent waits no longer.",
+    )
+    long_budget: bool = Field(
+        default=False,
+        description="`1` lets `BUDGET_MS` be up to 10,000, for a caller of whom you know that it waits longer.",
+    )
     accept_ms: int | None = Field(
         default=None,
         description="Milliseconds of the budget that no handler gets, reserved for keeping the event, on Redis or on "
@@ -162,6 +174,15 @@ class Settings(BaseSettings):
         unknown = self.signature.keys() - self.apps.keys() if isinstance(self.signature, dict) else ()
         if unknown:
             raise ValueError(f"{PREFIX}SIGNATURE: {min(unknown)} is no app of {PREFIX}APPS")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_ends_before_the_caller_does(self) -> Self:
+        if self.budget_ms > TENCENT_MS and not self.long_budget:
+            raise ValueError(
+                f"{PREFIX}BUDGET_MS: expected {TENCENT_MS} or less, since Tencent waits no longer (PROTOCOL §1), got "
+                f"{self.budget_ms}; or {PREFIX}LONG_BUDGET=1"
+            )
         return self
 
     @model_validator(mode="after")

@@ -89,7 +89,12 @@ def api_process(
         before: words that the command is an argument of.
         limit: the largest file that it may write, in bytes.
     """
-    variables = {"APPS": f'{{"{APP}": ["{TOKEN}"]}}', "BUDGET_MS": "5000", "ACCEPT_MS": "4000"} | given
+    variables = {
+        "APPS": f'{{"{APP}": ["{TOKEN}"]}}',
+        "LONG_BUDGET": "1",
+        "BUDGET_MS": "5000",
+        "ACCEPT_MS": "4000",
+    } | given
     command = [*before, sys.executable, "-P", "-m", "cli", "api", "--port", "0", *arguments]
 
     def set_limit() -> None:

@@ -241,6 +241,7 @@ def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
         DESKBELL_APPS=APPS,
         DESKBELL_REDIS_URL=valkey_url,
         DESKBELL_CALLBACKS="acme:callbacks",
+        DESKBELL_LONG_BUDGET="1",
         DESKBELL_BUDGET_MS="3000",
         DESKBELL_REDIS_TIMEOUT_MS="1400",
     )

@@ -54,7 +54,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "CALLBACKS": "acme.callbacks:callbacks",
         "JOBS": "acme.jobs:jobs",
         "APP_DIR": "/srv/acme",
-        "BUDGET_MS": "1000",
+        "BUDGET_MS": "9000",
+        "LONG_BUDGET": "1",
         "ACCEPT_MS": "300",
         "DEDUP_SECONDS": "60",
         "MAX_BODY_BYTES": "4096",
@@ -89,7 +90,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.callbacks, settings.jobs) == ("acme.callbacks:callbacks", "acme.jobs:jobs")
     assert settings.app_dir == Path("/srv/acme")
     assert settings.reserved_ms == settings.accept_ms == 300
-    assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (1000, 60, 4096)
+    assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (9000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
     assert settings.max_in_flight == 50
     spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
@@ -173,6 +174,11 @@ HIDDEN = "got a value not shown here"
         ("INSECURE", "maybe", "expected a valid boolean, unable to interpret input, got 'maybe'"),
         ("BUDGET_MS", "soon", "expected a valid integer, unable to parse string as an integer, got 'soon'"),
         ("BUDGET_MS", "99", "expected greater than or equal to 100, got '99'"),
+        (
+            "BUDGET_MS",
+            "2001",
+            "expected 2000 or less, since Tencent waits no longer (PROTOCOL §1), got 2001; or DESKBELL_LONG_BUDGET=1",
+        ),
         ("BUDGET_MS", "10001", "expected less than or equal to 10000, got '10001'"),
         ("DEDUP_SECONDS", "0", "expected greater than 0, got '0'"),
         ("MAX_BODY_BYTES", "1023", "expected greater than or equal to 1024, got '1023'"),
