@@ -66,6 +66,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "SPOOL_MAX_MB": "64",
         "ABANDONED_SECONDS": "30",
         "GRACE_SECONDS": "5",
+        "REFUSED_SECONDS": "7",
         "LOG_SIZE": "5",
         "LOG_FORMAT": "console",
         "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',
@@ -92,7 +93,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (9000, 60, 4096)
     assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
-    assert settings.max_in_flight == 50
+    assert (settings.max_in_flight, settings.refused_seconds) == (50, 7)
     spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
     assert spool == (Path("/var/spool/deskbell"), 64, 1)
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
