@@ -1,6 +1,7 @@
 """`deskbell demo`: the main job, once, from a signed callback to its contact and its row."""
 
 import json
+import os
 import tempfile
 import time
 from importlib.resources import files
@@ -19,6 +20,7 @@ from cli.errors import stop
 from cli.main import DEV_APP, DEV_TOKEN
 from cli.stack import CRM_TOKEN, Stack, heed_signals
 from shared.protocol import API_CALL, signed_query
+from shared.proxies import PROXIES
 from shared.testing import packet
 from workers.jobs.analytics import events_table
 
@@ -39,6 +41,8 @@ class DemoError(Exception):
 def demo() -> None:
     """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
     heed_signals()
+    for name in os.environ.keys() & PROXIES:  # nothing here leaves this machine
+        del os.environ[name]
     console = Console(soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="deskbell-demo-") as folder:
         logs = Path(folder) / "logs"
@@ -70,7 +74,7 @@ def _ring(stack: Stack, console: Console, title: str, node: str, body: bytes) ->
     query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
     console.print(f"> POST {path}?{query}", markup=False, highlight=False)
     console.print(f"> {body.decode().strip()}", markup=False, highlight=False)
-    answer = httpx.post(f"{stack.api_url}{path}?{query}", content=body, timeout=_PATIENCE_SECONDS)
+    answer = httpx.post(f"{stack.api_url}{path}?{query}", content=body, timeout=_PATIENCE_SECONDS, trust_env=False)
     console.print(f"< {answer.status_code} {answer.text}", markup=False, highlight=False)
     if answer.json().get("ErrorCode") != 0 or not answer.json().get("Body"):
         raise DemoError("the callback was not answered with variables")
@@ -110,7 +114,9 @@ def _show_jobs(console: Console, jobs: list[Job]) -> None:
 
 
 def _show_contact(stack: Stack, console: Console) -> None:
-    answer = httpx.get(f"{stack.crm_url}/contacts/{_USER}", headers={"Authorization": f"Bearer {CRM_TOKEN}"})
+    answer = httpx.get(
+        f"{stack.crm_url}/contacts/{_USER}", headers={"Authorization": f"Bearer {CRM_TOKEN}"}, trust_env=False
+    )
     console.print("\n[bold]The contact in the CRM[/bold]")
     console.print_json(answer.text)
     if answer.status_code != httpx.codes.OK or not answer.json()["enquiries"]:
@@ -132,7 +138,7 @@ def _show_rows(stack: Stack, console: Console, events: list[str]) -> None:
 
 
 def _show_dashboard(stack: Stack, console: Console) -> None:
-    queues: Any = httpx.get(f"{stack.dashboard_url}/0/data/queues.json").raise_for_status().json()
+    queues: Any = httpx.get(f"{stack.dashboard_url}/0/data/queues.json", trust_env=False).raise_for_status().json()
     names = ", ".join(sorted(queue["name"] for queue in queues["queues"]))
     console.print(f"\nrq-dashboard served {stack.dashboard_url} with the queues {names}.", highlight=False)
     console.print("Everything is stopped again. [bold]make dev[/bold] keeps it running.")

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cli.stack import Stack, heed_signals
 from shared.config import Settings, load_settings
+from shared.proxies import check_proxies
 
 _PORTS = (8000, 9181, 8010)
 _FOLDER = Path(".deskbell")
@@ -16,6 +17,7 @@ _FOLDER = Path(".deskbell")
 def dev() -> None:
     """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
     heed_signals()
+    check_proxies()
     settings = load_settings()  # a wrong setting ends this at once: no change of code would mend it
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}

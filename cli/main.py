@@ -4,19 +4,23 @@ Each command imports what it needs when it is called: a worker need not load the
 """
 
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import dead
+from cli import dead, terminal
 from cli.errors import stop
 from shared.environment import check_rq_prefix
 from shared.errors import ConfigError
 from shared.protocol import API_CALL
+from shared.proxies import exempt_loopback
 
 DEV_APP = "1400000001"
 DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
+
+MOST_PROCESSES = 256  # a slip of the finger would take the machine
 
 ParentFd = Annotated[
     int | None, typer.Option(hidden=True, help="A supervisor's socket; -1: be one of its processes, without it.")
@@ -76,8 +80,10 @@ def demo() -> None:
 def api(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
-    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
-    fd: Annotated[int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).")] = None,
+    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=MOST_PROCESSES)] = 1,
+    fd: Annotated[
+        int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).", min=0)
+    ] = None,
     parent_fd: ParentFd = None,
 ) -> None:
     """Answer callbacks over HTTP and keep their events on Redis; SIGHUP replaces each process, with new settings."""
@@ -100,7 +106,9 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(help="Jobs that each process performs at once; 64 by default.", min=1)
     ] = None,
-    processes: Annotated[int, typer.Option(help="Processes, each started again when it dies.", min=1)] = 1,
+    processes: Annotated[
+        int, typer.Option(help="Processes, each started again when it dies.", min=1, max=MOST_PROCESSES)
+    ] = 1,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
     parent_fd: ParentFd = None,
 ) -> None:
@@ -190,8 +198,20 @@ def parent_of(fd: int) -> socket.socket | None:
 
 
 def main() -> None:
-    """Run the command; a wrong setting ends it in one sentence."""
+    """Run the command; what a person typed or set ends it in one sentence."""
     try:
-        app()
+        terminal.prepare()
+        exempt_loopback()
+        try:
+            app()
+        finally:
+            terminal.flush()
     except ConfigError as error:
         stop(str(error))
+    except BrokenPipeError:  # `| head` has read enough
+        terminal.drop_output()
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that is not there or not ours
+        terminal.drop_output()
+        place = f"{error.filename}: " if error.filename else ""
+        stop(f"{place}{error.strerror or error}", 1)

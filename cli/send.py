@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cli.errors import stop
 from shared.protocol import API_CALL, signed_query
+from shared.proxies import client_options
 
 _FAILED = 1
 
@@ -48,6 +49,7 @@ def ring(url: str, node: str, app: str, token: str, command: str, body: bytes) -
             content=body,
             headers={"Content-Type": "application/json"},
             timeout=10,
+            **client_options(target),
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         stop(f"no answer from {target}: {error}", _FAILED)

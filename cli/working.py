@@ -11,6 +11,7 @@ from shared.config import load_settings
 from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
 from shared.open_files import raise_file_limit
+from shared.proxies import client_options
 from shared.queues import EVENTS
 from workers.ending import Ending
 from workers.perform import Performer
@@ -31,6 +32,8 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     settings = load_settings()
     configure_logs(settings.log_format)
     watch_forgotten()
+    if settings.crm_url:
+        client_options(settings.crm_url)  # refuses here, once, what each job would stumble over
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:

@@ -97,3 +97,25 @@ def test_dev_waits_for_a_mistake_to_be_mended(tmp_path: Path) -> None:
         assert version(url) == "first"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in (0, 128 + signal.SIGTERM)  # watchfiles heeds it too, while it watches
+
+
+def test_a_second_one_in_the_folder_says_so_and_ends(tmp_path: Path) -> None:
+    """Two servers would write into one append-only file; when the first has ended, the folder is free again."""
+    source = tmp_path / "package" / "acme.py"
+    source.parent.mkdir()
+    source.write_text(SOURCE)
+    command = [sys.executable, "-P", "-m", "cli", "dev"]
+
+    with running(tmp_path) as (process, _):
+        second = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        process.send_signal(signal.SIGHUP)  # as when the terminal is closed
+        process.wait(60)
+    with running(tmp_path) as (process, url):
+        assert version(url) == "first"
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"deskbell: another Deskbell keeps its data in {tmp_path / '.deskbell'}: end it, or use another folder\n"
+    )

@@ -51,9 +51,12 @@ def discards(event: ApiCall) -> None:
 
 
 def test_the_demo_shows_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Two at once, in an empty folder: both exit 0, show answers, jobs, contact and rows, and write nothing there."""
+    """Two at once in an empty folder, one in hostile surroundings: both exit 0, show all, and write nothing there."""
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": tmp_path}
-    running = [subprocess.Popen([*DESKBELL, "demo"], env=environment(HOME="/"), **options) for _ in range(2)]
+    hostile = environment(
+        HOME="/", ALL_PROXY="socks://127.0.0.1:9", http_proxy="http://127.0.0.1:9", PYTHONIOENCODING="ascii"
+    )
+    running = [subprocess.Popen([*DESKBELL, "demo"], env=env, **options) for env in (environment(HOME="/"), hostile)]
     outputs = [process.communicate(timeout=120)[0] for process in running]
 
     for process, output in zip(running, outputs, strict=True):

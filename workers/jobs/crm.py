@@ -14,6 +14,7 @@ from redis import Redis
 
 from shared import ApiCall, Breaker, Discard, Jobs, Retry, Settings, Unavailable
 from shared.errors import ConfigError
+from shared.proxies import client_options
 from shared.redis_url import RedisUrl
 from workers.jobs.contacts import Write, contact_key
 from workers.jobs.once import Once
@@ -112,7 +113,7 @@ def _client(url: str, token: str) -> httpx.Client:
     if not url:
         raise ConfigError("DESKBELL_CRM_URL: expected the CRM's URL, got nothing; the job type crm.contact needs it")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT)
+    return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, **client_options(url))
 
 
 @Once
