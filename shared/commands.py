@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from pydantic_core import from_json
-
 from shared import protocol
 from shared.events import Event, Field, Wire, new_event_id
-from shared.json_values import flag, text, verbatim, whole
+from shared.json_values import flag, read_json, text, verbatim, whole
 
 
 class VariableField(Field[str]):
@@ -112,7 +110,7 @@ class C2CSignal(Event):
         if not isinstance(data, str):
             return data
         try:
-            return from_json(data, allow_inf_nan=False)
+            return read_json(data)
         except ValueError:
             return data
 

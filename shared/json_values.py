@@ -1,9 +1,35 @@
-"""JSON values read as the type that is due, whatever came: pages differ about which type a field has."""
+"""JSON out of its text, and its values as the type that is due: pages differ about which type a field has."""
 
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from pydantic_core import from_json
+
+_SURROGATE = re.compile(  # an escape begins behind an even number of backslashes
+    r"(?<!\\)(?P<backslashes>(?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<second>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    r"|[c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def read_json(source: bytes | str) -> Any:
+    """The value that JSON text means; half a surrogate pair in it is U+FFFD, since no text can hold it.
+
+    Raises:
+        ValueError: it is not JSON, which knows neither NaN nor an infinity.
+    """
+    try:
+        return from_json(source, allow_inf_nan=False)
+    except ValueError:
+        # As a client leaves it that cuts a name: written as an escape, or as if it were a character of its own.
+        characters = source.decode("utf-8", "surrogatepass") if isinstance(source, bytes) else source
+        characters = characters.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return from_json(_SURROGATE.sub(_whole_or_replaced, characters), allow_inf_nan=False)
+
+
+def _whole_or_replaced(escape: re.Match[str]) -> str:
+    return escape[0] if escape["second"] else f"{escape['backslashes']}\\ufffd"
 
 
 def text(value: Any) -> str:

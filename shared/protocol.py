@@ -10,10 +10,10 @@ import uuid
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from shared.errors import PacketError
-from shared.json_values import text
+from shared.json_values import read_json, text
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
 ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
@@ -46,10 +46,6 @@ Packet = dict[str, Any]
 """A callback's body, as it came."""
 
 _spelling = {command.lower(): command for command in COMMANDS}
-_SURROGATE = re.compile(  # an escape begins behind an even number of backslashes
-    r"(?<!\\)(?P<backslashes>(?:\\\\)*)\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<second>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
-    r"|[c-fC-F][0-9a-fA-F]{2})"
-)
 
 
 def canonical(command: str) -> str:
@@ -94,7 +90,7 @@ def parse_packet(body: bytes) -> Packet:
         PacketError: the body is not JSON, or not a packet; the message quotes nothing of it.
     """
     try:
-        packet = _read_json(body)
+        packet = read_json(body)
     except ValueError:
         raise PacketError("the body is not valid JSON") from None
     if not isinstance(packet, dict):
@@ -105,24 +101,6 @@ def parse_packet(body: bytes) -> Packet:
     if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body", ""), dict | None):
         raise PacketError("Body: expected an object of variables")
     return packet
-
-
-def _read_json(body: bytes) -> Any:
-    """The value that JSON text means, each half of a surrogate pair in it replaced.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError:
-        pairs_made_one = body.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
-        text = pairs_made_one.decode("utf-16-le", "replace")
-        return from_json(_SURROGATE.sub(_whole_or_replaced, text), allow_inf_nan=False)
-
-
-def _whole_or_replaced(escape: re.Match[str]) -> str:
-    return escape[0] if escape["second"] else f"{escape['backslashes']}\\ufffd"
 
 
 def sign(token: str, request_time: str) -> str:

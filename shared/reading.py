@@ -35,10 +35,10 @@ from pydantic import (
     WrapValidator,
     create_model,
 )
-from pydantic_core import PydanticCustomError, from_json, to_json
+from pydantic_core import PydanticCustomError, to_json
 from typing_extensions import is_typeddict
 
-from shared.json_values import text
+from shared.json_values import read_json, text
 
 CONFIG = ConfigDict(coerce_numbers_to_str=True)
 """Lets a number be text in the dicts and dataclasses that a parameter may be, as it may at the top."""
@@ -76,7 +76,7 @@ def _structure(given: Any) -> list[Any] | dict[str, Any] | None:
     """A list or an object, also out of its JSON text; None for anything else."""
     if isinstance(given, str) and given.lstrip()[:1] in ("[", "{"):
         try:
-            given = from_json(given, allow_inf_nan=False)
+            given = read_json(given)
         except ValueError:
             return None
     return given if isinstance(given, list | dict) else None

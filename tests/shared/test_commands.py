@@ -188,7 +188,14 @@ def test_a_flag_may_come_as_text_or_number(came: Any, said: bool | None) -> None
 
 @pytest.mark.parametrize(
     ("came", "data"),
-    [('{"a": [1]}', {"a": [1]}), ('"text"', "text"), ("no json", "no json"), ({"a": 1}, {"a": 1}), (None, None)],
+    [
+        ('{"a": [1]}', {"a": [1]}),
+        ('"text"', "text"),
+        ("no json", "no json"),
+        ({"a": 1}, {"a": 1}),
+        (None, None),
+        (r'["Li \ud83d"]', ["Li \ufffd"]),
+    ],
 )
 def test_a_signals_data_comes_out_of_its_string(came: Any, data: Any) -> None:
     """What is no JSON stays what it is."""

@@ -152,6 +152,7 @@ class Tree(BaseModel):
         (list[float], "[1e999]", MISFIT),
         (list[int], "[1,", MISFIT),
         (list[int], "[NaN]", MISFIT),
+        (list[str], r'["Li \ud83d", "\ud83d\ude00"]', ["Li \ufffd", "😀"]),
         (list[int] | None, "[1]", [1]),
         (tuple[int, str], '[1,"a"]', (1, "a")),
         (set[int], "[1,1]", {1}),
