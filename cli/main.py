@@ -3,6 +3,7 @@
 Each command imports what it needs when it is called: a worker need not load the HTTP server.
 """
 
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -194,6 +195,7 @@ def doctor(
 
 def parent_of(fd: int) -> socket.socket | None:
     """The socket to the supervisor; None where there is none, as in tests of a single process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # by it we are told to end, though a script may ignore it
     return None if fd < 0 else socket.socket(fileno=fd)
 
 

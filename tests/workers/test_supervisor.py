@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from rq.worker.base import BaseWorker
 from shared import ApiCall, Jobs
 from shared.queues import EVENTS
 from shared.testing import api_call
+from tests.processes import environment
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import end_group, running_worker
@@ -229,3 +232,22 @@ def test_a_worker_that_is_told_by_a_service_manager_and_by_its_supervisor_gives_
 
     assert status == 0
     assert workplace.queue("crm").job_ids == []
+
+
+def test_a_worker_started_by_a_script_ends_though_the_script_ignores_sigint(tmp_path: Path) -> None:
+    """SIGINT is how its supervisor tells it, also while it waits for Redis; SIGTERM is how the script tells that."""
+    (tmp_path / "acme_jobs.py").write_text(TWO_QUEUES)
+    settings = {"REDIS_URL": f"unix://{tmp_path}/no.sock", "JOBS": "acme_jobs:jobs", "APP_DIR": str(tmp_path)}
+    variables = environment(**{f"DESKBELL_{name}": value for name, value in settings.items()})
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-u", "-P", "-m", "cli", "worker"]
+    lines: list[str] = []
+
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            lines.append(line)
+            if '"process_started"' in line:
+                process.terminate()
+
+    assert process.returncode == 0
+    assert "process_killed" not in "".join(lines)
