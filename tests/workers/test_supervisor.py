@@ -83,10 +83,10 @@ def test_a_burst_of_several_processes_empties_all_queues(
     assert all(workplace.job(event, name).is_finished for event in events for name in ("enquiry", "row"))
 
 
-def test_a_burst_whose_worker_fails_says_so(redis: Redis, tmp_path: Path) -> None:
-    """A server that is away is an exit status of 1, not a silence that looks like success."""
+def test_a_burst_whose_worker_fails_says_so(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """A server that refuses us is an exit status of 1, not a silence that looks like success."""
     assert redis.ping()
-    url = f"unix://{tmp_path}/no.sock"
+    url = valkey_url.replace("unix://", "unix://nobody:wrong@")
 
     with running_worker(tmp_path, TWO_QUEUES, url, "--processes", "2", "--burst") as process:
         status = process.wait()
