@@ -20,7 +20,7 @@ class Backlog:
             folder: the spool.
             seconds: how long a reader waits for the disk.
         """
-        self._folder = folder
+        self._folder = folder.absolute()
         self._seconds = seconds
         self._disk = DiskThread()
         self._reading: asyncio.Future[Survey] | None = None

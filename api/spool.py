@@ -57,7 +57,7 @@ class Spool:
 
     def __init__(self, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
         self.problem: SpoolProblem | Literal[""] = ""
-        self._folder = settings.spool_dir
+        self._folder = settings.spool_dir.absolute()  # a handler may change this process's folder
         self._most_bytes = settings.spool_max_mb * _MEGABYTE
         self._patience = (settings.reserved_ms - settings.redis_timeout_ms) / 1000
         self._metrics = metrics

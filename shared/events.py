@@ -1,6 +1,6 @@
 """Events: accepted callbacks, as jobs and handlers see them; `shared.commands` has a class for each command."""
 
-import random
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -175,10 +175,13 @@ class Event:
 def new_event_id(received_at: float) -> str:
     """An event id that sorts by time: 12 hex digits of ms since the epoch, then 20 random ones.
 
+    They are the system's: `random` is the integrator's to seed, and two processes that are seeded alike, or a handler
+    that seeds it in each call, would give two events one id.
+
     Args:
         received_at: Unix seconds.
     """
-    return f"{round(received_at * 1000):012x}{random.getrandbits(80):020x}"
+    return f"{round(received_at * 1000):012x}{secrets.randbits(80):020x}"
 
 
 def field_names(kind: type[Event]) -> dict[str, str]:

@@ -4,10 +4,10 @@ Each is a plain value, checked where it is written; `workers` acts upon them.
 """
 
 import math
-import random
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from random import SystemRandom
 from typing import Any
 
 from shared.declarations import check_name
@@ -27,6 +27,9 @@ _FIELD_FORM = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 _MOST_STARTS = 10_000  # Redis remembers the time of each
 _RATE_FORM = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)")
 _PERIOD_MS = {"s": 1000, "min": 60_000, "h": 3_600_000}
+
+
+_chance = SystemRandom()  # an integrator who seeds `random` would have all jobs try again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Backoff:
         # By logarithms: the power of a large attempt number would be no float.
         doublings = min((attempt - 1) * math.log(self.factor), math.log(self.cap / self.base))
         longest = min(self.cap, self.base * math.exp(doublings))
-        return math.ceil(round(random.uniform(longest * (1 - self.jitter), longest), 6))  # noqa: S311 - no secret
+        return math.ceil(round(_chance.uniform(longest * (1 - self.jitter), longest), 6))
 
 
 @dataclass(frozen=True, slots=True)

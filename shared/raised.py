@@ -1,4 +1,7 @@
-"""What an integrator's code raised, where another exception had to take its place."""
+"""What an integrator's code raised, where another exception had to take its place.
+
+Its class is the integrator's: whatever is read of it may raise.
+"""
 
 _MOST = 10  # one in place of another
 

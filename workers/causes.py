@@ -58,7 +58,7 @@ def code_of(error: BaseException) -> str | None:
 def status_of(error: BaseException) -> int | None:
     """The HTTP status that an exception tells, else that of the one it was raised `from`; None when neither does."""
     for each in (error, error.__cause__):
-        with suppress(Exception):  # whatever an exception's attributes do
+        with suppress(BaseException):  # whatever an exception's attributes do
             for holder, name in _status_places(each):
                 status = getattr(holder, name, None)
                 if isinstance(status, int) and status in _STATUSES:

@@ -109,7 +109,7 @@ class Failures:
         job = run.job
         try:
             run.call.failed(job, error)
-        except Exception as surprise:
+        except BaseException as surprise:  # reading an integrator's exception may raise anything
             if is_outage(surprise) or isinstance(surprise, LostError):
                 raise
             self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)

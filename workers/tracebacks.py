@@ -14,9 +14,12 @@ KEPT_TEXT = "deskbell_text"
 
 def traceback_text(error: BaseException) -> str:
     """An exception with where it came from, as Python prints it; see `bounded`."""
-    if isinstance(kept := getattr(error, KEPT_TEXT, None), str):
-        return kept
-    return bounded(TracebackException.from_exception(error).format())
+    try:
+        if isinstance(kept := getattr(error, KEPT_TEXT, None), str):
+            return kept
+        return bounded(TracebackException.from_exception(error).format())
+    except BaseException:  # noqa: BLE001 - whatever the attributes of an integrator's exception do
+        return "The exception cannot be printed: reading it raises another"
 
 
 def bounded(parts: Iterable[str]) -> str:

@@ -150,8 +150,11 @@ def expanded(fields: dict[str, Any]) -> dict[str, Any]:
     error = fields.get("error")
     if not isinstance(error, BaseException):
         return fields
-    error = as_raised(error)
-    return fields | {"error": type(error).__name__, "where": places(error)}
+    try:
+        error = as_raised(error)
+        return fields | {"error": type(error).__name__, "where": places(error)}
+    except BaseException:  # noqa: BLE001 - whatever an integrator's exception does when it is read
+        return fields | {"error": "unreadable", "where": []}
 
 
 def _write_record(record: logging.LogRecord) -> None:

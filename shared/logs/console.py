@@ -18,9 +18,14 @@ def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     error = fields.get("error")
+    trace = ""
     if isinstance(error, BaseException):
-        error = as_raised(error)
-        fields = fields | {"error": type(error).__name__}
+        try:
+            error = as_raised(error)
+            fields = fields | {"error": type(error).__name__}
+            trace = "".join(_traceback(error))
+        except BaseException:  # noqa: BLE001 - whatever an integrator's exception does when it is read
+            fields = fields | {"error": "unreadable"}
     blocks = {name: value for name, value in fields.items() if isinstance(value, str) and "\n" in value}
     said = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if name not in blocks)
     head = [
@@ -32,8 +37,8 @@ def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool
     lines = [" ".join(head).rstrip()]
     for name, text in blocks.items():
         lines += [f"    {name}:", *_indented(text)]
-    if isinstance(error, BaseException):
-        lines += _indented("".join(_traceback(error)))
+    if trace:
+        lines += _indented(trace)
     return "\n".join(lines)
 
 

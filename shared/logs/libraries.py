@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 _LEVELS = {
     "asyncio": logging.WARNING,
@@ -41,6 +42,11 @@ class _LibraryLogger(logging.Logger):
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
         """Whether a line of this level is ours."""
         return level >= _LEVELS[self.name]
+
+    def makeRecord(self, *given: Any, **__: Any) -> logging.LogRecord:  # noqa: N802 - logging's name
+        """A record as `logging` makes it, not as a factory of the integrator's does."""
+        name, level, file, line, message, arguments, error, *_ = given
+        return logging.LogRecord(name, level, file, line, message, arguments, error)
 
     def handle(self, record: logging.LogRecord) -> None:
         """Write a line."""

@@ -19,6 +19,7 @@ from shared.events import Event, Reply
 from shared.replies import Replies
 from shared.testing import api_call
 from tests.logged import capture_logs
+from tests.unreadable import IDS, UNREADABLE
 
 
 def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
@@ -334,3 +335,19 @@ def test_what_a_handler_does_with_its_call_stays_with_it() -> None:
 
     assert event.variables == {"OrderID": "1"}
     assert event.raw["CallbackCommand"] == "Chatbot.InterfaceInvocation"
+
+
+@pytest.mark.parametrize("kind", UNREADABLE, ids=IDS)
+def test_a_handler_whose_exception_cannot_be_read_has_failed(kind: type[Exception]) -> None:
+    """It is answered and logged as any other."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("fails")
+    async def fails() -> None:
+        raise kind
+
+    with capture_logs() as lines:
+        reply = reply_of(callbacks, api_call("fails"))
+
+    assert (reply.code, reply.outcome) == (1009, "failed")
+    assert [line["event"] for line in lines] == ["handler_failed"]

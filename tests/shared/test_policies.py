@@ -1,14 +1,13 @@
 """The values of a job type's options: backoff, limits, breaker."""
 
 import math
-import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import Backoff, Breaker, Concurrency
+from shared import Backoff, Breaker, Concurrency, policies
 from shared.errors import DeclarationError
 from shared.policies import Rate, parse_limit
 
@@ -38,7 +37,7 @@ def test_full_jitter_spreads_a_wait_from_nothing_to_the_whole(monkeypatch: pytes
         between.append((low, high))
         return high
 
-    monkeypatch.setattr(random, "uniform", highest)
+    monkeypatch.setattr(policies._chance, "uniform", highest)
 
     for jitter in (1, 0.25, 0):
         Backoff(base=8, jitter=jitter).seconds(1)

@@ -1,0 +1,49 @@
+"""Exceptions of an integrator's that raise when they are read: each ends the process, if it is let."""
+
+from typing import Any
+
+from shared import Discard, Retry
+
+
+def _leave(_: object) -> Any:
+    raise SystemExit
+
+
+class Silent(Exception):  # noqa: N818 - a test's
+    __str__ = __repr__ = _leave
+
+
+class Interrupting(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+class Answering(Exception):  # noqa: N818
+    response = status_code = status = property(_leave)
+
+
+class Printed(Exception):  # noqa: N818
+    deskbell_text = __notes__ = property(_leave)
+
+
+class Rootless(Exception):  # noqa: N818
+    __traceback__ = __cause__ = __context__ = property(_leave)
+
+
+class _Nameless(type):
+    __name__ = property(_leave)
+
+
+class Named(Exception, metaclass=_Nameless): ...  # noqa: N818
+
+
+class Again(Retry):
+    def __init__(self) -> None: ...
+
+
+class Never(Discard):
+    def __init__(self) -> None: ...
+
+
+UNREADABLE: list[type[Exception]] = [Silent, Interrupting, Answering, Printed, Rootless, Named, Again, Never]
+IDS = ["str", "interrupt", "response", "text", "traceback", "name", "retry", "discard"]
