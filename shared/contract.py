@@ -60,16 +60,17 @@ def input_variables(inputs: Inputs, when: Mapping[str, str]) -> list[Variable]:
     return fixed + declared
 
 
-def drift(declared: frozenset[str], when: Mapping[str, str], given: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def drift(inputs: Inputs, when: Mapping[str, str], given: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """How a call departs from a node's inputs; system variables come as Desk sees fit, and are none.
 
     Returns:
-        The declared names that the call lacks, and the names it brings that are not declared.
+        The names that the call lacks, but for inputs with a default, and the names it brings that are not declared.
     """
+    declared = inputs.names
     if given.keys() == declared and when.keys() <= declared:
         return [], []  # as with most calls
     undeclared = [name for name in given if name not in declared and name not in when and not name.startswith(_SYSTEM)]
-    return sorted((declared | when.keys()) - given.keys()), undeclared
+    return sorted((inputs.required | when.keys()) - given.keys()), undeclared
 
 
 def shown_names(names: Sequence[str]) -> list[str]:

@@ -131,7 +131,7 @@ class Handler:
 
         A handler that takes the whole call may read any variable: nothing it is sent is undeclared.
         """
-        missing, undeclared = drift(self.inputs.names, self.when, event.fields)
+        missing, undeclared = drift(self.inputs, self.when, event.fields)
         return missing, [] if self.event_parameter else undeclared
 
     def content(self, result: Any) -> Content:

@@ -44,6 +44,9 @@ class Inputs:
         """
         self.parameters = parameters
         self.names = frozenset(parameter.name for parameter in parameters)
+        self.required = frozenset(
+            parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty
+        )
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         # Fields go by position: a variable may have any name, `json` or `_id` too, a pydantic field may not.
         fields = {f"p{index}": _field(where, parameter) for index, parameter in enumerate(parameters)}

@@ -19,7 +19,7 @@ def order_status() -> Callbacks:
     callbacks = Callbacks()
 
     @callbacks.api_call
-    def order_status(OrderID: str = "") -> Status:
+    def order_status(OrderID: str) -> Status:
         return {"OrderStatus": OrderID, "Carrier": "SF"}  # type: ignore[typeddict-unknown-key]  # the slip under test
 
     return callbacks
