@@ -89,7 +89,7 @@ class Concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many jobs of a type may be started within any period, in all workers together: what `limit="10/s"` says.
+    """How many jobs of a type may reach what they call within any period, in all workers together: `limit="10/s"`.
 
     Attributes:
         starts: the number, 1 to 10,000.

@@ -1,5 +1,6 @@
 """What a claimed job calls: one of the two entry points, made ready for the event loop, a thread or a child."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from rq.job import Job
 from shared.errors import DamagedJobError
 from shared.events import Wire
 from shared.logs import get_log
+from shared.policies import Rate
 from shared.queues import FAN_OUT, PERFORM
 from workers.children import Children
 from workers.executions import Claim
@@ -19,6 +21,7 @@ from workers.perform import Attempt, Performer
 from workers.retries import begin_attempt, give_back
 
 _DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
+_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 
 
 class Call:
@@ -85,6 +88,7 @@ class PerformCall(Call):
         self._attempt = attempt
         self._wire = wire
         self._claim = claim
+        self._counts_from = claim.asked
         self._children = children
 
     def prepare(self) -> None:
@@ -110,12 +114,22 @@ class PerformCall(Call):
     def begin(self, job: Job) -> None:
         """Take the job's turn, and count the attempt."""
         self._attempt.take_turn(job, self._job_type, self._given)
+        if self._is_late:
+            now = time.monotonic()
+            self._attempt.start_anew(job, self._job_type)
+            self._counts_from = now
         self._attempt.number = self._attempt.number or begin_attempt(job, self._job_type.attempts)
 
     @property
     def has_begun(self) -> bool:
         """Whether the claim has counted the attempt, and it need not wait for its turn."""
-        return self._attempt.number > 0 and not self._job_type.ordered_by
+        return self._attempt.number > 0 and not self._job_type.ordered_by and not self._is_late
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether its start began to count so long ago that it may count no more when what it calls is reached."""
+        limit = self._job_type.limit
+        return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
 
     def done(self) -> None:
         """Log the attempt."""

@@ -52,6 +52,7 @@ class Claim:
         timeout: seconds, as the hash has them.
         attempt: its number, or 0 when the claim did not count one.
         began: when it was claimed, in seconds of the server's clock.
+        asked: no later than that, in seconds of this process's monotonic clock.
     """
 
     job_id: str
@@ -61,6 +62,7 @@ class Claim:
     timeout: bytes | None
     attempt: int
     began: float
+    asked: float = 0.0
 
     @property
     def member(self) -> str:
@@ -153,7 +155,16 @@ class Ledger:
         suspended, held, lengths, claimed, missing, opens_in, now_ms = answer
         left = dict(zip(queues, lengths, strict=True))
         claims = [
-            Claim(job_id.decode(), execution.decode(), queues[number - 1], data, timeout, attempt, now_ms / 1000)
+            Claim(
+                job_id.decode(),
+                execution.decode(),
+                queues[number - 1],
+                data,
+                timeout,
+                attempt,
+                now_ms / 1000,
+                self._asked_at,
+            )
             for job_id, execution, number, data, timeout, attempt in _rows(claimed, 6)
         ]
         return Claimed(claims, bool(suspended), held, left, missing, opens_in / 1000 if opens_in >= 0 else None)
@@ -173,7 +184,7 @@ class Ledger:
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
         return [_date(), self.worker_name, *jobs]
 
-    def put_back(self, claims: Iterable[Claim]) -> list[Any]:
+    def put_back(self, claims: Iterable[Claim], *, have_begun: bool) -> list[Any]:
         """The arguments of `put_back.lua`: the job that was claimed last comes first."""
         latest_first = sorted(claims, key=lambda claim: (claim.began, claim.execution_id), reverse=True)
         jobs = [
@@ -181,7 +192,7 @@ class Ledger:
             for claim in latest_first
             for part in (claim.job_id, claim.execution_id, claim.queue, int(claim.attempt > 0))
         ]
-        return [self.worker_name, *jobs]
+        return [self.worker_name, int(have_begun), *jobs]
 
     def recover(self, queue: str) -> list[Any]:
         """The arguments of `recover.lua`."""
@@ -256,10 +267,15 @@ class Executions:
         known, lost = await self._renew(args=self._ledger.renewal(claims, known_seconds))
         return bool(known), _texts(lost)
 
-    async def put_back(self, claims: Iterable[Claim]) -> int:
-        """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours."""
-        arguments = self._ledger.put_back(claims)
-        return int(await self._put_back(args=arguments)) if len(arguments) > 1 else 0
+    async def put_back(self, claims: Iterable[Claim], *, have_begun: bool = False) -> int:
+        """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours.
+
+        Args:
+            claims: the jobs.
+            have_begun: whether what they call may have been called: then a rate counts their starts.
+        """
+        arguments = self._ledger.put_back(held, have_begun=have_begun) if (held := list(claims)) else []
+        return int(await self._put_back(args=arguments)) if arguments else 0
 
     async def recover(self, queue: str) -> Recovered:
         """Recover jobs of a queue whose leases have run out.

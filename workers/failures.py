@@ -20,6 +20,7 @@ from rq.registry import BaseRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.utils import now
 from rq.worker import BaseWorker
 
+from shared.errors import OutOfTurnError
 from shared.jobs import Jobs
 from shared.logs import get_log
 from workers.executions import Claim, LostError
@@ -115,13 +116,15 @@ class Failures:
             self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)
             job.retries_left = 0  # a job that cannot be judged is a dead letter
         is_stopped = isinstance(error, StoppedError)
-        return Verdict(job.retries_left, job.retry_intervals, dict(job.meta), traceback_text(error), is_stopped)
+        has_failed = not isinstance(error, OutOfTurnError)
+        text = traceback_text(error)
+        return Verdict(job.retries_left, job.retry_intervals, dict(job.meta), text, is_stopped, has_failed)
 
     def _record(self, claim: Claim, job: ClaimedJob, verdict: Verdict) -> None:
         """Let RQ write a failure: a retry if the job has any left, else a dead letter."""
         self.free_slot(claim)
         queue, execution = self._queue(claim), self._execution(claim)
-        failure = partial(_fail, job=job, queue=queue, text=verdict.text, execution=execution)
+        failure = partial(_fail, job=job, queue=queue, verdict=verdict, execution=execution)
         job.ended_at, job.origin, job.retries_left = now(), claim.queue, verdict.retries_left
         job.retry_intervals, job.meta = verdict.retry_intervals, dict(verdict.meta)
         if self._is_written(claim, failure, job.id if verdict.is_stopped else None):
@@ -166,8 +169,10 @@ class Failures:
         return next(queue for queue in self._worker.queues if queue.name == claim.queue)
 
 
-def _fail(ours: BaseWorker, *, job: Job, queue: Queue, text: str, execution: Execution) -> None:
-    ours.handle_job_failure(job, queue, None, text, execution)
+def _fail(ours: BaseWorker, *, job: Job, queue: Queue, verdict: Verdict, execution: Execution) -> None:
+    if not verdict.has_failed:  # `rq info` and rq-dashboard show how many jobs of a worker have failed
+        ours.increment_failed_job_count = lambda *_: None  # type: ignore[method-assign]
+    ours.handle_job_failure(job, queue, None, verdict.text, execution)
 
 
 def _succeed(ours: BaseWorker, *, job: Job, queue: Queue, execution: Execution) -> None:

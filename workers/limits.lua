@@ -2,7 +2,8 @@
 -- the table LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms},
 -- {failures, pause_ms}, {ordered}.
 --
--- deskbell:starts:<type>    a list of `<ms> <job>`: when the last `starts` jobs were started, the latest first
+-- deskbell:rate:<type>      a sorted set of the starts that count, each with the ms until which it does: `<job>` while the
+--                           job runs, `<job> <ms>` when it has left its worker
 -- deskbell:slots:<type>     a sorted set of the jobs that run, each with the ms at which its slot is free in any case
 -- deskbell:failures:<type>  how many failed in a row
 -- deskbell:paused           a hash: for each type whose jobs keep failing, as JSON, {queue, since, until, cause, probe,
@@ -82,31 +83,35 @@ local function may_claim(queue, now_ms)
   return EVERYTHING
 end
 
+-- What a job calls is reached somewhere between the job's start and its end: one takes its connection from a pool, the
+-- next has to make one. So a start counts until a period after the end, that no period may hold more calls than starts;
+-- of a job that takes longer than a period, until two periods after the start.
 local function admits_rate(limit, job_type, job_id, now_ms)
-  local key = 'deskbell:starts:' .. job_type
-  local first = redis.call('LINDEX', key, limit.starts - 1)
-  local first_ms = first and tonumber(string.match(first, '^%d+'))
-  if first and first_ms > now_ms - limit.period_ms then
-    wait_until(first_ms + limit.period_ms)
+  local key = 'deskbell:rate:' .. job_type
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
+  if not redis.call('ZSCORE', key, job_id) and redis.call('ZCARD', key) >= limit.starts then
+    wait_until(tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]))
     return false
   end
-  redis.call('LPUSH', key, string.format('%d %s', now_ms, job_id))
-  redis.call('LTRIM', key, 0, limit.starts - 1)
-  redis.call('PEXPIRE', key, limit.period_ms)
+  redis.call('ZADD', key, now_ms + 2 * limit.period_ms, job_id)
+  redis.call('PEXPIRE', key, 2 * limit.period_ms)
   return true
+end
+
+-- A job has left its worker: its start counts for a period yet.
+local function end_start(limit, job_type, job_id)
+  local key, now_ms = 'deskbell:rate:' .. job_type, server_ms()
+  local counts_until = redis.call('ZSCORE', key, job_id)
+  if counts_until then
+    redis.call('ZREM', key, job_id)
+    redis.call('ZADD', key, math.min(counts_until, now_ms + limit.period_ms), string.format('%s %d', job_id, now_ms))
+  end
 end
 
 -- A job that was admitted has not begun after all: its start does not count.
 local function give_back_start(job_type, job_id)
-  local key = 'deskbell:starts:' .. job_type
-  if not (LIMITS[job_type] and LIMITS[job_type].starts) then
-    return
-  end
-  for _, start in ipairs(redis.call('LRANGE', key, 0, -1)) do
-    if string.match(start, '^%d+ (.*)$') == job_id then
-      redis.call('LREM', key, 1, start)
-      return
-    end
+  if LIMITS[job_type] and LIMITS[job_type].starts then
+    redis.call('ZREM', 'deskbell:rate:' .. job_type, job_id)
   end
 end
 
@@ -163,6 +168,8 @@ local function release_slot(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
     redis.call('ZREM', 'deskbell:slots:' .. job_type, job_id)
+  elseif limit and limit.starts then
+    end_start(limit, job_type, job_id)
   end
   local pause = read_pause(job_type)
   if pause and pause.probe == job_id then

@@ -42,6 +42,7 @@ return answer
 """
 _SUCCEEDED = "note_success(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return resumed"
 _ANSWERED = "note_answer(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return resumed"
+_RESTARTED = "return admits_rate(LIMITS[ARGV[1]], ARGV[1], ARGV[2], server_ms()) and 1 or 0"
 _UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) release(ARGV[1], ARGV[2]) return 0"
 _RELEASED = "release(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. ARGV[5]) return 1"
 
@@ -82,6 +83,17 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
         until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="seconds")
         get_log().warning("queue_paused", queue=job_type.queue, job=job_type.name, cause=cause.decode(), until=until)
     return bool(counts)
+
+
+def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
+    """Have a rate count a job's start from now on: it was claimed some time ago, and has not begun yet.
+
+    Raises:
+        OutOfTurnError: others have started meanwhile, as many as may.
+        LostError: the execution is not ours any more.
+    """
+    if not _run(jobs, _RESTARTED, job_type, job):
+        raise OutOfTurnError("it began too late, and others have started since")
 
 
 def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:

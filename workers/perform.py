@@ -17,7 +17,7 @@ from rq.timeouts import JobTimeoutException
 
 from shared.commands import event_from_wire
 from shared.config import Settings, load_settings
-from shared.errors import DamagedJobError, UnknownJobError
+from shared.errors import DamagedJobError, OutOfTurnError, UnknownJobError
 from shared.events import Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
@@ -25,7 +25,7 @@ from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff
 from workers.causes import code_of
 from workers.executions import LostError
-from workers.limits import note_failure, note_success
+from workers.limits import note_failure, note_success, start_anew
 from workers.printable import printable_fields, printable_name
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
@@ -150,6 +150,17 @@ class Attempt:
             OutOfTurnError: it is not its turn yet.
         """
         self._performer.turns.take(job, job_type, arguments[job_type.event_parameter])
+
+    def start_anew(self, job: Job, job_type: JobType) -> None:
+        """Have a rate count its start from now on.
+
+        Raises:
+            OutOfTurnError: others have started meanwhile, as many as may.
+        """
+        try:
+            start_anew(self._performer.jobs, job_type, job)
+        except (RedisError, OSError) as error:
+            raise OutOfTurnError(f"Redis did not say whether it may start: {type(error).__name__}") from None
 
     def done(self) -> None:
         """Log that it succeeded."""

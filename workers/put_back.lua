@@ -1,10 +1,10 @@
 -- Put claimed jobs back at the head of their queues, as if they had not been claimed: the attempt does not count.
 --
--- ARGV  the worker's name, then for each job, the last claimed first: its id, execution, queue, and 1 when its attempt
---       was counted at the claim
+-- ARGV  the worker's name, 1 when the jobs had begun, so that their starts count, then for each job, the last claimed
+--       first: its id, execution, queue, and 1 when its attempt was counted at the claim
 -- Returns how many were put back; the others were not ours any more.
 
-local worker, count = ARGV[1], 0
+local worker, have_begun, count = ARGV[1], ARGV[2] == '1', 0
 
 local function put_back(id, execution, queue, is_counted)
   if not is_held(id, execution, queue) then
@@ -21,11 +21,13 @@ local function put_back(id, execution, queue, is_counted)
     count = count + 1
   end
   strike_off(id, execution, queue, worker)
-  give_back_start(job_type, id)
+  if not have_begun then
+    give_back_start(job_type, id)
+  end
   release(job_type, id)
 end
 
-for at = 2, #ARGV, 4 do
+for at = 3, #ARGV, 4 do
   put_back(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1')
 end
 return count

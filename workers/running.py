@@ -42,6 +42,7 @@ class Verdict:
         meta: likewise.
         text: the traceback.
         is_stopped: whether a person has stopped the job.
+        has_failed: False of a job that was not begun, since it was not its turn.
     """
 
     retries_left: int | None
@@ -49,6 +50,7 @@ class Verdict:
     meta: dict[str, Any]
     text: str
     is_stopped: bool = False
+    has_failed: bool = True
 
 
 class Run:

@@ -148,7 +148,7 @@ class Watchdog:
             if done := self._unsettled():
                 self._settle_script(args=self._ledger.settlement(done))
             if left:
-                self._put_back_script(args=self._ledger.put_back(left))
+                self._put_back_script(args=self._ledger.put_back(left, have_begun=True))
         except (RedisError, OSError) as error:
             get_log().error("not_put_back", count=len(left), error=error)
         else:

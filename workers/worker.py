@@ -382,7 +382,7 @@ class ConcurrentWorker(BaseWorker):
         try:
             async with asyncio.timeout(COLD_SECONDS):
                 await self._outcomes.settle()
-                count = await self._leases.put_back(run.claim for run in left)
+                count = await self._leases.put_back((run.claim for run in left), have_begun=True)
                 await self._leases.put_back_unanswered(self._names)
         except Exception as error:  # noqa: BLE001 - whatever it is: the leases run out, and the jobs are recovered
             self._log.error("not_put_back", count=len(left), error=error)

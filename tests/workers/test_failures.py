@@ -7,8 +7,10 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ResponseError
 from rq.job import JobStatus
+from rq.worker import BaseWorker
 
-from shared import ApiCall, Jobs
+from shared import ApiCall, Jobs, Retry
+from shared.errors import OutOfTurnError
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
@@ -72,3 +74,24 @@ def test_a_failure_that_redis_refuses_is_written_later_with_the_same_retries(
     assert not refusals
     assert (job.get_status(), job.retries_left) == (JobStatus.SCHEDULED, 0)
     assert "failed to persist" not in caplog.text
+
+
+@pytest.mark.parametrize(("error", "count"), [(OutOfTurnError("not yet"), 0), (OSError(), 1), (Retry(after=9), 1)])
+def test_a_job_that_waits_for_its_turn_is_no_failed_one(
+    error: Exception, count: int, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rq info` and rq-dashboard show how many jobs of a worker have failed."""
+    jobs, counted = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def call(event: ApiCall) -> None:  # noqa: ARG001
+        raise error
+
+    workplace, event = open_workplace(jobs), api_call()
+    workplace.put_jobs(event)
+    monkeypatch.setattr(BaseWorker, "increment_failed_job_count", lambda *_: counted.append(1))
+
+    workplace.work()
+
+    assert workplace.job(event, "call").get_status() == JobStatus.SCHEDULED
+    assert len(counted) == count

@@ -3,23 +3,33 @@
 Long, because one file holds what one script promises, each rule with a test that reads alone.
 """
 
+import dataclasses
 import json
+import random
 import re
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry, Unavailable
+from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry, Unavailable, policies
+from shared.errors import OutOfTurnError
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
+from tests.workers.test_claims import claim as claim_one
+from tests.workers.test_claims import worker_of
 from tests.workers.working import Workplace, running_worker
+from workers.calls import Calls
+from workers.guarded import claimed_job_class
 from workers.limits import limits_text
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused
@@ -51,9 +61,9 @@ class Lua:
         """Whether a job may start."""
         return bool(self.run(f"return admits('{job_type}', '{job_id}', {now}) and 1 or 0"))
 
-    def release(self, job_id: str) -> None:
+    def release(self, job_id: str, now: int = NOW) -> None:
         """A job leaves its worker."""
-        self.run(f"release('crm-contact', '{job_id}')")
+        self.run(f"server_ms = function() return {now} end release('crm-contact', '{job_id}')")
 
     def may_claim(self, now: int = NOW, queue: str = "crm") -> int:
         """How many jobs may be claimed."""
@@ -77,14 +87,132 @@ class Lua:
         self.run(f"note_success('crm-contact', '{job_id}') release('crm-contact', '{job_id}')")
 
 
-def test_within_any_period_no_more_jobs_are_started_than_the_rate_says(redis: Redis) -> None:
-    """The period slides: the fourth start waits for the first to be a whole period ago, not for a new second."""
-    lua = Lua(redis, job_type(limit="3/s"))
+def started(lua: Lua, *times: int, takes: int = 0) -> list[int]:
+    """Ask at each of the times, in ms, for a start of a job that takes so long; when it was given."""
+    given: list[int] = []
+    running: list[int] = []
+    for at in times:
+        for begun in [begun for begun in running if begun + takes <= at]:
+            lua.release(f"job {begun}", NOW + begun + takes)
+            running.remove(begun)
+        if lua.admits(f"job {at}", NOW + at):
+            given.append(at)
+            running.append(at)
+    return given
 
-    started = [now for now in range(NOW + 900, NOW + 3000, 50) if lua.admits("any", now)]
 
-    assert all(sum(1 for other in started if 0 <= other - one < 1000) <= 3 for one in started)
-    assert started == [NOW + at for at in (900, 950, 1000, 1900, 1950, 2000, 2900, 2950)]
+def test_a_start_counts_until_a_period_after_its_job_has_ended(redis: Redis) -> None:
+    """The period slides; the fourth start waits until the first job has ended a whole period ago."""
+    brief, long = Lua(redis, job_type(limit="3/s")), range(900, 4000, 50)
+
+    assert started(brief, *long) == [900, 950, 1000, 1900, 1950, 2000, 2900, 2950, 3000, 3900, 3950]
+    redis.flushall()
+    assert started(brief, *long, takes=400) == [900, 950, 1000, 2300, 2350, 2400, 3700, 3750, 3800]
+
+
+def test_a_start_of_a_long_job_counts_for_two_periods(redis: Redis) -> None:
+    """Else five a second would become five an hour; and a worker that died gives nothing back."""
+    lua = Lua(redis, job_type(limit="1/s"))
+
+    assert started(lua, *range(0, 4500, 50), takes=60_000) == [0, 2000, 4000]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_within_any_period_what_is_called_is_reached_no_more_often_than_the_rate_says(redis: Redis, seed: int) -> None:
+    """However long a job takes to reach it, a period at most, and to end: at the callee, not where jobs are started."""
+    lua, chance = Lua(redis, job_type(limit="3/s")), random.Random(seed)
+    ends: dict[str, int] = {}
+    reached = []
+
+    for at in range(0, 12_000, 40):
+        for job_id in [job_id for job_id, end in ends.items() if end <= at]:
+            lua.release(job_id, NOW + ends.pop(job_id))
+        if lua.admits(f"job {at}", NOW + at):
+            reached.append(at + chance.choice([0, 5, chance.randrange(1000)]))
+            ends[f"job {at}"] = reached[-1] + chance.choice([0, 5, chance.randrange(2000)])
+
+    reached.sort()
+    assert len(reached) > 12
+    assert min(later - one for one, later in zip(reached, reached[3:], strict=False)) >= 1000
+
+
+def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """Its loop was blocked since the claim: the start may count no more when it reaches what it calls."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, limit="1/min")
+    def call(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    put(workplace, 1)
+    with worker_of(workplace, valkey_url) as step:
+        [claim] = claim_one(step).claims
+    children: Any = None
+    late = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked=claim.asked - 31))
+    late.prepare()
+    job = claimed_job_class({}).of(claim, workplace.redis)
+    before = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
+
+    is_late = not late.has_begun
+    late.begin(job)
+    after = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
+    workplace.redis.delete("deskbell:rate:call")
+    workplace.redis.zadd("deskbell:rate:call", {"another": after})
+    much_later = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked=claim.asked - 300))
+    much_later.prepare()
+
+    assert (is_late, late.has_begun) == (True, True)
+    assert after > before
+    with pytest.raises(OutOfTurnError, match="it began too late"):
+        much_later.begin(job)
+
+
+class Callee(ThreadingHTTPServer):
+    """Something that jobs call, which knows when it was reached."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.reached: list[float] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(handler) -> None:  # noqa: N805 - the name that http.server asks for
+                self.reached.append(time.monotonic())
+                handler.send_response(204)
+                handler.end_headers()
+
+            def log_message(handler, *_: Any) -> None:  # noqa: N805
+                """Log nothing."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+def test_a_callee_is_not_reached_more_often_than_the_rate_says(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause the first calls have to connect, and the next ones do not: together they were twice the rate."""
+    monkeypatch.setitem(policies._PERIOD_MS, "s", 2000)  # so that a busy machine's delays are small beside it
+    jobs, cold = Jobs(), [None] * 3
+
+    @jobs.on(ApiCall, limit="3/s")
+    def call(event: ApiCall) -> None:  # noqa: ARG001
+        if cold:
+            cold.pop()
+            time.sleep(0.8)  # the connection is being made
+        httpx.get(f"http://127.0.0.1:{callee.server_port}", trust_env=False)
+
+    with Callee() as callee:
+        thread = threading.Thread(target=callee.serve_forever)
+        thread.start()
+        workplace = open_workplace(jobs)
+        put(workplace, 6)
+        workplace.work()
+        callee.shutdown()
+        thread.join()
+
+    reached = sorted(callee.reached)
+    assert len(reached) == 6
+    assert min(later - one for one, later in zip(reached, reached[3:], strict=False)) >= 2.0
 
 
 def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
@@ -95,8 +223,7 @@ def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
 
     lua.run("give_back_start('crm-contact', 'b') give_back_start('crm-contact', 'nobody')")
 
-    assert [lua.admits("d", NOW + 300), lua.admits("e", NOW + 999), lua.admits("e", NOW + 1000)] == [True, False, True]
-    assert [lua.admits("f", NOW + 1199), lua.admits("f", NOW + 1200)] == [False, True]
+    assert [lua.admits("d", NOW + 300), lua.admits("e", NOW + 1999), lua.admits("e", NOW + 2000)] == [True, False, True]
 
 
 def test_no_more_jobs_run_at_once_than_the_concurrency_says(redis: Redis) -> None:
