@@ -202,18 +202,22 @@ def test_the_app_is_read_in_any_case(redis: Redis, start_api: ApiFactory) -> Non
 
 
 def test_the_budget_counts_from_the_first_byte(redis: Redis, start_api: ApiFactory) -> None:
-    """Headers that came slowly have used it up: nothing is kept, and that is what is answered."""
+    """Headers that came slowly have used it up: the handler is not begun, and the event is kept with that answer."""
     callbacks = Callbacks()
+
+    begun = []
 
     @callbacks.api_call("node")
     async def node() -> dict[str, str]:
+        begun.append(1)
         return {}
 
     desk = start_api(callbacks, budget_ms=400, redis_timeout_ms=50)
 
     assert b'"ErrorCode":0' in slowly(desk, seconds=0)
-    assert b'"ErrorCode":1010' in slowly(desk, seconds=0.5)
-    assert len(kept(redis)) == 1
+    assert b'"ErrorCode":1008' in slowly(desk, seconds=0.5)
+    assert len(begun) == 1
+    assert len(kept(redis)) == 2
 
 
 def slowly(desk: Desk, seconds: float) -> bytes:
