@@ -287,3 +287,35 @@ def test_what_a_child_came_to_in_an_outage_costs_no_further_attempt(
     assert redis.llen(name) == 1
     assert job.get_status().value == ("scheduled" if what else "finished")
     assert not what or job.retries_left == 1, "of three attempts one is made, and RQ has taken the second"
+
+
+@pytest.mark.parametrize("how_often", ["once", "always"])
+def test_a_process_that_cannot_be_had_is_asked_for_again_before_it_costs_an_attempt(
+    how_often: str, put: Put, valkey_url: str, tmp_path: Path
+) -> None:
+    """The system has too many processes, or no memory, for a moment: the job has not begun."""
+    workplace, event = put("x")
+    source = (
+        JOBS
+        + f"""
+fork, refusals = os.fork, []
+
+def refuse() -> int:
+    refusals.append("")
+    if len(refusals) == 1 or "{how_often}" == "always":
+        raise BlockingIOError
+    return fork()
+
+os.fork = refuse
+"""
+    )
+
+    with running_worker(tmp_path, source, valkey_url, "crm", "--concurrency", "1"):
+        until(lambda: logged(tmp_path, "attempt"))
+        if how_often == "once":
+            until(lambda: workplace.job(event, "alone").is_finished)
+
+    first = logged(tmp_path, "attempt")[0]
+    assert logged(tmp_path, "not_forked")[0]["error"] == "BlockingIOError"
+    assert (first["outcome"], first["attempt"]) == ("done" if how_often == "once" else "retry", 1)
+    assert first.get("error") == (None if how_often == "once" else "ProcessDied")
