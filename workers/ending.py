@@ -62,7 +62,8 @@ class EndSignals:
             signal.signal(number, self._signalled)
         if parent:
             loop.add_reader(parent, self._orphaned)
-            parent.send(b"1")
+            with suppress(OSError):  # it is gone already, which the loop will hear
+                parent.send(b"1")
 
     def close(self) -> None:
         """The worker has ended by itself."""
