@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from contextlib import suppress
 
 from cli.errors import stop
 
@@ -19,13 +20,15 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Write what waits, so that what cannot be written is noticed now."""
-    sys.stdout.flush()
+    """Write what waits, so that what cannot be written is noticed now; a job may have closed the stream."""
+    if not getattr(sys.stdout, "closed", True):
+        sys.stdout.flush()
 
 
 def drop_output() -> None:
     """Let what cannot be written go nowhere: Python would try once more as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(ValueError, AttributeError):  # closed, or replaced by what is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _text(word: str) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from shared.queues import EVENTS, events_job, queue
+from shared.testing import api_call
 from tests.processes import PATIENT, environment
 from tests.serving import running_api
 from tests.waiting import until
@@ -117,9 +119,41 @@ def test_what_an_integrators_code_configures_changes_no_answer_no_outcome_and_no
     }
 
 
+FAILING = """
+from shared import ApiCall, Jobs
+jobs = Jobs()
+
+@jobs.on(ApiCall, attempts=1)
+def fails(event: ApiCall) -> None:
+    raise ValueError("planted " + "text")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_the_text_of_what_a_job_raised_is_shown_where_a_developer_works(
+    redis: Redis, valkey_url: str, tmp_path: Path, log_format: str
+) -> None:
+    """With the traceback; production's lines have its type and its places."""
+    (tmp_path / "acme_jobs.py").write_text(FAILING)
+    events, event = queue(EVENTS, redis), api_call()
+    events.enqueue_job(events_job(events, event.command, event.to_wire(), event.id))
+
+    log = burst(valkey_url, tmp_path, DESKBELL_LOG_FORMAT=log_format)
+
+    assert "ValueError" in log
+    assert f"{tmp_path}/acme_jobs.py" in log
+    assert ("    ValueError: planted text\n" in log) == (log_format == "console")
+    assert ("planted text" in log) == (log_format == "console")
+
+
 def worked_off(url: str, folder: Path) -> list[dict[str, Any]]:
-    """What a worker logs that works until its queues are empty."""
+    """The lines of a worker that works until its queues are empty."""
+    return [json.loads(line) for line in burst(url, folder).splitlines()]
+
+
+def burst(url: str, folder: Path, **settings: str) -> str:
+    """What such a worker writes to standard output."""
     command = [sys.executable, "-P", "-m", "cli", "worker", "--burst", "--concurrency", "2"]
-    settings = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs")
-    done = subprocess.run(command, env=settings, cwd=folder, capture_output=True, timeout=60, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    variables = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs", **settings)
+    done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, timeout=60, check=True, text=True)
+    return done.stdout
