@@ -24,8 +24,8 @@ from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff
 from workers.causes import code_of
-from workers.executions import LostError
-from workers.limits import note_failure, note_success, start_anew
+from workers.executions import Ledger, LostError
+from workers.limits import limits_text, note_failure, note_success, start_anew, wire_type
 from workers.printable import printable_fields, printable_name
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
@@ -39,6 +39,8 @@ LEVELS: dict[str, Level] = {
     "out_of_turn": "info",
 }
 """The outcomes of an attempt, and the level of its line."""
+
+_LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
 
 class Performer:
@@ -96,6 +98,16 @@ class Performer:
             self._runner.get_loop().close()
             self._runner = asyncio.Runner()
             raise
+
+    def ledger(self, worker_name: str) -> Ledger:
+        """A worker's ledger, as the settings and the job types have it.
+
+        Args:
+            worker_name: RQ's name of the worker.
+        """
+        attempts = {wire_type(job_type): job_type.attempts for job_type in self.jobs.types}
+        lease = round(self.settings.abandoned_seconds * _LEASE_SHARE)
+        return Ledger(worker_name, lease_seconds=lease, attempts=attempts, limits=limits_text(self.jobs))
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""

@@ -33,11 +33,10 @@ from shared.queues import connect_async
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
-from workers.executions import Claim, Claimed, Executions, Ledger
+from workers.executions import Claim, Claimed, Executions
 from workers.failures import Failures
 from workers.guarded import claimed_job_class
 from workers.life import Life
-from workers.limits import limits_text
 from workers.outages import WorkerOutage, is_outage
 from workers.outcomes import Outcomes
 from workers.perform import Performer
@@ -56,7 +55,6 @@ _MARGIN_SECONDS = 0.001
 _SUSPENDED_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 2.0
 _STRAGGLERS = 8
-_LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
 
 class ConcurrentWorker(BaseWorker):
@@ -97,7 +95,7 @@ class ConcurrentWorker(BaseWorker):
         self._performer = performer
         self._concurrency = concurrency
         self._most_stragglers = min(_STRAGGLERS, concurrency)
-        self.ledger = ledger(self.name, performer)
+        self.ledger = performer.ledger(self.name)
         self._names = [queue.name for queue in self.queues]
         self._log = get_log()
         self.outage = WorkerOutage(connection)
@@ -389,15 +387,3 @@ class ConcurrentWorker(BaseWorker):
         else:
             if left:
                 self._log.info("put_back", count=count, job_ids=[run.claim.job_id for run in left])
-
-
-def ledger(worker_name: str, performer: Performer) -> Ledger:
-    """A worker's ledger, as the settings and the job types have it.
-
-    Args:
-        worker_name: RQ's name of the worker.
-        performer: knows both.
-    """
-    attempts = {job_type.job_id("")[1:]: job_type.attempts for job_type in performer.jobs.types}
-    lease = round(performer.settings.abandoned_seconds * _LEASE_SHARE)
-    return Ledger(worker_name, lease_seconds=lease, attempts=attempts, limits=limits_text(performer.jobs))

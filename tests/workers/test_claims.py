@@ -17,7 +17,6 @@ from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace
 from workers.executions import Claimed, Executions
-from workers.worker import ledger
 
 WINDOW = 500
 Step = Callable[[Callable[[Executions], Awaitable[Any]]], Any]
@@ -26,7 +25,7 @@ Step = Callable[[Callable[[Executions], Awaitable[Any]]], Any]
 @contextmanager
 def worker_of(workplace: Workplace, url: str, name: str = "ours") -> Iterator[Step]:
     """Call the executions of a worker that knows the workplace's job types, one step after another."""
-    its_ledger = ledger(name, workplace.performer)
+    its_ledger = workplace.performer.ledger(name)
     with asyncio.Runner() as runner:
 
         async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:

@@ -31,7 +31,6 @@ from workers.executions import Claim, Executions, Ledger
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, guarded_job_class
 from workers.limits import limits_text
-from workers.worker import ledger
 
 LEASE = 30
 ATTEMPTS = {"count": 3}
@@ -184,7 +183,7 @@ def work_as_rq(workplace: Workplace) -> None:
         serializer=JSONSerializer,
         worker_ttl=45,
     )
-    lease = ledger("", workplace.performer).lease_seconds
+    lease = workplace.performer.ledger("").lease_seconds
     worker.get_heartbeat_ttl = lambda *_: lease  # type: ignore[method-assign]
     worker.subscribe = lambda: None  # type: ignore[method-assign]
     with signals_kept():

@@ -24,7 +24,6 @@ from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, logged, running_worker
 from workers.running import current_run
 from workers.watchdog import Watchdog
-from workers.worker import ledger
 
 JOBS = """
 import asyncio, os, threading
@@ -195,7 +194,7 @@ def test_the_signal_ends_the_job_that_it_is_meant_for_and_no_other(workplace: Wo
         return [await run_as(innocent), await run_as(guilty)]
 
     with asyncio.Runner() as runner:
-        watchdog = Watchdog(runner.get_loop(), {}, list, ledger("x", workplace.performer), workplace.redis, 60)
+        watchdog = Watchdog(runner.get_loop(), {}, list, workplace.performer.ledger("x"), workplace.redis, 60)
         try:
             outcomes = runner.run(both())
         finally:
