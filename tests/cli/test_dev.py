@@ -107,7 +107,9 @@ def test_a_second_one_in_the_folder_says_so_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "cli", "dev"]
 
     with running(tmp_path) as (process, _):
-        second = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=60
+        )
         process.send_signal(signal.SIGHUP)  # as when the terminal is closed
         process.wait(60)
     with running(tmp_path) as (process, url):

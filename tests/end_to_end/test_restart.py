@@ -12,9 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 from redis import Redis
+from starlette.applications import Starlette
 
+from cli.serving import Server, connections_of
 from shared.loop_lag import STUCK_STATUS
 from shared.queues import EVENTS, queue
+from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk
 from tests.processes import PATIENT
 from tests.serving import Api, Load, running_api
@@ -185,38 +188,30 @@ def test_a_process_that_dies_during_a_replacement_is_started_again(redis: Redis,
 
 
 def test_a_sighup_that_was_ignored_at_the_start_stays_ignored(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """As `nohup` asks for."""
+    """As `nohup` asks for; the supervisor goes on with its work and replaces nothing."""
     assert redis.ping()
     with running_api(valkey_url, folder, HUP="ignored", **SETTINGS) as api:
         until(lambda: api.lines("ready"))
         api.process.send_signal(signal.SIGHUP)
+        os.kill(api.pids()[0], signal.SIGKILL)
+        until(lambda: len(api.pids()) == 2)
         answer = ring_anew(api, "version")
         api.process.terminate()
         status = api.process.wait(20)
 
     assert answer.status_code == 200
     assert status == 0
-    assert len(api.pids()) == 1
+    assert api.lines("replaced") == []
 
 
-def test_a_service_manager_that_tells_every_process_cuts_nothing_short(
-    redis: Redis, valkey_url: str, folder: Path
-) -> None:
-    """Thus systemd sends SIGTERM to the supervisor and to its processes, which the supervisor tells as well."""
-    with running_api(valkey_url, folder, **SETTINGS) as api, ExitStack() as stack:
-        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
-        until(lambda: redis.llen("begun") == 1)
-        os.kill(until(api.pids)[0], signal.SIGTERM)
-        until(lambda: api.lines("stopping"))
-        api.process.terminate()
-        with pytest.raises(httpx.ConnectError):
-            until(lambda: ring_anew(api, "version").status_code == 0)
-        redis.rpush("go", "1")
-        waited = answer()
-        status = api.process.wait(20)
+def test_sigterm_and_sigint_are_one_request_to_end(make_settings: SettingsFactory) -> None:
+    """A service manager sends the one to every process, and the supervisor the other: nothing is cut short."""
+    server = Server(Starlette, connections_of(make_settings()))
 
-    assert waited.json()["Body"] == {"Waited": "yes"}
-    assert status == 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server.handle_exit(number, None)
+
+    assert (server.should_exit, server.force_exit) == (True, False)
 
 
 def test_sigterm_answers_what_is_in_flight(redis: Redis, valkey_url: str, folder: Path) -> None:

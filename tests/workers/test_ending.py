@@ -3,6 +3,7 @@
 Each test runs a real process and ends it with a real signal.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -20,7 +21,8 @@ from shared import ApiCall, Jobs
 from shared.testing import api_call
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace, fetch, logged, running_worker
+from tests.workers.working import Workplace, fetch, logged, running_worker, signals_kept
+from workers.ending import EndSignals
 
 JOBS = """
 import asyncio, os, threading
@@ -317,3 +319,27 @@ def test_rqs_commands_end_a_job(node: str, command: str, workplace: Workplace, v
 
     assert (redis.zscore("rq:failed:crm", job_id) is not None) == (command == "stop")
     assert redis.lrange(f"began:{node}", 0, -1) == ([b"1"] if command == "stop" else [b"1", b"2"])
+
+
+def test_the_same_signal_twice_means_at_once_and_one_of_each_does_not() -> None:
+    """A service manager sends SIGTERM to every process, and the supervisor SIGINT: that is one request."""
+    loop = asyncio.new_event_loop()
+    told: list[int] = []
+
+    def begin_end() -> None:
+        told.append(len(told))
+
+    def turn() -> int:
+        loop.run_until_complete(asyncio.sleep(0))
+        return len(told)
+
+    with signals_kept():
+        signals = EndSignals(loop, begin_end, lambda: None, 600)
+        counts = []
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            signal.raise_signal(number)
+            counts.append(turn())
+        signals.close()
+    loop.close()
+
+    assert counts == [1, 1, 2]

@@ -213,27 +213,6 @@ def test_a_worker_whose_supervisor_was_killed_ends(redis: Redis, valkey_url: str
     assert Worker.all(redis) == []
 
 
-def test_a_worker_that_is_told_by_a_service_manager_and_by_its_supervisor_gives_its_jobs_their_time(
-    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
-) -> None:
-    """SIGTERM to every process is one request, not two."""
-    workplace = open_workplace(Jobs())
-    redis = workplace.redis
-
-    with running_worker(tmp_path, RELOADED, valkey_url, "--processes", "1", ENV_FILE="/dev/null") as process:
-        [worker] = until(lambda: Worker.all(redis))
-        workplace.put_event(api_call())
-        until(lambda: redis.llen("begun") == 1)
-        for pid in (pid_of(worker), process.pid):
-            os.kill(pid, signal.SIGTERM)
-        until(lambda: Worker.all(redis)[0].shutdown_requested_date)
-        redis.rpush("go", "")
-        status = process.wait()
-
-    assert status == 0
-    assert workplace.queue("crm").job_ids == []
-
-
 def test_a_worker_started_by_a_script_ends_though_the_script_ignores_sigint(tmp_path: Path) -> None:
     """SIGINT is how its supervisor tells it, also while it waits for Redis; SIGTERM is how the script tells that."""
     (tmp_path / "acme_jobs.py").write_text(TWO_QUEUES)
