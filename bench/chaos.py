@@ -27,7 +27,7 @@ from cli.stack import heed_signals
 
 RATE = 100
 AROUND_SECONDS = 2.5
-MOST_SECONDS = 60.0
+MOST_SECONDS = 120.0
 PATIENCE_SECONDS = 5.0
 _AGAIN = 3
 

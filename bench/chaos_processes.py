@@ -17,7 +17,6 @@ WORKERS = 4
 ABANDONED_SECONDS = 8
 GRACE_SECONDS = 2
 _FROZEN_SECONDS = 2 * ABANDONED_SECONDS
-_START_SECONDS = 20  # with Redis away, one gives up to start in half of that
 _END_SECONDS = 30
 _TOLD_SECONDS = GRACE_SECONDS + 3  # within which one that is told to stop has put back what it held
 
@@ -57,7 +56,6 @@ class Workers:
         }
         self.hurts: list[Hurt] = []
         self.bad_ends: list[str] = []
-        self._started: dict[int, float] = {}
         self._victims: defaultdict[signal.Signals, list[int]] = defaultdict(list)
         self._frozen: list[tuple[float, subprocess.Popen[bytes]]] = []
         self._told: list[subprocess.Popen[bytes]] = []
@@ -95,11 +93,10 @@ class Workers:
         self._log.close()
 
     def revive(self) -> None:
-        """Start those anew that have ended by themselves; one may, if Redis is away when it starts."""
+        """Start those anew that have ended by themselves, which none should."""
         for at, process in enumerate(self._processes):
             if process.poll() is not None:
-                if time.monotonic() - self._started[process.pid] > _START_SECONDS:
-                    self.bad_ends.append(f"{process.pid} ended by itself with {process.returncode}")
+                self.bad_ends.append(f"{process.pid} ended by itself with {process.returncode}")
                 self._processes[at] = self._start()
 
     def _await_end(self, process: subprocess.Popen[bytes]) -> None:
@@ -128,8 +125,6 @@ class Workers:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "worker", "--parent-fd", "-1", *self._queues]
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
         )
-        self._started[process.pid] = time.monotonic()
-        return process

@@ -16,6 +16,7 @@ from redis import Redis
 
 from bench.deliveries import Deliveries
 from bench.scene import Scene
+from bench.silence import SECONDS, lacks, silent
 from tests.replicated import Replicated, replicated
 
 _HOUR = 3600
@@ -113,6 +114,25 @@ def _sentinels(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
         yield Stage(
             scene, deliveries, servers.url, servers.url, variables, lambda: servers.server(servers.master_port), servers
         )
+
+
+@contextmanager
+def _by_tcp(scene: Scene, deliveries: Deliveries) -> Iterator[Stage]:
+    """A server that api and workers reach on loopback, as others do over a network."""
+    with scene.with_server():
+        url = f"redis://127.0.0.1:{_port(scene)}/0"
+        yield Stage(scene, deliveries, url, url, {})
+
+
+def _port(scene: Scene) -> int:
+    with scene.redis() as redis:
+        return int(redis.config_get("port")["port"])
+
+
+@contextmanager
+def _server_silent(stage: Stage) -> Iterator[None]:
+    with silent(_port(stage.scene)):
+        yield
 
 
 @contextmanager
@@ -225,6 +245,9 @@ FAULTS = {
     "api-kill": Fault("api killed, three times", _api_killed, breaks_connections=True),
     "redis-kill": Fault("Redis killed, started again", _server_killed),
     "redis-stop": Fault("Redis frozen for 10 s", _server_frozen, seconds=10),
+    "redis-silent": Fault(
+        f"Redis silent for {SECONDS:.0f} s", _server_silent, seconds=SECONDS, stage=_by_tcp, lacks=lacks()
+    ),
     "black-hole": Fault("Redis behind a black hole", _black_hole),
     "memory": Fault("Redis out of memory", _memory_full),
     "read-only": Fault("Redis a read-only replica", _read_only),
