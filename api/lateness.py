@@ -82,6 +82,11 @@ class Lateness:
         return [handler for handler, at in list(self._blocked.items()) if at > since]
 
     @property
+    def last_block(self) -> Block | None:
+        """The last block; None when there was none."""
+        return self._last[0] if self._last else None
+
+    @property
     def last(self) -> dict[str, Any] | None:
         """The last block: whose, where, its seconds, and how long ago it ended; None when there was none."""
         if not self._last:

@@ -6,6 +6,7 @@ this host's disk.
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import Gauge
@@ -18,6 +19,7 @@ from api.endings import end
 from api.intake import Intake
 from api.lateness import Lateness
 from api.metrics import Metrics
+from shared.blocks import LAST_BLOCKS_KEY, entry_of
 from shared.config import Settings
 from shared.queues import EVENTS, queue_key
 from shared.replies import Replies
@@ -48,6 +50,7 @@ class Readiness:
         self._lateness = lateness
         self._durability = DurabilityWatch(redis, settings.min_replicas)
         self._shower: asyncio.Task[None] | None = None
+        self._noted: object = None
 
     def start(self) -> None:
         """Begin to read what an acknowledgement is worth, and to tell the other processes; on the event loop."""
@@ -110,7 +113,17 @@ class Readiness:
     async def _show_forever(self) -> None:
         while True:
             self._show()
+            await self._note_block()
             await asyncio.sleep(_SHOW_SECONDS)
+
+    async def _note_block(self) -> None:
+        """Let `deskbell doctor` know of the last block."""
+        block = self._lateness.last_block
+        if block and block is not self._noted:
+            with suppress(RedisError, OSError):  # it is tried again
+                async with asyncio.timeout(self._seconds):
+                    await self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
+                self._noted = block
 
     def _show(self) -> None:
         """Let the other processes, and `/metrics`, know of the handlers that are stuck or block here."""

@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.timeouts import JobTimeoutException
 
+from shared.blocks import LAST_BLOCKS_KEY, entry_of
 from shared.logs import get_log
 from shared.loop_lag import Block, LoopLag, Task
 from shared.queues import BLOCKED_KEY
@@ -111,8 +112,9 @@ class Watchdog:
         run: Run | None = block.holder
         if block.is_first:
             self._holder, self._struck, self._renewed_at = run, 0.0, time.monotonic()
+        if block.is_first or block.is_over:
+            self._note(block, run)
         if block.is_over:
-            self._count(run)
             return
         if time.monotonic() - self._renewed_at > self._ledger.lease_seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
@@ -132,9 +134,11 @@ class Watchdog:
         with suppress(RedisError, OSError):  # what was lost, and that Redis is away, the loop will find out as well
             self._renew_script(args=self._ledger.renewal(claims, self._known_seconds))
 
-    def _count(self, run: Run | None) -> None:
-        if run and run.call:
-            with suppress(RedisError, OSError):
+    def _note(self, block: Block, run: Run | None) -> None:
+        """Let `deskbell doctor` know as it begins and when it is over, and `/metrics` when it is over."""
+        with suppress(RedisError, OSError):
+            self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
+            if block.is_over and run and run.call:
                 self._redis.hincrby(BLOCKED_KEY, run.call.name, 1)
 
     def _end(self, block: Block) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cli.doctor.findings import Checked, Finding, could_not_read, problem
 from cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
-from cli.doctor.queues import key_types, pauses, queue_table, suspended, waiting_for_nobody
+from cli.doctor.queues import blocks, key_types, pauses, queue_table, suspended, waiting_for_nobody
 from cli.doctor.server import accepting, durability, forgotten, version
 from cli.doctor.tokens import token_table
 from cli.errors import stop
@@ -25,7 +25,18 @@ from shared.queues import connect
 from shared.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder)
-_ON_REDIS = (version, accepting, durability, forgotten, suspended, pauses, queue_table, waiting_for_nobody, key_types)
+_ON_REDIS = (
+    version,
+    accepting,
+    durability,
+    forgotten,
+    suspended,
+    pauses,
+    blocks,
+    queue_table,
+    waiting_for_nobody,
+    key_types,
+)
 
 
 def doctor(api_redis_url: str | None = None) -> None:

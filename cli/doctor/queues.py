@@ -1,17 +1,22 @@
-"""Why jobs do not move: suspended, paused, or no worker there; and how many are where."""
+"""Why jobs do not move: suspended, paused, no worker there, or a loop that is blocked; and how many are where."""
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from rq import Queue, Worker
 from rq.suspension import WORKERS_SUSPENDED
 
-from cli.doctor.findings import Checked, Finding, problem, said
+from cli.doctor.findings import Checked, Finding, problem, said, warning
+from shared.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.key_types import mismatched_keys
+from shared.loop_lag import STUCK_SECONDS
 from shared.pauses import Pause, paused_queues
 from shared.queues import EVENTS, queue
 
 _SPARE_MS = 60_000
+_RECENT = timedelta(hours=1)
+_LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 
 
 def suspended(checked: Checked) -> Iterator[Finding]:
@@ -23,6 +28,16 @@ def suspended(checked: Checked) -> Iterator[Finding]:
 def pauses(checked: Checked) -> Iterator[Finding]:
     """Which queues a breaker has paused."""
     yield from map(_paused, paused_queues(checked.connection))
+
+
+def blocks(checked: Checked) -> Iterator[Finding]:
+    """Which handlers and jobs have blocked an event loop within the last hour."""
+    now = datetime.now(UTC)
+    for block in read_blocks(checked.connection.hgetall(LAST_BLOCKS_KEY)):
+        if now - block.noted > _RECENT:
+            continue
+        is_blocking = not block.is_over and now - block.noted < _LONGEST_BLOCK
+        yield problem(_blocked(block)) if is_blocking else warning(_blocked(block))
 
 
 def queue_table(checked: Checked) -> Iterator[Finding]:
@@ -85,6 +100,14 @@ def _paused(pause: Pause) -> Finding:
     return problem(
         f"the queue {pause.queue} is paused since {pause.since:%H:%M:%S} UTC, because jobs of {pause.job_type} keep "
         f"failing ({pause.cause}); one is tried at {pause.until:%H:%M:%S}"
+    )
+
+
+def _blocked(block: LastBlock) -> str:
+    how_long = f"for {block.seconds:g} s until" if block.is_over else "and has not been seen to end, since"
+    return (
+        f"{block.who} blocked an event loop {how_long} {block.noted:%H:%M:%S} UTC, at {block.at}: everything else of "
+        "that process waited; write def instead of async def, or await what takes long"
     )
 
 

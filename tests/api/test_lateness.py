@@ -17,6 +17,7 @@ from api.arrival import waited
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
 from shared import Callbacks
+from shared.blocks import LAST_BLOCKS_KEY, read_blocks
 from shared.queues import EVENTS, queue
 from tests.conftest import ApiFactory
 from tests.desk import Desk
@@ -91,8 +92,8 @@ def test_who_blocks_the_loop_falls_back_and_so_do_those_who_wait_too_long_for_it
     assert not [line for line in lines if line["event"] in ("refused", "redis_away")]
 
 
-def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker]) -> None:
-    """In the log while it lasts, in the metrics and, for a minute afterwards, by `/readyz`."""
+def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker], redis: Redis) -> None:
+    """In the log while it lasts, in the metrics and, for a minute afterwards, by `/readyz`; on Redis for `doctor`."""
     api, blocker = desk
     before = api.http.get("/readyz").json()
 
@@ -110,6 +111,8 @@ def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker]) -
     metrics = api.http.get("/metrics").text
     assert 'deskbell_loop_blocks_total{handler="blocks"} 1.0' in metrics
     assert 'deskbell_loop_blocks_total{handler="beside"} 0.0' in metrics
+    [block] = until(lambda: read_blocks(redis.hgetall(LAST_BLOCKS_KEY)))
+    assert (block.who, block.at, block.is_over) == ("handler blocks", at["at"], True)
 
 
 def test_without_a_fallback_the_handler_that_blocked_is_out_of_time(start_api: ApiFactory, redis: Redis) -> None:

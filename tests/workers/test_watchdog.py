@@ -16,6 +16,7 @@ from redis import Redis
 from rq.timeouts import JobTimeoutException
 
 from shared import ApiCall, Jobs
+from shared.blocks import LAST_BLOCKS_KEY, read_blocks
 from shared.loop_lag import STUCK_STATUS
 from shared.queues import BLOCKED_KEY
 from shared.testing import api_call
@@ -120,6 +121,7 @@ def test_a_block_is_logged_while_it_lasts_and_counted(
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm"):
         [line] = until(lambda: logged(tmp_path, "loop_blocked"))
+        [begun] = until(lambda: read_blocks(redis.hgetall(LAST_BLOCKS_KEY)))
         redis.rpush("go", "")
         until(lambda: redis.hget(BLOCKED_KEY, node))
         [over] = until(lambda: logged(tmp_path, "loop_unblocked"))
@@ -127,6 +129,9 @@ def test_a_block_is_logged_while_it_lasts_and_counted(
     assert (line["job"], line["job_id"]) == (over["job"], over["job_id"]) == (node, job_id)
     assert line["at"].endswith(f"/acme_jobs.py:{JOBS[: JOBS.index('redis.blpop')].count(chr(10)) + 1} in hold")
     assert redis.hgetall(BLOCKED_KEY) == {node.encode(): b"1"}
+    [ended] = read_blocks(redis.hgetall(LAST_BLOCKS_KEY))
+    assert (begun.who, begun.at, begun.is_over) == (f"job {node}", line["at"], False)
+    assert (ended.who, ended.is_over, ended.seconds >= begun.seconds) == (begun.who, True, True)
 
 
 def test_time_that_another_job_blocks_the_loop_for_is_not_a_jobs_own(
