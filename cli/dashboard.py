@@ -5,7 +5,9 @@ does not reach the page of workers, which fails while one is busy.
 """
 
 import logging
+import signal
 import socket
+import sys
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -16,7 +18,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from cli.errors import stop
-from cli.listening import listen
+from cli.listening import open_listener
+from cli.signals import heed
 from cli.waiting import wait_for_redis
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
@@ -31,11 +34,10 @@ def dashboard(host: str, port: int, username: str | None, password: str | None) 
     settings = load_settings()
     configure_logs(settings.log_format)
     wait_for_redis(settings)
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        stop(f"cannot listen on {host}:{port}: {error.strerror}")
-    _server(listener, settings, username, password).serve_forever()
+    listener = open_listener(host, port)
+    server = _server(listener, settings, username, password)
+    heed(lambda *_: sys.exit(0), signal.SIGTERM)
+    server.serve_forever()
 
 
 def serve_dashboard(listener: socket.socket, settings: Settings) -> Any:
@@ -59,7 +61,7 @@ def dashboard_app(settings: Settings, username: str | None = None, password: str
         from rq_dashboard import web  # noqa: PLC0415 - an extra
         from rq_dashboard.cli import make_flask_app  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
+        raise ConfigError("this needs the extra dashboard: pip install 'deskbell[dashboard]'") from error
     connection = connect(settings)
     web.from_url = lambda *_, **__: (None, connection)
     web.config.serializer = JSONSerializer

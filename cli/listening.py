@@ -21,8 +21,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def open_listener(host: str, port: int, fd: int | None, processes: int = 1) -> socket.socket:
-    """The socket of an api: an inherited one, or one on an address; where none can be had, the command ends."""
+def open_listener(host: str, port: int, fd: int | None = None, processes: int = 1) -> socket.socket:
+    """The socket of a role: an inherited one, or one on an address; where none can be had, the command ends."""
     try:
         listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
         address = listener.getsockname()

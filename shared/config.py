@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that jobs and callbacks under way are given when a process is told to stop.",
     )
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="A file that the worker processes touch every five seconds or less, as long as Redis takes their "
+        "signs of life: a health check looks at its age.",
+    )
     log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines; `console` for people, with tracebacks."

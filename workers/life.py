@@ -84,10 +84,20 @@ class Life:
     async def _renew(self) -> None:
         known, lost = await self._executions.renew(self._worker.to_renew, self._worker.known_seconds)
         self._silence.note_sign()
+        self._touch_heartbeat()
         for execution_id in lost:
             self._worker.drop(execution_id)
         if not known:  # struck off while it was frozen, or Redis lost its data
             await self._threads.call(self._register)
+
+    def _touch_heartbeat(self) -> None:
+        file = self._worker.settings.heartbeat_file
+        if not file:
+            return
+        try:
+            file.touch()
+        except OSError as error:
+            self._log.error("heartbeat_failed", file=str(file), error=error)
 
     def _register(self) -> None:
         with self._worker.connection.pipeline() as pipeline:

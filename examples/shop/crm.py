@@ -1,16 +1,21 @@
-"""A small CRM over HTTP, to have something to write contacts to: `uvicorn shop.crm:create_app --factory`."""
+"""A small CRM over HTTP, to have something to write contacts to: `python -m examples.shop.crm [HOST [PORT]]`."""
 
 import os
 import secrets
+import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
+import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException
 from pydantic import JsonValue, TypeAdapter
+
+from shared.logs import configure_logs
 
 _SCHEMA = """
 create table if not exists contacts (id text primary key, fields text not null);
@@ -73,3 +78,14 @@ def create_app() -> FastAPI:
         return _json.validate_json(found[0][0]) | {"enquiries": [_json.validate_json(text) for (text,) in enquiries]}
 
     return app
+
+
+def main(host: str = "127.0.0.1", port: str = "8010") -> None:
+    """Serve the CRM until SIGTERM."""
+    configure_logs("json")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it once more in the end
+    uvicorn.run(create_app, factory=True, host=host, port=int(port), access_log=False, log_config=None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -67,6 +67,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "ABANDONED_SECONDS": "30",
         "GRACE_SECONDS": "5",
         "REFUSED_SECONDS": "7",
+        "HEARTBEAT_FILE": "/run/heartbeat",
         "LOG_SIZE": "5",
         "LOG_FORMAT": "console",
         "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',

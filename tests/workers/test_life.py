@@ -24,7 +24,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.test_claims import put_job
-from tests.workers.working import Workplace, running_worker, signals_kept
+from tests.workers.working import Workplace, logged, running_worker, signals_kept
 from workers.executions import Executions
 from workers.failures import Failures
 from workers.upkeep import Upkeep
@@ -75,6 +75,28 @@ def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url
         assert after.name == before.name
         assert after.queue_names() == ["default", "events"]
         assert redis.ttl(after.key) > 0
+
+
+def test_a_worker_touches_its_heartbeat_file_as_long_as_it_lives(valkey_url: str, tmp_path: Path) -> None:
+    """Again and again: a health check looks at the file's age alone."""
+    file = tmp_path / "heartbeat"
+    given = {"HEARTBEAT_FILE": str(file), "ABANDONED_SECONDS": "5"}
+    with running_worker(tmp_path, IDLE, valkey_url, "default", **given):
+        until(file.exists)
+        os.utime(file, (0, 0))
+
+        until(lambda: file.stat().st_mtime)
+
+
+def test_a_heartbeat_file_that_cannot_be_written_is_said_and_ends_nothing(
+    redis: Redis, valkey_url: str, tmp_path: Path
+) -> None:
+    """It is no outage of Redis', whose errors have the same root."""
+    with running_worker(tmp_path, IDLE, valkey_url, "default", HEARTBEAT_FILE=str(tmp_path / "missing" / "file")):
+        until(lambda: logged(tmp_path, "heartbeat_failed"))
+
+        assert Worker.all(redis)
+        assert not logged(tmp_path, "redis_away")
 
 
 def test_a_worker_hears_commands_after_those_that_it_cannot_read(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
