@@ -9,10 +9,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test check format lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv/run  ## the main job, once: a signed callback, its answer, its jobs
 	@$(BIN)/deskbell demo
@@ -29,6 +29,9 @@ check: .venv/test  ## what CI checks before the tests: style, types, import orde
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.security.audit
+
+test-containers: .venv/test  ## the image and the compose file in a real Docker Engine (needs root on Debian 12)
+	tests/containers/run
 
 format: .venv/test  ## put the code in the project's form
 	$(BIN)/ruff check --fix .
