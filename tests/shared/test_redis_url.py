@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import SentinelConnectionPool
 from rq.connections import get_connection_kwargs
 
@@ -207,3 +208,16 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(redis: Redis,
 
     with Line(valkey_url) as line:
         assert asyncio.run(ask_twice(line.url))
+
+
+def test_a_command_whose_answer_did_not_come_is_not_sent_again(redis: Redis, valkey_url: str) -> None:
+    """RQ's code writes what must not be written twice; redis-py would send it up to eleven times."""
+    redis.set("count", 0)
+    with Line(valkey_url) as line, RedisUrl.parse(line.url).connect(0.2) as ours:
+        ours.ping()
+        line.hold("answers")
+        with pytest.raises(RedisTimeoutError):
+            ours.incr("count")
+        line.release("answers")
+
+        assert ours.incr("count") == 2

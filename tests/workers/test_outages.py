@@ -14,8 +14,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import get_current_job
 
 from shared import ApiCall, Breaker, Discard, Jobs
-from shared.queues import EVENT_RETRIES, EVENTS
+from shared.queues import EVENT_RETRIES, EVENTS, connect
 from shared.testing import api_call
+from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
@@ -93,6 +94,19 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     assert not {"outcome_not_written", "upkeep_failed"} & set(events)
     assert "failed to persist" not in caplog.text
     assert redis.zcard("rq:wip:default") == 0
+
+
+def test_an_outage_drops_the_connections_that_lie_idle(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Each may lead to where no server is any more, and would be found out by a time-out of its own."""
+    with connect(make_settings()) as ours:
+        with ours.pipeline() as one, ours.pipeline() as other:
+            one.watch("a")
+            other.watch("a")
+            idle = {str(one.client_id()), str(other.client_id())}
+        WorkerOutage(ours).note(RedisConnectionError())
+
+        assert len(idle) == 2
+        until(lambda: not {each["id"] for each in redis.client_list()} & idle)
 
 
 @pytest.mark.parametrize("how", REFUSALS)
