@@ -18,6 +18,7 @@ from enum import Enum
 from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from uuid import UUID
 
 from pydantic import (
     AllowInfNan,
@@ -28,6 +29,7 @@ from pydantic import (
     Field,
     FutureDate,
     FutureDatetime,
+    GetPydanticSchema,
     NaiveDatetime,
     PastDate,
     PastDatetime,
@@ -46,9 +48,13 @@ CONFIG = ConfigDict(coerce_numbers_to_str=True)
 PLAIN = (str, int, float, bool, Decimal, bytes)
 """The types that are read from text as they stand."""
 
+_ITEMS = (list, set, frozenset, tuple)
+_UNTIL_ONE_DOES_NOT_FIT = GetPydanticSchema(  # to tell of 80,000 that do not takes a second; `FailFast` has no hash
+    lambda annotation, schema_of: {**schema_of(annotation), "fail_fast": True}
+)
 _MOMENTS = (datetime, AwareDatetime, NaiveDatetime, PastDatetime, FutureDatetime)
 _DAYS = (date, PastDate, FutureDate, time, timedelta)
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)\s*")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*")  # one way to read each digit: the text may be long
 _MILLISECONDS = re.compile(r"[0-9]{13}")  # since the epoch, as Tencent writes times: from 2001 to 2286
 
 
@@ -91,11 +97,13 @@ def _adapted(annotation: Any) -> Any:
         ours = get_args(inner)[1:] if get_origin(inner) is Annotated else ()
         # What the author says of a type is said of the type itself, and so stands before what reads it.
         before = [mark for mark in ours if isinstance(mark, BeforeValidator)]
-        return Annotated[(base if ours else inner, *(mark for mark in ours if mark not in before), *said, *before)]
+        first = get_args(inner)[0] if ours else inner
+        return Annotated[(first, *(mark for mark in ours if mark not in before), *said, *before)]
     if origin in (Union, UnionType):
         return Union[tuple(map(_adapted, arguments))]  # noqa: UP007 - there is no other way to make one of several
     if arguments and inspect.isclass(origin) and issubclass(origin, Collection) and not is_typeddict(origin):
-        return origin[tuple(map(_adapted, arguments))]  # type: ignore[index]  # a collection with arguments takes them
+        adapted = origin[tuple(map(_adapted, arguments))]  # type: ignore[index]  # one with arguments takes them
+        return Annotated[adapted, _UNTIL_ONE_DOES_NOT_FIT] if origin in _ITEMS else adapted
     marks = _marks(annotation, origin, arguments)
     return Annotated[(annotation, *marks)] if marks else annotation
 
@@ -106,7 +114,7 @@ def _marks(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> list[Any
         return [BeforeValidator(partial(_member, members_by_text(arguments)))]
     if inspect.isclass(annotation) and issubclass(annotation, Enum):
         return [BeforeValidator(partial(_member, members_by_text(tuple(annotation))))]
-    if annotation in PLAIN:
+    if annotation in (*PLAIN, UUID):
         return [*([AllowInfNan(False)] if annotation is float else []), BeforeValidator(_number_as_text)]
     if annotation in (*_MOMENTS, *_DAYS):
         return [BeforeValidator(_no_number if annotation in _DAYS else _no_small_number)]
