@@ -42,6 +42,9 @@ SIGN_WINDOW_SECONDS = 60
 COMMAND_FORM = r"[A-Za-z][A-Za-z0-9_.]{0,127}"
 """What a command must look like to be taken, and is logged."""
 
+_LEVELS_AROUND = 3  # of the JSON that a packet lies in on Redis: data, arguments, event
+_CERTAINLY_SHALLOW = 100  # brackets: too few for a packet that could not be read there
+
 Packet = dict[str, Any]
 """A callback's body, as it came."""
 
@@ -95,6 +98,11 @@ def parse_packet(body: bytes) -> Packet:
         raise PacketError("the body is not valid JSON") from None
     if not isinstance(packet, dict):
         raise PacketError("the body is not a JSON object")
+    if body.count(b"[") + body.count(b"{") > _CERTAINLY_SHALLOW:
+        try:
+            read_json(b"[" * _LEVELS_AROUND + body + b"]" * _LEVELS_AROUND)
+        except ValueError:
+            raise PacketError("the body is nested too deeply") from None
     command = packet.get("CallbackCommand")
     if not isinstance(command, str) or not re.fullmatch(COMMAND_FORM, command):
         raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")

@@ -26,6 +26,7 @@ from shared.protocol import (
     signed_query,
 )
 from tests.conftest import PACKETS
+from workers.job_data import read_data
 
 APP = "1400000001"
 
@@ -219,14 +220,26 @@ def test_an_integer_that_is_read_can_be_written_as_text() -> None:
         parse_packet(b'{"CallbackCommand":"A.B","n":' + b"9" * 4301 + b"}")
 
 
-@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"x":', b"}")])
-def test_what_is_read_is_shallow_enough_to_be_written(opening: bytes, closing: bytes) -> None:
-    """The deepest packet that is let in still becomes JSON inside the job's own nesting."""
-    depth = 199
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+@pytest.mark.parametrize("depth", [190, 194, 195, 196, 197, 198, 199, 200, 5000])
+def test_what_is_taken_can_be_read_again_from_inside_its_job(pair: str, depth: int) -> None:
+    """A packet as deep as JSON may be is refused, and not acknowledged only to be unreadable on Redis."""
+    opening, closing = ('{"x":', "}") if pair == "{}" else ("[", "]")
+    content = f'{{"CallbackCommand":"A.B","x":{opening * depth}1{closing * depth}}}'.encode()
+    try:
+        packet = parse_packet(content)
+    except PacketError:
+        assert depth > 194
+        return
 
-    packet = parse_packet(b'{"CallbackCommand":"A.B","x":' + opening * depth + b"1" + closing * depth + b"}")
+    assert read_data(to_json(["function", None, [{"packet": packet}], {}]))[2] == [{"packet": packet}]
 
-    assert to_json(["function", None, [{"packet": packet}], {}])
+
+def test_many_brackets_are_not_deep() -> None:
+    """Lists beside each other, and brackets in text, are no levels."""
+    wide = {"CallbackCommand": "A.B", "x": [[]] * 1000, "y": "[{" * 1000}
+
+    assert parse_packet(json.dumps(wide).encode()) == wide
 
 
 JSON = st.recursive(
