@@ -19,7 +19,7 @@ from shared.declarations import (
 )
 from shared.errors import DeclarationError, ResultError
 from shared.events import Event
-from shared.functions import check_function, describe, name_of, parameters, returned
+from shared.functions import check_function, describe, first_annotation, name_of, parameters, returned
 from shared.handlers import ASSIGNMENT, PERMISSION, SIGNAL, VARIABLES, Asked, Fallback, Handler
 from shared.results import Content
 from shared.returns import check_returned
@@ -279,6 +279,7 @@ def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> C
         if callable(fallback):
             check_function(fallback, "fallback=")
             inspect.signature(fallback).bind(None)
+            _check_takes_event(asked, fallback)
             check_returned(describe(fallback), returned(fallback), asked.can_be, asked.result)
             return fallback
         content = asked.content(fallback)
@@ -288,3 +289,16 @@ def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> C
     if problem:
         raise DeclarationError(f"{where}: fallback= cannot be answered: {problem}; write fallback={asked.fallback}")
     return content
+
+
+def _check_takes_event(asked: Asked, fallback: Callable[..., Any]) -> None:
+    """Refuse a fallback that is written as if it were given variables: its parameter would hold the event."""
+    annotation = first_annotation(fallback)
+    members = (annotation, *get_args(annotation))
+    if annotation not in (inspect.Parameter.empty, Any) and not any(
+        inspect.isclass(member) and issubclass(asked.event, member) for member in members
+    ):
+        raise DeclarationError(
+            f"{describe(fallback)}: a fallback is given the whole event, and no variables; write its parameter as "
+            f"event: {asked.event.__name__}"
+        )

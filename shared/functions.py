@@ -101,6 +101,11 @@ def parameters(function: Callable[..., Any], example: str) -> list[inspect.Param
     return found
 
 
+def first_annotation(function: Callable[..., Any]) -> Any:
+    """The annotation of a function's first parameter, evaluated; `inspect.Parameter.empty` when there is none."""
+    return next(iter(_signature(function).parameters.values())).annotation
+
+
 def returned(function: Callable[..., Any]) -> Any:
     """The annotation of what a function returns, evaluated; `inspect.Signature.empty` when there is none."""
     return _signature(function).return_annotation

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NewType, NoReturn, Protocol, TypedDi
 import pytest
 from pydantic import BaseModel, RootModel
 
-from shared import AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse, SessionEvent
+from shared import ApiCall, AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse, SessionEvent
 from shared.commands import received
 from shared.errors import DeclarationError
 from shared.events import Event
@@ -218,6 +218,45 @@ def test_a_fallback_is_of_the_kind_that_is_asked_for(decorator: str, fallback: A
 def test_a_fallback_that_cannot_be_answered_is_refused(decorator: str, fallback: Any) -> None:
     """Another kind of value, or a function that does not take the event alone."""
     assert "fallback= cannot be answered" in refusal_of(decorator, nothing, fallback=fallback)
+
+
+def fall_back_on_a_variable(OrderID: int) -> dict[str, str]:
+    """A fallback that is written as a handler is."""
+    return {"Status": str(OrderID)}
+
+
+def fall_back_on_another_event(event: SessionEvent) -> None:
+    """A fallback of another command's event."""
+
+
+@pytest.mark.parametrize("fallback", [fall_back_on_a_variable, fall_back_on_another_event])
+def test_a_fallback_that_takes_no_such_event_is_refused(fallback: Callable[..., Any]) -> None:
+    """It is given the whole event, whatever its parameter says."""
+    refused = refusal_of("api_call", nothing, fallback=fallback)
+
+    assert f"{fallback.__name__} (" in refused
+    assert refused.endswith(
+        "a fallback is given the whole event, and no variables; write its parameter as event: ApiCall"
+    )
+
+
+def fall_back_on_any(event: Event) -> dict[str, str]:
+    """A fallback of every command."""
+    return {"Status": event.node}
+
+
+def fall_back_on_two(event: ApiCall | SessionEvent) -> dict[str, str]:
+    """A fallback of two commands."""
+    return {"Status": event.node}
+
+
+@pytest.mark.parametrize("fallback", [fall_back_on_any, fall_back_on_two, lambda event: {"Status": event.node}])
+def test_a_fallback_that_takes_the_event_is_taken(fallback: Callable[..., Any]) -> None:
+    """As its class, as a wider one, or without an annotation."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", fallback=fallback)(nothing)
+
+    assert callbacks.handlers[0].fallback is fallback
 
 
 def test_an_app_goes_before_conditions() -> None:
