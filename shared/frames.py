@@ -44,6 +44,11 @@ def frames_of_thread(thread_id: int) -> list[Frame]:
     return frames[::-1]
 
 
+def is_integrators(file: str) -> bool:
+    """Whether a file is neither Python's, nor installed, nor one of Deskbell's own."""
+    return not (_STANDARD.match(file) or _INSTALLED.match(file) or _is_ours(Frame(file, 0, ""), _HERE))
+
+
 def place_in(frames: Sequence[Frame]) -> str:
     """The integrator's last line among a thread's frames, else the innermost; "" when there are none."""
     first = next((at for at, frame in enumerate(frames) if frame.file.startswith(_HERE)), len(frames))

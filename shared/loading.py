@@ -12,6 +12,7 @@ from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.environment import PREFIX
 from shared.errors import ConfigError, DeclarationError
+from shared.frames import is_integrators
 from shared.functions import place
 from shared.jobs import Jobs
 
@@ -86,7 +87,9 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     except DeclarationError as error:
         where = _place(error, module_name)
         raise ConfigError(f"{setting}: {error}" + ("" if where in str(error) else f" ({where})")) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also of `sys.exit()`, or `pytest.skip()`
         where = _place(error, module_name)
         raise ConfigError(
             f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}"
@@ -96,22 +99,30 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     except AttributeError:
         raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}") from None
     if not isinstance(found, kind):
-        raise ConfigError(
-            f"{setting}: expected {string} to be a {kind.__name__}, got a {type(found).__name__}"
-            + (
-                f"; is it meant for {PREFIX}{type(found).__name__.upper()}?"
-                if isinstance(found, Callbacks | Jobs)
-                else ""
-            )
-        )
+        raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")
     return found
 
 
+def _instead(found: Any) -> str:
+    """What stands where the object should, and what to write."""
+    if isinstance(found, Callbacks | Jobs):
+        return f"a {type(found).__name__}; is it meant for {PREFIX}{type(found).__name__.upper()}?"
+    if found in (Callbacks, Jobs):
+        return f"the class; write {found.__name__.lower()} = {found.__name__}(), and name that"
+    return f"a {type(found).__name__}"
+
+
 def _place(error: BaseException, module_name: str) -> str:
-    """The file and line at which an import ended: the last in the integrator's package, not in a library it calls."""
+    """The file and line at which an import ended: the integrator's last, not that of a library which it calls."""
     if isinstance(error, SyntaxError) and error.filename:
         return place(error.filename, error.lineno)
     frames = traceback.extract_tb(error.__traceback__)
     package = module_name.partition(".")[0]
-    last = ([frame for frame in frames if package in Path(frame.filename).with_suffix("").parts] or frames)[-1]
+    theirs = [
+        frame
+        for frame in frames
+        if is_integrators(frame.filename)
+        or package in Path(frame.filename).with_suffix("").parts  # also where installed
+    ]
+    last = (theirs or frames)[-1]
     return place(last.filename, last.lineno)

@@ -208,6 +208,7 @@ def test_a_missing_library_whose_name_begins_that_of_the_module_is_told_as_well(
         ("def (", "SyntaxError: invalid syntax"),
         ("import sys\nsys.exit(3)", "SystemExit: 3"),
         ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name"),
+        ("raise GeneratorExit", "GeneratorExit: "),
     ],
 )
 def test_a_module_that_fails_is_refused_with_its_reason(write: Write, tmp_path: Path, source: str, reason: str) -> None:
@@ -216,6 +217,18 @@ def test_a_module_that_fails_is_refused_with_its_reason(write: Write, tmp_path: 
 
     assert refusal(tmp_path, jobs="acme_a:jobs").startswith(
         f"DESKBELL_JOBS: importing acme_a failed at {tmp_path / 'acme_a.py'}:{len(source.splitlines())} with {reason}"
+    )
+
+
+def test_a_module_that_fails_in_another_of_the_integrators_is_refused_with_that_ones_line(
+    write: Write, tmp_path: Path
+) -> None:
+    """Not with that of the import, where there is nothing to mend."""
+    write("acme_orders", "prices = {}\nprices['tea']")
+    write("acme_a", "import acme_orders")
+
+    assert refusal(tmp_path, jobs="acme_a:jobs") == (
+        f"DESKBELL_JOBS: importing acme_a failed at {tmp_path / 'acme_orders.py'}:2 with KeyError: 'tea'"
     )
 
 
@@ -279,5 +292,6 @@ def test_an_object_of_another_type_is_refused(write: Write, tmp_path: Path) -> N
         "DESKBELL_CALLBACKS: expected acme_a:handlers to be a Callbacks, got a dict"
     )
     assert refusal(tmp_path, callbacks="acme_a:Callbacks") == (
-        "DESKBELL_CALLBACKS: expected acme_a:Callbacks to be a Callbacks, got a type"
+        "DESKBELL_CALLBACKS: expected acme_a:Callbacks to be a Callbacks, got the class; "
+        "write callbacks = Callbacks(), and name that"
     )
