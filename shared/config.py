@@ -271,6 +271,8 @@ def _sentence(error: ValidationError) -> str:
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
     secret = name == "apps" or "SecretStr" in str(field.annotation) or "@" in str(first["input"])  # a password in a URL
+    if name in _JSON_EXAMPLES and first["type"].endswith("_type"):
+        reason = f"expected JSON, {_JSON_EXAMPLES[name]}"
     got = "a value not shown here" if secret else repr(first["input"])
     expected = reason[0].lower() + reason[1:]
     expected = expected if expected.startswith("expected") else f"expected {expected.removeprefix('input should be ')}"
