@@ -20,6 +20,7 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from shared.callbacks import Callbacks
@@ -80,11 +81,10 @@ def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -
         ResultError: the result departs from the outputs that the handler declares, which the api only logs.
         DeskbellError: an event loop runs already, as in an async test; there `async_reply` is due.
     """
-    try:
+    with suppress(RuntimeError):  # no loop runs; a handler that fails below has no such context in its traceback
         asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(async_reply(callbacks, event, seconds=seconds))
-    raise DeskbellError("reply: an event loop runs here already; write await async_reply(callbacks, event)")
+        raise DeskbellError("reply: an event loop runs here already; write await async_reply(callbacks, event)")
+    return asyncio.run(async_reply(callbacks, event, seconds=seconds))
 
 
 async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
