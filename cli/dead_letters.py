@@ -182,7 +182,7 @@ def _redis() -> Iterator[Redis]:
     try:
         with connect(load_settings()) as redis:
             yield redis
-    except (RedisError, OSError) as error:
+    except RedisError as error:
         stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _FAILED)
 
 

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.errors import stop
 from shared.config import Settings, load_settings
 from shared.contract import Variable, input_variables
+from shared.environment import PREFIX
 from shared.handlers import VARIABLES, Handler
 from shared.loading import load_callbacks
 from shared.protocol import API_CALL
@@ -62,6 +64,11 @@ def describe(url: str, form: str, *, reveal_secret: bool) -> None:
     settings = load_settings()
     base = _base(url, settings, reveal_secret=reveal_secret)
     descriptions = [_description(handler, base) for handler in load_callbacks(settings).handlers]
+    if not descriptions:
+        stop(
+            f"{PREFIX}CALLBACKS: expected package.module:callbacks with handlers to describe, got "
+            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing'}"
+        )
     if form == "json":
         json.dump([asdict(each) for each in descriptions], sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")

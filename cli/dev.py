@@ -53,6 +53,10 @@ def _greet(stack: Stack, settings: Settings, console: Console) -> None:
     console.print(f"api           {stack.api_url}{secret}/callback")
     console.print(f"rq-dashboard  {stack.dashboard_url}")
     console.print(f"CRM           {stack.crm_url}")
+    if not settings.model_fields_set & {"redis_url"}:  # a URL that was given may hold a password, and is known
+        console.print(
+            f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
+        )
     if settings.apps:
         console.print(f"ring it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
     else:

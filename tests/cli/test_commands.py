@@ -316,6 +316,17 @@ def test_describe_says_what_the_administrator_enters(deskbell: Run, described: d
     assert "URL: https://your.host/0123456789abcdef/callback\n" in revealed.stdout
 
 
+def test_describe_says_that_there_is_nothing_to_describe(deskbell: Run, tmp_path: Path) -> None:
+    """An empty page would look like a file that has no handlers."""
+    (tmp_path / "acme.py").write_text("from shared import Callbacks\ncallbacks = Callbacks()\n")
+    expected = "deskbell: DESKBELL_CALLBACKS: expected package.module:callbacks with handlers to describe, got "
+
+    unset, empty = deskbell("describe"), deskbell("describe", CALLBACKS="acme:callbacks")
+
+    assert (unset.returncode, unset.stderr) == (2, f"{expected}nothing\n")
+    assert (empty.returncode, empty.stderr) == (2, f"{expected}none in acme:callbacks\n")
+
+
 def test_describe_speaks_json_and_markdown(deskbell: Run, described: dict[str, str]) -> None:
     """The same facts, for programs and for documents."""
     as_json = json.loads(deskbell("describe", "--json", **described).stdout)

@@ -1,6 +1,7 @@
 """`deskbell dead`, as a person on call types it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -102,6 +103,26 @@ def test_list_names_each_letter_on_request(redis: Redis, dead: Dead) -> None:
 
     assert listed.stdout.splitlines() == ids[::3]
     assert [group["ids"] for group in json.loads(as_json.stdout)] == [ids[::3]]
+
+
+def test_list_ends_without_a_word_when_its_reader_has_ended(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """As with `| head -1`: it is no fault of Redis."""
+    bury_many(redis, 3)
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with os.fdopen(writer, "wb") as closed:
+        ended = subprocess.run(
+            command("list", "--ids"),
+            env=environment(DESKBELL_REDIS_URL=valkey_url),
+            cwd=tmp_path,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 def test_letters_are_found_by_the_status_that_they_died_of(

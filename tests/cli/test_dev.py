@@ -1,5 +1,6 @@
 """`deskbell dev`: the stack that stays."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         output = process.stdout.read()
         assert process.wait(60) == 0
 
+    assert re.search(r"^Redis +unix:///\S+, DESKBELL_REDIS_URL for dead and doctor$", output, re.MULTILINE)
     assert "acme.py changed: starting anew" in output
     assert output.endswith("Stopped.\n")
     with pytest.raises(httpx.TransportError):
