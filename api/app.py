@@ -66,7 +66,6 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         await intake.start()
         uses.start()
         readiness.start()
-        backlog.start()
         _settle_garbage_collector()
         yield {NOTE: refusals.note, SINCE: asyncio.get_running_loop().time()}
         await intake.close()

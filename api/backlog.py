@@ -6,8 +6,8 @@ A disk that hangs takes one thread, however often it is asked, and none of those
 import asyncio
 from pathlib import Path
 
-from api.disk import DiskThread
 from api.spool import Survey, survey
+from shared.threads import Threads
 
 
 class Backlog:
@@ -22,16 +22,12 @@ class Backlog:
         """
         self._folder = folder.absolute()
         self._seconds = seconds
-        self._disk = DiskThread()
+        self._disk = Threads(most=1)
         self._reading: asyncio.Future[Survey] | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._disk.start()
 
     def close(self) -> None:
         """End when what is being read has been."""
-        self._disk.stop()
+        self._disk.close()
 
     async def read(self) -> Survey | None:
         """What waits; None while the disk does not answer."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, Remembered
-from api.endings import end
 from api.metrics import DrainResult, Metrics
 from api.spool import Head, Spool
+from shared.endings import end
 from shared.events import new_event_id
 from shared.logs import get_log
 from shared.outage import Outage

@@ -21,11 +21,11 @@ from redis.asyncio import Redis as AsyncRedis
 
 from api.acceptance import MOST_BYTES, MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.drainer import Drainer
-from api.endings import end
 from api.lateness import Lateness
 from api.metrics import Metrics
 from api.spool import Spool
 from shared.config import Settings
+from shared.endings import end
 from shared.errors import CannotKeepError
 from shared.events import Event, Outcome, Reply, new_event_id
 from shared.logs import get_log

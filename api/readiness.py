@@ -15,12 +15,12 @@ from redis.exceptions import RedisError
 
 from api.backlog import Backlog
 from api.durability import WORTH_OF_THE_SPOOL, DurabilityWatch
-from api.endings import end
 from api.intake import Intake
 from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.blocks import LAST_BLOCKS_KEY, entry_of
 from shared.config import Settings
+from shared.endings import end
 from shared.queues import EVENTS, queue_key
 from shared.replies import Replies
 

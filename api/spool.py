@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from api.acceptance import Entry, Mark, Remembered
-from api.disk import DiskThread
 from api.lateness import Lateness
 from api.metrics import Metrics, SpoolProblem
 from api.shards import Level, Row, Shard, find, level, read, shard_paths
 from shared.config import Settings
 from shared.errors import CannotKeepError
 from shared.logs import get_log
+from shared.threads import Threads
 
 _Result = TypeVar("_Result")
 
@@ -63,7 +63,7 @@ class Spool:
         self._metrics = metrics
         self._lateness = lateness
         self._log = get_log()
-        self._disk = DiskThread()
+        self._disk = Threads(most=1)
         self._own: Shard | None = None
         self._adopted: list[Shard] = []
         self._refused: set[Path] = set()
@@ -71,15 +71,14 @@ class Spool:
 
     async def open(self) -> None:
         """Begin, on the running event loop: take a file, and those of processes that have died."""
-        self._disk.start()
         with suppress(Exception):  # logged; events are kept on Redis all the same
             async with asyncio.timeout(_OPENING_SECONDS):
-                await self._run(self._adopt)
+                await self._disk.run(self._adopt)
 
     async def close(self) -> None:
         """Let go of the files; what waits in them stays."""
-        closing_files = self._run(self._close)
-        self._disk.stop()
+        closing_files = self._disk.run(self._close)
+        self._disk.close()
         await asyncio.wait({closing_files}, timeout=_OPENING_SECONDS)
 
     @property
@@ -132,7 +131,7 @@ class Spool:
 
     async def head(self, most: int) -> Head | None:
         """The first events that wait, `most` at most; None when there are none."""
-        return await self._run(lambda: self._head(most))
+        return await self._disk.run(lambda: self._head(most))
 
     async def forget(self, head: Head) -> int:
         """Remove events that Redis has.
@@ -140,7 +139,7 @@ class Spool:
         Returns:
             How many.
         """
-        return await self._run(lambda: self._after(head.shard, lambda shard: shard.forget(head.rows)))
+        return await self._disk.run(lambda: self._after(head.shard, lambda shard: shard.forget(head.rows)))
 
     async def forget_taken(self, head: Head, doubt: Mark) -> int:
         """Remove the events of a call that Redis has taken.
@@ -148,11 +147,11 @@ class Spool:
         Returns:
             How many.
         """
-        return await self._run(lambda: self._after(head.shard, lambda shard: shard.forget_taken(doubt)))
+        return await self._disk.run(lambda: self._after(head.shard, lambda shard: shard.forget_taken(doubt)))
 
     async def adopt(self) -> None:
         """Take over the files that processes which died have left."""
-        await self._run(self._adopt)
+        await self._disk.run(self._adopt)
 
     def note(self, error: BaseException) -> None:
         """Count that the disk has failed; logged once for each problem, until the disk does its work again."""
@@ -179,14 +178,11 @@ class Spool:
         """
         if self._hanging and not self._hanging.done():
             raise TimeoutError
-        writing = self._run(call)
+        writing = self._disk.run(call)
         if not await self._lateness.wait(writing, self._patience):
             self._hanging = writing
             raise TimeoutError
         return writing.result()
-
-    def _run(self, call: Callable[[], _Result]) -> "asyncio.Future[_Result]":
-        return self._disk.run(call)
 
     def _shards(self) -> list[Shard]:
         return [*([self._own] if self._own else []), *self._adopted]

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from api.endings import end
+from shared.endings import end
 from shared.logs import get_log
 from shared.queues import TOKENS_KEY
 

@@ -8,14 +8,12 @@ from functools import partial
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from api.metrics import MULTIPROCESS
 from cli.listening import open_listener
 from cli.supervisor import Supervisor
 from cli.waiting import refuse_cluster
 from shared.config import load_settings
 from shared.logs import configure_logs
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder in which the processes of one api add their counts up."""
 
 
 def api(host: str, port: int, processes: int, fd: int | None) -> None:

@@ -105,7 +105,7 @@ def selected(job: str | None, cause: str | None, since: str | None) -> Selection
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
     """Print how many there are of each job type and cause."""
     with _redis() as redis:
-        letters = _letters(redis)
+        letters = DeadLetters(redis)
         groups = letters.groups(letters.pages(selection))
     if as_json:
         typer.echo(groups_json(groups, with_ids=with_ids))
@@ -118,7 +118,7 @@ def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
 def list_ids(selection: Selection) -> None:
     """Print the id of each, one a line, for `xargs` and `grep`."""
     with _redis() as redis:
-        for page in _letters(redis).pages(selection):
+        for page in DeadLetters(redis).pages(selection):
             for letter in page:
                 typer.echo(plain(letter.entry.id))
 
@@ -126,7 +126,7 @@ def list_ids(selection: Selection) -> None:
 def show(job_id: str, *, values: bool) -> None:
     """Print all about one letter."""
     with _redis() as redis:
-        found = _letters(redis).find([job_id])
+        found = DeadLetters(redis).find([job_id])
         if not found:
             stop(f"{plain(job_id)}: no dead letter has this id", _FAILED)
         typer.echo(findings_text(examine(redis, found[0]), datetime.now(UTC), values=values))
@@ -137,13 +137,13 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
     pace = Pace(_rate(rate))
     with _redis() as redis:
         asks = not (yes or rate or chosen.ids)
-        preview = Preview(chosen, _letters(redis)) if asks or dry_run else None
+        preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
         if preview and (dry_run or preview.count > _MANY):
             preview.show()
             if dry_run:
                 return
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
-        pages = preview.pages() if preview else chosen.pages(_letters(redis))
+        pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
             outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), pace, progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
@@ -152,13 +152,13 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
 def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None:
     """Delete letters, after a look at what they are, and print how many."""
     with _redis() as redis:
-        preview = Preview(chosen, _letters(redis)) if dry_run or not yes else None
+        preview = Preview(chosen, DeadLetters(redis)) if dry_run or not yes else None
         if preview:
             preview.show()
             if dry_run or not preview.count:
                 return
             typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
-        pages = preview.pages() if preview else chosen.pages(_letters(redis))
+        pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("discarded") as progress:
             outcomes = Replays(redis, by or _whoever()).discard(pages, str(chosen), progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
@@ -184,11 +184,6 @@ def _redis() -> Iterator[Redis]:
             yield redis
     except RedisError as error:
         stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _FAILED)
-
-
-def _letters(redis: Redis) -> DeadLetters:
-    """The dead letters; a registry that holds something else is said, and does not hide the others."""
-    return DeadLetters(redis)
 
 
 def _console() -> Console:

@@ -29,7 +29,6 @@ from shared.config import Settings, load_settings
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, flush_logs, get_log
 from shared.open_files import raise_file_limit
-from shared.runs import HANDLER_THREADS
 
 _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
@@ -76,7 +75,6 @@ def serve(
         signal.signal(number, server.handle_exit)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     server.run(sockets=[listener])
-    _leave_stragglers()
 
 
 class Server(uvicorn.Server):
@@ -185,9 +183,3 @@ def leave(status: int = 0) -> None:
     with suppress(Exception):  # a handler may have closed or replaced it
         sys.stdout.flush()
     os._exit(status)
-
-
-def _leave_stragglers() -> None:
-    """End at once if a handler still hangs in its thread: Python itself would wait for it without limit."""
-    if any(thread.name.startswith(HANDLER_THREADS) for thread in threading.enumerate()):
-        leave()

@@ -10,15 +10,11 @@ import contextvars
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 from shared.functions import is_async
 from shared.raised import StandInError
-
-HANDLER_THREADS = "handler"
-"""How the names of the threads begin."""
+from shared.threads import Threads
 
 THREADS = 32
 """How many threads one `def` function may have."""
@@ -50,8 +46,8 @@ class Runs:
         self._note_straggler = note_straggler
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=HANDLER_THREADS)
-        self._free = asyncio.Semaphore(THREADS)  # nothing waits inside of the pool, which would hold on to it
+        self._threads = Threads(most=THREADS)
+        self._free = asyncio.Semaphore(THREADS)  # nothing waits inside of `Threads`, which would hold on to it
 
     @property
     def stuck(self) -> bool:
@@ -81,7 +77,7 @@ class Runs:
 
     def close(self) -> None:
         """Let the threads end; one that is still in a call is left behind."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     async def _in_task(self, awaitable: Awaitable[Any], until: float, context: contextvars.Context) -> Any:
         task = asyncio.get_running_loop().create_task(_guarded(awaitable), name=self._task_name, context=context)
@@ -93,40 +89,28 @@ class Runs:
                 asyncio.get_running_loop().call_later(_HEED_SECONDS, self._leave, task)
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(until):
                 await self._free.acquire()
         except TimeoutError:
             raise LateError from None
-        run = self._threads.submit(functools.partial(guarded_call, functools.partial(context.run, call)))
-        run.add_done_callback(functools.partial(self._end, loop))
+        run = self._threads.run(functools.partial(guarded_call, functools.partial(context.run, call)))
+        run.add_done_callback(lambda _: self._free.release())
         try:
-            return await _result_by(asyncio.wrap_future(run), until)
+            return await _result_by(run, until)
         except BaseException:
             run.add_done_callback(_drop)
             raise
         finally:
-            if not run.cancel() and not run.done():
-                self._leave(run)
+            self._leave(run)
 
-    def _leave(self, run: "asyncio.Task[Any] | Future[Any]") -> None:
+    def _leave(self, run: "asyncio.Future[Any]") -> None:
         """Count a run until it ends, if it has not by now."""
         if run.done():
             return
         self._stragglers.add(run)
         self._note_straggler()
-        if isinstance(run, asyncio.Task):
-            run.add_done_callback(self._stragglers.discard)
-
-    def _end(self, loop: asyncio.AbstractEventLoop, run: "Future[Any]") -> None:
-        """In the thread: give its place back, on the event loop if that is still there."""
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._give_back, run)
-
-    def _give_back(self, run: "Future[Any]") -> None:
-        self._stragglers.discard(run)
-        self._free.release()
+        run.add_done_callback(self._stragglers.discard)
 
 
 def handler_of(task: "asyncio.Task[Any] | None") -> str:
@@ -148,8 +132,7 @@ def guarded_call(call: Callable[[], Any]) -> Any:
     """Call an integrator's code: whatever it raises is an `Exception`."""
     try:
         return call()
-    except (StopIteration, CancelledError, TimeoutError, InvalidStateError) as error:
-        # A future refuses to hold the first; asyncio makes new ones of the others, which know no places.
+    except StopIteration as error:  # which a future refuses to hold
         raise StandInError from error
     except Exception:
         raise
@@ -178,7 +161,7 @@ async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
         run.add_done_callback(_forget)
 
 
-def _drop(run: "Future[Any]") -> None:
+def _drop(run: "asyncio.Future[Any]") -> None:
     """Close the coroutine that a run returned too late, so that Python does not report it as never awaited."""
     if not run.cancelled() and run.exception() is None and inspect.iscoroutine(result := run.result()):
         result.close()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
+from shared.endings import end
 from shared.queues import queue_key
 
 WAIT_SECONDS = 5
 _PAUSE_SECONDS = 0.5
-_AGAIN_SECONDS = 0.1
 
 
 class Doorbells:
@@ -40,7 +40,7 @@ class Doorbells:
 
     async def close(self) -> None:
         """Stop waiting."""
-        await end(self._waiting.values())
+        await end(*self._waiting.values())
 
     async def _wait(self, name: str) -> None:
         key = queue_key(name)
@@ -52,12 +52,3 @@ class Doorbells:
         finally:
             self._waiting.pop(name, None)
             self._ring()
-
-
-async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel, until it is heeded: redis-py takes a cancellation for a time-out of its own when both come at once."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=_AGAIN_SECONDS)

@@ -33,10 +33,6 @@ from workers.tracebacks import traceback_text
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
 
 _READY_TRIES = 20
-_RQ_LOG = logging.getLogger("rq.worker.outcomes")
-_RQ_LOG.addFilter(
-    lambda record: "failed to persist failure" not in str(record.msg)
-)  # it is written again, or said below
 _WATCH_TRIES = 3
 
 _quiet = logging.getLogger("rq.worker.failures")  # RQ's lines of what Redis refuses, which is written again
@@ -205,7 +201,6 @@ def clerk(worker: BaseWorker, execution: Execution, stopped_job_id: str | None =
     RQ keeps which job was stopped, and its connection, in the worker; here many jobs end at once.
     """
     copied = copy.copy(worker)
-    copied.log = _RQ_LOG
     copied.connection = _Fenced(worker.connection, execution.key)
     copied.log = _quiet
     copied._stopped_job_id = stopped_job_id  # noqa: SLF001 - RQ's own way to mark a job as stopped

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis as AsyncRedis
 from rq import worker_registration
 
+from shared.endings import end
 from shared.logs import get_log
-from workers.doorbell import end
+from shared.threads import Threads
 from workers.ending import Ending
 from workers.executions import Executions, Recovered
 from workers.outages import is_outage
 from workers.running import KilledError, StoppedError
 from workers.silence import Silence
-from workers.threads import Threads
 from workers.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Life:
 
     async def close(self) -> None:
         """Stop."""
-        await end(self._tasks)
+        await end(*self._tasks)
         await self._try(self._close_upkeep)
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
@@ -88,7 +88,7 @@ class Life:
         for execution_id in lost:
             self._worker.drop(execution_id)
         if not known:  # struck off while it was frozen, or Redis lost its data
-            await self._threads.call(self._register)
+            await self._threads.run(self._register)
 
     def _touch_heartbeat(self) -> None:
         file = self._worker.settings.heartbeat_file
@@ -123,13 +123,13 @@ class Life:
             self._worker.bury(claim)
 
     async def _schedule(self) -> None:
-        await self._threads.call(self._upkeep.schedule)
+        await self._threads.run(self._upkeep.schedule)
 
     async def _close_upkeep(self) -> None:
-        await self._threads.call(self._upkeep.close)
+        await self._threads.run(self._upkeep.close)
 
     async def _maintain(self) -> None:
-        await self._threads.call(self._upkeep.maintain)
+        await self._threads.run(self._upkeep.maintain)
 
     async def _listen(self) -> None:
         """Hear RQ's commands, as long as the worker lives."""

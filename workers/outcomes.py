@@ -15,11 +15,11 @@ from typing import Any, Literal
 from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
+from shared.threads import Threads
 from workers.executions import Claim, Executions, LostError
 from workers.failures import ABANDONED, Failures
 from workers.outages import WorkerOutage, is_outage
 from workers.running import Run
-from workers.threads import Threads
 
 _AGAIN_SECONDS = 2.0
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 from rq.job import _current_job  # RQ has no public way to say which job runs
 from rq.timeouts import JobTimeoutException
 
+from shared.threads import Threads
 from workers.calls import Call, timeout_of
 from workers.executions import Claim
 from workers.guarded import ClaimedJob
-from workers.threads import Threads
 from workers.unrun import check_ran, drop, is_awaited, run_rest
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
@@ -166,7 +166,7 @@ class Running:
         await call.ready()
         self._begin_time(run, call)
         if not call.has_begun:
-            await self._threads.call(partial(call.begin, run.job))
+            await self._threads.run(partial(call.begin, run.job))
         await run_rest(call.function(**call.arguments))
 
     async def _await(self, run: Run, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:

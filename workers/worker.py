@@ -30,6 +30,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from shared.jobs import Jobs
 from shared.logs import get_log, name_process
 from shared.queues import connect_async
+from shared.threads import Threads
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
@@ -42,7 +43,6 @@ from workers.outcomes import Outcomes
 from workers.perform import Performer
 from workers.rotation import Rotation
 from workers.running import Run, Running
-from workers.threads import Threads
 from workers.upkeep import clean_registries
 from workers.watchdog import Watchdog
 

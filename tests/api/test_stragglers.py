@@ -24,7 +24,7 @@ from shared.runs import THREADS
 from shared.testing import api_call
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
-from tests.waiting import eventually, until
+from tests.waiting import eventually
 
 PATIENCE = 10
 
@@ -250,7 +250,7 @@ def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> N
         replies = Replies(callbacks, Contract(Metrics()))
         calls = [api_call("hang") for _ in range(THREADS * 3)]
         await replies_of(replies, *calls, seconds=0.2)
-        waiting = sum(runs_of._threads._work_queue.qsize() for runs_of in replies._runs.values())
+        waiting = sum(runs_of._threads._waiting.qsize() for runs_of in replies._runs.values())
         replies.close()
         return waiting
 
@@ -427,6 +427,12 @@ def test_a_coroutine_that_comes_too_late_is_closed(gate: threading.Event) -> Non
         made.append(inner())
         return made[0]
 
-    assert reply_of(callbacks).outcome == "out_of_time"
-    gate.set()
-    until(lambda: bool(made) and inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED)
+    async def compute() -> str:
+        replies = Replies(callbacks, Contract(Metrics()))
+        (reply,) = await replies_of(replies, api_call("node"), seconds=0.1)
+        gate.set()
+        await eventually(lambda: made and inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED)
+        replies.close()
+        return reply.outcome
+
+    assert asyncio.run(compute()) == "out_of_time"

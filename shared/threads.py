@@ -1,10 +1,15 @@
-"""Threads for what must not run on the event loop; one that hangs is left behind and does not keep the process."""
+"""Threads for what must not run on the event loop; one that hangs is left behind and does not keep the process.
+
+(An executor's threads would: Python waits for them when it ends.)
+"""
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -14,43 +19,42 @@ _Work = tuple[Callable[[], Any], _Done]
 
 
 class Threads:
-    """As many threads as there is work at once; each serves again when it is free."""
+    """As many threads as there is work at once, up to a number; each serves again when it is free.
 
-    def __init__(self) -> None:
-        """Prepare; on the running event loop, and all methods are called there."""
-        self._loop = asyncio.get_running_loop()
+    All methods are called on the running event loop.
+    """
+
+    def __init__(self, most: int = sys.maxsize) -> None:
+        """Prepare.
+
+        Args:
+            most: how many threads at most; further work waits for one of them.
+        """
+        self._most = most
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()
         self._finished: deque[tuple[_Done, Any, BaseException | None]] = deque()
         self._delivery_is_due = False
         self._threads = 0
-        self._idle = 0
+        self._under_way = 0
 
     def start(self, function: Callable[[], Any], done: _Done) -> None:
         """Call a function in a thread, and then `done` with its result or what it raised, on the event loop."""
-        if self._idle:
-            self._idle -= 1
-        else:
+        self._loop = asyncio.get_running_loop()
+        self._under_way += 1
+        if self._threads < min(self._under_way, self._most):
             self._threads += 1
             threading.Thread(target=self._serve, name=f"deskbell-{self._threads}", daemon=True).start()
         self._waiting.put((function, done))
 
-    async def call(self, function: Callable[[], _Result]) -> _Result:
-        """The result of a function that is called in a thread."""
-        future: asyncio.Future[_Result] = self._loop.create_future()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            if future.cancelled():
-                return
-            if error:
-                future.set_exception(error if isinstance(error, Exception) else RuntimeError(type(error).__name__))
-            else:
-                future.set_result(result)
-
-        self.start(function, done)
-        return await future
+    def run(self, function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
+        """The result of a function that is called in a thread; also when nobody waits for that any more."""
+        future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_retrieve)
+        self.start(function, partial(_settle, future))
+        return future
 
     def close(self) -> None:
-        """End the threads that are free; the others end with what they do, or with the process."""
+        """End the threads when they have done what they were given; one that hangs ends with the process."""
         for _ in range(self._threads):
             self._waiting.put(None)
 
@@ -72,5 +76,20 @@ class Threads:
         self._delivery_is_due = False
         while self._finished:
             done, result, error = self._finished.popleft()
-            self._idle += 1
+            self._under_way -= 1
             done(result, error)
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error:
+        future.set_exception(error if isinstance(error, Exception) else RuntimeError(type(error).__name__))
+    else:
+        future.set_result(result)
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    """Take the exception, so that asyncio does not report it as never retrieved."""
+    if not future.cancelled():
+        future.exception()
