@@ -2,10 +2,14 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from traceback import walk_stack
+from traceback import walk_stack, walk_tb
+from types import FrameType, TracebackType
 from typing import NamedTuple
+
+MOST = 30
+"""How many places of an exception are written, the last ones: a recursion passes through many."""
 
 _HERE = f"{Path(__file__).resolve().parent.parent}/"
 _ROOT = re.compile(r"(.*/)workers/\w+\.py")
@@ -25,6 +29,26 @@ class Frame(NamedTuple):
         """The place with the last two parts of the file's path: alike on every machine."""
         return f"{'/'.join(self.file.split('/')[-2:])}:{self.line} in {self.function}"
 
+    @property
+    def whole(self) -> str:
+        """The place with the file's whole path."""
+        return f"{self.file}:{self.line} {self.function}"
+
+
+def frames_of(trace: TracebackType | None) -> list[Frame]:
+    """The places of a traceback, the outermost first."""
+    return _frames(walk_tb(trace))
+
+
+def integrators_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first place in the integrator's code on; all of it when there is none."""
+    part = trace
+    for frame in frames_of(trace):
+        if _is_theirs(frame, _HERE):
+            return part
+        part = part and part.tb_next
+    return trace
+
 
 def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
     """The last place in the integrator's code; where that is installed as a library, the job's function."""
@@ -37,11 +61,8 @@ def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
 
 def frames_of_thread(thread_id: int) -> list[Frame]:
     """Where a thread of this process is, the outermost first."""
-    frames: list[Frame] = []
     innermost = sys._current_frames().get(thread_id)  # noqa: SLF001 - Python's only way
-    for at, line in walk_stack(innermost) if innermost else ():
-        frames.append(Frame(at.f_code.co_filename, line, at.f_code.co_name))
-    return frames[::-1]
+    return _frames(walk_stack(innermost))[::-1] if innermost else []
 
 
 def is_integrators(file: str) -> bool:
@@ -57,9 +78,14 @@ def place_in(frames: Sequence[Frame]) -> str:
 
 
 def _theirs(frames: Sequence[Frame], root: str | None) -> Frame | None:
-    others = [frame for frame in frames if not _STANDARD.match(frame.file) and not _is_ours(frame, root)]
-    theirs = [frame for frame in others if not _INSTALLED.match(frame.file) or _is_ours_to_ship(frame, root)]
-    return theirs[-1] if theirs else others[0] if others else None
+    theirs = [frame for frame in frames if _is_theirs(frame, root)]
+    others = (frame for frame in frames if not _STANDARD.match(frame.file) and not _is_ours(frame, root))
+    return theirs[-1] if theirs else next(others, None)
+
+
+def _is_theirs(frame: Frame, root: str | None) -> bool:
+    is_installed = _INSTALLED.match(frame.file) and not _is_ours_to_ship(frame, root)
+    return not (is_installed or _STANDARD.match(frame.file) or _is_ours(frame, root))
 
 
 def _is_ours(frame: Frame, root: str | None) -> bool:
@@ -69,3 +95,7 @@ def _is_ours(frame: Frame, root: str | None) -> bool:
 def _is_ours_to_ship(frame: Frame, root: str | None) -> bool:
     """Whether it is a job type that ships, which stands for the integrator's."""
     return root is not None and frame.file.startswith(f"{root}workers/jobs/")
+
+
+def _frames(walked: Iterable[tuple[FrameType, int]]) -> list[Frame]:
+    return [Frame(at.f_code.co_filename, line, at.f_code.co_name) for at, line in walked]

@@ -167,7 +167,7 @@ class LoopLag:
         if is_first:
             self._say("warning", "loop_blocked", block)
         if self._standing >= STUCK_SECONDS:
-            self._end_process(block, [f"{frame.file}:{frame.line} {frame.function}" for frame in frames])
+            self._end_process(block, [frame.whole for frame in frames])
 
     def _end_block(self) -> None:
         """Tell that it is over; of the place and the task what was seen last."""

@@ -7,12 +7,11 @@ is not looked at, and of exceptions that were raised one while another was handl
 """
 
 import re
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.errors import JobDecision, ProcessDied
-from shared.frames import Frame, integrators_frame
+from shared.frames import MOST, Frame, frames_of, integrators_frame
 from shared.raised import as_raised
 
 UNKNOWN = "unknown"
@@ -22,7 +21,6 @@ _BEGINNING = "Traceback (most recent call last):\n"
 _FILE = r"[^\"\n]{1,1000}\.py|<frozen [\w.]{1,200}>"
 _FUNCTION = r"[\w.<>]{1,200}"
 _FRAME = re.compile(rf'  File "({_FILE})", line (\d{{1,7}}), in ({_FUNCTION})')
-_MOST_PLACES = 30  # recorded with a dead letter: the last ones, where a recursion passed through many
 _TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w{0,100})(?=:|$)")
 _STATUSES = range(100, 600)
 _GROUP = "  + Exception Group "
@@ -39,7 +37,7 @@ def cause_of(error: BaseException) -> str:
     error = as_raised(error)
     code = code_of(error)
     kind = type(error).__name__
-    return _cause(f"{kind} {code}" if code else kind, _frames_of(error))
+    return _cause(f"{kind} {code}" if code else kind, frames_of(error.__traceback__))
 
 
 def code_of(error: BaseException) -> str | None:
@@ -73,7 +71,7 @@ def _status_places(error: BaseException | None) -> tuple[tuple[object, str], ...
 
 def places_of(error: BaseException) -> list[Frame]:
     """The last places that an exception passed through, the outermost first: lists in JSON."""
-    return _frames_of(as_raised(error))[-_MOST_PLACES:]
+    return frames_of(as_raised(error).__traceback__)[-MOST:]
 
 
 def read_places(written: object) -> list[Frame]:
@@ -114,11 +112,6 @@ def _first_traceback(text: str) -> list[str]:
     if text.startswith(_GROUP + _BEGINNING):
         return _IN_GROUP.sub("", text.removeprefix(_GROUP + _BEGINNING)).splitlines()
     return []
-
-
-def _frames_of(error: BaseException) -> list[Frame]:
-    places = traceback.extract_tb(error.__traceback__)
-    return [Frame(at.filename, at.lineno or 0, at.name) for at in places]
 
 
 def _is_place(written: object) -> bool:

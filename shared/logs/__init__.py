@@ -6,7 +6,7 @@ places it passed through: its text may quote what a customer wrote. Only the for
 Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, reaches these lines,
 and nothing that goes wrong with a line reaches its caller: it is dropped and counted.
 
-In this order: here, `output` (where lines go), `libraries` (lines of others), `places`, `console`.
+In this order: here, `output` (where lines go), `libraries` (lines of others), `console`.
 """
 
 import atexit
@@ -23,10 +23,10 @@ from typing import Any, Literal
 from pydantic_core import to_json
 from rq.timeouts import BaseTimeoutException
 
+from shared.frames import MOST, frames_of, integrators_part
 from shared.logs.console import console_line
 from shared.logs.libraries import carry_over
 from shared.logs.output import LogOutput
-from shared.logs.places import places
 from shared.raised import as_raised
 
 Level = Literal["info", "warning", "error", "critical"]
@@ -152,7 +152,8 @@ def expanded(fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     try:
         error = as_raised(error)
-        return fields | {"error": type(error).__name__, "where": places(error)}
+        where = [frame.whole for frame in frames_of(integrators_part(error.__traceback__))[-MOST:]]
+        return fields | {"error": type(error).__name__, "where": where}
     except BaseException:  # noqa: BLE001 - whatever an integrator's exception does when it is read
         return fields | {"error": "unreadable", "where": []}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.logs.places import integrators_part
+from shared.frames import integrators_part
 from shared.raised import as_raised
 
 _COLORS = {"info": "32", "warning": "33", "error": "31", "critical": "31"}
