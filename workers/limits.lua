@@ -36,10 +36,11 @@ end
 local function read_pause(job_type)
   local limit = LIMITS[job_type]
   local text = limit and limit.failures and redis.call('HGET', 'deskbell:paused', job_type)
-  local pause = text and cjson.decode(text) or nil
-  if pause then
-    pause.probe_until = pause.probe_until or 0
+  local is_json, pause = pcall(cjson.decode, text or 'null')
+  if not is_json or type(pause) ~= 'table' or type(pause['until']) ~= 'number' or type(pause.since) ~= 'number' then
+    return nil  -- unreadable: replaced by the next, or nothing would be claimed any more
   end
+  pause.probe_until = tonumber(pause.probe_until) or 0
   return pause
 end
 

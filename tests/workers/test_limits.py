@@ -400,12 +400,27 @@ def test_no_pause_is_longer_than_its_job_types(redis: Redis) -> None:
     ]
 
 
-@pytest.mark.parametrize("rubbish", ["", "no JSON", "5", "[]", "{}", '{"since": 1}', '{"until": "x"}'])
+RUBBISH = ["", "no JSON", "5", "null", "[]", "{}", '{"since": 1}', '{"until": "x"}', f'{{"until": {NOW + 5000}}}']
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH)
 def test_a_pause_that_cannot_be_read_is_not_shown(rubbish: str) -> None:
     """One damaged field must not hide the others."""
     good = json.dumps({"queue": "b", "since": NOW, "until": NOW}).encode()
 
     assert [pause.queue for pause in read_pauses({b"crm": rubbish.encode(), b"note": good})] == ["b"]
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH)
+def test_a_pause_that_cannot_be_read_holds_nothing_back(redis: Redis, rubbish: str) -> None:
+    """What nobody is shown must not keep every worker from claiming; the next failures pause the queue anew."""
+    lua = paused(redis)
+    redis.hset(PAUSED_KEY, "crm-contact", rubbish)
+
+    assert lua.may_claim() == EVERYTHING
+    assert lua.admits("a")
+    lua.fail("b")
+    assert lua.may_claim() == 0
 
 
 def test_a_pause_that_has_passed_is_shown_only_while_a_job_is_tried() -> None:
