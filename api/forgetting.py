@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import from_json
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -78,12 +79,17 @@ def read_forgotten(connection: Redis) -> str:
 
     Raises:
         RedisError: the server does not answer.
+        ValueError: the key holds something else.
     """
     found: Any = connection.get(FORGOTTEN_KEY)
     if not found:
         return ""
-    said = json.loads(found)
-    return f"{_sentence(said['at'], said['calls'])}. Dealt with it? DEL {FORGOTTEN_KEY}"
+    try:
+        said = from_json(found)
+        sentence = _sentence(float(said["at"]), int(said["calls"]))
+    except (KeyError, TypeError, OverflowError, OSError) as error:
+        raise ValueError(f"{FORGOTTEN_KEY} is not as it was written") from error
+    return f"{sentence}. Dealt with it? DEL {FORGOTTEN_KEY}"
 
 
 def _sentence(at: float, calls: int) -> str:

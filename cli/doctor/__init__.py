@@ -14,6 +14,7 @@ import sys
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from cli.dead_tables import plain
 from cli.doctor.findings import Checked, Finding, could_not_read, problem
 from cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from cli.doctor.queues import blocks, key_types, pauses, queue_table, suspended, waiting_for_nobody
@@ -57,13 +58,13 @@ def doctor(api_redis_url: str | None = None) -> None:
     found += spooled(checked)
     for finding in found:
         if finding.kind == "said":
-            console.print(finding.text, markup=False)
+            console.print(plain(finding.text), markup=False)
     if checked.settings.apps:
         console.print(token_table(checked))
     for kind in ("warning", "unknown", "problem"):
         for finding in found:
             if finding.kind == kind:
-                console.print(f"{kind}: {finding.text}", markup=False)
+                console.print(f"{kind}: {plain(finding.text)}", markup=False)
     kinds = {finding.kind for finding in found}
     if "problem" in kinds:
         sys.exit(1)

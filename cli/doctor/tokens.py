@@ -25,7 +25,7 @@ def token_table(checked: Checked) -> Table:
     return table
 
 
-def _uses(checked: Checked) -> dict[str, int] | None:
+def _uses(checked: Checked) -> dict[str, datetime] | None:
     """When each token was last used; None when that is not known.
 
     It is not where the api could not write it: callbacks were accepted, and no use of any token was noted.
@@ -36,16 +36,16 @@ def _uses(checked: Checked) -> dict[str, int] | None:
         found: dict[bytes, bytes] = checked.redis.hgetall(TOKENS_KEY)  # type: ignore[assignment]  # for async too
         if not found and checked.redis.exists(LOG_KEY):
             return None
-        return {key.decode(): int(value) for key, value in found.items()}
-    except (RedisError, OSError, ValueError):
+        return {key.decode(): datetime.fromtimestamp(int(value), UTC) for key, value in found.items()}
+    except (RedisError, OSError, ValueError, OverflowError):
         return None
 
 
-def _token_cells(app_id: str, token: SecretStr | None, uses: dict[str, int] | None) -> tuple[str, str]:
+def _token_cells(app_id: str, token: SecretStr | None, uses: dict[str, datetime] | None) -> tuple[str, str]:
     if token is None:
         return "none", ""
     mark = fingerprint(token.get_secret_value())
     if uses is None:
         return mark, "unknown"
     last = uses.get(f"{app_id}:{mark}")
-    return mark, datetime.fromtimestamp(last, UTC).isoformat(" ", "seconds") if last else "never"
+    return mark, last.isoformat(" ", "seconds") if last else "never"

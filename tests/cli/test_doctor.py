@@ -340,6 +340,40 @@ def test_a_redis_that_has_forgotten_is_a_problem(look: Look, redis: Redis) -> No
     assert found.startswith("at 2022-12-01 05:21:52 UTC Redis lacked 12 calls, each of one event or more, ")
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["[]", "x", '{"at": null, "calls": 1}', '{"at": 1e300, "calls": 1}', '{"at": 1, "calls": "x"}', "[" * 10_000],
+)
+def test_what_somebody_has_written_over_is_unknown_and_no_traceback(look: Look, redis: Redis, said: str) -> None:
+    """Whoever can write to Redis keeps nobody from being told the rest."""
+    redis.set(FORGOTTEN_KEY, said)
+    redis.hset(TOKENS_KEY, f"{APP}:{fingerprint(TOKEN)}", "9" * 30)
+
+    with worker(redis):
+        status, lines = look()
+
+    assert (status, problems(lines)) == (0, [])
+    assert any("Whether Redis has forgotten what it had acknowledged" in line for line in lines)
+    assert any(line.split()[-1] == "unknown" for line in lines if line.startswith(APP))
+
+
+def test_what_comes_from_redis_steers_no_terminal(look: Look, redis: Redis) -> None:
+    """Names and causes are shown without what a terminal would obey, and begin no line of their own."""
+    evil = "\x1b[2J\x07\nno problem found"
+    now = time.time()
+    redis.sadd("rq:queues", f"rq:queue:{evil}")
+    redis.rpush(f"rq:queue:{evil}", "x")
+    redis.hset(PAUSED_KEY, "a", json.dumps({"queue": evil, "since": 1, "until": (now + 60) * 1000, "cause": evil}))
+    redis.hset(LAST_BLOCKS_KEY, evil, json.dumps({"at": evil, "seconds": 1, "noted": now, "is_over": True}))
+
+    status, lines = look()
+
+    assert status == 1
+    assert sum("?[2J??no problem found" in line for line in lines) >= 3
+    assert all(line.isprintable() for line in lines)
+    assert "no problem found" not in lines
+
+
 CALLBACKS = """
 from shared import Callbacks
 callbacks = Callbacks()
