@@ -1,6 +1,5 @@
 """What a claimed job calls: one of the two entry points, made ready for the event loop, a thread or a child."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ from rq.job import Job
 from shared.errors import DamagedJobError
 from shared.events import Wire
 from shared.logs import get_log
-from shared.policies import Rate
 from shared.queues import FAN_OUT, PERFORM
 from workers.children import Children
 from workers.executions import Claim
@@ -18,10 +16,9 @@ from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, entry_point
 from workers.job_data import read_data
 from workers.perform import Attempt, Performer
-from workers.retries import begin_attempt, give_back
+from workers.retries import give_back
 
 _DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
-_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 
 
 class Call:
@@ -79,65 +76,30 @@ class FanOutCall(Call):
         give_back(job, error)
 
 
-class PerformCall(Call):
+class PerformCall(Attempt, Call):
     """Makes one attempt at a job."""
 
-    def __init__(self, attempt: Attempt, wire: Wire, claim: Claim, children: Children) -> None:
+    def __init__(self, performer: Performer, name: str, wire: Wire, claim: Claim, children: Children) -> None:
+        super().__init__(performer, name, wire, claim.attempt, claim.asked)
         self.timeout = timeout_of(claim)
-        self.name = attempt.name
-        self._attempt = attempt
-        self._wire = wire
         self._claim = claim
-        self._counts_from = claim.asked
         self._children = children
 
     def prepare(self) -> None:
         """Find the job type's function, and the event."""
-        self._job_type, self._given = job_type, _ = self._attempt.prepare(self._wire)
+        super().prepare()
+        job_type = self.job_type
+        self.function, self.is_async = job_type.function, job_type.is_async
         if job_type.isolation:  # an `async def` is cancelled there; the process is killed when the backstop has passed
-            self.function, self.arguments = (
-                self._children.perform,
-                {"claim": self._claim, "name": job_type.name, "wire": self._wire},
-            )
-            self.is_async = True
-            return
-        self.function, self.arguments = job_type.function, self._given
-        self.is_async = job_type.is_async
-        if self.is_async:  # the job's own time-out is the backstop
+            self.function, self.is_async = self._children.perform, True
+            self.arguments = {"claim": self._claim, "name": job_type.name, "wire": self._wire}
+        elif self.is_async:  # the job's own time-out is the backstop
             self.timeout = job_type.timeout
 
     async def ready(self) -> None:
         """Wait for the fork server of a job with a process of its own."""
-        if self._job_type.isolation:
+        if self.job_type.isolation:
             await self._children.ready()
-
-    def begin(self, job: Job) -> None:
-        """Take the job's turn, and count the attempt."""
-        self._attempt.take_turn(job, self._job_type, self._given)
-        if self._is_late:
-            now = time.monotonic()
-            self._attempt.start_anew(job, self._job_type)
-            self._counts_from = now
-        self._attempt.number = self._attempt.number or begin_attempt(job, self._job_type.attempts)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the claim has counted the attempt, and it need not wait for its turn."""
-        return self._attempt.number > 0 and not self._job_type.ordered_by and not self._is_late
-
-    @property
-    def _is_late(self) -> bool:
-        """Whether its start began to count so long ago that it may count no more when what it calls is reached."""
-        limit = self._job_type.limit
-        return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
-
-    def done(self) -> None:
-        """Log the attempt."""
-        self._attempt.done()
-
-    def failed(self, job: Job, error: BaseException) -> None:
-        """Log the attempt, and say whether there is to be another."""
-        self._attempt.failed(job, error)
 
 
 class RefusedCall(Call):
@@ -174,7 +136,7 @@ class Calls:
             if name == FAN_OUT:
                 return FanOutCall(function, _wire(*args, **kwargs), timeout_of(claim))
             job_name, wire = _name_and_wire(*args, **kwargs)
-            return PerformCall(Attempt(self._performer, job_name, claim.attempt), wire, claim, self.children)
+            return PerformCall(self._performer, job_name, wire, claim, self.children)
         except TypeError:  # its text names arguments that anybody may have written
             raise DamagedJobError(f"the job's arguments are not those of {name}") from None
 

@@ -145,9 +145,10 @@ def perform(line: socket.socket, performer: Performer) -> None:
 def _run(asked: dict[str, Any], performer: Performer) -> None:
     claim = Claim(data=b"", timeout=None, **asked["claim"])
     _current_job.set(claimed_job_class({}).of(claim, connect(performer.settings)))
-    job_type, arguments = Attempt(performer, asked["job"]).prepare(asked["wire"])
+    attempt = Attempt(performer, asked["job"], asked["wire"])
+    attempt.prepare()
     try:
-        performer.call(job_type, arguments)
+        performer.call(attempt.job_type, attempt.arguments)
     finally:
         performer.close()
 

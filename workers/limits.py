@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 
@@ -89,10 +90,14 @@ def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
     """Have a rate count a job's start from now on: it was claimed some time ago, and has not begun yet.
 
     Raises:
-        OutOfTurnError: others have started meanwhile, as many as may.
+        OutOfTurnError: others have started meanwhile, as many as may; or Redis does not say.
         LostError: the execution is not ours any more.
     """
-    if not _run(jobs, _RESTARTED, job_type, job):
+    try:
+        may_start = _run(jobs, _RESTARTED, job_type, job)
+    except (RedisError, OSError) as error:
+        raise OutOfTurnError(f"Redis did not say whether it may start: {type(error).__name__}") from None
+    if not may_start:
         raise OutOfTurnError("it began too late, and others have started since")
 
 

@@ -17,12 +17,12 @@ from rq.timeouts import JobTimeoutException
 
 from shared.commands import event_from_wire
 from shared.config import Settings, load_settings
-from shared.errors import DamagedJobError, OutOfTurnError, UnknownJobError
+from shared.errors import DamagedJobError, UnknownJobError
 from shared.events import Wire
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
-from shared.policies import Backoff
+from shared.policies import Backoff, Rate
 from workers.causes import code_of
 from workers.executions import Ledger, LostError
 from workers.limits import limits_text, note_failure, note_success, start_anew, wire_type
@@ -40,6 +40,7 @@ LEVELS: dict[str, Level] = {
 }
 """The outcomes of an attempt, and the level of its line."""
 
+_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 _LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
 
@@ -67,17 +68,16 @@ class Performer:
         """
         job = get_current_job()
         assert job, "perform is called by an RQ worker"
-        attempt = Attempt(self, name)
+        attempt = Attempt(self, name, wire)
         try:
-            job_type, arguments = attempt.prepare(wire)
-            attempt.take_turn(job, job_type, arguments)
-            attempt.number = begin_attempt(job, job_type.attempts)
-            self.call(job_type, arguments)
+            attempt.prepare()
+            attempt.begin(job)
+            self.call(attempt.job_type, attempt.arguments)
         except BaseException as error:
             attempt.failed(job, error)
             raise
         with suppress(RedisError, LostError):  # it is done all the same: what holds its slot runs out
-            note_success(self.jobs, job_type, job)
+            note_success(self.jobs, attempt.job_type, job)
         attempt.done()
 
     def call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
@@ -120,25 +120,36 @@ class Attempt:
     Attributes:
         number: from 1; 0 while it has not been counted.
         name: the job type's, such as a log line may hold.
+        job_type: the type, once it is prepared.
+        arguments: its function's, likewise.
     """
 
-    def __init__(self, performer: Performer, name: str, number: int = 0) -> None:
+    job_type: JobType
+    arguments: dict[str, Any]
+
+    def __init__(
+        self, performer: Performer, name: str, wire: Wire, number: int = 0, asked: float = float("inf")
+    ) -> None:
         """Begin an attempt.
 
         Args:
             performer: knows the job types.
             name: the job type's name.
+            wire: the event, as fan-out wrote it.
             number: the attempt's, when it has been counted.
+            asked: when it was claimed, in seconds of the monotonic clock, where a claim counts its start.
         """
         self.number = number
+        self.name = printable_name(name)
         self._performer = performer
         self._name = name
-        self.name = printable_name(name)
+        self._wire = wire
+        self._counts_from = asked
         self._fields: dict[str, Any] = {"job": self.name}
         self._started = time.perf_counter()
 
-    def prepare(self, wire: Wire) -> tuple[JobType, dict[str, Any]]:
-        """The job type, and its function's arguments for an event.
+    def prepare(self) -> None:
+        """Find the job type, and its function's arguments for the event.
 
         Raises:
             UnknownJobError: there is no such job type here.
@@ -146,33 +157,39 @@ class Attempt:
         """
         jobs = self._performer.jobs
         try:
-            event = event_from_wire(wire)
+            event = event_from_wire(self._wire)
             job_type = jobs.get(self._name)
         except Exception as error:
             raise DamagedJobError("the job holds no event, or one of another version") from error
         self._fields |= printable_fields(event_id=event.id, command=event.command, node=event.node)
         if job_type is None:
             raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
-        return job_type, job_type.arguments(event, self._performer.settings)
+        self.job_type, self._event = job_type, event
+        self.arguments = job_type.arguments(event, self._performer.settings)
 
-    def take_turn(self, job: Job, job_type: JobType, arguments: dict[str, Any]) -> None:
-        """Take an ordered job's turn.
-
-        Raises:
-            OutOfTurnError: it is not its turn yet.
-        """
-        self._performer.turns.take(job, job_type, arguments[job_type.event_parameter])
-
-    def start_anew(self, job: Job, job_type: JobType) -> None:
-        """Have a rate count its start from now on.
+    def begin(self, job: Job) -> None:
+        """Take an ordered job's turn, have a rate count its start, and count the attempt; in a thread: it asks Redis.
 
         Raises:
-            OutOfTurnError: others have started meanwhile, as many as may.
+            OutOfTurnError: it is not its turn yet, or others have started meanwhile, as many as may.
         """
-        try:
-            start_anew(self._performer.jobs, job_type, job)
-        except (RedisError, OSError) as error:
-            raise OutOfTurnError(f"Redis did not say whether it may start: {type(error).__name__}") from None
+        self._performer.turns.take(job, self.job_type, self._event)
+        if self._is_late:
+            now = time.monotonic()
+            start_anew(self._performer.jobs, self.job_type, job)
+            self._counts_from = now
+        self.number = self.number or begin_attempt(job, self.job_type.attempts)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the claim has counted the attempt, and it need not wait for its turn."""
+        return self.number > 0 and not self.job_type.ordered_by and not self._is_late
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether its start began to count so long ago that it may count no more when what it calls is reached."""
+        limit = self.job_type.limit
+        return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
 
     def done(self) -> None:
         """Log that it succeeded."""
