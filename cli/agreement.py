@@ -4,9 +4,8 @@ The api does not load jobs, and a worker loads no handlers. A job for a node wit
 are answered 1006, kept, and the job is run for them. But it is likelier that the node is misspelt.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from shared.functions import describe
 from shared.handlers import VARIABLES, Handler
 from shared.jobs import Jobs, JobType
 from shared.loading import load_callbacks, load_jobs
+from shared.nearest import advice
 from shared.policies import BY_SESSION
 
 
@@ -29,7 +29,7 @@ def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
             nodes.setdefault(handler.name, []).append(handler)
     for job_type in jobs.types if nodes else []:
         for node in sorted(job_type.nodes - nodes.keys()):
-            yield f"{_who(job_type)} is run for the node {node}, which no handler has{_advice(node, nodes)}"
+            yield f"{_who(job_type)} is run for the node {node}, which no handler has{advice(node, nodes)}"
         yield from _unknown_variables(job_type, nodes)
 
 
@@ -64,17 +64,12 @@ def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) ->
         if name not in declared and not str(name).startswith("System"):
             yield (
                 f"{_who(job_type)} asks for the variable {name}, which no handler of its nodes declares"
-                f"{_advice(str(name), declared)}"
+                f"{advice(str(name), declared)}"
             )
 
 
 def _who(job_type: JobType) -> str:
     return f"the job {job_type.name}, {describe(job_type.function)},"
-
-
-def _advice(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 if __name__ == "__main__":

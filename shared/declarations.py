@@ -8,6 +8,7 @@ from typing import Any
 from shared.errors import DeclarationError
 from shared.events import Event, field_names
 from shared.json_values import text
+from shared.nearest import advice
 from shared.protocol import SYSTEM_VARIABLES
 
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -21,9 +22,8 @@ def refuse_unknown(where: str, unknown: Iterable[str], known: Iterable[str]) -> 
     """Refuse the options of a decorator that do not exist, naming the nearest that does."""
     known = sorted(known)
     for option in unknown:
-        near = get_close_matches(option, known, n=1)
-        advice = f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}"
-        raise DeclarationError(f"{where}: unknown option {option}; {advice}")
+        hint = advice(option, known, f"; the options are {', '.join(known)}")
+        raise DeclarationError(f"{where}: unknown option {option}{hint}")
 
 
 def check_name(where: str, name: object, form: str, what: str, example: str) -> None:

@@ -4,7 +4,6 @@ import importlib
 import sys
 import traceback
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -15,6 +14,7 @@ from shared.errors import ConfigError, DeclarationError
 from shared.frames import is_integrators
 from shared.functions import place
 from shared.jobs import Jobs
+from shared.nearest import advice
 
 
 class _Composable(Protocol):
@@ -50,9 +50,8 @@ def load_jobs(settings: Settings) -> Jobs:
 def _adjust(jobs: Jobs, setting: str, option: str, given: Mapping[str, object]) -> None:
     for name, value in given.items():
         if not jobs.get(name):
-            near = get_close_matches(name, jobs.names, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(jobs.names)}"
-            raise ConfigError(f"{PREFIX}{setting}: there is no job type {name!r}; {advice}")
+            hint = advice(name, jobs.names, f"; there are {', '.join(jobs.names)}")
+            raise ConfigError(f"{PREFIX}{setting}: there is no job type {name!r}{hint}")
         jobs.adjust(name, **{option: value})
 
 

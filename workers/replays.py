@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from redis import Redis
-from redis.commands.core import Script
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -73,7 +72,7 @@ class Replays:
         self._redis = redis
         self._by = by
         self._runs = Runs(redis)
-        self._replay, self._discard = (_script(redis, name) for name in ("replay", "discard"))
+        self._script = redis.register_script(files("workers").joinpath("letters.lua").read_text())
 
     def replay(self, pages: Pages, selection: str, pace: Pace, progress: Callable[[int], object]) -> Counter[str]:
         """Put letters back on their queues, their attempts anew.
@@ -92,9 +91,7 @@ class Replays:
         with self._recorded("replay", selection) as record:
             for letters in _in_batches(pages, pace.batch):
                 pace.wait(len(letters))
-                arguments = [part for letter in letters for part in _anew(letter)]
-                answer = self._replay(keys=[record], args=[utcformat(datetime.now(UTC)), *arguments])
-                outcomes.update(outcome.decode() for outcome in answer)
+                outcomes.update(self._run(record, "replay", utcformat(datetime.now(UTC)), map(_anew, letters)))
                 progress(len(letters))
         return outcomes
 
@@ -125,8 +122,11 @@ class Replays:
         return outcomes
 
     def _delete(self, record: str, letters: list[DeadLetter], *, also_awaited: bool = False) -> list[str]:
-        arguments = [part for letter in letters for part in (letter.entry.queue, letter.entry.id)]
-        answer = self._discard(keys=[record], args=[int(also_awaited), *arguments])
+        rows = ((letter.entry.queue, letter.entry.id, "", "") for letter in letters)
+        return self._run(record, "discard", str(int(also_awaited)), rows)
+
+    def _run(self, record: str, action: str, option: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
+        answer = self._script(keys=[record], args=[action, option, *(part for row in rows for part in row)])
         return [outcome.decode() for outcome in answer]
 
     def _let_go_on(self, letter: DeadLetter) -> None:
@@ -172,7 +172,3 @@ def _attempts(record: dict[str, object]) -> int:
 def _in_batches(pages: Pages, size: int) -> Iterator[list[DeadLetter]]:
     for page in pages:
         yield from batched(page, size)
-
-
-def _script(redis: Redis, name: str) -> Script:
-    return redis.register_script(files("workers").joinpath(f"{name}.lua").read_text())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from redis import Redis
@@ -56,29 +57,14 @@ class Checked:
         return self.redis
 
 
-def said(text: str) -> Finding:
-    """Something to know."""
-    return Finding("said", text)
-
-
-def warning(text: str) -> Finding:
-    """Something that could be better."""
-    return Finding("warning", text)
-
-
-def unknown(text: str) -> Finding:
-    """Something that could not be read."""
-    return Finding("unknown", text)
-
-
-def problem(text: str) -> Finding:
-    """Something that must be mended."""
-    return Finding("problem", text)
+said = partial(Finding, "said")
+warning = partial(Finding, "warning")
+problem = partial(Finding, "problem")
 
 
 def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
     """What is said of a check that Redis did not let through: a user may see less than the workers' may."""
-    return unknown(f"{(check.__doc__ or '').splitlines()[0]} Redis did not tell: {describe(error)}")
+    return Finding("unknown", f"{(check.__doc__ or '').splitlines()[0]} Redis did not tell: {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

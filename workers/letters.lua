@@ -1,0 +1,82 @@
+-- Put dead letters back at the end of their queues, their attempts anew; or delete them. Only what is in the
+-- FailedJobRegistry is dealt with, and leaves it in the same moment: however often this is run, by however many, a letter
+-- is enqueued once.
+--
+-- KEYS  the record of this run
+-- ARGV  `replay`, and now as RQ writes dates; or `discard`, and 1 to delete also what other jobs wait for; then for each
+--       letter: queue, id, and to replay it `meta` and retries left, '' to be left alone
+-- Returns what became of each: replayed, discarded, gone, expired, alive, limited or awaited
+
+local replays, date, also_awaited = ARGV[1] == 'replay', ARGV[2], ARGV[2] == '1'
+local outcomes, count = {}, 0
+
+-- Why a letter is left alone; nil when it is not.
+local function obstacle(queue, id)
+  if not redis.call('ZSCORE', 'rq:failed:' .. queue, id) then
+    return 'gone'
+  end
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'status', 'rate_limit_key')
+  if replays and not job[1] then
+    return 'expired'
+  end
+  if job[2] and job[2] ~= 'failed' and job[2] ~= 'stopped' then
+    return 'alive'  -- it is on its way again; RQ's own code removes what it forgot in the registry
+  end
+  if replays then
+    return job[3] and job[3] ~= '' and 'limited' or nil  -- one of RQ's rate limits: `rq requeue` asks for a slot
+  end
+  local is_awaited = redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
+  return is_awaited and not also_awaited and 'awaited' or nil
+end
+
+-- What rq.registry.BaseRegistry.requeue writes.
+local function put_back(queue, id, meta, retries_left)
+  local key = 'rq:job:' .. id
+  redis.call('RPUSH', 'rq:queue:' .. queue, id)
+  redis.call('ZREM', 'rq:failed:' .. queue, id)
+  redis.call('HSET', key, 'status', 'queued', 'origin', queue, 'enqueued_at', date, 'started_at', '', 'ended_at', '')
+  if meta ~= '' then
+    redis.call('HSET', key, 'meta', meta)
+  end
+  if retries_left ~= '' then
+    redis.call('HSET', key, 'retries_left', retries_left)
+  end
+  redis.call('PERSIST', key)
+end
+
+-- An ordered letter takes its place again before any of its key asks for its turn: see turns.lua.
+local function take_place(id, meta)
+  local digest, place = string.match(meta, '"order": %["(%x+)", "([%d.]+)"')
+  if digest then
+    local group = string.sub(id, 34) .. ':' .. digest
+    redis.call('ZADD', 'deskbell:order:' .. group, place, id)
+    redis.call('SADD', 'deskbell:orders', group)
+  end
+end
+
+-- What rq.job.Job.delete deletes.
+local function delete(queue, id)
+  local key = 'rq:job:' .. id
+  redis.call('ZREM', 'rq:failed:' .. queue, id)
+  redis.call('DEL', key, key .. ':dependents', 'rq:job::' .. id .. ':dependencies')  -- RQ writes two colons
+  redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
+end
+
+for at = 3, #ARGV, 4 do
+  local queue, id, meta, retries_left = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local outcome = obstacle(queue, id)
+  if not outcome then
+    outcome, count = replays and 'replayed' or 'discarded', count + 1
+    if replays then
+      put_back(queue, id, meta, retries_left)
+      take_place(id, meta)
+    else
+      delete(queue, id)
+    end
+  end
+  outcomes[#outcomes + 1] = outcome
+end
+if count > 0 then
+  redis.call('HINCRBY', KEYS[1], 'done', count)
+end
+return outcomes
