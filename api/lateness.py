@@ -23,13 +23,17 @@ _Result = TypeVar("_Result")
 
 
 class Lateness:
-    """Watches the event loop of this process."""
+    """Watches the event loop of this process.
+
+    Attributes:
+        last_block: the last block that is over; None when there was none.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._lag: LoopLag | None = None
         self._blocked: dict[str, float] = {}
-        self._last: tuple[Block, float] | None = None
+        self.last_block: Block | None = None
 
     def start(self) -> None:
         """Begin; on the event loop."""
@@ -81,20 +85,6 @@ class Lateness:
         since = time.monotonic() - _RECENT_SECONDS
         return [handler for handler, at in list(self._blocked.items()) if at > since]
 
-    @property
-    def last_block(self) -> Block | None:
-        """The last block; None when there was none."""
-        return self._last[0] if self._last else None
-
-    @property
-    def last(self) -> dict[str, Any] | None:
-        """The last block: whose, where, its seconds, and how long ago it ended; None when there was none."""
-        if not self._last:
-            return None
-        block, ended = self._last
-        seconds = {"seconds": round(block.seconds, 3), "seconds_ago": round(time.monotonic() - ended, 1)}
-        return {**block.fields, "at": block.at, **seconds}
-
     def _was_late(self, lost: float, due: float) -> bool:
         return self.lost() > lost or time.monotonic() > due + _LATE_SECONDS
 
@@ -106,7 +96,7 @@ class Lateness:
             self._metrics.loop_blocks.labels(handler).inc()
         if block.is_over:
             self._metrics.loop_blocked_seconds.labels(handler).inc(block.seconds)
-            self._last = (block, time.monotonic())
+            self.last_block = block
         self._metrics.loop_blocked.labels(handler).set(1)
 
 

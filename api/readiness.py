@@ -97,7 +97,6 @@ class Readiness:
             },
             "stuck_handlers": stuck,
             "blocking_handlers": blocking,
-            "last_block": self._lateness.last,
         }
 
     def _handlers(self, gauge: Gauge) -> list[str]:

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Never, TypeVar, get_args, overload
+from functools import partial
+from typing import Any, Never, Protocol, TypeVar, get_args, overload
 
 from shared.commands import ApiCall
 from shared.contract import Outputs
@@ -29,6 +30,22 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS = ("app", "fallback", "when")
 _IMMUTABLE = (str, int, float, bool, Decimal, date, datetime, str | None, int | None, float | None, bool | None)
+
+
+class Decorator(Protocol):
+    """Declares a handler, with options or without parentheses; the function is returned untouched."""
+
+    @overload
+    def __call__(self, function: _Function, /) -> _Function: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        when: Mapping[str, str] | None = None,
+        fallback: Any = None,
+        app: str | Iterable[str] | None = None,
+        **unknown: Never,
+    ) -> Callable[[_Function], _Function]: ...
 
 
 class Callbacks:
@@ -71,63 +88,33 @@ class Callbacks:
         """
         return self._declare(VARIABLES, name, options)
 
-    @overload
-    def assign_agent(self, function: _Function, /) -> _Function: ...
-    @overload
-    def assign_agent(
-        self,
-        *,
-        when: Mapping[str, str] | None = None,
-        fallback: Any = None,
-        app: str | Iterable[str] | None = None,
-        **unknown: Never,
-    ) -> Callable[[_Function], _Function]: ...
-    def assign_agent(self, function: Any = None, **options: Any) -> Any:
-        """Declare the handler that says who takes a session (PROTOCOL §3.2).
+    @property
+    def assign_agent(self) -> Decorator:
+        """Declares the handler that says who takes a session (PROTOCOL §3.2).
 
         It takes an `AssignAgent`, or fields of its packet by name, and returns an `Assignment`, or None to leave
         the choice to Desk. Options as for `api_call`; the fallback is an `Assignment` or a function of the event.
         """
-        return self._declare(ASSIGNMENT, function, options)
+        return partial(self._declare_of_event, ASSIGNMENT)
 
-    @overload
-    def before_contact_user(self, function: _Function, /) -> _Function: ...
-    @overload
-    def before_contact_user(
-        self,
-        *,
-        when: Mapping[str, str] | None = None,
-        fallback: Fallback | None = None,
-        app: str | Iterable[str] | None = None,
-        **unknown: Never,
-    ) -> Callable[[_Function], _Function]: ...
-    def before_contact_user(self, function: Any = None, **options: Any) -> Any:
-        """Declare the handler that says whether an agent may write to a user first (PROTOCOL §3.4).
+    @property
+    def before_contact_user(self) -> Decorator:
+        """Declares the handler that says whether an agent may write to a user first (PROTOCOL §3.4).
 
         It takes a `BeforeContactUser`, or fields of its packet by name, and returns None to allow or raises
         `Refuse`. When it fails or is late, the answer is a failure, which refuses; `fallback=lambda event: None`
         allows.
         """
-        return self._declare(PERMISSION, function, options)
+        return partial(self._declare_of_event, PERMISSION)
 
-    @overload
-    def c2c_signal(self, function: _Function, /) -> _Function: ...
-    @overload
-    def c2c_signal(
-        self,
-        *,
-        when: Mapping[str, str] | None = None,
-        fallback: Any = None,
-        app: str | Iterable[str] | None = None,
-        **unknown: Never,
-    ) -> Callable[[_Function], _Function]: ...
-    def c2c_signal(self, function: Any = None, **options: Any) -> Any:
-        """Declare the handler of a client's signals (PROTOCOL §3.4).
+    @property
+    def c2c_signal(self) -> Decorator:
+        """Declares the handler of a client's signals (PROTOCOL §3.4).
 
         It takes the signal's data, a JSON value converted as annotated, and may take the whole `C2CSignal` in another
         parameter. It returns a JSON value, or None; the strings around both are Deskbell's.
         """
-        return self._declare(SIGNAL, function, options)
+        return partial(self._declare_of_event, SIGNAL)
 
     def include(self, other: "Callbacks") -> None:
         """Take in the handlers of another `Callbacks`, as a router does; those that are here already stay once."""
@@ -149,6 +136,9 @@ class Callbacks:
     def handlers(self) -> list[Handler]:
         """The handlers, in the order of their declaration."""
         return list(self._handlers)
+
+    def _declare_of_event(self, asked: Asked, function: Any = None, **options: Any) -> Any:
+        return self._declare(asked, function, options)
 
     def _declare(self, asked: Asked, given: Any, options: dict[str, Any]) -> Any:
         known = ("name", *_OPTIONS) if asked is VARIABLES else _OPTIONS

@@ -473,7 +473,6 @@ def test_health_and_readiness(start_api: ApiFactory) -> None:
         "spool": {"disk": "ok", "events": 0, "oldest_seconds": None},
         "stuck_handlers": [],
         "blocking_handlers": [],
-        "last_block": None,
     }
 
 
