@@ -44,7 +44,7 @@ def integrators_part(trace: TracebackType | None) -> TracebackType | None:
     """A traceback from the first place in the integrator's code on; all of it when there is none."""
     part = trace
     for frame in frames_of(trace):
-        if _is_theirs(frame, _HERE):
+        if is_integrators(frame.file):
             return part
         part = part and part.tb_next
     return trace
@@ -65,9 +65,18 @@ def frames_of_thread(thread_id: int) -> list[Frame]:
     return _frames(walk_stack(innermost))[::-1] if innermost else []
 
 
-def is_integrators(file: str) -> bool:
-    """Whether a file is neither Python's, nor installed, nor one of Deskbell's own."""
-    return not (_STANDARD.match(file) or _INSTALLED.match(file) or _is_ours(Frame(file, 0, ""), _HERE))
+def is_integrators(file: str, root: str | None = _HERE) -> bool:
+    """Whether a file is neither Python's, nor installed, nor one of Deskbell's own.
+
+    A job type that ships stands for the integrator's.
+
+    Args:
+        file: its path.
+        root: the folder in which Deskbell's packages lie there; None when that is not known.
+    """
+    if root and file.startswith(f"{root}workers/jobs/"):
+        return True
+    return not (_INSTALLED.match(file) or _is_never_theirs(file, root))
 
 
 def place_in(frames: Sequence[Frame]) -> str:
@@ -78,23 +87,14 @@ def place_in(frames: Sequence[Frame]) -> str:
 
 
 def _theirs(frames: Sequence[Frame], root: str | None) -> Frame | None:
-    theirs = [frame for frame in frames if _is_theirs(frame, root)]
-    others = (frame for frame in frames if not _STANDARD.match(frame.file) and not _is_ours(frame, root))
+    theirs = [frame for frame in frames if is_integrators(frame.file, root)]
+    others = (frame for frame in frames if not _is_never_theirs(frame.file, root))
     return theirs[-1] if theirs else next(others, None)
 
 
-def _is_theirs(frame: Frame, root: str | None) -> bool:
-    is_installed = _INSTALLED.match(frame.file) and not _is_ours_to_ship(frame, root)
-    return not (is_installed or _STANDARD.match(frame.file) or _is_ours(frame, root))
-
-
-def _is_ours(frame: Frame, root: str | None) -> bool:
-    return root is not None and frame.file.startswith(root) and bool(_OURS.match(frame.file, len(root)))
-
-
-def _is_ours_to_ship(frame: Frame, root: str | None) -> bool:
-    """Whether it is a job type that ships, which stands for the integrator's."""
-    return root is not None and frame.file.startswith(f"{root}workers/jobs/")
+def _is_never_theirs(file: str, root: str | None) -> bool:
+    is_ours = root is not None and file.startswith(root) and _OURS.match(file, len(root))
+    return bool(is_ours or _STANDARD.match(file))
 
 
 def _frames(walked: Iterable[tuple[FrameType, int]]) -> list[Frame]:

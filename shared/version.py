@@ -1,6 +1,5 @@
 """Which Deskbell this is: the version of the package, and the commit it was built from where that is known."""
 
-import json
 import subprocess
 from functools import cache
 from importlib.metadata import distribution
@@ -22,19 +21,13 @@ def version() -> str:
 def commit() -> str:
     """The commit, 12 hex digits; "" where it is not known.
 
-    It is what the image's build wrote down, what pip noted of an installation from git, or what a checkout is at.
+    It is what the image's build wrote down, or what a checkout is at.
     """
-    return (_written() or _noted_by_pip() or _of_checkout())[:_SHORT]
+    return (_written() or _of_checkout())[:_SHORT]
 
 
 def _written() -> str:
     return _COMMIT_FILE.read_text().strip() if _COMMIT_FILE.is_file() else ""
-
-
-def _noted_by_pip() -> str:
-    """From `direct_url.json` (PEP 610)."""
-    noted = json.loads(distribution(_PACKAGE).read_text("direct_url.json") or "{}")
-    return str(noted.get("vcs_info", {}).get("commit_id", ""))
 
 
 def _of_checkout() -> str:

@@ -28,9 +28,9 @@ class Ending(Enum):
 class EndSignals:
     """SIGTERM, SIGINT and the end of the supervisor: the loop is told; if it gets to nothing, the process ends anyway.
 
-    A job that blocks the loop is then recovered when its lease has run out; the others are put back.
-    The same signal a second time means "at once"; one of
-    each does not: a service manager sends the first to every process, and the supervisor the second.
+    A job that blocks the loop is then recovered when its lease has run out; the others are put back. The same signal a
+    second time means "at once"; one of each does not: a service manager sends the first to every process, and the
+    supervisor the second.
     """
 
     def __init__(

@@ -192,9 +192,8 @@ class ConcurrentWorker(BaseWorker):
     def drop(self, execution_id: str) -> None:
         """Forget an execution that is not ours any more."""
         run = self._runs.get(execution_id)
-        if (
-            run and run.state != "settling"
-        ):  # else its outcome may just have been written, which ends the execution, too
+        # The outcome of one that settles may just have been written, which ends the execution, too.
+        if run and run.state != "settling":
             del self._runs[execution_id]
             self._log.warning("lease_lost", job_id=run.claim.job_id, queue=run.claim.queue)
             self._running.drop(run)

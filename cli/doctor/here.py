@@ -70,11 +70,9 @@ def spool_folder(checked: Checked) -> Iterator[Finding]:
     if not checked.is_api:
         return
     folder = checked.settings.spool_dir.absolute()
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    there = next(each for each in (folder, *folder.parents) if each.exists())  # the api makes the rest, as its own user
     try:
-        for each in reversed(missing):
-            each.mkdir(mode=0o700)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"0")
             file.flush()
             os.fsync(file.fileno())
@@ -83,10 +81,6 @@ def spool_folder(checked: Checked) -> Iterator[Finding]:
             f"DESKBELL_SPOOL_DIR: expected a folder that can be written, got {folder}, {error.strerror}: "
             "while Redis is away callbacks are refused"
         )
-    finally:
-        for each in missing:  # the api makes them, as the user it runs as
-            with suppress(OSError):
-                each.rmdir()
 
 
 def spooled(checked: Checked) -> Iterator[Finding]:

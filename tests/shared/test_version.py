@@ -1,7 +1,5 @@
 """Which commit this is, by what an installation keeps of it."""
 
-import json
-from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
@@ -17,20 +15,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version.commit.cache_clear()
     monkeypatch.setattr(version, "_HERE", tmp_path / "shared")
     monkeypatch.setattr(version, "_COMMIT_FILE", tmp_path / "commit")
-    monkeypatch.setattr(version, "distribution", lambda _: PathDistribution(tmp_path))
 
 
 def test_a_commit_that_the_build_wrote_down_is_told(tmp_path: Path) -> None:
     """In an image there is no git."""
     tmp_path.joinpath("commit").write_text(f"{COMMIT}\n")
-
-    assert version.commit() == COMMIT[:12]
-
-
-def test_a_commit_that_pip_noted_is_told(tmp_path: Path) -> None:
-    """`pip install git+https://…` (PEP 610)."""
-    noted = {"url": "https://example/deskbell.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}}
-    tmp_path.joinpath("direct_url.json").write_text(json.dumps(noted))
 
     assert version.commit() == COMMIT[:12]
 
