@@ -35,8 +35,8 @@ ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
 _READY_TRIES = 20
 _WATCH_TRIES = 3
 
-_quiet = logging.getLogger("rq.worker.failures")  # RQ's lines of what Redis refuses, which is written again
-_quiet.disabled = True
+# For RQ's lines of what Redis refuses, which is written again. No configuration of `logging` reaches it.
+_quiet = logging.Logger("rq.worker.failures", logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree of loggers
 
 
 class Failures:
