@@ -27,8 +27,10 @@ def check_ran(result: Any) -> None:
     """Refuse what nobody will run.
 
     Raises:
-        NotRunError: the function returned a generator, or a function, of which nothing has run.
+        NotRunError: the function returned a generator, or a function, of which nothing has run; or an exception.
     """
+    if isinstance(result, BaseException):
+        raise NotRunError(f"the job returned {type(result).__name__}, which means nothing until it is raised")
     if result is not None and isinstance(result, _UNRUN):
         raise NotRunError(
             f"the job returned a {type(result).__name__}, of which nothing has run; write a loop over what it yields, "

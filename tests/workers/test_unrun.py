@@ -16,7 +16,7 @@ from tests.workers.working import logged, running_worker, traceback_of
 JOBS = """
 import asyncio, concurrent.futures, functools, os
 from redis import Redis
-from shared import ApiCall, Jobs
+from shared import ApiCall, Jobs, Retry
 
 jobs = Jobs()
 
@@ -64,6 +64,10 @@ async def mapped(event: ApiCall):
 @jobs.on(ApiCall, attempts=8)
 def decorated(event: ApiCall):
     return timed(work)
+
+@jobs.on(ApiCall, attempts=8)
+async def not_raised(event: ApiCall):
+    return Retry(after=60)
 """
 
 
@@ -96,7 +100,7 @@ def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
             process.wait(DEADLINE_SECONDS)
 
     states = {job_type.name: workplace.job(event, job_type.name).get_status().value for job_type in jobs.types}
-    unrun = ["generator", "async_generator", "mapped", "decorated"]
+    unrun = ["generator", "async_generator", "mapped", "decorated", "not_raised"]
     assert states == dict.fromkeys(["wrapped", "returned", "handed_on"], "finished") | dict.fromkeys(unrun, "failed")
     assert workplace.redis.llen("ran") == 3
     assert "NotRunError: the job returned a generator, of which nothing has run" in traceback_of(
