@@ -44,13 +44,22 @@ def check_proxies() -> None:
     Raises:
         ConfigError: there is one.
     """
-    try:
-        httpx.Client(verify=False).close()  # noqa: S501 - it sends nothing
-    except (ValueError, TypeError, ImportError, httpx.InvalidURL):
+    if not _can_be_used():
         raise ConfigError(
             "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY: expected http://host:port (socks5:// needs: pip install socksio), "
             "got a value not shown here that no HTTP client can use"
-        ) from None
+        )
+
+
+def _can_be_used() -> bool:
+    proxies = [proxy for name in PROXIES if (proxy := os.environ.get(name))]
+    try:
+        httpx.Client(verify=False).close()  # noqa: S501 - it sends nothing
+        hosts = [httpx.URL(proxy if "://" in proxy else f"http://{proxy}").host for proxy in proxies]
+    except (ValueError, TypeError, ImportError, httpx.InvalidURL):
+        return False
+    # A blank in a host becomes %20.
+    return all(host and "%" not in host for host in hosts) and all(proxy == proxy.strip() for proxy in proxies)
 
 
 def _is_loopback(url: str) -> bool:

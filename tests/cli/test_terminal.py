@@ -113,7 +113,10 @@ def test_what_goes_to_loopback_goes_directly(run: Run, start_api: ApiFactory, na
     assert sent.returncode == 0, sent.stderr
 
 
-@pytest.mark.parametrize("proxy", ["socks://u:planted@127.0.0.1:9", "socks5://127.0.0.1:9", "://"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks://u:planted@127.0.0.1:9", "socks5://127.0.0.1:9", "://", "http://", "http://a b:9", "http://127.0.0.1:9 "],
+)
 def test_a_proxy_that_cannot_be_used_is_a_sentence(run: Run, proxy: str) -> None:
     """It names the variables, and shows no password."""
     sent = run("send", "--url", "http://desk.invalid", ALL_PROXY=proxy)
