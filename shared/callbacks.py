@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Never, Protocol, TypeVar, get_args, overload
 
 from shared.commands import ApiCall
+from shared.config import Settings
 from shared.contract import Outputs
 from shared.declarations import (
     NODE_FORM,
@@ -243,6 +244,11 @@ def _split_parameters(
     kind = asked.event.__name__
     for parameter in found:
         annotation = parameter.annotation
+        if annotation is Settings:
+            raise DeclarationError(
+                f"{where}: parameter {parameter.name} is annotated Settings, which jobs are given, and handlers are "
+                "not; read them once, at the top of the module: settings = Settings()"
+            )
         if annotation is not asked.event and any(_is_event(part) for part in (annotation, *get_args(annotation))):
             written = annotation.__name__ if inspect.isclass(annotation) else str(annotation)
             raise DeclarationError(

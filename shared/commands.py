@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from shared import protocol
 from shared.events import Event, Field, Wire, new_event_id
-from shared.json_values import flag, read_json, text, verbatim, whole
+from shared.json_values import flag, out_of_text, text, verbatim, whole
 
 
 class VariableField(Field[str]):
@@ -102,17 +102,7 @@ class C2CSignal(Event):
     message_key = Field("MsgKey", text)
     message_seq = Field("MsgSeq", whole)
     message_random = Field("MsgRandom", whole)
-
-    @property
-    def data(self) -> Any:
-        """`Data`, out of its string."""
-        data = self.raw.get("Data")
-        if not isinstance(data, str):
-            return data
-        try:
-            return read_json(data)
-        except ValueError:
-            return data
+    data = Field("Data", out_of_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,16 @@ def _whole_or_replaced(escape: re.Match[str]) -> str:
     return escape[0] if escape["second"] else f"{escape['backslashes']}\\ufffd"
 
 
+def out_of_text(value: Any) -> Any:
+    """The value that a text holds as JSON; text that is no JSON, and what is no text, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_json(value)
+    except ValueError:
+        return value
+
+
 def text(value: Any) -> str:
     """A JSON value as Desk writes variables: text as it is, numbers in decimals, null as "".
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from shared.errors import DeclarationError, ResultError, VariableError
@@ -82,6 +83,7 @@ def _field(where: str, parameter: inspect.Parameter) -> Any:
     Raises:
         DeclarationError: nothing that comes could ever be converted to its annotation.
     """
+    _check_field(where, parameter)
     default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
     try:
         if parameter.annotation in PLAIN or takes_text(parameter.annotation):
@@ -95,6 +97,21 @@ def _field(where: str, parameter: inspect.Parameter) -> Any:
         "int, float, bool, datetime, another type of pydantic's, or for JSON a list, a dict, a TypedDict or a model of "
         f"such ({reason})"
     )
+
+
+def _check_field(where: str, parameter: inspect.Parameter) -> None:
+    """Refuse a pydantic `Field` that names the variable or its default: the parameter does that, alone."""
+    if isinstance(parameter.default, FieldInfo):
+        raise DeclarationError(
+            f"{where}: parameter {parameter.name} has a Field() as its default, which would be its value; write "
+            f"{parameter.name}: Annotated[int, Field(ge=1)] = 1"
+        )
+    for field in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(field, FieldInfo) and (field.alias or field.validation_alias or not field.is_required()):
+            raise DeclarationError(
+                f"{where}: parameter {parameter.name} has a Field() with an alias or a default; a variable has the "
+                f"parameter's name and default: write OrderID: Annotated[int, Field(ge=1)] = 1"
+            )
 
 
 def to_variables(result: Any) -> dict[str, str] | None:

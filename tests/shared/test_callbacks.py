@@ -1,10 +1,12 @@
 """The handlers of an integrator, and which one a call reaches."""
 
-from typing import Any
+import inspect
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
-from shared import ApiCall, Callbacks, Jobs
+from shared import ApiCall, Callbacks, Jobs, Settings
 from shared.errors import DeclarationError, VariableError
 from shared.functions import describe
 from shared.handlers import Handler
@@ -334,6 +336,34 @@ def test_an_annotation_that_text_does_not_convert_to_is_refused() -> None:
     def handler(Found: Handler) -> None: ...
 
     assert "parameter Found is annotated shared.handlers.Handler, which no text can be" in refusal_of(handler)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "reason"),
+    [
+        (int, Field(3, ge=1), "OrderID has a Field() as its default, which would be its value; write OrderID: "),
+        (Annotated[int, Field(alias="order")], inspect.Parameter.empty, "OrderID has a Field() with an alias or "),
+        (Annotated[int, Field(default=3)], inspect.Parameter.empty, "OrderID has a Field() with an alias or a default"),
+        (Settings, inspect.Parameter.empty, "OrderID is annotated Settings, which jobs are given, and handlers are "),
+    ],
+)
+def test_a_parameter_that_would_hold_something_else_is_refused(annotation: Any, default: Any, reason: str) -> None:
+    """What other libraries read from a parameter, or from its annotation, nobody reads here."""
+
+    def handler(OrderID: Any) -> None: ...
+
+    parameter = inspect.Parameter("OrderID", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    handler.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+
+    assert f": parameter {reason}" in refusal_of(handler)
+
+
+def test_a_constraint_in_an_annotation_is_taken() -> None:
+    """As pydantic writes it."""
+
+    def handler(OrderID: Annotated[int, Field(ge=1, description="printed on the parcel")] = 1) -> None: ...
+
+    Callbacks().api_call("taken")(handler)
 
 
 def test_a_second_parameter_for_the_call_is_refused() -> None:

@@ -15,6 +15,7 @@ from shared import (
     ApiCall,
     Backoff,
     Breaker,
+    C2CSignal,
     Event,
     Jobs,
     MemberEvent,
@@ -213,6 +214,7 @@ def test_what_is_no_jobs_cannot_be_included() -> None:
     ("events", "options", "reason"),
     [
         ([SessionEvent], {"when": {"Evnt": "x"}}, "when= names 'Evnt'; write 'Event', as the packet does"),
+        ([C2CSignal], {"when": {"Dta": "x"}}, "when= names 'Dta'; write 'Data', as the packet does"),
         ([SessionEvent], {"ordered_by": "CustomerServiceID"}, "ordered_by= names 'CustomerServiceID'; write"),
         ([SessionEvent], {"ordered_by": "agent"}, "ordered_by= names 'agent'; write 'AgentId', as the packet does"),
         ([TaskFlowEvent], {"ordered_by": "ExecutonId"}, "ordered_by= names 'ExecutonId'; write 'ExecutionId'"),
