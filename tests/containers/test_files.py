@@ -84,7 +84,7 @@ def test_who_writes_to_redis_has_its_word_that_nothing_is_lost() -> None:
     options = dict(zip(command[1::2], command[2::2], strict=True))
 
     assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "always")
-    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("${REDIS_MAXMEMORY:-512mb}", "noeviction")
+    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("${REDIS_MAXMEMORY:-1gb}", "noeviction")
 
 
 def test_what_is_published_is_published_on_loopback() -> None:
