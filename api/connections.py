@@ -12,6 +12,7 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 75
 """Seconds an idle connection is kept: longer than proxies keep theirs, so that theirs end first."""
 
+LOGGER = "uvicorn.protocol"
+"""The logger of connections. Only errors are heard of it: what a stranger sends that is no HTTP is a refusal."""
+
 NOTE = "deskbell.note"
 """The key of the lifespan's state under which the function lies that counts and logs refusals."""
 
@@ -40,6 +44,7 @@ _MOST_PIPELINED = 16
 _MOST_CONNECTIONS = 10_000
 _OTHER_FILES = 256  # to Redis, logs, and whatever handlers open
 
+_NOT_HTTP = Refusal(Code.NOT_A_PACKET, "the request is not HTTP", "not_http")
 _LATE = Refusal(Code.NOT_A_PACKET, "the request did not arrive in time", "slow_sender")
 _LONG = Refusal(Code.NOT_A_PACKET, "the headers are too long", "long_headers")
 _REST = Refusal(Code.NOT_A_PACKET, "the request does not end", "endless_request")
@@ -127,6 +132,8 @@ class WatchedProtocol(TimedProtocol):
         self._has_head = True
         self._is_noted = False
         self._unread: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
+        self.logger = logging.getLogger(LOGGER)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place."""
@@ -137,6 +144,7 @@ class WatchedProtocol(TimedProtocol):
         """Give it back."""
         self._watch.leave(self)
         self._await_reader_no_longer()
+        self._give_answer_up()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -181,6 +189,7 @@ class WatchedProtocol(TimedProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, and close."""
         super().send_400_response(msg)
+        self._note(_NOT_HTTP)
         self.hang_up()
 
     def pause_writing(self) -> None:
@@ -198,6 +207,7 @@ class WatchedProtocol(TimedProtocol):
         """Close, when the other side has read what is left."""
         self._watch.idle.pop(self, None)
         self._watch.arriving.pop(self, None)
+        self._give_answer_up()
         self.transport.close()
         if self.transport.get_write_buffer_size():
             self._await_reader()
@@ -227,12 +237,24 @@ class WatchedProtocol(TimedProtocol):
         """Close at once."""
         self._watch.leave(self)
         self._note(refusal)
+        self._give_answer_up()
         self.transport.abort()
 
     @property
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn does not say that there is none at first
         return cycle is not None and not cycle.response_complete
+
+    def _start_asgi_task(self, cycle: "RequestResponseCycle", app: Any) -> None:
+        """Begin to answer: of several requests that were sent ahead the first, which `cycle` is not."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _give_answer_up(self) -> None:
+        """Let what is being answered not be sent: to write to a closed connection is an error, a line for each."""
+        if self._answering and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def _await_reader(self) -> None:
         """Wait for the other side no longer than it may let us wait for a request."""

@@ -17,6 +17,7 @@ Cause = Literal[
     "no_such_path",
     "not_a_post",
     "overloaded",
+    "not_http",
     "slow_sender",
     "long_headers",
     "endless_request",

@@ -14,6 +14,7 @@ _LEVELS = {
     "rq.scheduler": logging.WARNING,
     "rq.worker": logging.WARNING,
     "uvicorn.error": logging.INFO,  # its life-cycle
+    "uvicorn.protocol": logging.ERROR,  # of a connection: see `api.connections`
 }
 """The loggers that are ours, and from which level on each is heard."""
 

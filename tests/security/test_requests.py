@@ -4,6 +4,8 @@ import gzip
 import json
 import socket
 import zlib
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -11,6 +13,8 @@ from redis import Redis
 from shared.testing import packet
 from tests.conftest import ApiFactory
 from tests.desk import APP, Desk, written
+from tests.serving import running_api
+from tests.waiting import until
 
 BODY = json.dumps(packet()).encode()
 LENGTH = len(BODY)
@@ -27,6 +31,30 @@ def whole_answer(desk: Desk, headers: list[bytes], tail: bytes) -> bytes:
         while received := connection.recv(10_000):
             answer += received
     return answer
+
+
+def test_no_stranger_fills_the_log(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """What is no HTTP, or a flood, is counted and logged as refusals are, and no error of ours."""
+    assert redis.ping()
+    unsigned = b"POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    sent = [b"\x16\x03\x01\x02\x00\x01\xfc", unsigned * 40, unsigned * 2 + b"no HTTP\r\n\r\n"]
+    times = 10
+    with running_api(valkey_url, tmp_path) as api:
+        host, port = api.desk.url.removeprefix("http://").split(":")
+        for data in sent * times:
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(data)
+                with suppress(ConnectionResetError):
+                    while connection.recv(10_000):
+                        pass
+
+        def noted(cause: str) -> int:
+            return sum(line["times"] for line in api.lines("refused") if line["outcome"] == cause)
+
+        until(lambda: (noted("not_http"), noted("pipelined")) == (2 * times, times))
+    lines = [json.loads(line) for line in api.log.read_bytes().splitlines()]
+
+    assert [line for line in lines if "logger" in line and line["level"] != "info"] == []
 
 
 def smuggled(desk: Desk) -> bytes:
