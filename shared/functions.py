@@ -1,8 +1,10 @@
 """Functions as integrators hand them in: plain ones, methods of an object, `functools.partial`, callable objects."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,22 @@ def is_async(function: Callable[..., Any]) -> bool:
     A plain wrapper around an `async def` is not async: what it does before it returns the coroutine may block.
     """
     return inspect.iscoroutinefunction(_code_of(function))
+
+
+def is_awaited(result: Any) -> bool:
+    """Whether the event loop must run what a function returned: a wrapper around an `async def` returns a coroutine."""
+    return result is not None and (inspect.isawaitable(result) or isinstance(result, Future))
+
+
+async def awaited(result: Any) -> Any:
+    """What comes of it."""
+    return await (asyncio.wrap_future(result) if isinstance(result, Future) else result)
+
+
+def drop(result: Any) -> None:
+    """Close a coroutine that is not to run any more, so that Python does not report it as never awaited."""
+    if inspect.iscoroutine(result):
+        result.close()
 
 
 def describe(function: Any) -> str:

@@ -8,11 +8,10 @@ returns is awaited on the event loop, in the same time, where it can be: a `def`
 import asyncio
 import contextvars
 import functools
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from shared.functions import is_async
+from shared.functions import awaited, drop, is_async, is_awaited
 from shared.raised import StandInError
 from shared.threads import Threads
 
@@ -71,7 +70,7 @@ class Runs:
         call = functools.partial(self._function, *given, **named)
         context = contextvars.copy_context()
         result = call() if self._is_async else await self._in_thread(call, until, context)
-        while guarded_call(functools.partial(inspect.isawaitable, result)):
+        while guarded_call(functools.partial(is_awaited, result)):
             result = await self._in_task(result, until, context)
         return result
 
@@ -79,8 +78,8 @@ class Runs:
         """Let the threads end; one that is still in a call is left behind."""
         self._threads.close()
 
-    async def _in_task(self, awaitable: Awaitable[Any], until: float, context: contextvars.Context) -> Any:
-        task = asyncio.get_running_loop().create_task(_guarded(awaitable), name=self._task_name, context=context)
+    async def _in_task(self, result: Any, until: float, context: contextvars.Context) -> Any:
+        task = asyncio.get_running_loop().create_task(_guarded(result), name=self._task_name, context=context)
         try:
             return await _result_by(task, until)
         finally:
@@ -119,9 +118,9 @@ def handler_of(task: "asyncio.Task[Any] | None") -> str:
     return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
 
 
-async def _guarded(awaitable: Awaitable[Any]) -> Any:
+async def _guarded(result: Any) -> Any:
     try:
-        return await awaitable
+        return await awaited(result)
     except Exception:
         raise
     except BaseException as error:
@@ -162,9 +161,9 @@ async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
 
 
 def _drop(run: "asyncio.Future[Any]") -> None:
-    """Close the coroutine that a run returned too late, so that Python does not report it as never awaited."""
-    if not run.cancelled() and run.exception() is None and inspect.iscoroutine(result := run.result()):
-        result.close()
+    """Close the coroutine that a run returned too late."""
+    if not run.cancelled() and run.exception() is None:
+        drop(run.result())
 
 
 def _forget(run: "asyncio.Future[Any]") -> None:

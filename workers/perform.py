@@ -19,6 +19,7 @@ from shared.commands import event_from_wire
 from shared.config import Settings, load_settings
 from shared.errors import DamagedJobError, UnknownJobError
 from shared.events import Wire
+from shared.functions import is_awaited
 from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
@@ -29,7 +30,7 @@ from workers.limits import limits_text, note_failure, note_success, start_anew, 
 from workers.printable import printable_fields, printable_name
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
-from workers.unrun import check_ran, is_awaited, run_rest, watch_forgotten
+from workers.unrun import check_ran, run_rest, watch_forgotten
 
 LEVELS: dict[str, Level] = {
     "done": "info",

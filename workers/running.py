@@ -15,11 +15,12 @@ from typing import Any, Literal
 from rq.job import _current_job  # RQ has no public way to say which job runs
 from rq.timeouts import JobTimeoutException
 
+from shared.functions import drop, is_awaited
 from shared.threads import Threads
 from workers.calls import Call, timeout_of
 from workers.executions import Claim
 from workers.guarded import ClaimedJob
-from workers.unrun import check_ran, drop, is_awaited, run_rest
+from workers.unrun import check_ran, run_rest
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
 

@@ -1,26 +1,19 @@
 """What a job's function has left to run: what it returns is run, or the job fails; what it did not await is logged."""
 
-import asyncio
 import functools
-import inspect
 import warnings
 from collections.abc import AsyncGenerator, Generator
-from concurrent.futures import Future
 from types import FunctionType, MethodType
 from typing import Any, TextIO
 
 from rq import get_current_job
 
 from shared.errors import NotRunError
+from shared.functions import awaited, is_awaited
 from shared.logs import get_log
 
 _show_otherwise = warnings.showwarning
 _UNRUN = (Generator, AsyncGenerator, map, filter, functools.partial, FunctionType, MethodType)
-
-
-def is_awaited(result: Any) -> bool:
-    """Whether the event loop must run what a function returned: a wrapper around an `async def` returns a coroutine."""
-    return result is not None and (inspect.isawaitable(result) or isinstance(result, Future))
 
 
 def check_ran(result: Any) -> None:
@@ -46,14 +39,8 @@ async def run_rest(result: Any) -> None:
         Exception: whatever is raised there.
     """
     while is_awaited(result):
-        result = await (asyncio.wrap_future(result) if isinstance(result, Future) else result)
+        result = await awaited(result)
     check_ran(result)
-
-
-def drop(result: Any) -> None:
-    """Close a coroutine that is not to run any more, so that Python does not report it as never awaited."""
-    if inspect.iscoroutine(result):
-        result.close()
 
 
 def watch_forgotten() -> None:

@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -379,6 +380,18 @@ def test_what_a_handler_returns_is_awaited() -> None:
         return outer()
 
     assert reply_of(callbacks, seconds=PATIENCE).variables == {"State": "set", "Loop": "True"}
+
+
+def test_what_a_handler_hands_to_an_executor_is_awaited() -> None:
+    """As of a job: its future is none of asyncio's."""
+    callbacks = Callbacks()
+    with ThreadPoolExecutor() as executor:
+
+        @callbacks.api_call("node")
+        def handler() -> Any:
+            return executor.submit(lambda: {"State": "looked up"})
+
+        assert reply_of(callbacks, seconds=PATIENCE).variables == {"State": "looked up"}
 
 
 def test_what_a_fallback_returns_is_awaited() -> None:
