@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from redis.exceptions import RedisError
+
 from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, Remembered
 from api.metrics import DrainResult, Metrics
 from api.spool import Head, Spool
@@ -151,6 +153,8 @@ class Drainer:
                 await self._wake.wait()
         self._wake.clear()
         await self._patiently(self._spool.adopt())
+        with suppress(RedisError, OSError):  # whoever keeps an event finds out
+            await self._acceptance.acknowledged.check()
 
     async def _head(self) -> Head | None:
         """What is sent next; None when nothing waits, or the disk does not hand it out."""

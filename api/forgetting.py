@@ -49,16 +49,18 @@ class Acknowledged:
         self._sender, self._number, self._at = sender, number, time.time()
 
     async def check(self) -> None:
-        """Ask Redis, which was away, for the last call; before its sender is given up.
+        """Ask Redis for the last call: after an outage, before its sender is given up, and while none is sent.
 
         Raises:
-            RedisError: it is still away.
+            RedisError: it is away.
         """
         if not self._is_recent:
             return
+        asked = self._sender, self._number
         found = await self._redis.get(MARK_KEY + self._sender)
         number = int(found) if found and found.isdigit() else 0
-        if found != b"closed" and number < self._number:
+        was_sent = asked != (self._sender, self._number)  # meanwhile: that call has looked
+        if not was_sent and found != b"closed" and number < self._number:
             missing, self._at = self._number - number, 0.0
             await self._tell(missing)
 

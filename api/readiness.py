@@ -92,7 +92,7 @@ class Readiness:
             "lag": lag,
             "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
             "durability": {
-                "worth": WORTH_OF_THE_SPOOL if redis != "ok" or state.waiting else durability.worth,
+                "worth": WORTH_OF_THE_SPOOL if is_spooling else durability.worth,
                 "warnings": problems + durability.warnings,
             },
             "stuck_handlers": stuck,
@@ -112,6 +112,7 @@ class Readiness:
     async def _show_forever(self) -> None:
         while True:
             self._show()
+            self._durability.look()  # so that who asks for the first time in an hour is not told of an hour ago
             await self._note_block()
             await asyncio.sleep(_SHOW_SECONDS)
 

@@ -109,17 +109,18 @@ def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
     assert "DESKBELL_MIN_REPLICAS" in found.warnings[0]
 
 
-def test_a_redis_that_may_lose_events_is_not_ready(server: Server, make_settings: SettingsFactory) -> None:
-    """A process that has just begun has sent it nothing yet: what INFO says is all that it knows."""
+def test_a_redis_that_takes_no_events_is_not_ready(server: Server, make_settings: SettingsFactory) -> None:
+    """Nor to a process that has just begun: it asks before the first event comes, and INFO says why."""
     settings = make_settings(redis_url=SecretStr(server.url))
     with server.connect() as redis:
         redis.replicaof("127.0.0.1", "1")
 
         with serving(settings, Callbacks()) as desk:
-            until(lambda: desk.http.get("/readyz").json()["status"] == "degraded")
-            said = desk.http.get("/readyz").json()
+            until(lambda: desk.http.get("/readyz").json()["status"] == "spooling")
+            until(lambda: desk.http.get("/readyz").json()["durability"]["warnings"])
+            warnings = desk.http.get("/readyz").json()["durability"]["warnings"]
 
-    assert said["durability"]["warnings"][0].startswith("this Redis is a replica, and takes no events")
+    assert warnings[0].startswith("this Redis is a replica, and takes no events")
 
 
 GOOD = {"aof_enabled": 1}
@@ -180,6 +181,26 @@ def test_another_server_is_logged(server: Server, make_settings: SettingsFactory
     (changed,) = [line for line in lines if line["event"] == "redis_changed"]
     assert len(changed["run_id"]) == len(changed["before"]) == 40
     assert changed["run_id"] != changed["before"]
+
+
+def test_readyz_tells_of_now_and_not_of_the_last_time_that_it_was_asked(
+    server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks once a day is told of the last seconds: it is read though nobody asks."""
+    monkeypatch.setattr("api.durability._FRESH_SECONDS", 0.05)
+    monkeypatch.setattr("api.readiness._SHOW_SECONDS", 0.05)
+
+    def readings() -> int:
+        return int(redis.info("commandstats").get("cmdstat_config|get", {}).get("calls", 0))
+
+    with server.connect() as redis, serving(make_settings(redis_url=SecretStr(server.url)), Callbacks()) as desk:
+        until(lambda: readings() > 0)
+        redis.config_set("appendfsync", "everysec")
+        before = readings()
+        until(lambda: readings() > before + 1)
+        worth = desk.http.get("/readyz").json()["durability"]["worth"]
+
+    assert "on its disk within a second or two" in worth
 
 
 def test_readyz_says_it_soon_and_never_waits_for_it(server: Server, make_settings: SettingsFactory) -> None:

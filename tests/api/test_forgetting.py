@@ -20,6 +20,11 @@ from tests.logged import capture_logs
 from tests.waiting import eventually, until
 
 
+def mark_of(redis: Redis) -> bytes:
+    """The key with the number of the last call; another has that of the calls with no event in them, which are fewer."""
+    return max(redis.keys(MARK_KEY + "*"), key=lambda key: int(redis.get(key) or 0))
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of this test alone, not started yet."""
@@ -36,7 +41,7 @@ def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
         async with open_intake(make_settings()) as intake:
             for number in range(2):
                 await intake.keep(api_call(), Reply(), str(number))
-            (mark,) = redis.keys(MARK_KEY + "*")
+            mark = mark_of(redis)
             older = redis.dump(mark) or b""
             for number in range(2, 5):
                 await intake.keep(api_call(), Reply(), str(number))
@@ -53,6 +58,26 @@ def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
     assert read_forgotten(redis) == f"{said}. Dealt with it? DEL {FORGOTTEN_KEY}"
     assert 0 < redis.ttl(FORGOTTEN_KEY) <= 7 * 24 * 3600
     assert [(line["calls"], line["log_level"]) for line in lines if line["event"] == "redis_forgot"] == [(3, "error")]
+
+
+def test_a_redis_that_went_back_in_time_is_noticed_though_nobody_calls(
+    redis: Redis, make_settings: SettingsFactory
+) -> None:
+    """By a process whose callers have gone to another since; said once, also when it is called again."""
+
+    async def keep() -> None:
+        async with open_intake(make_settings()) as intake:
+            for number in range(5):
+                await intake.keep(api_call(), Reply(), str(number))
+            redis.delete(mark_of(redis))
+            intake.doubt_redis()  # it looks at once instead of some seconds later
+            await eventually(lambda: intake.state.forgotten)
+            await intake.keep(api_call(), Reply(), "after")
+
+    with capture_logs() as lines:
+        asyncio.run(keep())
+
+    assert [line["calls"] for line in lines if line["event"] == "redis_forgot"] == [5]
 
 
 def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, make_settings: SettingsFactory) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from tests.away import a_server
 from tests.debian import program
 from tests.processes import PATIENT, environment
 from tests.serving import Api, running_api
@@ -158,6 +159,21 @@ def test_every_process_tells_what_all_of_them_have_on_the_disk(tmp_path: Path) -
         check(text)
         assert "\ndeskbell_spool_events 6.0\n" in text
         assert "\ndeskbell_redis_away 1.0\n" in text
+
+
+def test_no_process_says_that_events_are_on_redis_while_another_keeps_them_on_the_disk(tmp_path: Path) -> None:
+    """A Redis that is full answers who only reads: the process that nobody has called would not know."""
+    with a_server() as server:
+        server.start()
+        with server.connect() as redis, acme(server.url, tmp_path, "--processes", "2") as api:
+            redis.config_set("maxmemory", "1mb")
+            with httpx.Client(base_url=api.desk.url, timeout=30) as api.desk.http:  # one connection, so one process
+                assert [api.desk.call("order", Number=str(number)).status_code for number in range(3)] == [200] * 3
+            ready = [httpx.get(f"{api.desk.url}/readyz", timeout=30).json() for _ in range(10)]
+
+    assert {(each["status"], each["durability"]["worth"][:46]) for each in ready} == {
+        ("spooling", "An acknowledged event is on the disk of this h")
+    }
 
 
 FORKED = """
