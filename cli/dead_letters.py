@@ -21,6 +21,7 @@ from rich.console import Console
 from cli.dead_tables import findings_text, groups_json, groups_table, plain, runs_json, runs_table
 from cli.errors import stop
 from shared.config import load_settings
+from shared.outage import unreachable
 from shared.policies import Rate
 from shared.queues import connect
 from workers.autopsy import examine
@@ -183,7 +184,7 @@ def _redis() -> Iterator[Redis]:
         with connect(load_settings()) as redis:
             yield redis
     except RedisError as error:
-        stop(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}", _FAILED)
+        stop(unreachable(error), _FAILED)
 
 
 def _console() -> Console:

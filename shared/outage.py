@@ -48,6 +48,12 @@ def refusal(error: BaseException) -> str:
     return refusal(error.__cause__) if error.__cause__ else ""
 
 
+def unreachable(error: BaseException) -> str:
+    """What a command that cannot do without Redis says of it: what a person must do, or that it does not answer."""
+    problem = refusal(error) or f"expected a server that answers, got {type(error).__name__}"
+    return f"DESKBELL_REDIS_URL: {problem}"
+
+
 def _refusal(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, AuthenticationError):

@@ -19,7 +19,7 @@ class Pause:
 
     Attributes:
         queue: its name.
-        job_type: the type whose jobs failed in a row, as ids of its jobs end: dots as dashes.
+        job_type: the name of the type whose jobs failed in a row.
         since: when the queue was paused, UTC.
         until: when a job is tried next, UTC; in the past while one is tried.
         cause: of the failure that paused it.
@@ -44,7 +44,8 @@ def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
             if now_ms < max(fields["until"], fields.get("probe_until", 0)):
                 cause = str(fields.get("cause", ""))
-                found.append(Pause(str(fields["queue"]), job_type.decode(), since, until, cause))
+                name = job_type.decode().replace("-", ".")  # as ids of its jobs end: a dash there is a dot
+                found.append(Pause(str(fields["queue"]), name, since, until, cause))
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
             continue
     return sorted(found, key=lambda pause: (pause.queue, pause.job_type))

@@ -17,11 +17,12 @@ from rich.console import Console
 from cli.dead_tables import plain
 from cli.doctor.findings import Checked, Finding, could_not_read, problem
 from cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
-from cli.doctor.queues import blocks, key_types, pauses, queue_table, suspended, waiting_for_nobody
+from cli.doctor.queues import blocks, held, key_types, pauses, queue_table, suspended, waiting_for_nobody
 from cli.doctor.server import accepting, durability, forgotten, version
 from cli.doctor.tokens import token_table
 from cli.errors import stop
 from shared.config import load_settings
+from shared.outage import unreachable
 from shared.queues import connect
 from shared.redis_url import RedisUrl
 
@@ -34,6 +35,7 @@ _ON_REDIS = (
     suspended,
     pauses,
     blocks,
+    held,
     queue_table,
     waiting_for_nobody,
     key_types,
@@ -77,7 +79,7 @@ def _on_redis(checked: Checked) -> list[Finding]:
     try:
         connection.ping()
     except (RedisError, OSError) as error:
-        return [problem(f"DESKBELL_REDIS_URL: expected a server that answers, got {type(error).__name__}")]
+        return [problem(unreachable(error))]
     checked.redis = connection
     found: list[Finding] = []
     for check in _ON_REDIS:

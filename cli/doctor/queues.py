@@ -13,6 +13,7 @@ from shared.key_types import mismatched_keys
 from shared.loop_lag import STUCK_SECONDS
 from shared.pauses import Pause, paused_queues
 from shared.queues import EVENTS, queue
+from workers.dead_letters import DeadLetters, Selection
 
 _SPARE_MS = 60_000
 _RECENT = timedelta(hours=1)
@@ -54,6 +55,20 @@ def queue_table(checked: Checked) -> Iterator[Finding]:
         }
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
         yield said(f"queue {name}: {told}; workers: {workers[name]}")
+
+
+def held(checked: Checked) -> Iterator[Finding]:
+    """Which jobs dead letters hold back."""
+    names = _names(checked)
+    if not any(queue(name, checked.connection).deferred_job_registry.get_job_count(cleanup=False) for name in names):
+        return  # reading all dead letters is dear
+    letters = DeadLetters(checked.connection)
+    for group in letters.groups(letters.pages(Selection())):
+        if group.awaited_by:
+            yield problem(
+                f"dead letters of {group.job} hold {group.awaited_by} jobs back until they are replayed or discarded "
+                f"({group.count} of {group.cause}): `deskbell dead list`"
+            )
 
 
 def waiting_for_nobody(checked: Checked) -> Iterator[Finding]:

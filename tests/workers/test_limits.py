@@ -278,7 +278,7 @@ def test_failures_in_a_row_pause_the_queue(redis: Redis) -> None:
     assert before == EVERYTHING
     assert lua.may_claim() == lua.may_claim(NOW + 9_999) == 0
     [pause] = paused_queues(redis)
-    assert (pause.queue, pause.job_type, pause.cause) == ("crm", "crm-contact", "OSError 4 at x")
+    assert (pause.queue, pause.job_type, pause.cause) == ("crm", "crm.contact", "OSError 4 at x")
     assert (pause.since.timestamp() * 1000, pause.until.timestamp() * 1000) == (NOW, NOW + 10_000)
 
 
