@@ -25,8 +25,8 @@ def read_env_file() -> None:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"{NAME}: expected a file that can be read, got {path!r}: {reason}") from None
     for line in lines:
-        if line.error or (line.key and line.value is None):
-            text = line.original.string
+        text = line.original.string
+        if line.error or "\0" in text or (line.key and line.value is None):
             number = line.original.line + text[: -len(text.lstrip())].count("\n")  # blank lines before it are its own
             raise ConfigError(f"{NAME}: expected NAME=value, got something else in line {number} of {path!r}")
         if line.key and line.value is not None and not os.environ.get(line.key):

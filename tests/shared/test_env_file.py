@@ -57,6 +57,8 @@ def test_the_environment_takes_precedence_unless_it_is_empty(file: Path, monkeyp
     [
         (b"A=1\nDESKBELL_CRM_TOKEN\n", "expected NAME=value, got something else in line 2 of"),
         (b"A=1\n\nB='planted\n", "expected NAME=value, got something else in line 3 of"),
+        (b"A=1\nB=planted\0\n", "expected NAME=value, got something else in line 2 of"),
+        ("A=planted\n".encode("utf-16-le"), "expected NAME=value, got something else in line 1 of"),
         (b"A=\xff\n", "expected a file that can be read, got"),
         (b"DESKBELL_DEDUP_SECONDS=soon\n", "DESKBELL_DEDUP_SECONDS: expected"),
         (b"DESKBELL_DEDUP_SECOND=1\n", "did you mean DESKBELL_DEDUP_SECONDS?"),
