@@ -55,7 +55,7 @@ def _steering(kind: type[BaseException]) -> type[BaseException] | None:
 def _said(error: BaseException) -> str:
     try:
         return str(error)[:_MOST_OF_A_VALUE]
-    except Exception:  # noqa: BLE001 - whatever an integrator's `__str__` does
+    except BaseException:  # noqa: BLE001 - whatever an integrator's `__str__` does
         return ""
 
 

@@ -36,6 +36,13 @@ class UnsayableError(Exception):
         raise KeyError
 
 
+class EndingError(Exception):
+    """One that ends whoever reads it."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
 def fail(error: BaseException) -> None:
     """Raise an exception while another is handled."""
     try:
@@ -65,6 +72,7 @@ def retold(error: BaseException) -> Exception:
         TimeoutError(),
         StatusError(),
         UnsayableError(),
+        EndingError(),
         ExceptionGroup("many", [OSError(), ValueError("\ud83d")]),
         Discard("old"),
         ConfigError("unset"),
