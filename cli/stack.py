@@ -95,7 +95,7 @@ class Stack:
             self._children[name] = self._spawn(self._commands[name])
 
     def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock()
         if self._logs:
             self._output = self._exit.enter_context(self._logs.open("ab"))

@@ -109,6 +109,7 @@ def test_a_second_one_in_the_folder_says_so_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "cli", "dev"]
 
     with running(tmp_path) as (process, _):
+        rights = (tmp_path / ".deskbell").stat().st_mode & 0o777
         second = subprocess.run(
             command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=60
         )
@@ -119,6 +120,7 @@ def test_a_second_one_in_the_folder_says_so_and_ends(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
+    assert rights == 0o700  # what customers wrote lies there
     assert second.returncode == 2
     assert second.stderr == (
         f"deskbell: another Deskbell keeps its data in {tmp_path / '.deskbell'}: end it, or use another folder\n"
