@@ -30,13 +30,14 @@ from api.refusals import Refusals
 from api.routes import CallbackRoutes
 from api.signatures import Doors
 from api.tokens import TokenUses
+from shared.blocks import BLOCKED_KEY
 from shared.callbacks import Callbacks
 from shared.config import Settings
 from shared.errors import http_info
 from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
-from shared.queues import BLOCKED_KEY, EVENTS, connect_async, queue_key
+from shared.queues import EVENTS, connect_async, queue_key
 from shared.replies import Replies
 
 

@@ -1,4 +1,4 @@
-"""The last block of an event loop by each handler and job type, kept on Redis for `deskbell doctor`."""
+"""Blocks of event loops, kept on Redis: how many of each job type, and the last of each handler and job type."""
 
 import time
 from collections.abc import Mapping
@@ -9,6 +9,9 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from shared.loop_lag import Block
+
+BLOCKED_KEY = "deskbell:blocked"
+"""A hash: for each job type that has blocked a worker's event loop, how often."""
 
 LAST_BLOCKS_KEY = "deskbell:blocked:last"
 """A hash: for each handler and job type that has blocked an event loop, its last block as JSON."""

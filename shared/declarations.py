@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from shared.errors import DeclarationError
 from shared.events import Event, field_names
 from shared.json_values import text
-from shared.nearest import advice
+from shared.nearest import advice, nearest
 from shared.protocol import SYSTEM_VARIABLES
 
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -70,21 +69,6 @@ def check_variables(where: str, what: str, names: Iterable[str]) -> None:
         right = nearest(name, known, _VERY_NEAR)
         if right not in (name, None):
             raise DeclarationError(f"{where}: {what} names {name!r}; write {right!r}, as Desk does")
-
-
-def nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
-    """The known name that a name is, or is likely to be meant as; None when it resembles none.
-
-    Args:
-        name: as it was written.
-        known: the known names by their plain forms, which are in lower case and without underscores.
-        cutoff: how alike the two must be, from 0 to 1.
-    """
-    plain = name.lower().replace("_", "")
-    if plain in known:
-        return known[plain]
-    near = get_close_matches(plain, known, n=1, cutoff=cutoff)
-    return known[near[0]] if near else None
 
 
 def conditions(where: str, when: object) -> dict[str, str]:

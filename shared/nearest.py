@@ -1,6 +1,6 @@
 """What a person who misspelt a name may have meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -14,3 +14,18 @@ def advice(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """
     near = get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {near[0]}?" if near else otherwise
+
+
+def nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
+    """The known name that a name is, or is likely to be meant as; None when it resembles none.
+
+    Args:
+        name: as it was written.
+        known: the known names by their plain forms, which are in lower case and without underscores.
+        cutoff: how alike the two must be, from 0 to 1.
+    """
+    plain = name.lower().replace("_", "")
+    if plain in known:
+        return known[plain]
+    near = get_close_matches(plain, known, n=1, cutoff=cutoff)
+    return known[near[0]] if near else None

@@ -40,9 +40,6 @@ FORGOTTEN_KEY = "deskbell:forgotten"
 RUNS_KEY = "deskbell:dead:runs"
 """The replays and discards of dead letters, by the time they began; each has a hash under this key, `:` and its id."""
 
-BLOCKED_KEY = "deskbell:blocked"
-"""A hash: for each job type that has blocked a worker's event loop, how often."""
-
 EVENT_RETRIES = 9
 """How often the fan-out of an event is tried again before it is a dead letter."""
 

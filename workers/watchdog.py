@@ -22,10 +22,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.timeouts import JobTimeoutException
 
-from shared.blocks import LAST_BLOCKS_KEY, entry_of
+from shared.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, entry_of
 from shared.logs import get_log
 from shared.loop_lag import Block, LoopLag, Task
-from shared.queues import BLOCKED_KEY
 from workers.calls import timeout_of
 from workers.executions import Claim, Ledger, script
 from workers.running import Run, current_run

@@ -6,7 +6,8 @@ Read its modules in this order:
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
 4. `queues`: why jobs do not move.
-5. `tokens`: the apps, and when each token was last used.
+5. `keys`: whether somebody has written over keys.
+6. `tokens`: the apps, and when each token was last used.
 """
 
 import sys
@@ -17,7 +18,8 @@ from rich.console import Console
 from cli.dead_tables import plain
 from cli.doctor.findings import Checked, Finding, could_not_read, problem
 from cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
-from cli.doctor.queues import blocks, held, key_types, pauses, queue_table, suspended, waiting_for_nobody
+from cli.doctor.keys import key_types
+from cli.doctor.queues import blocks, held, pauses, queue_table, suspended, waiting_for_nobody
 from cli.doctor.server import accepting, durability, forgotten, version
 from cli.doctor.tokens import token_table
 from cli.errors import stop

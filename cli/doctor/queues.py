@@ -9,7 +9,6 @@ from rq.suspension import WORKERS_SUSPENDED
 
 from cli.doctor.findings import Checked, Finding, problem, said, warning
 from shared.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
-from shared.key_types import mismatched_keys
 from shared.loop_lag import STUCK_SECONDS
 from shared.pauses import Pause, paused_queues
 from shared.queues import EVENTS, queue
@@ -79,11 +78,6 @@ def waiting_for_nobody(checked: Checked) -> Iterator[Finding]:
         yield problem("no worker runs: events are accepted, and nothing is done for them")
     elif unread:
         yield problem(f"no living worker reads {_list(unread)}; start `deskbell worker {' '.join(unread)}`")
-
-
-def key_types(checked: Checked) -> Iterator[Finding]:
-    """Whether somebody has written over keys of the queues."""
-    yield from map(problem, mismatched_keys(checked.connection))
 
 
 def _names(checked: Checked) -> list[str]:

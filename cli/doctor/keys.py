@@ -1,11 +1,11 @@
-"""The types of the keys on Redis that RQ and Deskbell share: one that somebody has written over stops its readers."""
+"""Whether somebody has written over keys that RQ and Deskbell share: what reads one of another type stands still."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from redis import Redis
 from rq.queue import Queue
 
+from cli.doctor.findings import Checked, Finding, problem
 from shared.pauses import PAUSED_KEY
 from shared.queues import LOG_KEY, RUNS_KEY, TOKENS_KEY
 
@@ -20,10 +20,11 @@ _TYPES = {
 _OF_A_QUEUE = {"queue": "list"} | dict.fromkeys(("wip", "finished", "failed", "deferred", "scheduled"), "zset")
 
 
-def mismatched_keys(redis: Redis) -> Iterator[str]:
-    """Keys that hold something else than they should, each as a sentence."""
+def key_types(checked: Checked) -> Iterator[Finding]:
+    """Whether somebody has written over keys of the queues."""
+    redis = checked.connection
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
-        yield _sentence(Queue.redis_queues_keys, "set", found)
+        yield _mismatch(Queue.redis_queues_keys, "set", found)
         return
     queues: Any = redis.smembers(Queue.redis_queues_keys)
     names = [key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues]
@@ -34,8 +35,10 @@ def mismatched_keys(redis: Redis) -> Iterator[str]:
         types = pipeline.execute()
     for (key, kind), found in zip(expected.items(), types, strict=True):
         if found not in (kind.encode(), b"none"):
-            yield _sentence(key, kind, found)
+            yield _mismatch(key, kind, found)
 
 
-def _sentence(key: str, kind: str, found: Any) -> str:
-    return f"{key}: expected a {kind}, got a {found.decode()}: what reads it stands still; delete it, or restore it"
+def _mismatch(key: str, kind: str, found: Any) -> Finding:
+    return problem(
+        f"{key}: expected a {kind}, got a {found.decode()}: what reads it stands still; delete it, or restore it"
+    )

@@ -2,7 +2,14 @@
 
 from redis import Redis
 
-from shared.key_types import mismatched_keys
+from cli.doctor.findings import Checked
+from cli.doctor.keys import key_types
+from shared.config import Settings
+
+
+def mismatches(redis: Redis) -> list[str]:
+    """What is found, without the advice."""
+    return [finding.text.split(": what")[0] for finding in key_types(Checked(Settings(), redis=redis))]
 
 
 def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
@@ -13,7 +20,7 @@ def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
     redis.hset("deskbell:paused", "x", "y")
     redis.hset("deskbell:orders", "x", "y")
 
-    assert [sentence.split(": what")[0] for sentence in mismatched_keys(redis)] == [
+    assert mismatches(redis) == [
         "deskbell:orders: expected a set, got a hash",
         "rq:wip:crm: expected a zset, got a string",
     ]
@@ -23,6 +30,4 @@ def test_a_list_of_queues_that_is_none_is_named_alone(redis: Redis) -> None:
     """Without it nobody knows the queues."""
     redis.set("rq:queues", "x")
 
-    assert [sentence.split(": what")[0] for sentence in mismatched_keys(redis)] == [
-        "rq:queues: expected a set, got a string"
-    ]
+    assert mismatches(redis) == ["rq:queues: expected a set, got a string"]
