@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 
@@ -41,25 +40,28 @@ class Durability:
         worth: what an acknowledgement is worth, a sentence.
         warnings: what makes it worth less than it could be.
         problems: what may lose acknowledged events, or keeps Redis from taking any.
+        run_id: of the server's process.
     """
 
     worth: str
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    run_id: str = ""
 
 
-def read_durability(connection: Redis, min_replicas: int) -> Durability:
+async def read_durability(redis: AsyncRedis, min_replicas: int) -> Durability:
     """What an acknowledgement is worth on a server.
 
     Raises:
         RedisError: the server does not answer.
     """
-    info: Any = connection.info()
+    info = await redis.info()
     now = time.time()
     try:
-        config: Any = connection.config_get(*_SETTINGS)
+        answered: Any = await redis.config_get(*_SETTINGS)
     except ResponseError:
-        config = {}
+        answered = {}
+    config = {_text(name): _text(value) for name, value in answered.items()}
     return judge(info, config, min_replicas, now)
 
 
@@ -77,6 +79,7 @@ def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int,
         f"An acknowledged event {_written(info, config)}{copies}.",
         [*_warnings(info, config, min_replicas)],
         [*_problems(info, min_replicas, now)],
+        str(info.get("run_id", "")),
     )
 
 
@@ -104,15 +107,8 @@ class DurabilityWatch:
 
     async def _read(self) -> None:
         with suppress(RedisError, OSError):
-            info = await self._redis.info()
-            now = time.time()
-            self._compare(str(info.get("run_id", "")))
-            try:
-                answered: Any = await self._redis.config_get(*_SETTINGS)
-            except ResponseError:
-                answered = {}
-            config = {_text(name): _text(value) for name, value in answered.items()}
-            self._found = judge(info, config, self._min_replicas, now)
+            self._found = await read_durability(self._redis, self._min_replicas)
+            self._compare(self._found.run_id)
             self._read_at = asyncio.get_running_loop().time()
 
     def _compare(self, run_id: str) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from api.acceptance import Acceptance, Mark, TooFewReplicasError
-from api.durability import WORTH_OF_THE_SPOOL, read_durability
+from api.durability import WORTH_OF_THE_SPOOL, Durability, read_durability
 from api.forgetting import read_forgotten
 from api.lateness import Lateness
 from api.metrics import Metrics
@@ -44,7 +44,7 @@ def version(checked: Checked) -> Iterator[Finding]:
 
 def durability(checked: Checked) -> Iterator[Finding]:
     """What an acknowledgement is worth."""
-    found = read_durability(checked.connection, checked.settings.min_replicas)
+    found = asyncio.run(_read_durability(checked.settings))
     yield said(found.worth if checked.takes_events else WORTH_OF_THE_SPOOL)
     yield from map(warning, found.warnings)
     yield from map(problem, found.problems)
@@ -87,6 +87,11 @@ async def _accept_nothing(settings: Settings) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
     async with aclosing(connect_async(patient)) as redis:
         await Acceptance(redis, patient, Lateness(Metrics())).send([], _OURS)
+
+
+async def _read_durability(settings: Settings) -> Durability:
+    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
+        return await read_durability(redis, settings.min_replicas)
 
 
 async def _note_no_token(settings: Settings) -> None:

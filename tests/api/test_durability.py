@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
-from api.durability import DurabilityWatch, judge, read_durability
+from api.durability import Durability, DurabilityWatch, judge, read_durability
 from shared import Callbacks
 from shared.events import Reply
 from shared.queues import EVENTS, connect_async, queue
@@ -34,6 +34,16 @@ def server() -> Iterator[Server]:
         yield server
 
 
+def found_on(server: Server, **user: Any) -> Durability:
+    """What a server says of itself to a user."""
+
+    async def read() -> Durability:
+        async with AsyncRedis.from_url(server.url, **user) as redis:
+            return await read_durability(redis, 0)
+
+    return asyncio.run(read())
+
+
 @pytest.mark.parametrize(
     ("config", "worth", "warning"),
     [
@@ -52,7 +62,7 @@ def test_what_an_answer_is_worth_is_what_redis_is_configured_to(
         for name, value in config.items():
             redis.config_set(name, value)
 
-        found = read_durability(redis, 0)
+        found = found_on(server)
 
     assert worth in found.worth
     assert any(warning in text for text in found.warnings) if warning else not found.warnings
@@ -63,8 +73,7 @@ def test_a_redis_that_forbids_config_is_asked_what_it_may_tell(server: Server) -
     """The rest is said to be unknown."""
     with server.connect() as redis:
         redis.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config"])
-    with Redis.from_url(server.url, username="guest", password="any") as guest:
-        found = read_durability(guest, 0)
+    found = found_on(server, username="guest", password="any")
 
     assert "unknown, since Redis forbids CONFIG" in found.worth
     assert found.warnings == ["appendfsync is unknown; set it to always"]
@@ -77,9 +86,9 @@ def test_a_policy_that_evicts_is_named(server: Server, policy: str, problems: in
     """Jobs may vanish, or answers be forgotten; without a limit of memory nothing is evicted."""
     with server.connect() as redis:
         redis.config_set("maxmemory-policy", policy)
-        unlimited = read_durability(redis, 0)
+        unlimited = found_on(server)
         redis.config_set("maxmemory", "1gb")
-        limited = read_durability(redis, 0)
+        limited = found_on(server)
 
     assert (unlimited.problems, unlimited.warnings) == ([], [])
     assert (len(limited.problems), len(limited.warnings)) == (problems, warnings)
@@ -147,11 +156,10 @@ def test_what_keeps_events_out_is_said(info: dict[str, Any], kind: str, text: st
 
 def test_clocks_are_compared_with_a_real_servers(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what its INFO says, which the api's user may read."""
-    with server.connect() as redis:
-        agreed = read_durability(redis, 0)
-        ahead = time.time() + 3600
-        monkeypatch.setattr("api.durability.time.time", lambda: ahead)
-        differing = read_durability(redis, 0)
+    agreed = found_on(server)
+    ahead = time.time() + 3600
+    monkeypatch.setattr("api.durability.time.time", lambda: ahead)
+    differing = found_on(server)
 
     assert not agreed.problems
     assert [re.sub(r"\d+", "N", each)[:52] for each in differing.problems] == [
