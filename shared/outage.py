@@ -24,7 +24,8 @@ from shared.logs import get_log
 
 _AGAIN_SECONDS = 60.0
 _COMMAND = re.compile(r"to run the '([A-Za-z|_-]{1,40})' command")
-_IN_SCRIPT = "ACL failure in script"
+_IN_SCRIPTS = ("ACL failure in script", "The user executing the script can't")  # the second is Redis 7.0's
+_UNNAMED = "executing the script can't run this command"
 _OF_CLUSTERS = ("non local key in a cluster node", "not allowed in cluster mode")
 _PLAIN = {
     "unknown command": "Redis does not know a command: expected Redis 7 or later, or Valkey, and no command renamed",
@@ -63,8 +64,9 @@ def _refusal(error: BaseException) -> str:
     if problem := next((problem for part, problem in _PLAIN.items() if part in text), ""):
         return problem
     command = _COMMAND.search(text)
-    if isinstance(error, NoPermissionError) or _IN_SCRIPT in text:
-        what = f"run {command[1]}" if command else "reach a key or a channel"
+    if isinstance(error, NoPermissionError) or any(each in text for each in _IN_SCRIPTS):
+        unnamed = "run a command of a script" if _UNNAMED in text else "reach a key or a channel"
+        what = f"run {command[1]}" if command else unnamed
         return f"Redis does not let this user {what}: give it the rights that docs/OPERATIONS.md lists"
     return ""
 

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.outage import CLUSTER, Outage, check_redis, refusal
@@ -141,6 +141,18 @@ def test_what_no_waiting_ends_is_told_from_what_passes_by_itself(redis: Redis) -
         for sentence in sentences:
             assert expected in sentence
             assert planted not in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The user executing the script can't run this command or subcommand script: 2f, on @user_script:1.", "run a"),
+        ("The user executing the script can't access at least one of the keys mentioned in the command", "reach a key"),
+    ],
+)
+def test_what_a_script_may_not_do_is_no_other_error_on_redis_7_0(text: str, expected: str) -> None:
+    """The oldest that we promise to run on calls it ERR, not NOPERM."""
+    assert refusal(ResponseError(text)).startswith(f"Redis does not let this user {expected}")
 
 
 @pytest.mark.parametrize(
