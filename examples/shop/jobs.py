@@ -19,7 +19,9 @@ atexit.register(client.close)
 
 @jobs.on(ApiCall, node="order_status", queue="crm", timeout=30)
 def record_enquiry(event: ApiCall, settings: Settings) -> None:
-    """Note in the CRM which order a customer asked about."""
+    """Note in the CRM which order a customer asked about; who is not known asked for nobody's record."""
+    if not event.user_id:
+        return
     reply = client.post(
         f"{settings.crm_url}/contacts/{quote(event.user_id, safe='')}/enquiries",
         headers={"Authorization": f"Bearer {settings.crm_token.get_secret_value()}", "Idempotency-Key": event.id},

@@ -89,6 +89,13 @@ def test_the_jobs_of_a_process_share_one_client(counting: CountingCrm, settings:
     assert counting.connections == 1
 
 
+def test_an_enquiry_of_nobody_is_no_dead_letter(counting: CountingCrm, settings: Settings) -> None:
+    """A flow need not say who calls: no contact has such an enquiry."""
+    jobs.record_enquiry(api_call("order_status", OrderID="1002"), settings)
+
+    assert counting.paths == []
+
+
 @pytest.mark.parametrize(("status", "expected"), [(429, Retry), (401, Unavailable), (500, httpx.HTTPStatusError)])
 def test_what_the_crm_refuses_is_tried_again(
     counting: CountingCrm, settings: Settings, status: int, expected: type[Exception]
