@@ -73,13 +73,14 @@ class Readiness:
         """
         state = self._intake.state
         redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
-        if redis != state.redis:
+        is_away = any(self._metrics.living(self._metrics.redis_away).values())
+        if redis != state.redis or (is_away and state.redis == "ok"):
             self._intake.doubt_redis()  # who looks next is told what it says to an event
         self._show()
         stuck, blocking = self._handlers(self._metrics.stuck), self._handlers(self._metrics.loop_blocked)
         waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or state.spool == "ok"
-        is_spooling = redis != "ok" or waiting or any(self._metrics.living(self._metrics.redis_away).values())
+        is_spooling = redis != "ok" or waiting or is_away
         durability = self._durability.look()
         problems = [*filter(None, [state.forgotten]), *durability.problems]
         has_no_spool = any(self._metrics.living(self._metrics.spool_failing).values())

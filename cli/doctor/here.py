@@ -84,7 +84,7 @@ def spool_folder(checked: Checked) -> Iterator[Finding]:
 
 
 def spooled(checked: Checked) -> Iterator[Finding]:
-    """What waits on this disk, of an api that runs or not, though Redis takes events; and what is damaged there."""
+    """What waits on this disk, of an api that runs or not, though Redis answers; and what is damaged there."""
     folder = checked.settings.spool_dir
     found = survey(folder)
     first, deadline = found.level.events, time.monotonic() + _DRAIN_SECONDS
@@ -96,7 +96,10 @@ def spooled(checked: Checked) -> Iterator[Finding]:
         age = round(max(0.0, time.time() - (found.level.oldest or 0)))
         text = f"{waits} events wait on this disk, in {folder}, the first for {age} s"
         if checked.takes_events and waits >= first:
-            yield problem(f"{text}, though Redis takes events: start an api with this DESKBELL_SPOOL_DIR to drain them")
+            yield problem(
+                f"{text}, though Redis answers the api: start one with this DESKBELL_SPOOL_DIR to drain them; "
+                "if one runs, its log says what Redis refuses (redis_away, redis_refuses)"
+            )
         else:
             yield said(text + (" (they are being drained)" if checked.takes_events else ""))
     for path in found.damaged:

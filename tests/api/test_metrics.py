@@ -162,7 +162,7 @@ def test_every_process_tells_what_all_of_them_have_on_the_disk(tmp_path: Path) -
 
 
 def test_no_process_says_that_events_are_on_redis_while_another_keeps_them_on_the_disk(tmp_path: Path) -> None:
-    """A Redis that is full answers who only reads: the process that nobody has called would not know."""
+    """A Redis that is full answers who only reads: a process that nobody has called asks when it is asked."""
     with a_server() as server:
         server.start()
         with server.connect() as redis, acme(server.url, tmp_path, "--processes", "2") as api:
@@ -170,6 +170,11 @@ def test_no_process_says_that_events_are_on_redis_while_another_keeps_them_on_th
             with httpx.Client(base_url=api.desk.url, timeout=30) as api.desk.http:  # one connection, so one process
                 assert [api.desk.call("order", Number=str(number)).status_code for number in range(3)] == [200] * 3
             ready = [httpx.get(f"{api.desk.url}/readyz", timeout=30).json() for _ in range(10)]
+
+            def asked() -> set[str]:
+                return {httpx.get(f"{api.desk.url}/readyz", timeout=30).json()["redis"] for _ in range(10)}
+
+            until(lambda: asked() == {"OutOfMemoryError"})
 
     assert {(each["status"], each["durability"]["worth"][:46]) for each in ready} == {
         ("spooling", "An acknowledged event is on the disk of this h")
