@@ -20,7 +20,7 @@ from rq.job import Job
 
 from shared.events import Event
 from shared.jobs import Jobs, JobType
-from shared.json_values import text
+from shared.json_values import text, whole
 from shared.protocol import TASK_FLOW_EVENT
 from workers.limits import wire_type
 
@@ -110,11 +110,10 @@ def group_of(job_type: JobType, event: Event) -> str | None:
 
 def ordinal(event: Event) -> tuple[str, int] | None:
     """The digest of a task-flow event's execution, and its number in there; None when it has none."""
-    execution, seq = text(event.raw.get("ExecutionId")), text(event.raw.get("Seq"))
-    is_number = seq.isascii() and seq.isdecimal() and int(seq) <= _LARGEST_SEQ
-    if event.command != TASK_FLOW_EVENT or not execution or not is_number:
+    execution, seq = text(event.raw.get("ExecutionId")), whole(event.raw.get("Seq"))
+    if event.command != TASK_FLOW_EVENT or not execution or seq is None or not 0 <= seq <= _LARGEST_SEQ:
         return None
-    return _digest(event.app_id, execution), int(seq)
+    return _digest(event.app_id, execution), seq
 
 
 def received_ms(event: Event) -> int:

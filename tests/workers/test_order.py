@@ -503,7 +503,7 @@ def test_events_that_a_job_type_does_not_want_are_not_missing(open_workplace: Wo
     assert ran == ["3"]
 
 
-@pytest.mark.parametrize("seq", [None, "", "x", -1, 1.5, True, 2**40, [1], "²"])
+@pytest.mark.parametrize("seq", [None, "", "x", -1, 1.5, True, 2**40, [1], "²", pytest.param("1" * 5000, id="long")])
 def test_a_seq_that_is_none_orders_by_receipt(seq: Any, open_workplace: WorkplaceFactory) -> None:
     """A field of the wrong kind must not make a dead letter of the fan-out."""
     jobs, ran = ordered(Event)
