@@ -10,6 +10,7 @@ import httpx
 from rich.console import Console
 
 from cli.errors import stop
+from shared.json_values import read_json
 from shared.protocol import API_CALL, signed_query
 from shared.proxies import client_options
 
@@ -85,6 +86,6 @@ def _packet(command: str, fields: dict[str, str]) -> dict[str, Any]:
 def _command_of(body: bytes, default: str) -> str:
     """The command that stands in the body: the query must agree with it."""
     try:
-        return str(json.loads(body)["CallbackCommand"])
+        return str(read_json(body)["CallbackCommand"])
     except (ValueError, TypeError, KeyError):
         return default

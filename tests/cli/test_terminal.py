@@ -155,6 +155,18 @@ def test_what_a_person_typed_wrong_is_a_sentence(run: Run, words: list[str], sen
     assert b"Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 10_000, rb'{"CallbackCommand":"\ud83d"}', b"\xff"], ids=["deep", "half a pair", "no text"]
+)
+def test_a_body_that_is_no_packet_is_sent_as_it_is(run: Run, tmp_path: Path, body: bytes) -> None:
+    """To see what the api says of it is what the option is for."""
+    (tmp_path / "body.json").write_bytes(body)
+
+    ended = run("send", "--body-file", str(tmp_path / "body.json"), "--url", "http://127.0.0.1:1")
+
+    assert ended.stderr.startswith(b"deskbell: no answer from "), ended.stderr
+
+
 def test_a_temporary_folder_that_cannot_be_used_is_a_sentence(run: Run) -> None:
     """One whose path is too long for a socket; Python itself passes over one that is not there."""
     long = "/tmp/" + "x" * 120  # noqa: S108 - not made by a fixed name: see mktemp
