@@ -6,6 +6,7 @@ The scripts that act count in it what they did, in the same moment: the count of
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -86,7 +87,7 @@ def _key(run_id: str) -> str:
 
 def _runs(hashes: Iterable[Any]) -> Iterable[Run]:
     for fields in hashes:
-        read = {name.decode(): value.decode() for name, value in fields.items()}
-        if read:  # else it has expired
+        with suppress(KeyError, ValueError, OverflowError):  # it has expired, or is not as it was written
+            read = {name.decode(): value.decode() for name, value in fields.items()}
             began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
             yield Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
