@@ -20,7 +20,7 @@ _MARGIN_SECONDS = 2.5  # beyond the grace period; whoever supervises this proces
 class Ending(Enum):
     """Why a worker ended."""
 
-    DONE = "told to stop, or the queues are empty"
+    DONE = "told to stop"  # or, of a burst, which does not log it, the queues are empty
     COLD = "told twice to stop"
     STRAGGLERS = "too many jobs did not end in time: another process must take its place"
 

@@ -164,6 +164,7 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
 
     assert exit_status == 0
     assert left == ([job_id], "queued", 0)
+    assert stops["why"] == "told to stop"
     assert (stops["under_way"], put_back["count"], put_back["job_ids"]) == (1, 1, [job_id])
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"1"]
     assert status(redis, job_id) == "finished"
