@@ -355,7 +355,7 @@ def test_an_expired_token_pauses_the_queue_and_makes_no_dead_letter(
 
     (pause,) = paused_queues(redis)
     assert len(service.requests) == 1
-    assert (pause.queue, pause.job_type) == ("crm", "crm-contact")
+    assert (pause.queue, pause.job_type) == ("crm", "crm.contact")
     assert pause.cause.startswith("Unavailable 401 at jobs/crm.py:")
     assert workplace.queue("crm").failed_job_registry.count == 0
 
