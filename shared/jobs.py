@@ -70,6 +70,7 @@ class JobType:
         on_dead: whether the jobs behind a dead letter of their key go on or wait for it.
         event_parameter: the parameter that takes the event.
         settings_parameter: the parameter that takes the worker's settings, if there is one.
+        is_async: whether the function runs on the event loop.
     """
 
     name: str
@@ -90,11 +91,10 @@ class JobType:
     breaker: Breaker | None = None
     ordered_by: str | None = None
     on_dead: Literal["continue", "hold"] = "continue"
+    is_async: bool = field(init=False)
 
-    @property
-    def is_async(self) -> bool:
-        """Whether the function runs on the event loop."""
-        return is_async(self.function)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_async", is_async(self.function))  # once: each job asks
 
     def wants(self, event: Event) -> bool:
         """Whether a job of this type is to be run for an event."""

@@ -13,10 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from contextvars import Context, copy_context
 from types import FrameType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -31,6 +29,13 @@ from workers.running import Run, current_run
 
 _RENEWALS = 6  # in the time of a lease
 _LAST_SECONDS = 2.0
+
+
+class _OwnedTask(asyncio.Task[Any]):
+    """A task that knows the job that it was made in, if any."""
+
+    __slots__ = ("owner",)
+    owner: Run | None
 
 
 class Watchdog:
@@ -65,7 +70,6 @@ class Watchdog:
         self._renew_script, self._settle_script, self._put_back_script = (
             redis.register_script(script(name, ledger.limits)) for name in ("renew", "settle", "put_back")
         )
-        self._owners: WeakKeyDictionary[Task, Run] = WeakKeyDictionary()
         self._renewed_at = 0.0
         self._holder: Run | None = None
         self._struck = 0.0
@@ -97,14 +101,13 @@ class Watchdog:
         return self._holder if self.lag.seconds else None
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Task:
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        context: Context = options.get("context") or copy_context()
-        if run := context.get(current_run):
-            self._owners[task] = run
+        task = _OwnedTask(coroutine, loop=loop, **options)
+        context = options.get("context")
+        task.owner = context.get(current_run) if context else current_run.get(None)
         return task
 
     def _owner(self, task: Task | None) -> Run | None:
-        return self._owners.get(task) if task else None
+        return getattr(task, "owner", None)
 
     def _look(self, block: Block) -> None:
         """In the watching thread."""
