@@ -1,9 +1,9 @@
 """How a role begins that can do nothing without Redis: it waits, with one line, and begins when Redis is there."""
 
+import os
 import select
 import signal
 import socket
-import sys
 from contextlib import suppress
 
 from redis import Redis
@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from cli.errors import stop
 from cli.signals import heed
 from shared.config import Settings
+from shared.logs import flush_logs
 from shared.outage import CLUSTER, Outage, check_redis, is_cluster, refusal
 from shared.queues import connect
 
@@ -19,8 +20,8 @@ _PAUSE_SECONDS = 0.5
 _REFUSED = 1
 
 
-def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> Redis:
-    """A connection to Redis, which answers.
+def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> tuple[Redis, bool]:
+    """A connection to Redis, which answers, and whether it had to be waited for.
 
     Ends the process with a sentence when Redis refuses at once what only a person can make it do, and with status 0
     when it is told to end while it waits.
@@ -37,13 +38,14 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
         _stop(problem)
     if outage.cause and parent:
         parent.send(b"1")
+    was_away = bool(outage.cause)
     while outage.cause:
         if _is_alone(parent):
             _leave()
         _ask(connection, outage)
     for number, handler in before.items():
         signal.signal(number, handler)
-    return connection
+    return connection, was_away
 
 
 def refuse_cluster(settings: Settings) -> None:
@@ -76,4 +78,6 @@ def _stop(problem: str) -> None:
 
 
 def _leave(*_: object) -> None:
-    sys.exit(0)
+    """End at once, nothing being under way: SystemExit would be lost in a line that is just being logged."""
+    flush_logs()
+    os._exit(0)

@@ -11,16 +11,19 @@ class Silence:
     they live: each is given the time of a whole lease to renew them before anything is taken from it.
     """
 
-    def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, lease_seconds: float, clock: Callable[[], float] = time.monotonic, *, after_outage: bool = False
+    ) -> None:
         """Prepare.
 
         Args:
             lease_seconds: how long a lease is.
             clock: seconds, of any beginning.
+            after_outage: whether Redis was away until just now: the first sign comes after a gap then, too.
         """
         self._lease = lease_seconds
         self._clock = clock
-        self._last: float | None = None
+        self._last: float | None = float("-inf") if after_outage else None
         self._until = float("-inf")
 
     def note_sign(self) -> None:

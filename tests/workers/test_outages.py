@@ -330,6 +330,17 @@ def test_a_silence_is_a_lease_from_the_first_sign_after_a_gap() -> None:
     assert states == [True, True, False, False, False, True]
 
 
+def test_the_first_sign_of_a_worker_that_waited_for_redis_comes_after_a_gap() -> None:
+    """Those that lived through the outage have not renewed their leases yet: they are no dead ones."""
+    now = 100.0
+    silence = Silence(10, clock=lambda: now, after_outage=True)
+
+    silence.note_sign()
+    at_once, now = silence.is_over, 110.0
+
+    assert (at_once, silence.is_over) == (False, True)
+
+
 def test_a_worker_that_cannot_renew_recovers_nothing(
     open_workplace: WorkplaceFactory, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
