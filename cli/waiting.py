@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 
 from redis import Redis
@@ -33,12 +34,13 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> t
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     heed(_leave, *before)
-    connection, outage = connect(settings), Outage()
+    connection, outage, began = connect(settings), Outage(), time.monotonic()
     if problem := _ask(connection, outage):
         _stop(problem)
     if outage.cause and parent:
         parent.send(b"1")
-    was_away = bool(outage.cause)
+    # A connection that took long was begun while Redis was silent.
+    was_away = bool(outage.cause) or time.monotonic() > began + _PAUSE_SECONDS
     while outage.cause:
         if _is_alone(parent):
             _leave()
