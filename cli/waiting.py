@@ -4,7 +4,6 @@ import os
 import select
 import signal
 import socket
-import time
 from contextlib import suppress
 
 from redis import Redis
@@ -21,8 +20,8 @@ _PAUSE_SECONDS = 0.5
 _REFUSED = 1
 
 
-def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> tuple[Redis, bool]:
-    """A connection to Redis, which answers, and whether it had to be waited for.
+def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> Redis:
+    """A connection to Redis, which answers; it is waited for if need be.
 
     Ends the process with a sentence when Redis refuses at once what only a person can make it do, and with status 0
     when it is told to end while it waits.
@@ -34,20 +33,18 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> t
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     heed(_leave, *before)
-    connection, outage, began = connect(settings), Outage(), time.monotonic()
+    connection, outage = connect(settings), Outage()
     if problem := _ask(connection, outage):
         _stop(problem)
     if outage.cause and parent:
         parent.send(b"1")
-    # A connection that took long was begun while Redis was silent.
-    was_away = bool(outage.cause) or time.monotonic() > began + _PAUSE_SECONDS
     while outage.cause:
         if _is_alone(parent):
             _leave()
         _ask(connection, outage)
     for number, handler in before.items():
         signal.signal(number, handler)
-    return connection, was_away
+    return connection
 
 
 def refuse_cluster(settings: Settings) -> None:

@@ -40,16 +40,9 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
         if queue not in (EVENTS, *jobs.queues):
             stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
     raise_file_limit()
-    connection, was_away = wait_for_redis(settings, parent)
+    connection = wait_for_redis(settings, parent)
     get_log().info("working", queues=chosen, jobs=jobs.names)
     performer = Performer(jobs, settings)
-    ours = ConcurrentWorker(
-        chosen,
-        performer,
-        connection,
-        concurrency=concurrency or CONCURRENCY,
-        parent=parent,
-        after_outage=was_away,
-    )
+    ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
     if ours.run(burst=burst) is Ending.STRAGGLERS:
         sys.exit(AGAIN)  # threads that hang end only with their process

@@ -44,7 +44,7 @@ class Life:
         self._redis = redis
         self._threads = threads
         self._upkeep = Upkeep(worker, worker.jobs)
-        self._silence = Silence(worker.ledger.lease_seconds, after_outage=worker.after_outage)
+        self._silence = Silence(worker.ledger.lease_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._log = get_log()
 

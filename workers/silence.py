@@ -8,28 +8,26 @@ class Silence:
     """What a worker makes of the times at which Redis took its own signs of life.
 
     After a gap Redis was away, or this worker was frozen. If it was Redis, the leases of all workers have run out, and
-    they live: each is given the time of a whole lease to renew them before anything is taken from it.
+    they live: each is given the time of a whole lease to renew them before anything is taken from it. The first sign of
+    all counts as one after a gap: a worker that has just started cannot know that Redis was there before.
     """
 
-    def __init__(
-        self, lease_seconds: float, clock: Callable[[], float] = time.monotonic, *, after_outage: bool = False
-    ) -> None:
+    def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Prepare.
 
         Args:
             lease_seconds: how long a lease is.
             clock: seconds, of any beginning.
-            after_outage: whether Redis was away until just now: the first sign comes after a gap then, too.
         """
         self._lease = lease_seconds
         self._clock = clock
-        self._last: float | None = float("-inf") if after_outage else None
-        self._until = float("-inf")
+        self._last = float("-inf")
+        self._until = float("inf")
 
     def note_sign(self) -> None:
         """Redis has just taken a sign of life."""
         now = self._clock()
-        if self._last is not None and now - self._last > self._lease / 2:
+        if now - self._last > self._lease / 2:
             self._until = now + self._lease
         self._last = now
 

@@ -68,7 +68,6 @@ class ConcurrentWorker(BaseWorker):
         *,
         concurrency: int = CONCURRENCY,
         parent: socket.socket | None = None,
-        after_outage: bool = False,
     ) -> None:
         """Make a worker.
 
@@ -78,10 +77,8 @@ class ConcurrentWorker(BaseWorker):
             connection: to Redis, for RQ's own code.
             concurrency: how many jobs it performs at once.
             parent: a socket to the supervisor: see `EndSignals`.
-            after_outage: whether Redis was away until just now, so that living workers have not renewed leases yet.
         """
         self._parent = parent
-        self.after_outage = after_outage
         name = uuid.uuid4().hex
         self._calls = Calls(performer, name)
         super().__init__(
@@ -135,7 +132,6 @@ class ConcurrentWorker(BaseWorker):
                 if not is_outage(error):
                     raise
                 self.outage.note(error)
-                self.after_outage = True
                 time.sleep(_LONGEST_PAUSE_SECONDS)
                 with suppress(RedisError):
                     self.connection.delete(self.key)  # RQ refuses a worker that it has registered, answered or not

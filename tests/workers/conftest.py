@@ -10,6 +10,7 @@ from redis import Redis
 from shared import Jobs
 from tests.conftest import SettingsFactory
 from tests.workers.working import Workplace
+from workers.silence import Silence
 
 WorkplaceFactory = Callable[..., Workplace]
 
@@ -23,3 +24,9 @@ def open_workplace(redis: Redis, make_settings: SettingsFactory) -> Iterator[Wor
             return stack.enter_context(closing(Workplace(redis, jobs, make_settings(**settings))))
 
         yield open_one
+
+
+@pytest.fixture
+def recovers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers recover what has been abandoned from their beginning, as those do that have lived for a lease."""
+    monkeypatch.setattr(Silence, "is_over", True)

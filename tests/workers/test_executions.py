@@ -389,6 +389,7 @@ def test_an_abandoned_job_is_put_back_at_once_and_its_attempt_has_counted(
     assert workplace.queue().started_job_registry.get_job_ids() == [job_id], "until it is buried"
 
 
+@pytest.mark.usefixtures("recovers_at_once")
 def test_an_abandoned_job_without_attempts_left_is_a_dead_letter(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
