@@ -49,6 +49,13 @@ class Desk:
             del fields["CallbackCommand"]
         return urlencode({name: value for name, value in (fields | override).items() if value is not None})
 
+    def refused(self, cause: str) -> float:
+        """How many requests were refused for a cause, by /metrics."""
+        for line in self.http.get("/metrics").text.splitlines():
+            if line.startswith(f'deskbell_refused_total{{cause="{cause}"}}'):
+                return float(line.split()[-1])
+        return 0
+
 
 def written(redis: Redis) -> list[bytes]:
     """The keys that callbacks have left: all but those that an api writes when it first asks Redis."""

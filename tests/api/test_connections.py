@@ -89,14 +89,6 @@ def send_until_cut_off(connection: socket.socket, data: bytes) -> int:
     raise AssertionError("nobody cut the connection off")
 
 
-def refused(desk: Desk, cause: str) -> float:
-    """How many requests were refused for a cause, by /metrics."""
-    for line in desk.http.get("/metrics").text.splitlines():
-        if line.startswith(f'deskbell_refused_total{{cause="{cause}"}}'):
-            return float(line.split()[-1])
-    return 0
-
-
 @pytest.mark.parametrize(
     ("begun", "again"), [(b"POST /callback/", b"x"), (HEAD, b"X-Name: value\r\n"), (HEAD + b"X-Slow: ", b"x")]
 )
@@ -113,7 +105,7 @@ def test_headers_that_do_not_end_are_refused_within_the_budget(desk: Desk, begun
     assert b"connection: close\r\n" in answer
     assert b'"ErrorCode":1001' in answer
     assert BUDGET_MS / 1000 <= time.monotonic() - began < 10
-    assert refused(desk, "slow_sender") == 1
+    assert desk.refused("slow_sender") == 1
     assert desk.call().json()["ErrorCode"] == 0
 
 
@@ -151,7 +143,7 @@ def test_headers_without_bounds_are_refused(desk: Desk) -> None:
         sent = send_until_cut_off(connection, f"X-Long: {'x' * 1000}\r\n".encode())
 
     assert sent < 64_000_000
-    assert refused(desk, "long_headers") == 1
+    assert desk.refused("long_headers") == 1
 
 
 def test_a_flood_of_pipelined_requests_is_cut_off(desk: Desk) -> None:
@@ -167,7 +159,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(desk: Desk) -> None:
 
     assert answers.count(b"HTTP/1.1 200 OK") == 10
     assert flooded.count(b"HTTP/1.1 200 OK") < 1001
-    assert refused(desk, "pipelined") == 1
+    assert desk.refused("pipelined") == 1
 
 
 def test_who_does_not_read_is_cut_off(redis: object, make_settings: SettingsFactory) -> None:
@@ -175,7 +167,7 @@ def test_who_does_not_read_is_cut_off(redis: object, make_settings: SettingsFact
     assert redis
     connections = Connections(budget_seconds=BUDGET_MS / 1000, max_body_bytes=262_144)
     with desk_and_raw(make_settings, connections) as desk, closing(connect_unread(desk, connections, most=10**6)):
-        until(lambda: refused(desk, "slow_reader") == 1)
+        until(lambda: desk.refused("slow_reader") == 1)
 
 
 def connect_unread(desk: Desk, connections: Connections, most: int = 1) -> socket.socket:
@@ -215,7 +207,7 @@ def test_who_does_not_read_keeps_no_file_open(
 
         until(lambda: not is_open(file, inode))
         # The first cause counts.
-        assert sum(refused(desk, cause) for cause in ("slow_reader", "slow_sender", "not_http")) == 1
+        assert sum(desk.refused(cause) for cause in ("slow_reader", "slow_sender", "not_http")) == 1
 
 
 def is_open(file: int, inode: int) -> bool:
@@ -240,7 +232,7 @@ def test_thousands_of_idle_connections_make_room_for_those_that_ring(
         assert len(connections.all) <= 200
         assert answers == [0] * 20
         assert first == b""
-        assert refused(desk, "crowded") >= 800
+        assert desk.refused("crowded") >= 800
 
 
 def test_those_that_dawdle_make_room_where_none_is_idle(redis: object, make_settings: SettingsFactory) -> None:
@@ -283,4 +275,4 @@ def test_slow_senders_do_not_slow_the_others(redis: object, make_settings: Setti
         assert {answer.json()["ErrorCode"] for answer in answers} == {0}
         for thread in threads:
             thread.join()
-        assert refused(desk, "slow_sender") == 100
+        assert desk.refused("slow_sender") == 100

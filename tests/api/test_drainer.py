@@ -25,7 +25,7 @@ from shared import Settings
 from shared.events import Reply
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
-from tests.api.test_intake import open_intake
+from tests.api.intakes import open_intake
 from tests.away import Line, Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import serving

@@ -13,7 +13,7 @@ from shared import Callbacks
 from shared.events import Reply
 from shared.queues import FORGOTTEN_KEY, MARK_KEY, connect_async
 from shared.testing import api_call
-from tests.api.test_intake import open_intake
+from tests.api.intakes import open_intake
 from tests.away import Server, a_server
 from tests.conftest import SettingsFactory
 from tests.desk import serving

@@ -10,8 +10,6 @@ import random
 import subprocess
 import sys
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -26,30 +24,19 @@ from rq.utils import as_text
 from api.intake import Intake, Kept
 from api.lateness import Lateness
 from api.metrics import Metrics
-from shared import Callbacks, Settings
+from shared import Callbacks
 from shared.errors import CannotKeepError
 from shared.events import Reply
 from shared.protocol import delivery_identity
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
 from shared.testing import api_call, packet
+from tests.api.intakes import open_intake
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
 from tests.logged import capture_logs
 from tests.waiting import eventually
 
 RECEIPT = Reply()
-
-
-@asynccontextmanager
-async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
-    """An intake that has started."""
-    redis = connect_async(settings)
-    metrics = Metrics()
-    intake = Intake(redis, settings, metrics, Lateness(metrics))
-    await intake.start()
-    yield intake
-    await intake.close()
-    await redis.aclose()
 
 
 def snapshot(redis: Redis) -> dict[str, tuple[Any, int]]:

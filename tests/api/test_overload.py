@@ -16,7 +16,6 @@ from api.overload import InFlight
 from shared.callbacks import Callbacks
 from shared.codes import Code
 from shared.testing import packet
-from tests.api.test_connections import refused
 from tests.conftest import ApiFactory
 from tests.desk import Desk
 from tests.waiting import until
@@ -52,7 +51,7 @@ def test_a_callback_too_many_is_refused_at_once(start_api: ApiFactory, capsys: p
     with crowd(desk, begun, ends) as answers:
         one_too_many = [desk.call("waits") for _ in range(20)]
         beside = [desk.http.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")]
-        counted = refused(desk, "overloaded")
+        counted = desk.refused("overloaded")
     after = desk.call("waits")
     lines = [line for line in capsys.readouterr().out.splitlines() if "overloaded" in line]
 

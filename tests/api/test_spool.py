@@ -27,7 +27,7 @@ from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
 from shared.events import Reply
 from shared.testing import api_call, packet
-from tests.api.test_intake import open_intake
+from tests.api.intakes import open_intake
 from tests.away import Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving

@@ -2,71 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from shared import ApiCall, Breaker, Concurrency, Jobs
-from shared.queues import PERFORM
-from shared.testing import api_call
 from tests.logged import capture_logs
+from tests.workers.claiming import claim, limited_jobs, put_job, worker_of
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.working import Workplace
 from workers.executions import Claimed, Executions
 
 WINDOW = 500
-Step = Callable[[Callable[[Executions], Awaitable[Any]]], Any]
-
-
-@contextmanager
-def worker_of(workplace: Workplace, url: str, name: str = "ours") -> Iterator[Step]:
-    """Call the executions of a worker that knows the workplace's job types, one step after another."""
-    its_ledger = workplace.performer.ledger(name)
-    with asyncio.Runner() as runner:
-
-        async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
-            async with AsyncRedis.from_url(url) as redis:
-                return await call(Executions(redis, its_ledger))
-
-        yield lambda call: runner.run(step(call))
-
-
-def claim(step: Step, free: int = 10, queue: str = "default") -> Claimed:
-    """One claim from a queue."""
-    claimed: Claimed = step(lambda ours: ours.claim([queue], free))
-    return claimed
-
-
-def put_job(workplace: Workplace, name: str, queue: str = "default") -> str:
-    """Put a job on a queue as fan-out does; its id."""
-    event = api_call("x")
-    job = workplace.queue(queue).create_job(
-        PERFORM, args=[name, event.to_wire()], job_id=f"{event.id}-{name}", failure_ttl=-1
-    )
-    workplace.queue(queue).enqueue_job(job)
-    return str(job.id)
 
 
 def put_ids(redis: Redis, count: int, name: str) -> None:
     """Put ids on a queue that have no job."""
     redis.rpush("rq:queue:default", *[f"{number:032x}-{name}" for number in range(count)])
-
-
-def limited_jobs(limit: str | Concurrency) -> Jobs:
-    """A job type `few` with a limit, and `free` without."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall, limit=limit)
-    def few(event: ApiCall) -> None: ...
-
-    @jobs.on(ApiCall)
-    def free(event: ApiCall) -> None: ...
-
-    return jobs
 
 
 @pytest.mark.parametrize(("held", "is_claimed"), [(WINDOW - 1, True), (WINDOW, False)])

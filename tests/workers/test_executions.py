@@ -6,14 +6,13 @@ Long, because one file holds what the scripts promise, each rule with a test tha
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 from rq import SimpleWorker
@@ -25,61 +24,12 @@ from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.queues import FAN_OUT, PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
+from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, put
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, signals_kept, traceback_of
-from workers.executions import Claim, Executions, Ledger
+from workers.executions import Ledger
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, guarded_job_class
-from workers.limits import limits_text
-
-LEASE = 30
-ATTEMPTS = {"count": 3}
-
-
-def counting_jobs() -> tuple[Jobs, list[str]]:
-    """A job type `count` of three attempts, and what it counted."""
-    jobs, counted = Jobs(), []
-
-    @jobs.on(ApiCall, attempts=3)
-    def count(event: ApiCall) -> None:
-        counted.append(event.id)
-
-    return jobs, counted
-
-
-@contextmanager
-def executions(url: str, name: str = "ours") -> Iterator[Callable[[Callable[[Executions], Awaitable[Any]]], Any]]:
-    """Call a worker's executions, one step after another."""
-    ledger = Ledger(name, lease_seconds=LEASE, attempts=ATTEMPTS, limits=limits_text(Jobs()))
-    with asyncio.Runner() as runner:
-
-        async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
-            async with AsyncRedis.from_url(url) as redis:
-                return await call(Executions(redis, ledger))
-
-        yield lambda call: runner.run(step(call))
-
-
-def claim_all(step: Callable[..., Any], *queues: str, free: int = 10) -> list[Claim]:
-    """Claim what there is on queues."""
-    claims: list[Claim] = step(lambda ours: ours.claim(queues or ["default"], free)).claims
-    return claims
-
-
-def expire(redis: Redis, name: str = "default") -> None:
-    """Let the leases of a queue run out."""
-    key = f"rq:wip:{name}"
-    members: list[Any] = redis.zrange(key, 0, -1)
-    for member in members:
-        redis.zadd(key, {member: 1})
-
-
-def put(workplace: Workplace, count: int = 1) -> list[str]:
-    """Put jobs of the type `count` on their queue; their ids."""
-    events = [api_call(str(number)) for number in range(count)]
-    for event in events:
-        workplace.put_jobs(event)
-    return [f"{event.id}-count" for event in events]
 
 
 def snapshot(redis: Any) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from shared.testing import api_call
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, until
+from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_claims import put_job
 from tests.workers.working import Workplace, fetch, running_worker, signals_kept
 from workers import fan_out
 from workers.guarded import guarded_job_class

@@ -22,8 +22,8 @@ from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
+from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_claims import put_job
 from tests.workers.working import Workplace, logged, running_worker, signals_kept
 from workers.executions import Executions
 from workers.failures import Failures

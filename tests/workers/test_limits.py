@@ -24,9 +24,9 @@ from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
+from tests.workers.claiming import claim as claim_one
+from tests.workers.claiming import worker_of
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_claims import claim as claim_one
-from tests.workers.test_claims import worker_of
 from tests.workers.working import Workplace, running_worker
 from workers.calls import Calls
 from workers.guarded import claimed_job_class

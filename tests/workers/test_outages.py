@@ -19,8 +19,8 @@ from shared.testing import api_call
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
 from tests.waiting import until
+from tests.workers.claiming import claim_all, executions, expire, put
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_executions import claim_all, executions, expire, put
 from tests.workers.working import fetch, traceback_of
 from workers.executions import Executions
 from workers.outages import WorkerOutage, is_outage

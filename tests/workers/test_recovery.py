@@ -9,9 +9,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import ApiCall, Concurrency, Jobs
+from tests.workers.claiming import claim, expire, limited_jobs, put_job, worker_of
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_claims import claim, limited_jobs, put_job, worker_of
-from tests.workers.test_executions import expire
 from tests.workers.working import signals_kept
 from workers.executions import Claimed, Ledger
 from workers.worker import ConcurrentWorker

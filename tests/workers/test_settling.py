@@ -6,8 +6,8 @@ import pytest
 from redis import Redis
 
 from shared import ApiCall, Jobs
+from tests.workers.claiming import claim, put_job, worker_of
 from tests.workers.conftest import WorkplaceFactory
-from tests.workers.test_claims import claim, put_job, worker_of
 from tests.workers.working import Workplace
 
 OF_RQ = [{"result_ttl": -1}, {"repeats_left": 2}, {"rate_limit_key": "x"}, {"result_ttl": 0, "group_id": "g"}]

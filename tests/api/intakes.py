@@ -1,0 +1,22 @@
+"""An intake in a test, without an api around it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.intake import Intake
+from api.lateness import Lateness
+from api.metrics import Metrics
+from shared import Settings
+from shared.queues import connect_async
+
+
+@asynccontextmanager
+async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
+    """An intake that has started."""
+    redis = connect_async(settings)
+    metrics = Metrics()
+    intake = Intake(redis, settings, metrics, Lateness(metrics))
+    await intake.start()
+    yield intake
+    await intake.close()
+    await redis.aclose()
