@@ -5,13 +5,13 @@ logged once for a process, since a node that drifts drifts with every call. Name
 and shown of them is bounded, for each node apart.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from api.metrics import Metrics
 from api.unhandled import handler_to_paste
 from shared.commands import ApiCall
 from shared.contract import shown_names
+from shared.events import Event, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
 from shared.raised import as_raised
@@ -28,29 +28,17 @@ class Contract:
         self._log = get_log()
         self._logged: dict[tuple[str, str], set[tuple[str, ...]]] = {}
 
-    def note_call(self, handler: Handler, call: ApiCall) -> None:
-        """Count a call that lacks a declared input or brings an undeclared one."""
-        for kind, names in zip(("missing", "undeclared"), handler.drift(call), strict=True):
-            if names:
-                self._metrics.drift.labels(handler.name, kind).inc()
-                shown = shown_names(names)
-                self._log_once((kind, handler.name), shown, "drift", node=handler.name, kind=kind, variables=shown)
-
-    def note_unhandled(self, call: ApiCall) -> None:
-        """Log the handler to write for a call that none takes."""
-        source = handler_to_paste(call)
-        self._log_once(("no_handler", ""), [source], "no_handler", node=call.node, write=source)
-
-    def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
-        """Log a result that departs from what the handler declares; it is answered all the same."""
-        try:
-            problems = guarded_call(lambda: handler.outputs.problems(result, variables))
-        except Exception as error:  # noqa: BLE001 - a mapping or a validator of the integrator's
-            problems = [f"it cannot be checked ({type(as_raised(error)).__name__})"]
-        if problems:
-            self._log_once(
-                ("output", handler.name), problems, "undeclared_output", node=handler.name, problems=problems
-            )
+    def check(self, handler: Handler | None, event: Event, result: Any, reply: Reply) -> None:
+        """Count and log how a call departs from what its handler declares, and log how the result does."""
+        if not isinstance(event, ApiCall):
+            return
+        if handler is None:
+            source = handler_to_paste(event)
+            self._log_once(("no_handler", ""), [source], "no_handler", node=event.node, write=source)
+            return
+        self._check_call(handler, event)
+        if result is not None:
+            self._check_result(handler, result, reply)
 
     def note_straggler(self, handler: Handler) -> None:
         """Count a run that was left behind."""
@@ -59,6 +47,23 @@ class Contract:
     def note_not_begun(self, handler: Handler) -> None:
         """Count a call whose handler is not begun."""
         self._metrics.at_once.labels(handler.name).inc()
+
+    def _check_call(self, handler: Handler, call: ApiCall) -> None:
+        for kind, names in zip(("missing", "undeclared"), handler.drift(call), strict=True):
+            if names:
+                self._metrics.drift.labels(handler.name, kind).inc()
+                shown = shown_names(names)
+                self._log_once((kind, handler.name), shown, "drift", node=handler.name, kind=kind, variables=shown)
+
+    def _check_result(self, handler: Handler, result: Any, reply: Reply) -> None:
+        try:
+            problems = guarded_call(lambda: handler.outputs.problems(result, reply.variables))
+        except Exception as error:  # noqa: BLE001 - a mapping or a validator of the integrator's
+            problems = [f"it cannot be checked ({type(as_raised(error)).__name__})"]
+        if problems:
+            self._log_once(
+                ("output", handler.name), problems, "undeclared_output", node=handler.name, problems=problems
+            )
 
     def _log_once(self, about: tuple[str, str], said: list[str], line: str, /, **fields: Any) -> None:
         logged = self._logged.setdefault(about, set())

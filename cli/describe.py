@@ -15,10 +15,10 @@ from cli.errors import stop
 from shared.config import Settings, load_settings
 from shared.contract import Variable, input_variables
 from shared.environment import PREFIX
+from shared.events import Reply
 from shared.handlers import VARIABLES, Handler
 from shared.loading import load_callbacks
 from shared.protocol import API_CALL
-from shared.results import Content
 
 _SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
 
@@ -103,8 +103,8 @@ def _description(handler: Handler, base: str) -> Description:
     )
 
 
-def _fallback(fallback: Content | Callable[..., Any] | None) -> dict[str, Any] | str | None:
-    if isinstance(fallback, Content):
+def _fallback(fallback: Reply | Callable[..., Any] | None) -> dict[str, Any] | str | None:
+    if isinstance(fallback, Reply):
         return {**(fallback.variables or {}), **fallback.fields}
     return "computed" if fallback else None
 

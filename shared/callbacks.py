@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -20,10 +21,9 @@ from shared.declarations import (
     refuse_unknown,
 )
 from shared.errors import DeclarationError, ResultError
-from shared.events import Event
+from shared.events import Event, Reply
 from shared.functions import check_function, describe, first_annotation, name_of, parameters, returned
 from shared.handlers import ASSIGNMENT, PERMISSION, SIGNAL, VARIABLES, Asked, Fallback, Handler
-from shared.results import Content
 from shared.returns import check_returned
 from shared.variables import Inputs
 
@@ -268,7 +268,7 @@ def _is_event(annotation: object) -> bool:
     return inspect.isclass(annotation) and issubclass(annotation, Event)
 
 
-def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> Content | Fallback | None:
+def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> Reply | Fallback | None:
     if fallback is None:
         return None
     try:
@@ -278,13 +278,13 @@ def _fallback(asked: Asked, where: str, fallback: object, outputs: Outputs) -> C
             _check_takes_event(asked, fallback)
             check_returned(describe(fallback), returned(fallback), asked.can_be, asked.result)
             return fallback
-        content = asked.content(fallback)
-        problem = "; ".join(outputs.problems(fallback, content.variables))
+        reply = replace(asked.reply(fallback), outcome="fallback")
+        problem = "; ".join(outputs.problems(fallback, reply.variables))
     except (ResultError, TypeError, ValueError) as error:
         problem = str(error)
     if problem:
         raise DeclarationError(f"{where}: fallback= cannot be answered: {problem}; write fallback={asked.fallback}")
-    return content
+    return reply
 
 
 def _check_takes_event(asked: Asked, fallback: Callable[..., Any]) -> None:

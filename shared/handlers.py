@@ -6,13 +6,12 @@ from typing import Any
 
 from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
 from shared.contract import Outputs, drift
-from shared.events import Event
+from shared.events import Event, Reply
 from shared.results import (
-    Content,
-    assignment_content,
-    permission_content,
-    signal_content,
-    variables_content,
+    assignment_reply,
+    permission_reply,
+    signal_reply,
+    variables_reply,
 )
 from shared.returns import can_be_assignment, can_be_json, can_be_permission, can_be_variables
 from shared.variables import Inputs
@@ -28,7 +27,7 @@ class Asked:
     Attributes:
         decorator: the method of `Callbacks` that declares its handlers.
         event: the event's class.
-        content: makes the answer's content of what a handler returned.
+        reply: makes the reply of what a handler returned.
         parameter: how a parameter is written, for messages.
         fallback: how a fallback is written, for messages.
         can_be: whether a type can be what a handler returns.
@@ -37,7 +36,7 @@ class Asked:
 
     decorator: str
     event: type[Event]
-    content: Callable[[Any], Content]
+    reply: Callable[[Any], Reply]
     parameter: str
     fallback: str
     can_be: Callable[[Any], bool]
@@ -47,7 +46,7 @@ class Asked:
 VARIABLES = Asked(
     "api_call",
     ApiCall,
-    variables_content,
+    variables_reply,
     "OrderID: str",
     '{"Status": "unknown"}',
     can_be_variables,
@@ -56,7 +55,7 @@ VARIABLES = Asked(
 ASSIGNMENT = Asked(
     "assign_agent",
     AssignAgent,
-    assignment_content,
+    assignment_reply,
     "event: AssignAgent",
     "Assignment(group_id=6521)",
     can_be_assignment,
@@ -65,7 +64,7 @@ ASSIGNMENT = Asked(
 PERMISSION = Asked(
     "before_contact_user",
     BeforeContactUser,
-    permission_content,
+    permission_reply,
     "event: BeforeContactUser",
     "lambda event: None",
     can_be_permission,
@@ -74,7 +73,7 @@ PERMISSION = Asked(
 SIGNAL = Asked(
     "c2c_signal",
     C2CSignal,
-    signal_content,
+    signal_reply,
     "data: dict[str, object]",
     '{"state": "unknown"}',
     can_be_json,
@@ -105,7 +104,7 @@ class Handler:
     function: Callable[..., Any]
     apps: frozenset[str]
     when: dict[str, str]
-    fallback: Content | Fallback | None
+    fallback: Reply | Fallback | None
     inputs: Inputs
     outputs: Outputs
     event_parameter: str | None
@@ -134,13 +133,13 @@ class Handler:
         missing, undeclared = drift(self.inputs, self.when, event.fields)
         return missing, [] if self.event_parameter else undeclared
 
-    def content(self, result: Any) -> Content:
-        """What the answer holds for a result.
+    def reply(self, result: Any) -> Reply:
+        """The reply that a result makes.
 
         Raises:
             ResultError: the result is of another kind than the command asks for.
         """
-        return self.asked.content(result)
+        return self.asked.reply(result)
 
     def accepts(self, event: Event) -> bool:
         """Whether it answers events of this kind and app."""

@@ -9,8 +9,9 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from shared.callbacks import Callbacks
@@ -20,7 +21,6 @@ from shared.errors import Refuse, ResultError, VariableError
 from shared.events import Event, Outcome, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
-from shared.results import Content
 from shared.runs import LateError, Runs, guarded_call
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
@@ -28,17 +28,18 @@ _LEAST_SECONDS = 0.05  # for such a fallback when the loop stood still, and the 
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
 
 
-class Notes(Protocol):
+class Monitor(Protocol):
     """Is told what happens while replies are computed."""
 
-    def note_call(self, handler: Handler, call: ApiCall) -> None:
-        """An API call has come to a handler."""
+    def check(self, handler: Handler | None, event: Event, result: Any, reply: Reply) -> None:
+        """A reply was computed: look whether the event or the result departs from what the handler declares.
 
-    def note_unhandled(self, call: ApiCall) -> None:
-        """An API call has come that no handler takes."""
-
-    def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
-        """A handler, or its fallback, has given a result; the variables are the same as texts."""
+        Args:
+            handler: None when no handler takes the event.
+            event: what came in.
+            result: what the handler, or its fallback, returned; None when neither did.
+            reply: the reply.
+        """
 
     def note_straggler(self, handler: Handler) -> None:
         """A run was left behind."""
@@ -50,9 +51,9 @@ class Notes(Protocol):
 class Replies:
     """Computes replies."""
 
-    def __init__(self, callbacks: Callbacks, notes: Notes) -> None:
+    def __init__(self, callbacks: Callbacks, monitor: Monitor) -> None:
         self._callbacks = callbacks
-        self._notes = notes
+        self._monitor = monitor
         self._runs: dict[tuple[int, str], Runs] = {}
         self._log = get_log()
 
@@ -65,13 +66,9 @@ class Replies:
             deadline: the one by which the answer is due; when the loop stood still, a result may come after it.
         """
         handler = self._callbacks.find(event)
-        if handler:
-            return await self._run(handler, event, until, deadline)
-        if isinstance(event, ApiCall):
-            self._notes.note_unhandled(event)
-            if event.node:
-                return Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
-        return Reply(outcome="receipt")
+        result, reply = await self._run(handler, event, until, deadline) if handler else (None, _unhandled(event))
+        self._monitor.check(handler, event, result, reply)
+        return reply
 
     @property
     def stuck(self) -> list[str]:
@@ -87,44 +84,29 @@ class Replies:
         for runs in self._runs.values():
             runs.close()
 
-    async def _run(self, handler: Handler, event: Event, until: float, deadline: float) -> Reply:
+    async def _run(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        """What the handler or its fallback returned, if one did, and the reply."""
         started = time.perf_counter()
-
-        def reply(outcome: Outcome, code: int = 0, info: str = "", content: Content | None = None) -> Reply:
-            content = content or Content()
-            return Reply(
-                code=code,
-                info=info,
-                variables=content.variables,
-                fields=content.fields,
-                outcome=outcome,
-                handler_ms=round((time.perf_counter() - started) * 1000, 3),
-            )
-
         if handler.sees_packet:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
-        if isinstance(event, ApiCall):
-            self._notes.note_call(handler, event)
-        failure: tuple[Code, Outcome, str]
-        try:
-            try:
-                return reply("answered", content=await self._call_handler(handler, event, until, deadline))
-            except _MisfitError as error:
-                return reply("misfit", Code.MISFIT.number, str(error))
-            except LateError:
-                failure = (Code.OUT_OF_TIME, "out_of_time", "out of time")
-            except _FailedError:
-                failure = (Code.HANDLER_FAILED, "failed", "the handler failed")
-            content = await self._fall_back(handler, event, until)
-        except Refuse as refusal:
-            return reply("refused", *_code_and_words(refusal))
-        if content:
-            return reply("fallback", content=content)
-        code, outcome, info = failure
-        return reply(outcome, code.number, info)
+        result, reply = await self._answer(handler, event, until, deadline)
+        return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))
 
-    async def _call_handler(self, handler: Handler, event: Event, until: float, deadline: float) -> Content:
-        """What the handler answers.
+    async def _answer(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        try:
+            return await self._call_handler(handler, event, until, deadline)
+        except Refuse as refusal:
+            return None, _refused(refusal)
+        except _MisfitError as error:
+            return None, _failure(Code.MISFIT, "misfit", str(error))
+        except LateError:
+            failure = _failure(Code.OUT_OF_TIME, "out_of_time", "out of time")
+        except _FailedError:
+            failure = _failure(Code.HANDLER_FAILED, "failed", "the handler failed")
+        return await self._fall_back(handler, event, until) or (None, failure)
+
+    async def _call_handler(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        """What the handler returns, and the reply that it makes.
 
         Raises:
             _MisfitError: a variable is missing or does not fit.
@@ -136,47 +118,45 @@ class Replies:
             until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
         runs = self._runs_of(handler, "handler", handler.function)
         if runs.stuck:
-            self._notes.note_not_begun(handler)
+            self._monitor.note_not_begun(handler)
         try:
             result = await runs.result(until, **_arguments(handler, event))
-            content = _content(handler, result)
+            reply = _reply(handler, result, "answered")
         except (_MisfitError, Refuse, LateError):
             raise
         except ResultError as error:
             self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
+            raise _FailedError from error
+        except Exception as error:
             self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
-        else:
-            if asyncio.get_running_loop().time() > deadline:  # it blocked the loop, or another did
-                raise LateError
-            self._notes.note_result(handler, result, content.variables)
-            return content
-        raise _FailedError
+            raise _FailedError from error
+        if asyncio.get_running_loop().time() > deadline:  # it blocked the loop, or another did
+            raise LateError
+        return result, reply
 
-    async def _fall_back(self, handler: Handler, event: Event, until: float) -> Content | None:
-        """What the fallback answers; None when there is none, or when it fails or is late itself."""
+    async def _fall_back(self, handler: Handler, event: Event, until: float) -> tuple[Any, Reply] | None:
+        """What the fallback returns, and the reply that it makes; None without one, or when it fails or is late."""
         fallback = handler.fallback
-        if fallback is None or isinstance(fallback, Content):
-            return fallback
+        if fallback is None:
+            return None
+        if isinstance(fallback, Reply):
+            return None, fallback
         until = max(until, asyncio.get_running_loop().time() + _LEAST_SECONDS)
         try:
             result = await self._runs_of(handler, "fallback", fallback).result(until, event)
-            content = _content(handler, result)
-            self._notes.note_result(handler, result, content.variables)
-        except Refuse:
-            raise
+            return result, _reply(handler, result, "fallback")
+        except Refuse as refusal:
+            return None, _refused(refusal)
         except LateError:
             self._log.error("fallback_late", event_id=event.id, node=handler.name)
-            return None
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
-            return None
-        return content
+        return None
 
     def _runs_of(self, handler: Handler, role: str, function: Callable[..., Any]) -> Runs:
         key = (id(handler), role)
         if key not in self._runs:
-            self._runs[key] = Runs(function, handler.name, functools.partial(self._notes.note_straggler, handler))
+            self._runs[key] = Runs(function, handler.name, functools.partial(self._monitor.note_straggler, handler))
         return self._runs[key]
 
 
@@ -196,24 +176,34 @@ def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
     return bound
 
 
-def _content(handler: Handler, result: Any) -> Content:
-    """What the answer holds for a result.
+def _reply(handler: Handler, result: Any, outcome: Outcome) -> Reply:
+    """The reply that a result makes.
 
     Raises:
         ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
     """
-    content: Content = guarded_call(functools.partial(handler.content, result))
-    size = sum(len(name) + len(value) for name, value in (content.variables or {}).items()) + len(str(content.fields))
+    reply: Reply = guarded_call(functools.partial(handler.reply, result))
+    size = sum(len(name) + len(value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
-    return content
+    return replace(reply, outcome=outcome)
 
 
-def _code_and_words(refusal: Refuse) -> tuple[int, str]:
-    """What a refusal answers; a class derived from `Refuse` may have anything where these are due."""
+def _unhandled(event: Event) -> Reply:
+    if isinstance(event, ApiCall) and event.node:
+        return _failure(Code.NO_HANDLER, "no_handler", "no handler for this node")
+    return Reply(outcome="receipt")
+
+
+def _failure(code: Code, outcome: Outcome, info: str) -> Reply:
+    return Reply(code=code.number, info=info, outcome=outcome)
+
+
+def _refused(refusal: Refuse) -> Reply:
+    """What a refusal answers; a class derived from `Refuse` may have anything where its code and message are due."""
     code, message = 1, ""
     with suppress(Exception):
         code = guarded_call(lambda: Refuse("", code=refusal.code).code)
     with suppress(Exception):
         message = guarded_call(lambda: Refuse(str(refusal.message)).message)
-    return code, message
+    return Reply(code=code, info=message, outcome="refused")

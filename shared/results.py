@@ -1,13 +1,14 @@
-"""What a handler returned, as what its answer holds beside the envelope's three keys."""
+"""The reply that a handler's result makes, by the command that it answers."""
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from shared.errors import ResultError
+from shared.events import Reply
 from shared.variables import to_variables
 
 _GROUP_BITS = 63
@@ -43,28 +44,15 @@ class Assignment:
             raise ValueError("Assignment(): expected a group_id or agents; return None to leave it to Desk")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What an answer holds beside the envelope's three keys.
-
-    Attributes:
-        variables: `Body`; None leaves it out.
-        fields: further keys.
-    """
-
-    variables: dict[str, str] | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
-
-
-def variables_content(result: Any) -> Content:
+def variables_reply(result: Any) -> Reply:
     """A dict, a TypedDict, a pydantic model or None, as `Body` (PROTOCOL §3.1)."""
-    return Content(variables=to_variables(result))
+    return Reply(variables=to_variables(result))
 
 
-def assignment_content(result: Any) -> Content:
+def assignment_reply(result: Any) -> Reply:
     """An `Assignment` as `AgentGroupId` and `AgentIdList`; None leaves the choice to Desk (PROTOCOL §3.2)."""
     if result is None:
-        return Content()
+        return Reply()
     if not isinstance(result, Assignment):
         raise ResultError(f"expected an Assignment or None, got {type(result).__name__}")
     fields: dict[str, Any] = {}
@@ -72,23 +60,23 @@ def assignment_content(result: Any) -> Content:
         fields["AgentGroupId"] = result.group_id
     if result.agents:
         fields["AgentIdList"] = [agent.encode(errors="replace").decode() for agent in result.agents]
-    return Content(fields=fields)
+    return Reply(fields=fields)
 
 
-def permission_content(result: Any) -> Content:
+def permission_reply(result: Any) -> Reply:
     """None, which allows; to refuse, a handler raises `Refuse` (PROTOCOL §3.4)."""
     if result is not None:
         raise ResultError(f"expected None, which allows, or Refuse to be raised, got {type(result).__name__}")
-    return Content()
+    return Reply()
 
 
-def signal_content(result: Any) -> Content:
+def signal_reply(result: Any) -> Reply:
     """A JSON value as `RspData`, JSON inside a string; None leaves it out (PROTOCOL §3.4)."""
     if result is None:
-        return Content()
+        return Reply()
     try:
         data = json.dumps(to_jsonable_python(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         data.encode()  # half a surrogate pair is no text
-        return Content(fields={"RspData": data})
+        return Reply(fields={"RspData": data})
     except ValueError:
         raise ResultError(f"expected a JSON value, got a {type(result).__name__} that JSON cannot say") from None

@@ -19,7 +19,6 @@ The decorators return functions untouched, so that a test calls them like any ot
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -92,15 +91,15 @@ async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | No
     if seconds is None:
         settings = load_settings()
         seconds = (settings.budget_ms - settings.reserved_ms) / 1000
-    notes = _Notes()
-    replies = Replies(callbacks, notes)
+    monitor = _Monitor()
+    replies = Replies(callbacks, monitor)
     try:
         until = asyncio.get_running_loop().time() + seconds
         given = await replies.reply_to(dataclasses.replace(event, reply=None), until, until)
     finally:
         replies.close()
-    if notes.problems:
-        raise ResultError("; ".join(notes.problems))
+    if monitor.problems:
+        raise ResultError("; ".join(monitor.problems))
     return given
 
 
@@ -109,16 +108,18 @@ def packet(**variables: Any) -> Packet:
     return {"CallbackCommand": API_CALL, "Body": variables, "EventTime": int(time.time() * 1000)}
 
 
-class _Notes:
-    """Keeps what a test is told of; the rest the reply shows."""
+class _Monitor:
+    """Keeps how results depart from their declarations; the rest a test sees by the reply."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def note_result(self, handler: Handler, result: Any, variables: Mapping[str, str] | None) -> None:
-        self.problems += [f"{handler.name}: {problem}" for problem in handler.outputs.problems(result, variables)]
+    def check(self, handler: Handler | None, _: Event, result: Any, reply: Reply) -> None:
+        if handler:
+            found = handler.outputs.problems(result, reply.variables) if result is not None else []
+            self.problems += [f"{handler.name}: {problem}" for problem in found]
 
-    def note_nothing(self, *_: object) -> None:
+    def note_nothing(self, _: Handler) -> None:
         pass
 
-    note_call = note_unhandled = note_straggler = note_not_begun = note_nothing
+    note_straggler = note_not_begun = note_nothing

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from shared import ApiCall, Callbacks, Jobs, Settings
 from shared.errors import DeclarationError, VariableError
+from shared.events import Reply
 from shared.functions import describe
 from shared.handlers import Handler
-from shared.results import Content
 from shared.testing import api_call
 
 
@@ -158,8 +158,8 @@ def test_a_fallback_is_kept_as_it_will_be_answered() -> None:
     callbacks.api_call("c")(order_status)
 
     assert [handler.fallback for handler in callbacks.handlers] == [
-        Content({"OrderStatus": "", "Parcels": "0"}),
-        Content({}),
+        Reply(variables={"OrderStatus": "", "Parcels": "0"}, outcome="fallback"),
+        Reply(variables={}, outcome="fallback"),
         None,
     ]
 

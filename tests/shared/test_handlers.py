@@ -13,10 +13,9 @@ from pydantic import BaseModel, RootModel
 from shared import ApiCall, AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse, SessionEvent
 from shared.commands import received
 from shared.errors import DeclarationError
-from shared.events import Event
+from shared.events import Event, Reply
 from shared.functions import describe
 from shared.protocol import ASSIGN_AGENT
-from shared.results import Content
 from shared.testing import event_of, reply
 
 
@@ -190,19 +189,19 @@ def test_only_api_calls_have_nodes(decorator: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decorator", "fallback", "content"),
+    ("decorator", "fallback", "reply"),
     [
-        ("assign_agent", Assignment(6521), Content(fields={"AgentGroupId": 6521})),
-        ("c2c_signal", {"state": "unknown"}, Content(fields={"RspData": '{"state":"unknown"}'})),
-        ("api_call", {"Status": 1}, Content({"Status": "1"})),
+        ("assign_agent", Assignment(6521), Reply(fields={"AgentGroupId": 6521}, outcome="fallback")),
+        ("c2c_signal", {"state": "unknown"}, Reply(fields={"RspData": '{"state":"unknown"}'}, outcome="fallback")),
+        ("api_call", {"Status": 1}, Reply(variables={"Status": "1"}, outcome="fallback")),
     ],
 )
-def test_a_fallback_is_of_the_kind_that_is_asked_for(decorator: str, fallback: Any, content: Content) -> None:
+def test_a_fallback_is_of_the_kind_that_is_asked_for(decorator: str, fallback: Any, reply: Reply) -> None:
     """It is converted once, at the declaration."""
     callbacks = Callbacks()
     getattr(callbacks, decorator)(fallback=fallback)(nothing)
 
-    assert callbacks.handlers[0].fallback == content
+    assert callbacks.handlers[0].fallback == reply
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,16 @@ import pytest
 
 from shared import Assignment
 from shared.errors import ResultError
-from shared.results import Content, assignment_content, permission_content, signal_content
+from shared.events import Reply
+from shared.results import assignment_reply, permission_reply, signal_reply
 
 
 def test_an_assignment_may_name_a_group_agents_or_both() -> None:
     """What it does not name is left out (PROTOCOL §3.2)."""
-    assert assignment_content(Assignment(group_id=6521)).fields == {"AgentGroupId": 6521}
-    assert assignment_content(Assignment(agents=("a", "b"))).fields == {"AgentIdList": ["a", "b"]}
-    assert assignment_content(Assignment(6521, ["a"])).fields == {"AgentGroupId": 6521, "AgentIdList": ["a"]}
-    assert assignment_content(None) == Content()
+    assert assignment_reply(Assignment(group_id=6521)).fields == {"AgentGroupId": 6521}
+    assert assignment_reply(Assignment(agents=("a", "b"))).fields == {"AgentIdList": ["a", "b"]}
+    assert assignment_reply(Assignment(6521, ["a"])).fields == {"AgentGroupId": 6521, "AgentIdList": ["a"]}
+    assert assignment_reply(None) == Reply()
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,15 @@ def test_an_assignment_that_desk_could_not_read_is_refused(given: Any) -> None:
 def test_another_result_is_no_assignment(result: Any) -> None:
     """A dict is the likeliest slip."""
     with pytest.raises(ResultError, match="expected an Assignment or None"):
-        assignment_content(result)
+        assignment_reply(result)
 
 
 @pytest.mark.parametrize("result", [False, True, "", {}])
 def test_a_permission_is_given_by_none_alone(result: Any) -> None:
     """`return False` must not let an agent write to a user."""
     with pytest.raises(ResultError, match="expected None, which allows"):
-        permission_content(result)
-    assert permission_content(None) == Content()
+        permission_reply(result)
+    assert permission_reply(None) == Reply()
 
 
 @pytest.mark.parametrize(
@@ -57,23 +58,23 @@ def test_a_permission_is_given_by_none_alone(result: Any) -> None:
 )
 def test_a_signal_is_answered_as_json_in_a_string(result: Any, text: str) -> None:
     """The string around it is ours (PROTOCOL §3.4)."""
-    assert signal_content(result).fields == {"RspData": text}
+    assert signal_reply(result).fields == {"RspData": text}
 
 
 def test_a_signal_may_be_answered_with_nothing() -> None:
     """Then there is no RspData."""
-    assert signal_content(None) == Content()
+    assert signal_reply(None) == Reply()
 
 
 @pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800", float("nan"), [float("inf")]])
 def test_what_json_cannot_say_is_no_answer_to_a_signal(result: Any) -> None:
     """The message names the type, not the value."""
     with pytest.raises(ResultError, match="expected a JSON value"):
-        signal_content(result)
+        signal_reply(result)
 
 
 def test_the_agents_may_come_from_a_generator() -> None:
     """It is read once."""
     agents: Any = (name for name in ("a", "b"))
 
-    assert assignment_content(Assignment(agents=agents)).fields == {"AgentIdList": ["a", "b"]}
+    assert assignment_reply(Assignment(agents=agents)).fields == {"AgentIdList": ["a", "b"]}
