@@ -11,10 +11,10 @@ from shared.events import Wire
 from shared.logs import get_log
 from shared.queues import FAN_OUT, PERFORM
 from workers.children import Children
-from workers.executions import Claim
 from workers.fan_out import FanOut
 from workers.guarded import EntryPoints, entry_point
 from workers.job_data import read_data
+from workers.lease import Lease
 from workers.perform import Attempt, Performer
 from workers.retries import give_back
 
@@ -79,8 +79,8 @@ class FanOutCall(Call):
 class PerformCall(Attempt, Call):
     """Makes one attempt at a job."""
 
-    def __init__(self, performer: Performer, name: str, wire: Wire, claim: Claim, children: Children) -> None:
-        super().__init__(performer, name, wire, claim.attempt, claim.asked)
+    def __init__(self, performer: Performer, name: str, wire: Wire, claim: Lease, children: Children) -> None:
+        super().__init__(performer, name, wire, claim.attempt, claim.asked_at)
         self.timeout = timeout_of(claim)
         self._claim = claim
         self._children = children
@@ -105,7 +105,7 @@ class PerformCall(Attempt, Call):
 class RefusedCall(Call):
     """Calls nothing: the job names another function, or cannot be read. It is a dead letter at once."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Lease) -> None:
         self._claim = claim
 
     def failed(self, job: Job, error: BaseException) -> None:
@@ -122,7 +122,7 @@ class Calls:
         self.children = Children(worker_name)
         self.entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
 
-    def of(self, claim: Claim) -> Call:
+    def of(self, claim: Lease) -> Call:
         """What a claimed job calls, not yet prepared.
 
         Raises:
@@ -141,7 +141,7 @@ class Calls:
             raise DamagedJobError(f"the job's arguments are not those of {name}") from None
 
 
-def timeout_of(claim: Claim) -> int:
+def timeout_of(claim: Lease) -> int:
     """The seconds that a job's hash allows it."""
     try:
         seconds = int(claim.timeout or 0)

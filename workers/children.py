@@ -17,8 +17,8 @@ from typing import Any
 from shared.errors import ProcessDied
 from shared.events import Wire
 from shared.logs import get_log
-from workers.executions import Claim
 from workers.fork_server import kill
+from workers.lease import Lease
 from workers.told import retell
 
 _MOST_BYTES = 1024 * 1024  # of what a child says; its text is bounded to far less
@@ -64,7 +64,7 @@ class Children:
             self._end_server()
             raise ProcessDied("", "no process could be had for the job") from None
 
-    async def perform(self, claim: Claim, name: str, wire: Wire) -> None:
+    async def perform(self, claim: Lease, name: str, wire: Wire) -> None:
         """Run a job in a child; when this is cancelled, the child is killed.
 
         Args:
@@ -76,7 +76,7 @@ class Children:
             ProcessDied: the child has ended before the job did.
             Exception: what the job raised, as told: see `workers/told.py`.
         """
-        claimed = {each: getattr(claim, each) for each in ("job_id", "execution_id", "queue", "attempt", "began")}
+        claimed = {each: getattr(claim, each) for each in ("job_id", "execution_id", "queue", "attempt", "claimed_at")}
         asked = {"claim": claimed, "job": name, "wire": wire}
         for left in reversed(range(_TRIES)):
             reader, writer = await self._fork()

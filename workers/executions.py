@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.utils import utcformat
 from rq.worker import BaseWorker
 
 from shared.logs import get_log
-from shared.queues import EVENTS, queue_key
+from shared.queues import queue_key
+from workers.lease import Lease
 
 _RECOVERED_AT_ONCE = 100
 _BURIED_AT_ONCE = 100
@@ -34,51 +34,6 @@ _RECOVERY_SHARE = 0.06  # of a lease, for each queue
 _PREFIX_AT, _PREFIX_LENGTH = 4, 24
 _WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
 """Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
-
-
-class LostError(Exception):
-    """Raised when an execution is not ours any more."""
-
-
-@dataclass(slots=True, frozen=True)
-class Claim:
-    """A job that a worker has claimed.
-
-    Attributes:
-        job_id: the RQ job's id.
-        execution_id: the execution's id.
-        queue: the queue it was claimed from.
-        data: the function and its arguments, as the hash has them.
-        timeout: seconds, as the hash has them.
-        attempt: its number, or 0 when the claim did not count one.
-        began: when it was claimed, in seconds of the server's clock.
-        asked: no later than that, in seconds of this process's monotonic clock.
-    """
-
-    job_id: str
-    execution_id: str
-    queue: str
-    data: bytes
-    timeout: bytes | None
-    attempt: int
-    began: float
-    asked: float = 0.0
-
-    @property
-    def member(self) -> str:
-        """The execution, as RQ's StartedJobRegistry has it."""
-        return f"{self.job_id}:{self.execution_id}"
-
-    @property
-    def wire_type(self) -> str:
-        """The job's type as its id has it, which is what it was claimed by; "" for an event's own job."""
-        return "" if self.queue == EVENTS else self.job_id[33:]
-
-    def execution(self, connection: Redis, worker_name: str) -> Execution:
-        """The execution, for RQ's own code."""
-        execution = Execution(self.execution_id, self.job_id, connection, worker_name)
-        execution.created_at = datetime.fromtimestamp(self.began, UTC)
-        return execution
 
 
 @dataclass(slots=True, frozen=True)
@@ -94,7 +49,7 @@ class Claimed:
         opens_in: the seconds until a rate or a pause lets go of jobs; None when neither holds any back.
     """
 
-    claims: list[Claim]
+    claims: list[Lease]
     suspended: bool
     held: int
     lengths: dict[str, int]
@@ -111,7 +66,7 @@ class Recovered:
     """
 
     job_ids: list[bytes]
-    spent: list[Claim]
+    spent: list[Lease]
     is_all: bool = True
 
     def with_more(self, more: "Recovered") -> "Recovered":
@@ -155,7 +110,7 @@ class Ledger:
         suspended, held, lengths, claimed, missing, opens_in, now_ms = answer
         left = dict(zip(queues, lengths, strict=True))
         claims = [
-            Claim(
+            Lease(
                 job_id.decode(),
                 execution.decode(),
                 queues[number - 1],
@@ -174,19 +129,19 @@ class Ledger:
         """Whether what was claimed last may be another's already: this worker was frozen before it began."""
         return time.monotonic() - self._asked_at > self.lease_seconds / 2
 
-    def renewal(self, claims: Iterable[Claim], known_seconds: int) -> list[Any]:
+    def renewal(self, claims: Iterable[Lease], known_seconds: int) -> list[Any]:
         """The arguments of `renew.lua`."""
         jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue)]
         return [_date(), self.worker_name, self.lease_seconds, known_seconds, *jobs]
 
-    def settlement(self, claims: Iterable[Claim]) -> list[Any]:
+    def settlement(self, claims: Iterable[Lease]) -> list[Any]:
         """The arguments of `settle.lua`."""
-        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.began)]
+        jobs = [part for claim in claims for part in (claim.job_id, claim.execution_id, claim.queue, claim.claimed_at)]
         return [_date(), self.worker_name, *jobs]
 
-    def put_back(self, claims: Iterable[Claim], *, have_begun: bool) -> list[Any]:
+    def put_back(self, claims: Iterable[Lease], *, have_begun: bool) -> list[Any]:
         """The arguments of `put_back.lua`: the job that was claimed last comes first."""
-        latest_first = sorted(claims, key=lambda claim: (claim.began, claim.execution_id), reverse=True)
+        latest_first = sorted(claims, key=lambda claim: (claim.claimed_at, claim.execution_id), reverse=True)
         jobs = [
             part
             for claim in latest_first
@@ -203,17 +158,17 @@ class Ledger:
         now, queue = time.time(), arguments[2]
         job_ids, spent, struck_off = answer
         rows = _rows(spent, 2)
-        claims = [Claim(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
+        claims = [Lease(job_id.decode(), execution.decode(), queue, b"", None, 0, now) for job_id, execution in rows]
         return Recovered(job_ids, claims, is_all=struck_off < _RECOVERED_AT_ONCE)
 
-    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> list[Claim]:
+    def unanswered(self, members: Iterable[bytes], queues: Sequence[str]) -> list[Lease]:
         """What claims whose answers were lost have left in RQ's index; each may be in the registry of any queue.
 
         What recovery claimed anew to be buried is none of it: that is not to run again.
         """
         pairs = [member.decode().split(":") for member in members]
         return [
-            Claim(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
+            Lease(job_id, execution_id, queue, b"", None, int(job_id[33:] in self._attempts), 0)
             for job_id, execution_id in pairs
             if execution_id[:_PREFIX_LENGTH] in self._unanswered
             for queue in queues
@@ -239,7 +194,7 @@ class Executions:
         )
 
     async def claim(self, queues: Sequence[str], free: int) -> Claimed:
-        """Claim jobs.
+        """Lease jobs.
 
         Args:
             queues: in the order they are looked at.
@@ -248,7 +203,7 @@ class Executions:
         arguments = self._ledger.claim(queues, free)
         return self._ledger.claimed(arguments, await self._claim(keys=list(map(queue_key, queues)), args=arguments))
 
-    async def settle(self, claims: Iterable[Claim]) -> tuple[set[str], set[str]]:
+    async def settle(self, claims: Iterable[Lease]) -> tuple[set[str], set[str]]:
         """Settle jobs that have succeeded.
 
         Returns:
@@ -258,7 +213,7 @@ class Executions:
         log_resumed(resumed)
         return _texts(lost), _texts(left)
 
-    async def renew(self, claims: Iterable[Claim], known_seconds: int) -> tuple[bool, set[str]]:
+    async def renew(self, claims: Iterable[Lease], known_seconds: int) -> tuple[bool, set[str]]:
         """Give a sign of life of the worker and of executions.
 
         Returns:
@@ -267,7 +222,7 @@ class Executions:
         known, lost = await self._renew(args=self._ledger.renewal(claims, known_seconds))
         return bool(known), _texts(lost)
 
-    async def put_back(self, claims: Iterable[Claim], *, have_begun: bool = False) -> int:
+    async def put_back(self, claims: Iterable[Lease], *, have_begun: bool = False) -> int:
         """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours.
 
         Args:

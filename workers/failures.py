@@ -23,9 +23,9 @@ from rq.worker import BaseWorker
 from shared.errors import OutOfTurnError
 from shared.jobs import Jobs
 from shared.logs import get_log
-from workers.executions import Claim, LostError
 from workers.guarded import ClaimedJob
-from workers.limits import release
+from workers.lease import Lease, LeaseLostError
+from workers.limits import free_slot
 from workers.outages import is_outage
 from workers.running import Run, StoppedError, Verdict
 from workers.tracebacks import traceback_text
@@ -43,7 +43,7 @@ class Failures:
     """Writes outcomes for a worker; in threads, any number at once.
 
     What Redis refuses for reasons of its own is raised, and nothing is written: the same is to be called again. Any
-    method raises LostError, too, when the execution is not ours any more, and NoSuchJobError when the job has expired.
+    method raises LeaseLostError when the execution is not ours any more, and NoSuchJobError when the job has expired.
     """
 
     def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
@@ -69,7 +69,7 @@ class Failures:
         run.verdict = run.verdict or self._judge(run, error)
         self._record(run.claim, run.job, run.verdict)
 
-    def refuse(self, claim: Claim, text: str) -> None:
+    def refuse(self, claim: Lease, text: str) -> None:
         """Let RQ write a dead letter, whatever retries the job has left.
 
         Args:
@@ -80,7 +80,7 @@ class Failures:
         job.read()
         self._record(claim, job, Verdict(0, job.retry_intervals, job.meta, text))
 
-    def succeed(self, claim: Claim, job: ClaimedJob) -> None:
+    def succeed(self, claim: Lease, job: ClaimedJob) -> None:
         """Let RQ write a success: it queues the jobs that depend on this one."""
         job.read()
         queue = self._queue(claim)
@@ -92,11 +92,11 @@ class Failures:
         else:
             self._end_plainly(claim, job, JobStatus.FINISHED, FinishedJobRegistry)
 
-    def free_slot(self, claim: Claim) -> None:
+    def free_slot(self, claim: Lease) -> None:
         """Free the slot that a limit has given a job."""
-        release(self._jobs, claim, self._worker.connection)
+        free_slot(self._jobs, claim, self._worker.connection)
 
-    def holds(self, claim: Claim) -> bool:
+    def holds(self, claim: Lease) -> bool:
         """Whether the execution is still ours, though its lease may have run out."""
         key = self._queue(claim).started_job_registry.key
         return self._worker.connection.zscore(key, claim.member) is not None
@@ -107,7 +107,7 @@ class Failures:
         try:
             run.call.failed(job, error)
         except BaseException as surprise:  # reading an integrator's exception may raise anything
-            if is_outage(surprise) or isinstance(surprise, LostError):
+            if is_outage(surprise) or isinstance(surprise, LeaseLostError):
                 raise
             self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)
             job.retries_left = 0  # a job that cannot be judged is a dead letter
@@ -116,7 +116,7 @@ class Failures:
         text = traceback_text(error)
         return Verdict(job.retries_left, job.retry_intervals, dict(job.meta), text, is_stopped, has_failed)
 
-    def _record(self, claim: Claim, job: ClaimedJob, verdict: Verdict) -> None:
+    def _record(self, claim: Lease, job: ClaimedJob, verdict: Verdict) -> None:
         """Let RQ write a failure: a retry if the job has any left, else a dead letter."""
         self.free_slot(claim)
         queue, execution = self._queue(claim), self._execution(claim)
@@ -129,7 +129,7 @@ class Failures:
             self._end_plainly(claim, job, JobStatus.FAILED, FailedJobRegistry)
 
     def _is_written(
-        self, claim: Claim, outcome: Callable[[BaseWorker], None], stopped_job_id: str | None = None
+        self, claim: Lease, outcome: Callable[[BaseWorker], None], stopped_job_id: str | None = None
     ) -> bool:
         """Have RQ's code write an outcome; False when it cannot cope with the job."""
         error: Exception | None = None
@@ -137,7 +137,7 @@ class Failures:
             ours = clerk(self._worker, self._execution(claim), stopped_job_id)
             error = error_of(outcome, ours)
             if isinstance(error, WatchError):
-                continue  # a sign of life came between; if it was recovery, LostError comes next
+                continue  # a sign of life came between; if it was recovery, LeaseLostError comes next
             if error and is_outage(error):
                 raise error
             is_written = not self.holds(claim)
@@ -148,7 +148,7 @@ class Failures:
         assert error
         raise error
 
-    def _end_plainly(self, claim: Claim, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
+    def _end_plainly(self, claim: Lease, job: Job, status: JobStatus, registry: type[BaseRegistry]) -> None:
         """Write an outcome without RQ's code: what the registry and `rq requeue` need, no more."""
         with _Fenced(self._worker.connection, self._execution(claim).key).pipeline() as pipeline:
             pipeline.delete(f"rq:results:{claim.job_id}", f"rq:executions:{claim.job_id}")
@@ -158,10 +158,10 @@ class Failures:
             pipeline.execute()
         self._log.error("outcome_written_plainly", job_id=claim.job_id, queue=claim.queue, status=status)
 
-    def _execution(self, claim: Claim) -> Execution:
+    def _execution(self, claim: Lease) -> Execution:
         return claim.execution(self._worker.connection, self._worker.name)
 
-    def _queue(self, claim: Claim) -> Queue:
+    def _queue(self, claim: Lease) -> Queue:
         return next(queue for queue in self._worker.queues if queue.name == claim.queue)
 
 
@@ -179,7 +179,7 @@ def error_of(outcome: Callable[[BaseWorker], None], ours: BaseWorker) -> Excepti
     """What keeps RQ's code from writing an outcome; of a failure's transaction it tells nobody but its log."""
     try:
         outcome(ours)
-    except LostError:
+    except LeaseLostError:
         raise
     except Exception as error:  # noqa: BLE001 - RQ raises what its parsers, and Redis, raise
         return error
@@ -240,11 +240,11 @@ class _FencedPipeline(Pipeline):
         """Watch keys, and the fence with them.
 
         Raises:
-            LostError: the fence is gone.
+            LeaseLostError: the fence is gone.
         """
         if self.explicit_transaction:
             self.reset()
         super().watch(self.fence, *names)  # type: ignore[no-untyped-call]
         if not self.exists(self.fence):
             self.reset()
-            raise LostError
+            raise LeaseLostError

@@ -25,8 +25,8 @@ from rq.job import _current_job
 
 from shared.logs import flush_logs, get_log, name_process
 from shared.queues import connect
-from workers.executions import Claim
 from workers.guarded import claimed_job_class
+from workers.lease import Lease
 from workers.perform import Attempt, Performer, performer
 from workers.told import tell
 
@@ -143,7 +143,7 @@ def perform(line: socket.socket, performer: Performer) -> None:
 
 
 def _run(asked: dict[str, Any], performer: Performer) -> None:
-    claim = Claim(data=b"", timeout=None, **asked["claim"])
+    claim = Lease(data=b"", timeout=None, **asked["claim"])
     _current_job.set(claimed_job_class({}).of(claim, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()

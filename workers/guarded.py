@@ -12,8 +12,8 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
-from workers.executions import Claim
 from workers.job_data import unpack
+from workers.lease import Lease
 from workers.places import is_order
 
 EntryPoints = Mapping[str, Callable[..., Any]]
@@ -129,21 +129,21 @@ class ClaimedJob(Job):
     carried out when the job has become another worker's.
     """
 
-    _held: tuple[Claim, Redis]
+    _held: tuple[Lease, Redis]
     _transaction: Pipeline | None = None
     is_unreadable = False
     is_failing = False
     """Whether its failure is being written: then `meta` is written with it."""
 
     @classmethod
-    def of(cls, claim: Claim, connection: Redis) -> "ClaimedJob":
+    def of(cls, claim: Lease, connection: Redis) -> "ClaimedJob":
         """A job that has been claimed; nothing is read yet."""
         job = object.__new__(cls)
         job.__dict__["_held"] = claim, connection
         return job
 
     @property
-    def claim(self) -> Claim | None:
+    def claim(self) -> Lease | None:
         """What one of our workers holds it by."""
         held = self.__dict__.get("_held")
         return held[0] if held else None

@@ -20,7 +20,8 @@ from shared.jobs import Jobs, JobType
 from shared.logs import get_log
 from shared.policies import Concurrency, Rate
 from workers.causes import cause_of
-from workers.executions import Claim, LostError, log_resumed
+from workers.executions import log_resumed
+from workers.lease import Lease, LeaseLostError
 
 _SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
 _ANSWERS = (Discard, Retry)
@@ -67,7 +68,7 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
         Whether the attempt counts.
 
     Raises:
-        LostError: the execution is not ours any more; nothing was noted.
+        LeaseLostError: the execution is not ours any more; nothing was noted.
     """
     if not _is_limited(job_type):
         return not isinstance(error, OutOfTurnError)
@@ -91,7 +92,7 @@ def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
 
     Raises:
         OutOfTurnError: others have started meanwhile, as many as may; or Redis does not say.
-        LostError: the execution is not ours any more.
+        LeaseLostError: the execution is not ours any more.
     """
     try:
         may_start = _run(jobs, _RESTARTED, job_type, job)
@@ -105,17 +106,17 @@ def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
     """Note that an attempt succeeded, where no script settles it; its slot is free.
 
     Raises:
-        LostError: the execution is not ours any more; nothing was noted.
+        LeaseLostError: the execution is not ours any more; nothing was noted.
     """
     if _is_limited(job_type):
         log_resumed(_run(jobs, _SUCCEEDED, job_type, job))
 
 
-def release(jobs: Jobs, claim: Claim, connection: Redis) -> None:
+def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
     """Free the slot that a job was claimed by: that of the type its id tells, whatever type the job names, if any.
 
     Raises:
-        LostError: the execution is not ours any more; its slot may be another's.
+        LeaseLostError: the execution is not ours any more; its slot may be another's.
     """
     if any(wire_type(job_type) == claim.wire_type and _is_limited(job_type) for job_type in jobs.types):
         _ask(jobs, _RELEASED, claim.wire_type, claim.job_id, claim, connection)
@@ -125,13 +126,13 @@ def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
     return _ask(jobs, what, wire_type(job_type), job.id, getattr(job, "claim", None), job.connection, *more)
 
 
-def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Claim | None, connection: Redis, *more: Any) -> Any:
+def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Lease | None, connection: Redis, *more: Any) -> Any:
     script = connection.register_script(limits_text(jobs) + _FENCE + what)
     registry = StartedJobRegistry(claim.queue, connection).key if claim else ""
     execution = [registry, claim.member, claim.execution_id] if claim else ["", "", ""]
     answer: Any = script(args=[name, job_id, *execution, *more])
     if answer == b"lost":
-        raise LostError
+        raise LeaseLostError
     return answer
 
 

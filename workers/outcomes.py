@@ -16,8 +16,9 @@ from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
 from shared.threads import Threads
-from workers.executions import Claim, Executions, LostError
+from workers.executions import Executions
 from workers.failures import ABANDONED, Failures
+from workers.lease import Lease, LeaseLostError
 from workers.outages import WorkerOutage, is_outage
 from workers.running import Run
 
@@ -62,7 +63,7 @@ class Outcomes:
         return bool(self._done)
 
     @property
-    def unsettled(self) -> list[Claim]:
+    def unsettled(self) -> list[Lease]:
         """What has succeeded and is not settled yet."""
         return [run.claim for run in self._done]
 
@@ -124,7 +125,7 @@ class Outcomes:
             self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
             self._done.append(run)  # settling strikes it off
         elif error:
-            if not is_outage(error) and not isinstance(error, LostError):
+            if not is_outage(error) and not isinstance(error, LeaseLostError):
                 # Of the latter the lease has run out; the next renewal says whose the job is.
                 claim = run.claim
                 self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, error=error)

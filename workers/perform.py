@@ -25,7 +25,8 @@ from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff, Rate
 from workers.causes import code_of
-from workers.executions import Ledger, LostError
+from workers.executions import Ledger
+from workers.lease import LeaseLostError
 from workers.limits import limits_text, note_failure, note_success, start_anew, wire_type
 from workers.printable import printable_fields, printable_name
 from workers.retries import begin_attempt, settle_failure
@@ -77,7 +78,7 @@ class Performer:
         except BaseException as error:
             attempt.failed(job, error)
             raise
-        with suppress(RedisError, LostError):  # it is done all the same: what holds its slot runs out
+        with suppress(RedisError, LeaseLostError):  # it is done all the same: what holds its slot runs out
             note_success(self.jobs, attempt.job_type, job)
         attempt.done()
 

@@ -18,8 +18,8 @@ from rq.timeouts import JobTimeoutException
 from shared.functions import drop, is_awaited
 from shared.threads import Threads
 from workers.calls import Call, timeout_of
-from workers.executions import Claim
 from workers.guarded import ClaimedJob
+from workers.lease import Lease
 from workers.unrun import check_ran, run_rest
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
@@ -71,7 +71,7 @@ class Run:
 
     __slots__ = ("__weakref__", "call", "claim", "cut_off", "job", "lost", "state", "task", "timer", "verdict")
 
-    def __init__(self, claim: Claim, job: ClaimedJob) -> None:
+    def __init__(self, claim: Lease, job: ClaimedJob) -> None:
         self.claim = claim
         self.job = job
         self.call: Call | None = None

@@ -24,7 +24,8 @@ from shared.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, entry_of
 from shared.logs import get_log
 from shared.loop_lag import Block, LoopLag, Task
 from workers.calls import timeout_of
-from workers.executions import Claim, Ledger, script
+from workers.executions import Ledger, script
+from workers.lease import Lease
 from workers.running import Run, current_run
 
 _RENEWALS = 6  # in the time of a lease
@@ -45,7 +46,7 @@ class Watchdog:
         self,
         loop: asyncio.AbstractEventLoop,
         runs: Mapping[str, Run],
-        unsettled: Callable[[], list[Claim]],
+        unsettled: Callable[[], list[Lease]],
         ledger: Ledger,
         redis: Redis,
         known_seconds: int,

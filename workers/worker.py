@@ -34,9 +34,10 @@ from shared.threads import Threads
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
-from workers.executions import Claim, Claimed, Executions
+from workers.executions import Claimed, Executions
 from workers.failures import Failures
 from workers.guarded import claimed_job_class
+from workers.lease import Lease
 from workers.life import Life
 from workers.outages import WorkerOutage, is_outage
 from workers.outcomes import Outcomes
@@ -180,12 +181,12 @@ class ConcurrentWorker(BaseWorker):
         return self._performer.jobs
 
     def begin_end(self, ending: Ending) -> None:
-        """Claim no more, and end; the second time, at once."""
+        """Lease no more, and end; the second time, at once."""
         self._ending = Ending.COLD if self._ending else ending
         self._wake.set()
 
     @property
-    def to_renew(self) -> list[Claim]:
+    def to_renew(self) -> list[Lease]:
         """The claims whose leases are to be renewed: RQ's code is writing the outcome of the others."""
         return [run.claim for run in self._runs.values() if run.state != "settling"]
 
@@ -199,7 +200,7 @@ class ConcurrentWorker(BaseWorker):
             self._running.drop(run)
             self._wake.set()
 
-    def bury(self, claim: Claim) -> None:
+    def bury(self, claim: Lease) -> None:
         """Let RQ write a dead letter of an abandoned job that has no attempt left."""
         self._outcomes.bury(self._run(claim))
 
@@ -281,7 +282,7 @@ class ConcurrentWorker(BaseWorker):
         for claim in claimed.claims:
             self._start(claim)
 
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Lease) -> None:
         run = self._run(claim)
         call: Call = RefusedCall(claim)
         try:
@@ -293,7 +294,7 @@ class ConcurrentWorker(BaseWorker):
         else:
             self._running.start(run, call)
 
-    def _run(self, claim: Claim) -> Run:
+    def _run(self, claim: Lease) -> Run:
         run = Run(claim, self.job_class.of(claim, self.connection))  # type: ignore[attr-defined]
         self._runs[claim.execution_id] = run
         return run

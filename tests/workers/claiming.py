@@ -12,7 +12,8 @@ from shared import ApiCall, Concurrency, Jobs
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.workers.working import Workplace
-from workers.executions import Claim, Claimed, Executions, Ledger
+from workers.executions import Claimed, Executions, Ledger
+from workers.lease import Lease
 from workers.limits import limits_text
 
 LEASE = 30
@@ -70,9 +71,9 @@ def worker_of(workplace: Workplace, url: str, name: str = "ours") -> Iterator[St
         yield lambda call: runner.run(step(call))
 
 
-def claim_all(step: Callable[..., Any], *queues: str, free: int = 10) -> list[Claim]:
-    """Claim what there is on queues."""
-    claims: list[Claim] = step(lambda ours: ours.claim(queues or ["default"], free)).claims
+def claim_all(step: Callable[..., Any], *queues: str, free: int = 10) -> list[Lease]:
+    """Lease what there is on queues."""
+    claims: list[Lease] = step(lambda ours: ours.claim(queues or ["default"], free)).claims
     return claims
 
 

@@ -388,7 +388,7 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
 
 
 def claim_in_vain(step: Callable[..., Any]) -> None:
-    """Claim one job, and lose the answer."""
+    """Lease one job, and lose the answer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "claimed", Mock(side_effect=RedisConnectionError))
         with pytest.raises(RedisConnectionError):

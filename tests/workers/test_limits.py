@@ -70,7 +70,7 @@ class Lua:
         return int(self.run(f"return may_claim('{queue}', {now})"))
 
     def probe(self, job_id: str, now: int, job_type: str = "crm-contact") -> tuple[bool, bool]:
-        """Claim one job as a claim does; whether it is admitted, and whether the rest of its queue then waits."""
+        """Lease one job as a claim does; whether it is admitted, and whether the rest of its queue then waits."""
         admitted, waits = self.run(
             f"local is_admitted = may_claim('crm', {now}) > 0 and admits('{job_type}', '{job_id}', {now}) "
             "return {is_admitted and 1 or 0, is_probing and 1 or 0}"
@@ -148,7 +148,7 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     with worker_of(workplace, valkey_url) as step:
         [claim] = claim_one(step).claims
     children: Any = None
-    late = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked=claim.asked - 31))
+    late = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked_at=claim.asked_at - 31))
     late.prepare()
     job = claimed_job_class({}).of(claim, workplace.redis)
     before = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
@@ -158,7 +158,7 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     after = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
     workplace.redis.delete("deskbell:rate:call")
     workplace.redis.zadd("deskbell:rate:call", {"another": after})
-    much_later = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked=claim.asked - 300))
+    much_later = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked_at=claim.asked_at - 300))
     much_later.prepare()
 
     assert (is_late, late.has_begun) == (True, True)

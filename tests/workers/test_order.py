@@ -35,10 +35,10 @@ from tests.waiting import until
 from tests.workers.burying import all_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker
-from workers.executions import Claim
 from workers.failures import Failures
 from workers.fan_out import FanOut
 from workers.guarded import ClaimedJob, guarded_job_class
+from workers.lease import Lease
 from workers.places import ORDERS_KEY
 from workers.replays import Pace, Replays
 from workers.turns import Turns, wake
@@ -404,7 +404,7 @@ def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_writt
     fan_out(workplace, events)
     succeed, states = Failures.succeed, []
 
-    def sweep_first(self: Failures, claim: Claim, job: ClaimedJob) -> None:
+    def sweep_first(self: Failures, claim: Lease, job: ClaimedJob) -> None:
         workplace.redis.delete("deskbell:orders:lock")
         wake(workplace.redis, jobs)
         states.append(workplace.job(events[1], "note").get_status())
