@@ -10,11 +10,11 @@ from typing import Any
 from api.metrics import Metrics
 from api.unhandled import handler_to_paste
 from shared.commands import ApiCall
-from shared.contract import shown_names
 from shared.events import Event, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
 from shared.raised import as_raised
+from shared.redaction import loggable_names
 from shared.runs import guarded_call
 
 _MOST_LINES = 20  # of one kind for one node
@@ -52,7 +52,7 @@ class Contract:
         for kind, names in zip(("missing", "undeclared"), handler.drift(call), strict=True):
             if names:
                 self._metrics.drift.labels(handler.name, kind).inc()
-                shown = shown_names(names)
+                shown = loggable_names(names)
                 self._log_once((kind, handler.name), shown, "drift", node=handler.name, kind=kind, variables=shown)
 
     def _check_result(self, handler: Handler, result: Any, reply: Reply) -> None:

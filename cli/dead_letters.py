@@ -18,12 +18,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from cli.dead_tables import findings_text, groups_json, groups_table, plain, runs_json, runs_table
+from cli.dead_tables import findings_text, groups_json, groups_table, runs_json, runs_table
 from cli.errors import stop
 from shared.config import load_settings
 from shared.outage import unreachable
 from shared.policies import Rate
 from shared.queues import connect
+from shared.redaction import terminal_text
 from workers.autopsy import examine
 from workers.dead_letters import DeadLetter, DeadLetters, Entry, Selection
 from workers.replays import Pace, Pages, Replays
@@ -121,7 +122,7 @@ def list_ids(selection: Selection) -> None:
     with _redis() as redis:
         for page in DeadLetters(redis).pages(selection):
             for letter in page:
-                typer.echo(plain(letter.entry.id))
+                typer.echo(terminal_text(letter.entry.id))
 
 
 def show(job_id: str, *, values: bool) -> None:
@@ -129,7 +130,7 @@ def show(job_id: str, *, values: bool) -> None:
     with _redis() as redis:
         found = DeadLetters(redis).find([job_id])
         if not found:
-            stop(f"{plain(job_id)}: no dead letter has this id", _FAILED)
+            stop(f"{terminal_text(job_id)}: no dead letter has this id", _FAILED)
         typer.echo(findings_text(examine(redis, found[0]), datetime.now(UTC), values=values))
 
 

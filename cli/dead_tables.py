@@ -14,9 +14,9 @@ from rich.text import Text
 
 from shared.frames import integrators_frame
 from shared.json_values import moment
+from shared.redaction import loggable_fields, terminal_text
 from workers.autopsy import Findings
 from workers.dead_letters import Group, Meta
-from workers.printable import printable_fields
 from workers.runs import Run
 
 _MANY = 10  # RQ keeps as many results of a job
@@ -27,11 +27,6 @@ _UNITS = (
     ("min", timedelta(minutes=1)),
     ("s", timedelta(seconds=1)),
 )
-
-
-def plain(text: str) -> str:
-    """Text for a terminal: what cannot be printed is a question mark."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def groups_json(groups: Iterable[Group], *, with_ids: bool) -> str:
@@ -53,7 +48,7 @@ def groups_table(groups: Sequence[Group], now: datetime) -> Table:
         times = (_ago(each.first, now), _ago(each.last, now))
         awaited_by = f"{each.awaited_by:,}" if each.awaited_by else ""
         cells = (each.job, each.queue, each.cause, *times, awaited_by, each.latest)
-        table.add_row(f"{each.count:,}", *(Text(plain(cell), overflow="fold") for cell in cells))
+        table.add_row(f"{each.count:,}", *(Text(terminal_text(cell), overflow="fold") for cell in cells))
     return table
 
 
@@ -63,7 +58,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
     table.columns[4].justify = "right"
     for run in runs:
         cells = (_date(run.began_at), run.by, run.action, run.selection, f"{run.done:,}", run.end or "not ended")
-        table.add_row(*(Text(plain(cell), overflow="fold") for cell in cells))
+        table.add_row(*(Text(terminal_text(cell), overflow="fold") for cell in cells))
     return table
 
 
@@ -75,11 +70,11 @@ def findings_text(findings: Findings, now: datetime, *, values: bool) -> str:
         now: the time.
         values: whether to print what may quote a customer, too.
     """
-    lines = [f"{name:<9} {plain(value)}" for name, value in _facts(findings, now) if value]
+    lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(findings, now) if value]
     lines += _places(findings)
     if values:
-        lines += ["event", _pretty(findings.event), "failure", *map(plain, findings.text.splitlines())]
-    lines += ["", f"To put it back: deskbell dead replay {plain(findings.letter.entry.id)}"]
+        lines += ["event", _pretty(findings.event), "failure", *map(terminal_text, findings.text.splitlines())]
+    lines += ["", f"To put it back: deskbell dead replay {terminal_text(findings.letter.entry.id)}"]
     return "\n".join(lines)
 
 
@@ -97,7 +92,7 @@ def _facts(findings: Findings, now: datetime) -> Iterable[tuple[str, str]]:
     yield "worker", findings.worker
     jobs = "job" if findings.awaiting == 1 else "jobs"
     yield "awaited", f"by {findings.awaiting:,} {jobs}" if findings.awaiting else ""
-    yield from printable_fields(command=event.get("command"), node=event.get("node")).items()
+    yield from loggable_fields(command=event.get("command"), node=event.get("node")).items()
     yield "received", _date(moment(event.get("received_at")))
 
 
@@ -107,7 +102,7 @@ def _places(findings: Findings) -> Iterable[str]:
     if findings.places:
         yield "where"
     for place in findings.places:
-        yield f"  {'>' if place == theirs else ' '} {plain(place.file)}:{place.line} in {plain(place.function)}"
+        yield f"  {'>' if place == theirs else ' '} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
 
 
 def _pretty(event: dict[str, Any] | None) -> str:

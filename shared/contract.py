@@ -5,7 +5,7 @@ returns. A handler that returns a plain dict declares no outputs, and any are al
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, NotRequired, Required, get_args, get_origin
@@ -15,11 +15,11 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 
 from shared.errors import DeclarationError
+from shared.redaction import loggable_names
 from shared.returns import kinds
 from shared.variables import Inputs, Kind
 
 _SYSTEM = "System"
-_MOST_NAMES, _LONGEST_NAME = 10, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,6 @@ def drift(inputs: Inputs, when: Mapping[str, str], given: Mapping[str, Any]) -> 
     return sorted((inputs.required | when.keys()) - given.keys()), undeclared
 
 
-def shown_names(names: Sequence[str]) -> list[str]:
-    """Names from outside as a log may hold them: in ASCII, not too long, not too many."""
-    shown = [ascii(name)[1:-1][:_LONGEST_NAME] for name in names[:_MOST_NAMES]]
-    return shown + ([f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else [])
-
-
 class _Schema(GenerateJsonSchema):
     """JSON Schema that leaves open what it has no words for."""
 
@@ -103,7 +97,7 @@ class _Shape:
     def problems(self, result: Any, variables: Mapping[str, str]) -> list[str]:
         """How a result departs from this."""
         found = [
-            f"{name} is not declared" for name in shown_names([name for name in variables if name not in self.names])
+            f"{name} is not declared" for name in loggable_names([name for name in variables if name not in self.names])
         ]
         found += [f"{name} is declared and missing" for name in sorted(self.required - variables.keys())]
         if isinstance(result, Mapping):

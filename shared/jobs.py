@@ -107,7 +107,12 @@ class JobType:
 
     def job_id(self, event_id: str) -> str:
         """The id of the RQ job for an event: the same one each time. RQ admits no dot, our names no dash."""
-        return f"{event_id}-{self.name.replace('.', '-')}"
+        return f"{event_id}-{self.type_slug}"
+
+    @property
+    def type_slug(self) -> str:
+        """The name as ids of its jobs and keys in Redis hold it; scripts read it from the id."""
+        return self.name.replace(".", "-")
 
     def order_key(self, event: Event) -> str:
         """The key whose jobs are run in order; "" when the job of this event is not ordered."""

@@ -26,7 +26,7 @@ from shared.logs import get_log
 from workers.guarded import ClaimedJob
 from workers.lease import Lease, LeaseLostError
 from workers.limits import free_slot
-from workers.outages import is_outage
+from workers.outages import is_transient
 from workers.running import Run, StoppedError, Verdict
 from workers.tracebacks import traceback_text
 
@@ -107,7 +107,7 @@ class Failures:
         try:
             run.call.failed(job, error)
         except BaseException as surprise:  # reading an integrator's exception may raise anything
-            if is_outage(surprise) or isinstance(surprise, LeaseLostError):
+            if is_transient(surprise) or isinstance(surprise, LeaseLostError):
                 raise
             self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)
             job.retries_left = 0  # a job that cannot be judged is a dead letter
@@ -138,7 +138,7 @@ class Failures:
             error = error_of(outcome, ours)
             if isinstance(error, WatchError):
                 continue  # a sign of life came between; if it was recovery, LeaseLostError comes next
-            if error and is_outage(error):
+            if error and is_transient(error):
                 raise error
             is_written = not self.holds(claim)
             if not is_written:

@@ -17,9 +17,9 @@ from shared.events import Event, Wire
 from shared.jobs import Jobs, JobType
 from shared.logs import get_log
 from shared.queues import FOREVER, PERFORM, queue
+from shared.redaction import loggable_fields
 from workers.perform import performer
 from workers.places import Place, arrival_of, place_of
-from workers.printable import printable_fields
 from workers.retries import give_back, rq_retry
 
 _MARK = "fanned_out"
@@ -45,7 +45,7 @@ class FanOut:
         assert job, "fan_out is called by an RQ worker"
         try:
             event = event_from_wire(wire)
-            fields |= printable_fields(event_id=event.id, command=event.command, node=event.node)
+            fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
             wanted = self._jobs.wanted_by(event)
             fields["jobs"] = [job_type.name for job_type in wanted]
             fields["outcome"] = "done" if self._make(job, event, wire, wanted) else "done_before"

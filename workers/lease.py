@@ -47,7 +47,7 @@ class Lease:
         return f"{self.job_id}:{self.execution_id}"
 
     @property
-    def wire_type(self) -> str:
+    def type_slug(self) -> str:
         """The job's type as its id has it, which is what it was claimed by; "" for an event's own job."""
         return "" if self.queue == EVENTS else self.job_id[33:]
 

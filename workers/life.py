@@ -13,7 +13,7 @@ from shared.logs import get_log
 from shared.threads import Threads
 from workers.ending import Ending
 from workers.executions import Executions, Recovered
-from workers.outages import is_outage
+from workers.outages import is_transient
 from workers.running import KilledError, StoppedError
 from workers.silence import Silence
 from workers.upkeep import Upkeep
@@ -74,7 +74,7 @@ class Life:
         try:
             await step()
         except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
-            if is_outage(error):
+            if is_transient(error):
                 self._worker.outage.note(error, step.__name__)
             else:
                 self._log.error("upkeep_failed", error=error)
@@ -137,7 +137,7 @@ class Life:
             try:
                 await self._hear_commands()
             except Exception as error:  # noqa: BLE001 - whatever it is, commands are to be heard
-                if not is_outage(error):  # else the worker itself says that Redis is away
+                if not is_transient(error):  # else the worker itself says that Redis is away
                     self._log.error("upkeep_failed", error=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 

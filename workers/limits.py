@@ -52,13 +52,8 @@ _RELEASED = "release(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. AR
 def limits_text(jobs: Jobs) -> str:
     """`limits.lua` for job types: what stands in front of a script that claims or settles."""
     limited = filter(_is_limited, jobs.types)
-    entries = ", ".join(f'["{wire_type(job_type)}"] = {{{_fields(job_type)}}}' for job_type in limited)
+    entries = ", ".join(f'["{job_type.type_slug}"] = {{{_fields(job_type)}}}' for job_type in limited)
     return f"local LIMITS = {{{entries}}}\n{_text()}"
-
-
-def wire_type(job_type: JobType) -> str:
-    """A job type as ids of its jobs end: Lua reads it from there."""
-    return job_type.job_id("")[1:]
 
 
 def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
@@ -118,12 +113,12 @@ def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
     Raises:
         LeaseLostError: the execution is not ours any more; its slot may be another's.
     """
-    if any(wire_type(job_type) == claim.wire_type and _is_limited(job_type) for job_type in jobs.types):
-        _ask(jobs, _RELEASED, claim.wire_type, claim.job_id, claim, connection)
+    if any(job_type.type_slug == claim.type_slug and _is_limited(job_type) for job_type in jobs.types):
+        _ask(jobs, _RELEASED, claim.type_slug, claim.job_id, claim, connection)
 
 
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
-    return _ask(jobs, what, wire_type(job_type), job.id, getattr(job, "claim", None), job.connection, *more)
+    return _ask(jobs, what, job_type.type_slug, job.id, getattr(job, "claim", None), job.connection, *more)
 
 
 def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Lease | None, connection: Redis, *more: Any) -> Any:

@@ -11,7 +11,7 @@ _DAMAGE = ("ERR", "WRONGTYPE")
 _IN_PIPELINE = "caused error: "  # redis-py puts the command in front of the answer
 
 
-def is_outage(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same command may succeed later: Redis is away, read-only, full, loading, short of replicas.
 
     Or when a person has mended its users or its configuration: no job is at fault for that.

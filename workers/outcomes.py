@@ -19,7 +19,7 @@ from shared.threads import Threads
 from workers.executions import Executions
 from workers.failures import ABANDONED, Failures
 from workers.lease import Lease, LeaseLostError
-from workers.outages import WorkerOutage, is_outage
+from workers.outages import WorkerOutage, is_transient
 from workers.running import Run
 
 _AGAIN_SECONDS = 2.0
@@ -117,7 +117,7 @@ class Outcomes:
         self._threads.start(outcome, partial(self._written, run, outcome))
 
     def _written(self, run: Run, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
-        if error and is_outage(error):
+        if error and is_transient(error):
             self._outage.note(error, run.claim.execution_id)
         else:
             self._outage.end(run.claim.execution_id)
@@ -125,7 +125,7 @@ class Outcomes:
             self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
             self._done.append(run)  # settling strikes it off
         elif error:
-            if not is_outage(error) and not isinstance(error, LeaseLostError):
+            if not is_transient(error) and not isinstance(error, LeaseLostError):
                 # Of the latter the lease has run out; the next renewal says whose the job is.
                 claim = run.claim
                 self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, error=error)

@@ -24,11 +24,11 @@ from shared.jobs import Jobs, JobType
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff, Rate
+from shared.redaction import loggable_fields, loggable_job_name
 from workers.causes import code_of
 from workers.executions import Ledger
 from workers.lease import LeaseLostError
-from workers.limits import limits_text, note_failure, note_success, start_anew, wire_type
-from workers.printable import printable_fields, printable_name
+from workers.limits import limits_text, note_failure, note_success, start_anew
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import Turns
 from workers.unrun import check_ran, run_rest, watch_forgotten
@@ -107,7 +107,7 @@ class Performer:
         Args:
             worker_name: RQ's name of the worker.
         """
-        attempts = {wire_type(job_type): job_type.attempts for job_type in self.jobs.types}
+        attempts = {job_type.type_slug: job_type.attempts for job_type in self.jobs.types}
         lease = round(self.settings.abandoned_seconds * _LEASE_SHARE)
         return Ledger(worker_name, lease_seconds=lease, attempts=attempts, limits=limits_text(self.jobs))
 
@@ -142,7 +142,7 @@ class Attempt:
             asked: when it was claimed, in seconds of the monotonic clock, where a claim counts its start.
         """
         self.number = number
-        self.name = printable_name(name)
+        self.name = loggable_job_name(name)
         self._performer = performer
         self._name = name
         self._wire = wire
@@ -163,7 +163,7 @@ class Attempt:
             job_type = jobs.get(self._name)
         except Exception as error:
             raise DamagedJobError("the job holds no event, or one of another version") from error
-        self._fields |= printable_fields(event_id=event.id, command=event.command, node=event.node)
+        self._fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
         if job_type is None:
             raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
         self.job_type, self._event = job_type, event

@@ -22,7 +22,6 @@ from shared.events import Event
 from shared.jobs import Jobs, JobType
 from shared.json_values import text, whole
 from shared.protocol import TASK_FLOW_EVENT
-from workers.limits import wire_type
 
 ORDER_KEY = "deskbell:order:"
 """Prefix, then the job type and a digest of the key: a sorted set of the jobs that have not ended, by place."""
@@ -105,7 +104,7 @@ def is_order(value: object) -> bool:
 def group_of(job_type: JobType, event: Event) -> str | None:
     """The job type and a digest of its key in an event; None when its job is not ordered."""
     key = job_type.order_key(event)
-    return f"{wire_type(job_type)}:{_digest(event.app_id, key)}" if key else None
+    return f"{job_type.type_slug}:{_digest(event.app_id, key)}" if key else None
 
 
 def ordinal(event: Event) -> tuple[str, int] | None:

@@ -35,7 +35,7 @@ from shared.errors import (
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
 from workers.causes import cause_of, places_of
-from workers.outages import is_outage
+from workers.outages import is_transient
 
 _OUT_OF_TURN_SECONDS = 1
 _UNKNOWN_SECONDS = 3600
@@ -82,7 +82,7 @@ def begin_attempt(job: Job, attempts: int) -> int:
         job.save()
     except Exception as error:
         job.meta["attempt"], job.retries_left = before, retries_left
-        if not is_outage(error):
+        if not is_transient(error):
             raise
         raise OutOfTurnError(f"Redis did not count the attempt: {type(error).__name__}") from None
     return attempt
@@ -90,7 +90,7 @@ def begin_attempt(job: Job, attempts: int) -> int:
 
 def give_back(job: Job, error: BaseException) -> bool:
     """Let a failure use up none of RQ's own retries when Redis, not the job, is its cause; whether that is so."""
-    if not is_outage(error):
+    if not is_transient(error):
         return False
     job.retries_left = (job.retries_left or 0) + 1
     return True

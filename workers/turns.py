@@ -27,7 +27,6 @@ from shared.events import Event
 from shared.jobs import Jobs, JobType
 from shared.logs import get_log
 from workers.job_data import read_data
-from workers.limits import wire_type
 from workers.places import ORDERS_KEY, group_of, is_order, ordinal, received_ms
 
 GAP_SECONDS = 10
@@ -91,7 +90,7 @@ def wake(connection: Redis, jobs: Jobs) -> None:
     """Queue the jobs that RQ left waiting for one that is gone; one worker does it at a time."""
     if not connection.set(_LOCK_KEY, 1, nx=True, ex=_LOCK_SECONDS):
         return
-    holds = {wire_type(job_type): job_type.on_dead == "hold" for job_type in jobs.types if job_type.ordered_by}
+    holds = {job_type.type_slug: job_type.on_dead == "hold" for job_type in jobs.types if job_type.ordered_by}
     script = connection.register_script(_script("wake"))
     batch: list[Any] = []
     for group in connection.sscan_iter(ORDERS_KEY, count=_GROUPS_AT_ONCE):

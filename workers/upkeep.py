@@ -17,7 +17,7 @@ from rq.worker import BaseWorker
 
 from shared.jobs import Jobs
 from shared.logs import get_log
-from workers.outages import is_outage
+from workers.outages import is_transient
 from workers.turns import wake
 
 _LOCKS_SECONDS = 10  # between looks for a lock whose holder died
@@ -54,7 +54,7 @@ class Upkeep:
         try:
             self._scheduler.enqueue_scheduled_jobs()
         except Exception as error:
-            if is_outage(error):
+            if is_transient(error):
                 raise
             self._queue_unreadable(error)
         for queue in self._worker.queues:
@@ -87,7 +87,7 @@ class Upkeep:
         except NoSuchJobError:
             return False
         except Exception as error:
-            if is_outage(error):
+            if is_transient(error):
                 raise
             return True
         return False

@@ -39,7 +39,7 @@ from workers.failures import Failures
 from workers.guarded import claimed_job_class
 from workers.lease import Lease
 from workers.life import Life
-from workers.outages import WorkerOutage, is_outage
+from workers.outages import WorkerOutage, is_transient
 from workers.outcomes import Outcomes
 from workers.perform import Performer
 from workers.rotation import Rotation
@@ -130,7 +130,7 @@ class ConcurrentWorker(BaseWorker):
             try:
                 self.bootstrap(logging_level="WARNING")
             except RedisError as error:
-                if not is_outage(error):
+                if not is_transient(error):
                     raise
                 self.outage.note(error)
                 time.sleep(_LONGEST_PAUSE_SECONDS)
@@ -344,7 +344,7 @@ class ConcurrentWorker(BaseWorker):
 
     async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
-        if is_outage(error):
+        if is_transient(error):
             self.outage.note(error)
             with suppress(RedisError):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)

@@ -15,7 +15,6 @@ import sys
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from cli.dead_tables import plain
 from cli.doctor.findings import Checked, Finding, could_not_read, problem
 from cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from cli.doctor.keys import key_types
@@ -26,6 +25,7 @@ from cli.errors import stop
 from shared.config import load_settings
 from shared.outage import unreachable
 from shared.queues import connect
+from shared.redaction import terminal_text
 from shared.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder)
@@ -62,13 +62,13 @@ def doctor(api_redis_url: str | None = None) -> None:
     found += spooled(checked)
     for finding in found:
         if finding.kind == "said":
-            console.print(plain(finding.text), markup=False)
+            console.print(terminal_text(finding.text), markup=False)
     if checked.settings.apps:
         console.print(token_table(checked))
     for kind in ("warning", "unknown", "problem"):
         for finding in found:
             if finding.kind == kind:
-                console.print(f"{kind}: {plain(finding.text)}", markup=False)
+                console.print(f"{kind}: {terminal_text(finding.text)}", markup=False)
     kinds = {finding.kind for finding in found}
     if "problem" in kinds:
         sys.exit(1)

@@ -9,7 +9,7 @@ import typing_extensions as te
 from pydantic import AfterValidator, BaseModel, Field, InstanceOf, RootModel, computed_field
 
 from shared import ApiCall, Callbacks, Kind
-from shared.contract import Variable, input_variables, shown_names
+from shared.contract import Variable, input_variables
 from shared.errors import DeclarationError, ResultError, VariableError
 from shared.handlers import Handler
 from shared.testing import api_call, reply
@@ -315,15 +315,6 @@ def test_an_output_that_json_schema_has_no_words_for_is_of_any_type() -> None:
     def function() -> Odd: ...  # type: ignore[empty-body]  # never called
 
     assert [each.type for each in handler_of(function).outputs.variables()] == ["any"]
-
-
-def test_names_from_outside_are_bounded_where_they_are_told() -> None:
-    """A handler that returns what it was sent must not fill the log."""
-    shown = shown_names([f"{number}\n" + "x" * 100 for number in range(8000)])
-
-    assert len(shown) == 11
-    assert all(len(name) <= 64 and "\n" not in name for name in shown)
-    assert shown[-1] == "7990 more"
 
 
 def test_a_fixed_variable_that_is_missing_is_drift() -> None:

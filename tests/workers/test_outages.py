@@ -23,7 +23,7 @@ from tests.workers.claiming import claim_all, executions, expire, put
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of
 from workers.executions import Executions
-from workers.outages import WorkerOutage, is_outage
+from workers.outages import WorkerOutage, is_transient
 from workers.places import arrival_of
 from workers.silence import Silence
 
@@ -212,7 +212,7 @@ def test_what_a_server_refuses_for_reasons_of_its_own_is_an_outage(how: str, red
     with refusing(redis, how):
         errors = [error_of(write) for write in writes]
 
-    assert [is_outage(error) for error in errors] == [True] * 3
+    assert [is_transient(error) for error in errors] == [True] * 3
 
 
 def test_what_a_server_refuses_because_of_its_keys_is_none(redis: Redis) -> None:
@@ -233,7 +233,7 @@ def test_what_a_server_refuses_because_of_its_keys_is_none(redis: Redis) -> None
         lambda: redis.eval("return nil + 1", 0),
     ]
 
-    assert [is_outage(error_of(write)) for write in writes] == [False] * 6
+    assert [is_transient(error_of(write)) for write in writes] == [False] * 6
 
 
 def error_of(call: Callable[[], Any]) -> RedisError:
@@ -257,7 +257,7 @@ def error_of(call: Callable[[], Any]) -> RedisError:
 )
 def test_other_errors_are_told_apart(error: Exception, expected: bool) -> None:
     """By what they are."""
-    assert is_outage(error) is expected
+    assert is_transient(error) is expected
 
 
 def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workplace: WorkplaceFactory) -> None:

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Discard, OutOfTurnError
 from shared.logs import get_log
-from workers.outages import is_outage
+from workers.outages import is_transient
 
 LEASE_SECONDS = 60
 """How long a write may take at most: more than the time-out of the job."""
@@ -74,7 +74,7 @@ class Write:
         try:
             return self._run("begin", self._event_id, LEASE_SECONDS, KEPT_SECONDS)
         except RedisError as error:
-            if is_outage(error):
+            if is_transient(error):
                 raise OutOfTurnError(f"Redis did not give the contact's lock: {type(error).__name__}") from None
             raise
 
