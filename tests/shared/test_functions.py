@@ -233,6 +233,28 @@ def test_a_function_whose_signature_python_does_not_know_is_refused() -> None:
         parameters(vars, "OrderID: str")
 
 
+def test_a_parameter_that_cannot_be_given_by_name_is_refused() -> None:
+    """Positional-only, `*args` and `**kwargs`: variables go by name."""
+
+    def positional(OrderID: str, /) -> None: ...
+
+    def several(*OrderIDs: str) -> None: ...
+
+    def anything(**variables: str) -> None: ...
+
+    for function, parameter in (
+        (positional, "OrderID: str is positional-only"),
+        (several, "*OrderIDs: str is variadic positional"),
+        (anything, "**variables: str is variadic keyword"),
+    ):
+        with pytest.raises(DeclarationError) as caught:
+            parameters(function, "OrderID: str")
+        assert str(caught.value).endswith(
+            f": parameter {parameter} and cannot be given by name; write one parameter for each value, "
+            "such as OrderID: str"
+        )
+
+
 def test_annotations_in_quotes_are_evaluated() -> None:
     """`from __future__ import annotations` quotes all of them."""
 
