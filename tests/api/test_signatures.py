@@ -62,8 +62,12 @@ def test_the_documented_vector_is_admitted(make_settings: SettingsFactory) -> No
     [
         ({"sdkappid": "1"}, Code.NOT_OUR_APP, "unknown_app"),
         ({"sign": ""}, Code.BAD_SIGN, "sign_missing"),
+        ({"requesttime": ""}, Code.BAD_SIGN, "sign_missing"),
         ({"requesttime": "soon"}, Code.BAD_SIGN, "sign_missing"),
+        ({"requesttime": "٣"}, Code.BAD_SIGN, "sign_missing"),
+        ({"requesttime": "9" * 400}, Code.BAD_SIGN, "sign_missing"),
         ({"sign": "0" * 64}, Code.BAD_SIGN, "sign_wrong"),
+        ({"sign": "é"}, Code.BAD_SIGN, "sign_wrong"),
     ],
 )
 def test_each_refusal_has_a_cause(

@@ -99,6 +99,8 @@ def test_every_documented_packet_is_read(packet: str) -> None:
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"OrderID=1002", id="a form"),
+        pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
+        pytest.param(b"\xef\xbb\xbf{}", id="a byte order mark"),
         pytest.param(b'{"CallbackCommand":"A.B"', id="broken off"),
         pytest.param(b'{"CallbackCommand":"A.B"} {}', id="two values"),
         pytest.param(b'{"CallbackCommand":"A.B","n":NaN}', id="NaN"),
@@ -168,7 +170,7 @@ def test_a_command_may_have_128_characters() -> None:
 
 
 @pytest.mark.parametrize("command", [API_CALL, API_CALL.upper()])
-@pytest.mark.parametrize("variables", [[1], ["OrderID"], "OrderID", 1, True])
+@pytest.mark.parametrize("variables", [[1], ["OrderID"], [], "OrderID", "", 1, 0, True, False])
 def test_the_variables_of_an_api_call_are_an_object(command: str, variables: Any) -> None:
     """In any spelling of the command; the message does not quote what came."""
     with pytest.raises(PacketError) as caught:
