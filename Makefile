@@ -42,22 +42,22 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build --group test -c requirements.lock -o requirements-test.lock
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
-	@$(BIN)/python -m bench.ack
+	@$(BIN)/python -m bench.ack.rates
 
 bench-cost: .venv/run  ## what accepting costs as it grows: bytes of Redis' memory, queue, connections, body (needs wrk)
-	@$(BIN)/python -m bench.cost
+	@$(BIN)/python -m bench.ack.cost
 
 bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers with and without them
-	@$(BIN)/python -m bench.hang
+	@$(BIN)/python -m bench.ack.hang
 
 bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
-	@$(BIN)/python -m bench.jobs
+	@$(BIN)/python -m bench.jobs.rates
 
 chaos: .venv/run  ## kill, freeze, fill and cut off all that an answer depends on, under load, and show that nothing accepted is lost
-	@$(BIN)/python -m bench.chaos
+	@$(BIN)/python -m bench.chaos.callbacks
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
-	@$(BIN)/python -m bench.chaos_workers
+	@$(BIN)/python -m bench.chaos.workers
 
 clean:  ## remove what the targets above have made
 	rm -rf .venv .deskbell .bench dist

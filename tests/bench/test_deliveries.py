@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.deliveries import Deliveries, Kept, Span, Verdict, judge
+from bench.chaos.deliveries import Deliveries, Kept, Span, Verdict, judge
 from bench.pace import Answer
 
 DELIVERIES = Deliveries("run")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench import chaos, chaos_workers
-from bench.faults import FAULTS
+from bench.chaos import callbacks, workers
+from bench.chaos.faults import FAULTS
 
 pytestmark = pytest.mark.timeout(600)  # servers and workers are killed and started again, on a machine that may be busy
 
@@ -14,7 +14,7 @@ def test_no_accepted_callback_is_lost_or_doubled(fault: str) -> None:
 
     How late the answers were is not asked here: the machine that runs tests may be busy.
     """
-    verdict = chaos.run(FAULTS[fault], rate=50, seconds=1.5, around=1.5)
+    verdict = callbacks.run(FAULTS[fault], rate=50, seconds=1.5, around=1.5)
 
     assert verdict.acknowledged > 150, verdict
     broken = verdict.lost, verdict.duplicated, verdict.unlogged, verdict.differing, verdict.unanswered
@@ -27,9 +27,9 @@ def test_no_job_is_lost_whatever_dies() -> None:
 
     Whether a job ran again without need is not asked here: on a busy machine a lease may run out by itself.
     """
-    kinds = tuple(kind for kind in chaos_workers.KINDS if kind != "silence")  # a minute, and only as root
-    report = chaos_workers.run(events=120, deeds=len(kinds), seed=4711, kinds=kinds)
+    kinds = tuple(kind for kind in workers.FAULTS if kind != "drop")  # a minute, and only as root
+    report = workers.run(events=120, faults=len(kinds), seed=4711, kinds=kinds)
 
-    assert report.deeds == dict.fromkeys(kinds, 1)
-    faults = {what: count for what, count in report.faults.items() if count and "without need" not in what}
-    assert faults == {}, report.ends
+    assert report.faults == dict.fromkeys(kinds, 1)
+    violations = {what: count for what, count in report.violations.items() if count and "without need" not in what}
+    assert violations == {}, report.bad_exits

@@ -1,0 +1,23 @@
+"""FastAPI with taskiq's `kiq`, on the broker that acknowledges."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from bench.ack.endpoints.callback import app_with_async
+from bench.jobs.contenders.taskiq_jobs import broker, tasks
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    await broker.startup()
+    yield
+
+
+async def enqueue(packet: dict[str, Any]) -> None:
+    await tasks["nothing"].kiq(packet)
+
+
+app = app_with_async(enqueue, lifespan=lifespan)

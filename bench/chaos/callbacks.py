@@ -1,0 +1,148 @@
+"""`make chaos`: whether an accepted callback is lost, duplicated or late when what it depends on fails.
+
+1. For each fault (`bench/chaos/faults.py`) a stack of its own starts: a server that fsyncs always, two api processes, a
+   worker.
+2. Signed callbacks come at a steady rate, some of them twice, before, during and after the fault.
+3. When no event waits any more, what was acknowledged is compared with the analytics table and the event log.
+
+Lost and doubled must be 0 in every row, and no answer may be later than the budget; else the exit code is 1.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.chaos.deliveries import Deliveries, Span, Verdict, judge
+from bench.chaos.faults import FAULTS, Fault, Setup, one_server
+from bench.chaos.stack import BUDGET_MS, start_stack
+from bench.environments import FOLDER
+from bench.pace import Answer, Sender, pace
+from cli.stack import heed_signals
+
+RATE = 100
+AROUND_SECONDS = 2.5
+MOST_SECONDS = 120.0
+PATIENCE_SECONDS = 5.0
+_AGAIN = 3
+
+
+def main() -> None:
+    """Run the faults that the command line names, print a table, and exit 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(description="callbacks lost, doubled or late under faults")
+    parser.add_argument("--only", action="append", choices=list(FAULTS), help="one fault; may be repeated")
+    parser.add_argument("--rate", type=float, default=RATE, help="callbacks a second")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the folders with all logs, in the system's temporary one"
+    )
+    options = parser.parse_args()
+    heed_signals()
+    console = Console(width=160)
+    verdicts, skipped = [], []
+    for name in options.only or FAULTS:
+        fault = FAULTS[name]
+        if fault.lacks:
+            skipped.append(f"not run: {fault.title}; it needs {fault.lacks}")
+            continue
+        sys.stderr.write(f"{fault.title}\n")
+        verdicts.append(run(fault, options.rate, keep=options.keep))
+    console.print(table(verdicts))
+    for line in skipped:
+        console.print(line)
+    for verdict in verdicts:
+        for line in [*verdict.examples, *verdict.logged_errors]:
+            console.print(f"{verdict.fault}: {line}", soft_wrap=True)
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "chaos.json").write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+    sys.exit(0 if all(verdict.is_good for verdict in verdicts) else 1)
+
+
+def run(
+    fault: Fault, rate: float = RATE, seconds: float = 0, around: float = AROUND_SECONDS, *, keep: bool = False
+) -> Verdict:
+    """Inject one fault under load, and judge the result.
+
+    Args:
+        fault: what is injected.
+        rate: callbacks a second.
+        seconds: how long it lasts; its own time by default.
+        around: seconds of callbacks before it and after it.
+        keep: whether the folder with all logs stays.
+    """
+    deliveries = Deliveries(f"chaos{time.time_ns():x}")
+    with (
+        start_stack(keep=keep) as stack,
+        (fault.set_up or one_server)(stack, deliveries) as setup,
+        stack.running(setup.api_url, setup.workers_url, setup.variables),
+    ):
+        answers, span = uvloop.run(_drive(fault, setup, rate, seconds or fault.seconds, around))
+        if fault.afterwards:
+            fault.afterwards(setup)
+        undrained = stack.wait_until_drained(setup.connect)
+        kept = stack.kept(setup.connect)
+        verdict = judge(
+            fault.title, deliveries, answers, span, kept, BUDGET_MS / 1000, excused=fault is not FAULTS["none"]
+        )
+        verdict.logged_errors = stack.logged_errors()
+        verdict.breaks_connections = fault.breaks_connections
+    if undrained:
+        verdict.undrained = True
+        verdict.examples.append(f"did not come to rest: {undrained}")
+    return verdict
+
+
+async def _drive(fault: Fault, setup: Setup, rate: float, seconds: float, around: float) -> tuple[list[Answer], Span]:
+    """Send callbacks while the fault lasts; then repeat those that were not answered, as a sender does."""
+    sender = Sender(setup.stack.port, PATIENCE_SECONDS)
+    over = asyncio.Event()
+    sending = asyncio.create_task(pace(sender, setup.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set))
+    await asyncio.sleep(around)
+    injected = fault.inject(setup)
+    begins = time.monotonic()
+    await asyncio.to_thread(injected.__enter__)
+    begun = time.monotonic()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        ends = time.monotonic()
+        await asyncio.to_thread(injected.__exit__, None, None, None)
+    span = Span(begins, begun, ends, time.monotonic())
+    await asyncio.sleep(around)
+    over.set()
+    answers = await sending
+    answers += [await _again(sender, setup.deliveries, each.number) for each in answers if each.status == 0]
+    sender.close()
+    return answers, span
+
+
+async def _again(sender: Sender, deliveries: Deliveries, number: int) -> Answer:
+    for _ in range(_AGAIN):
+        answer = await sender.send(number, deliveries.request(number))
+        if answer.status:
+            break
+    return answer
+
+
+def table(verdicts: list[Verdict]) -> Table:
+    """A row for each fault."""
+    made = Table(title=f"callbacks under faults; budget {BUDGET_MS} ms")
+    made.add_column("fault", no_wrap=True)
+    heads = ("sent", "acknowledged", "1010", "other", "unanswered", "lost", "doubled", "differing", "raced", "late")
+    for head in (*heads, "p50 ms", "p99 ms", "max ms"):
+        made.add_column(head, justify="right")
+    for each in verdicts:
+        counts = each.sent, each.acknowledged, each.refused, each.otherwise, each.unanswered
+        broken = each.lost, each.duplicated, each.differing, each.raced, each.late
+        spent = each.p50_ms, each.p99_ms, each.most_ms
+        made.add_row(each.fault, *map(str, counts), *map(str, broken), *(f"{one:.1f}" for one in spent))
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""taskiq on a Redis stream: of its brokers for Redis the one that acknowledges."""
+
+import asyncio
+from functools import cache
+
+from taskiq_redis import RedisStreamBroker
+
+from bench.jobs.contenders.probe import PACKET, REDIS_URL, burn, nothing_async, wait_async
+
+broker = RedisStreamBroker(url=REDIS_URL)
+functions = {"nothing": nothing_async, "cpu": burn, "wait": wait_async}
+tasks = {name: broker.task(task_name=name)(function) for name, function in functions.items()}
+
+
+@cache
+def loop() -> asyncio.Runner:
+    runner = asyncio.Runner()
+    runner.run(broker.startup())
+    return runner
+
+
+def put(workload: str, count: int) -> None:
+    async def enqueue() -> None:
+        for _ in range(count):
+            await tasks[workload].kiq(PACKET)
+
+    loop().run(enqueue())

@@ -1,0 +1,30 @@
+"""Processes that a benchmark started, with all that those started."""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+_END_SECONDS = 5
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it started."""
+    children: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return [pid, *(each for child in children for each in family(child))]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a worker: it is asked, and then made to."""
+    members = family(process.pid)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+    for pid in {*members, *family(process.pid)}:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
