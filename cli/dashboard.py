@@ -7,7 +7,6 @@ does not reach the page of workers, which fails while one is busy.
 import logging
 import signal
 import socket
-import sys
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from cli.errors import stop
 from cli.listening import open_listener
-from cli.signals import heed
+from cli.signals import end_cleanly, heed
 from cli.waiting import wait_for_redis
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
@@ -36,7 +35,7 @@ def dashboard(host: str, port: int, username: str | None, password: str | None) 
     wait_for_redis(settings)
     listener = open_listener(host, port)
     server = _server(listener, settings, username, password)
-    heed(lambda *_: sys.exit(0), signal.SIGTERM)
+    heed(end_cleanly, signal.SIGTERM)
     server.serve_forever()
 
 

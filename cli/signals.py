@@ -2,6 +2,9 @@
 
 import signal
 from collections.abc import Callable
+from typing import Never
+
+from shared.logs import EndedBySignal
 
 Handler = Callable[..., object]
 
@@ -11,3 +14,13 @@ def heed(handler: Handler, *numbers: signal.Signals) -> None:
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def end_cleanly(*_: object) -> Never:
+    """A signal's handler: end this process with status 0."""
+    raise EndedBySignal(0)
+
+
+def end_with_status(number: int, _: object) -> Never:
+    """A signal's handler: end this process with the status that shells give one that a signal has ended."""
+    raise EndedBySignal(128 + number)

@@ -22,7 +22,7 @@ from typing import IO, Self
 from cli.dashboard import serve_dashboard
 from cli.listening import listen
 from cli.main import DEV_APP, DEV_TOKEN
-from cli.signals import heed
+from cli.signals import end_with_status, heed
 from shared.config import load_settings
 from shared.errors import ConfigError
 
@@ -191,7 +191,7 @@ def heed_signals() -> None:
 
     So does the end of the terminal: its SIGHUP would end this process alone and leave the others running.
     """
-    heed(lambda number, _: sys.exit(128 + number), signal.SIGTERM, signal.SIGHUP)
+    heed(end_with_status, signal.SIGTERM, signal.SIGHUP)
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

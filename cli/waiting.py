@@ -1,18 +1,17 @@
 """How a role begins that can do nothing without Redis: it waits, with one line, and begins when Redis is there."""
 
-import os
 import select
 import signal
 import socket
+import sys
 from contextlib import suppress
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from cli.errors import stop
-from cli.signals import heed
+from cli.signals import end_cleanly, heed
 from shared.config import Settings
-from shared.logs import flush_logs
 from shared.outage import CLUSTER, Outage, check_redis, is_cluster, refusal
 from shared.queues import connect
 
@@ -32,7 +31,7 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
             that one is gone.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    heed(_leave, *before)
+    heed(end_cleanly, *before)
     connection, outage = connect(settings), Outage()
     if problem := _ask(connection, outage):
         _stop(problem)
@@ -40,7 +39,7 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
         parent.send(b"1")
     while outage.cause:
         if _is_alone(parent):
-            _leave()
+            sys.exit(0)
         _ask(connection, outage)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -74,9 +73,3 @@ def _is_alone(parent: socket.socket | None) -> bool:
 
 def _stop(problem: str) -> None:
     stop(f"DESKBELL_REDIS_URL: {problem}", _REFUSED)
-
-
-def _leave(*_: object) -> None:
-    """End at once, nothing being under way: SystemExit would be lost in a line that is just being logged."""
-    flush_logs()
-    os._exit(0)

@@ -65,6 +65,10 @@ class Log:
         _write(lambda: _writer.sink(level, event, self._bound | fields))
 
 
+class EndedBySignal(SystemExit):
+    """Raised by a signal's handler to end the process: a line that is just being written lets it through."""
+
+
 def get_log() -> Log:
     """A logger."""
     return Log()
@@ -186,7 +190,7 @@ def _write(write: Callable[[], None]) -> None:
         write()
         if lost := _writer.output.take_lost():
             _writer.sink("warning", "log_lines_lost", {"count": lost})
-    except (BaseTimeoutException, KeyboardInterrupt):  # a signal's: meant for whoever logs
+    except (BaseTimeoutException, KeyboardInterrupt, EndedBySignal):  # a signal's: meant for whoever logs
         raise
     except BaseException:  # noqa: BLE001 - SystemExit, too, when that is what a field raises as it is written
         _writer.output.lose(1)
