@@ -1,4 +1,4 @@
-"""`deskbell api`: the supervisor of the HTTP processes; each of them is in `cli/serving.py`."""
+"""`deskbell api`: the supervisor of the HTTP processes; each of them is in `cli/api_process.py`."""
 
 import os
 import sys

@@ -16,9 +16,9 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from sqlalchemy import create_engine, select
 
+from cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from cli.errors import stop
-from cli.main import DEV_APP, DEV_TOKEN
-from cli.stack import CRM_TOKEN, Stack, heed_signals
+from cli.stack import Stack, heed_signals
 from shared.protocol import API_CALL, signed_query
 from shared.proxies import PROXIES
 from shared.testing import packet

@@ -12,14 +12,12 @@ from typing import Annotated
 import typer
 
 from cli import dead, terminal
+from cli.defaults import DEV_APP, DEV_TOKEN
 from cli.errors import stop
 from shared.environment import check_rq_prefix
 from shared.errors import ConfigError
 from shared.protocol import API_CALL
 from shared.proxies import exempt_loopback
-
-DEV_APP = "1400000001"
-DEV_TOKEN = "dev-token"  # noqa: S105 - protects nothing: `deskbell dev` listens on loopback only
 
 MOST_PROCESSES = 256  # a slip of the finger would take the machine
 
@@ -93,7 +91,7 @@ def api(
 
         run(host, port, processes, fd)
     else:
-        from cli.serving import serve_api
+        from cli.api_process import serve_api
 
         serve_api(host, port, fd, parent_of(parent_fd))
 

@@ -15,42 +15,18 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from api.app import create_app
 from api.connections import IDLE_SECONDS, Connections
-from api.metrics import MULTIPROCESS
-from cli.listening import open_listener
-from shared.config import Settings, load_settings
-from shared.loading import load_callbacks
-from shared.logs import configure_logs, flush_logs, get_log
+from shared.config import Settings
+from shared.logs import flush_logs, get_log
 from shared.open_files import raise_file_limit
 
 _LAST_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
-
-
-def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None) -> None:
-    """Be one process of `deskbell api`.
-
-    Args:
-        host: the address to listen on.
-        port: its port.
-        fd: the socket to serve on instead.
-        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
-    """
-    settings = load_settings()
-    configure_logs(settings.log_format)
-    listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)
-    callbacks = load_callbacks(settings)
-    get_log().info("serving", handlers=[handler.name for handler in callbacks.handlers])
-    if MULTIPROCESS in os.environ:
-        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
-    serve(lambda: create_app(settings, callbacks), settings, listener, parent)
 
 
 def connections_of(settings: Settings) -> Connections:

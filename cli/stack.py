@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import IO, Self
 
 from cli.dashboard import serve_dashboard
+from cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from cli.listening import listen
-from cli.main import DEV_APP, DEV_TOKEN
 from cli.signals import end_with_status, heed
 from shared.config import load_settings
 from shared.errors import ConfigError
 
-CRM_TOKEN = "crm-token"  # noqa: S105 - protects nothing: the CRM listens on loopback only
 NEEDS_DEV = "this needs the extra dev: pip install 'deskbell[dev]'"
 _GRACE_SECONDS = 20
 _EXAMPLES = str(files("examples"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.main import DEV_APP, DEV_TOKEN
+from cli.defaults import DEV_APP, DEV_TOKEN
 from shared.protocol import API_CALL, signed_query
 from shared.testing import packet
 from tests.processes import PATIENT, environment

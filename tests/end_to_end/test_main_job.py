@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cli.main import DEV_APP, DEV_TOKEN
+from cli.defaults import DEV_APP, DEV_TOKEN
 from cli.stack import Stack
 from shared.protocol import API_CALL, signed_query
 from shared.queues import EVENTS, queue
