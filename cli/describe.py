@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.errors import stop
+from cli.variables import Variable, input_variables, output_variables
 from shared.config import Settings, load_settings
-from shared.contract import Variable, input_variables
 from shared.environment import PREFIX
 from shared.events import Reply
 from shared.handlers import VARIABLES, Handler
@@ -98,7 +98,7 @@ def _description(handler: Handler, base: str) -> Description:
         apps=sorted(handler.apps),
         inputs=input_variables(handler.inputs, handler.when) if is_node else [],
         reads_all=is_node and handler.event_parameter is not None,
-        outputs=handler.outputs.variables() if handler.outputs.declared else None,
+        outputs=output_variables(handler.outputs) if handler.outputs.declared else None,
         fallback=_fallback(handler.fallback),
     )
 

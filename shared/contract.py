@@ -6,7 +6,7 @@ returns. A handler that returns a plain dict declares no outputs, and any are al
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any, NotRequired, Required, get_args, get_origin
 
@@ -17,47 +17,9 @@ from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 from shared.errors import DeclarationError
 from shared.redaction import loggable_names
 from shared.returns import kinds
-from shared.variables import Inputs, Kind
+from shared.variables import Inputs
 
 _SYSTEM = "System"
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One variable of a node.
-
-    Attributes:
-        name: as the Desk administrator enters it.
-        kind: system, custom, collected or fixed; `custom or collected` when the handler does not say; "" of an output.
-        required: whether it must have a value, or is always answered.
-        type: in words.
-        description: what it is for, or "".
-    """
-
-    name: str
-    kind: str
-    required: bool
-    type: str
-    description: str
-
-
-def input_variables(inputs: Inputs, when: Mapping[str, str]) -> list[Variable]:
-    """The inputs of a handler: the fixed ones first, then its parameters."""
-    schema = inputs.model.model_json_schema(schema_generator=_Schema)
-    required = schema.get("required", [])
-    fixed = [Variable(name, Kind.FIXED, True, f'"{value}"', "") for name, value in when.items()]
-    declared = [
-        Variable(
-            name=parameter.name,
-            kind=_kind(parameter),
-            required=parameter.name in required,
-            type=_type_in_words(schema["properties"][parameter.name], schema.get("$defs", {})),
-            description=schema["properties"][parameter.name].get("description", ""),
-        )
-        for parameter in inputs.parameters
-        if parameter.name not in when
-    ]
-    return fixed + declared
 
 
 def drift(inputs: Inputs, when: Mapping[str, str], given: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -73,15 +35,16 @@ def drift(inputs: Inputs, when: Mapping[str, str], given: Mapping[str, Any]) -> 
     return sorted((inputs.required | when.keys()) - given.keys()), undeclared
 
 
-class _Schema(GenerateJsonSchema):
+class OpenSchema(GenerateJsonSchema):
     """JSON Schema that leaves open what it has no words for."""
 
     def handle_invalid_for_json_schema(self, *_: Any) -> dict[str, Any]:
+        """The schema of what it has no words for: any value."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """What a TypedDict or a model declares.
 
     Attributes:
@@ -113,23 +76,13 @@ class _Shape:
                 found.append(f"it cannot be checked ({type(error).__name__})")
         return found
 
-    def variables(self) -> list[Variable]:
-        """The variables, as the Desk administrator needs them."""
-        schema = self.model.model_json_schema(mode="serialization", schema_generator=_Schema)
-        return [
-            Variable(
-                name=name,
-                kind="",
-                required=name in self.required,
-                type=_type_in_words(field, schema.get("$defs", {})),
-                description=field.get("description", ""),
-            )
-            for name, field in schema.get("properties", {}).items()
-        ]
-
 
 class Outputs:
-    """The variables that a handler declares to answer; of several TypedDicts and models, one is answered."""
+    """The variables that a handler declares to answer; of several TypedDicts and models, one is answered.
+
+    Attributes:
+        shapes: what each of them declares; none when the handler declares no outputs.
+    """
 
     def __init__(self, where: str, annotation: Any) -> None:
         """Read what a function says it returns.
@@ -139,12 +92,12 @@ class Outputs:
         """
         found = [kind for kind in kinds(annotation) if kind is not NoneType]
         declare = all(_declares(kind) for kind in found)  # a plain dict among them lets any variable be answered
-        self._shapes = [_shape(where, kind) for kind in found] if declare else []
+        self.shapes = [_shape(where, kind) for kind in found] if declare else []
 
     @property
     def declared(self) -> bool:
         """Whether the handler says which variables it answers."""
-        return bool(self._shapes)
+        return bool(self.shapes)
 
     def problems(self, result: Any, variables: Mapping[str, str] | None) -> list[str]:
         """How a result departs from what is declared, from what it comes nearest to; names variables, never values.
@@ -153,23 +106,9 @@ class Outputs:
             result: what the handler returned.
             variables: the same as texts.
         """
-        if not self._shapes or variables is None:
+        if not self.shapes or variables is None:
             return []
-        return min((shape.problems(result, variables) for shape in self._shapes), key=len)
-
-    def variables(self) -> list[Variable]:
-        """The outputs; none when the handler declares none."""
-        found: dict[str, list[Variable]] = {}
-        for variable in (variable for shape in self._shapes for variable in shape.variables()):
-            found.setdefault(variable.name, []).append(variable)
-        return [
-            replace(
-                same[0],
-                required=len(same) == len(self._shapes) and all(variable.required for variable in same),
-                type=" or ".join(dict.fromkeys(variable.type for variable in same)),
-            )
-            for same in found.values()
-        ]
+        return min((shape.problems(result, variables) for shape in self.shapes), key=len)
 
 
 def _declares(kind: Any) -> bool:
@@ -177,7 +116,7 @@ def _declares(kind: Any) -> bool:
     return is_typeddict(plain) or (inspect.isclass(plain) and issubclass(plain, BaseModel) and plain is not BaseModel)
 
 
-def _shape(where: str, kind: Any) -> _Shape:
+def _shape(where: str, kind: Any) -> Shape:
     plain = get_origin(kind) or kind
     try:
         return _shape_of_typed_dict(plain, get_args(kind)) if is_typeddict(plain) else _shape_of_model(kind)
@@ -186,7 +125,7 @@ def _shape(where: str, kind: Any) -> _Shape:
         raise DeclarationError(f"{where}: the fields of {plain.__name__} cannot be read ({reason})") from error
 
 
-def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> _Shape:
+def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> Shape:
     """Make a model of it: nobody has checked its values."""
     hints = get_type_hints(declared, include_extras=True)
     given = dict(zip(getattr(declared, "__parameters__", ()), arguments, strict=False))
@@ -203,19 +142,19 @@ def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> _Shape:
     }
     model = create_model("Outputs", __config__=ConfigDict(coerce_numbers_to_str=True), **fields)
     model.model_rebuild()
-    return _Shape(model, frozenset(hints), required)
+    return Shape(model, frozenset(hints), required)
 
 
 def _marked(said: Mapping[str, Any], mark: Any) -> frozenset[str]:
     return frozenset(name for name, origin in said.items() if origin is mark)
 
 
-def _shape_of_model(declared: type[BaseModel]) -> _Shape:
+def _shape_of_model(declared: type[BaseModel]) -> Shape:
     """Computed fields are outputs as well; all of them are answered."""
     declared.model_rebuild()
-    schema = declared.model_json_schema(mode="serialization", schema_generator=_Schema)
+    schema = declared.model_json_schema(mode="serialization", schema_generator=OpenSchema)
     names = frozenset(schema.get("properties", {}))
-    return _Shape(declared, names, names)
+    return Shape(declared, names, names)
 
 
 def _plain_hint(hint: Any) -> Any:
@@ -230,37 +169,3 @@ def _with(given: Mapping[Any, Any], hint: Any) -> Any:
         return given[hint]
     open_ones = getattr(hint, "__parameters__", ())
     return hint[tuple(given.get(each, each) for each in open_ones)] if open_ones and given else hint
-
-
-def _kind(parameter: inspect.Parameter) -> str:
-    if parameter.name.startswith(_SYSTEM):
-        return Kind.SYSTEM
-    said = [mark for mark in getattr(parameter.annotation, "__metadata__", ()) if isinstance(mark, Kind)]
-    return said[0] if said else "custom or collected"
-
-
-_LIMITS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "less than {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "multipleOf": "a multiple of {}",
-    "pattern": "matching {}",
-}
-
-
-def _type_in_words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    """A JSON schema for the person who enters the variable."""
-    schema = definitions.get(schema.get("$ref", "").rpartition("/")[2], {}) | dict(schema)
-    if "enum" in schema or "const" in schema:
-        return "one of " + ", ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
-    if "anyOf" in schema:
-        kinds = [_type_in_words(each, definitions) for each in schema["anyOf"] if each.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
-    kind = schema.get("format") or {"string": "text", "object": "JSON object", "array": "JSON array"}.get(
-        schema.get("type", ""), schema.get("type", "any")
-    )
-    limits = [words.format(schema[name]) for name, words in _LIMITS.items() if name in schema]
-    return ", ".join([kind, *limits])
