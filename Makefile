@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ test-containers: .venv/test  ## the image and the compose file in a real Docker 
 format: .venv/test  ## put the code in the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/test  ## write what the documents take from text and code: the table of log events, the pictures
+	$(BIN)/python -m tools.log_events
 
 lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build -o requirements.lock

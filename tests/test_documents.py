@@ -1,6 +1,5 @@
 """What the documents say is what the code does."""
 
-import ast
 import inspect
 import re
 import subprocess
@@ -22,11 +21,11 @@ from shared.events import Outcome
 from shared.loading import load_callbacks, load_jobs
 from shared.redis_url import RedisUrl
 from tests.processes import environment
+from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.perform import LEVELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-ROOMS = ("api", "cli", "shared", "workers")
 OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
@@ -156,30 +155,18 @@ def test_the_operations_document_lists_every_outcome_and_cause(word: str, words:
     assert sorted(row[0].strip("`") for row in table(OPERATIONS, word)) == sorted(get_args(words))
 
 
-def logged_events() -> set[str]:
-    """The event of each call of a logger in the code, where it stands there as text."""
-    found: list[str] = []
-    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if isinstance(node, ast.Call) and re.search(r"log(\(\))?\.(info|warning|error|log)$", called):
-                given = node.args[1:2] if called.endswith(".log") else node.args[:1]
-                found += [
-                    ast.literal_eval(each) for each in ast.walk(ast.Tuple(given)) if isinstance(each, ast.Constant)
-                ]
-    return {text for text in found if re.fullmatch(r"[a-z_]+", text)}
+def test_the_document_of_the_log_lists_every_event_with_its_level_and_fields() -> None:
+    """As `make docs` reads them in the code; every event has a meaning, and every documented field is in the code."""
+    document = DOCUMENT.read_text()
+    events = log_events()
+    rows = [row for part in document.split("\n\n") if part.startswith("| event") for row in table(part, "event")]
+    sources = "".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
-
-def test_the_document_of_the_log_lists_every_event() -> None:
-    """Each that the code logs, and none that nothing in it names."""
-    document = (ROOT / "docs" / "LOGS.md").read_text()
-    tables = [part for part in document.split("\n\n") if part.startswith("| event")]
-    listed = {name for part in tables for row in table(part, "event") for name in re.findall(r"`(\w+)`", row[0])}
-    sources = "".join(path.read_text() for path in ROOT.rglob("*.py") if path.parts[len(ROOT.parts)] in ROOMS)
-
-    assert "redis_away" in (events := logged_events())
-    assert events - listed == set()
-    assert {name for name in listed if f'"{name}"' not in sources} == set()
+    assert sorted(row[0].strip("`") for row in rows) == sorted(events)
+    assert with_columns(document, events) == document
+    assert all(meaning for _, _, _, meaning, _ in rows)
+    for name in {name for row in rows for name in re.findall(r"`(\w+)`", row[2])}:
+        assert re.search(rf"[\"']{name}[\"']|\b{name}=", sources), name
     assert {row[0].strip("`") for row in table(document, "outcome of an attempt")} == set(LEVELS)
 
 
