@@ -12,7 +12,7 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Dead l
 Job = Annotated[str | None, typer.Option(help="Those of this job type.", metavar="NAME")]
 Cause = Annotated[str | None, typer.Option(help="Those whose cause holds this text.", metavar="TEXT")]
 Since = Annotated[
-    str | None, typer.Option(help="Those that died within this time (90s, 15m, 2h, 7d), or since an ISO date.")
+    str | None, typer.Option(help="Those that failed within this time (90s, 15m, 2h, 7d), or since an ISO date.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 By = Annotated[str | None, typer.Option(help="Who does it, for the record; you on this host by default.")]
@@ -100,9 +100,9 @@ def log(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell who replayed or discarded dead letters, and when; the last 90 days are kept."""
-    from cli.dead_letters import list_runs
+    from cli.dead_letters import list_audit
 
-    list_runs(count, as_json=as_json)
+    list_audit(count, as_json=as_json)
 
 
 def _check(ids: list[str] | None, *, given: bool, all_: bool) -> None:

@@ -18,17 +18,17 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from cli.dead_tables import findings_text, groups_json, groups_table, runs_json, runs_table
+from cli.dead_tables import audit_json, audit_table, details_text, groups_json, groups_table
 from cli.errors import stop
 from shared.config import load_settings
 from shared.outage import unreachable
 from shared.policies import Rate
 from shared.queues import connect
 from shared.redaction import terminal_text
-from workers.autopsy import examine
+from workers.autopsy import read_details
 from workers.dead_letters import DeadLetter, DeadLetters, Entry, Selection
-from workers.replays import Pace, Pages, Replays
-from workers.runs import Runs
+from workers.replays import Pages, Replays, Throttle
+from workers.runs import AuditLog
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -62,40 +62,40 @@ class Chosen:
         more = len(self.ids) - _NAMED
         return " ".join(self.ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
-    def pages(self, letters: DeadLetters) -> Pages:
-        """The letters, a page at a time."""
-        return [letters.find(self.ids)] if self.ids else letters.pages(self.selection)
+    def pages(self, dead_letters: DeadLetters) -> Pages:
+        """The dead letters, a page at a time."""
+        return [dead_letters.find(self.ids)] if self.ids else dead_letters.pages(self.selection)
 
 
 class Preview:
-    """What a person was shown before a yes: no other letter is then touched, whatever has died meanwhile."""
+    """What a person was shown before the confirmation: no other dead letter is then touched, whatever failed since."""
 
-    def __init__(self, chosen: Chosen, letters: DeadLetters) -> None:
-        self._letters = letters
+    def __init__(self, chosen: Chosen, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
         self._seen: dict[Entry, datetime | None] = {}
-        self._groups = letters.groups(map(self._note, chosen.pages(letters)))
+        self._groups = dead_letters.groups(map(self._note, chosen.pages(dead_letters)))
 
     def _note(self, page: list[DeadLetter]) -> list[DeadLetter]:
-        self._seen |= {letter.entry: letter.died_at for letter in page}
+        self._seen |= {dead_letter.entry: dead_letter.failed_at for dead_letter in page}
         return page
 
     @property
     def count(self) -> int:
-        """How many letters there are."""
+        """How many dead letters there are."""
         return len(self._seen)
 
     def show(self) -> None:
-        """Print which letters they are."""
+        """Print which dead letters they are."""
         if self._groups:
             _console().print(groups_table(self._groups, datetime.now(UTC)))
         typer.echo(f"{self.count:,} chosen" if self.count else "no dead letters")
 
     def pages(self) -> Pages:
-        """The letters that were shown, a page at a time."""
-        return self._letters.as_seen(self._seen)
+        """The dead letters that were shown, a page at a time."""
+        return self._dead_letters.as_seen(self._seen)
 
     def missed(self, outcomes: Counter[str]) -> Counter[str]:
-        """What became of those that were put back by others and died anew before the yes."""
+        """How many were put back by others, and failed again, before the confirmation."""
         return Counter(gone=self.count - outcomes.total())
 
 
@@ -107,8 +107,8 @@ def selected(job: str | None, cause: str | None, since: str | None) -> Selection
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
     """Print how many there are of each job type and cause."""
     with _redis() as redis:
-        letters = DeadLetters(redis)
-        groups = letters.groups(letters.pages(selection))
+        dead_letters = DeadLetters(redis)
+        groups = dead_letters.groups(dead_letters.pages(selection))
     if as_json:
         typer.echo(groups_json(groups, with_ids=with_ids))
     elif groups:
@@ -121,22 +121,22 @@ def list_ids(selection: Selection) -> None:
     """Print the id of each, one a line, for `xargs` and `grep`."""
     with _redis() as redis:
         for page in DeadLetters(redis).pages(selection):
-            for letter in page:
-                typer.echo(terminal_text(letter.entry.id))
+            for dead_letter in page:
+                typer.echo(terminal_text(dead_letter.entry.id))
 
 
 def show(job_id: str, *, values: bool) -> None:
-    """Print all about one letter."""
+    """Print all about one dead letter."""
     with _redis() as redis:
         found = DeadLetters(redis).find([job_id])
         if not found:
             stop(f"{terminal_text(job_id)}: no dead letter has this id", _FAILED)
-        typer.echo(findings_text(examine(redis, found[0]), datetime.now(UTC), values=values))
+        typer.echo(details_text(read_details(redis, found[0]), datetime.now(UTC), values=values))
 
 
 def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:
-    """Put letters back, and print how many; many at once only after a yes."""
-    pace = Pace(_rate(rate))
+    """Put dead letters back, and print how many; many at once only after a yes."""
+    throttle = Throttle(_rate(rate))
     with _redis() as redis:
         asks = not (yes or rate or chosen.ids)
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
@@ -147,12 +147,12 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
-            outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), pace, progress)
+            outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), throttle, progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
 
 
 def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None:
-    """Delete letters, after a look at what they are, and print how many."""
+    """Delete dead letters, after a look at what they are, and print how many."""
     with _redis() as redis:
         preview = Preview(chosen, DeadLetters(redis)) if dry_run or not yes else None
         if preview:
@@ -166,14 +166,14 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
 
 
-def list_runs(count: int, *, as_json: bool) -> None:
+def list_audit(count: int, *, as_json: bool) -> None:
     """Print who replayed or discarded how many."""
     with _redis() as redis:
-        runs = Runs(redis).latest(count)
+        runs = AuditLog(redis).latest(count)
     if as_json:
-        typer.echo(runs_json(runs))
+        typer.echo(audit_json(runs))
     elif runs:
-        _console().print(runs_table(runs))
+        _console().print(audit_table(runs))
     else:
         typer.echo("nothing was replayed or discarded in the last 90 days")
 

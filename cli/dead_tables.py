@@ -15,9 +15,9 @@ from rich.text import Text
 from shared.frames import integrators_frame
 from shared.json_values import moment
 from shared.redaction import loggable_fields, terminal_text
-from workers.autopsy import Findings
+from workers.autopsy import Details
 from workers.dead_letters import Group, Meta
-from workers.runs import Run
+from workers.runs import AuditEntry
 
 _MANY = 10  # RQ keeps as many results of a job
 _MANY_ATTEMPTS = 1_000_000  # more is no count
@@ -35,7 +35,7 @@ def groups_json(groups: Iterable[Group], *, with_ids: bool) -> str:
     return _json([{name: value for name, value in asdict(each).items() if name not in left_out} for each in groups])
 
 
-def runs_json(runs: Iterable[Run]) -> str:
+def audit_json(runs: Iterable[AuditEntry]) -> str:
     """Replays and discards as JSON."""
     return _json([asdict(run) for run in runs])
 
@@ -52,7 +52,7 @@ def groups_table(groups: Sequence[Group], now: datetime) -> Table:
     return table
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
+def audit_table(runs: Sequence[AuditEntry]) -> Table:
     """Replays and discards."""
     table = Table("when", "who", "what", "which", "how many", "", box=None)
     table.columns[4].justify = "right"
@@ -62,46 +62,47 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def findings_text(findings: Findings, now: datetime, *, values: bool) -> str:
+def details_text(details: Details, now: datetime, *, values: bool) -> str:
     """All about one dead letter.
 
     Args:
-        findings: what Redis tells of it.
+        details: what Redis tells of it.
         now: the time.
         values: whether to print what may quote a customer, too.
     """
-    lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(findings, now) if value]
-    lines += _places(findings)
+    lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(details, now) if value]
+    lines += _places(details)
     if values:
-        lines += ["event", _pretty(findings.event), "failure", *map(terminal_text, findings.text.splitlines())]
-    lines += ["", f"To put it back: deskbell dead replay {terminal_text(findings.letter.entry.id)}"]
+        lines += ["event", _pretty(details.event), "failure", *map(terminal_text, details.text.splitlines())]
+    lines += ["", f"To put it back: deskbell dead replay {terminal_text(details.dead_letter.entry.id)}"]
     return "\n".join(lines)
 
 
-def _facts(findings: Findings, now: datetime) -> Iterable[tuple[str, str]]:
-    letter, event = findings.letter, findings.event or {}
-    yield "id", letter.entry.id
-    yield "job", letter.entry.job
-    yield "queue", letter.entry.queue
-    yield "cause", letter.cause
-    yield "died", f"{_date(letter.died_at)}, {_ago(letter.died_at, now)} ago" if letter.died_at else ""
-    if findings.deaths > 1:
-        yield "deaths", f"{findings.deaths}{' or more' if findings.deaths == _MANY else ''}, replays between them"
-    yield "attempts", _attempts(letter.meta or {})
-    yield "queued", _date(findings.enqueued_at)
-    yield "worker", findings.worker
-    jobs = "job" if findings.awaiting == 1 else "jobs"
-    yield "awaited", f"by {findings.awaiting:,} {jobs}" if findings.awaiting else ""
+def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
+    dead_letter, event = details.dead_letter, details.event or {}
+    yield "id", dead_letter.entry.id
+    yield "job", dead_letter.entry.job
+    yield "queue", dead_letter.entry.queue
+    yield "cause", dead_letter.cause
+    failed_at = dead_letter.failed_at
+    yield "failed", f"{_date(failed_at)}, {_ago(failed_at, now)} ago" if failed_at else ""
+    if details.failures > 1:
+        yield "failures", f"{details.failures}{' or more' if details.failures == _MANY else ''}, replays between them"
+    yield "attempts", _attempts(dead_letter.meta)
+    yield "queued", _date(details.enqueued_at)
+    yield "worker", details.worker
+    jobs = "job" if details.awaiting == 1 else "jobs"
+    yield "awaited", f"by {details.awaiting:,} {jobs}" if details.awaiting else ""
     yield from loggable_fields(command=event.get("command"), node=event.get("node")).items()
     yield "received", _date(moment(event.get("received_at")))
 
 
-def _places(findings: Findings) -> Iterable[str]:
+def _places(details: Details) -> Iterable[str]:
     """The way of the exception; what the integrator wrote is marked."""
-    theirs = integrators_frame(findings.places)
-    if findings.places:
+    theirs = integrators_frame(details.frames)
+    if details.frames:
         yield "where"
-    for place in findings.places:
+    for place in details.frames:
         yield f"  {'>' if place == theirs else ' '} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
 
 
@@ -110,7 +111,7 @@ def _pretty(event: dict[str, Any] | None) -> str:
 
 
 def _attempts(meta: Meta) -> str:
-    """How many were made, and how many there might have been; a letter may tell only one of them."""
+    """How many were made, and how many there might have been; a dead letter may tell only one of them."""
     made, allowed = (meta.get(name) for name in ("made", "attempts"))
     if _is_count(made) and _is_count(allowed):
         return f"{made} of {allowed}"

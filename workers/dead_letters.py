@@ -1,6 +1,6 @@
-"""Dead letters: jobs that failed for good, in RQ's FailedJobRegistry of every queue that RQ knows.
+"""The dead letter queue: jobs that failed for good, which RQ keeps in the FailedJobRegistry of each queue.
 
-Their ids are read all at once, some 10 MB for 100,000; what is asked about them, in pages. The ids of events, and so
+All ids are read at once, some 10 MB for 100,000; the fields of their jobs are read in pages. The ids of events, and so
 of their jobs, sort by time. Nothing is unpickled, and no job's arguments are read.
 """
 
@@ -26,16 +26,16 @@ from shared.json_values import moment
 from workers.causes import UNKNOWN, cause_in
 
 PAGE = 500
-"""How many letters are read at once."""
+"""How many dead letters are read at once."""
 
 FAN_OUT_NAME = "(fan-out)"
-"""What stands for a job type's name where the letter is an event that was not fanned out."""
+"""What stands for a job type's name where the dead letter is an event that was not fanned out."""
 
 FOREIGN_NAME = "(foreign)"
 """What stands for a job type's name where the job is none of Deskbell's."""
 
 EXPIRED = "expired"
-"""The cause of a letter whose job is not on Redis any more."""
+"""The cause of a dead letter whose job is not on Redis any more."""
 
 _SCANNED_AT_ONCE = 1000
 _MOST_TEXT_BYTES = 16 * 1024 * 1024
@@ -52,7 +52,7 @@ class Entry:
 
     Attributes:
         id: the RQ job's id.
-        queue: the queue it died on.
+        queue: the queue it failed on.
     """
 
     id: str
@@ -74,14 +74,14 @@ class DeadLetter:
     Attributes:
         entry: where it is.
         cause: what was raised, and where in the integrator's code.
-        died_at: when; None where nothing tells it.
-        meta: the job's `meta`; None when it is not JSON, or no object.
+        failed_at: when; None where nothing tells it.
+        meta: the job's `meta`; empty when it is no JSON object.
     """
 
     entry: Entry
     cause: str
-    died_at: datetime | None
-    meta: Meta | None
+    failed_at: datetime | None
+    meta: Meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Selection:
     Attributes:
         job: the job type's name.
         cause: a part of the cause.
-        since: those that died then, or later.
+        since: those that failed then, or later.
     """
 
     job: str | None = None
@@ -108,10 +108,10 @@ class Selection:
         """Whether an entry is among those meant, as far as it tells."""
         return self.job in (None, entry.job)
 
-    def holds(self, letter: DeadLetter) -> bool:
-        """Whether a letter is among those meant."""
-        is_late = self.since is None or (letter.died_at is not None and letter.died_at >= self.since)
-        return self.may_hold(letter.entry) and (self.cause or "") in letter.cause and is_late
+    def holds(self, dead_letter: DeadLetter) -> bool:
+        """Whether a dead letter is among those meant."""
+        is_late = self.since is None or (dead_letter.failed_at is not None and dead_letter.failed_at >= self.since)
+        return self.may_hold(dead_letter.entry) and (self.cause or "") in dead_letter.cause and is_late
 
 
 @dataclass(slots=True)
@@ -123,8 +123,8 @@ class Group:
         queue: the queue.
         cause: the cause.
         count: how many.
-        first: when the first of them died.
-        last: when the last of them died.
+        first: when the first of them failed.
+        last: when the last of them failed.
         latest: the id of the last event's.
         awaited_by: how many jobs wait behind them.
         ids: of all of them, in the order of their events.
@@ -140,14 +140,14 @@ class Group:
     awaited_by: int = 0
     ids: list[str] = field(default_factory=list)
 
-    def add(self, letter: DeadLetter) -> None:
-        """Count a letter."""
+    def add(self, dead_letter: DeadLetter) -> None:
+        """Count a dead letter."""
         self.count += 1
-        self.ids.append(letter.entry.id)
-        self.latest = letter.entry.id
-        if letter.died_at:
-            self.first = min(self.first or letter.died_at, letter.died_at)
-            self.last = max(self.last or letter.died_at, letter.died_at)
+        self.ids.append(dead_letter.entry.id)
+        self.latest = dead_letter.entry.id
+        if dead_letter.failed_at:
+            self.first = min(self.first or dead_letter.failed_at, dead_letter.failed_at)
+            self.last = max(self.last or dead_letter.failed_at, dead_letter.failed_at)
 
 
 class DeadLetters:
@@ -162,14 +162,14 @@ class DeadLetters:
         self._redis = redis
 
     def pages(self, selection: Selection) -> Iterator[list[DeadLetter]]:
-        """The letters that are meant, in the order of their events, in pages that are not all full."""
+        """The dead letters that are meant, in the order of their events, in pages that are not all full."""
         meant = (entry for entry in self._entries() if selection.may_hold(entry))
         for entries in batched(meant, PAGE):
-            if page := [letter for letter in self._read(entries) if selection.holds(letter)]:
+            if page := [dead_letter for dead_letter in self._read(entries) if selection.holds(dead_letter)]:
                 yield page
 
     def find(self, ids: Iterable[str]) -> list[DeadLetter]:
-        """The letters of these ids, in the order of their events; those that are none are left out."""
+        """The dead letters of these ids, in the order of their events; those that are none are left out."""
         queues = self._queues()
         found: list[DeadLetter] = []
         for page in batched(sorted(set(ids)), PAGE):
@@ -182,13 +182,15 @@ class DeadLetters:
         return found
 
     def as_seen(self, seen: Mapping[Entry, datetime | None]) -> Iterator[list[DeadLetter]]:
-        """Letters that were looked at before, in pages; those that have been put back and died anew since are left out.
+        """Dead letters that were read before, in pages, without those that have been put back and failed again since.
 
         Args:
-            seen: each with the time at which it had died.
+            seen: each with the time at which it had failed.
         """
         for entries in batched(seen, PAGE):
-            yield [letter for letter in self._read(entries) if letter.died_at == seen[letter.entry]]
+            yield [
+                dead_letter for dead_letter in self._read(entries) if dead_letter.failed_at == seen[dead_letter.entry]
+            ]
 
     def awaiting(self, ids: Iterable[str]) -> int:
         """How many jobs wait for any of these, directly or behind one another."""
@@ -208,7 +210,7 @@ class DeadLetters:
                 yield from (job_id.decode(errors="replace") for job_id in answer)
 
     def groups(self, pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
-        """Letters grouped by job type, queue and cause, the largest group first."""
+        """Dead letters grouped by job type, queue and cause, the largest group first."""
         groups = _grouped(pages)
         for each in groups:
             each.awaited_by = self.awaiting(each.ids)
@@ -232,17 +234,17 @@ class DeadLetters:
             for entry in entries:
                 pipeline.hmget(Job.key_for(entry.id), _FIELDS)
             hashes = pipeline.execute()
-        letters = [_recorded(entry, fields) for entry, fields in zip(entries, hashes, strict=True)]
-        return self._with_results(letters)
+        dead_letters = [_recorded(entry, fields) for entry, fields in zip(entries, hashes, strict=True)]
+        return self._with_results(dead_letters)
 
-    def _with_results(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    def _with_results(self, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         """Read the cause of those that do not record it from RQ's results."""
         with self._redis.pipeline(transaction=False) as pipeline:
-            for letter in letters:
-                if not letter.cause:
-                    pipeline.xrevrange(Result.get_key(letter.entry.id), count=1)
+            for dead_letter in dead_letters:
+                if not dead_letter.cause:
+                    pipeline.xrevrange(Result.get_key(dead_letter.entry.id), count=1)
             results = iter(pipeline.execute())
-        return [letter if letter.cause else _told(letter, next(results)) for letter in letters]
+        return [found if found.cause else _from_result(found, next(results)) for found in dead_letters]
 
 
 def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
@@ -273,9 +275,9 @@ def failure_text(result: Any) -> str:
 def _grouped(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
     groups: dict[tuple[str, str, str], Group] = {}
     for page in pages:
-        for letter in page:
-            key = letter.entry.job, letter.entry.queue, letter.cause
-            groups.setdefault(key, Group(*key)).add(letter)
+        for dead_letter in page:
+            key = dead_letter.entry.job, dead_letter.entry.queue, dead_letter.cause
+            groups.setdefault(key, Group(*key)).add(dead_letter)
     return sorted(groups.values(), key=lambda each: (-each.count, each.job, each.queue, each.cause))
 
 
@@ -287,32 +289,32 @@ def read_date(text: bytes | None) -> datetime | None:
 
 
 def _recorded(entry: Entry, fields: Any) -> DeadLetter:
-    """A letter as the job's own record has it; without a cause when there is none."""
+    """A dead letter as the job's own record has it; without a cause when there is none."""
     created, ended, meta = fields
     if created is None and ended is None and meta is None:
-        return DeadLetter(entry, EXPIRED, None, None)
+        return DeadLetter(entry, EXPIRED, None, {})
     record = _read_meta(meta)
-    return DeadLetter(entry, _recorded_cause(record or {}), read_date(ended), record)
+    cause = failure_record(record).get("cause")
+    return DeadLetter(entry, cause if isinstance(cause, str) else "", read_date(ended), record)
 
 
-def _recorded_cause(meta: Meta) -> str:
-    """The cause a job died of; none when it has been put back, and tried, since it was written."""
-    cause = meta.get("cause")
-    return cause if isinstance(cause, str) and cause and meta.get("attempt") == 0 else ""
+def failure_record(meta: Meta) -> Meta:
+    """What was recorded when the job failed for good; nothing when it has been put back, and tried, since."""
+    return meta if meta.get("attempt") == 0 else {}
 
 
-def _read_meta(meta: bytes | None) -> Meta | None:
+def _read_meta(meta: bytes | None) -> Meta:
     try:
         read = json.loads(meta or b"{}")
     except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
-def _told(letter: DeadLetter, results: Any) -> DeadLetter:
-    """A letter as its last result has it; the job's own end may be that of an earlier attempt."""
+def _from_result(dead_letter: DeadLetter, results: Any) -> DeadLetter:
+    """A dead letter as its last result has it; the job's own end may be that of an earlier attempt."""
     if not results:
-        return DeadLetter(letter.entry, UNKNOWN, letter.died_at, letter.meta)
+        return DeadLetter(dead_letter.entry, UNKNOWN, dead_letter.failed_at, dead_letter.meta)
     result_id, result = results[0]
-    died_at = moment(int(result_id.split(b"-")[0]))
-    return DeadLetter(letter.entry, cause_in(failure_text(result)), died_at, letter.meta)
+    failed_at = moment(int(result_id.split(b"-")[0]))
+    return DeadLetter(dead_letter.entry, cause_in(failure_text(result)), failed_at, dead_letter.meta)

@@ -1,16 +1,16 @@
--- Put dead letters back at the end of their queues, their attempts anew; or delete them. Only what is in the
--- FailedJobRegistry is dealt with, and leaves it in the same moment: however often this is run, by however many, a letter
--- is enqueued once.
+-- Put dead letters back at the end of their queues, with all their attempts; or delete them. Only what is in the
+-- FailedJobRegistry is touched, and leaves it in the same moment: however often this is run, by however many people, a
+-- dead letter is enqueued once.
 --
--- KEYS  the record of this run
+-- KEYS  the entry in the audit log
 -- ARGV  `replay`, and now as RQ writes dates; or `discard`, and 1 to delete also what other jobs wait for; then for each
---       letter: queue, id, and to replay it `meta` and retries left, '' to be left alone
--- Returns what became of each: replayed, discarded, gone, expired, alive, limited or awaited
+--       dead letter: queue, id, and to replay it `meta` and retries left, '' to leave them as they are
+-- Returns for each what became of it: replayed, discarded, gone, expired, alive, limited or awaited
 
 local replays, date, also_awaited = ARGV[1] == 'replay', ARGV[2], ARGV[2] == '1'
 local outcomes, count = {}, 0
 
--- Why a letter is left alone; nil when it is not.
+-- Why a dead letter is not touched; nil when it is.
 local function obstacle(queue, id)
   if not redis.call('ZSCORE', 'rq:failed:' .. queue, id) then
     return 'gone'
@@ -44,12 +44,12 @@ local function put_back(queue, id, meta, retries_left)
   redis.call('PERSIST', key)
 end
 
--- An ordered letter takes its place again before any of its key asks for its turn: see turns.lua.
-local function take_place(id, meta)
-  local digest, place = string.match(meta, '"order": %["(%x+)", "([%d.]+)"')
-  if digest then
-    local group = string.sub(id, 34) .. ':' .. digest
-    redis.call('ZADD', 'deskbell:order:' .. group, place, id)
+-- An ordered job takes its old position again before any job of its partition key asks for its turn: see turns.lua.
+local function take_position(id, meta)
+  local order = meta ~= '' and cjson.decode(meta).order
+  if order then
+    local group = string.sub(id, 34) .. ':' .. order[1]
+    redis.call('ZADD', 'deskbell:order:' .. group, order[2], id)
     redis.call('SADD', 'deskbell:orders', group)
   end
 end
@@ -69,7 +69,7 @@ for at = 3, #ARGV, 4 do
     outcome, count = replays and 'replayed' or 'discarded', count + 1
     if replays then
       put_back(queue, id, meta, retries_left)
-      take_place(id, meta)
+      take_position(id, meta)
     else
       delete(queue, id)
     end

@@ -1,10 +1,10 @@
-"""Dead letters put back, or deleted, a page at a time.
+"""Replay or discard of dead letters: each leaves the FailedJobRegistry once, however many people ask at once.
 
-1. `workers/dead_letters.py` gives pages of letters, in the order of their events.
-2. Each batch is one script: a letter leaves the FailedJobRegistry and enters its queue in the same moment, or neither.
-   So a letter that two persons replay at once is enqueued once, and a replay that was killed is simply run again.
-3. The script counts what it did in the record of the run (`workers/runs.py`).
-4. A rate is kept by the time between the batches.
+1. `workers/dead_letters.py` yields pages of dead letters, in the order of their events.
+2. Each batch is one script: a dead letter leaves the FailedJobRegistry and enters its queue in the same moment, or
+   neither. So one that two people replay at once is enqueued once, and a replay that was killed is simply run again.
+3. The script adds what it did to the entry in the audit log (`workers/runs.py`).
+4. A throttle waits between the batches.
 """
 
 import json
@@ -23,16 +23,18 @@ from rq.utils import utcformat
 
 from shared.policies import Rate
 from shared.queues import EVENT_RETRIES, queue
-from workers.dead_letters import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, batched
-from workers.runs import Runs
+from workers.dead_letters import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, Meta, batched
+from workers.places import is_order
+from workers.runs import AuditLog
 
 _BATCHES_PER_SECOND = 10
 
 Pages = Iterable[list[DeadLetter]]
+Progress = Callable[[int], object]
 
 
-class Pace:
-    """Keeps a rate: says how many may be done at once, and waits."""
+class Throttle:
+    """Rate limit of a replay: the size of its batches, and the wait before each."""
 
     def __init__(
         self,
@@ -43,8 +45,8 @@ class Pace:
         """Begin.
 
         Args:
-            rate: the rate; None is as fast as it goes.
-            clock: tells seconds.
+            rate: the rate; None sets no limit.
+            clock: returns seconds.
             sleep: waits for seconds.
         """
         self._seconds_each = rate.period_ms / 1000 / rate.starts if rate else 0.0
@@ -71,16 +73,16 @@ class Replays:
         """
         self._redis = redis
         self._by = by
-        self._runs = Runs(redis)
+        self._audit = AuditLog(redis)
         self._script = redis.register_script(files("workers").joinpath("letters.lua").read_text())
 
-    def replay(self, pages: Pages, selection: str, pace: Pace, progress: Callable[[int], object]) -> Counter[str]:
-        """Put letters back on their queues, their attempts anew.
+    def replay(self, pages: Pages, selection: str, throttle: Throttle, progress: Progress) -> Counter[str]:
+        """Put dead letters back on their queues, their attempts anew.
 
         Args:
-            pages: the letters, in the order in which they are enqueued.
-            selection: which letters are meant; recorded.
-            pace: how fast.
+            pages: the dead letters, in the order in which they are enqueued.
+            selection: which dead letters are meant; recorded.
+            throttle: how fast.
             progress: told how many more have been looked at.
 
         Returns:
@@ -89,18 +91,18 @@ class Replays:
         """
         outcomes: Counter[str] = Counter()
         with self._recorded("replay", selection) as record:
-            for letters in _in_batches(pages, pace.batch):
-                pace.wait(len(letters))
-                outcomes.update(self._run(record, "replay", utcformat(datetime.now(UTC)), map(_anew, letters)))
-                progress(len(letters))
+            for dead_letters in _in_batches(pages, throttle.batch):
+                throttle.wait(len(dead_letters))
+                outcomes.update(self._run(record, "replay", utcformat(datetime.now(UTC)), map(_as_new, dead_letters)))
+                progress(len(dead_letters))
         return outcomes
 
-    def discard(self, pages: Pages, selection: str, progress: Callable[[int], object]) -> Counter[str]:
-        """Delete letters for good; what waits for them goes on.
+    def discard(self, pages: Pages, selection: str, progress: Progress) -> Counter[str]:
+        """Delete dead letters for good, and let the jobs that wait for them start.
 
         Args:
-            pages: the letters.
-            selection: which letters are meant; recorded.
+            pages: the dead letters.
+            selection: which dead letters are meant; recorded.
             progress: told how many more have been looked at.
 
         Returns:
@@ -108,64 +110,65 @@ class Replays:
         """
         outcomes: Counter[str] = Counter()
         with self._recorded("discard", selection) as record:
-            for letters in pages:
+            for dead_letters in pages:
                 awaited = []
-                for letter, outcome in zip(letters, self._delete(record, letters), strict=True):
+                for dead_letter, outcome in zip(dead_letters, self._delete(record, dead_letters), strict=True):
                     if outcome == "awaited":
-                        awaited.append(letter)
+                        awaited.append(dead_letter)
                     else:
                         outcomes[outcome] += 1
-                for letter in awaited:
-                    self._let_go_on(letter)
+                for dead_letter in awaited:
+                    self._let_go_on(dead_letter)
                 outcomes.update(self._delete(record, awaited, also_awaited=True))
-                progress(len(letters))
+                progress(len(dead_letters))
         return outcomes
 
-    def _delete(self, record: str, letters: list[DeadLetter], *, also_awaited: bool = False) -> list[str]:
-        rows = ((letter.entry.queue, letter.entry.id, "", "") for letter in letters)
+    def _delete(self, record: str, dead_letters: list[DeadLetter], *, also_awaited: bool = False) -> list[str]:
+        rows = ((dead_letter.entry.queue, dead_letter.entry.id, "", "") for dead_letter in dead_letters)
         return self._run(record, "discard", str(int(also_awaited)), rows)
 
     def _run(self, record: str, action: str, option: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
         answer = self._script(keys=[record], args=[action, option, *(part for row in rows for part in row)])
         return [outcome.decode() for outcome in answer]
 
-    def _let_go_on(self, letter: DeadLetter) -> None:
-        """Have RQ queue the jobs that wait for a letter, as if it had not been there."""
+    def _let_go_on(self, dead_letter: DeadLetter) -> None:
+        """Have RQ queue the jobs that depend on a dead letter."""
         try:
-            job = Job.fetch(letter.entry.id, connection=self._redis, serializer=JSONSerializer)
+            job = Job.fetch(dead_letter.entry.id, connection=self._redis, serializer=JSONSerializer)
         except NoSuchJobError:
             return
-        queue(letter.entry.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
+        queue(dead_letter.entry.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
 
     @contextmanager
     def _recorded(self, action: str, selection: str) -> Iterator[str]:
-        record = self._runs.begin(action, selection, self._by)
+        record = self._audit.begin(action, selection, self._by)
         try:
             yield record
         except KeyboardInterrupt:
-            self._runs.end(record, "interrupted")
+            self._audit.end(record, "interrupted")
             raise
-        self._runs.end(record, "done")
+        self._audit.end(record, "done")
 
 
-def _anew(letter: DeadLetter) -> tuple[str, str, str, str]:
-    """What the script is told of a letter: RQ's retries and our count of attempts as fan-out made them."""
-    queue_name, job_id, job = letter.entry.queue, letter.entry.id, letter.entry.job
+def _as_new(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
+    """The script's arguments for a dead letter: RQ's retries and our count of attempts as fan-out wrote them."""
+    queue_name, job_id, job = dead_letter.entry.queue, dead_letter.entry.id, dead_letter.entry.job
     if job == FOREIGN_NAME:
         return queue_name, job_id, "", ""
     if job == FAN_OUT_NAME:
         return queue_name, job_id, "", str(EVENT_RETRIES)
-    record = letter.meta or {}
-    meta = {"attempt": 0} | {name: value for name, value in record.items() if name not in _SPENT}
-    return queue_name, job_id, json.dumps(meta), str(_attempts(record) - 1)
+    kept = {name: value for name, value in dead_letter.meta.items() if name not in _OF_THE_FAILURE}
+    if not is_order(kept.get("order")):
+        kept.pop("order", None)
+    return queue_name, job_id, json.dumps({"attempt": 0} | kept), str(_attempts(dead_letter.meta) - 1)
 
 
-_SPENT = ("attempt", "attempts", "made", "cause", "where")
+_OF_THE_FAILURE = ("attempt", "attempts", "made", "cause", "where")
 
 
-def _attempts(record: dict[str, object]) -> int:
-    """How many attempts the job had: recorded as it died, or what it was at when its worker died in the last."""
-    given = (record.get("attempts"), record.get("attempt"))
+def _attempts(meta: Meta) -> int:
+    """How many attempts the job had: as recorded, or the number of the one in which its worker died."""
+    given = (meta.get("attempts"), meta.get("attempt"))
     return next((attempts for attempts in given if type(attempts) is int and attempts > 0), 1)
 
 

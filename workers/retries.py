@@ -34,7 +34,7 @@ from shared.errors import (
 )
 from shared.jobs import JobType
 from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
-from workers.causes import cause_of, places_of
+from workers.causes import cause_of, last_frames_of
 from workers.outages import is_transient
 
 _OUT_OF_TURN_SECONDS = 1
@@ -116,7 +116,7 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
     if not job.retries_left:
         # For workers/dead_letters.py, which must not look for them in a text that may quote anybody.
         job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
-        job.meta |= {"cause": cause_of(error), "where": places_of(error)}
+        job.meta |= {"cause": cause_of(error), "where": last_frames_of(error)}
         job.meta.pop("waits", None)
         job.save_meta()
         return Decision("discarded" if isinstance(error, Discard) else "dead", {})

@@ -1,6 +1,6 @@
-"""Who has replayed or discarded dead letters: a record on Redis of each run, kept for 90 days.
+"""The audit log of dead letters: who replayed or discarded how many, and when. Redis keeps each entry for 90 days.
 
-The scripts that act count in it what they did, in the same moment: the count of a run that was killed is right too.
+The script counts in the entry what it did, in the same moment: the count of a command that was killed is right, too.
 """
 
 import time
@@ -19,15 +19,15 @@ _KEPT_SECONDS = 90 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class AuditEntry:
     """A replay or a discard.
 
     Attributes:
         began_at: when.
         by: who began it.
         action: `replay` or `discard`.
-        selection: which letters were meant, as it was typed.
-        done: how many letters were put back, or deleted.
+        selection: which dead letters were meant, as it was typed.
+        done: how many dead letters were put back, or deleted.
         end: how it ended: `done` or `interrupted`; "" while it runs, or when it was killed.
     """
 
@@ -39,8 +39,8 @@ class Run:
     end: str
 
 
-class Runs:
-    """Writes and reads records of runs."""
+class AuditLog:
+    """Writes and reads the entries."""
 
     def __init__(self, redis: Redis) -> None:
         """Prepare.
@@ -51,43 +51,43 @@ class Runs:
         self._redis = redis
 
     def begin(self, action: str, selection: str, by: str) -> str:
-        """Record that a run begins.
+        """Record that a replay or a discard begins.
 
         Returns:
-            The key of its record, for the scripts and for `end`.
+            The key of its entry, for the script and for `end`.
         """
         now = time.time()
-        run_id = uuid.uuid4().hex
-        key = _key(run_id)
+        entry_id = uuid.uuid4().hex
+        key = _key(entry_id)
         fields: Any = {"began_at": str(now), "by": by, "action": action, "selection": selection, "done": "0", "end": ""}
         with self._redis.pipeline() as pipeline:
             pipeline.hset(key, mapping=fields)
             pipeline.expire(key, _KEPT_SECONDS)
-            pipeline.zadd(RUNS_KEY, {run_id: now})
+            pipeline.zadd(RUNS_KEY, {entry_id: now})
             pipeline.zremrangebyscore(RUNS_KEY, 0, now - _KEPT_SECONDS)
             pipeline.execute()
         return key
 
     def end(self, key: str, how: str) -> None:
-        """Record how a run ended."""
+        """Record how it ended."""
         self._redis.hset(key, "end", how)
 
-    def latest(self, count: int) -> list[Run]:
-        """The last runs, the last one first."""
+    def latest(self, count: int) -> list[AuditEntry]:
+        """The last entries, the last one first."""
         ids: Any = self._redis.zrevrange(RUNS_KEY, 0, count - 1)
         with self._redis.pipeline(transaction=False) as pipeline:
-            for run_id in ids:
-                pipeline.hgetall(_key(run_id.decode(errors="replace")))
-            return list(_runs(pipeline.execute()))
+            for entry_id in ids:
+                pipeline.hgetall(_key(entry_id.decode(errors="replace")))
+            return list(_entries(pipeline.execute()))
 
 
-def _key(run_id: str) -> str:
-    return f"{RUNS_KEY}:{run_id}"
+def _key(entry_id: str) -> str:
+    return f"{RUNS_KEY}:{entry_id}"
 
 
-def _runs(hashes: Iterable[Any]) -> Iterable[Run]:
+def _entries(hashes: Iterable[Any]) -> Iterable[AuditEntry]:
     for fields in hashes:
         with suppress(KeyError, ValueError, OverflowError):  # it has expired, or is not as it was written
             read = {name.decode(): value.decode() for name, value in fields.items()}
             began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
-            yield Run(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
+            yield AuditEntry(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])

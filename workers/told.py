@@ -12,7 +12,7 @@ from shared import errors
 from shared.errors import DeskbellError, JobDecision
 from shared.frames import Frame
 from shared.raised import as_raised
-from workers.causes import places_of, read_places, status_of
+from workers.causes import last_frames_of, read_frames, status_of
 from workers.tracebacks import KEPT_TEXT, traceback_text
 
 _MOST_OF_A_NAME = 100
@@ -29,7 +29,7 @@ def tell(error: BaseException) -> dict[str, Any]:
         "state": _plain(vars(error)) if kind else {},
         "said": _said(error),
         "status": status_of(error),
-        "places": places_of(error),
+        "places": last_frames_of(error),
         "text": traceback_text(error),
     }
 
@@ -43,7 +43,7 @@ def retell(told: dict[str, Any]) -> Exception:
     vars(error).update(
         told["state"] | {KEPT_TEXT: told["text"]} | ({"status": told["status"]} if told["status"] else {})
     )
-    return error.with_traceback(_traceback(read_places(told["places"])))
+    return error.with_traceback(_traceback(read_frames(told["places"])))
 
 
 def _steering(kind: type[BaseException]) -> type[BaseException] | None:

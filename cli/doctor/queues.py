@@ -61,8 +61,8 @@ def held(checked: Checked) -> Iterator[Finding]:
     names = _names(checked)
     if not any(queue(name, checked.connection).deferred_job_registry.get_job_count(cleanup=False) for name in names):
         return  # reading all dead letters is dear
-    letters = DeadLetters(checked.connection)
-    for group in letters.groups(letters.pages(Selection())):
+    dead_letters = DeadLetters(checked.connection)
+    for group in dead_letters.groups(dead_letters.pages(Selection())):
         if group.awaited_by:
             yield problem(
                 f"dead letters of {group.job} hold {group.awaited_by} jobs back until they are replayed or discarded "

@@ -167,7 +167,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
 
 
 def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """They move only when a person replays or discards it; a letter that holds nothing back is no problem."""
+    """They move only when a person replays or discards it; a dead letter that holds nothing back is no problem."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, attempts=1, ordered_by="session", on_dead="hold", name="acme.book")

@@ -40,7 +40,7 @@ class Unwilling:
             self.done.append(event.id)
 
 
-def bury(workplace: Workplace, *, queue: str = "default", count: int = 1) -> list[Event]:
+def make_dead_letters(workplace: Workplace, *, queue: str = "default", count: int = 1) -> list[Event]:
     """Have jobs of so many events fail for good; the events, the first first."""
     events = [api_call("order_status", SystemClientUserID="user517") for _ in range(count)]
     for event in events:
@@ -51,7 +51,7 @@ def bury(workplace: Workplace, *, queue: str = "default", count: int = 1) -> lis
     return sorted(events, key=lambda event: event.id)
 
 
-def bury_many(redis: Redis, count: int, *, queue: str = "crm", name: str = "crm-contact") -> list[str]:
+def write_dead_letters(redis: Redis, count: int, *, queue: str = "crm", name: str = "crm-contact") -> list[str]:
     """Write so many dead letters, a second apart, every third with its cause recorded; their ids, the first first."""
     now = time.time() - count
     data = zlib.compress(JSONSerializer.dumps([PERFORM, None, [name, {"packet": {"Name": "user517"}}], {}]))
@@ -77,6 +77,6 @@ def bury_many(redis: Redis, count: int, *, queue: str = "crm", name: str = "crm-
     return ids
 
 
-def all_letters(redis: Redis, selection: Selection | None = None) -> list[DeadLetter]:
+def all_dead_letters(redis: Redis, selection: Selection | None = None) -> list[DeadLetter]:
     """Every dead letter that is meant."""
-    return [letter for page in DeadLetters(redis).pages(selection or Selection()) for letter in page]
+    return [dead_letter for page in DeadLetters(redis).pages(selection or Selection()) for dead_letter in page]

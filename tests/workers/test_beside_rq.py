@@ -58,7 +58,7 @@ def rq(url: str, *words: str) -> str:
 
 @contextmanager
 def stock_worker(folder: Path, url: str) -> Iterator[None]:
-    """Run `rq worker events crm`, forking, with a scheduler, as RQ's documentation shows."""
+    """AuditEntry `rq worker events crm`, forking, with a scheduler, as RQ's documentation shows."""
     environment = os.environ | {
         "DESKBELL_REDIS_URL": url,
         "DESKBELL_JOBS": "acme_jobs:jobs",
@@ -102,7 +102,7 @@ def test_a_stock_worker_shares_the_queues(workplace: Workplace, valkey_url: str,
 
 
 def test_rqs_command_line_shows_suspends_and_requeues(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
-    """`rq info` lists the worker, `rq suspend` holds it back until `rq resume`, `rq requeue` puts a letter back."""
+    """`rq info` lists the worker, `rq suspend` stops it until `rq resume`, `rq requeue` puts a dead letter back."""
     redis, command = workplace.redis, partial(rq, valkey_url)
     event = api_call("discarded")
     workplace.put_jobs(event)

@@ -32,7 +32,7 @@ from shared.queues import EVENTS, FAN_OUT, queue
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.burying import all_letters
+from tests.workers.burying import all_dead_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker
 from workers.failures import Failures
@@ -40,7 +40,7 @@ from workers.fan_out import FanOut
 from workers.guarded import ClaimedJob, guarded_job_class
 from workers.lease import Lease
 from workers.places import ORDERS_KEY
-from workers.replays import Pace, Replays
+from workers.replays import Replays, Throttle
 from workers.turns import Turns, wake
 
 Ran = list[str]
@@ -592,7 +592,7 @@ def test_a_job_keeps_its_place_and_its_attempt(open_workplace: WorkplaceFactory)
     assert queue("default", workplace.redis).scheduled_job_registry.count == 1
 
 
-def bury_all(workplace: Workplace, events: Iterable[Event]) -> None:
+def fail_all(workplace: Workplace, events: Iterable[Event]) -> None:
     """Have the jobs of events die, one after the other."""
     fan_out(workplace, events)
     drain(workplace)
@@ -613,14 +613,14 @@ def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
         ran.append(event.node)
 
     workplace = open_workplace(jobs)
-    bury_all(workplace, [call(number) for number in range(4)])
+    fail_all(workplace, [call(number) for number in range(4)])
     turns_left = workplace.redis.keys("deskbell:turn:*")
-    letters = all_letters(workplace.redis)
+    dead_letters = all_dead_letters(workplace.redis)
     if is_left:
-        digest = letters[-1].meta["order"][0] if letters[-1].meta else ""
-        workplace.redis.set(f"deskbell:turn:note:{digest}", letters[-1].entry.id)
+        digest = dead_letters[-1].meta["order"][0] if dead_letters[-1].meta else ""
+        workplace.redis.set(f"deskbell:turn:note:{digest}", dead_letters[-1].entry.id)
     fails.clear()
-    Replays(workplace.redis, "li").replay([letters], "", Pace(), lambda _: None)
+    Replays(workplace.redis, "li").replay([dead_letters], "", Throttle(), lambda _: None)
 
     for _ in range(8):
         workplace.make_due()

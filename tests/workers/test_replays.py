@@ -16,22 +16,22 @@ from shared import ApiCall, Discard, Event, Jobs
 from shared.policies import Rate
 from shared.queues import EVENTS, PERFORM
 from shared.testing import api_call
-from tests.workers.burying import Unwilling, all_letters, bury, bury_many
+from tests.workers.burying import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch
 from workers.dead_letters import DeadLetter, DeadLetters, Selection
-from workers.replays import Pace, Replays
-from workers.runs import Runs
+from workers.replays import Replays, Throttle
+from workers.runs import AuditLog
 
 
-def replay(redis: Redis, pages: Any = None, pace: Pace | None = None) -> Counter[str]:
-    """Replay all letters, or those of the pages."""
+def replay(redis: Redis, pages: Any = None, throttle: Throttle | None = None) -> Counter[str]:
+    """Replay all dead letters, or those of the pages."""
     pages = pages or DeadLetters(redis).pages(Selection())
-    return Replays(redis, "me").replay(pages, "--all", pace or Pace(), lambda _: None)
+    return Replays(redis, "me").replay(pages, "--all", throttle or Throttle(), lambda _: None)
 
 
 def discard(redis: Redis, pages: Any = None) -> Counter[str]:
-    """Discard all letters, or those of the pages."""
+    """Discard all dead letters, or those of the pages."""
     return Replays(redis, "me").discard(pages or DeadLetters(redis).pages(Selection()), "--all", lambda _: None)
 
 
@@ -48,7 +48,7 @@ def test_a_replayed_job_is_made_again_with_all_its_attempts(
     """It can fail as often as at first, and then succeed."""
     unwilling = Unwilling(attempts=attempts)
     workplace = open_workplace(unwilling.jobs)
-    (event,) = bury(workplace)
+    (event,) = make_dead_letters(workplace)
 
     assert replay(redis) == {"replayed": 1}
 
@@ -63,14 +63,14 @@ def test_a_replayed_job_is_made_again_with_all_its_attempts(
     unwilling.fails = False
     workplace.work()
     assert unwilling.done == [event.id]
-    assert not all_letters(redis)
+    assert not all_dead_letters(redis)
 
 
 def test_a_replayed_job_is_as_rq_itself_requeues_it(open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """Field by field, but for the attempts; `exc_info` is RQ's own remains of an older form."""
     unwilling = Unwilling(attempts=2)
     workplace = open_workplace(unwilling.jobs)
-    ours, theirs = (f"{event.id}-acme-record" for event in bury(workplace, count=2))
+    ours, theirs = (f"{event.id}-acme-record" for event in make_dead_letters(workplace, count=2))
 
     replay(redis, [DeadLetters(redis).find([ours])])
     FailedJobRegistry("default", redis).requeue(fetch(redis, theirs))
@@ -96,7 +96,7 @@ def test_a_replayed_job_is_as_rq_itself_requeues_it(open_workplace: WorkplaceFac
 
 def test_replaying_twice_enqueues_once(redis: Redis) -> None:
     """What somebody else has put back already is said to be gone."""
-    ids = bury_many(redis, 3)
+    ids = write_dead_letters(redis, 3)
     pages = list(DeadLetters(redis).pages(Selection()))
 
     first, second = replay(redis, pages), replay(redis, pages)
@@ -106,13 +106,13 @@ def test_replaying_twice_enqueues_once(redis: Redis) -> None:
 
 
 def test_replays_from_many_terminals_at_once_enqueue_once(redis: Redis) -> None:
-    """Each letter, by one of them; their records say together how many there were."""
-    ids = bury_many(redis, 2000)
+    """Each dead letter, by one of them; their records say together how many there were."""
+    ids = write_dead_letters(redis, 2000)
     barrier, outcomes = Barrier(4), Counter[str]()
 
     def run() -> None:
         barrier.wait()
-        outcomes.update(replay(redis, pace=Pace(Rate(100_000, 1000), sleep=lambda _: None)))
+        outcomes.update(replay(redis, throttle=Throttle(Rate(100_000, 1000), sleep=lambda _: None)))
 
     threads = [Thread(target=run) for _ in range(4)]
     for thread in threads:
@@ -122,7 +122,7 @@ def test_replays_from_many_terminals_at_once_enqueue_once(redis: Redis) -> None:
 
     assert outcomes["replayed"] == 2000
     assert sorted(queued(redis)) == ids
-    assert sum(run.done for run in Runs(redis).latest(10)) == 2000
+    assert sum(run.done for run in AuditLog(redis).latest(10)) == 2000
 
 
 class PowerCutError(BaseException):
@@ -131,7 +131,7 @@ class PowerCutError(BaseException):
 
 def test_a_replay_that_dies_half_way_is_run_again_for_the_rest(redis: Redis) -> None:
     """In event order, nothing twice, nothing lost; the record of the first counts what it did, and has no end."""
-    ids = bury_many(redis, 1000)
+    ids = write_dead_letters(redis, 1000)
     looked_at = []
 
     def cut(count: int) -> None:
@@ -139,21 +139,21 @@ def test_a_replay_that_dies_half_way_is_run_again_for_the_rest(redis: Redis) -> 
         if sum(looked_at) >= 600:
             raise PowerCutError
 
-    pace = Pace(Rate(10_000, 10_000), sleep=lambda _: None)
+    throttle = Throttle(Rate(10_000, 10_000), sleep=lambda _: None)
     with pytest.raises(PowerCutError):
-        Replays(redis, "me").replay(DeadLetters(redis).pages(Selection()), "--all", pace, cut)
+        Replays(redis, "me").replay(DeadLetters(redis).pages(Selection()), "--all", throttle, cut)
     half = len(queued(redis))
     again = replay(redis)
 
     assert half == 600
     assert again == {"replayed": 400}
     assert queued(redis) == ids
-    assert [(run.done, run.end) for run in Runs(redis).latest(2)] == [(400, "done"), (600, "")]
+    assert [(run.done, run.end) for run in AuditLog(redis).latest(2)] == [(400, "done"), (600, "")]
 
 
-def test_letters_are_enqueued_in_event_order(redis: Redis) -> None:
+def test_dead_letters_are_enqueued_in_event_order(redis: Redis) -> None:
     """However they were chosen."""
-    ids = bury_many(redis, 100)
+    ids = write_dead_letters(redis, 100)
 
     replay(redis, [DeadLetters(redis).find(random.sample(ids, 100))])
 
@@ -174,7 +174,7 @@ def test_letters_are_enqueued_in_event_order(redis: Redis) -> None:
 )
 def test_only_what_is_dead_is_put_back(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
     """A job under way that stands in the registry still, or an entry whose job has expired, is left where it is."""
-    dead, other = bury_many(redis, 2)
+    dead, other = write_dead_letters(redis, 2)
     change(redis, f"rq:job:{dead}")
 
     outcomes = replay(redis)
@@ -185,8 +185,8 @@ def test_only_what_is_dead_is_put_back(redis: Redis, change: Callable[[Redis, st
 
 
 def test_other_records_of_a_job_outlive_a_replay(redis: Redis) -> None:
-    """Only the count of attempts begins anew; a letter that does not tell its attempts has those it had made."""
-    recorded, unrecorded = bury_many(redis, 2)
+    """Only the count of attempts begins anew; a dead letter that does not tell its attempts has those it had made."""
+    recorded, unrecorded = write_dead_letters(redis, 2)
     redis.hset(f"rq:job:{recorded}", "meta", '{"attempt": 0, "attempts": 8, "cause": "x", "mark": [1.0, {}]}')
 
     replay(redis)
@@ -228,11 +228,11 @@ def held(workplace: Workplace, event: Event) -> str:
     return str(job.id)
 
 
-def test_what_waits_for_a_letter_runs_after_its_replay(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+def test_what_waits_for_a_dead_letter_runs_after_its_replay(open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """RQ's own dependencies, which hold the jobs that follow in order."""
     unwilling = Unwilling()
     workplace = open_workplace(unwilling.jobs)
-    (event,) = bury(workplace)
+    (event,) = make_dead_letters(workplace)
     waiting = held(workplace, event)
     assert fetch(redis, waiting).get_status() == JobStatus.DEFERRED
 
@@ -243,11 +243,13 @@ def test_what_waits_for_a_letter_runs_after_its_replay(open_workplace: Workplace
     assert unwilling.done == [event.id, waiting[:32]]
 
 
-def test_what_waits_for_a_letter_goes_on_when_it_is_discarded(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+def test_what_waits_for_a_dead_letter_goes_on_when_it_is_discarded(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
     """It would wait for ever otherwise."""
     unwilling = Unwilling()
     workplace = open_workplace(unwilling.jobs)
-    (event,) = bury(workplace)
+    (event,) = make_dead_letters(workplace)
     waiting = held(workplace, event)
 
     assert discard(redis) == {"discarded": 1}
@@ -255,20 +257,20 @@ def test_what_waits_for_a_letter_goes_on_when_it_is_discarded(open_workplace: Wo
     workplace.work()
 
     assert unwilling.done == [waiting[:32]]
-    assert Runs(redis).latest(1)[0].done == 1
+    assert AuditLog(redis).latest(1)[0].done == 1
 
 
-def test_a_discarded_letter_leaves_nothing_behind(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+def test_a_discarded_dead_letter_leaves_nothing_behind(open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """Neither its event nor its traceback: both may hold what a customer wrote."""
     unwilling = Unwilling()
     workplace = open_workplace(unwilling.jobs)
-    (event,) = bury(workplace)
+    (event,) = make_dead_letters(workplace)
     assert redis.keys(f"*{event.id}-acme-record*")
 
     assert discard(redis) == {"discarded": 1}
 
     assert not redis.keys(f"*{event.id}-acme-record*")
-    assert not all_letters(redis)
+    assert not all_dead_letters(redis)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ def test_a_discarded_letter_leaves_nothing_behind(open_workplace: WorkplaceFacto
 )
 def test_only_what_is_dead_is_deleted(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
     """What somebody has put back meanwhile is not, nor what runs; an entry without a job goes."""
-    dead, _ = bury_many(redis, 2)
+    dead, _ = write_dead_letters(redis, 2)
     pages = list(DeadLetters(redis).pages(Selection()))
     change(redis, f"rq:job:{dead}")
 
@@ -305,39 +307,39 @@ class Clock:
 @pytest.mark.parametrize("rate", ["20/s", "3/s", "600/min", "1000/h", "10000/s"])
 def test_a_replay_keeps_its_rate(redis: Redis, rate: str) -> None:
     """In no period more than allowed, and in the long run no less."""
-    bury_many(redis, 60)
+    write_dead_letters(redis, 60)
     parsed = Rate.parse(rate)
     assert parsed
     clock = Clock()
     times: list[float] = []
 
-    pace = Pace(parsed, clock, clock.sleep)
+    throttle = Throttle(parsed, clock, clock.sleep)
     Replays(redis, "me").replay(
-        DeadLetters(redis).pages(Selection()), "", pace, lambda count: times.extend([clock.now] * count)
+        DeadLetters(redis).pages(Selection()), "", throttle, lambda count: times.extend([clock.now] * count)
     )
 
     period = parsed.period_ms / 1000
     assert len(times) == 60
     for begin in times:
-        assert sum(begin <= at < begin + period - 1e-9 for at in times) <= parsed.starts + pace.batch
+        assert sum(begin <= at < begin + period - 1e-9 for at in times) <= parsed.starts + throttle.batch
     assert times[-1] - times[0] <= 60 * period / parsed.starts
-    assert times[-1] - times[0] >= (60 - pace.batch) * period / parsed.starts - 1e-6
+    assert times[-1] - times[0] >= (60 - throttle.batch) * period / parsed.starts - 1e-6
 
 
 def test_a_run_is_recorded_with_who_when_which_and_how_many(redis: Redis) -> None:
     """The last one first; an interruption is told from an end."""
-    bury_many(redis, 5)
-    letters: list[DeadLetter] = all_letters(redis)
+    write_dead_letters(redis, 5)
+    dead_letters: list[DeadLetter] = all_dead_letters(redis)
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
     replays = Replays(redis, "li@desk")
     with pytest.raises(KeyboardInterrupt):
-        replays.replay([letters[:2], letters[2:]], "--job 'crm.contact'", Pace(), interrupt)
-    replays.discard([letters], "--all", lambda _: None)
+        replays.replay([dead_letters[:2], dead_letters[2:]], "--job 'crm.contact'", Throttle(), interrupt)
+    replays.discard([dead_letters], "--all", lambda _: None)
 
-    (second, first) = Runs(redis).latest(10)
+    (second, first) = AuditLog(redis).latest(10)
     assert (first.by, first.action, first.selection, first.done, first.end) == (
         "li@desk",
         "replay",
@@ -347,13 +349,13 @@ def test_a_run_is_recorded_with_who_when_which_and_how_many(redis: Redis) -> Non
     )
     assert (second.action, second.done, second.end) == ("discard", 3, "done")
     assert first.began_at <= second.began_at
-    assert Runs(redis).latest(1) == [second]
+    assert AuditLog(redis).latest(1) == [second]
 
 
 @pytest.mark.parametrize("damage", [{"end": b"\xff"}, {"began_at": "1e300"}, {"began_at": "nan"}, {"done": "x"}])
 def test_a_record_that_cannot_be_read_hides_no_other(redis: Redis, damage: Any) -> None:
     """Who did what is asked after something went wrong."""
-    runs = Runs(redis)
+    runs = AuditLog(redis)
     runs.begin("replay", "--all", "me")
     redis.hset(runs.begin("discard", "--all", "me"), mapping=damage)
 
@@ -364,10 +366,10 @@ def test_records_of_runs_expire(redis: Redis) -> None:
     """After 90 days, with their place in the list."""
     redis.zadd("deskbell:dead:runs", {"old": 1.0})
 
-    key = Runs(redis).begin("replay", "--all", "me")
+    key = AuditLog(redis).begin("replay", "--all", "me")
 
     assert 0 < int(redis.ttl(key)) <= 90 * 24 * 3600
-    assert len(Runs(redis).latest(10)) == 1
+    assert len(AuditLog(redis).latest(10)) == 1
     assert redis.zcard("deskbell:dead:runs") == 1
 
 
@@ -383,7 +385,7 @@ end
 """
 
 
-def test_a_tenth_of_a_hundred_thousand_letters_is_found_and_put_back(redis: Redis) -> None:
+def test_a_tenth_of_a_hundred_thousand_dead_letters_is_found_and_put_back(redis: Redis) -> None:
     """By its cause, all of it, in order; the others stay."""
     redis.eval(_BURY_100_000, 0)
 
@@ -394,7 +396,7 @@ def test_a_tenth_of_a_hundred_thousand_letters_is_found_and_put_back(redis: Redi
     assert redis.zcard("rq:failed:crm") == 90_000
 
 
-def test_without_letters_nothing_is_done(redis: Redis) -> None:
+def test_without_dead_letters_nothing_is_done(redis: Redis) -> None:
     """Nothing to do is done."""
     assert replay(redis) == Counter()
     assert discard(redis) == Counter()
@@ -421,7 +423,7 @@ def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: Workp
     workplace.work()
     last = workplace.redis.ttl(keys[2])
     kept = workplace.redis.exists(keys[1])
-    Replays(workplace.redis, "li").discard([all_letters(workplace.redis)], "", lambda _: None)
+    Replays(workplace.redis, "li").discard([all_dead_letters(workplace.redis)], "", lambda _: None)
 
     assert waited == [0, 1, 1]
     assert 0 < last <= 100

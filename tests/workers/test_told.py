@@ -8,7 +8,7 @@ import pytest
 
 from shared import Discard, Retry
 from shared.errors import ConfigError, NotRunError
-from workers.causes import cause_of, places_of, status_of
+from workers.causes import cause_of, last_frames_of, status_of
 from workers.told import retell, tell
 from workers.tracebacks import traceback_text
 
@@ -86,7 +86,7 @@ def test_it_has_the_name_the_places_the_status_and_the_text_of_the_first(error: 
     second = retold(first)
 
     assert type(second).__name__ == type(first).__name__
-    assert (cause_of(second), places_of(second)) == (cause_of(first), places_of(first))
+    assert (cause_of(second), last_frames_of(second)) == (cause_of(first), last_frames_of(first))
     assert status_of(second) == status_of(first)
     assert traceback_text(second) == traceback_text(first)
     assert "first" in traceback_text(second)

@@ -252,9 +252,9 @@ def test_an_errors_text_holds_no_value_of_the_row(open_workplace: WorkplaceFacto
         workplace.work("analytics")
         workplace.make_due("analytics")
 
-    letter = traceback_of(workplace.job(event, "analytics.event"))
-    assert "INSERT INTO deskbell_events" in letter
-    assert SECRET not in letter
+    dead_letter = traceback_of(workplace.job(event, "analytics.event"))
+    assert "INSERT INTO deskbell_events" in dead_letter
+    assert SECRET not in dead_letter
 
 
 def test_a_database_that_is_away_raises_so_that_the_job_is_tried_again(

@@ -334,9 +334,9 @@ def test_a_worker_upserts_retries_and_buries(service: Crm, open_workplace: Workp
     assert scheduled == [f"{first.id}-crm-contact"]
     assert workplace.job(first, "crm.contact").is_finished
     assert workplace.job(second, "crm.contact").is_failed
-    letter = traceback_of(workplace.job(second, "crm.contact"))
-    assert "the CRM answered 404" in letter
-    assert "planted-4711" not in letter
+    dead_letter = traceback_of(workplace.job(second, "crm.contact"))
+    assert "the CRM answered 404" in dead_letter
+    assert "planted-4711" not in dead_letter
     assert redis.llen("rq:queue:crm") == 0
 
 

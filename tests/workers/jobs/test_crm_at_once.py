@@ -28,7 +28,7 @@ from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import running_worker
 from workers.dead_letters import DeadLetters, Selection
 from workers.jobs import crm
-from workers.replays import Pace, Replays
+from workers.replays import Replays, Throttle
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -174,8 +174,8 @@ def test_no_contact_goes_back_in_time(
         os.kill(first.pid, signal.SIGKILL)
         redis.delete("rq:scheduler-lock:crm")  # let the minute pass for which a dead worker holds RQ's scheduler
         start(stack)
-        letters = DeadLetters(redis)
-        Replays(redis, "a test").replay(letters.pages(Selection()), "--all", Pace(), lambda _: None)
+        dead_letters = DeadLetters(redis)
+        Replays(redis, "a test").replay(dead_letters.pages(Selection()), "--all", Throttle(), lambda _: None)
         until(lambda: is_over(0), seconds=200)
 
     newest = {event.user_id: event.id for event in sorted(newer, key=lambda event: event.id)}
