@@ -19,8 +19,9 @@ from rq.utils import now, utcformat
 from api.forgetting import Acknowledged
 from api.lateness import Lateness
 from shared.config import Settings
+from shared.connections import connect
 from shared.events import Outcome
-from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, connect, events_job, queue
+from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, queue
 
 MOST_EVENTS = 128
 """Events in one call: a script holds up everybody else on Redis."""

@@ -33,11 +33,12 @@ from api.tokens import TokenUses
 from shared.blocks import BLOCKED_KEY
 from shared.callbacks import Callbacks
 from shared.config import Settings
+from shared.connections import connect_async
 from shared.errors import http_info
 from shared.logs import get_log, note_lost_lines
 from shared.pauses import PAUSED_KEY, read_pauses
 from shared.protocol import envelope
-from shared.queues import EVENTS, connect_async, queue_key
+from shared.queues import EVENTS, queue_key
 from shared.replies import Replies
 
 

@@ -21,9 +21,9 @@ from cli.listening import open_listener
 from cli.signals import end_cleanly, heed
 from cli.waiting import wait_for_redis
 from shared.config import Settings, load_settings
+from shared.connections import connect
 from shared.errors import ConfigError
 from shared.logs import configure_logs
-from shared.queues import connect
 
 
 def dashboard(host: str, port: int, username: str | None, password: str | None) -> None:

@@ -21,9 +21,9 @@ from rich.console import Console
 from cli.dead_tables import audit_json, audit_table, details_text, groups_json, groups_table
 from cli.errors import stop
 from shared.config import load_settings
+from shared.connections import connect
 from shared.outage import unreachable
 from shared.policies import Rate
-from shared.queues import connect
 from shared.redaction import terminal_text
 from workers.autopsy import read_details
 from workers.dead_letters import DeadLetter, DeadLetters, Entry, Selection

@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from cli.errors import stop
 from cli.signals import end_cleanly, heed
 from shared.config import Settings
+from shared.connections import connect
 from shared.outage import CLUSTER, Outage, check_redis, is_cluster, refusal
-from shared.queues import connect
 
 _PAUSE_SECONDS = 0.5
 _REFUSED = 1

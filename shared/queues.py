@@ -1,17 +1,14 @@
-"""The queues on Redis: their names, the two functions a job may name, and how to reach them.
+"""The queues on Redis: their names, the two functions a job may name, and the keys of our own.
 
 Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours.
 """
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from shared.config import Settings
 from shared.events import QUEUE, Wire
-from shared.redis_url import RedisUrl
 
 EVENTS = QUEUE
 """The queue that accepted events wait on to be fanned out."""
@@ -45,32 +42,6 @@ EVENT_RETRIES = 9
 
 FOREVER = -1
 """RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
-
-
-_CONNECT_SECONDS = 10.0
-
-
-def connect(settings: Settings, seconds: float = _CONNECT_SECONDS) -> Redis:
-    """A connection to Redis for workers and the command line; made when first used, again when Redis has moved.
-
-    Args:
-        settings: where Redis is.
-        seconds: the most that one answer is waited for.
-    """
-    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect(seconds)
-
-
-def connect_async(settings: Settings, *, seconds: float | None = None, retries: int = 1) -> AsyncRedis:
-    """A connection to Redis for an event loop: no call takes longer than `seconds`.
-
-    Args:
-        settings: where Redis is.
-        seconds: `REDIS_TIMEOUT_MS` by default, as the api needs it.
-        retries: how often a call is tried again on a new connection, since Redis may have closed an idle one. A
-            time-out is not tried again.
-    """
-    patience = settings.redis_timeout_ms / 1000 if seconds is None else seconds
-    return RedisUrl.parse(settings.redis_url.get_secret_value()).connect_async(patience, retries)
 
 
 def queue(name: str, connection: Redis) -> Queue:

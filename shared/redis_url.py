@@ -19,17 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
-from redis.backoff import NoBackoff
 from redis.connection import parse_url
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 _SENTINEL = "+sentinel"
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
@@ -87,78 +77,11 @@ class RedisUrl:
         credentials = {name.removeprefix("sentinel_"): options[name] for name in _SENTINEL_OPTIONS if name in options}
         return cls(url, _hosts(hosts), unquote(path["service"]), credentials)
 
-    def connect(self, seconds: float) -> Redis:
-        """A client whose connections are made when first used, each to the master of that moment.
-
-        Nothing is tried again: RQ's code writes what must not be written twice, and a connection that breaks does not
-        tell what was. An idle connection that has been closed is not used.
-
-        Args:
-            seconds: the most that one answer, or one connection, is waited for.
-        """
-        waiting = _waiting(seconds) | {"retry": Retry(NoBackoff(), 0)}
-        if not self.sentinels:
-            return Redis.from_url(self.url, **waiting)
-        options = self._server_options()
-        patience = {**self._sentinel_options(seconds), "retry": Retry(NoBackoff(), 0)}
-        master: Redis = Sentinel(self.sentinels, sentinel_kwargs=patience, **options).master_for(
-            self.service, **waiting
-        )
-        return master
-
-    def connect_async(self, seconds: float, retries: int) -> AsyncRedis:
-        """The same for an event loop.
-
-        Args:
-            seconds: the most that one answer, or one connection, is waited for.
-            retries: how often what a broken connection ended is tried again; a time-out never is.
-        """
-        retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
-        waiting = _waiting(seconds) | {"retry": retry}
-        if not self.sentinels:
-            return AsyncRedis.from_url(self.url, **waiting)
-        patience = {**self._sentinel_options(seconds), "retry": AsyncRetry(NoBackoff(), 0)}
-        sentinel = AsyncSentinel(self.sentinels, sentinel_kwargs=patience, **self._server_options())
-        master: AsyncRedis = sentinel.master_for(self.service, connection_pool_class=_MasterPool, **waiting)
-        return master
-
-    def _server_options(self) -> dict[str, Any]:
-        """What redis-py takes to reach the master, but for its address."""
+    def server_options(self) -> dict[str, Any]:
+        """What redis-py takes to reach the server, but for its address."""
         options = _parse(self.url)
         is_tls = options.pop("connection_class", None) is not None
         return {name: value for name, value in options.items() if name not in ("host", "port")} | {"ssl": is_tls}
-
-    def _sentinel_options(self, seconds: float) -> dict[str, Any]:
-        """What redis-py takes to reach a sentinel.
-
-        One that does not answer must leave time to ask the others: together they are waited for as long as one server.
-        """
-        tls = {name: value for name, value in self._server_options().items() if name.startswith("ssl")}
-        share = seconds / len(self.sentinels)
-        return {**tls, **(self.credentials or {}), "socket_timeout": share, "socket_connect_timeout": share}
-
-
-class _MasterPool(AsyncSentinelPool):
-    """redis-py's pool, which closes its connections to the sentinels, too."""
-
-    async def aclose(self) -> None:
-        """Close the pool."""
-        await super().aclose()
-        await self.sentinel_manager.aclose()
-
-
-def _waiting(seconds: float) -> dict[str, Any]:
-    """How long connections wait, and how many there may be."""
-    return {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
-        # As many as ask at once: jobs under way, queues, callbacks in flight, each bounded where it is made. One who
-        # finds no connection free would fail for no fault of Redis.
-        "max_connections": 2**31,
-        # With them redis-py takes a connection that the server has closed for one that can be used, and lets a server
-        # prolong time-outs.
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-    }
 
 
 def _split(text: str) -> SplitResult:

@@ -23,8 +23,8 @@ from typing import Any, Never
 
 from rq.job import _current_job
 
+from shared.connections import connect
 from shared.logs import flush_logs, get_log, name_process
-from shared.queues import connect
 from workers.guarded import claimed_job_class
 from workers.lease import Lease
 from workers.perform import Attempt, Performer, performer

@@ -27,9 +27,9 @@ from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
+from shared.connections import connect_async
 from shared.jobs import Jobs
 from shared.logs import get_log, name_process
-from shared.queues import connect_async
 from shared.threads import Threads
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells

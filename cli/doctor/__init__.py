@@ -23,8 +23,8 @@ from cli.doctor.server import accepting, durability, forgotten, version
 from cli.doctor.tokens import token_table
 from cli.errors import stop
 from shared.config import load_settings
+from shared.connections import connect
 from shared.outage import unreachable
-from shared.queues import connect
 from shared.redaction import terminal_text
 from shared.redis_url import RedisUrl
 

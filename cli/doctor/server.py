@@ -17,7 +17,8 @@ from api.metrics import Metrics
 from api.tokens import TokenUses
 from cli.doctor.findings import Checked, Finding, describe, problem, said, warning
 from shared.config import Settings
-from shared.queues import EVENTS, connect_async, queue_key
+from shared.connections import connect_async
+from shared.queues import EVENTS, queue_key
 
 _OLDEST_REDIS = 7
 _PATIENCE_MS = 5000

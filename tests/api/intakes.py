@@ -7,7 +7,7 @@ from api.intake import Intake
 from api.lateness import Lateness
 from api.metrics import Metrics
 from shared import Settings
-from shared.queues import connect_async
+from shared.connections import connect_async
 
 
 @asynccontextmanager

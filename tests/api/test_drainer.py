@@ -22,8 +22,9 @@ from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
 from api.lateness import Lateness
 from api.metrics import Metrics
 from shared import Settings
+from shared.connections import connect_async
 from shared.events import Reply
-from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
+from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
 from shared.testing import api_call, packet
 from tests.api.intakes import open_intake
 from tests.away import Line, Server, a_server, counting, event_ids

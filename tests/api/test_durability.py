@@ -13,8 +13,9 @@ from redis.asyncio import Redis as AsyncRedis
 
 from api.durability import Durability, DurabilityWatch, judge, read_durability
 from shared import Callbacks
+from shared.connections import connect_async
 from shared.events import Reply
-from shared.queues import EVENTS, connect_async, queue
+from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.api.intakes import open_intake
 from tests.away import Line, Server, a_server

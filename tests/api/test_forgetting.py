@@ -10,8 +10,9 @@ from redis import Redis
 
 from api.forgetting import Acknowledged, read_forgotten
 from shared import Callbacks
+from shared.connections import connect_async
 from shared.events import Reply
-from shared.queues import FORGOTTEN_KEY, MARK_KEY, connect_async
+from shared.queues import FORGOTTEN_KEY, MARK_KEY
 from shared.testing import api_call
 from tests.api.intakes import open_intake
 from tests.away import Server, a_server

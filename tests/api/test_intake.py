@@ -25,10 +25,11 @@ from api.intake import Intake, Kept
 from api.lateness import Lateness
 from api.metrics import Metrics
 from shared import Callbacks
+from shared.connections import connect_async
 from shared.errors import CannotKeepError
 from shared.events import Reply
 from shared.protocol import delivery_identity
-from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, connect_async, queue
+from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
 from shared.testing import api_call, packet
 from tests.api.intakes import open_intake
 from tests.conftest import ApiFactory, SettingsFactory

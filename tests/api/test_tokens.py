@@ -8,7 +8,8 @@ from redis import Redis
 
 from api import tokens
 from api.tokens import TokenUses
-from shared.queues import TOKENS_KEY, connect_async
+from shared.connections import connect_async
+from shared.queues import TOKENS_KEY
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, eventually

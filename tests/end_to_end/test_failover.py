@@ -17,7 +17,8 @@ from rq import Worker
 from cli.dashboard import serve_dashboard
 from cli.listening import listen
 from shared import Settings
-from shared.queues import EVENTS, connect, queue
+from shared.connections import connect
+from shared.queues import EVENTS, queue
 from tests.desk import APP, TOKEN
 from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for

@@ -16,7 +16,8 @@ from rq.serializers import JSONSerializer
 
 from shared import ApiCall, Event, Jobs, OtherEvent
 from shared.commands import received
-from shared.queues import EVENTS, FAN_OUT, PERFORM, connect
+from shared.connections import connect
+from shared.queues import EVENTS, FAN_OUT, PERFORM
 from shared.testing import api_call
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs

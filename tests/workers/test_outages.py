@@ -14,7 +14,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import get_current_job
 
 from shared import ApiCall, Breaker, Discard, Jobs
-from shared.queues import EVENT_RETRIES, EVENTS, connect
+from shared.connections import connect
+from shared.queues import EVENT_RETRIES, EVENTS
 from shared.testing import api_call
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs

@@ -13,9 +13,9 @@ import httpx
 from redis import Redis
 
 from shared import ApiCall, Breaker, Discard, Jobs, Retry, Settings, Unavailable
+from shared.connections import client
 from shared.errors import ConfigError
 from shared.proxies import client_options
-from shared.redis_url import RedisUrl
 from workers.jobs.contacts import Write, contact_key
 from workers.jobs.once import Once
 
@@ -118,4 +118,4 @@ def _client(url: str, token: str) -> httpx.Client:
 
 @Once
 def _redis(url: str) -> Redis:
-    return RedisUrl.parse(url).connect(_REDIS_SECONDS)
+    return client(url, _REDIS_SECONDS)
