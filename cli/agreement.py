@@ -15,7 +15,8 @@ from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.functions import describe
 from shared.handlers import VARIABLES, Handler
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
 from shared.nearest import advice
 from shared.policies import BY_SESSION

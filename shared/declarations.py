@@ -13,6 +13,12 @@ from shared.protocol import SYSTEM_VARIABLES
 NODE_FORM = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What a node may be called: it stands in a URL path and in logs."""
 
+JOB_NAME_FORM = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*"
+"""What a job type may be called: in ids of jobs a dash stands for the dot, and so no name has one."""
+
+LONGEST_JOB_NAME = 100
+"""Characters: a longer name would not be logged."""
+
 _NEAR = 0.82  # "Evnt" is near to "Event", "NextNodeName", which a packet may hold one day, not to "NodeName"
 _VERY_NEAR = 0.9  # "SystemSesionID" is near to "SystemSessionID", "SystemClientUserName" not to "SystemClientUserID"
 

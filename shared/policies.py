@@ -6,11 +6,9 @@ Each is a plain value, checked where it is written; `workers` acts upon them.
 import math
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from random import SystemRandom
 from typing import Any
 
-from shared.declarations import check_name
 from shared.errors import DeclarationError
 
 LONGEST_SECONDS = 365 * 24 * 3600
@@ -22,12 +20,9 @@ LONGEST_WAIT_SECONDS = 24 * 3600
 BY_SESSION = "session"
 """What `ordered_by=` names instead of a field, since the field that holds the session differs between events."""
 
-_NEAR = 0.9  # "sesion" is near, "SessionID", which a variable may be called, is not
-_FIELD_FORM = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 _MOST_STARTS = 10_000  # Redis remembers the time of each
 _RATE_FORM = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)")
 _PERIOD_MS = {"s": 1000, "min": 60_000, "h": 3_600_000}
-
 
 _chance = SystemRandom()  # an integrator who seeds `random` would have all jobs try again at once
 
@@ -83,7 +78,7 @@ class Concurrency:
     jobs: int
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.jobs, 1):
+        if not is_whole(self.jobs, 1):
             raise _wrong(self, "jobs", "a whole number of 1 or more", "limit=Concurrency(4)")
 
 
@@ -127,7 +122,7 @@ class Breaker:
 
     def __post_init__(self) -> None:
         for name, most in (("failures", math.inf), ("pause", LONGEST_SECONDS)):
-            if not _is_whole(getattr(self, name), 1) or getattr(self, name) > most:
+            if not is_whole(getattr(self, name), 1) or getattr(self, name) > most:
                 raise _wrong(self, name, "a whole number of 1 or more", "breaker=Breaker(failures=10, pause=60)")
 
 
@@ -156,7 +151,7 @@ def limit_of_setting(value: object) -> Rate | Concurrency | None:
     """
     if value is None:
         return None
-    limit = Concurrency(value) if isinstance(value, int) and _is_whole(value, 1) else None
+    limit = Concurrency(value) if isinstance(value, int) and is_whole(value, 1) else None
     limit_or_rate = limit or (Rate.parse(value) if isinstance(value, str) else None)
     if limit_or_rate is None:
         raise ValueError('expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null')
@@ -179,42 +174,9 @@ def breaker_of_setting(value: object) -> Breaker | None:
         ) from None
 
 
-def check_policies(where: str, *, isolation: object, backoff: object, breaker: object) -> None:
-    """Refuse values of other kinds.
-
-    Raises:
-        DeclarationError: one of them is not what it must be.
-    """
-    if isolation not in (None, "process"):
-        raise DeclarationError(
-            f'{where}: isolation= must be "process", got {isolation!r}; write isolation="process", or leave it out'
-        )
-    if not isinstance(backoff, Backoff):
-        raise DeclarationError(
-            f"{where}: backoff= must be a Backoff, got {backoff!r}; write backoff=Backoff(base=2, factor=2, cap=600)"
-        )
-    if breaker is not None and not isinstance(breaker, Breaker):
-        raise DeclarationError(
-            f"{where}: breaker= must be a Breaker, got {breaker!r}; write breaker=Breaker(failures=10, pause=60)"
-        )
-
-
-def check_order(where: str, ordered_by: object, on_dead: object) -> None:
-    """Refuse a key that no field can have, and a word about dead letters that means nothing.
-
-    Raises:
-        DeclarationError: one of them is not what it must be.
-    """
-    if ordered_by is not None:
-        check_name(where, ordered_by, _FIELD_FORM, "ordered_by=", 'ordered_by="session"')
-        if ordered_by != BY_SESSION and get_close_matches(str(ordered_by).lower(), [BY_SESSION], cutoff=_NEAR):
-            raise DeclarationError(f'{where}: ordered_by= is {ordered_by!r}; write ordered_by="{BY_SESSION}"')
-    if on_dead not in (None, "continue", "hold"):
-        raise DeclarationError(f'{where}: on_dead= must be "continue" or "hold", got {on_dead!r}; write on_dead="hold"')
-    if on_dead and not ordered_by:
-        raise DeclarationError(
-            f'{where}: on_dead= says what ordered jobs do; write ordered_by="session" as well, or leave it out'
-        )
+def is_whole(value: object, least: int) -> bool:
+    """Whether a value is a whole number of `least` or more; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _wrong(value: Any, name: str, expected: str, example: str) -> DeclarationError:
@@ -224,7 +186,3 @@ def _wrong(value: Any, name: str, expected: str, example: str) -> DeclarationErr
 
 def _is_number(value: object, least: float, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

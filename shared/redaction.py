@@ -6,8 +6,7 @@ Values from callbacks never reach logs. Names do, in their own forms only: anyth
 import re
 from collections.abc import Sequence
 
-from shared.declarations import NODE_FORM
-from shared.jobs import LONGEST_NAME, NAME_FORM
+from shared.declarations import JOB_NAME_FORM, LONGEST_JOB_NAME, NODE_FORM
 from shared.protocol import COMMAND_FORM
 
 UNPRINTABLE = "(unprintable)"
@@ -18,7 +17,7 @@ _FORMS = {
     "command": re.compile(COMMAND_FORM),
     "node": re.compile(f"({NODE_FORM})?"),
 }
-_JOB_NAME = re.compile(NAME_FORM)
+_JOB_NAME = re.compile(JOB_NAME_FORM)
 _MOST_NAMES, _LONGEST_SHOWN = 10, 64
 
 
@@ -29,7 +28,7 @@ def loggable_fields(**fields: object) -> dict[str, str]:
 
 def loggable_job_name(name: object) -> str:
     """A job type's name, if it can be one."""
-    is_one = isinstance(name, str) and len(name) <= LONGEST_NAME and _JOB_NAME.fullmatch(name)
+    is_one = isinstance(name, str) and len(name) <= LONGEST_JOB_NAME and _JOB_NAME.fullmatch(name)
     return str(name) if is_one else UNPRINTABLE
 
 

@@ -14,7 +14,8 @@ from rq.job import Dependency, Job, JobStatus
 
 from shared.commands import event_from_wire
 from shared.events import Event, Wire
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.logs import get_log
 from shared.queues import FOREVER, PERFORM, queue
 from shared.redaction import loggable_fields

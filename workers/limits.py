@@ -16,7 +16,8 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 
 from shared.errors import Discard, OutOfTurnError, Retry, Unavailable
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.logs import get_log
 from shared.policies import Concurrency, Rate
 from workers.causes import cause_of

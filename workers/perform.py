@@ -20,7 +20,8 @@ from shared.config import Settings, load_settings
 from shared.errors import DamagedJobError, UnknownJobError
 from shared.events import Wire
 from shared.functions import is_awaited
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff, Rate

@@ -19,7 +19,8 @@ from redis.client import Pipeline
 from rq.job import Job
 
 from shared.events import Event
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.json_values import text, whole
 from shared.protocol import TASK_FLOW_EVENT
 

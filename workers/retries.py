@@ -32,7 +32,7 @@ from shared.errors import (
     Unavailable,
     UnknownJobError,
 )
-from shared.jobs import JobType
+from shared.job_type import JobType
 from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
 from workers.causes import cause_of, last_frames_of
 from workers.outages import is_transient

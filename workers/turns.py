@@ -24,7 +24,8 @@ from rq.utils import now, utcformat
 from shared.commands import event_from_wire
 from shared.errors import DamagedJobError, OutOfTurnError
 from shared.events import Event
-from shared.jobs import Jobs, JobType
+from shared.job_type import JobType
+from shared.jobs import Jobs
 from shared.logs import get_log
 from workers.job_data import read_data
 from workers.places import ORDERS_KEY, group_of, is_order, ordinal, received_ms

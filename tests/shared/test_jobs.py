@@ -27,7 +27,7 @@ from shared import (
 from shared.commands import received
 from shared.errors import DeclarationError
 from shared.functions import describe
-from shared.jobs import JobType
+from shared.job_type import JobType
 from shared.policies import Rate
 from shared.testing import api_call
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.jobs import LONGEST_NAME
+from shared.declarations import LONGEST_JOB_NAME
 from shared.redaction import UNPRINTABLE, loggable_fields, loggable_job_name, loggable_names
 
 
@@ -20,7 +20,7 @@ def test_what_is_no_command_is_not_printed(command: object) -> None:
 
 def test_a_name_that_may_be_declared_is_printed() -> None:
     """Any other may be a customer's."""
-    longest = "x" * LONGEST_NAME
+    longest = "x" * LONGEST_JOB_NAME
 
     assert [loggable_job_name(longest), loggable_job_name(f"{longest}x"), loggable_job_name("Li Wei")] == [
         longest,

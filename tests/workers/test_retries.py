@@ -7,7 +7,7 @@ from rq.job import Job
 
 from shared import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
 from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJobError
-from shared.jobs import JobType
+from shared.job_type import JobType
 from shared.queues import PERFORM, queue
 from tests.workers.working import fetch
 from workers.retries import Decision, begin_attempt, rq_retry, settle_failure
