@@ -13,6 +13,7 @@ from shared.commands import ApiCall
 from shared.events import Event, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
+from shared.protocol import SYSTEM
 from shared.raised import as_raised
 from shared.redaction import loggable_names
 from shared.runs import guarded_call
@@ -44,12 +45,12 @@ class Contract:
         """Count a run that was left behind."""
         self._metrics.stragglers.labels(handler.name).inc()
 
-    def note_not_begun(self, handler: Handler) -> None:
+    def note_saturated(self, handler: Handler) -> None:
         """Count a call whose handler is not begun."""
         self._metrics.at_once.labels(handler.name).inc()
 
     def _check_call(self, handler: Handler, call: ApiCall) -> None:
-        for kind, names in zip(("missing", "undeclared"), handler.drift(call), strict=True):
+        for kind, names in zip(("missing", "undeclared"), input_drift(handler, call), strict=True):
             if names:
                 self._metrics.drift.labels(handler.name, kind).inc()
                 shown = loggable_names(names)
@@ -72,3 +73,17 @@ class Contract:
         logged.add(tuple(said))
         last = {"note": "further ones are not logged"} if len(logged) == _MOST_LINES else {}
         self._log.warning(line, **fields, **last)
+
+
+def input_drift(handler: Handler, call: ApiCall) -> tuple[list[str], list[str]]:
+    """The names that a call lacks, but for inputs with a default, and those it brings that nobody declared.
+
+    System variables come as Desk sees fit. A handler that takes the whole call may read any variable.
+    """
+    given, declared = call.variables, handler.inputs.names | handler.when.keys()
+    if given.keys() == declared:
+        return [], []  # as with most calls
+    missing = sorted((handler.inputs.required | handler.when.keys()) - given.keys())
+    if handler.event_parameter:
+        return missing, []
+    return missing, [name for name in given if name not in declared and not name.startswith(SYSTEM)]

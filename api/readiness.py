@@ -128,7 +128,7 @@ class Readiness:
 
     def _show(self) -> None:
         """Let the other processes, and `/metrics`, know of the handlers that are stuck or block here."""
-        stuck, blocking = self._replies.stuck, self._lateness.blocking
+        stuck, blocking = self._replies.saturated, self._lateness.blocking
         for handler in self._metrics.handlers:
             self._metrics.stuck.labels(handler).set(handler in stuck)
         for handler in ("", *self._metrics.handlers):

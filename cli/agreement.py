@@ -14,7 +14,7 @@ from shared.commands import ApiCall
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.functions import describe
-from shared.handlers import VARIABLES, Handler
+from shared.handlers import Handler
 from shared.job_type import JobType
 from shared.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
@@ -26,7 +26,7 @@ def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
     """What jobs ask for and no handler has: nodes, and variables that no handler of these nodes declares."""
     nodes: dict[str, list[Handler]] = {}
     for handler in callbacks.handlers:
-        if handler.asked is VARIABLES:
+        if handler.is_node:
             nodes.setdefault(handler.name, []).append(handler)
     for job_type in jobs.types if nodes else []:
         for node in sorted(job_type.nodes - nodes.keys()):

@@ -16,7 +16,7 @@ from cli.variables import Variable, input_variables, output_variables
 from shared.config import Settings, load_settings
 from shared.environment import PREFIX
 from shared.events import Reply
-from shared.handlers import VARIABLES, Handler
+from shared.handlers import Handler
 from shared.loading import load_callbacks
 from shared.protocol import API_CALL
 
@@ -89,16 +89,16 @@ def _base(url: str, settings: Settings, *, reveal_secret: bool) -> str:
 
 
 def _description(handler: Handler, base: str) -> Description:
-    is_node = handler.asked is VARIABLES
+    is_node = handler.is_node
     return Description(
         name=handler.name,
-        command=list(handler.asked.event.COMMANDS),
+        command=list(handler.spec.event.COMMANDS),
         url=f"{base}/{handler.name}" if is_node else base,
         about=(inspect.getdoc(handler.function) or "").partition("\n")[0],
         apps=sorted(handler.apps),
         inputs=input_variables(handler.inputs, handler.when) if is_node else [],
         reads_all=is_node and handler.event_parameter is not None,
-        outputs=output_variables(handler.outputs) if handler.outputs.declared else None,
+        outputs=output_variables(handler.outputs) if handler.outputs.shapes else None,
         fallback=_fallback(handler.fallback),
     )
 

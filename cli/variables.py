@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.contract import OpenSchema, Outputs, Shape
+from shared.protocol import SYSTEM
 from shared.variables import Inputs, Kind
-
-_SYSTEM = "System"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def _of_shape(shape: Shape) -> list[Variable]:
 
 
 def _kind(parameter: inspect.Parameter) -> str:
-    if parameter.name.startswith(_SYSTEM):
+    if parameter.name.startswith(SYSTEM):
         return Kind.SYSTEM
     said = [mark for mark in getattr(parameter.annotation, "__metadata__", ()) if isinstance(mark, Kind)]
     return said[0] if said else "custom or collected"

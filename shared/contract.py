@@ -1,7 +1,7 @@
-"""The contract of a node: which variables go in and come out, and how a call or a result departs from it.
+"""The outputs that a handler declares, and how a result departs from them.
 
-The inputs are a handler's parameters; the outputs are the fields of the TypedDict or pydantic model that it says it
-returns. A handler that returns a plain dict declares no outputs, and any are allowed.
+They are the fields of the TypedDict or pydantic model that it says it returns. A handler that returns a plain dict
+declares no outputs, and any are allowed.
 """
 
 import inspect
@@ -17,22 +17,6 @@ from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 from shared.errors import DeclarationError
 from shared.redaction import loggable_names
 from shared.returns import kinds
-from shared.variables import Inputs
-
-_SYSTEM = "System"
-
-
-def drift(inputs: Inputs, when: Mapping[str, str], given: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """How a call departs from a node's inputs; system variables come as Desk sees fit, and are none.
-
-    Returns:
-        The names that the call lacks, but for inputs with a default, and the names it brings that are not declared.
-    """
-    declared = inputs.names
-    if given.keys() == declared and when.keys() <= declared:
-        return [], []  # as with most calls
-    undeclared = [name for name in given if name not in declared and name not in when and not name.startswith(_SYSTEM)]
-    return sorted((inputs.required | when.keys()) - given.keys()), undeclared
 
 
 class OpenSchema(GenerateJsonSchema):
@@ -93,11 +77,6 @@ class Outputs:
         found = [kind for kind in kinds(annotation) if kind is not NoneType]
         declare = all(_declares(kind) for kind in found)  # a plain dict among them lets any variable be answered
         self.shapes = [_shape(where, kind) for kind in found] if declare else []
-
-    @property
-    def declared(self) -> bool:
-        """Whether the handler says which variables it answers."""
-        return bool(self.shapes)
 
     def problems(self, result: Any, variables: Mapping[str, str] | None) -> list[str]:
         """How a result departs from what is declared, from what it comes nearest to; names variables, never values.

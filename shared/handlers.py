@@ -5,15 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
-from shared.contract import Outputs, drift
+from shared.contract import Outputs
 from shared.events import Event, Reply
-from shared.results import (
-    assignment_reply,
-    permission_reply,
-    signal_reply,
-    variables_reply,
-)
-from shared.returns import can_be_assignment, can_be_json, can_be_permission, can_be_variables
+from shared.results import assignment_reply, permission_reply, signal_reply, variables_reply
 from shared.variables import Inputs
 
 Fallback = Callable[[Any], Any]
@@ -21,64 +15,24 @@ Fallback = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What Desk asks for with a command, as handlers see it.
+class CommandSpec:
+    """A command whose reply Desk uses, as handlers see it.
 
     Attributes:
         decorator: the method of `Callbacks` that declares its handlers.
         event: the event's class.
-        reply: makes the reply of what a handler returned.
-        parameter: how a parameter is written, for messages.
-        fallback: how a fallback is written, for messages.
-        can_be: whether a type can be what a handler returns.
-        result: what a handler returns, for messages.
+        reply: makes the reply of what a handler returned; raises ResultError when that is of another kind.
     """
 
     decorator: str
     event: type[Event]
     reply: Callable[[Any], Reply]
-    parameter: str
-    fallback: str
-    can_be: Callable[[Any], bool]
-    result: str
 
 
-VARIABLES = Asked(
-    "api_call",
-    ApiCall,
-    variables_reply,
-    "OrderID: str",
-    '{"Status": "unknown"}',
-    can_be_variables,
-    "return a dict with text for names, a TypedDict, a pydantic model or None",
-)
-ASSIGNMENT = Asked(
-    "assign_agent",
-    AssignAgent,
-    assignment_reply,
-    "event: AssignAgent",
-    "Assignment(group_id=6521)",
-    can_be_assignment,
-    "return an Assignment, or None to leave the choice to Desk",
-)
-PERMISSION = Asked(
-    "before_contact_user",
-    BeforeContactUser,
-    permission_reply,
-    "event: BeforeContactUser",
-    "lambda event: None",
-    can_be_permission,
-    "return None to allow, and raise Refuse to refuse",
-)
-SIGNAL = Asked(
-    "c2c_signal",
-    C2CSignal,
-    signal_reply,
-    "data: dict[str, object]",
-    '{"state": "unknown"}',
-    can_be_json,
-    "return a JSON value or None",
-)
+API_CALL = CommandSpec("api_call", ApiCall, variables_reply)
+ASSIGN_AGENT = CommandSpec("assign_agent", AssignAgent, assignment_reply)
+BEFORE_CONTACT_USER = CommandSpec("before_contact_user", BeforeContactUser, permission_reply)
+C2C_SIGNAL = CommandSpec("c2c_signal", C2CSignal, signal_reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +40,20 @@ class Handler:
     """A function that computes the reply to an event, and how it is chosen.
 
     Attributes:
-        asked: what it is asked for.
+        spec: the command it answers.
         name: the node it answers; the function's name for other commands than API calls.
         function: the integrator's function, `async def` or `def`.
         apps: the apps, by `SdkAppid`, it answers; empty means all.
         when: texts that variables or fields must have.
-        fallback: what to answer when the function fails or is late, or a function of the event that computes it;
-            None answers a failure.
+        fallback: the reply when the function fails or is late, or a function of the event that computes it; None
+            answers a failure.
         inputs: converts the call's variables.
         outputs: the variables it declares to answer.
         event_parameter: the parameter that takes the whole event, if there is one.
         sees_packet: whether it, or its fallback, is handed parts of the packet that it could change.
     """
 
-    asked: Asked
+    spec: CommandSpec
     name: str
     function: Callable[..., Any]
     apps: frozenset[str]
@@ -109,6 +63,11 @@ class Handler:
     outputs: Outputs
     event_parameter: str | None
     sees_packet: bool
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it answers API calls, and so has a node of its own."""
+        return self.spec is API_CALL
 
     def bind(self, event: Event) -> dict[str, Any]:
         """The function's arguments for an event.
@@ -125,22 +84,6 @@ class Handler:
             arguments[self.event_parameter] = event
         return arguments
 
-    def drift(self, event: Event) -> tuple[list[str], list[str]]:
-        """How an API call departs from the declared inputs: the names it lacks, and those nobody declared.
-
-        A handler that takes the whole call may read any variable: nothing it is sent is undeclared.
-        """
-        missing, undeclared = drift(self.inputs, self.when, event.fields)
-        return missing, [] if self.event_parameter else undeclared
-
-    def reply(self, result: Any) -> Reply:
-        """The reply that a result makes.
-
-        Raises:
-            ResultError: the result is of another kind than the command asks for.
-        """
-        return self.asked.reply(result)
-
     def accepts(self, event: Event) -> bool:
         """Whether it answers events of this kind and app."""
-        return isinstance(event, self.asked.event) and (not self.apps or event.app_id in self.apps)
+        return isinstance(event, self.spec.event) and (not self.apps or event.app_id in self.apps)

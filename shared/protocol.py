@@ -36,6 +36,9 @@ COMMANDS = (
 SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServiceID", "SystemChannelType")
 """The system variables that a page names (PROTOCOL §3.1); there are others."""
 
+SYSTEM = "System"
+"""How the names of system variables begin."""
+
 SIGN_WINDOW_SECONDS = 60
 """How far RequestTime may be from now, either way (PROTOCOL §2)."""
 

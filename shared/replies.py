@@ -2,7 +2,7 @@
 
 1. The handler for the event is found; without one the receipt is sent, or 1006 for a node that nobody answers.
 2. Its arguments are made of the variables; one that is missing or does not fit is 1007.
-3. It runs (`shared.runs`) until its time is over; when too many of its runs were left behind, it is not even begun.
+3. It runs (`shared.runs`) until its time is over; when too many of its runs were left behind, it is not begun.
 4. Its result becomes the answer. If it failed or was late, its fallback does; without one it is 1008 or 1009.
 """
 
@@ -21,7 +21,7 @@ from shared.errors import Refuse, ResultError, VariableError
 from shared.events import Event, Outcome, Reply
 from shared.handlers import Handler
 from shared.logs import get_log
-from shared.runs import LateError, Runs, guarded_call
+from shared.runs import HandlerExecutor, LateError, guarded_call
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
 _LEAST_SECONDS = 0.05  # for such a fallback when the loop stood still, and the time is over
@@ -44,7 +44,7 @@ class Monitor(Protocol):
     def note_straggler(self, handler: Handler) -> None:
         """A run was left behind."""
 
-    def note_not_begun(self, handler: Handler) -> None:
+    def note_saturated(self, handler: Handler) -> None:
         """A handler is not begun, because too many of its runs were left behind."""
 
 
@@ -54,7 +54,7 @@ class Replies:
     def __init__(self, callbacks: Callbacks, monitor: Monitor) -> None:
         self._callbacks = callbacks
         self._monitor = monitor
-        self._runs: dict[tuple[int, str], Runs] = {}
+        self._executors: dict[tuple[int, str], HandlerExecutor] = {}
         self._log = get_log()
 
     async def reply_to(self, event: Event, until: float, deadline: float) -> Reply:
@@ -63,7 +63,8 @@ class Replies:
         Args:
             event: what came in.
             until: the event loop's time at which the handler is given up.
-            deadline: the one by which the answer is due; when the loop stood still, a result may come after it.
+            deadline: the event loop's time at which the answer is due; a result may come after it when the loop stood
+                still.
         """
         handler = self._callbacks.find(event)
         result, reply = await self._run(handler, event, until, deadline) if handler else (None, _unhandled(event))
@@ -71,18 +72,14 @@ class Replies:
         return reply
 
     @property
-    def stuck(self) -> list[str]:
+    def saturated(self) -> list[str]:
         """The handlers that are not begun any more, or whose fallback is not: too many runs were left behind."""
-        return [
-            handler.name
-            for handler in self._callbacks.handlers
-            if any(runs.stuck for (key, _), runs in self._runs.items() if key == id(handler))
-        ]
+        return sorted({executor.handler for executor in self._executors.values() if executor.saturated})
 
     def close(self) -> None:
         """Let the threads end; one that is still in a handler is left behind."""
-        for runs in self._runs.values():
-            runs.close()
+        for executor in self._executors.values():
+            executor.close()
 
     async def _run(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
         """What the handler or its fallback returned, if one did, and the reply."""
@@ -111,17 +108,17 @@ class Replies:
         Raises:
             _MisfitError: a variable is missing or does not fit.
             Refuse: the handler refuses.
-            LateError: it is late, or stuck.
+            LateError: it is late, or saturated.
             _FailedError: it failed; the log says how.
         """
         if callable(handler.fallback):
             until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
-        runs = self._runs_of(handler, "handler", handler.function)
-        if runs.stuck:
-            self._monitor.note_not_begun(handler)
+        executor = self._executor(handler, "handler", handler.function)
+        if executor.saturated:
+            self._monitor.note_saturated(handler)
         try:
-            result = await runs.result(until, **_arguments(handler, event))
-            reply = _reply(handler, result, "answered")
+            result = await executor.run(until, **_arguments(handler, event))
+            reply = _reply(handler, result)
         except (_MisfitError, Refuse, LateError):
             raise
         except ResultError as error:
@@ -143,8 +140,8 @@ class Replies:
             return None, fallback
         until = max(until, asyncio.get_running_loop().time() + _LEAST_SECONDS)
         try:
-            result = await self._runs_of(handler, "fallback", fallback).result(until, event)
-            return result, _reply(handler, result, "fallback")
+            result = await self._executor(handler, "fallback", fallback).run(until, event)
+            return result, replace(_reply(handler, result), outcome="fallback")
         except Refuse as refusal:
             return None, _refused(refusal)
         except LateError:
@@ -153,11 +150,12 @@ class Replies:
             self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
         return None
 
-    def _runs_of(self, handler: Handler, role: str, function: Callable[..., Any]) -> Runs:
+    def _executor(self, handler: Handler, role: str, function: Callable[..., Any]) -> HandlerExecutor:
         key = (id(handler), role)
-        if key not in self._runs:
-            self._runs[key] = Runs(function, handler.name, functools.partial(self._monitor.note_straggler, handler))
-        return self._runs[key]
+        if key not in self._executors:
+            note_straggler = functools.partial(self._monitor.note_straggler, handler)
+            self._executors[key] = HandlerExecutor(function, handler.name, note_straggler)
+        return self._executors[key]
 
 
 class _MisfitError(Exception):
@@ -176,17 +174,17 @@ def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
     return bound
 
 
-def _reply(handler: Handler, result: Any, outcome: Outcome) -> Reply:
+def _reply(handler: Handler, result: Any) -> Reply:
     """The reply that a result makes.
 
     Raises:
         ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
     """
-    reply: Reply = guarded_call(functools.partial(handler.reply, result))
+    reply: Reply = guarded_call(functools.partial(handler.spec.reply, result))
     size = sum(len(name) + len(value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
-    return replace(reply, outcome=outcome)
+    return reply
 
 
 def _unhandled(event: Event) -> Reply:

@@ -1,8 +1,9 @@
-"""Runs of integrators' functions: how many at once, and what becomes of one that is given up.
+"""A bulkhead for each function of the integrator's: how many of its runs at once, and until when.
 
-Each function has its own, so that one that hangs takes nothing from another. `async def` runs on the event loop and is
-cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind. What either
-returns is awaited on the event loop, in the same time, where it can be: a `def` may wrap an `async def`.
+Each function has an executor of its own, so that one that hangs takes nothing from another. `async def` runs on the
+event loop and is cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind:
+such a run is a straggler. What either returns is awaited in the same time where it can be: a `def` may wrap an
+`async def`.
 """
 
 import asyncio
@@ -29,31 +30,36 @@ class LateError(Exception):
     """Raised when a function did not end in time, or would wait for nothing."""
 
 
-class Runs:
-    """The runs of one function."""
+class HandlerExecutor:
+    """Runs one function.
+
+    Attributes:
+        handler: the name of the handler whose function, or fallback, it is.
+    """
 
     def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
-        """Prepare them.
+        """Prepare.
 
         Args:
             function: the function.
-            handler: the handler's name, whose function, or fallback, it is.
+            handler: the handler's name.
             note_straggler: called for each run that is left behind.
         """
+        self.handler = handler
         self._function = function
         self._task_name = _TASK_NAME + handler
         self._note_straggler = note_straggler
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
-        self._threads = Threads(most=THREADS)
-        self._free = asyncio.Semaphore(THREADS)  # nothing waits inside of `Threads`, which would hold on to it
+        self._threads = Threads()
+        self._free = asyncio.Semaphore(THREADS)  # who waits for a thread can be given up
 
     @property
-    def stuck(self) -> bool:
+    def saturated(self) -> bool:
         """Whether so many runs were left behind that another would wait for nothing."""
         return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
 
-    async def result(self, until: float, *given: Any, **named: Any) -> Any:
+    async def run(self, until: float, *given: Any, **named: Any) -> Any:
         """What the function returns; if that can be awaited, what comes of it.
 
         Args:
@@ -62,10 +68,10 @@ class Runs:
             **named: its arguments by name.
 
         Raises:
-            LateError: that time has come, or the runs are stuck.
+            LateError: that time has come, or too many runs were left behind.
             Exception: whatever the function raised.
         """
-        if self.stuck or asyncio.get_running_loop().time() >= until:  # begun late, it might block the loop once more
+        if self.saturated or asyncio.get_running_loop().time() >= until:  # it might block the loop once more
             raise LateError
         call = functools.partial(self._function, *given, **named)
         context = contextvars.copy_context()
@@ -97,9 +103,6 @@ class Runs:
         run.add_done_callback(lambda _: self._free.release())
         try:
             return await _result_by(run, until)
-        except BaseException:
-            run.add_done_callback(_drop)
-            raise
         finally:
             self._leave(run)
 
@@ -144,29 +147,26 @@ async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[bool] = loop.create_future()
 
-    def settle(*_: object) -> None:
+    def end(*_: object) -> None:
         if not ended.done():
             ended.set_result(run.done())
 
-    timer = loop.call_at(until, settle)
-    run.add_done_callback(settle)
+    timer = loop.call_at(until, end)
+    run.add_done_callback(end)
+    is_in_time = False
     try:
-        if await ended:
-            return run.result()
-        raise LateError
+        is_in_time = await ended
     finally:
         timer.cancel()
-        run.remove_done_callback(settle)
-        run.add_done_callback(_forget)
+        run.remove_done_callback(end)
+        if not is_in_time:  # late, or this task was cancelled
+            run.add_done_callback(_discard)
+    if not is_in_time:
+        raise LateError
+    return run.result()
 
 
-def _drop(run: "asyncio.Future[Any]") -> None:
-    """Close the coroutine that a run returned too late."""
+def _discard(run: "asyncio.Future[Any]") -> None:
+    """Take a late result: asyncio reports an exception that nobody has seen, Python a coroutine that nobody awaits."""
     if not run.cancelled() and run.exception() is None:
         drop(run.result())
-
-
-def _forget(run: "asyncio.Future[Any]") -> None:
-    """Take the late result, so that asyncio does not report it as never retrieved."""
-    if not run.cancelled():
-        run.exception()

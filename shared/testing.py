@@ -122,4 +122,4 @@ class _Monitor:
     def note_nothing(self, _: Handler) -> None:
         pass
 
-    note_straggler = note_not_begun = note_nothing
+    note_straggler = note_saturated = note_nothing

@@ -1,11 +1,14 @@
 """Which types a text can be read as: a parameter of any other would be a misfit with each call."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, create_model
+from pydantic.fields import FieldInfo
 
-from shared.reading import members_by_text
+from shared.errors import DeclarationError
+from shared.reading import PLAIN, members_by_text, reading
 
 _NEVER = ("callable", "is-instance", "is-subclass")
 _STRICT = ("int", "float", "bool", "decimal", "complex", "bytes", "date", "time", "datetime", "timedelta", "uuid")
@@ -31,6 +34,43 @@ _CONTENTS = {
     "dataclass-args": ["fields"],
 }
 _INSIDE = ("list", "set", "frozenset", "tuple", "dict", "model-fields", "typed-dict", "dataclass-args")
+
+
+def field_of(where: str, parameter: inspect.Parameter) -> Any:
+    """A parameter as pydantic's `create_model` takes a field.
+
+    Raises:
+        DeclarationError: nothing that comes could ever be converted to its annotation.
+    """
+    _check_field(where, parameter)
+    default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
+    try:
+        if parameter.annotation in PLAIN or takes_text(parameter.annotation):
+            return reading(parameter.annotation), Field(alias=parameter.name, **default)
+        reason = "nothing that a text says can be one"
+    except Exception as error:  # noqa: BLE001 - whatever pydantic, or code of the author's, raises
+        reason = str(error).partition("\n")[0]
+    written = inspect.formatannotation(getattr(parameter.annotation, "__origin__", parameter.annotation))
+    raise DeclarationError(
+        f"{where}: parameter {parameter.name} is annotated {written}, which no text can be converted to; write str, "
+        "int, float, bool, datetime, another type of pydantic's, or for JSON a list, a dict, a TypedDict or a model of "
+        f"such ({reason})"
+    )
+
+
+def _check_field(where: str, parameter: inspect.Parameter) -> None:
+    """Refuse a pydantic `Field` that names the variable or its default: the parameter does that, alone."""
+    if isinstance(parameter.default, FieldInfo):
+        raise DeclarationError(
+            f"{where}: parameter {parameter.name} has a Field() as its default, which would be its value; write "
+            f"{parameter.name}: Annotated[int, Field(ge=1)] = 1"
+        )
+    for field in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(field, FieldInfo) and (field.alias or field.validation_alias or not field.is_required()):
+            raise DeclarationError(
+                f"{where}: parameter {parameter.name} has a Field() with an alias or a default; a variable has the "
+                f"parameter's name and default: write OrderID: Annotated[int, Field(ge=1)] = 1"
+            )
 
 
 def takes_text(annotation: Any) -> bool:

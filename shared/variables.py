@@ -7,13 +7,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
-from shared.errors import DeclarationError, ResultError, VariableError
-from shared.reading import CONFIG, PLAIN, reading
-from shared.text_types import takes_text
+from shared.errors import ResultError, VariableError
+from shared.reading import CONFIG
+from shared.text_types import field_of
 
 _MOST_DIGITS = 400  # more than any float has
 
@@ -50,7 +49,7 @@ class Inputs:
         )
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         # Fields go by position: a variable may have any name, `json` or `_id` too, a pydantic field may not.
-        fields = {f"p{index}": _field(where, parameter) for index, parameter in enumerate(parameters)}
+        fields = {f"p{index}": field_of(where, parameter) for index, parameter in enumerate(parameters)}
         self.model: type[BaseModel] = create_model("Inputs", __config__=CONFIG, **fields)
 
     def bind(self, variables: Mapping[str, Any], *, blanks: bool = False) -> dict[str, Any]:
@@ -75,43 +74,6 @@ class Inputs:
             }
             raise VariableError("; ".join(f"{name} {reason}" for name, reason in reasons.items())) from None
         return {name: getattr(model, position) for position, name in self._names.items()}
-
-
-def _field(where: str, parameter: inspect.Parameter) -> Any:
-    """A parameter as pydantic's `create_model` takes a field.
-
-    Raises:
-        DeclarationError: nothing that comes could ever be converted to its annotation.
-    """
-    _check_field(where, parameter)
-    default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
-    try:
-        if parameter.annotation in PLAIN or takes_text(parameter.annotation):
-            return reading(parameter.annotation), Field(alias=parameter.name, **default)
-        reason = "what it is, no text says"
-    except Exception as error:  # noqa: BLE001 - whatever pydantic, or code of the author's, raises
-        reason = str(error).partition("\n")[0]
-    written = inspect.formatannotation(getattr(parameter.annotation, "__origin__", parameter.annotation))
-    raise DeclarationError(
-        f"{where}: parameter {parameter.name} is annotated {written}, which no text can be converted to; write str, "
-        "int, float, bool, datetime, another type of pydantic's, or for JSON a list, a dict, a TypedDict or a model of "
-        f"such ({reason})"
-    )
-
-
-def _check_field(where: str, parameter: inspect.Parameter) -> None:
-    """Refuse a pydantic `Field` that names the variable or its default: the parameter does that, alone."""
-    if isinstance(parameter.default, FieldInfo):
-        raise DeclarationError(
-            f"{where}: parameter {parameter.name} has a Field() as its default, which would be its value; write "
-            f"{parameter.name}: Annotated[int, Field(ge=1)] = 1"
-        )
-    for field in getattr(parameter.annotation, "__metadata__", ()):
-        if isinstance(field, FieldInfo) and (field.alias or field.validation_alias or not field.is_required()):
-            raise DeclarationError(
-                f"{where}: parameter {parameter.name} has a Field() with an alias or a default; a variable has the "
-                f"parameter's name and default: write OrderID: Annotated[int, Field(ge=1)] = 1"
-            )
 
 
 def to_variables(result: Any) -> dict[str, str] | None:

@@ -1,11 +1,15 @@
 """Departures from a node's contract, in production: counted, and logged once."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
+import pytest
 from pydantic import SecretStr
 
-from shared import Callbacks
+from api.contract import input_drift
+from shared import ApiCall, Callbacks
+from shared.handlers import Handler
 from shared.protocol import RECEIPT
+from shared.testing import api_call
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
 
@@ -146,3 +150,46 @@ def test_a_handler_for_an_app_that_is_not_ours_is_told_at_the_start(start_api: A
     assert [(line["handler"], line["app"]) for line in lines if line["event"] == "unknown_app"] == [
         ("node", ["1400000009"])
     ]
+
+
+def handler_of(function: Any, **options: Any) -> Handler:
+    """The handler that a function is declared as."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", **options)(function)
+    return callbacks.handlers[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "undeclared"),
+    [
+        ({"OrderID": "1", "Tier": "", "type": "1"}, [], []),
+        ({"OrderID": "1", "type": "1"}, [], []),
+        ({"OrderID": "1", "Tier": "", "type": "1", "Extra": "1"}, [], ["Extra"]),
+        ({"OrderID": "1", "Tier": "", "type": "1", "SystemSessionID": "s"}, [], []),
+        ({}, ["OrderID", "type"], []),
+    ],
+)
+def test_drift_is_what_a_call_lacks_and_what_nobody_declared(
+    given: dict[str, str], missing: list[str], undeclared: list[str]
+) -> None:
+    """A variable without a value is no drift, nor an optional one left out; nor are fixed and system variables."""
+
+    def function(OrderID: int, Tier: str = "") -> None: ...
+
+    assert input_drift(handler_of(function, when={"type": "1"}), api_call(**given)) == (missing, undeclared)
+
+
+def test_a_handler_that_takes_the_whole_call_declares_all_of_it() -> None:
+    """It may read any variable."""
+
+    def function(call: ApiCall) -> None: ...
+
+    assert input_drift(handler_of(function), api_call(Any="thing")) == ([], [])
+
+
+def test_a_fixed_variable_that_is_missing_is_drift() -> None:
+    """A call to the node's URL need not have it, but the administrator was told to enter it."""
+
+    def function(OrderID: int) -> None: ...
+
+    assert input_drift(handler_of(function, when={"type": "1"}), api_call(OrderID="1")) == (["type"], [])

@@ -79,9 +79,9 @@ def test_when_all_threads_of_a_handler_are_left_behind_its_fallback_answers_at_o
 
     async def compute() -> tuple[list[Reply], list[str], list[str]]:
         replies = Replies(hanging(gate, fallback={"Status": "unknown"}), Contract(metrics))
-        before = replies.stuck
+        before = replies.saturated
         await replies_of(replies, *[api_call("hang")] * THREADS, seconds=0.2)
-        stuck = replies.stuck
+        stuck = replies.saturated
         at_once = await asyncio.wait_for(
             replies_of(replies, api_call("hang"), api_call("answer"), seconds=3600), PATIENCE
         )
@@ -209,12 +209,12 @@ def test_a_task_that_heeds_no_cancellation_is_a_straggler(monkeypatch: pytest.Mo
     async def compute() -> tuple[list[str], Reply, list[str]]:
         replies = Replies(callbacks, Contract(metrics))
         await replies_of(replies, *[api_call("hang")] * 3, seconds=0.05)
-        await eventually(lambda: bool(replies.stuck))
+        await eventually(lambda: bool(replies.saturated))
         (at_once,) = await asyncio.wait_for(replies_of(replies, api_call("hang"), seconds=3600), PATIENCE)
-        stuck = replies.stuck
+        stuck = replies.saturated
         ending.set()
-        await eventually(lambda: not replies.stuck)
-        return stuck, at_once, replies.stuck
+        await eventually(lambda: not replies.saturated)
+        return stuck, at_once, replies.saturated
 
     stuck, at_once, after = asyncio.run(compute())
 
@@ -238,7 +238,7 @@ def test_a_fallback_that_hangs_shows_in_readiness(gate: threading.Event) -> None
         replies = Replies(callbacks, Contract(Metrics()))
         await replies_of(replies, *[api_call("node")] * THREADS, seconds=0.3)
         replies.close()
-        return replies.stuck
+        return replies.saturated
 
     assert asyncio.run(compute()) == ["node"]
 
@@ -251,7 +251,7 @@ def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> N
         replies = Replies(callbacks, Contract(Metrics()))
         calls = [api_call("hang") for _ in range(THREADS * 3)]
         await replies_of(replies, *calls, seconds=0.2)
-        waiting = sum(runs_of._threads._waiting.qsize() for runs_of in replies._runs.values())
+        waiting = sum(executor._threads._waiting.qsize() for executor in replies._executors.values())
         replies.close()
         return waiting
 

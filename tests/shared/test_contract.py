@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, computed_field
 
-from shared import ApiCall, Callbacks
+from shared import Callbacks
 from shared.errors import DeclarationError, ResultError, VariableError
 from shared.handlers import Handler
 from shared.testing import api_call, reply
@@ -64,7 +64,7 @@ def test_a_plain_dict_declares_nothing() -> None:
     callbacks = Callbacks()
     callbacks.api_call("node")(function)
 
-    assert not callbacks.handlers[0].outputs.declared
+    assert not callbacks.handlers[0].outputs.shapes
     assert reply(callbacks, api_call("node")).variables == {"Any": "thing"}
 
 
@@ -113,34 +113,6 @@ def test_an_output_that_pydantic_does_not_know_is_refused_at_import() -> None:
         handler_of(function)
 
 
-@pytest.mark.parametrize(
-    ("given", "missing", "undeclared"),
-    [
-        ({"OrderID": "1", "Tier": "", "type": "1"}, [], []),
-        ({"OrderID": "1", "type": "1"}, [], []),
-        ({"OrderID": "1", "Tier": "", "type": "1", "Extra": "1"}, [], ["Extra"]),
-        ({"OrderID": "1", "Tier": "", "type": "1", "SystemSessionID": "s"}, [], []),
-        ({}, ["OrderID", "type"], []),
-    ],
-)
-def test_drift_is_what_a_call_lacks_and_what_nobody_declared(
-    given: dict[str, str], missing: list[str], undeclared: list[str]
-) -> None:
-    """A variable without a value is no drift, nor an optional one left out; nor are fixed and system variables."""
-
-    def function(OrderID: int, Tier: str = "") -> None: ...
-
-    assert handler_of(function, when={"type": "1"}).drift(api_call(**given)) == (missing, undeclared)
-
-
-def test_a_handler_that_takes_the_whole_call_declares_all_of_it() -> None:
-    """It may read any variable."""
-
-    def function(call: ApiCall) -> None: ...
-
-    assert handler_of(function).drift(api_call(Any="thing")) == ([], [])
-
-
 def test_a_models_computed_fields_are_outputs() -> None:
     """And what a model keeps to itself is none."""
 
@@ -175,11 +147,3 @@ def test_a_validator_that_fails_itself_is_a_problem_not_a_failure() -> None:
 
     outputs = handler_of(function).outputs
     assert outputs.problems({"Thing": "x"}, {"Thing": "x"}) == ["it cannot be checked (RuntimeError)"]
-
-
-def test_a_fixed_variable_that_is_missing_is_drift() -> None:
-    """A call to the node's URL need not have it, but the administrator was told to enter it."""
-
-    def function(OrderID: int) -> None: ...
-
-    assert handler_of(function, when={"type": "1"}).drift(api_call(OrderID="1")) == (["type"], [])

@@ -15,7 +15,7 @@ def test_an_assignment_may_name_a_group_agents_or_both() -> None:
     assert assignment_reply(Assignment(group_id=6521)).fields == {"AgentGroupId": 6521}
     assert assignment_reply(Assignment(agents=("a", "b"))).fields == {"AgentIdList": ["a", "b"]}
     assert assignment_reply(Assignment(6521, ["a"])).fields == {"AgentGroupId": 6521, "AgentIdList": ["a"]}
-    assert assignment_reply(None) == Reply()
+    assert assignment_reply(None) == Reply(outcome="answered")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_permission_is_given_by_none_alone(result: Any) -> None:
     """`return False` must not let an agent write to a user."""
     with pytest.raises(ResultError, match="expected None, which allows"):
         permission_reply(result)
-    assert permission_reply(None) == Reply()
+    assert permission_reply(None) == Reply(outcome="answered")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_signal_is_answered_as_json_in_a_string(result: Any, text: str) -> Non
 
 def test_a_signal_may_be_answered_with_nothing() -> None:
     """Then there is no RspData."""
-    assert signal_reply(None) == Reply()
+    assert signal_reply(None) == Reply(outcome="answered")
 
 
 @pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800", float("nan"), [float("inf")]])
