@@ -19,9 +19,9 @@ from sqlalchemy import create_engine, select
 from cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from cli.errors import stop
 from cli.stack import Stack, heed_signals
-from shared.protocol import API_CALL, signed_query
+from shared.protocol import API_CALL
 from shared.proxies import PROXIES
-from shared.testing import packet
+from shared.testing import packet, signed_query
 from workers.jobs.analytics import events_table
 
 _PATIENCE_SECONDS = 60

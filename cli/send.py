@@ -11,8 +11,9 @@ from rich.console import Console
 
 from cli.errors import stop
 from shared.json_values import read_json
-from shared.protocol import API_CALL, signed_query
+from shared.protocol import API_CALL
 from shared.proxies import client_options
+from shared.testing import signed_query
 
 _FAILED = 1
 

@@ -5,10 +5,7 @@ Nothing here knows Redis, handlers or jobs.
 
 import hashlib
 import re
-import time
-import uuid
 from typing import Any
-from urllib.parse import urlencode
 
 from pydantic_core import to_json
 
@@ -141,26 +138,3 @@ def delivery_identity(app_id: str, node: str, request_id: str, packet: Packet, b
     if parts[0] == "body":
         digest.update(b"\0" + body)
     return digest.hexdigest()
-
-
-def signed_query(app_id: str, token: str | None, command: str, *, now: float | None = None) -> str:
-    """The query string that Tencent appends to a callback's URL (PROTOCOL §1, §2), with a new RequestID.
-
-    Args:
-        app_id: the `SdkAppid`.
-        token: the app's token; None sends no `Sign`.
-        command: the `CallbackCommand`, which must agree with the body's.
-        now: Unix seconds; the present by default.
-    """
-    query = {
-        "SdkAppid": app_id,
-        "CallbackCommand": command,
-        "contenttype": "json",
-        "ClientIP": "127.0.0.1",
-        "OptPlatform": "Web",
-        "RequestID": str(uuid.uuid4()),
-    }
-    if token is not None:
-        request_time = str(int(time.time() if now is None else now))
-        query |= {"Sign": sign(token, request_time), "RequestTime": request_time}
-    return urlencode(query)

@@ -17,9 +17,8 @@ from cli.listening import listen
 from cli.serving import Server, connections_of
 from shared.callbacks import Callbacks
 from shared.config import Settings
-from shared.protocol import signed_query
 from shared.queues import MARK_KEY
-from shared.testing import packet
+from shared.testing import packet, signed_query
 
 APP = "1400000001"
 TOKEN = "xxxxyyyy"

@@ -23,7 +23,8 @@ from bench.ack.load import APP, TOKEN
 from bench.environments import FOLDER
 from bench.pace import http_post, percentile, run_paced
 from cli.listening import listen
-from shared.protocol import API_CALL, signed_query
+from shared.protocol import API_CALL
+from shared.testing import signed_query
 
 ROOT = Path(__file__).parents[2]
 PER_SECOND, SECONDS, ROUNDS = 200, 8, 5

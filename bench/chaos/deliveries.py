@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from bench.ack.load import APP, TOKEN
 from bench.pace import Answer, http_post, percentile
-from shared.protocol import API_CALL, signed_query
+from shared.protocol import API_CALL
+from shared.testing import signed_query
 
 NODE = "token"
 _PERIOD, _AT_ONCE, _LATER, _LATER_BY = 10, 4, 9, 96

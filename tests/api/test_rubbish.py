@@ -18,8 +18,9 @@ from redis import Redis
 
 from api.app import create_app
 from shared import Assignment, Callbacks
-from shared.protocol import COMMANDS, signed_query
+from shared.protocol import COMMANDS
 from shared.queues import EVENTS, queue_key
+from shared.testing import signed_query
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 

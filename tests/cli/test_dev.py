@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from cli.defaults import DEV_APP, DEV_TOKEN
-from shared.protocol import API_CALL, signed_query
-from shared.testing import packet
+from shared.protocol import API_CALL
+from shared.testing import packet, signed_query
 from tests.processes import PATIENT, environment
 
 SOURCE = """

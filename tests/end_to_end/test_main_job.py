@@ -12,9 +12,9 @@ from redis import Redis
 
 from cli.defaults import DEV_APP, DEV_TOKEN
 from cli.stack import Stack
-from shared.protocol import API_CALL, signed_query
+from shared.protocol import API_CALL
 from shared.queues import EVENTS, queue
-from shared.testing import packet
+from shared.testing import packet, signed_query
 from tests.desk import Desk
 from tests.processes import PATIENT, environment
 

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import time
-import uuid
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -23,7 +20,6 @@ from shared.protocol import (
     envelope,
     parse_packet,
     sign,
-    signed_query,
 )
 from tests.conftest import PACKETS
 from workers.job_data import read_data
@@ -355,38 +351,3 @@ def test_an_identity_is_32_hex_digits_whatever_it_is_made_of() -> None:
     ]
 
     assert all(len(each) == 32 and int(each, 16) for each in odd)
-
-
-def test_a_query_is_signed_as_tencent_signs() -> None:
-    """The fields of PROTOCOL §1 and §2; RequestTime in whole seconds."""
-    query = dict(parse_qsl(signed_query(APP, "xxxxyyyy", API_CALL, now=1669872112.9)))
-
-    request_id = query.pop("RequestID")
-
-    assert str(uuid.UUID(request_id)) == request_id
-    assert query == {
-        "SdkAppid": APP,
-        "CallbackCommand": API_CALL,
-        "contenttype": "json",
-        "ClientIP": "127.0.0.1",
-        "OptPlatform": "Web",
-        "Sign": "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061",
-        "RequestTime": "1669872112",
-    }
-
-
-def test_a_query_without_a_token_is_not_signed() -> None:
-    """Callbacks may come without `Sign` (PROTOCOL §2)."""
-    query = dict(parse_qsl(signed_query(APP, None, API_CALL)))
-
-    assert not {"Sign", "RequestTime"} & set(query)
-
-
-def test_a_query_is_signed_for_the_present_and_never_twice_the_same() -> None:
-    """Two queries are two deliveries."""
-    before = int(time.time())
-
-    queries = [dict(parse_qsl(signed_query(APP, "t", API_CALL))) for _ in range(2)]
-
-    assert all(before <= int(query["RequestTime"]) <= time.time() for query in queries)
-    assert queries[0]["RequestID"] != queries[1]["RequestID"]

@@ -3,8 +3,10 @@
 import asyncio
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any, TypedDict
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -12,8 +14,9 @@ from shared import ApiCall, C2CSignal, Callbacks, MemberEvent, OtherEvent, Refus
 from shared.errors import DeclarationError, DeskbellError, ResultError
 from shared.events import Event
 from shared.protocol import API_CALL
-from shared.testing import api_call, async_reply, event_of, packet, reply
+from shared.testing import api_call, async_reply, event_of, packet, reply, signed_query
 
+APP = "1400000001"
 PATIENCE = 30
 
 
@@ -212,3 +215,38 @@ def test_an_api_call_is_made_by_its_own_function() -> None:
     """It has variables, not fields."""
     with pytest.raises(DeclarationError, match=r"write api_call\("):
         event_of(ApiCall, OrderID="1002")
+
+
+def test_a_query_is_signed_as_tencent_signs() -> None:
+    """The fields of PROTOCOL §1 and §2; RequestTime in whole seconds."""
+    query = dict(parse_qsl(signed_query(APP, "xxxxyyyy", API_CALL, now=1669872112.9)))
+
+    request_id = query.pop("RequestID")
+
+    assert str(uuid.UUID(request_id)) == request_id
+    assert query == {
+        "SdkAppid": APP,
+        "CallbackCommand": API_CALL,
+        "contenttype": "json",
+        "ClientIP": "127.0.0.1",
+        "OptPlatform": "Web",
+        "Sign": "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061",
+        "RequestTime": "1669872112",
+    }
+
+
+def test_a_query_without_a_token_is_not_signed() -> None:
+    """Callbacks may come without `Sign` (PROTOCOL §2)."""
+    query = dict(parse_qsl(signed_query(APP, None, API_CALL)))
+
+    assert not {"Sign", "RequestTime"} & set(query)
+
+
+def test_a_query_is_signed_for_the_present_and_never_twice_the_same() -> None:
+    """Two queries are two deliveries."""
+    before = int(time.time())
+
+    queries = [dict(parse_qsl(signed_query(APP, "t", API_CALL))) for _ in range(2)]
+
+    assert all(before <= int(query["RequestTime"]) <= time.time() for query in queries)
+    assert queries[0]["RequestID"] != queries[1]["RequestID"]
