@@ -91,25 +91,27 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
     "rq.job.Job": (
         rq_job,
         (
-            "_dependency_ids dependency_ids func func_name get_call_string instance redis_job_namespace_prefix refresh"
-            " repeat_intervals restore retries_left retry retry_intervals save save_meta failure_callback send_webhooks"
-            " serializer set_status stopped_callback success_callback"
+            "_handle_failure _handle_success dependents_key func get_call_string instance"
+            " redis_job_namespace_prefix refresh get_result_ttl get_retry_interval repeats_left restore"
+            " retries_left retry_intervals save_meta failure_callback send_webhooks serializer set_status"
+            " should_retry stopped_callback success_callback"
         ),
     ),
     "rq.worker.BaseWorker": (
         rq_worker,
         (
-            "_state _stopped_job_id bootstrap clean_registries handle_job_failure handle_job_success"
-            " increment_failed_job_count job_class last_cleaned_at log register_death run_maintenance_tasks serialize"
+            "_state bootstrap clean_registries default_result_ttl increment_successful_job_count"
+            " increment_failed_job_count increment_total_working_time last_cleaned_at register_death"
+            " run_maintenance_tasks serialize"
             " set_state subscribe worker_ttl"
         ),
     ),
     "rq.queue.Queue": (
         rq_queue,
         (
-            "acquire_maintenance_lock deferred_job_registry failed_job_registry finished_job_registry"
-            " intermediate_queue ready_job_registry redis_queue_namespace_prefix release_maintenance_lock"
-            " scheduled_job_registry started_job_registry"
+            "_enqueue_job acquire_maintenance_lock deferred_job_registry enqueue_dependents failed_job_registry"
+            " finished_job_registry intermediate_queue move_dependents_to_ready ready_job_registry"
+            " redis_queue_namespace_prefix release_maintenance_lock scheduled_job_registry started_job_registry"
         ),
     ),
     "rq.scheduler.RQScheduler": (
@@ -118,11 +120,11 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "rq.executions": (lambda: rq.executions, "WORKER_EXECUTIONS_KEY_TEMPLATE"),
     "rq.executions.Execution": (lambda: Execution("1", "2", FakeRedis(), "worker"), "created_at delete"),
-    "rq.rate_limit": (lambda: rq.rate_limit, "RateLimitRegistry"),
+    "rq.rate_limit": (lambda: rq.rate_limit, "RateLimitRegistry release_slot"),
     "rq.suspension": (lambda: rq.suspension, "WORKERS_SUSPENDED"),
     "rq.worker_registration": (lambda: rq.worker_registration, "clean_worker_registry register"),
-    "redis.client.Pipeline": (lambda: redis.Redis().pipeline(), "execute explicit_transaction multi reset watch"),
-    "redis.Redis": (redis.Redis, "connection_pool response_callbacks"),
+    "redis.client.Pipeline": (lambda: redis.Redis().pipeline(), "explicit_transaction multi watch"),
+    "redis.Redis": (redis.Redis, "connection_pool"),
     "redis.asyncio.sentinel.SentinelConnectionPool": (sentinel_pool, "aclose sentinel_manager"),
     "redis.connection": (lambda: redis.connection, "parse_url"),
     "redis.maint_notifications.MaintNotificationsConfig": (MaintNotificationsConfig, "enabled"),

@@ -6,13 +6,12 @@ from typing import Any
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
-from shared.errors import DamagedJobError
+from shared.errors import DamagedJobError, ForeignFunctionError
 from shared.events import Wire
 from shared.logs import get_log
 from shared.queues import FAN_OUT, PERFORM
 from workers.children import Children
 from workers.fan_out import FanOut
-from workers.guarded import EntryPoints, entry_point
 from workers.job_data import read_data
 from workers.lease import Lease
 from workers.perform import Attempt, Performer
@@ -120,7 +119,7 @@ class Calls:
     def __init__(self, performer: Performer, worker_name: str) -> None:
         self._performer = performer
         self.children = Children(worker_name)
-        self.entry_points: EntryPoints = {FAN_OUT: FanOut(performer.jobs).fan_out, PERFORM: performer.perform}
+        self._fan_out = FanOut(performer.jobs).fan_out
 
     def of(self, claim: Lease) -> Call:
         """What a claimed job calls, not yet prepared.
@@ -131,10 +130,11 @@ class Calls:
             DamagedJobError: the arguments are not those of the function.
         """
         name, instance, args, kwargs = _read(claim.data)
-        function = entry_point(self.entry_points, name, instance)
+        if instance is not None or name not in (FAN_OUT, PERFORM):
+            raise ForeignFunctionError(f"a worker of Deskbell runs {FAN_OUT} and {PERFORM}, nothing else")
         try:
             if name == FAN_OUT:
-                return FanOutCall(function, _wire(*args, **kwargs), timeout_of(claim))
+                return FanOutCall(self._fan_out, _wire(*args, **kwargs), timeout_of(claim))
             job_name, wire = _name_and_wire(*args, **kwargs)
             return PerformCall(self._performer, job_name, wire, claim, self.children)
         except TypeError:  # its text names arguments that anybody may have written

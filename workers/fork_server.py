@@ -25,7 +25,7 @@ from rq.job import _current_job
 
 from shared.connections import connect
 from shared.logs import flush_logs, get_log, name_process
-from workers.guarded import claimed_job_class
+from workers.guarded import AllowListedJob
 from workers.lease import Lease
 from workers.perform import Attempt, Performer, performer
 from workers.told import tell
@@ -144,7 +144,7 @@ def perform(line: socket.socket, performer: Performer) -> None:
 
 def _run(asked: dict[str, Any], performer: Performer) -> None:
     claim = Lease(data=b"", timeout=None, **asked["claim"])
-    _current_job.set(claimed_job_class({}).of(claim, connect(performer.settings)))
+    _current_job.set(AllowListedJob.of(claim, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()
     try:

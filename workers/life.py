@@ -120,7 +120,7 @@ class Life:
             self._log.warning("job_recovered", job_id=job_id.decode(), queue=queue)
         for claim in recovered.spent:
             self._log.error("job_abandoned", job_id=claim.job_id, queue=queue)
-            self._worker.bury(claim)
+            self._worker.dead_letter(claim)
 
     async def _schedule(self) -> None:
         await self._threads.run(self._upkeep.schedule)

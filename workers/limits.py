@@ -119,7 +119,7 @@ def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
 
 
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
-    return _ask(jobs, what, job_type.type_slug, job.id, getattr(job, "claim", None), job.connection, *more)
+    return _ask(jobs, what, job_type.type_slug, job.id, getattr(job, "lease", None), job.connection, *more)
 
 
 def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Lease | None, connection: Redis, *more: Any) -> Any:

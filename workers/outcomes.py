@@ -17,7 +17,7 @@ from rq.exceptions import NoSuchJobError
 from shared.logs import get_log
 from shared.threads import Threads
 from workers.executions import Executions
-from workers.failures import ABANDONED, Failures
+from workers.failures import ABANDONED, RQOutcomes
 from workers.lease import Lease, LeaseLostError
 from workers.outages import WorkerOutage, is_transient
 from workers.running import Run
@@ -32,7 +32,7 @@ class Outcomes:
         self,
         runs: dict[str, Run],
         executions: Executions,
-        failures: Failures,
+        failures: RQOutcomes,
         threads: Threads,
         wake: Callable[[], None],
         outage: WorkerOutage,
@@ -77,9 +77,9 @@ class Outcomes:
         else:
             self._write(run, partial(self._failures.fail, run, error))
 
-    def bury(self, run: Run) -> None:
-        """Let RQ write a dead letter of an abandoned job that has no attempt left."""
-        self._write(run, partial(self._failures.refuse, run.claim, ABANDONED))
+    def dead_letter(self, run: Run) -> None:
+        """Write a dead letter of an abandoned job that has no attempt left."""
+        self._write(run, partial(self._failures.dead_letter, run, ABANDONED))
 
     async def settle(self) -> None:
         """Settle what has succeeded.
@@ -103,7 +103,7 @@ class Outcomes:
         for run in batch:
             execution_id = run.claim.execution_id
             if execution_id in left:
-                self._write(run, partial(self._failures.succeed, run.claim, run.job))
+                self._write(run, partial(self._failures.succeed, run))
             else:
                 if execution_id in lost:
                     self._log.warning("lease_lost", job_id=run.claim.job_id, queue=run.claim.queue)

@@ -78,6 +78,8 @@ class Performer:
             self.call(attempt.job_type, attempt.arguments)
         except BaseException as error:
             attempt.failed(job, error)
+            with suppress(RedisError):
+                job.save_meta()  # as RQ does for a retry, and not for a dead letter
             raise
         with suppress(RedisError, LeaseLostError):  # it is done all the same: what holds its slot runs out
             note_success(self.jobs, attempt.job_type, job)

@@ -105,6 +105,9 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
         attempt: the attempt's number; 0 when none was made.
         error: what was raised.
         counts: whether the attempt is used up, as far as breakers and turns are concerned.
+
+    Returns:
+        What becomes of it. The job's `meta`, `retries_left` and interval are set, and still to be written.
     """
     number = max(attempt, 1)
     attempts = number + (job.retries_left or 0)
@@ -118,7 +121,6 @@ def settle_failure(job: Job, backoff: Backoff, attempt: int, error: BaseExceptio
         job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
         job.meta |= {"cause": cause_of(error), "where": last_frames_of(error)}
         job.meta.pop("waits", None)
-        job.save_meta()
         return Decision("discarded" if isinstance(error, Discard) else "dead", {})
     job.retry_intervals = [_seconds(job, backoff, number, error)]
     fields: dict[str, Any] = {} if counts and not until else {"counts": False}
@@ -131,7 +133,6 @@ def _uncount_attempt(job: Job, attempt: int) -> None:
     """Give a job the attempt back that failed: it is tried again even if that was its last."""
     job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
     job.retries_left = (job.retries_left or 0) + 1
-    job.save_meta()
 
 
 def _waits_until(job: Job, error: BaseException) -> float | None:

@@ -18,7 +18,7 @@ from rq.timeouts import JobTimeoutException
 from shared.functions import drop, is_awaited
 from shared.threads import Threads
 from workers.calls import Call, timeout_of
-from workers.guarded import ClaimedJob
+from workers.guarded import AllowListedJob
 from workers.lease import Lease
 from workers.unrun import check_ran, run_rest
 
@@ -34,7 +34,7 @@ class KilledError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FailureDecision:
     """What was decided of a job that failed; however often Redis refuses to write it, it is decided once.
 
     Attributes:
@@ -66,12 +66,12 @@ class Run:
         task: the coroutine's.
         timer: what comes when it does not end.
         lost: the seconds that others had blocked the loop for when its time was reckoned.
-        verdict: what was decided when it failed.
+        decision: what was decided when it failed.
     """
 
-    __slots__ = ("__weakref__", "call", "claim", "cut_off", "job", "lost", "state", "task", "timer", "verdict")
+    __slots__ = ("__weakref__", "call", "claim", "cut_off", "decision", "job", "lost", "state", "task", "timer")
 
-    def __init__(self, claim: Lease, job: ClaimedJob) -> None:
+    def __init__(self, claim: Lease, job: AllowListedJob) -> None:
         self.claim = claim
         self.job = job
         self.call: Call | None = None
@@ -80,7 +80,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.lost = 0.0
-        self.verdict: Verdict | None = None
+        self.decision: FailureDecision | None = None
 
 
 current_run: ContextVar[Run | None] = ContextVar("deskbell_run", default=None)

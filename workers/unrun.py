@@ -63,6 +63,6 @@ def _show(
     if job is None:
         _show_otherwise(message, category, filename, lineno, file, line)
         return
-    claim = getattr(job, "claim", None)  # to ask a claimed job for its id is to ask Redis
+    lease = getattr(job, "lease", None)  # to ask a claimed job for its id is to ask Redis
     what = str(message).partition("\n")[0]
-    get_log().error("not_awaited", job_id=claim.job_id if claim else job.id, what=what, at=f"{filename}:{lineno}")
+    get_log().error("not_awaited", job_id=lease.job_id if lease else job.id, what=what, at=f"{filename}:{lineno}")

@@ -35,8 +35,8 @@ from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
 from workers.executions import Claimed, Executions
-from workers.failures import Failures
-from workers.guarded import claimed_job_class
+from workers.failures import RQOutcomes
+from workers.guarded import AllowListedJob
 from workers.lease import Lease
 from workers.life import Life
 from workers.outages import WorkerOutage, is_transient
@@ -86,7 +86,7 @@ class ConcurrentWorker(BaseWorker):
             list(queues),
             name=name,
             connection=connection,
-            job_class=claimed_job_class(self._calls.entry_points),
+            job_class=AllowListedJob,
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL_SECONDS,
             log_job_description=False,
@@ -200,16 +200,16 @@ class ConcurrentWorker(BaseWorker):
             self._running.drop(run)
             self._wake.set()
 
-    def bury(self, claim: Lease) -> None:
-        """Let RQ write a dead letter of an abandoned job that has no attempt left."""
-        self._outcomes.bury(self._run(claim))
+    def dead_letter(self, claim: Lease) -> None:
+        """Write a dead letter of an abandoned job that has no attempt left."""
+        self._outcomes.dead_letter(self._run(claim))
 
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
         self._threads = Threads()
         redis = self._redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Executions(redis, self.ledger)
-        failures = Failures(self, self.jobs)
+        failures = RQOutcomes(self, self.jobs)
         self._outcomes = Outcomes(self._runs, self._leases, failures, self._threads, self._wake.set, self.outage)
         loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(
@@ -295,7 +295,7 @@ class ConcurrentWorker(BaseWorker):
             self._running.start(run, call)
 
     def _run(self, claim: Lease) -> Run:
-        run = Run(claim, self.job_class.of(claim, self.connection))  # type: ignore[attr-defined]
+        run = Run(claim, AllowListedJob.of(claim, self.connection))
         self._runs[claim.execution_id] = run
         return run
 

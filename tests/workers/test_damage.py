@@ -17,7 +17,7 @@ from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, traceback_of
-from workers.guarded import guarded_job_class
+from workers.guarded import AllowListedJob
 from workers.job_data import MOST_BYTES, unpack
 
 SECRET = "planted-4711"
@@ -314,7 +314,7 @@ def test_data_that_unpack_to_more_than_there_is_room_for_are_damage(open_workpla
 
     assert workplace.queue().failed_job_registry.get_job_ids() == [bad.id]
     assert len(counted) == 1
-    guarded: Any = guarded_job_class({}).fetch(bad.id, connection=workplace.redis, serializer=JSONSerializer)
+    guarded: Any = AllowListedJob.fetch(bad.id, connection=workplace.redis, serializer=JSONSerializer)
     assert len(guarded._data) == len(bomb)
 
 

@@ -21,15 +21,13 @@ from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
 from shared import ApiCall, Discard, Event, Jobs, Retry
-from shared.queues import FAN_OUT, PERFORM
+from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, put
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, signals_kept, traceback_of
 from workers.executions import Ledger
-from workers.fan_out import FanOut
-from workers.guarded import EntryPoints, guarded_job_class
 
 
 def snapshot(redis: Any) -> dict[str, Any]:
@@ -125,11 +123,10 @@ def test_rqs_keys_are_what_rq_itself_writes(outcome: Exception | None, open_work
 
 def work_as_rq(workplace: Workplace) -> None:
     """Work a queue off with RQ's own worker."""
-    entry_points: EntryPoints = {FAN_OUT: FanOut(workplace.jobs).fan_out, PERFORM: workplace.performer.perform}
     worker = SimpleWorker(
         ["default"],
         connection=workplace.redis,
-        job_class=guarded_job_class(entry_points),
+        job_class=workplace.job_class,
         serializer=JSONSerializer,
         worker_ttl=45,
     )

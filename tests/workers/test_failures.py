@@ -15,7 +15,6 @@ from shared.errors import OutOfTurnError
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.workers.conftest import WorkplaceFactory
-from workers import failures
 
 
 def failing(attempts: int) -> Jobs:
@@ -34,16 +33,16 @@ def test_a_lease_that_is_renewed_while_a_failure_is_written_costs_no_attempt(
     times: int, open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction watches the execution, and is written again: the job has the retries that it had."""
-    execute, renewals = failures._FencedPipeline.execute, list(range(times))
+    execute, renewals = Pipeline.execute, list(range(times))
 
     def renew_before(pipeline: Any, *arguments: Any) -> Any:
-        if renewals:
-            redis.hset(pipeline.fence, "last_heartbeat", renewals.pop())
+        if renewals and pipeline.watching and (executions := redis.keys("rq:execution:*-fail:*")):
+            redis.hset(executions[0], "last_heartbeat", renewals.pop())
         return execute(pipeline, *arguments)
 
     workplace, event = open_workplace(failing(attempts=3)), api_call()
     workplace.put_jobs(event)
-    monkeypatch.setattr(failures._FencedPipeline, "execute", renew_before)
+    monkeypatch.setattr(Pipeline, "execute", renew_before)
 
     with capture_logs() as logs:
         workplace.work()
@@ -61,7 +60,7 @@ def test_a_failure_that_redis_refuses_is_written_later_with_the_same_retries(
     execute, refusals = Pipeline._execute_transaction, ["NOREPLICAS Not enough good replicas to write."]
 
     def refuse(pipeline: Any, *arguments: Any) -> Any:
-        if refusals and isinstance(pipeline, failures._FencedPipeline):
+        if refusals and "rq:scheduled:default" in str(arguments):
             raise ResponseError(refusals.pop())
         return execute(pipeline, *arguments)
 

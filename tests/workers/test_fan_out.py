@@ -26,7 +26,6 @@ from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, signals_kept
 from workers import fan_out
-from workers.guarded import guarded_job_class
 from workers.places import arrival_of
 from workers.worker import ConcurrentWorker
 
@@ -145,7 +144,7 @@ def test_two_workers_that_fan_out_one_event_at_once_make_one_set(
     workplace = open_workplace(two_jobs())
     event = api_call()
     workplace.put_event(event)
-    job_class = guarded_job_class({FAN_OUT: fan_out.FanOut(workplace.performer.jobs).fan_out})
+    job_class = workplace.job_class
 
     with ThreadPoolExecutor(2) as pool:
         runs = [

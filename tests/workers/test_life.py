@@ -26,7 +26,7 @@ from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, logged, running_worker, signals_kept
 from workers.executions import Executions
-from workers.failures import Failures
+from workers.failures import RQOutcomes
 from workers.upkeep import Upkeep
 from workers.worker import ConcurrentWorker
 
@@ -190,20 +190,20 @@ def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
     """RQ's code has struck it off, and the worker gives a sign of life before it is told of it."""
     workplace = open_workplace(failing_jobs(), abandoned_seconds=5)
     job_id = put_job(workplace, "fail")
-    renew_really, fail_really, renewed = Executions.renew, Failures.fail, threading.Event()
+    renew_really, fail_really, renewed = Executions.renew, RQOutcomes.fail, threading.Event()
 
     async def renew(self: Executions, *arguments: Any) -> Any:
         answer = await renew_really(self, *arguments)
         renewed.set()
         return answer
 
-    def fail(self: Failures, *arguments: Any) -> None:
+    def fail(self: RQOutcomes, *arguments: Any) -> None:
         fail_really(self, *arguments)
         renewed.clear()
         assert renewed.wait(_PATIENCE_SECONDS)
 
     monkeypatch.setattr(Executions, "renew", renew)
-    monkeypatch.setattr(Failures, "fail", fail)
+    monkeypatch.setattr(RQOutcomes, "fail", fail)
     with capture_logs() as logs:
         workplace.work()
 
@@ -217,14 +217,14 @@ def test_a_job_whose_outcome_is_being_written_is_not_put_back(
     """The worker is told to end at that moment: the attempt was made, and counts."""
     workplace = open_workplace(failing_jobs(), grace_seconds=0)
     job_id = put_job(workplace, "fail")
-    fail_really, may_write = Failures.fail, threading.Event()
+    fail_really, may_write = RQOutcomes.fail, threading.Event()
 
-    def fail(self: Failures, *arguments: Any) -> None:
+    def fail(self: RQOutcomes, *arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert may_write.wait(_PATIENCE_SECONDS)
         fail_really(self, *arguments)
 
-    monkeypatch.setattr(Failures, "fail", fail)
+    monkeypatch.setattr(RQOutcomes, "fail", fail)
     with signals_kept():
         ConcurrentWorker(["default"], workplace.performer, redis).run()
     queued = workplace.queue().job_ids

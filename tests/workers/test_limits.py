@@ -29,7 +29,7 @@ from tests.workers.claiming import worker_of
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, running_worker
 from workers.calls import Calls
-from workers.guarded import claimed_job_class
+from workers.guarded import AllowListedJob
 from workers.limits import limits_text
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused
@@ -150,7 +150,7 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     children: Any = None
     late = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked_at=claim.asked_at - 31))
     late.prepare()
-    job = claimed_job_class({}).of(claim, workplace.redis)
+    job = AllowListedJob.of(claim, workplace.redis)
     before = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
 
     is_late = not late.has_begun

@@ -25,23 +25,20 @@ from rq.serializers import JSONSerializer
 
 from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.commands import received
-from shared.errors import DamagedJobError
 from shared.events import new_event_id
 from shared.protocol import TASK_FLOW_EVENT
-from shared.queues import EVENTS, FAN_OUT, queue
+from shared.queues import EVENTS, queue
 from shared.testing import api_call
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.burying import all_dead_letters
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker
-from workers.failures import Failures
-from workers.fan_out import FanOut
-from workers.guarded import ClaimedJob, guarded_job_class
-from workers.lease import Lease
+from workers.failures import RQOutcomes
 from workers.places import ORDERS_KEY
 from workers.replays import Replays, Throttle
-from workers.turns import Turns, wake
+from workers.running import Run
+from workers.turns import wake
 
 Ran = list[str]
 
@@ -190,7 +187,7 @@ def test_fan_outs_that_run_at_once_and_twice_make_one_job_each_in_order(open_wor
     events = [call(number) for number in range(20)]
     for event in events:
         workplace.put_event(event)
-    job_class = guarded_job_class({FAN_OUT: FanOut(jobs).fan_out})
+    job_class = workplace.job_class
 
     def run(event: Event) -> None:
         job_class.fetch(event.id, connection=workplace.redis, serializer=JSONSerializer).perform()
@@ -402,15 +399,15 @@ def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_writt
     workplace = open_workplace(jobs)
     events = [call(0), call(1)]
     fan_out(workplace, events)
-    succeed, states = Failures.succeed, []
+    succeed, states = RQOutcomes.succeed, []
 
-    def sweep_first(self: Failures, claim: Lease, job: ClaimedJob) -> None:
+    def sweep_first(self: RQOutcomes, run: Run) -> None:
         workplace.redis.delete("deskbell:orders:lock")
         wake(workplace.redis, jobs)
         states.append(workplace.job(events[1], "note").get_status())
-        succeed(self, claim, job)
+        succeed(self, run)
 
-    monkeypatch.setattr(Failures, "succeed", sweep_first)
+    monkeypatch.setattr(RQOutcomes, "succeed", sweep_first)
     workplace.work()
 
     assert states == ["deferred"]
@@ -635,20 +632,18 @@ RUBBISH_PLACES = [["x", "zzz"], ["ab", "nan"], ["ab"], ["ab", 1.5], ["ab", "1e40
 
 @pytest.mark.parametrize("place", RUBBISH_PLACES, ids=str)
 def test_a_place_that_is_none_does_not_keep_a_job_waiting(place: Any, open_workplace: WorkplaceFactory) -> None:
-    """Our workers take it out; under a worker that is not ours the job is a dead letter, not tried for ever."""
+    """The job is a dead letter, not tried for ever."""
     jobs, ran = ordered()
     workplace = open_workplace(jobs)
     event = call(0)
     fan_out(workplace, [event])
     job_id = f"{event.id}-note"
     workplace.redis.hset(f"rq:job:{job_id}", "meta", json.dumps({"order": place}))
-    theirs = fetch(workplace.redis, job_id)
 
-    with pytest.raises(DamagedJobError):
-        Turns(jobs).take(theirs, jobs.types[0], event)
     workplace.work()
 
-    assert ran == ["0"]
+    assert ran == []
+    assert workplace.queue().failed_job_registry.get_job_ids() == [job_id]
 
 
 def test_a_start_that_was_not_the_jobs_turn_counts_for_no_rate(open_workplace: WorkplaceFactory) -> None:

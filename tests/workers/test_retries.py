@@ -19,8 +19,10 @@ DAY = 24 * 3600
 def settle(
     job: Job, attempt: int, error: BaseException, *, counts: bool = True, backoff: Backoff = BACKOFF
 ) -> Decision:
-    """Decide about a job."""
-    return settle_failure(job, backoff, attempt, error, counts=counts)
+    """Decide about a job, and write its `meta`."""
+    decision = settle_failure(job, backoff, attempt, error, counts=counts)
+    job.save_meta()
+    return decision
 
 
 def make_type(attempts: int, backoff: Backoff = BACKOFF) -> JobType:

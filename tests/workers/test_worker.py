@@ -31,7 +31,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, traceback_of
-from workers.guarded import guarded_job_class
+from workers.guarded import AllowListedJob
 
 SECRET = "planted-4711"
 
@@ -136,7 +136,7 @@ def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactor
     assert called == []
     assert succeeds.is_finished
     assert fails.is_failed
-    guarded = guarded_job_class({}).fetch(fails.id, connection=workplace.redis, serializer=JSONSerializer)
+    guarded = AllowListedJob.fetch(fails.id, connection=workplace.redis, serializer=JSONSerializer)
     assert guarded._stopped_callback_name == "tests.workers.test_worker.planted"
     assert guarded.stopped_callback is None
 

@@ -16,8 +16,9 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from shared import Event, Jobs, Settings
-from shared.queues import EVENTS, events_job, queue
+from shared.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.waiting import DEADLINE_SECONDS
+from workers.fan_out import FanOut
 from workers.perform import Performer
 from workers.worker import ConcurrentWorker
 
@@ -62,6 +63,18 @@ class Workplace:
     def job(self, event: Event, name: str) -> Job:
         """The job of a type for an event, as Redis has it."""
         return fetch(self.redis, f"{event.id}-{name.replace('.', '-')}")
+
+    @property
+    def job_class(self) -> type[Job]:
+        """RQ jobs that call the entry points for these job types, not for those of the environment."""
+        entry_points: dict[str, Any] = {FAN_OUT: FanOut(self.jobs).fan_out, PERFORM: self.performer.perform}
+
+        class WorkplaceJob(Job):
+            @property
+            def func(self) -> Any:
+                return entry_points[str(self.func_name)]
+
+        return WorkplaceJob
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
