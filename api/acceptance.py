@@ -1,14 +1,15 @@
-"""The call of Redis that accepts events, and how to find out later what became of one that was not answered.
+"""The script that accepts events on Redis, as an idempotent producer: each call carries a sequence number.
 
-Each call carries a mark: who sends it, and a number. Redis remembers the last number of each sender in the same script,
-so a call whose answer never came can be settled however much later: it was taken, or it never will be.
+A call names its producer and a number that rises. In the same script Redis remembers the last number of each producer,
+so a call whose answer never came, one in doubt, can be resolved however much later: Redis took it, or never will.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript
@@ -16,11 +17,11 @@ from redis.exceptions import NoScriptError
 from rq.job import Job
 from rq.utils import now, utcformat
 
-from api.forgetting import Acknowledged
+from api.forgetting import LostWriteDetector
 from api.lateness import Lateness
 from shared.config import Settings
 from shared.connections import connect
-from shared.events import Outcome
+from shared.events import Outcome, new_event_id
 from shared.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, queue
 
 MOST_EVENTS = 128
@@ -31,9 +32,9 @@ MOST_BYTES = 1_000_000
 
 ID_LENGTH = 32
 _STAMPED = ("created_at", "enqueued_at", "data", "description")
-_MARK_SECONDS = 30 * 24 * 3600
+_NUMBER_SECONDS = 30 * 24 * 3600
 
-_SETTLE = """
+_RESOLVE = """
 local taken = redis.call('GET', KEYS[1]) == ARGV[1]
 redis.call('SET', KEYS[1], taken and ARGV[1] or 'closed', 'EX', ARGV[2])
 return taken and 1 or 0
@@ -74,38 +75,47 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Which call of the script: its sender's id, 32 hex digits, and its number, from 1."""
-
-    sender: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What a delivery was answered before: the id of the event kept for it, and the envelope."""
+class Kept:
+    """What a delivery is answered: the id of the event that was kept for it, and the envelope."""
 
     event_id: str
     answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumber:
+    """Which call of the script: its producer's id, 32 hex digits, and its number, from 1."""
+
+    producer: str
+    number: int
+
+    @classmethod
+    def of_new_producer(cls) -> Self:
+        """The number of a producer that has sent nothing yet."""
+        return cls(new_event_id(time.time()), 0)
+
+    def next(self) -> "SequenceNumber":
+        """The number of the producer's next call."""
+        return SequenceNumber(self.producer, self.number + 1)
 
 
 class TooFewReplicasError(Exception):
     """Raised when Redis took the events and fewer replicas than asked for have them."""
 
 
-class Acceptance:
+class AcceptScript:
     """Sends events to Redis.
 
     Attributes:
-        acknowledged: whether it still has them.
+        lost_writes: tells whether Redis still has what it acknowledged.
     """
 
     def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness) -> None:
-        self.acknowledged = Acknowledged(redis)
+        self.lost_writes = LostWriteDetector(redis)
         self._redis = redis
         self._lateness = lateness
         self._accept = redis.register_script(files("api").joinpath("accept.lua").read_text())
-        self._settle = redis.register_script(_SETTLE)
+        self._resolve = redis.register_script(_RESOLVE)
         events = queue(EVENTS, connect(settings))
         self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
         template = _job_template(events_job(events, "", {}))
@@ -115,37 +125,40 @@ class Acceptance:
         self._replicas = settings.min_replicas
         self._wait_ms = max(1, settings.redis_timeout_ms // 2)
 
-    async def send(
-        self, entries: Sequence[Entry], mark: Mark, *, numbers: Sequence[int] = ()
-    ) -> list[Remembered | None]:
+    async def accept(
+        self, entries: Sequence[Entry], sequence: SequenceNumber, *, numbers: Sequence[int] = ()
+    ) -> list[Kept | None]:
         """Have Redis take events, all of them or none.
 
         Args:
             entries: the events; none of them asks Redis only whether it would.
-            mark: what this call is known by afterwards.
-            numbers: for events of the spool, the number of each, which rise up to the mark's.
+            sequence: what this call is known by afterwards.
+            numbers: for events of the spool, the number of each, which rise up to that of the call.
 
         Returns:
-            For each event None, or what was remembered of its delivery: the event itself, when it was sent before.
+            For each event None, or what was kept before of its delivery: the event itself, when it was sent before.
 
         Raises:
             Exception: Redis did not take them, or did not say so in time.
         """
-        keys = [*self._keys, MARK_KEY + mark.sender]
+        keys = [*self._keys, MARK_KEY + sequence.producer]
         for entry in entries:
             keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
-        head = [*self._shared, utcformat(now()), mark.number, _MARK_SECONDS, *self._template]
-        *found, before = await self._run(self._accept, keys, head + _arguments(entries, mark, numbers))
+        arguments = [*self._shared, utcformat(now()), sequence.number, _NUMBER_SECONDS, *self._template]
+        for entry, number in zip(entries, numbers or [sequence.number] * len(entries), strict=True):
+            arguments += (number, *entry.fields)
+        *found, before = await self._run(self._accept, keys, arguments)
         if entries and not numbers:
-            await self.acknowledged.note(mark.sender, mark.number, before)
-        return [_read(each) for each in found]
+            await self.lost_writes.acknowledge(sequence.producer, sequence.number, before)
+        return [Kept(each[:ID_LENGTH].decode(), each[ID_LENGTH:]) if each else None for each in found]
 
-    async def settle(self, mark: Mark) -> bool:
+    async def resolve(self, in_doubt: SequenceNumber) -> bool:
         """Whether Redis took the events of a call that was not answered; from now on it will not.
 
-        Only the last call of its sender can be settled: a sender sends nothing after a call that was not answered.
+        Only the last call of its producer can be resolved: a producer sends nothing after a call in doubt.
         """
-        return bool(await self._run(self._settle, [MARK_KEY + mark.sender], [mark.number, _MARK_SECONDS]))
+        keys, arguments = [MARK_KEY + in_doubt.producer], [in_doubt.number, _NUMBER_SECONDS]
+        return bool(await self._run(self._resolve, keys, arguments))
 
     async def reconnect(self) -> None:
         """Let the next call find its server anew: behind one name there may be another by now."""
@@ -174,18 +187,6 @@ class Acceptance:
         if replicas < self._replicas:
             raise TooFewReplicasError
         return result
-
-
-def _arguments(entries: Sequence[Entry], mark: Mark, numbers: Sequence[int]) -> list[Any]:
-    arguments: list[Any] = []
-    for entry, number in zip(entries, numbers or [mark.number] * len(entries), strict=True):
-        arguments += (number, *entry.fields)
-    return arguments
-
-
-def _read(before: bytes | None) -> Remembered | None:
-    """What the script's word for an event means."""
-    return Remembered(before[:ID_LENGTH].decode(), before[ID_LENGTH:]) if before else None
 
 
 def _job_template(job: Job) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The HTTP process: what it is made of, and when it begins and ends."""
+"""The composition root of the HTTP process: makes its parts, starts them and ends them."""
 
 import asyncio
 import gc
@@ -17,19 +17,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.status import HTTP_404_NOT_FOUND
 
 from api.arrival import SINCE
-from api.backlog import Backlog
+from api.backlog import BacklogReader
 from api.connections import NOTE
-from api.contract import Contract
+from api.contract import DriftLog
 from api.intake import Intake
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
 from api.openapi import document
 from api.paths import CallbackPaths
-from api.readiness import Readiness, age
-from api.refusals import Refusals
+from api.readiness import Health, age
+from api.refusals import RejectionLog
 from api.routes import CallbackRoutes
-from api.signatures import Doors
-from api.tokens import TokenUses
+from api.signatures import Authenticator
+from api.tokens import TokenUsage
 from shared.blocks import BLOCKED_KEY
 from shared.callbacks import Callbacks
 from shared.config import Settings
@@ -52,29 +52,29 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     redis = connect_async(settings)
     metrics = Metrics(handler.name for handler in callbacks.handlers)
     note_lost_lines(metrics.log_lines_lost.inc)
-    refusals = Refusals(metrics)
+    rejections = RejectionLog(metrics)
     paths = CallbackPaths(settings)
-    replies = Replies(callbacks, Contract(metrics))
+    replies = Replies(callbacks, DriftLog(metrics))
     lateness = Lateness(metrics)
     intake = Intake(redis, settings, metrics, lateness)
-    uses = TokenUses(redis)
-    backlog = Backlog(settings.spool_dir, settings.redis_timeout_ms / 1000)
-    readiness = Readiness(redis, settings, intake, replies, metrics, backlog, lateness)
+    token_usage = TokenUsage(redis)
+    backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
+    health = Health(redis, settings, intake, replies, metrics, backlog, lateness)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         lateness.start()
         await intake.start()
-        uses.start()
-        readiness.start()
+        token_usage.start()
+        health.start()
         _settle_garbage_collector()
-        yield {NOTE: refusals.note, SINCE: asyncio.get_running_loop().time()}
+        yield {NOTE: rejections.note, SINCE: asyncio.get_running_loop().time()}
         await intake.close()
-        await readiness.close()
-        refusals.close()
+        await health.close()
+        rejections.close()
         backlog.close()
-        await uses.close()
+        await token_usage.close()
         replies.close()
         await redis.aclose()
         lateness.close()
@@ -91,18 +91,18 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         CallbackRoutes,
         settings=settings,
         paths=paths,
-        doors=Doors(settings, uses.note),
+        authenticator=Authenticator(settings, token_usage.note),
         replies=replies,
         intake=intake,
-        refusals=refusals,
+        rejections=rejections,
         metrics=metrics,
         lateness=lateness,
     )
 
     async def answer_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if error.status_code == HTTP_404_NOT_FOUND and (refusal := paths.refusal(request.scope)):
-            refusals.note(refusal, status=HTTP_404_NOT_FOUND)
+        if error.status_code == HTTP_404_NOT_FOUND and (rejection := paths.rejection(request.scope)):
+            rejections.note(rejection, status=HTTP_404_NOT_FOUND)
         return _envelope_response(error.status_code, http_info(error.status_code), error.headers)
 
     app.add_exception_handler(HTTPException, answer_http_error)
@@ -118,8 +118,8 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     @app.get("/readyz")
     async def readyz() -> Response:
         """Whether events can be kept, where, and what an acknowledgement is worth."""
-        status, said = await readiness.look()
-        return JSONResponse(said, status)
+        status, report = await health.report()
+        return JSONResponse(report, status)
 
     @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -154,13 +154,13 @@ async def _queue_metrics(redis: AsyncRedis) -> list[Metric]:
     return queue_families(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused], blocks)
 
 
-async def _spool_metrics(backlog: Backlog) -> list[Metric]:
-    """What waits on this host's disk; nothing while that does not answer."""
+async def _spool_metrics(backlog: BacklogReader) -> list[Metric]:
+    """What waits on this host's disk; nothing while the disk does not answer."""
     found = await backlog.read()
     if found is None:
         return []
-    level = found.level
-    return spool_families(level.events, level.size, age(level.oldest) or 0.0, len(found.damaged))
+    waiting = found.backlog
+    return spool_families(waiting.events, waiting.size, age(waiting.oldest) or 0.0, len(found.damaged))
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:
@@ -171,7 +171,7 @@ def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:
 
 
 def _settle_garbage_collector() -> None:
-    """Keep the collector from walking what lives for ever.
+    """Keep the collector from walking the objects that live as long as the process.
 
     On 2 cores its pauses were a quarter of the time spent and most of the p99.
     """

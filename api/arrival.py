@@ -1,4 +1,4 @@
-"""When a request began: the budget counts from its first byte, not from the moment the app is called."""
+"""When a request started: the budget counts from its first byte, not from the moment the app is called."""
 
 import asyncio
 import socket
@@ -14,40 +14,39 @@ SINCE = "deskbell.since"
 
 _ARRIVAL = "deskbell.arrival"
 _LAST_RECEIVED = struct.Struct("=52xI")  # tcpi_last_data_recv in Linux' struct tcp_info: milliseconds
-_LEAST_SECONDS = 0.05  # the kernel's clock may tick but a hundred times a second
+_LEAST_SECONDS = 0.05  # the kernel's clock may tick only a hundred times a second
 
 
 class Arrival(NamedTuple):
     """The event loop's times at which a request's first byte arrived, and was read."""
 
-    began: float
-    read: float
+    request_started_at: float
+    read_at: float
 
 
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which also notes the event loop's time at which a request's first byte arrived.
 
     A request may wait behind another on its connection, its headers may come slowly, and it may have waited in the
-    kernel while the loop stood still. What came before this process began to answer begins with it.
+    kernel while the event loop was blocked. A request that came before this process began to answer counts from then.
     """
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         now = self.loop.time()
-        began = max(now - waited(self.transport.get_extra_info("socket")), self.app_state.get(SINCE, now))
-        arrival = Arrival(began, now)
-        self.scope[_ARRIVAL] = arrival  # type: ignore[literal-required]  # ASGI lets servers add keys
+        started_at = max(now - waited(self.transport.get_extra_info("socket")), self.app_state.get(SINCE, now))
+        self.scope[_ARRIVAL] = Arrival(started_at, now)  # type: ignore[literal-required]  # ASGI lets servers add keys
 
 
 def arrival_of(scope: Scope) -> Arrival:
-    """When a request's first byte arrived, and was read; the present under another server."""
+    """When a request's first byte arrived, and was read; now under another server than ours."""
     now = asyncio.get_running_loop().time()
     return scope.get(_ARRIVAL) or Arrival(now, now)
 
 
 def waited(connection: Any) -> float:
-    """The seconds for which what was read last from a connection had been there; 0 where the system does not say."""
+    """How many seconds ago the kernel received what was read last; 0 where the system does not say."""
     if sys.platform != "linux" or connection is None:
         return 0.0
     try:

@@ -1,6 +1,6 @@
-"""What waits on this host's disk, of all processes and of those that died, read without waiting for the disk.
+"""Reads what waits on this host's disk, in the files of all processes, with a time limit.
 
-A disk that hangs takes one thread, however often it is asked, and none of those that names are resolved in.
+A disk that hangs takes one thread, however often it is asked, and none of the event loop's own, which resolve names.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from api.spool import Survey, survey
 from shared.threads import Threads
 
 
-class Backlog:
+class BacklogReader:
     """Reads the spool's folder in a thread of its own."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -26,7 +26,7 @@ class Backlog:
         self._reading: asyncio.Future[Survey] | None = None
 
     def close(self) -> None:
-        """End when what is being read has been."""
+        """End the thread when it has read what it is reading."""
         self._disk.close()
 
     async def read(self) -> Survey | None:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from api.arrival import TimedProtocol
-from api.errors import Refusal
+from api.errors import Rejection
 from shared.codes import Code
 from shared.open_files import file_limit
 from shared.protocol import envelope
@@ -30,10 +30,10 @@ IDLE_SECONDS = 75
 """Seconds an idle connection is kept: longer than proxies keep theirs, so that theirs end first."""
 
 LOGGER = "uvicorn.protocol"
-"""The logger of connections. Only errors are heard of it: what a stranger sends that is no HTTP is a refusal."""
+"""The logger of connections. Only errors are heard of it: what a stranger sends that is no HTTP is a rejection."""
 
 NOTE = "deskbell.note"
-"""The key of the lifespan's state under which the function lies that counts and logs refusals."""
+"""The key of the lifespan's state under which the function lies that counts and logs rejections."""
 
 _LOOK_SECONDS = 0.25
 _LINGER_SECONDS = 2.0
@@ -44,13 +44,13 @@ _MOST_PIPELINED = 16
 _MOST_CONNECTIONS = 10_000
 _OTHER_FILES = 256  # to Redis, logs, and whatever handlers open
 
-_NOT_HTTP = Refusal(Code.NOT_A_PACKET, "the request is not HTTP", "not_http")
-_LATE = Refusal(Code.NOT_A_PACKET, "the request did not arrive in time", "slow_sender")
-_LONG = Refusal(Code.NOT_A_PACKET, "the headers are too long", "long_headers")
-_REST = Refusal(Code.NOT_A_PACKET, "the request does not end", "endless_request")
-_PIPELINED = Refusal(Code.NOT_A_PACKET, "too many requests at once on a connection", "pipelined")
-_UNREAD = Refusal(Code.NOT_A_PACKET, "the answer is not read", "slow_reader")
-_CROWDED = Refusal(Code.CANNOT_KEEP, "too many connections", "crowded")
+_NOT_HTTP = Rejection(Code.NOT_A_PACKET, "the request is not HTTP", "not_http")
+_LATE = Rejection(Code.NOT_A_PACKET, "the request did not arrive in time", "slow_sender")
+_LONG = Rejection(Code.NOT_A_PACKET, "the headers are too long", "long_headers")
+_REST = Rejection(Code.NOT_A_PACKET, "the request does not end", "endless_request")
+_PIPELINED = Rejection(Code.NOT_A_PACKET, "too many requests at once on a connection", "pipelined")
+_UNREAD = Rejection(Code.NOT_A_PACKET, "the answer is not read", "slow_reader")
+_CROWDED = Rejection(Code.CANNOT_KEEP, "too many connections", "crowded")
 
 
 class Connections:
@@ -224,19 +224,21 @@ class WatchedProtocol(TimedProtocol):
         elif self.cycle.response_complete:  # answered before its body was there, which does not end
             self.cut(_LATE)
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, rejection: Rejection) -> None:
         """Answer a request that did not come as far as the app, and close."""
-        body = envelope(refusal.code.number, refusal.info)
-        head = f"HTTP/1.1 {refusal.code.status} Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        body = envelope(rejection.code.number, rejection.info)
+        head = (
+            f"HTTP/1.1 {rejection.code.status} Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        )
         if not self._is_answering:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        self._note(refusal)
+        self._note(rejection)
         self.hang_up()
 
-    def cut(self, refusal: Refusal) -> None:
+    def cut(self, rejection: Rejection) -> None:
         """Close at once."""
         self._watch.leave(self)
-        self._note(refusal)
+        self._note(rejection)
         self._give_answer_up()
         self.transport.abort()
 
@@ -265,13 +267,13 @@ class WatchedProtocol(TimedProtocol):
             self._unread.cancel()
             self._unread = None
 
-    def _note(self, refusal: Refusal) -> None:
+    def _note(self, rejection: Rejection) -> None:
         if self._is_noted:
             return  # what had been read with it is still being parsed
         self._is_noted = True
         note = self.app_state.get(NOTE)
         if note:
-            note(refusal, status=refusal.code.status)
+            note(rejection, status=rejection.code.status)
 
     def _check_size(self) -> None:
         if not self._has_head:

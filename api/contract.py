@@ -1,8 +1,7 @@
-"""What is noted of handlers: departures from a node's contract, and runs that were left behind.
+"""Contract drift: calls and results that depart from what a handler declares, and calls that no handler takes.
 
-A call departs from the inputs, a result from the outputs, or there is no handler at all. Each is counted; each is
-logged once for a process, since a node that drifts drifts with every call. Names come from outside: what is remembered
-and shown of them is bounded, for each node apart.
+Drift is counted, and logged once for a process, since a node that drifts does so with every call. Names come from
+outside: what is remembered and shown of them is bounded for each node.
 """
 
 from typing import Any
@@ -21,8 +20,8 @@ from shared.runs import guarded_call
 _MOST_LINES = 20  # of one kind for one node
 
 
-class Contract:
-    """Notes departures."""
+class DriftLog:
+    """Counts and logs drift, and calls of handlers that were left behind."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

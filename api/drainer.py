@@ -1,32 +1,29 @@
-"""The breaker in front of Redis, and the way of spooled events to it.
+"""Drains the spool to Redis, in order, and probes Redis while the breaker is open.
 
-1. A call of Redis fails, whatever the reason: the breaker opens at once, and events go to the spool untried.
-2. One event of the spool is sent now and then, at most a second apart: what Redis says to it, it would say to all. With
-   an empty spool a call without events asks the same, and so it does once at the start.
-3. It is taken: the breaker closes, and the spool is drained in order, as many events in a call as the intake sends.
-   A call in doubt is settled first: its events are sent only if Redis had not taken them.
-4. Events that come meanwhile queue up behind those of the spool. When few are left the intake waits for the last of
-   them, and sends to Redis again. A load that does not let it come to that within a minute goes to Redis directly
-   then, and its order is given up.
+1. While the breaker is open a single event of the spool is sent now and then, at most a second apart (the half-open
+   probe): what Redis says to it, it would say to all. With an empty spool a call without events asks the same, and so
+   it does once at the start.
+2. Redis takes it: the breaker closes, and the spool is drained in order, as many events in a call as the intake sends.
+   A call in doubt is resolved first: its events are sent only if Redis had not taken them.
+3. Events that come meanwhile queue up behind those of the spool. When few are left the intake waits for the last of
+   them, and sends to Redis again. Under a load that does not let it come to that within a minute, new events go to
+   Redis directly, and their order is given up.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from api.acceptance import MOST_EVENTS, Acceptance, Entry, Mark, Remembered
+from api.acceptance import MOST_EVENTS, AcceptScript, Entry, Kept, SequenceNumber
+from api.breaker import Breaker
 from api.metrics import DrainResult, Metrics
-from api.spool import Head, Spool
+from api.spool import Batch, Spool
 from shared.endings import end
-from shared.events import new_event_id
 from shared.logs import get_log
-from shared.outage import Outage
 
 _Result = TypeVar("_Result")
 
@@ -34,151 +31,123 @@ _SHORTEST_SECONDS = 0.05
 _LONGEST_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
 _DISK_SECONDS = 1.0
-_CATCH_UP_SECONDS = 60.0
+_IN_ORDER_SECONDS = 60.0
 
 
 class Drainer:
-    """Knows whether Redis takes events, and sends it those of the spool.
+    """Sends Redis the events of the spool."""
 
-    Attributes:
-        outage: why the breaker is open, and since when.
-    """
-
-    def __init__(self, acceptance: Acceptance, spool: Spool, metrics: Metrics, patience: float) -> None:
+    def __init__(self, script: AcceptScript, spool: Spool, breaker: Breaker, metrics: Metrics, patience: float) -> None:
         """Make a drainer.
 
         Args:
-            acceptance: sends to Redis.
+            script: sends to Redis.
             spool: what is sent.
-            metrics: counts what was.
+            breaker: whether Redis takes events.
+            metrics: counts what was sent.
             patience: seconds that new events may wait for the last of the spool.
         """
-        self.outage = Outage()
-        self._acceptance = acceptance
+        self._script = script
         self._spool = spool
+        self._breaker = breaker
         self._metrics = metrics
         self._patience = patience
         self._log = get_log()
-        self._probe = Mark(new_event_id(time.time()), 0)
-        self._since = 0.0
-        self._has_asked = False
+        self._probe = SequenceNumber.of_new_producer()
         self._began: float | None = None
         self._drained: Counter[str] = Counter()
-        self._wake = asyncio.Event()
-        self._turned = asyncio.Event()
+        self._stepped = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._since = asyncio.get_running_loop().time()
         self._run = asyncio.create_task(self._run_forever())
 
     async def close(self) -> None:
         """Stop; what waits stays in the spool."""
         await end(self._run)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether Redis takes no events."""
-        return bool(self.outage.cause)
+    async def must_queue_up(self) -> bool:
+        """Whether new events must go to the spool though Redis takes events, to keep their order.
 
-    async def has_caught_up(self) -> bool:
-        """Whether new events may go to Redis: none wait that they should queue up behind, after a moment's patience."""
-        if self._is_late:
-            return True
+        Waits a moment for the last events of the spool, if few are left.
+        """
+        if self._breaker.is_open or self._breaker.seconds > _IN_ORDER_SECONDS:
+            return False
         if self._spool.waiting <= MOST_EVENTS and not self._spool.problem:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
-                    while self._spool.waiting and not self.is_open:
-                        self._turned.clear()
-                        await self._turned.wait()
-        return not self._spool.waiting
-
-    @property
-    def _is_late(self) -> bool:
-        return asyncio.get_running_loop().time() > self._since + _CATCH_UP_SECONDS
-
-    def open(self, error: BaseException) -> None:
-        """Redis has not taken a call: stop trying."""
-        if self.outage.note(error):
-            self._since = asyncio.get_running_loop().time()
-            self._metrics.redis_away.set(1)
-        self._wake.set()
-
-    def ask(self) -> None:
-        """Ask Redis soon whether it takes events, though none waits for it."""
-        self._has_asked = False
-        self._wake.set()
+                    while self._spool.waiting and not self._breaker.is_open:
+                        self._stepped.clear()
+                        await self._stepped.wait()
+        return bool(self._spool.waiting)
 
     async def _run_forever(self) -> None:
         pause = _SHORTEST_SECONDS
         while True:
             try:
-                went_well = await self._turn()
+                went_well = await self._step()
             except Exception as error:  # noqa: BLE001 - a defect of ours must not end the draining
                 self._log.error("drainer_failed", error=error)
                 went_well = False
-            self._turned.set()
+            self._stepped.set()
             if went_well:
                 pause = _SHORTEST_SECONDS
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_SECONDS)
 
-    async def _turn(self) -> bool:
-        """Probe, drain a little, or rest; whether that went well."""
+    async def _step(self) -> bool:
+        """Probe, drain a batch, or idle; whether that went well."""
         if self._spool.problem:
             await self._spool.check()
-        if self._has_asked and not self.is_open and not self._spool.all_waiting:
-            await self._rest()
+        must_ask = self._breaker.is_open or self._breaker.is_probe_due
+        if not must_ask and not self._spool.all_waiting:
+            await self._idle()
             return True
-        head = await self._head()
-        if self._has_asked and head is None and not self.is_open:
+        batch = await self._patiently(self._spool.first(1 if self._breaker.is_open else MOST_EVENTS))
+        if batch is None and not must_ask:
             return False
-        self._has_asked = True
+        self._breaker.is_probe_due = False
         try:
-            if self.is_open:
-                await self._acceptance.acknowledged.check()
-            offered = await self._offer(head)
+            if self._breaker.is_open:
+                await self._script.lost_writes.check()
+            in_doubt, results = await self._send(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, Redis takes nothing
-            self.open(error)
-            await self._acceptance.reconnect()
+            self._breaker.trip(error)
+            await self._script.reconnect()
             return False
-        self._close_breaker()
-        return head is None or await self._forget(head, offered)
+        self._breaker.close()
+        return batch is None or await self._remove(batch, in_doubt, results)
 
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_IDLE_SECONDS):
-                await self._wake.wait()
-        self._wake.clear()
+    async def _idle(self) -> None:
+        await self._breaker.wait_for_change(_IDLE_SECONDS)
         await self._patiently(self._spool.adopt())
-        with suppress(RedisError, OSError):  # whoever keeps an event finds out
-            await self._acceptance.acknowledged.check()
+        with suppress(RedisError, OSError):  # the next event that is sent finds out
+            await self._script.lost_writes.check()
 
-    async def _head(self) -> Head | None:
-        """What is sent next; None when nothing waits, or the disk does not hand it out."""
-        return await self._patiently(self._spool.head(1 if self.is_open else MOST_EVENTS))
+    async def _send(self, batch: Batch | None) -> "tuple[SequenceNumber | None, Counter[str]]":
+        """Send a batch, or ask Redis without one.
 
-    async def _offer(self, head: Head | None) -> "_Offered":
-        """Send the first events that wait.
+        Returns:
+            The call in doubt that had taken the batch, if one had; and what became of the events, counted.
 
         Raises:
             Exception: Redis did not take them.
         """
-        if head is None:
-            self._probe = Mark(self._probe.sender, self._probe.number + 1)
-            await self._acceptance.send([], self._probe)
-            return _Offered()
-        first, last = head.rows[0], head.rows[-1]
-        if first.doubt and await self._acceptance.settle(first.doubt):
-            return _Offered(taken=first.doubt)
-        entries = [row.entry for row in head.rows]
-        numbers = [row.number for row in head.rows]
-        found = await self._acceptance.send(entries, Mark(first.epoch, last.number), numbers=numbers)
-        return _Offered(results=Counter(map(self._result, entries, found)))
+        if batch is None:
+            self._probe = self._probe.next()
+            await self._script.accept([], self._probe)
+            return None, Counter()
+        first, last = batch.rows[0], batch.rows[-1]
+        if first.in_doubt and await self._script.resolve(first.in_doubt):
+            return first.in_doubt, Counter()
+        entries = [row.entry for row in batch.rows]
+        numbers = [row.number for row in batch.rows]
+        found = await self._script.accept(entries, SequenceNumber(first.epoch, last.number), numbers=numbers)
+        return None, Counter(map(self._result, entries, found))
 
-    def _result(self, entry: Entry, before: Remembered | None) -> DrainResult:
+    def _result(self, entry: Entry, before: Kept | None) -> DrainResult:
         """What became of an event of the spool, in a word."""
         if before is None:
             return "sent"
@@ -187,27 +156,23 @@ class Drainer:
         self._log.warning("spooled_duplicate", event_id=entry.event_id, first=before.event_id)
         return "duplicate"
 
-    async def _forget(self, head: Head, offered: "_Offered") -> bool:
+    async def _remove(self, batch: Batch, in_doubt: SequenceNumber | None, results: "Counter[str]") -> bool:
+        """Remove from the spool what Redis has; whether the disk did so."""
         if self._began is None:
             self._begin()
-        if offered.taken:
-            removed = await self._patiently(self._spool.forget_taken(head, offered.taken))
-            offered.results["taken_before"] += removed or 0
+        if in_doubt:
+            removed = await self._patiently(self._spool.remove_taken(batch, in_doubt))
+            results["taken_before"] += removed or 0
         else:
-            removed = await self._patiently(self._spool.forget(head))
+            removed = await self._patiently(self._spool.remove(batch))
         if removed is None:
             return False
-        for result, count in offered.results.items():
+        for result, count in results.items():
             self._metrics.drained.labels(result).inc(count)
-        self._drained += offered.results
+        self._drained += results
         if not self._spool.all_waiting:
             self._end()
         return True
-
-    def _close_breaker(self) -> None:
-        if self.outage.end():
-            self._since = asyncio.get_running_loop().time()
-            self._metrics.redis_away.set(0)
 
     def _begin(self) -> None:
         self._began = asyncio.get_running_loop().time()
@@ -226,11 +191,3 @@ class Drainer:
         except Exception as error:  # noqa: BLE001 - it is tried again
             self._spool.note(error)
             return None
-
-
-@dataclass(slots=True)
-class _Offered:
-    """What Redis made of the first events that wait: each by result, or the call in doubt that it had taken."""
-
-    results: "Counter[str]" = field(default_factory=Counter)
-    taken: Mark | None = None

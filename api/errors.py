@@ -1,4 +1,4 @@
-"""The refusals: answers to callbacks of which nothing is kept."""
+"""Rejections: failures answered to callbacks of which nothing is kept. They are counted as `deskbell_refused`."""
 
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ Cause = Literal[
     "slow_reader",
     "crowded",
 ]
-"""What a refusal is counted and logged under; docs/OPERATIONS.md says what each means."""
+"""What a rejection is counted and logged under; docs/OPERATIONS.md says what each means."""
 
 _CAUSES: dict[Code, Cause] = {
     Code.NOT_A_PACKET: "not_a_packet",
@@ -35,11 +35,11 @@ _CAUSES: dict[Code, Cause] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error
+class Rejection(Exception):  # noqa: N818 - an answer, not an error
     """Raised to answer a callback with a failure and keep nothing.
 
     Args:
-        code: which refusal.
+        code: which failure.
         info: the answer's `ErrorInfo`; quotes nothing of the request.
         cause: what it is counted and logged under; may be left out where the code says it.
         **details: what else the log says of it.

@@ -1,7 +1,7 @@
-"""Whether Redis still has what it acknowledged. After a restore, or a failover to a replica that lagged, it does not.
+"""Detects lost writes: after a restore, or a failover to a replica that lagged, Redis lacks what it acknowledged.
 
-Each call of `accept.lua` has a number, and Redis keeps the last one of each sender: where it is lower than the last one
-acknowledged, calls are missing, and the events in them are lost.
+Each call of `accept.lua` has a sequence number, and Redis keeps the last one of each producer: where that is lower than
+the last one acknowledged, calls are missing, and the events in them are lost.
 """
 
 import json
@@ -18,12 +18,12 @@ from redis.exceptions import RedisError
 from shared.logs import get_log
 from shared.queues import FORGOTTEN_KEY, MARK_KEY
 
-_TOLD_SECONDS = 7 * 24 * 3600
-_KNOWN_SECONDS = 24 * 3600  # much less than a sender's number is kept
+_REPORTED_SECONDS = 7 * 24 * 3600
+_RECENT_SECONDS = 24 * 3600  # much less than Redis keeps the number of a producer
 
 
-class Acknowledged:
-    """The last call that Redis acknowledged, and what it knows of it.
+class LostWriteDetector:
+    """Compares the last call that Redis acknowledged with the last one that Redis knows.
 
     Attributes:
         missing: what Redis was found to lack, a sentence; "" as long as it lacks nothing.
@@ -32,51 +32,51 @@ class Acknowledged:
     def __init__(self, redis: AsyncRedis) -> None:
         self.missing = ""
         self._redis = redis
-        self._sender = ""
+        self._producer = ""
         self._number = 0
         self._at = 0.0
 
-    async def note(self, sender: str, number: int, before: int) -> None:
-        """A call was acknowledged.
+    async def acknowledge(self, producer: str, number: int, before: int) -> None:
+        """Note that Redis acknowledged a call.
 
         Args:
-            sender: whose.
+            producer: whose call.
             number: its number.
-            before: the last number that Redis had of the sender until then; its own, when it was sent twice.
+            before: the last number that Redis had of the producer until then; its own, when the call was sent twice.
         """
-        if sender == self._sender and before < self._number and self._is_recent:
-            await self._tell(self._number - max(before, 0))
-        self._sender, self._number, self._at = sender, number, time.time()
+        if producer == self._producer and before < self._number and self._is_recent:
+            await self._report(self._number - max(before, 0))
+        self._producer, self._number, self._at = producer, number, time.time()
 
     async def check(self) -> None:
-        """Ask Redis for the last call: after an outage, before its sender is given up, and while none is sent.
+        """Ask Redis for the last call it knows: after an outage, and now and then while no call is sent.
 
         Raises:
             RedisError: it is away.
         """
         if not self._is_recent:
             return
-        asked = self._sender, self._number
-        found = await self._redis.get(MARK_KEY + self._sender)
+        asked = self._producer, self._number
+        found = await self._redis.get(MARK_KEY + self._producer)
         number = int(found) if found and found.isdigit() else 0
-        was_sent = asked != (self._sender, self._number)  # meanwhile: that call has looked
+        was_sent = asked != (self._producer, self._number)  # another call was acknowledged meanwhile, and compared
         if not was_sent and found != b"closed" and number < self._number:
             missing, self._at = self._number - number, 0.0
-            await self._tell(missing)
+            await self._report(missing)
 
     @property
     def _is_recent(self) -> bool:
-        return time.time() < self._at + _KNOWN_SECONDS
+        return time.time() < self._at + _RECENT_SECONDS
 
-    async def _tell(self, calls: int) -> None:
+    async def _report(self, calls: int) -> None:
         now = time.time()
         self.missing = _sentence(now, calls)
-        get_log().error("redis_forgot", calls=calls)
-        with suppress(RedisError, OSError):  # said here and logged all the same
-            await self._redis.set(FORGOTTEN_KEY, json.dumps({"at": now, "calls": calls}), ex=_TOLD_SECONDS)
+        get_log().error("redis_lost_writes", calls=calls)
+        with suppress(RedisError, OSError):  # it is logged, and `missing` says it, all the same
+            await self._redis.set(FORGOTTEN_KEY, json.dumps({"at": now, "calls": calls}), ex=_REPORTED_SECONDS)
 
 
-def read_forgotten(connection: Redis) -> str:
+def read_lost_writes(connection: Redis) -> str:
     """What an api found Redis to lack within the last days, a sentence; "" if nothing.
 
     Raises:

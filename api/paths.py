@@ -1,4 +1,4 @@
-"""Which paths are callbacks, and what is wrong with one that looks like a callback and is none.
+"""Parses the paths of callbacks, and says what is wrong with a path that was meant to be one.
 
 Desk's administrator types the URL by hand, and sees nothing but the flow's exception branch when it is wrong.
 """
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from api.errors import Refusal
+from api.errors import Rejection
 from shared.codes import Code
 from shared.config import Settings
 from shared.declarations import NODE_FORM
 
-_SIGNS_OF_ONE = (b"callbackcommand=", b"sdkappid=")
+_HINTS = (b"callbackcommand=", b"sdkappid=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class CallbackPath:
 
 
 class CallbackPaths:
-    """Reads paths: `/callback` and `/callback/<node>`, behind the secret if there is one; one slash more is taken."""
+    """Reads paths: `/callback` and `/callback/<node>`, behind the secret if one is set; one slash more is allowed."""
 
     def __init__(self, settings: Settings) -> None:
         self._secret = "/[^/]+" if settings.path_secret else ""
@@ -36,13 +36,13 @@ class CallbackPaths:
         found = self._form.fullmatch(path)
         return CallbackPath(found["secret"][1:], found["node"] or "") if found else None
 
-    def refusal(self, scope: Scope) -> Refusal | None:
-        """The refusal of a request for a path that is not there; None when it does not look like a callback at all."""
+    def rejection(self, scope: Scope) -> Rejection | None:
+        """The rejection of a request for a path that is not there; None when it does not look like a callback."""
         path: str = scope["path"]
         query: bytes = scope["query_string"].lower()
-        if "callback" not in path.lower() and not any(sign in query for sign in _SIGNS_OF_ONE):
+        if "callback" not in path.lower() and not any(hint in query for hint in _HINTS):
             return None
-        return Refusal(Code.NOT_A_PACKET, "no such path", "no_such_path", advice=self._advice(path))
+        return Rejection(Code.NOT_A_PACKET, "no such path", "no_such_path", advice=self._advice(path))
 
     def _advice(self, path: str) -> str:
         """What to look at; quotes nothing of the path."""

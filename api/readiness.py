@@ -1,7 +1,7 @@
-"""`/readyz`: whether events can be kept, and where; and what an acknowledgement is worth.
+"""The health report of `/readyz`: whether and where events can be kept, and what an acknowledgement is worth.
 
-Whether they can is about the process that is asked. The rest is about all processes of this api, and all that waits on
-this host's disk.
+Whether they can be kept is said of the process that is asked; all else of all processes of this api, and of this host's
+disk.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from api.backlog import Backlog
+from api.backlog import BacklogReader
 from api.durability import WORTH_OF_THE_SPOOL, DurabilityWatch
 from api.intake import Intake
 from api.lateness import Lateness
@@ -27,8 +27,8 @@ from shared.replies import Replies
 _SHOW_SECONDS = 1.0
 
 
-class Readiness:
-    """Answers whether this process is fit to be sent callbacks."""
+class Health:
+    """Reports whether this process is fit to be sent callbacks."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Readiness:
         intake: Intake,
         replies: Replies,
         metrics: Metrics,
-        backlog: Backlog,
+        backlog: BacklogReader,
         lateness: Lateness,
     ) -> None:
         self._redis = redis
@@ -62,36 +62,38 @@ class Readiness:
         await end(self._shower)
         await self._durability.close()
 
-    async def look(self) -> tuple[int, dict[str, Any]]:
-        """An HTTP status and what there is to say.
+    async def report(self) -> tuple[int, dict[str, Any]]:
+        """The report, and its HTTP status.
 
-        Events that go to the spool are kept: not ready is who can keep none. What is worse, but better than no answer,
-        is degraded: a handler whose threads are all stuck answers with its fallback, one that blocks the event loop
-        makes all others late, without a spool the next outage of Redis refuses callbacks, and a Redis with a problem
-        may lose events, or will take none. What Redis will refuse until a person does something is failing: events are
-        kept, and no longer than the disk has room. It is not ready when that is so for longer than the setting.
+        - not ready (503): events can be kept neither on Redis nor on the disk; or failing for longer than the setting.
+        - failing: Redis refuses events until a person does something; they are kept while the disk has room.
+        - spooling: events are kept on the disk.
+        - degraded: a handler whose threads are all stuck answers with its fallback, one that blocks the event loop
+          makes all others late, without a spool the next outage of Redis rejects callbacks, and a Redis with a problem
+          may lose events, or will take none.
         """
-        state = self._intake.state
-        redis, lag = (state.redis, None) if state.redis != "ok" else await self._ask_redis()
+        breaker, spool = self._intake.breaker, self._intake.spool
+        outage = breaker.outage
+        redis, lag = (outage.cause, None) if breaker.is_open else await self._ask_redis()
         is_away = any(self._metrics.living(self._metrics.redis_away).values())
-        if redis != state.redis or (is_away and state.redis == "ok"):
-            self._intake.doubt_redis()  # who looks next is told what it says to an event
+        if not breaker.is_open and (redis != "ok" or is_away):
+            breaker.probe_soon()  # the next report says what Redis answers to an event
         self._show()
         stuck, blocking = self._handlers(self._metrics.stuck), self._handlers(self._metrics.loop_blocked)
         waiting, oldest = await self._on_disk()
-        can_keep = redis == "ok" or state.spool == "ok"
+        can_keep = redis == "ok" or not spool.problem
         is_spooling = redis != "ok" or waiting or is_away
         durability = self._durability.look()
-        problems = [*filter(None, [state.forgotten]), *durability.problems]
+        problems = [*filter(None, [self._intake.lost_writes.missing]), *durability.problems]
         has_no_spool = any(self._metrics.living(self._metrics.spool_failing).values())
         is_degraded = stuck or blocking or problems or has_no_spool
-        is_late = state.refused_seconds > self._refused_seconds
-        return 200 if can_keep and not is_late else 503, {
-            "status": _status(can_keep, state.refusal, is_spooling, is_degraded),
+        is_failing_long = outage.refused_seconds > self._refused_seconds
+        return 200 if can_keep and not is_failing_long else 503, {
+            "status": _status(can_keep, outage.refusal, is_spooling, is_degraded),
             "redis": redis,
-            "problem": state.refusal or None,
+            "problem": outage.refusal or None,
             "lag": lag,
-            "spool": {"disk": state.spool, "events": waiting, "oldest_seconds": age(oldest)},
+            "spool": {"disk": spool.problem or "ok", "events": waiting, "oldest_seconds": age(oldest)},
             "durability": {
                 "worth": WORTH_OF_THE_SPOOL if is_spooling else durability.worth,
                 "warnings": problems + durability.warnings,
@@ -107,13 +109,13 @@ class Readiness:
     async def _on_disk(self) -> tuple[int, float | None]:
         """How many events wait there, and since when; this process's own while the disk does not answer."""
         found = await self._backlog.read()
-        state = self._intake.state
-        return (found.level.events, found.level.oldest) if found else (state.waiting, state.oldest)
+        spool = self._intake.spool
+        return (found.backlog.events, found.backlog.oldest) if found else (spool.all_waiting, spool.oldest)
 
     async def _show_forever(self) -> None:
         while True:
             self._show()
-            self._durability.look()  # so that who asks for the first time in an hour is not told of an hour ago
+            self._durability.look()  # a report reads what was found last: it must not be of an hour ago
             await self._note_block()
             await asyncio.sleep(_SHOW_SECONDS)
 

@@ -1,19 +1,19 @@
-"""Refusals, counted by cause, and logged so that a flood of them is a line a second."""
+"""Counts rejections by cause and logs them, a flood of them as one line a second."""
 
 import asyncio
 from typing import Any
 
-from api.errors import Refusal
+from api.errors import Rejection
 from api.metrics import Metrics
 from shared.logs import get_log
 
 _SECONDS = 1.0
 
 
-class Refusals:
-    """Logs the first refusal of a cause at once; those of the second that follows in one line, at its end.
+class RejectionLog:
+    """Logs the first rejection of a cause at once, and those of the following second in one line at its end.
 
-    A cause that concerns one of our apps is logged for each app apart.
+    A cause that concerns one of our apps has lines of its own for each app.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -21,18 +21,18 @@ class Refusals:
         self._log = get_log()
         self._held: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def note(self, refusal: Refusal, **fields: Any) -> None:
-        """Count a refusal, and log it now or with those that follow.
+    def note(self, rejection: Rejection, **fields: Any) -> None:
+        """Count a rejection, and log it now or with those that follow.
 
         Args:
-            refusal: what was refused, and why.
-            **fields: what else the line says; of several, the last refusal's.
+            rejection: what was rejected, and why.
+            **fields: what else the line says; where it stands for several rejections, those of the last.
         """
-        self._metrics.refused.labels(refusal.cause).inc()
-        if "skew_seconds" in refusal.details:
-            self._metrics.clock_skew.set(refusal.details["skew_seconds"])
-        line = fields | refusal.details | {"outcome": refusal.cause, "reason": refusal.info}
-        key = (refusal.cause, refusal.details.get("app", ""))
+        self._metrics.refused.labels(rejection.cause).inc()
+        if "skew_seconds" in rejection.details:
+            self._metrics.clock_skew.set(rejection.details["skew_seconds"])
+        line = fields | rejection.details | {"outcome": rejection.cause, "reason": rejection.info}
+        key = (rejection.cause, rejection.details.get("app", ""))
         if key in self._held:
             held = self._held[key]
             self._held[key] = line | {"times": held["times"] + 1 if held else 1}

@@ -1,9 +1,9 @@
-"""A file of the spool: SQLite, one for each process, written ahead and fsynced.
+"""One file of the spool: an SQLite database with a write-ahead log, fsynced, for one process.
 
 1. A process takes the file of the lowest number whose lock it gets: `0.db` with `0.lock`. The lock ends with the
-   process, however that ends; a file left behind is then opened by a process that lives, and drained.
-2. Events are appended, each transaction an fsync, and leave from the front, which needs none: Redis knows by the
-   file's mark what has been sent.
+   process, however that ends; a file left behind is then adopted by a process that lives, and drained.
+2. Events are appended, each transaction an fsync, and removed from the front, which needs none: Redis knows by the
+   sequence number what has been sent.
 3. A file that is damaged, or not ours, is set aside under another name, never deleted.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from api.acceptance import MOST_BYTES, Entry, Mark, Remembered
+from api.acceptance import MOST_BYTES, Entry, Kept, SequenceNumber
 from shared.events import new_event_id
 from shared.logs import get_log
 
@@ -44,7 +44,7 @@ PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
 _APPEND = "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_HEAD = (
+_FIRST = (
     "SELECT number, epoch, doubt_sender, doubt_number, identity, event_id, answer, data, app_id, command, node, "
     "outcome FROM entries WHERE number > ? ORDER BY number LIMIT ?"
 )
@@ -53,8 +53,8 @@ _TAKEN = "SELECT max(number), count(*) FROM entries WHERE doubt_sender = ? AND d
 _OLDEST = "SELECT kept_at FROM entries WHERE number > ? ORDER BY number LIMIT 1"
 _COUNT = "SELECT count(*), coalesce(sum(length(answer) + length(data)), 0), min(kept_at) FROM entries WHERE number > ?"
 _DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # ERROR: a column is missing
-_JOURNAL_PAGES = 256
-_JOURNAL_BYTES = 1024 * 1024
+_LOG_PAGES = 256
+_LOG_BYTES = 1024 * 1024
 _BUSY_SECONDS = 0.2
 
 
@@ -67,21 +67,21 @@ class Row:
     """An event of the spool.
 
     Attributes:
-        number: its place; numbers rise.
-        epoch: the sender under which it is drained: each opening of a file gives a new one to the events appended then,
-            so a file restored from a copy repeats no numbers.
-        doubt: the call of Redis that may have taken the event; None when there was none.
+        number: its sequence number; numbers rise.
+        epoch: the producer under which it is drained: each opening of a file gives a new one to the events appended
+            then, so a file restored from a copy repeats no numbers.
+        in_doubt: the call of Redis that may have taken the event; None when there was none.
         entry: the event.
     """
 
     number: int
     epoch: str
-    doubt: Mark | None
+    in_doubt: SequenceNumber | None
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Backlog:
     """What waits.
 
     Attributes:
@@ -95,7 +95,7 @@ class Level:
     oldest: float | None
 
 
-class Shard:
+class SpoolFile:
     """An open file of the spool, and its lock. To be used in one thread.
 
     Attributes:
@@ -115,8 +115,8 @@ class Shard:
         self.oldest: float | None = None
         self._lock = lock
         self._epoch = ""
-        self._done = 0
-        self._is_littered = self._is_written_back = False
+        self._removed = 0
+        self._has_leftovers = self._is_checkpointed = False
         self._connection: sqlite3.Connection | None = None
         self._open()
 
@@ -139,60 +139,60 @@ class Shard:
                 return None
             raise
 
-    def append(self, entries: Sequence[Entry], doubt: Mark | None) -> None:
+    def append(self, entries: Sequence[Entry], in_doubt: SequenceNumber | None) -> None:
         """Keep events, all or none; they are on the disk when this returns.
 
         Raises:
             sqlite3.Error: they are not.
         """
-        self._write_journal_back()
-        sender, number = (doubt.sender, doubt.number) if doubt else (None, None)
+        self._checkpoint()
+        doubt = (in_doubt.producer, in_doubt.number) if in_doubt else (None, None)
         now = time.time()
         with self._transaction() as connection:
             connection.executemany(
                 _APPEND,
-                [(self._epoch, entry.identity, *entry.fields, now, sender, number) for entry in entries],
+                [(self._epoch, entry.identity, *entry.fields, now, *doubt) for entry in entries],
             )
         self.events += len(entries)
         self.oldest = self.oldest or now
 
-    def find(self, identity: str) -> Remembered | None:
-        """What waits here for a delivery."""
+    def find(self, identity: str) -> Kept | None:
+        """The event that waits here for a delivery."""
         return find(self._opened, identity)
 
-    def head(self, most: int) -> list[Row]:
-        """The first events, as far as one call of Redis takes them: of one epoch, and of one call in doubt."""
+    def first(self, most: int) -> list[Row]:
+        """The first events, as many as one call of Redis takes: of one epoch, and of one call in doubt."""
         rows: list[Row] = []
         size = 0
-        for number, epoch, sender, sent, *fields in self._opened.execute(_HEAD, (self._done, most)):
-            row = Row(number, epoch, Mark(sender, sent) if sender else None, Entry(*fields))
-            if size > MOST_BYTES or (rows and (row.epoch, row.doubt) != (rows[0].epoch, rows[0].doubt)):
+        for number, epoch, producer, sent, *fields in self._opened.execute(_FIRST, (self._removed, most)):
+            row = Row(number, epoch, SequenceNumber(producer, sent) if producer else None, Entry(*fields))
+            if size > MOST_BYTES or (rows and (row.epoch, row.in_doubt) != (rows[0].epoch, rows[0].in_doubt)):
                 break
             rows.append(row)
             size += row.entry.size
         return rows
 
-    def forget(self, rows: Sequence[Row]) -> int:
-        """Be done with events, the first that wait.
+    def remove(self, rows: Sequence[Row]) -> int:
+        """Remove the first events that wait.
 
-        They leave the file without an fsync, and though it cannot be written: what comes back after a crash is known by
-        its mark.
+        This needs no fsync, and succeeds on a full disk: what comes back after a crash is recognised by its sequence
+        number.
 
         Returns:
-            How many; none when the file was set aside meanwhile: the numbers of the one that followed are not theirs.
+            How many; none when the file was set aside meanwhile, since its successor begins its own numbers.
         """
         last = rows[-1]
         is_there = self._opened.execute(_IS_THERE, (last.number, last.entry.event_id)).fetchone()
-        return self._forget(last.number, len(rows)) if is_there else 0
+        return self._remove_up_to(last.number, len(rows)) if is_there else 0
 
-    def forget_taken(self, doubt: Mark) -> int:
-        """Be done with the events of a call that Redis has taken: all of them stand together, and are the first.
+    def remove_taken(self, in_doubt: SequenceNumber) -> int:
+        """Remove the events of a call that Redis has taken: they are the first, and nothing stands between them.
 
         Returns:
             How many.
         """
-        last, count = self._opened.execute(_TAKEN, (doubt.sender, doubt.number, self._done)).fetchone()
-        return self._forget(last, count) if count else 0
+        last, count = self._opened.execute(_TAKEN, (in_doubt.producer, in_doubt.number, self._removed)).fetchone()
+        return self._remove_up_to(last, count) if count else 0
 
     def used_bytes(self) -> int:
         """Bytes of the file that hold something."""
@@ -204,12 +204,12 @@ class Shard:
 
     def check(self) -> None:
         """Write to the disk, and change nothing."""
-        self._write_journal_back()
+        self._checkpoint()
         self._opened.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def renew(self) -> None:
+    def recreate(self) -> None:
         """Give the space of a file that has run empty back to the disk, if it is worth it, by beginning a new one."""
-        if self._is_littered or self.path.stat().st_size > _JOURNAL_BYTES:
+        if self._has_leftovers or self.path.stat().st_size > _LOG_BYTES:
             self._disconnect()
             for path in _files(self.path):
                 path.unlink(missing_ok=True)
@@ -241,40 +241,40 @@ class Shard:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         try:
             if _prepare(connection):
-                self._done = 0
-            found = level(connection, self._done)
+                self._removed = 0
+            found = read_backlog(connection, self._removed)
         except BaseException:
             connection.close()
             raise
         _sync_folder(self.path.parent)
         self._connection, self.events, self.oldest = connection, found.events, found.oldest
         self._epoch = new_event_id(time.time())
-        self._is_littered = self._is_written_back = False
+        self._has_leftovers = self._is_checkpointed = False
 
-    def _write_journal_back(self) -> None:
-        """Empty the journal, before the first event since the file was opened is appended.
+    def _checkpoint(self) -> None:
+        """Write the write-ahead log back, before the first event since the file was opened is appended.
 
-        Where an fsync has failed, the system takes what it could not write for written; what is appended behind such a
-        gap would be lost with the power. To read what waits this is not needed: a full disk is drained all the same.
+        After a failed fsync the system takes what it could not write for written; what is appended behind such a gap
+        would be lost in a power cut. Reading does not need this: a full disk is drained all the same.
         """
-        if not self._is_written_back:
+        if not self._is_checkpointed:
             busy, _, _ = self._opened.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._is_written_back = not busy
+            self._is_checkpointed = not busy
 
     def _disconnect(self) -> None:
         if self._connection:
             self._connection.close()
             self._connection = None
 
-    def _forget(self, last: int, count: int) -> int:
-        self._done, self.events = last, self.events - count
+    def _remove_up_to(self, last: int, count: int) -> int:
+        self._removed, self.events = last, self.events - count
         first = self._opened.execute(_OLDEST, (last,)).fetchone()
         self.oldest = first[0] if first else None
         try:
             self._opened.execute("PRAGMA synchronous = NORMAL")
             self._opened.execute("DELETE FROM entries WHERE number <= ?", (last,))
-        except sqlite3.OperationalError:  # no room, not even for the journal
-            self._is_littered = True
+        except sqlite3.OperationalError:  # no room, not even for the write-ahead log
+            self._has_leftovers = True
         finally:
             self._opened.execute("PRAGMA synchronous = FULL")
         return count
@@ -291,23 +291,23 @@ class Shard:
             raise
 
 
-def read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection that only reads a file, which another process may have."""
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=0)
 
 
-def find(connection: sqlite3.Connection, identity: str) -> Remembered | None:
-    """What waits in a file for a delivery."""
+def find(connection: sqlite3.Connection, identity: str) -> Kept | None:
+    """The event that waits in a file for a delivery."""
     found = connection.execute("SELECT event_id, answer FROM entries WHERE identity = ?", (identity,)).fetchone()
-    return Remembered(*found) if found else None
+    return Kept(*found) if found else None
 
 
-def level(connection: sqlite3.Connection, done: int = 0) -> Level:
-    """What waits in a file, behind the number that is done with."""
-    return Level(*connection.execute(_COUNT, (done,)).fetchone())
+def read_backlog(connection: sqlite3.Connection, removed: int = 0) -> Backlog:
+    """What waits in a file, behind the last number that was removed."""
+    return Backlog(*connection.execute(_COUNT, (removed,)).fetchone())
 
 
-def shard_paths(folder: Path) -> list[Path]:
+def file_paths(folder: Path) -> list[Path]:
     """The files of a spool, by number."""
     return sorted((path for path in folder.glob("*.db") if path.stem.isdigit()), key=lambda path: int(path.stem))
 
@@ -320,8 +320,8 @@ def _prepare(connection: sqlite3.Connection) -> bool:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS, whose fsync alone leaves the disk's own cache unwritten
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_PAGES}")
-    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     if is_new:
         connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
     return is_new
@@ -334,7 +334,7 @@ def _is_ours(connection: sqlite3.Connection) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the file, not the disk, is at fault."""
+    """Whether an error says that the file is damaged or not ours, rather than that the disk failed."""
     return isinstance(error, ForeignFileError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 

@@ -1,12 +1,12 @@
-"""Accepted events on this disk while Redis is away: one folder for the processes of a host, a file for each.
+"""The spool, an outbox on this disk while Redis is away: one folder for the processes of a host, a file for each.
 
 1. `keep` appends events to this process's own file; they are fsynced when it returns. A delivery that waits in any file
    of the folder is not kept again: what it was answered is handed back.
-2. `head` and `forget` are the two ends of draining (`api.drainer`): own file first, then those of processes that died.
-3. All of it runs in one thread. A disk that hangs costs `keep` its patience, never the event loop.
+2. `first` and `remove` serve the drainer (`api.drainer`): this process's file first, then those of dead processes.
+3. All of it runs in one thread. When the disk hangs, `keep` fails after a time limit, and the event loop goes on.
 
-What a hanging disk writes in the end, after its sender was told 1010, stays: it is drained, and the delivery, should it
-come again, gets the answer that was meant for the first.
+A write that hangs may succeed after its sender was answered 1010. Its event stays and is drained; when the delivery
+comes again, it gets the answer that was meant for the first.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from api.acceptance import Entry, Mark, Remembered
+from api.acceptance import Entry, Kept, SequenceNumber
 from api.lateness import Lateness
 from api.metrics import Metrics, SpoolProblem
-from api.shards import Level, Row, Shard, find, level, read, shard_paths
+from api.shards import Backlog, Row, SpoolFile, connect_to_read, file_paths, find, read_backlog
 from shared.config import Settings
 from shared.errors import CannotKeepError
 from shared.logs import get_log
@@ -37,14 +37,14 @@ _UNUSABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READON
 
 
 class FullError(Exception):
-    """Raised when the spool has taken up what it may."""
+    """Raised when the spool has reached DESKBELL_SPOOL_MAX_MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The first events of a file that wait to be drained."""
+class Batch:
+    """The first events that wait in a file, to be drained in one call."""
 
-    shard: Shard
+    file: SpoolFile
     rows: list[Row]
 
 
@@ -64,8 +64,8 @@ class Spool:
         self._lateness = lateness
         self._log = get_log()
         self._disk = Threads(most=1)
-        self._own: Shard | None = None
-        self._adopted: list[Shard] = []
+        self._own: SpoolFile | None = None
+        self._adopted: list[SpoolFile] = []
         self._refused: set[Path] = set()
         self._hanging: asyncio.Future[Any] | None = None
 
@@ -76,47 +76,47 @@ class Spool:
                 await self._disk.run(self._adopt)
 
     async def close(self) -> None:
-        """Let go of the files; what waits in them stays."""
+        """Close the files; what waits in them stays."""
         closing_files = self._disk.run(self._close)
         self._disk.close()
         await asyncio.wait({closing_files}, timeout=_OPENING_SECONDS)
 
     @property
     def waiting(self) -> int:
-        """Events of this process's own file that wait."""
+        """How many events wait in this process's own file."""
         return self._own.events if self._own else 0
 
     @property
     def all_waiting(self) -> int:
-        """Those, and the ones that processes which died have left."""
-        return sum(shard.events for shard in self._shards())
+        """How many wait, with those in the files that were adopted."""
+        return sum(file.events for file in self._files())
 
     @property
     def oldest(self) -> float | None:
         """Unix seconds at which the first of all of them was kept; None when there is none."""
-        times = [shard.oldest for shard in self._shards() if shard.oldest is not None]
+        times = [file.oldest for file in self._files() if file.oldest is not None]
         return min(times, default=None)
 
-    async def keep(self, entries: Sequence[Entry], doubt: Mark | None) -> list[Remembered | None]:
+    async def keep(self, entries: Sequence[Entry], in_doubt: SequenceNumber | None) -> list[Kept | None]:
         """Keep events on the disk, all of them or none.
 
         Args:
             entries: the events.
-            doubt: the call of Redis that may have taken them, if there was one.
+            in_doubt: the call of Redis that may have taken them, if there was one.
 
         Returns:
-            For each event None, or what its delivery was answered when it was kept before.
+            For each event None, or what was kept before of its delivery.
 
         Raises:
             CannotKeepError: the spool is full, or the disk does not do its work in time.
         """
         try:
-            found = await self._write(lambda: self._keep(entries, doubt))
+            found = await self._write(lambda: self._keep(entries, in_doubt))
         except Exception as error:
             self.note(error)
             raise CannotKeepError("the disk did not take the event") from error
         if None in found:  # a duplicate alone was not written, and says nothing of the disk
-            self._works()
+            self._note_success()
         self._metrics.spooled.inc(found.count(None))
         return found
 
@@ -125,56 +125,48 @@ class Spool:
         try:
             await self._write(self._check)
         except Exception as error:  # noqa: BLE001 - it cannot
-            self._fails("spool_failed", error)
+            self._note_problem("spool_failed", error)
         else:
-            self._works()
+            self._note_success()
 
-    async def head(self, most: int) -> Head | None:
+    async def first(self, most: int) -> Batch | None:
         """The first events that wait, `most` at most; None when there are none."""
-        return await self._disk.run(lambda: self._head(most))
+        return await self._disk.run(lambda: self._first(most))
 
-    async def forget(self, head: Head) -> int:
-        """Remove events that Redis has.
+    async def remove(self, batch: Batch) -> int:
+        """Remove events that Redis has; how many."""
+        return await self._disk.run(lambda: self._after(batch.file, lambda file: file.remove(batch.rows)))
 
-        Returns:
-            How many.
-        """
-        return await self._disk.run(lambda: self._after(head.shard, lambda shard: shard.forget(head.rows)))
-
-    async def forget_taken(self, head: Head, doubt: Mark) -> int:
-        """Remove the events of a call that Redis has taken.
-
-        Returns:
-            How many.
-        """
-        return await self._disk.run(lambda: self._after(head.shard, lambda shard: shard.forget_taken(doubt)))
+    async def remove_taken(self, batch: Batch, in_doubt: SequenceNumber) -> int:
+        """Remove the events of a call that Redis has taken; how many."""
+        return await self._disk.run(lambda: self._after(batch.file, lambda file: file.remove_taken(in_doubt)))
 
     async def adopt(self) -> None:
-        """Take over the files that processes which died have left."""
+        """Take over the files of processes that died."""
         await self._disk.run(self._adopt)
 
     def note(self, error: BaseException) -> None:
-        """Count that the disk has failed; logged once for each problem, until the disk does its work again."""
-        self._metrics.spool_failures.labels(_word(error)).inc()
-        self._fails("spool_failed", error)
+        """Count that the disk failed; log it once for each problem, until the disk works again."""
+        self._metrics.spool_failures.labels(_problem(error)).inc()
+        self._note_problem("spool_failed", error)
 
-    def _fails(self, line: str, error: BaseException) -> None:
-        before, self.problem = self.problem, _word(error)
+    def _note_problem(self, line: str, error: BaseException) -> None:
+        before, self.problem = self.problem, _problem(error)
         self._metrics.spool_failing.set(1)
         if self.problem != before:
             self._log.error(line, problem=self.problem, folder=str(self._folder), error=error)
 
-    def _works(self) -> None:
+    def _note_success(self) -> None:
         if self.problem:
             self._log.info("spool_works_again", problem=self.problem, folder=str(self._folder))
         self.problem = ""
         self._metrics.spool_failing.set(0)
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
-        """Run what must not take long; while one before hangs, nothing more is piled up behind it.
+        """Run a call in time; while an earlier one hangs, none is queued behind it.
 
         Raises:
-            TimeoutError: it does take long, and may yet be done.
+            TimeoutError: it takes too long, and may yet succeed.
         """
         if self._hanging and not self._hanging.done():
             raise TimeoutError
@@ -184,81 +176,81 @@ class Spool:
             raise TimeoutError
         return writing.result()
 
-    def _shards(self) -> list[Shard]:
+    def _files(self) -> list[SpoolFile]:
         return [*([self._own] if self._own else []), *self._adopted]
 
-    # From here on in the thread.
+    # The methods below run in the thread.
 
-    def _keep(self, entries: Sequence[Entry], doubt: Mark | None) -> list[Remembered | None]:
+    def _keep(self, entries: Sequence[Entry], in_doubt: SequenceNumber | None) -> list[Kept | None]:
         own = self._opened()
-        found: list[Remembered | None] = []
+        found: list[Kept | None] = []
         new: dict[str, Entry] = {}
         with self._others() as others:
             for entry in entries:
                 before = new.get(entry.identity) or self._find(entry.identity, others)
-                found.append(Remembered(before.event_id, before.answer) if before else None)
+                found.append(Kept(before.event_id, before.answer) if before else None)
                 if not before:
                     new[entry.identity] = entry
         if new:
             self._check_room(own, sum(entry.size + _SPARE_BYTES for entry in new.values()))
-            self._after(own, lambda shard: shard.append(list(new.values()), doubt))
+            self._after(own, lambda file: file.append(list(new.values()), in_doubt))
         return found
 
     def _check(self) -> None:
         own = self._opened()
         self._check_room(own, _SPARE_BYTES)
-        self._after(own, Shard.check)
+        self._after(own, SpoolFile.check)
 
-    def _head(self, most: int) -> Head | None:
-        for shard in self._shards():
-            if shard.events:
-                rows = self._after(shard, lambda each: each.head(most))
+    def _first(self, most: int) -> Batch | None:
+        for file in self._files():
+            if file.events:
+                rows = self._after(file, lambda each: each.first(most))
                 if rows:
-                    return Head(shard, rows)
+                    return Batch(file, rows)
         return None
 
-    def _after(self, shard: Shard, act: Callable[[Shard], _Result]) -> _Result:
-        """Do something to a file, then what is due after it: let go of it when it failed or is empty."""
-        waited = shard.events
+    def _after(self, file: SpoolFile, act: Callable[[SpoolFile], _Result]) -> _Result:
+        """Do something to a file; close it when that failed, clear it when it ran empty."""
+        waited = file.events
         try:
-            result = act(shard)
+            result = act(file)
         except sqlite3.Error as error:
-            shard.recover(error)
+            file.recover(error)
             raise
-        if waited and not shard.events:
-            self._clear(shard)
+        if waited and not file.events:
+            self._clear(file)
         return result
 
-    def _clear(self, shard: Shard) -> None:
-        if shard in self._adopted:
-            self._adopted.remove(shard)
-            shard.close(remove=True)
+    def _clear(self, file: SpoolFile) -> None:
+        if file in self._adopted:
+            self._adopted.remove(file)
+            file.close(remove=True)
         else:
-            shard.renew()
+            file.recreate()
 
-    def _opened(self) -> Shard:
+    def _opened(self) -> SpoolFile:
         """This process's file."""
         if self._own is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             numbers = iter(range(1_000_000))
             while self._own is None:  # the numbers below are of processes that live
-                self._own = Shard.take(self._folder / f"{next(numbers)}.db")
+                self._own = SpoolFile.take(self._folder / f"{next(numbers)}.db")
         return self._own
 
     def _adopt(self) -> None:
         try:
-            ours = {self._opened().path, *(shard.path for shard in self._adopted)}
-            for path in shard_paths(self._folder):
+            ours = {self._opened().path, *(file.path for file in self._adopted)}
+            for path in file_paths(self._folder):
                 if path not in ours:
                     self._adopt_file(path)
         except (OSError, sqlite3.Error) as error:
-            self._fails("spool_unavailable", error)
+            self._note_problem("spool_unavailable", error)
             raise
 
     def _adopt_file(self, path: Path) -> None:
         """Take over a file if it was left; one that cannot be opened does not stand in the way of those after it."""
         try:
-            left = Shard.take(path)
+            left = SpoolFile.take(path)
         except (OSError, sqlite3.Error) as error:
             if path not in self._refused:
                 self._refused.add(path)
@@ -270,10 +262,10 @@ class Spool:
         elif left:
             left.close(remove=True)
 
-    def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Remembered | None:
-        """What waits for a delivery in any file of the folder."""
-        for shard in [self._opened(), *self._adopted]:
-            found = self._after(shard, lambda each: each.find(identity))
+    def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Kept | None:
+        """The event that waits for a delivery in any file of the folder."""
+        for file in [self._opened(), *self._adopted]:
+            found = self._after(file, lambda each: each.find(identity))
             if found:
                 return found
         for connection in others:
@@ -286,24 +278,24 @@ class Spool:
     @contextmanager
     def _others(self) -> Iterator[list[sqlite3.Connection]]:
         """The files of the other processes that live, to be read."""
-        ours = {self._opened().path, *(shard.path for shard in self._adopted)}
+        ours = {self._opened().path, *(file.path for file in self._adopted)}
         with ExitStack() as stack:
             others = []
-            for path in shard_paths(self._folder):
+            for path in file_paths(self._folder):
                 if path not in ours:
                     with suppress(sqlite3.Error):  # its process may be just ending, or it is another user's
-                        others.append(stack.enter_context(closing(read(path))))
+                        others.append(stack.enter_context(closing(connect_to_read(path))))
             yield others
 
-    def _check_room(self, own: Shard, needed: int) -> None:
-        others = sum(_size(path) for path in shard_paths(self._folder) if path != own.path)
+    def _check_room(self, own: SpoolFile, needed: int) -> None:
+        others = sum(_size(path) for path in file_paths(self._folder) if path != own.path)
         if own.used_bytes() + others + needed > self._most_bytes:
             raise FullError
 
     def _close(self) -> None:
-        for shard in self._shards():
+        for file in self._files():
             with suppress(sqlite3.Error, OSError):
-                shard.close(remove=True)
+                file.close(remove=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,29 +303,29 @@ class Survey:
     """What waits on a host's disk, whether its processes live or not.
 
     Attributes:
-        level: what waits.
+        backlog: what waits.
         damaged: files that were set aside, or that cannot be read.
     """
 
-    level: Level
+    backlog: Backlog
     damaged: list[Path]
 
 
 def survey(folder: Path) -> Survey:
-    """Read the files of a spool as they are, without holding anybody up."""
+    """Read the files of a spool without locking them."""
     events, size, oldest = 0, 0, []
     damaged = sorted(folder.glob("*.damaged-*.db"))
-    for path in shard_paths(folder):
+    for path in file_paths(folder):
         try:
-            with closing(read(path)) as connection:
-                found = level(connection)
+            with closing(connect_to_read(path)) as connection:
+                found = read_backlog(connection)
         except sqlite3.Error:
             if path.exists():
                 damaged.append(path)
             continue
         events, size = events + found.events, size + found.size
         oldest += [found.oldest] if found.oldest is not None else []
-    return Survey(Level(events, size, min(oldest, default=None)), damaged)
+    return Survey(Backlog(events, size, min(oldest, default=None)), damaged)
 
 
 def _size(path: Path) -> int:
@@ -343,8 +335,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _word(error: BaseException) -> SpoolProblem:
-    """The problem that an error tells of; the log has its type."""
+def _problem(error: BaseException) -> SpoolProblem:
+    """The problem that an error means; the log has the error's type."""
     code = getattr(error, "sqlite_errorcode", 0)
     number = getattr(error, "errno", 0)
     if isinstance(error, FullError) or code in _NO_ROOM or number in (errno.ENOSPC, errno.EDQUOT):

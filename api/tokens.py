@@ -1,4 +1,4 @@
-"""When each token was last used, on Redis, for `deskbell doctor`: after a rotation the old one must fall silent."""
+"""When each token was last used, on Redis, for `deskbell doctor`: after a rotation the old one must not be used."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ end
 """
 
 
-class TokenUses:
+class TokenUsage:
     """Remembers the last use of each token, and writes what is new every few seconds."""
 
     def __init__(self, redis: AsyncRedis) -> None:
@@ -66,7 +66,7 @@ class TokenUses:
             self._unsaved = uses | self._unsaved  # the next time
             if not isinstance(error, RedisError | OSError):  # Redis being away is no defect
                 raise
-            is_away = isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)  # which is logged elsewhere
+            is_away = isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)  # the breaker logs that
             if not is_away and not self._fails:
                 get_log().error("token_uses_not_saved", error=error)
             self._fails = not is_away

@@ -1,4 +1,4 @@
-"""What to write next: the handler that would take a call that none takes."""
+"""Writes the source of a handler for a call that no handler takes, for the log."""
 
 import builtins
 import keyword
@@ -9,7 +9,7 @@ from shared.commands import ApiCall
 
 _MOST_PARAMETERS = 20
 _LONGEST_NAME = 64
-_TAKEN = {"callbacks", *dir(builtins)}  # what the pasted lines themselves, and those after them, mean
+_TAKEN = {"callbacks", *dir(builtins)}  # names that the pasted lines, or those after them, use
 
 
 def handler_to_paste(call: ApiCall) -> str:

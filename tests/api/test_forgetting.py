@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from api.forgetting import Acknowledged, read_forgotten
+from api.forgetting import LostWriteDetector, read_lost_writes
 from shared import Callbacks
 from shared.connections import connect_async
 from shared.events import Reply
@@ -48,18 +48,20 @@ def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
             for number in range(2, 5):
                 await intake.keep(api_call(), Reply(), str(number))
             redis.restore(mark, 0, older, replace=True)
-            assert not intake.state.forgotten
+            assert not intake.lost_writes.missing
             for number in range(5, 8):
                 await intake.keep(api_call(), Reply(), str(number))
-            return intake.state.forgotten
+            return intake.lost_writes.missing
 
     with capture_logs() as lines:
         said = asyncio.run(keep())
 
     assert " UTC Redis lacked 3 calls, each of one event or more, that it had acknowledged: " in said
-    assert read_forgotten(redis) == f"{said}. Dealt with it? DEL {FORGOTTEN_KEY}"
+    assert read_lost_writes(redis) == f"{said}. Dealt with it? DEL {FORGOTTEN_KEY}"
     assert 0 < redis.ttl(FORGOTTEN_KEY) <= 7 * 24 * 3600
-    assert [(line["calls"], line["log_level"]) for line in lines if line["event"] == "redis_forgot"] == [(3, "error")]
+    assert [(line["calls"], line["log_level"]) for line in lines if line["event"] == "redis_lost_writes"] == [
+        (3, "error")
+    ]
 
 
 def test_a_redis_that_went_back_in_time_is_noticed_though_nobody_calls(
@@ -72,14 +74,14 @@ def test_a_redis_that_went_back_in_time_is_noticed_though_nobody_calls(
             for number in range(5):
                 await intake.keep(api_call(), Reply(), str(number))
             redis.delete(mark_of(redis))
-            intake.doubt_redis()  # it looks at once instead of some seconds later
-            await eventually(lambda: intake.state.forgotten)
+            intake.breaker.probe_soon()  # it looks at once instead of some seconds later
+            await eventually(lambda: intake.lost_writes.missing)
             await intake.keep(api_call(), Reply(), "after")
 
     with capture_logs() as lines:
         asyncio.run(keep())
 
-    assert [line["calls"] for line in lines if line["event"] == "redis_forgot"] == [5]
+    assert [line["calls"] for line in lines if line["event"] == "redis_lost_writes"] == [5]
 
 
 def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, make_settings: SettingsFactory) -> None:
@@ -96,11 +98,11 @@ def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, mak
         assert desk.call(Number="after").status_code == 200
         warnings = desk.http.get("/readyz").json()["durability"]["warnings"]
         with server.connect() as redis:
-            noted = read_forgotten(redis)
+            noted = read_lost_writes(redis)
 
     assert "Redis lacked 3 calls" in warnings[0]
     assert noted.startswith(warnings[0])
-    assert [line["calls"] for line in lines if line["event"] == "redis_forgot"] == [3]
+    assert [line["calls"] for line in lines if line["event"] == "redis_lost_writes"] == [3]
 
 
 def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: SettingsFactory) -> None:
@@ -114,13 +116,13 @@ def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: Set
                 await intake.keep(api_call(), Reply(), str(number))
             with server.frozen():
                 await intake.keep(api_call(), Reply(), "unanswered")
-            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+            await eventually(lambda: not intake.breaker.is_open and not intake.spool.all_waiting)
             await asyncio.to_thread(server.kill)
             await intake.keep(api_call(), Reply(), "spooled")
             await asyncio.to_thread(server.start)
-            await eventually(lambda: intake.state.redis == "ok" and not intake.state.waiting)
+            await eventually(lambda: not intake.breaker.is_open and not intake.spool.all_waiting)
             await intake.keep(api_call(), Reply(), "after")
-            return intake.state.forgotten
+            return intake.lost_writes.missing
 
     assert asyncio.run(keep()) == ""
 
@@ -130,8 +132,8 @@ def test_a_sender_that_was_closed_tells_of_no_loss(redis: Redis, make_settings: 
 
     async def check() -> str:
         connection = connect_async(make_settings())
-        acknowledged = Acknowledged(connection)
-        await acknowledged.note("sender", 3, 2)
+        acknowledged = LostWriteDetector(connection)
+        await acknowledged.acknowledge("sender", 3, 2)
         redis.set(MARK_KEY + "sender", "closed")
         await acknowledged.check()
         await connection.aclose()

@@ -15,17 +15,13 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from pydantic import SecretStr
 from redis import Redis
 from rq import Retry
 from rq.job import Job
 from rq.utils import as_text
 
-from api.intake import Intake, Kept
-from api.lateness import Lateness
-from api.metrics import Metrics
+from api.acceptance import Kept
 from shared import Callbacks
-from shared.connections import connect_async
 from shared.errors import CannotKeepError
 from shared.events import Reply
 from shared.protocol import delivery_identity
@@ -161,33 +157,6 @@ def test_a_failure_that_was_kept_is_remembered_too(start_api: ApiFactory, redis:
     assert queue(EVENTS, redis).count == 1
 
 
-def test_concurrent_duplicates_wait_for_the_first(redis: Redis, make_settings: SettingsFactory) -> None:
-    """What comes in while a delivery is under way gets its answer, and is not computed again."""
-    runs = 0
-
-    async def ring_often() -> list[Kept]:
-        gate = asyncio.Event()
-        async with open_intake(make_settings()) as intake:
-
-            async def accept() -> Kept:
-                nonlocal runs
-                runs += 1
-                await gate.wait()
-                return await intake.keep(api_call(), Reply(variables={"Run": str(runs)}, outcome="answered"), "same")
-
-            ringing = [asyncio.create_task(intake.once("same", accept)) for _ in range(8)]
-            await asyncio.sleep(0)
-            gate.set()
-            return await asyncio.gather(*ringing)
-
-    first, *others = asyncio.run(ring_often())
-
-    assert runs == 1
-    assert first.outcome == "answered"
-    assert others == [Kept(first.event_id, first.answer, "duplicate")] * 7
-    assert queue(EVENTS, redis).count == 1
-
-
 def test_two_processes_keep_a_delivery_once(redis: Redis, make_settings: SettingsFactory) -> None:
     """Both have a reply; the script takes the first and hands its answer to the other."""
     settings = make_settings()
@@ -199,9 +168,7 @@ def test_two_processes_keep_a_delivery_once(redis: Redis, make_settings: Setting
 
     kept = asyncio.run(keep_twice())
 
-    assert kept[0].answer == kept[1].answer
-    assert kept[0].event_id == kept[1].event_id
-    assert sorted(result.outcome == "duplicate" for result in kept) == [False, True]
+    assert kept[0] == kept[1]
     assert queue(EVENTS, redis).count == 1
 
 
@@ -257,9 +224,9 @@ def test_a_batch_that_neither_redis_nor_the_disk_takes_fails_as_a_whole_and_the_
                     await intake.keep(api_call(), RECEIPT, "refused")
             finally:
                 redis.config_set("maxmemory", 0)
-            assert intake.state.redis == "OutOfMemoryError"
-            assert intake.state.spool == "unusable"
-            await eventually(lambda: intake.state.redis == "ok")
+            assert intake.breaker.outage.cause == "OutOfMemoryError"
+            assert intake.spool.problem == "unusable"
+            await eventually(lambda: not intake.breaker.is_open)
             await intake.keep(api_call(), RECEIPT, "kept")
 
     asyncio.run(keep_twice())
@@ -271,7 +238,7 @@ def test_a_batch_that_neither_redis_nor_the_disk_takes_fails_as_a_whole_and_the_
 def test_a_script_sent_again_after_a_broken_connection_is_no_duplicate(
     redis: Redis, make_settings: SettingsFactory
 ) -> None:
-    """The event remembered is our own: it was kept, and its outcome stands."""
+    """The event remembered is the same one."""
     event = api_call()
 
     async def keep_again() -> list[Kept]:
@@ -280,7 +247,7 @@ def test_a_script_sent_again_after_a_broken_connection_is_no_duplicate(
 
     first, second = asyncio.run(keep_again())
 
-    assert first == second == Kept(event.id, RECEIPT.envelope, "receipt")
+    assert first == second == Kept(event.id, RECEIPT.envelope)
     assert queue(EVENTS, redis).count == 1
 
 
@@ -332,7 +299,7 @@ def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_
 
     first, second = asyncio.run(keep_twice())
 
-    assert second == Kept(first.event_id, first.answer, "duplicate")
+    assert second == first
     assert queue(EVENTS, redis).job_ids == [first.event_id]
 
 
@@ -392,28 +359,6 @@ def test_without_an_answer_of_redis_or_the_disk_in_time_nothing_is_claimed(
     assert answer.status_code == 503
     assert answer.json()["ErrorCode"] == 1010
     assert answer.elapsed.total_seconds() < 2
-
-
-def test_a_duplicate_of_a_delivery_that_was_not_kept_is_not_kept_either(make_settings: SettingsFactory) -> None:
-    """It waited for the first, and shares its failure."""
-
-    async def ring_twice() -> tuple[Kept | BaseException, Kept | BaseException]:
-        redis, metrics = connect_async(make_settings(redis_url=SecretStr("redis://127.0.0.1:1"))), Metrics()
-        intake = Intake(redis, make_settings(), metrics, Lateness(metrics))
-        gate = asyncio.Event()
-
-        async def fail() -> Kept:
-            await gate.wait()
-            raise CannotKeepError("gone")
-
-        first = asyncio.create_task(intake.once("same", fail))
-        await asyncio.sleep(0)
-        second = asyncio.create_task(intake.once("same", fail))
-        await asyncio.sleep(0)
-        gate.set()
-        return await asyncio.gather(first, second, return_exceptions=True)
-
-    assert [type(result) for result in asyncio.run(ring_twice())] == [CannotKeepError, CannotKeepError]
 
 
 def test_what_nobody_foresaw_fails_its_callbacks_and_not_those_that_follow(

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.errors import Refusal
-from api.overload import InFlight
+from api.errors import Rejection
+from api.overload import ConcurrencyLimit, Slot
 from shared.callbacks import Callbacks
 from shared.codes import Code
 from shared.testing import packet
@@ -96,17 +96,16 @@ def test_a_refused_callback_with_a_large_body_keeps_its_connection(start_api: Ap
 
 def test_bodies_in_flight_are_bounded_together() -> None:
     """One that would be too much is refused; what it held is free again."""
-    in_flight = InFlight(10, most_body_bytes=100)
-    in_flight.begin()
-    in_flight.hold(90)
+    limit = ConcurrencyLimit(10, most_body_bytes=100)
 
-    in_flight.begin()
-    with pytest.raises(Refusal) as caught:
-        in_flight.hold(11)
-    in_flight.end(11)
-    in_flight.begin()
-    in_flight.hold(10)
-    in_flight.end(10)
+    with Slot(limit) as first:
+        first.hold(90)
+        with pytest.raises(Rejection) as caught, Slot(limit) as second:
+            second.hold(11)
+        with Slot(limit) as third:
+            third.hold(10)
+        held = limit.count, limit.body_bytes
 
     assert caught.value.code is Code.CANNOT_KEEP
-    assert (in_flight.count, in_flight.body_bytes) == (1, 90)
+    assert held == (1, 90)
+    assert (limit.count, limit.body_bytes) == (0, 0)

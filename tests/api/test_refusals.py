@@ -1,4 +1,4 @@
-"""Refusals, counted and logged."""
+"""RejectionLog, counted and logged."""
 
 import asyncio
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 
 from api import refusals
-from api.errors import Refusal
+from api.errors import Rejection
 from api.metrics import Metrics
-from api.refusals import Refusals
+from api.refusals import RejectionLog
 from shared.codes import Code
 from tests.logged import capture_logs
 
-WRONG = Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")
-STALE = Refusal(Code.BAD_SIGN, "too old", "sign_stale", skew_seconds=-75.0)
+WRONG = Rejection(Code.BAD_SIGN, "Sign is wrong", "sign_wrong")
+STALE = Rejection(Code.BAD_SIGN, "too old", "sign_stale", skew_seconds=-75.0)
 
 
-def logged(*turns: list[Refusal], seconds: float = 3600.0) -> tuple[list[Any], str]:
+def logged(*turns: list[Rejection], seconds: float = 3600.0) -> tuple[list[Any], str]:
     """The lines and the metrics after refusals; the turns are further apart than `seconds`."""
     metrics = Metrics()
 
     async def refuse() -> None:
-        noted = Refusals(metrics)
+        noted = RejectionLog(metrics)
         for turn in turns:
             for number, refusal in enumerate(turn):
                 noted.note(refusal, number=number)
@@ -62,7 +62,7 @@ def test_causes_do_not_hide_each_other() -> None:
 
 def test_a_refusal_without_a_cause_goes_by_its_code() -> None:
     """Every refusal is counted."""
-    _, metrics = logged([Refusal(Code.TOO_LARGE, "too large")])
+    _, metrics = logged([Rejection(Code.TOO_LARGE, "too large")])
 
     assert 'deskbell_refused_total{cause="too_large"} 1.0' in metrics
 
@@ -79,7 +79,7 @@ def test_what_is_held_back_is_told_at_the_end() -> None:
     """An api that ends loses no count."""
 
     async def refuse() -> None:
-        refusals = Refusals(Metrics())
+        refusals = RejectionLog(Metrics())
         for _ in range(3):
             refusals.note(WRONG)
         refusals.close()
@@ -92,6 +92,6 @@ def test_what_is_held_back_is_told_at_the_end() -> None:
 
 def test_apps_do_not_hide_each_other() -> None:
     """An operator must see whose token is wrong."""
-    lines, _ = logged([Refusal(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", app=app) for app in ("1", "2", "1")])
+    lines, _ = logged([Rejection(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", app=app) for app in ("1", "2", "1")])
 
     assert [line["app"] for line in lines] == ["1", "2"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import AfterValidator
 
-from api.contract import Contract
+from api.contract import DriftLog
 from api.metrics import Metrics
 from shared import ApiCall, Callbacks, Refuse
 from shared.commands import received
@@ -26,7 +26,7 @@ def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
     """The reply to an event, the handler given up after some seconds."""
 
     async def compute() -> Reply:
-        replies = Replies(callbacks, Contract(Metrics()))
+        replies = Replies(callbacks, DriftLog(Metrics()))
         try:
             until = asyncio.get_running_loop().time() + seconds
             return await replies.reply_to(event, until, until)

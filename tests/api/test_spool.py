@@ -21,7 +21,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.acceptance import Entry
-from api.shards import Shard
+from api.shards import SpoolFile
 from api.spool import Survey, survey
 from shared import Callbacks, Settings
 from shared.errors import CannotKeepError
@@ -71,7 +71,7 @@ def drain(settings: Settings) -> None:
 
     async def wait() -> None:
         async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.state.waiting)
+            await eventually(lambda: not intake.spool.all_waiting)
 
     asyncio.run(wait())
 
@@ -132,7 +132,7 @@ def test_a_duplicate_gets_the_answer_that_waits_with_its_event(settings: Setting
     for again in (second, third):
         assert again.content == first.content
         assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
-    assert survey(settings.spool_dir).level.events == 1
+    assert survey(settings.spool_dir).backlog.events == 1
 
 
 def test_a_duplicate_is_known_in_another_process_too(settings: Settings) -> None:
@@ -145,8 +145,8 @@ def test_a_duplicate_is_known_in_another_process_too(settings: Settings) -> None
 
     first, second = asyncio.run(keep_twice())
 
-    assert (second.event_id, second.answer, second.outcome) == (first.event_id, first.answer, "duplicate")
-    assert survey(settings.spool_dir).level.events == 1
+    assert second == first
+    assert survey(settings.spool_dir).backlog.events == 1
 
 
 def test_what_was_kept_survives_kill_9_and_is_drained_at_the_next_start(server: Server, tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_what_was_kept_survives_kill_9_and_is_drained_at_the_next_start(server: 
         for child in children.stdout.split():
             subprocess.run(["kill", "-KILL", child], check=False)
         process.kill()
-    left = survey(tmp_path / ".deskbell" / "spool").level.events
+    left = survey(tmp_path / ".deskbell" / "spool").backlog.events
 
     server.start()
     with api_process(tmp_path, url):
         until(lambda: len(event_ids(server)) == 30)
-        until(lambda: survey(tmp_path / ".deskbell" / "spool").level.events == 0)
+        until(lambda: survey(tmp_path / ".deskbell" / "spool").backlog.events == 0)
 
     ids = [answer.headers["x-deskbell-event"] for answer in answers]
     assert left == 30
@@ -197,7 +197,7 @@ def test_the_file_of_a_process_that_died_is_drained_by_one_that_lives(
                 kept = await dying.keep(api_call(), Reply(), "left behind")
             server.start()
             await eventually(lambda: event_ids(server) == [kept.event_id])
-            await eventually(lambda: not living.state.waiting)
+            await eventually(lambda: not living.spool.all_waiting)
             return kept.event_id
 
     left = asyncio.run(die_beside_another())
@@ -246,7 +246,7 @@ def test_after_draining_the_space_is_given_back(server: Server, make_settings: S
                 await intake.keep(api_call(Noise=noise), Reply(), str(number))
             full = _size(settings.spool_dir)
             await asyncio.to_thread(server.start)
-            await eventually(lambda: not intake.state.waiting)
+            await eventually(lambda: not intake.spool.all_waiting)
             await eventually(lambda: _size(settings.spool_dir) < 1_000_000)
             return full, _size(settings.spool_dir)
 
@@ -316,7 +316,7 @@ def test_a_file_that_is_no_spool_of_ours_is_set_aside(settings: Settings, found:
     (aside,) = settings.spool_dir.glob("0.damaged-*.db")
     assert aside.read_bytes() == before
     seen = survey(settings.spool_dir)
-    assert (seen.level.events, seen.damaged) == (1, [aside])
+    assert (seen.backlog.events, seen.damaged) == (1, [aside])
 
 
 def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new_one(settings: Settings) -> None:
@@ -337,7 +337,7 @@ def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new
 
     assert list(settings.spool_dir.glob("0.damaged-*.db"))
     assert kept
-    assert survey(settings.spool_dir).level.events == len(kept)
+    assert survey(settings.spool_dir).backlog.events == len(kept)
 
 
 def test_a_disk_that_hangs_answers_1010_in_time_and_what_it_writes_in_the_end_is_one_event(
@@ -346,19 +346,19 @@ def test_a_disk_that_hangs_answers_1010_in_time_and_what_it_writes_in_the_end_is
     """The delivery, should it come again, gets the answer that was meant for the first."""
     settings = make_settings(redis_url=SecretStr(server.url), budget_ms=2000, redis_timeout_ms=100, accept_ms=600)
     gate = threading.Event()
-    append = Shard.append
+    append = SpoolFile.append
 
     def hang(*given: Any) -> None:
         gate.wait(30)
         append(*given)
 
-    monkeypatch.setattr(Shard, "append", hang)
+    monkeypatch.setattr(SpoolFile, "append", hang)
     body = packet()
     with serving(settings, counting()) as desk:
         first = desk.post(body, "count", RequestID="r-1")
         others = [desk.call("count") for _ in range(5)]
         gate.set()
-        until(lambda: survey(settings.spool_dir).level.events == 1)
+        until(lambda: survey(settings.spool_dir).backlog.events == 1)
         again = desk.post(body, "count", RequestID="r-1")
         server.start()
         until(lambda: len(event_ids(server)) == 1)
@@ -381,15 +381,15 @@ def test_a_disk_that_hangs_does_not_keep_events_from_a_redis_that_is_back(
     async def keep() -> None:
         async with open_intake(settings) as intake:
             await intake.keep(api_call(), Reply(), "waits")
-            monkeypatch.setattr(Shard, "append", lambda *_: gate.wait(30))
+            monkeypatch.setattr(SpoolFile, "append", lambda *_: gate.wait(30))
             with pytest.raises(CannotKeepError):
                 await intake.keep(api_call(), Reply(), "hangs")
             await asyncio.to_thread(server.start)
-            await eventually(lambda: intake.state.redis == "ok")
+            await eventually(lambda: not intake.breaker.is_open)
             await intake.keep(api_call(), Reply(), "goes on")
             assert len(event_ids(server)) == 1
             gate.set()
-            await eventually(lambda: not intake.state.waiting)
+            await eventually(lambda: not intake.spool.all_waiting)
 
     asyncio.run(keep())
 
@@ -434,7 +434,7 @@ def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, 
                 await asyncio.sleep(0.05)
                 given_up.cancel()
                 await kept
-                assert intake.state.waiting == 1
+                assert intake.spool.all_waiting == 1
 
     asyncio.run(give_up())
 
@@ -458,21 +458,21 @@ def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
 def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
     """Their numbers are alike; the events of the new one have not been sent."""
     settings.spool_dir.mkdir()
-    shard = Shard.take(settings.spool_dir / "0.db")
-    assert shard
-    shard.append([entry("one"), entry("two")], None)
-    sent = shard.head(2)
-    with closing(sqlite3.connect(shard.path)) as connection:
+    file = SpoolFile.take(settings.spool_dir / "0.db")
+    assert file
+    file.append([entry("one"), entry("two")], None)
+    sent = file.first(2)
+    with closing(sqlite3.connect(file.path)) as connection:
         connection.execute("DROP TABLE entries")
     with pytest.raises(sqlite3.Error) as damage:
-        shard.find("anything")
-    shard.recover(damage.value)
-    shard.append([entry("three")], None)
+        file.find("anything")
+    file.recover(damage.value)
+    file.append([entry("three")], None)
 
-    removed = shard.forget(sent)
+    removed = file.remove(sent)
 
-    assert (removed, shard.events, [row.entry for row in shard.head(9)]) == (0, 1, [entry("three")])
-    shard.close()
+    assert (removed, file.events, [row.entry for row in file.first(9)]) == (0, 1, [entry("three")])
+    file.close()
 
 
 def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: SettingsFactory) -> None:
@@ -486,7 +486,7 @@ def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: Setti
                 for number in range(100):
                     await intake.keep(api_call(Noise=NOISE + str(number)), Reply(), str(number))
             await intake.keep(api_call(), Reply(), "first")
-            return intake.state.spool
+            return intake.spool.problem
 
     assert asyncio.run(fill()) == "full"
 
@@ -521,22 +521,22 @@ def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
     """A write under way is not one that hangs."""
     settings = make_settings(redis_url=NOWHERE)
     looking, gate = threading.Event(), threading.Event()
-    check = Shard.check
+    check = SpoolFile.check
 
-    def look(shard: Shard) -> None:
+    def look(file: SpoolFile) -> None:
         looking.set()
         gate.wait(30)
-        check(shard)
+        check(file)
 
-    monkeypatch.setattr(Shard, "check", look)
+    monkeypatch.setattr(SpoolFile, "check", look)
 
     async def keep() -> int:
         async with open_intake(settings) as intake:
             await intake.keep(api_call(), Reply(), "before")
-            intake._spool.note(OSError())
+            intake.spool.note(OSError())
             await eventually(looking.is_set)
             asyncio.get_running_loop().call_later(0.05, gate.set)
             await intake.keep(api_call(), Reply(), "meanwhile")
-            return intake.state.waiting
+            return intake.spool.all_waiting
 
     assert asyncio.run(keep()) == 2

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from api.contract import Contract
+from api.contract import DriftLog
 from api.metrics import Metrics
 from shared import ApiCall, Callbacks, Refuse, runs
 from shared.errors import ConfigError, VariableError
@@ -64,7 +64,7 @@ def reply_of(callbacks: Callbacks, *, seconds: float = 0.1, node: str = "node") 
     """The reply to one call."""
 
     async def compute() -> Reply:
-        replies = Replies(callbacks, Contract(Metrics()))
+        replies = Replies(callbacks, DriftLog(Metrics()))
         try:
             return (await replies_of(replies, api_call(node), seconds=seconds))[0]
         finally:
@@ -78,7 +78,7 @@ def test_when_all_threads_of_a_handler_are_left_behind_its_fallback_answers_at_o
     metrics = Metrics()
 
     async def compute() -> tuple[list[Reply], list[str], list[str]]:
-        replies = Replies(hanging(gate, fallback={"Status": "unknown"}), Contract(metrics))
+        replies = Replies(hanging(gate, fallback={"Status": "unknown"}), DriftLog(metrics))
         before = replies.saturated
         await replies_of(replies, *[api_call("hang")] * THREADS, seconds=0.2)
         stuck = replies.saturated
@@ -101,7 +101,7 @@ def test_a_handler_that_hangs_in_all_its_threads_does_not_delay_another(gate: th
     """Also before any of its calls is late."""
 
     async def compute() -> Reply:
-        replies = Replies(hanging(gate), Contract(Metrics()))
+        replies = Replies(hanging(gate), DriftLog(Metrics()))
         hung = asyncio.create_task(replies_of(replies, *[api_call("hang")] * THREADS * 2, seconds=PATIENCE))
         await asyncio.sleep(0)
         (answered,) = await replies_of(replies, api_call("answer"), seconds=PATIENCE)
@@ -207,7 +207,7 @@ def test_a_task_that_heeds_no_cancellation_is_a_straggler(monkeypatch: pytest.Mo
     metrics = Metrics()
 
     async def compute() -> tuple[list[str], Reply, list[str]]:
-        replies = Replies(callbacks, Contract(metrics))
+        replies = Replies(callbacks, DriftLog(metrics))
         await replies_of(replies, *[api_call("hang")] * 3, seconds=0.05)
         await eventually(lambda: bool(replies.saturated))
         (at_once,) = await asyncio.wait_for(replies_of(replies, api_call("hang"), seconds=3600), PATIENCE)
@@ -235,7 +235,7 @@ def test_a_fallback_that_hangs_shows_in_readiness(gate: threading.Event) -> None
         raise ValueError
 
     async def compute() -> list[str]:
-        replies = Replies(callbacks, Contract(Metrics()))
+        replies = Replies(callbacks, DriftLog(Metrics()))
         await replies_of(replies, *[api_call("node")] * THREADS, seconds=0.3)
         replies.close()
         return replies.saturated
@@ -248,7 +248,7 @@ def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> N
     callbacks = hanging(gate)
 
     async def compute() -> int:
-        replies = Replies(callbacks, Contract(Metrics()))
+        replies = Replies(callbacks, DriftLog(Metrics()))
         calls = [api_call("hang") for _ in range(THREADS * 3)]
         await replies_of(replies, *calls, seconds=0.2)
         waiting = sum(executor._threads._waiting.qsize() for executor in replies._executors.values())
@@ -441,7 +441,7 @@ def test_a_coroutine_that_comes_too_late_is_closed(gate: threading.Event) -> Non
         return made[0]
 
     async def compute() -> str:
-        replies = Replies(callbacks, Contract(Metrics()))
+        replies = Replies(callbacks, DriftLog(Metrics()))
         (reply,) = await replies_of(replies, api_call("node"), seconds=0.1)
         gate.set()
         await eventually(lambda: made and inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED)

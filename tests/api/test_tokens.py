@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from api import tokens
-from api.tokens import TokenUses
+from api.tokens import TokenUsage
 from shared.connections import connect_async
 from shared.queues import TOKENS_KEY
 from tests.conftest import SettingsFactory
@@ -22,7 +22,7 @@ def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_set
 
     async def use() -> None:
         connection = connect_async(make_settings())
-        uses = TokenUses(connection)
+        uses = TokenUsage(connection)
         uses.start()
         uses.note("1", "aaaaaaaa", 100.9)
         uses.note("1", "aaaaaaaa", 200.9)
@@ -40,7 +40,7 @@ def test_a_use_that_could_not_be_written_is_written_the_next_time(redis: Redis, 
 
     async def use() -> None:
         connection = connect_async(make_settings())
-        uses = TokenUses(connection)
+        uses = TokenUsage(connection)
         redis.set(TOKENS_KEY, "in the way")
         uses.note("1", "aaaaaaaa", 100)
         uses.note("1", "bbbbbbbb", 100)
@@ -64,7 +64,7 @@ def test_a_use_is_written_while_the_api_runs(
 
     async def use() -> None:
         connection = connect_async(make_settings())
-        uses = TokenUses(connection)
+        uses = TokenUsage(connection)
         uses.start()
         uses.note("1", "aaaaaaaa", 100)
         uses.note("1", "bbbbbbbb", 100)
@@ -85,7 +85,7 @@ def test_a_use_that_redis_refuses_to_write_is_logged_once(redis: Redis, make_set
     async def use() -> None:
         connection, nowhere = connect_async(make_settings()), connect_async(make_settings(redis_url=NOWHERE))
         redis.set(TOKENS_KEY, "in the way")
-        uses, away = TokenUses(connection), TokenUses(nowhere)
+        uses, away = TokenUsage(connection), TokenUsage(nowhere)
         for each in (uses, away):
             each.note("1", "aaaaaaaa", 100)
             await each.close()
@@ -107,7 +107,7 @@ def test_an_end_waits_for_no_save_that_has_taken_its_cancellation_for_something_
 
     async def use() -> int:
         connection = connect_async(make_settings())
-        uses = TokenUses(connection)
+        uses = TokenUsage(connection)
         save, swallowed = uses._save, list[int]()
 
         async def swallow() -> None:
