@@ -16,6 +16,7 @@ from cli.defaults import DEV_APP, DEV_TOKEN
 from cli.errors import stop
 from shared.environment import check_rq_prefix
 from shared.errors import ConfigError
+from shared.own_packages import import_own
 from shared.protocol import API_CALL
 from shared.proxies import exempt_loopback
 
@@ -200,6 +201,7 @@ def parent_of(fd: int) -> socket.socket | None:
 def main() -> None:
     """Run the command; what a person typed or set ends it in one sentence."""
     try:
+        import_own("api", "examples", "workers")
         terminal.prepare()
         exempt_loopback()
         try:

@@ -15,6 +15,7 @@ from shared.frames import is_integrators
 from shared.functions import place
 from shared.jobs import Jobs
 from shared.nearest import advice
+from shared.own_packages import check_import_string, refuse_shadowed
 
 
 class _Composable(Protocol):
@@ -59,6 +60,7 @@ def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> 
     folder = str(settings.app_dir.resolve())
     if folder not in sys.path:
         sys.path.append(folder)  # last: an integrator's folder must not hide a library's module
+    refuse_shadowed()
     composed = kind()
     for string in filter(None, (part.strip() for part in strings.split(","))):
         part = _import(PREFIX + setting, string, kind)
@@ -74,6 +76,10 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         raise ConfigError(f"{setting}: expected package.module:{kind.__name__.lower()}, got {string!r}")
     try:
+        check_import_string(module_name)
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from None
+    try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
@@ -83,7 +89,7 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
         raise ConfigError(
             f"{setting}: {module_name} imports {error.name}, which is not installed ({_place(error, module_name)})"
         ) from error
-    except DeclarationError as error:
+    except (ConfigError, DeclarationError) as error:
         where = _place(error, module_name)
         raise ConfigError(f"{setting}: {error}" + ("" if where in str(error) else f" ({where})")) from error
     except KeyboardInterrupt:

@@ -1,0 +1,138 @@
+"""An integrator's package that has the name of one of ours: in processes of their own, as he starts them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from shared.own_packages import ROOT
+from tests.desk import APP, TOKEN
+from tests.processes import environment
+
+HANDLERS = """
+from shared import Callbacks
+callbacks = Callbacks()
+
+@callbacks.api_call("order_status")
+def order_status() -> dict[str, str]:
+    {body}
+    return {{}}
+"""
+JOBS = """
+from shared import Event, Jobs
+jobs = Jobs()
+
+@jobs.on(Event)
+def note(event: Event) -> None: ...
+"""
+BESIDE = ("api", "examples", "workers")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run something in the integrator's folder: `acme`, and folders of his that have names of ours."""
+    write(tmp_path, {"acme/__init__.py": "", "acme/callbacks.py": HANDLERS.format(body="pass"), "acme/jobs.py": JOBS})
+    for name in BESIDE:
+        write(tmp_path, {f"{name}/__init__.py": "", f"{name}/db.py": "", f"{name}/main.py": ""})
+
+    def run(*command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
+            "DESKBELL_CALLBACKS": "acme.callbacks:callbacks",
+            "DESKBELL_JOBS": "acme.jobs:jobs",
+        } | settings
+        return subprocess.run(
+            [sys.executable, *command],
+            env=environment(**given),
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+
+    return run
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files, with the folders that they need."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def sentence(folder: Path, name: str) -> str:
+    """What is said of a name that both have."""
+    return f"two packages are named {name}, Deskbell's {ROOT / name} and your {folder / name}: rename yours"
+
+
+@pytest.mark.parametrize("start", [["-P", "-m", "cli"], ["-m", "cli"]])
+@pytest.mark.parametrize("path", ["", "."])
+def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], path: str) -> None:
+    """Though Python would find it before ours."""
+    described = run(*start, "describe", "--json", **({"PYTHONPATH": path} if path else {}))
+
+    assert described.returncode == 0, described.stderr
+    assert json.loads(described.stdout)[0]["name"] == "order_status"
+
+
+COMMANDS = {
+    "api": ["api", "--port", "0"],
+    "worker": ["worker"],
+    "describe": ["describe"],
+    "doctor": ["doctor"],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        *((command, "from api import main") for command in COMMANDS),
+        ("describe", "from api.main import app"),
+        ("describe", "import api"),
+    ],
+)
+def test_code_that_imports_what_both_have_is_refused(run: Run, tmp_path: Path, command: str, imported: str) -> None:
+    """It would get ours, which may even have what it asks for: the sentence names both places, and the line."""
+    code = HANDLERS.format(body="pass") + JOBS + imported
+    write(tmp_path, {"acme/callbacks.py": code, "acme/jobs.py": code})
+
+    ended = run("-P", "-m", "cli", *COMMANDS[command], DESKBELL_REDIS_URL="redis://127.0.0.1:1")
+
+    module = "jobs" if command == "worker" else "callbacks"
+    said = f"DESKBELL_{module.upper()}: {sentence(tmp_path, 'api')} (acme/{module}.py:{len(code.splitlines())})"
+    if command == "doctor":
+        assert f"problem: the api does not start: {said}\n" in ended.stdout
+    else:
+        assert (ended.returncode, ended.stderr) == (2, f"deskbell: {said}\n")
+
+
+def test_an_import_when_a_handler_is_called_is_refused_as_well(run: Run, tmp_path: Path) -> None:
+    """The handler fails, and the log has the sentence's place."""
+    write(tmp_path, {"acme/callbacks.py": HANDLERS.format(body="import api.main")})
+    call = "from shared.config import load_settings as s; from shared.loading import load_callbacks as l; "
+
+    ended = run("-P", "-c", call + "l(s()).handlers[0].function()")
+
+    assert ended.stderr.splitlines()[-1] == f"shared.errors.ConfigError: {sentence(tmp_path, 'api')}"
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_an_import_string_that_leads_to_what_both_have_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    """It would lead to ours."""
+    ended = run("-P", "-m", "cli", "describe", DESKBELL_CALLBACKS=f"{name}.main:callbacks")
+
+    assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {sentence(tmp_path, name)}\n")
+
+
+def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:
+    """But for what ships to be named there."""
+    ended = run("-P", "-m", "cli", "describe", DESKBELL_CALLBACKS="shared.main:callbacks")
+
+    own = f"shared is a package of Deskbell's own, {ROOT / 'shared'}; expected one of yours, got shared.main"
+    assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {own}\n")
