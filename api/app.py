@@ -48,7 +48,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     Raises:
         ConfigError: the settings would let anybody call.
     """
-    settings.check_doors()
+    settings.require_authentication()
     redis = connect_async(settings)
     metrics = Metrics(handler.name for handler in callbacks.handlers)
     note_lost_lines(metrics.log_lines_lost.inc)

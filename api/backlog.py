@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 
 from api.spool import Survey, survey
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 
 
 class BacklogReader:
@@ -22,7 +22,7 @@ class BacklogReader:
         """
         self._folder = folder.absolute()
         self._seconds = seconds
-        self._disk = Threads(most=1)
+        self._disk = DaemonThreads(most=1)
         self._reading: asyncio.Future[Survey] | None = None
 
     def close(self) -> None:

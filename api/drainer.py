@@ -22,7 +22,7 @@ from api.acceptance import MOST_EVENTS, AcceptScript, Entry, Kept, SequenceNumbe
 from api.breaker import Breaker
 from api.metrics import DrainResult, Metrics
 from api.spool import Batch, Spool
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.logs import get_log
 
 _Result = TypeVar("_Result")
@@ -65,7 +65,7 @@ class Drainer:
 
     async def close(self) -> None:
         """Stop; what waits stays in the spool."""
-        await end(self._run)
+        await cancel_and_wait(self._run)
 
     async def must_queue_up(self) -> bool:
         """Whether new events must go to the spool though Redis takes events, to keep their order.

@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
 
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.logs import get_log
 
 WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
@@ -103,7 +103,7 @@ class DurabilityWatch:
 
     async def close(self) -> None:
         """Stop reading."""
-        await end(self._reading)
+        await cancel_and_wait(self._reading)
 
     async def _read(self) -> None:
         with suppress(RedisError, OSError):

@@ -25,7 +25,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from api.spool import Spool
 from shared.config import Settings
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.errors import CannotKeepError
 from shared.events import Event, Reply
 from shared.logs import get_log
@@ -66,7 +66,7 @@ class Intake:
 
     async def close(self) -> None:
         """Stop sending. Every request has been answered; what the spool holds waits there for the next start."""
-        await end(self._flusher)
+        await cancel_and_wait(self._flusher)
         await self._drainer.close()
         await self.spool.close()
 

@@ -20,7 +20,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.blocks import LAST_BLOCKS_KEY, entry_of
 from shared.config import Settings
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.queues import EVENTS, queue_key
 from shared.replies import Replies
 
@@ -59,7 +59,7 @@ class Health:
 
     async def close(self) -> None:
         """Stop."""
-        await end(self._shower)
+        await cancel_and_wait(self._shower)
         await self._durability.close()
 
     async def report(self) -> tuple[int, dict[str, Any]]:

@@ -25,7 +25,7 @@ from api.shards import Backlog, Row, SpoolFile, connect_to_read, file_paths, fin
 from shared.config import Settings
 from shared.errors import CannotKeepError
 from shared.logs import get_log
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 
 _Result = TypeVar("_Result")
 
@@ -63,7 +63,7 @@ class Spool:
         self._metrics = metrics
         self._lateness = lateness
         self._log = get_log()
-        self._disk = Threads(most=1)
+        self._disk = DaemonThreads(most=1)
         self._own: SpoolFile | None = None
         self._adopted: list[SpoolFile] = []
         self._refused: set[Path] = set()

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.logs import get_log
 from shared.queues import TOKENS_KEY
 
@@ -40,7 +40,7 @@ class TokenUsage:
 
     async def close(self) -> None:
         """Write what is left, and stop."""
-        await end(self._saver)
+        await cancel_and_wait(self._saver)
         await self._save()
 
     async def check(self) -> None:

@@ -21,7 +21,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
     environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
     settings = load_settings()
     configure_logs(settings.log_format)
-    settings.check_doors()  # refuses here, once, what each process would refuse
+    settings.require_authentication()  # refuses here, once, what each process would refuse
     refuse_cluster(settings)
     listener = open_listener(host, port, fd, processes)
     with ExitStack() as stack:

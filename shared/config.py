@@ -217,11 +217,11 @@ class Settings(BaseSettings):
         signature = self.signature.get(app_id, "required") if isinstance(self.signature, dict) else self.signature
         return signature == "required"
 
-    def check_doors(self) -> None:
+    def require_authentication(self) -> None:
         """Refuse to serve an app that anybody could call.
 
         Raises:
-            ConfigError: there is no app, or one without a lock.
+            ConfigError: there is no app, or one that neither a token nor the path secret protects.
         """
         if not self.apps:
             raise ConfigError(

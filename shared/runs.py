@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.functions import awaited, drop, is_async, is_awaited
 from shared.raised import StandInError
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 
 THREADS = 32
 """How many threads one `def` function may have."""
@@ -51,7 +51,7 @@ class HandlerExecutor:
         self._note_straggler = note_straggler
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
-        self._threads = Threads()
+        self._threads = DaemonThreads()
         self._free = asyncio.Semaphore(THREADS)  # who waits for a thread can be given up
 
     @property

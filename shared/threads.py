@@ -1,4 +1,4 @@
-"""Threads for what must not run on the event loop; one that hangs is left behind and does not keep the process.
+"""Daemon threads for what must not run on the event loop; one that hangs is left behind and does not keep the process.
 
 (An executor's threads would: Python waits for them when it ends.)
 """
@@ -18,7 +18,7 @@ _Done = Callable[[Any, BaseException | None], None]
 _Work = tuple[Callable[[], Any], _Done]
 
 
-class Threads:
+class DaemonThreads:
     """As many threads as there is work at once, up to a number; each serves again when it is free.
 
     All methods are called on the running event loop.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.queues import queue_key
 
 WAIT_SECONDS = 5
@@ -40,7 +40,7 @@ class Doorbells:
 
     async def close(self) -> None:
         """Stop waiting."""
-        await end(*self._waiting.values())
+        await cancel_and_wait(*self._waiting.values())
 
     async def _wait(self, name: str) -> None:
         key = queue_key(name)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis as AsyncRedis
 from rq import worker_registration
 
-from shared.endings import end
+from shared.endings import cancel_and_wait
 from shared.logs import get_log
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 from workers.ending import Ending
 from workers.executions import Executions, Recovered
 from workers.outages import is_transient
@@ -30,7 +30,9 @@ _PAUSE_SECONDS = 1.0
 class Life:
     """What goes on beside a worker's jobs."""
 
-    def __init__(self, worker: "ConcurrentWorker", executions: Executions, redis: AsyncRedis, threads: Threads) -> None:
+    def __init__(
+        self, worker: "ConcurrentWorker", executions: Executions, redis: AsyncRedis, threads: DaemonThreads
+    ) -> None:
         """Prepare.
 
         Args:
@@ -62,7 +64,7 @@ class Life:
 
     async def close(self) -> None:
         """Stop."""
-        await end(*self._tasks)
+        await cancel_and_wait(*self._tasks)
         await self._try(self._close_upkeep)
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 from workers.executions import Executions
 from workers.failures import ABANDONED, RQOutcomes
 from workers.lease import Lease, LeaseLostError
@@ -33,7 +33,7 @@ class Outcomes:
         runs: dict[str, Run],
         executions: Executions,
         failures: RQOutcomes,
-        threads: Threads,
+        threads: DaemonThreads,
         wake: Callable[[], None],
         outage: WorkerOutage,
     ) -> None:

@@ -16,7 +16,7 @@ from rq.job import _current_job  # RQ has no public way to say which job runs
 from rq.timeouts import JobTimeoutException
 
 from shared.functions import drop, is_awaited
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 from workers.calls import Call, timeout_of
 from workers.guarded import AllowListedJob
 from workers.lease import Lease
@@ -92,7 +92,7 @@ class Running:
 
     def __init__(
         self,
-        threads: Threads,
+        threads: DaemonThreads,
         ended: Callable[[Run, BaseException | None], None],
         lost: Callable[[Run], float],
         wake: Callable[[], None],

@@ -30,7 +30,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from shared.connections import connect_async
 from shared.jobs import Jobs
 from shared.logs import get_log, name_process
-from shared.threads import Threads
+from shared.threads import DaemonThreads
 from workers.calls import Call, Calls, RefusedCall
 from workers.doorbell import WAIT_SECONDS, Doorbells
 from workers.ending import COLD_SECONDS, Ending, EndSignals
@@ -206,7 +206,7 @@ class ConcurrentWorker(BaseWorker):
 
     async def _main(self, *, burst: bool) -> Ending:
         self._wake = asyncio.Event()
-        self._threads = Threads()
+        self._threads = DaemonThreads()
         redis = self._redis = connect_async(self.settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Executions(redis, self.ledger)
         failures = RQOutcomes(self, self.jobs)

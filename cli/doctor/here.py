@@ -23,7 +23,7 @@ def locks(checked: Checked) -> Iterator[Finding]:
         yield said("no DESKBELL_APPS: this host runs no api")
         return
     try:
-        settings.check_doors()
+        settings.require_authentication()
     except ConfigError as error:
         yield problem(f"the api does not start: {error}")
     for app_id, tokens in settings.apps.items():

@@ -367,7 +367,7 @@ def test_other_variables_of_the_environment_are_left_alone(monkeypatch: pytest.M
 )
 def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
     """By a Sign that is required, by the path's secret, or by an explicit word."""
-    Settings(**given).check_doors()
+    Settings(**given).require_authentication()
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
 def test_a_door_without_a_lock_stays_shut(given: dict[str, Any], sentence: str) -> None:
     """An api that anybody could call does not start."""
     with pytest.raises(ConfigError) as caught:
-        Settings(**given).check_doors()
+        Settings(**given).require_authentication()
 
     assert str(caught.value) == sentence
 
@@ -422,7 +422,7 @@ def test_sign_may_be_asked_of_single_apps(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert (settings.needs_sign("1"), settings.needs_sign("2")) == (True, False)
     with pytest.raises(ConfigError, match="when-present lets anybody call"):
-        settings.check_doors()
+        settings.require_authentication()
 
 
 @pytest.mark.parametrize("value", ["sometimes", '{"1": "sometimes"}', "{", '["required"]'])
