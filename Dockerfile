@@ -1,8 +1,8 @@
-# One image for all roles: the api, the workers, rq-dashboard and the example CRM. It holds no secret and no setting.
+# One image for all roles: the api, the workers, rq-dashboard and the example CRM. It contains no secrets and no settings.
 
 FROM python:3.13-slim AS build
 WORKDIR /src
-# The dependencies come first, their hashes checked: this layer stays until the lock file changes.
+# The dependencies come first, with their hashes checked: this layer is cached until the lock file changes.
 COPY requirements.lock ./
 RUN pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -11,25 +11,25 @@ COPY workers workers
 COPY shared shared
 COPY cli cli
 COPY examples examples
-# What `deskbell --version` says, if it is given.
+# The commit that `deskbell --version` shows, if it is given.
 ARG COMMIT=
 RUN if [ -n "$COMMIT" ]; then echo "$COMMIT" > shared/commit; fi
-# Nothing is fetched from here on. The lock file holds the wheel's builder too, and what only development needs; of all
-# that the image gets what its roles import.
+# Nothing is downloaded from here on. The lock file also covers the wheel's builder and development; the image gets only
+# what its roles import.
 RUN pip wheel --no-index --find-links wheels --no-deps --wheel-dir wheels . \
     && python -m venv --without-pip /opt/deskbell \
     && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[dashboard,postgres]'
 
 FROM python:3.13-slim
-# A volume mounted on /data, or /var/lib/deskbell, for the first time takes its owner from here.
+# A volume that is mounted on /data or /var/lib/deskbell for the first time takes its owner from here.
 RUN useradd --system --uid 10001 --user-group --no-create-home deskbell \
     && install --directory --owner deskbell --group deskbell /data /app \
     && install --directory --owner deskbell --group deskbell --mode 700 /var/lib/deskbell
 COPY --from=build /opt/deskbell /opt/deskbell
 ENV PATH=/opt/deskbell/bin:$PATH
-# Where `pip install` puts what an image made `FROM` this one adds.
+# Images made `FROM` this one install their packages here with `pip install`.
 ENV PIP_PYTHON=/opt/deskbell/bin/python
-# No module is imported from the folder a command happens to run in.
+# No module is imported from the current folder of a command.
 ENV PYTHONSAFEPATH=1
 ENV PYTHONUNBUFFERED=1
 USER deskbell
