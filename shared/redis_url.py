@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from redis.connection import parse_url
-
 _SENTINEL = "+sentinel"
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -99,6 +97,8 @@ def _split(text: str) -> SplitResult:
 
 def _parse(url: str) -> dict[str, Any]:
     """The arguments that redis-py makes of a URL."""
+    from redis.connection import parse_url  # noqa: PLC0415 - declaring handlers needs no redis-py, half of the time
+
     try:
         return dict(parse_url(url))
     except ValueError:
