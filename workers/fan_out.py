@@ -1,7 +1,7 @@
-"""The entry point of events: one job for each job type that wants the event.
+"""The entry point of events: makes one job for each job type that wants the event, once (idempotent).
 
-The jobs and the mark that they were made are written in one transaction, and the mark stands in the event's own
-RQ job. So it does not matter how often, or how far, a fan-out ran before: there is one set of jobs.
+The jobs and the mark that they were made are written in one transaction, and the mark stands in the event's own RQ job.
+So it does not matter how often, or how far, a fan-out ran before: there is one set of jobs.
 """
 
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis, WatchError
 from redis.client import Pipeline
-from rq import Queue, get_current_job
+from rq import get_current_job
 from rq.job import Dependency, Job, JobStatus
 
 from shared.commands import event_from_wire
@@ -20,7 +20,7 @@ from shared.logs import get_log
 from shared.queues import FOREVER, PERFORM, queue
 from shared.redaction import loggable_fields
 from workers.perform import performer
-from workers.places import Place, arrival_of, place_of
+from workers.places import Placement, arrival_of, placement_of
 from workers.retries import give_back, rq_retry
 
 _MARK = "fanned_out"
@@ -57,7 +57,7 @@ class FanOut:
             self._log.info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
 
     def _make(self, job: Job, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
-        """Write the jobs and the mark; False if the mark was there."""
+        """Write the jobs and the mark; False if the mark was there already."""
         connection: Redis = job.connection
         with connection.pipeline() as pipeline:
             while True:
@@ -69,23 +69,25 @@ class FanOut:
                     if job.meta.get(_MARK):
                         return False
                     arrival = arrival_of(pipeline, self._jobs, event)
-                    places = [place_of(pipeline, job_type, event, arrival) for job_type in wanted]
+                    placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
                     pipeline.multi()
                     arrival.write(pipeline)
-                    for job_type, place in zip(wanted, places, strict=True):
-                        _enqueue(pipeline, connection, job_type, event, wire, place)
+                    for job_type, placement in zip(wanted, placements, strict=True):
+                        _enqueue(pipeline, connection, job_type, event, wire, placement)
                     # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
                     pipeline.hset(job.key, "meta", job.serializer.dumps({**job.meta, _MARK: True}))
                     pipeline.execute()
-                except WatchError:  # another worker holds the same event, or RQ wrote a heartbeat: look again
+                except WatchError:  # another worker has the same event, or RQ wrote a heartbeat
                     continue
                 return True
 
 
 def _enqueue(
-    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, place: Place | None
+    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, placement: Placement | None
 ) -> None:
+    """Queue the job of a type; an ordered job that has a predecessor is deferred until that has ended."""
     target = queue(job_type.queue, connection)
+    predecessor = placement.predecessor if placement else None
     job = target.create_job(
         PERFORM,
         args=[job_type.name, wire],
@@ -96,25 +98,15 @@ def _enqueue(
         failure_ttl=FOREVER,
         result_ttl=job_type.keep,
         retry=rq_retry(job_type),
-        meta=place.meta if place else None,
-        depends_on=_dependency(job_type, place),
+        meta=placement.meta if placement else None,
+        depends_on=Dependency(predecessor, allow_failure=job_type.on_dead == "continue") if predecessor else None,
     )
-    if place:
-        place.write(pipeline, job)
-    if place and place.behind:
-        _defer(job, target, pipeline)
-    else:
+    if placement:
+        placement.write(pipeline, job)
+    if not predecessor:
         target.enqueue_job(job, pipeline=pipeline)
-
-
-def _dependency(job_type: JobType, place: Place | None) -> Dependency | None:
-    if place is None or place.behind is None:
-        return None
-    return Dependency(place.behind, allow_failure=job_type.on_dead == "continue")
-
-
-def _defer(job: Job, target: Queue, pipeline: Pipeline) -> None:
-    """Write a job as RQ's `Queue.setup_dependencies` does for one whose dependency has not ended."""
+        return
+    # What RQ's `Queue.setup_dependencies` writes for a job whose dependency has not ended.
     pipeline.sadd(target.redis_queues_keys, target.key)
     job.set_status(JobStatus.DEFERRED, pipeline=pipeline)
     job.register_dependency(pipeline=pipeline)
@@ -123,7 +115,7 @@ def _defer(job: Job, target: Queue, pipeline: Pipeline) -> None:
 
 
 def fan_out(wire: Wire) -> None:
-    """`FanOut.fan_out` for a worker that is not ours, made from the environment."""
+    """The entry point for a stock worker: configured from the environment."""
     try:
         FanOut(performer().jobs).fan_out(wire)
     except Exception as error:

@@ -1,22 +1,22 @@
--- What job types ask for across all workers: limits, and breakers that pause queues. In front of it stands
--- the table LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or {starts, period_ms},
--- {failures, pause_ms}, {ordered}.
+-- Sliding-window rate limit, semaphore and circuit breaker (with a half-open probe) of job types, across all workers.
+-- In front of it stands the table LIMITS, by the job's type as ids have it: {queue, concurrency, lease_ms} or
+-- {starts, period_ms}, {failures, pause_ms}, {ordered}.
 --
--- deskbell:rate:<type>      a sorted set of the starts that count, each with the ms until which it does: `<job>` while the
---                           job runs, `<job> <ms>` when it has left its worker
--- deskbell:slots:<type>     a sorted set of the jobs that run, each with the ms at which its slot is free in any case
+-- deskbell:rate:<type>      a sorted set of the starts that count, each with the ms until which it does: `<job>` while
+--                           the job runs, `<job> <ms>` when it has left its worker
+-- deskbell:slots:<type>     a sorted set of the jobs that hold a slot, each with the ms at which the slot expires
 -- deskbell:failures:<type>  how many failed in a row
--- deskbell:paused           a hash: for each type whose jobs keep failing, as JSON, {queue, since, until, cause, probe,
+-- deskbell:paused           a hash: for each type whose breaker is open, as JSON, {queue, since, until, cause, probe,
 --                           probe_until}
 -- deskbell:noted:<execution>  what was answered when its failure was noted, for a worker that did not get the answer
 --
 -- All times are the server's, in ms: workers' clocks differ.
 
-local EVERYTHING, DAY_SECONDS = 1e9, 86400
+local UNLIMITED, DAY_SECONDS = 1e9, 86400
 local guarded = {}
-local opens_at = nil  -- when the first of the rates and pauses that held something back lets go
-local resumed = {}  -- the job types whose pauses have ended, each followed by its queue
-local is_probing = false  -- set when a claim has begun a probe: the rest of its queue waits for the outcome
+local opens_at = nil  -- the earliest end of the rates and pauses that throttled something
+local resumed = {}  -- the job types whose breakers have closed, each followed by its queue
+local is_probing = false  -- whether a claim has taken a probe: the rest of its queue waits for the outcome
 for job_type, limit in pairs(LIMITS) do
   if limit.failures then
     guarded[limit.queue] = guarded[limit.queue] or {}
@@ -33,12 +33,17 @@ local function wait_until(ms)
   opens_at = math.min(opens_at or ms, ms)
 end
 
+-- A table from JSON; an empty one from what is none, which must not end a script that claims.
+local function read_table(text)
+  local is_json, read = pcall(cjson.decode, text or '{}')
+  return is_json and type(read) == 'table' and read or {}
+end
+
 local function read_pause(job_type)
   local limit = LIMITS[job_type]
-  local text = limit and limit.failures and redis.call('HGET', 'deskbell:paused', job_type)
-  local is_json, pause = pcall(cjson.decode, text or 'null')
-  if not is_json or type(pause) ~= 'table' or type(pause['until']) ~= 'number' or type(pause.since) ~= 'number' then
-    return nil  -- unreadable: replaced by the next, or nothing would be claimed any more
+  local pause = limit and limit.failures and read_table(redis.call('HGET', 'deskbell:paused', job_type))
+  if not pause or type(pause['until']) ~= 'number' or type(pause.since) ~= 'number' then
+    return nil
   end
   pause.probe_until = tonumber(pause.probe_until) or 0
   return pause
@@ -52,11 +57,12 @@ local function write_pause(job_type, pause)
   redis.call('HSET', 'deskbell:paused', job_type, cjson.encode(written))
 end
 
-local function holds_back(pause, now_ms)
+local function is_open(pause, now_ms)
   return now_ms < pause['until'] or now_ms < pause.probe_until
 end
 
--- Whether a pause goes on. No worker writes one that is longer than its type's; one that is long past is forgotten.
+-- Whether a type's breaker is open. A pause that is longer than the type's, from before it was declared anew, is cut; one
+-- that ended a day ago is forgotten.
 local function is_paused(job_type, now_ms)
   local pause = read_pause(job_type)
   local latest = now_ms + LIMITS[job_type].pause_ms
@@ -70,10 +76,10 @@ local function is_paused(job_type, now_ms)
   if pause and now_ms < pause['until'] then
     wait_until(pause['until'])
   end
-  return pause and holds_back(pause, now_ms)
+  return pause and is_open(pause, now_ms)
 end
 
--- How many jobs may be claimed from a queue: none while jobs of any type on it keep failing, or one of them is tried.
+-- How many jobs may be claimed from a queue: none while the breaker of any type on it is open, or a probe is under way.
 local function may_claim(queue, now_ms)
   is_probing = false
   for _, job_type in ipairs(guarded[queue] or {}) do
@@ -81,11 +87,11 @@ local function may_claim(queue, now_ms)
       return 0
     end
   end
-  return EVERYTHING
+  return UNLIMITED
 end
 
--- What a job calls is reached somewhere between the job's start and its end: one takes its connection from a pool, the
--- next has to make one. So a start counts until a period after the end, that no period may hold more calls than starts;
+-- What a job calls is reached some time between the job's start and its end: one job takes its connection from a pool,
+-- the next has to make one. So that no period holds more calls than starts, a start counts until a period after the end;
 -- of a job that takes longer than a period, until two periods after the start.
 local function admits_rate(limit, job_type, job_id, now_ms)
   local key = 'deskbell:rate:' .. job_type
@@ -99,7 +105,7 @@ local function admits_rate(limit, job_type, job_id, now_ms)
   return true
 end
 
--- A job has left its worker: its start counts for a period yet.
+-- A job has left its worker: its start counts for one more period.
 local function end_start(limit, job_type, job_id)
   local key, now_ms = 'deskbell:rate:' .. job_type, server_ms()
   local counts_until = redis.call('ZSCORE', key, job_id)
@@ -109,14 +115,14 @@ local function end_start(limit, job_type, job_id)
   end
 end
 
--- A job that was admitted has not begun after all: its start does not count.
+-- A job that was admitted has not begun: its start does not count.
 local function give_back_start(job_type, job_id)
   if LIMITS[job_type] and LIMITS[job_type].starts then
     redis.call('ZREM', 'deskbell:rate:' .. job_type, job_id)
   end
 end
 
--- A job that is claimed again keeps the slot that it had.
+-- Take a slot of the semaphore; a job that is claimed again keeps its own.
 local function admits_concurrency(limit, job_type, job_id, now_ms)
   local key = 'deskbell:slots:' .. job_type
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
@@ -127,14 +133,14 @@ local function admits_concurrency(limit, job_type, job_id, now_ms)
   return true
 end
 
--- Whether a job may start now; if so it has its slot, and after a pause of its type it is the probe.
+-- Whether a job may start now; if so it holds its slot, and after a pause of its type it is the probe.
 local function admits(job_type, job_id, now_ms)
   local limit = LIMITS[job_type]
   if not limit then
     return true
   end
   local pause = read_pause(job_type)
-  if pause and holds_back(pause, now_ms) then
+  if pause and is_open(pause, now_ms) then
     return false
   elseif limit.starts and not admits_rate(limit, job_type, job_id, now_ms) then
     return false
@@ -149,11 +155,11 @@ local function admits(job_type, job_id, now_ms)
   return true
 end
 
--- The digest of an ordered job's key; nil when fan-out did not write one.
+-- The digest of an ordered job's partition key; nil when fan-out did not write one.
 local function key_digest(job_type, job_id)
   local limit = LIMITS[job_type]
-  local meta = limit and limit.ordered and redis.call('HGET', 'rq:job:' .. job_id, 'meta')
-  return meta and string.match(meta, '"order": ?%["(%x+)"') or nil
+  local order = limit and limit.ordered and read_table(redis.call('HGET', 'rq:job:' .. job_id, 'meta')).order
+  return type(order) == 'table' and type(order[1]) == 'string' and order[1] or nil
 end
 
 local function give_back_turn(job_type, job_id)
@@ -164,7 +170,7 @@ local function give_back_turn(job_type, job_id)
   end
 end
 
--- What a job calls is done with: its slot is free, and if it was a probe another may be.
+-- A job does not run any more: its slot is free, and if it was the probe another may be.
 local function release_slot(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
@@ -179,13 +185,13 @@ local function release_slot(job_type, job_id)
   end
 end
 
--- A job has left its worker, however: its slot and its turn are free.
+-- A job has left its worker, with whatever outcome: its slot and the lock of its key are free.
 local function release(job_type, job_id)
   release_slot(job_type, job_id)
   give_back_turn(job_type, job_id)
 end
 
--- What a job calls has answered: the row of failures ends, and after a probe the queue goes on.
+-- What a job calls has answered: no failures in a row any more, and after a probe the breaker is closed.
 local function note_answer(job_type, job_id)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
@@ -199,7 +205,7 @@ local function note_answer(job_type, job_id)
   end
 end
 
--- A job has succeeded; an ordered one need not be passed over later.
+-- A job has succeeded; an ordered one leaves the jobs of its key.
 local function note_success(job_type, job_id)
   note_answer(job_type, job_id)
   local digest = key_digest(job_type, job_id)
@@ -208,9 +214,9 @@ local function note_success(job_type, job_id)
   end
 end
 
--- A job failed. `failures` is how many failures this one stands for: as many as open the breaker when what it called
--- serves nobody. Returns 1, or 0 when that attempt is not to count: its queue is paused for jobs of its type; then until
--- when this failure has paused the queue, or 0.
+-- A job has failed. `failures` is how many failures this one stands for: as many as open the breaker when what it called
+-- serves nobody. Returns 1, or 0 when the attempt does not count, since the breaker was open already; then until when this
+-- failure has opened the breaker, or 0.
 local function note_failure(job_type, job_id, now_ms, failures, cause)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then

@@ -1,8 +1,8 @@
-"""Limits and breakers, Python's side of `limits.lua`: what job types ask for, and what is noted of a failure.
+"""Sliding-window rate limit, semaphore and circuit breaker (with a half-open probe): Python's side of `limits.lua`.
 
-A claim starts a job only while its type's limit admits it, and takes nothing from a paused queue: see `limits.lua`,
-which stands in front of every script that claims or settles. Successes are noted where they are settled; a failure
-is noted here, before RQ decides about the job, since an attempt that fails while its queue is paused does not count.
+`limits.lua` stands in front of every script that claims or acks. A claim starts a job only if its type's limit admits
+it, and takes nothing from a queue whose breaker is open. The script that acks a success notes it. A failure is noted
+here, before RQ decides about the job, since an attempt that fails while the breaker is open does not count.
 """
 
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ from workers.causes import cause_of
 from workers.executions import log_resumed
 from workers.lease import Lease, LeaseLostError
 
-_SETTLING_SECONDS = 60  # what a slot outlasts a job's time-out by
+_SLOT_MARGIN_SECONDS = 60  # by which a slot outlasts its job's time-out
 _ANSWERS = (Discard, Retry)
 
-# What a worker that was frozen notes late of an execution that has been struck off would be another's slot and count.
+# A worker that was frozen and has lost its lease must not free the slot, or count for the job, of the new owner.
 _FENCE = "if ARGV[3] ~= '' and not redis.call('ZSCORE', ARGV[3], ARGV[4]) then return 'lost' end\n"
-# A worker that did not get the answer asks again: the same failure must not count twice.
+# A worker that did not get the answer calls the script again: the same failure must not count twice.
 _FAILED = """
 local noted = ARGV[5] ~= '' and LIMITS[ARGV[1]].failures and 'deskbell:noted:' .. ARGV[5]
 local before = noted and redis.call('GET', noted)
@@ -51,14 +51,14 @@ _RELEASED = "release(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. AR
 
 
 def limits_text(jobs: Jobs) -> str:
-    """`limits.lua` for job types: what stands in front of a script that claims or settles."""
+    """`limits.lua` with the limits of these job types: what stands in front of a script that claims or acks."""
     limited = filter(_is_limited, jobs.types)
     entries = ", ".join(f'["{job_type.type_slug}"] = {{{_fields(job_type)}}}' for job_type in limited)
     return f"local LIMITS = {{{entries}}}\n{_text()}"
 
 
 def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
-    """Note that an attempt raised; its slot is free.
+    """Note that an attempt raised, and free its slot.
 
     Returns:
         Whether the attempt counts.
@@ -84,10 +84,10 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
 
 
 def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
-    """Have a rate count a job's start from now on: it was claimed some time ago, and has not begun yet.
+    """Have a rate count a job's start from now on, if the job was claimed some time ago and begins only now.
 
     Raises:
-        OutOfTurnError: others have started meanwhile, as many as may; or Redis does not say.
+        OutOfTurnError: as many jobs as the rate allows have started since the claim; or Redis does not say.
         LeaseLostError: the execution is not ours any more.
     """
     try:
@@ -99,7 +99,7 @@ def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
 
 
 def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
-    """Note that an attempt succeeded, where no script settles it; its slot is free.
+    """Note that an attempt succeeded where no script acks it, and free its slot.
 
     Raises:
         LeaseLostError: the execution is not ours any more; nothing was noted.
@@ -109,7 +109,7 @@ def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
 
 
 def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
-    """Free the slot that a job was claimed by: that of the type its id tells, whatever type the job names, if any.
+    """Free the slot that a job was claimed with: that of the type which its id names, whatever its data name.
 
     Raises:
         LeaseLostError: the execution is not ours any more; its slot may be another's.
@@ -137,7 +137,7 @@ def _is_limited(job_type: JobType) -> bool:
 
 
 def _fields(job_type: JobType) -> str:
-    fields: dict[str, int] = {"lease_ms": (job_type.timeout + _SETTLING_SECONDS) * 1000}
+    fields: dict[str, int] = {"lease_ms": (job_type.timeout + _SLOT_MARGIN_SECONDS) * 1000}
     if isinstance(job_type.limit, Rate):
         fields |= {"starts": job_type.limit.starts, "period_ms": job_type.limit.period_ms}
     if isinstance(job_type.limit, Concurrency):

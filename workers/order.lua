@@ -1,14 +1,15 @@
--- What the scripts of ordered jobs share: who of a group is first, by RQ's own record of how each job stands.
+-- What the scripts of ordered jobs have in common: which job of a partition key is the first that has not ended, by RQ's
+-- own record of each job's status.
+
+local ENDED = {finished = true, canceled = true, stopped = true, gone = true}
 
 local function status_of(id)
   return redis.call('HGET', 'rq:job:' .. id, 'status') or 'gone'
 end
 
-local ENDED = {finished = true, canceled = true, stopped = true, gone = true}
-
--- The first job of a group that has not ended; those before it leave the group. A dead letter has ended, unless it holds.
-local function first_of(group, holds)
-  local key = 'deskbell:order:' .. group
+-- The first job of a partition that has not ended; those before it are removed. A dead letter has ended, unless it holds.
+local function first_of(partition, holds)
+  local key = 'deskbell:order:' .. partition
   while true do
     local id = redis.call('ZRANGE', key, 0, 0)[1]
     local status = id and status_of(id)

@@ -31,7 +31,7 @@ from workers.executions import Ledger
 from workers.lease import LeaseLostError
 from workers.limits import limits_text, note_failure, note_success, start_anew
 from workers.retries import begin_attempt, settle_failure
-from workers.turns import Turns
+from workers.turns import take_turn
 from workers.unrun import check_ran, run_rest, watch_forgotten
 
 LEVELS: dict[str, Level] = {
@@ -53,7 +53,6 @@ class Performer:
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
         self.jobs = jobs
         self.settings = settings
-        self.turns = Turns(jobs)
         self.log = get_log()
         self._runner = asyncio.Runner()
 
@@ -178,7 +177,7 @@ class Attempt:
         Raises:
             OutOfTurnError: it is not its turn yet, or others have started meanwhile, as many as may.
         """
-        self._performer.turns.take(job, self.job_type, self._event)
+        take_turn(job, self.job_type, self._event)
         if self._is_late:
             now = time.monotonic()
             start_anew(self._performer.jobs, self.job_type, job)

@@ -1,19 +1,20 @@
--- Whether an ordered job may start now. A job that may not is scheduled a second later, its attempt not counted.
+-- The FIFO lock of a partition key: take it for a job, or say why not. A job that does not get it is scheduled a second
+-- later, and its attempt does not count.
 --
--- ARGV  the group, the job's id and place, 1 when dead letters hold their key, the event's id and when it was received
---       in ms, the ms that a missing Seq and an event that is not fanned out are waited for, the execution's digest or
---       '', its Seq
+-- ARGV  the partition, the job's id and position, 1 when dead letters hold their key, the event's id and when it was
+--       received in ms, the ms that a missing Seq and an event that is not fanned out are waited for, the digest of the
+--       event's execution or '', its Seq
 -- Returns 'go', or why not: 'busy', 'behind' or 'gap'; or the ids of earlier events that are not fanned out yet
 
-local group, me, place, holds, event = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
+local partition, me, position, holds, event = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
 local received, gap_ms, fan_out_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local execution, seq = ARGV[9], tonumber(ARGV[10])
-local turn = 'deskbell:turn:' .. group
-local DAY_SECONDS, EVENTS_LOOKED_AT = 86400, 200
+local turn = 'deskbell:turn:' .. partition
+local DAY_SECONDS, EVENTS_READ = 86400, 200
 local time = redis.call('TIME')
 local age = time[1] * 1000 + math.floor(time[2] / 1000) - received
 
--- Whether another job of the group runs. One that asks does not run, whatever an earlier attempt has left behind.
+-- Whether another job of the partition runs. A job that asks for the lock does not run, even if the lock is still its own.
 local function is_busy()
   local holder = redis.call('GET', turn)
   if holder == me then
@@ -23,7 +24,7 @@ local function is_busy()
   return holder and status_of(holder) == 'started'
 end
 
--- Whether an event of the execution with a smaller Seq is still to be waited for. One gap is waited for once.
+-- Whether to wait for an event of the execution with a smaller Seq. Each gap is waited for once.
 local function has_gap()
   local key = 'deskbell:execution:' .. execution
   local floor = tonumber(redis.call('GET', key .. ':floor') or '0') or 0
@@ -37,33 +38,38 @@ local function has_gap()
   return false
 end
 
+local function is_fanned_out(id)
+  local is_json, meta = pcall(cjson.decode, redis.call('HGET', 'rq:job:' .. id, 'meta') or '{}')
+  return is_json and type(meta) == 'table' and meta.fanned_out
+end
+
+-- The events before this one that are queued, under way or scheduled, and whose jobs are not made yet.
 local function earlier_events()
   local found, seen = {}, {}
-  local function look(members)
+  local function add(members)
     for _, member in ipairs(members) do
       local id = string.match(member, '^%x+')
       if id and #id == 32 and id < event and not seen[id] then
         seen[id] = true
-        local meta = redis.call('HGET', 'rq:job:' .. id, 'meta')
-        if not meta or not string.find(meta, '"fanned_out": true', 1, true) then
+        if not is_fanned_out(id) then
           found[#found + 1] = id
         end
       end
     end
   end
-  look(redis.call('LRANGE', 'rq:queue:events', 0, EVENTS_LOOKED_AT - 1))
-  look(redis.call('LRANGE', 'rq:queue:events', -EVENTS_LOOKED_AT, -1))
-  look(redis.call('LRANGE', 'rq:queue:events:intermediate', 0, EVENTS_LOOKED_AT - 1))
-  look(redis.call('ZRANGE', 'rq:wip:events', 0, 1000))
-  look(redis.call('ZRANGE', 'rq:scheduled:events', 0, 1000))
+  add(redis.call('LRANGE', 'rq:queue:events', 0, EVENTS_READ - 1))
+  add(redis.call('LRANGE', 'rq:queue:events', -EVENTS_READ, -1))
+  add(redis.call('LRANGE', 'rq:queue:events:intermediate', 0, EVENTS_READ - 1))
+  add(redis.call('ZRANGE', 'rq:wip:events', 0, 1000))
+  add(redis.call('ZRANGE', 'rq:scheduled:events', 0, 1000))
   return found
 end
 
-redis.call('ZADD', 'deskbell:order:' .. group, place, me)
-redis.call('SADD', 'deskbell:orders', group)
+redis.call('ZADD', 'deskbell:order:' .. partition, position, me)
+redis.call('SADD', 'deskbell:orders', partition)
 if is_busy() then
   return 'busy'
-elseif first_of(group, holds) ~= me then
+elseif first_of(partition, holds) ~= me then
   return 'behind'
 elseif execution ~= '' and has_gap() then
   return 'gap'

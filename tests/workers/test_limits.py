@@ -33,7 +33,7 @@ from workers.guarded import AllowListedJob
 from workers.limits import limits_text
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused
-EVERYTHING = 1_000_000_000
+UNLIMITED = 1_000_000_000
 
 
 def job_type(**options: Any) -> Jobs:
@@ -260,7 +260,7 @@ def test_a_job_type_without_limits_writes_nothing(redis: Redis) -> None:
     assert all(lua.admits("a", job_type=name) for name in ("crm-contact", "unknown", ""))
     lua.succeed("a")
     assert lua.fail("a") == 1
-    assert lua.may_claim() == lua.may_claim(queue="events") == EVERYTHING
+    assert lua.may_claim() == lua.may_claim(queue="events") == UNLIMITED
     assert redis.keys() == []
 
 
@@ -275,7 +275,7 @@ def test_failures_in_a_row_pause_the_queue(redis: Redis) -> None:
     counted.append(lua.fail("f"))
 
     assert counted == [1] * 5
-    assert before == EVERYTHING
+    assert before == UNLIMITED
     assert lua.may_claim() == lua.may_claim(NOW + 9_999) == 0
     [pause] = paused_queues(redis)
     assert (pause.queue, pause.job_type, pause.cause) == ("crm", "crm.contact", "OSError 4 at x")
@@ -306,7 +306,7 @@ def test_after_the_pause_one_job_is_tried_and_its_success_resumes(redis: Redis) 
     lua.succeed("a")
 
     assert probes == [(True, True), (False, False)]
-    assert lua.may_claim(NOW + 10_002) == EVERYTHING
+    assert lua.may_claim(NOW + 10_002) == UNLIMITED
     assert paused_queues(redis) == []
 
 
@@ -417,7 +417,7 @@ def test_a_pause_that_cannot_be_read_holds_nothing_back(redis: Redis, rubbish: s
     lua = paused(redis)
     redis.hset(PAUSED_KEY, "crm-contact", rubbish)
 
-    assert lua.may_claim() == EVERYTHING
+    assert lua.may_claim() == UNLIMITED
     assert lua.admits("a")
     lua.fail("b")
     assert lua.may_claim() == 0

@@ -1,3 +1,4 @@
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -10,7 +11,7 @@ from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJ
 from shared.job_type import JobType
 from shared.queues import PERFORM, queue
 from tests.workers.working import fetch
-from workers.retries import Decision, begin_attempt, rq_retry, settle_failure
+from workers.retries import begin_attempt, rq_retry, settle_failure
 
 BACKOFF = Backoff()
 DAY = 24 * 3600
@@ -18,7 +19,7 @@ DAY = 24 * 3600
 
 def settle(
     job: Job, attempt: int, error: BaseException, *, counts: bool = True, backoff: Backoff = BACKOFF
-) -> Decision:
+) -> tuple[str, dict[str, Any]]:
     """Decide about a job, and write its `meta`."""
     decision = settle_failure(job, backoff, attempt, error, counts=counts)
     job.save_meta()
@@ -150,7 +151,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
     job = make_job(attempts=8)
     attempt = begin_attempt(job, 8)
 
-    assert settle(job, attempt, error).outcome == outcome
+    assert settle(job, attempt, error)[0] == outcome
     assert not job.should_retry
 
 
@@ -186,7 +187,7 @@ def test_a_wait_that_does_not_count_is_bounded_from_its_first(error: Exception, 
     numbers = []
     for _ in range(20):
         numbers.append(begin_attempt(job, 2))
-        assert settle(job, numbers[-1], error).fields["counts"] is False
+        assert settle(job, numbers[-1], error)[1]["counts"] is False
     count, since = job.meta["waits"]
 
     job.meta["waits"] = [count, since - longest - 1]
