@@ -1,4 +1,4 @@
-"""Blocks of event loops, kept on Redis: how many of each job type, and the last of each handler and job type."""
+"""Records of blocked event loops, on Redis: a count for each job type, the last block of each handler and job type."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the integrator answers: handlers, for the commands whose reply Desk uses."""
+"""The registry of handlers: functions of the integrator's that answer the commands whose reply Desk uses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -98,7 +98,7 @@ class Callbacks:
         return partial(self._declare_of_event, C2C_SIGNAL)
 
     def include(self, other: "Callbacks") -> None:
-        """Take in the handlers of another `Callbacks`, as a router does; those that are here already stay once."""
+        """Add the handlers of another `Callbacks`, as a router does; one that is here already is not added again."""
         if not isinstance(other, Callbacks):
             raise DeclarationError(f"include: expected a Callbacks, got {type(other).__name__}")
         for handler in other.handlers:
@@ -140,7 +140,7 @@ class Callbacks:
 
 
 def _plain(handlers: list[Handler]) -> list[Handler]:
-    """The handler without conditions, limited to the app or not; of several nodes none is meant more than another."""
+    """The handler without conditions, if there is one: limited to the app, and not. Among several nothing decides."""
     plain = [handler for handler in handlers if not handler.when]
     limited = [handler for handler in plain if handler.apps]
     general = [handler for handler in plain if not handler.apps]

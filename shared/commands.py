@@ -1,7 +1,7 @@
 """One event class for each command of PROTOCOL §3, and how a packet becomes one of them.
 
-The attributes read the packet as it came, whatever the pages say: a number where text is due and the other way round,
-and nothing where a field is missing. `raw` has the packet itself, fields that nobody listed included.
+An attribute converts its field, whatever came: a number where text is due, or text where a number is due. A missing
+field is "" or None. `raw` has the packet itself, with the fields that no page lists.
 """
 
 import time
@@ -194,7 +194,7 @@ class MemberEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEvent(Event):
-    """An event of a command that PROTOCOL §3 does not list: acknowledged and kept all the same."""
+    """An event of a command that PROTOCOL §3 does not list: it is acknowledged and kept like the others."""
 
 
 EVENT_CLASSES: tuple[type[Event], ...] = (

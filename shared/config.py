@@ -1,4 +1,4 @@
-"""The settings: environment variables that begin with DESKBELL_, read once where a process begins."""
+"""The settings: environment variables that begin with DESKBELL_, read once when a process starts."""
 
 import re
 from pathlib import Path

@@ -102,10 +102,10 @@ def _waiting(seconds: float) -> dict[str, Any]:
     return {
         "socket_timeout": seconds,
         "socket_connect_timeout": seconds,
-        # As many as ask at once: jobs under way, queues, callbacks in flight, each bounded where it is made. One who
-        # finds no connection free would fail for no fault of Redis.
+        # No limit: callbacks in flight, jobs under way and queues are each bounded elsewhere, and a call that found no
+        # connection free would fail although Redis works.
         "max_connections": 2**31,
-        # With them redis-py takes a connection that the server has closed for one that can be used, and lets a server
-        # prolong time-outs.
+        # With notifications redis-py would use a connection that the server has closed, and would let a server prolong
+        # time-outs.
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }

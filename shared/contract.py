@@ -83,7 +83,7 @@ class Outputs:
 
         Args:
             result: what the handler returned.
-            variables: the same as texts.
+            variables: the result as texts.
         """
         if not self.shapes or variables is None:
             return []

@@ -1,4 +1,4 @@
-"""What the decorators of handlers and job types check where a function is declared."""
+"""Checks that the decorators of handlers and of job types have in common."""
 
 import re
 from collections.abc import Iterable, Mapping

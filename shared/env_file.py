@@ -1,4 +1,4 @@
-"""The environment file: settings that can change while the supervisor lives, since each new process reads them anew."""
+"""The environment file (dotenv). Each new process reads it, and so its settings may change while a supervisor runs."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_env_file() -> None:
     for line in lines:
         text = line.original.string
         if line.error or "\0" in text or (line.key and line.value is None):
-            number = line.original.line + text[: -len(text.lstrip())].count("\n")  # blank lines before it are its own
+            number = line.original.line + text[: -len(text.lstrip())].count("\n")  # with blank lines before it
             raise ConfigError(f"{NAME}: expected NAME=value, got something else in line {number} of {path!r}")
         if line.key and line.value is not None and not os.environ.get(line.key):
             os.environ[line.key] = line.value

@@ -1,4 +1,4 @@
-"""The names in the environment: those of settings, those that Kubernetes puts there, and one that must not be there."""
+"""Names of environment variables: a misspelt setting is refused, and so is a prefix for RQ's keys."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _RQ_PREFIX = "RQ_KEY_PREFIX"
 
 
 def check_environment(known: Collection[str]) -> None:
-    """Refuse names that would be ignored, though somebody meant something by them.
+    """Refuse misspelt settings, which would be ignored.
 
     Args:
         known: the settings' names in capitals, without the prefix.
@@ -43,7 +43,7 @@ def check_environment(known: Collection[str]) -> None:
 
 
 def check_rq_prefix() -> None:
-    """Refuse a prefix of RQ's keys, which RQ reads as it is imported: our scripts would write beside it.
+    """Refuse a prefix for RQ's keys, which RQ reads when it is imported: our scripts would write other keys.
 
     Raises:
         ConfigError: there is one.

@@ -28,7 +28,7 @@ class DeskbellError(Exception):
 
 
 class ConfigError(DeskbellError):
-    """Raised when a setting, or what an import string names, is not what it must be."""
+    """Raised when a setting, or the object that an import string names, cannot be used."""
 
 
 class DeclarationError(DeskbellError):
@@ -110,12 +110,12 @@ _CODE_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class JobDecision(Exception):  # noqa: N818 - what its subclasses have in common; nobody raises it
-    """How a job ends that does not simply fail.
+    """How a job ends otherwise than by failing.
 
     Args:
         reason: kept with a dead letter, and shown only on request; name the cause, not the customer.
-        code: what logs, breakers and the cause of a dead letter show of it: an HTTP status, or a word of your own of
-            letters, digits, `_`, `.` and `-`, never a value that came with the event.
+        code: shown in logs, by breakers and as the cause of a dead letter: an HTTP status, or a word of your own of
+            letters, digits, `_`, `.` and `-`; never a value that came with the event.
     """
 
     code: str | None = None
@@ -150,23 +150,23 @@ class Retry(JobDecision):
 
 
 class Unavailable(JobDecision):
-    """Raised by a job when what it calls serves nobody now, and the job is not at fault: a 401, 403 or 503.
+    """Raised by a job when what it calls is down for everybody, and the job is not at fault: a 401, 403 or 503.
 
     It uses up no attempt. A breaker of the job type pauses the queue at once; without one the job waits with the
     backoff of its type. After a day of such waits it is a dead letter.
 
     Args:
         reason: see `JobDecision`.
-        code: likewise.
+        code: see `JobDecision`.
     """
 
 
 class Discard(JobDecision):
-    """Raised by a job that further attempts cannot help: it becomes a dead letter at once.
+    """Raised by a job that would fail at every attempt: it becomes a dead letter at once.
 
     Args:
         reason: see `JobDecision`.
-        code: likewise.
+        code: see `JobDecision`.
     """
 
 

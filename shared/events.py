@@ -131,7 +131,7 @@ class Event:
         )
 
     def copy(self) -> Self:
-        """This event with a packet of its own: what is kept is the packet as it came, whatever is done with this."""
+        """This event with a copy of its packet: the packet that is kept must not change."""
         packet = from_json(to_json(self.raw, inf_nan_mode="constants"))  # many times faster than deepcopy
         return replace(self, raw=packet)
 
@@ -175,8 +175,8 @@ class Event:
 def new_event_id(received_at: float) -> str:
     """An event id that sorts by time: 12 hex digits of ms since the epoch, then 20 random ones.
 
-    They are the system's: `random` is the integrator's to seed, and two processes that are seeded alike, or a handler
-    that seeds it in each call, would give two events one id.
+    The digits come from the system: an integrator may seed `random`, and two processes that are seeded alike, or a
+    handler that seeds it in each call, would give two events one id.
 
     Args:
         received_at: Unix seconds.

@@ -1,4 +1,4 @@
-"""Places in code, and which of them is the integrator's: what logs and dead letters name."""
+"""Stack frames: the places that an exception passed through, and which of them is in the integrator's code."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""What the integrator does afterwards: job types, functions that RQ workers run for events."""
+"""The registry of job types: functions of the integrator's that RQ workers run for events."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -107,7 +107,7 @@ class Jobs:
         return declare
 
     def include(self, other: "Jobs") -> None:
-        """Take in the job types of another `Jobs`, as a router does; those that are here already stay once."""
+        """Add the job types of another `Jobs`, as a router does; one that is here already is not added again."""
         if not isinstance(other, Jobs):
             raise DeclarationError(f"include: expected a Jobs, got {type(other).__name__}")
         for job_type in other.types:
@@ -115,7 +115,7 @@ class Jobs:
                 self._add(job_type)
 
     def adjust(self, name: str, **options: Any) -> None:
-        """Give a job type other values of some attributes than it was declared with; not where it was included from."""
+        """Change attributes of a job type, here and not in the `Jobs` that it was included from."""
         self._types[name] = replace(self._types[name], **options)
 
     @property

@@ -1,4 +1,4 @@
-"""JSON out of its text, and its values as the type that is due: pages differ about which type a field has."""
+"""Reading JSON, and lenient conversion of its values: Tencent's pages differ about the type of a field."""
 
 import re
 from datetime import UTC, datetime

@@ -1,12 +1,12 @@
-"""The lag of an event loop, measured by a thread beside it: a watchdog timer that tells of a block while it lasts.
+"""A watchdog of the event loop: a thread measures its lag, and reports a block while it lasts.
 
-1. The thread asks the loop to turn, and looks every tenth of a second whether it has.
+1. The thread schedules a callback on the loop, and looks every tenth of a second whether it has run.
 2. While it has not, the thread sees which task holds the loop, and at which line. After a quarter of a second it logs
-   `loop_blocked`; when the loop turns again, `loop_unblocked` with the whole length.
-3. The loop keeps count of the time in which it could not run, and because of whom: what waited meanwhile is not late by
-   its own fault.
-4. A process whose loop has stood still for a minute answers nobody, heeds no signal and renews no lease, while all who
-   look at it from outside find a process that lives. It is ended, and whatever supervises it starts another.
+   `loop_blocked`; when the callback has run, `loop_unblocked` with the whole length.
+3. The time in which the loop could not run is added up by the task that held it: whatever waited meanwhile is not late
+   by its own fault.
+4. A process whose loop has been blocked for a minute answers no request, handles no signal and renews no lease, while a
+   supervisor sees a process that is alive. It is ended, so that the supervisor starts another.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from shared.frames import frames_of_thread, place_in
 from shared.logs import Level, flush_logs, get_log
 
 NOTICE_SECONDS = 0.25
-"""How long a loop stands still before that is told."""
+"""How long a loop is blocked before that is logged."""
 
 STUCK_SECONDS = 60.0
-"""How long a loop may stand still."""
+"""How long a loop may be blocked."""
 
 STUCK_STATUS = 70
 """The exit status of a process that was ended for it."""
@@ -38,15 +38,15 @@ Task = asyncio.Task[Any]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A loop that stands still, as seen at one look.
+    """A blocked loop, as seen at one look.
 
     Attributes:
-        seconds: for how long by now. What the whole process was frozen or had no processor for is not counted.
-        holder: whose task holds it; None when that is nobody's, or the tasks of one after another.
+        seconds: for how long by now; without the time in which the whole process was frozen or had no processor.
+        holder: the owner of the task that holds it; None when there is none, or several in turn.
         at: where that is, the integrator's line if there is one: "acme/jobs.py:12 in enquire".
         fields: what it is, for a log line.
         is_first: whether this is the first look at this block.
-        is_over: whether the loop turns again.
+        is_over: whether the loop runs again.
     """
 
     seconds: float
@@ -74,9 +74,9 @@ class LoopLag:
         Args:
             loop: the loop.
             describe: fields for the log that say who holds the loop; called in the watching thread, as all these are.
-            look: called at each look at a loop that has stood still for `NOTICE_SECONDS` or longer, and once when it
-                turns again.
-            owner: whose a task is; each its own by default.
+            look: called at each look at a loop that has been blocked for `NOTICE_SECONDS` or longer, and once when it
+                runs again.
+            owner: gives the owner of a task; by default the task itself.
             last: called before the process is ended, which comes three seconds later at the latest.
         """
         self._loop = loop
@@ -97,13 +97,13 @@ class LoopLag:
 
     @property
     def seconds(self) -> float:
-        """How long the loop has stood still by now; 0 when it turns."""
+        """How long the loop has been blocked by now; 0 when it runs."""
         return self._standing if self._standing >= NOTICE_SECONDS else 0.0
 
     def lost(self, owner: Any) -> float:
-        """The seconds until now in which the loop could not run because of others than an owner; on the loop's thread.
+        """The seconds until now in which others than an owner kept the loop from running; to be called on its thread.
 
-        Unlike a block's, they count what the process was frozen for: nobody could run then.
+        Unlike a block's seconds, they count the time in which the process was frozen: nothing could run then.
         """
         holder, seconds = self._pending()
         own = self._lost_by.get(owner, 0.0) + (seconds if holder is owner else 0.0) if owner else 0.0
@@ -118,12 +118,12 @@ class LoopLag:
         return self._holder(), late if late > _LOOK_SECONDS else 0.0
 
     def _holder(self) -> Any:
-        """Who was seen at every look, and nobody else."""
+        """The owner that was seen at every look, if it was the same one."""
         holders = self._holders
         return next(iter(holders)) if len(holders) == 1 else None
 
     def _turned(self) -> None:
-        """On the loop: it has turned."""
+        """Runs on the loop, which is not blocked then."""
         holder, seconds = self._pending()
         self._lost += seconds
         if holder:
@@ -134,12 +134,13 @@ class LoopLag:
         before, worked_before = time.monotonic(), time.process_time()
         while not self._stop.wait(_LOOK_SECONDS):
             now, worked = time.monotonic(), time.process_time()
-            # A longer pause without work: the process was frozen. With work: the loop's thread let no other run.
+            # A longer pause in which the process did not work: it was frozen. In which it did: the loop's thread let no
+            # other thread run.
             self._standing += min(now - before, _LOOK_SECONDS + worked - worked_before)
             before, worked_before = now, worked
             try:
                 self._look()
-            except Exception as error:  # noqa: BLE001 - whoever is told of a block must not end the watch
+            except Exception as error:  # noqa: BLE001 - a caller's function must not end the watch
                 get_log().error("loop_lag_failed", error=error)
 
     def _look(self) -> None:
@@ -170,7 +171,7 @@ class LoopLag:
             self._end_process(block, [frame.whole for frame in frames])
 
     def _end_block(self) -> None:
-        """Tell that it is over; of the place and the task what was seen last."""
+        """Report that it is over, with the place and the task that were seen last."""
         if self._block is None:
             return
         block, self._block = self._block, None

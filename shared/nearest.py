@@ -1,4 +1,4 @@
-"""What a person who misspelt a name may have meant."""
+"""Suggestions for a misspelt name: "did you mean"."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""How many files a process may have open: each connection is one, to a client or to Redis."""
+"""The limit of open files (RLIMIT_NOFILE): each connection, to a client or to Redis, is one."""
 
 import resource
 

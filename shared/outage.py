@@ -1,7 +1,7 @@
-"""An outage of Redis as the log tells it, and which errors do not pass by themselves.
+"""Outages of Redis, as they are logged, and which errors do not pass by themselves.
 
-The log says once that Redis is away, and once, with the length, that it is back. What only a person can mend, a wrong
-password for one, is said each minute with what to do.
+The log says once that Redis is away, and once, with the length, that it is back. What only a person can mend, such as a
+wrong password, is logged each minute with what to do.
 """
 
 import re
@@ -39,7 +39,7 @@ CLUSTER = "Redis runs in cluster mode: expected one server, or Sentinel, in DESK
 
 
 def refusal(error: BaseException) -> str:
-    """Why Redis will never do what was asked, and what to do; "" when the error may pass by itself.
+    """Why Redis will never do what was asked, and what a person must do; "" when the error may pass by itself.
 
     Nothing of the error's text is quoted but the name of a command: it may hold what was sent.
     """
@@ -50,7 +50,7 @@ def refusal(error: BaseException) -> str:
 
 
 def unreachable(error: BaseException) -> str:
-    """What a command that cannot do without Redis says of it: what a person must do, or that it does not answer."""
+    """The message of a command that needs Redis: what a person must do, or that Redis does not answer."""
     problem = refusal(error) or f"expected a server that answers, got {type(error).__name__}"
     return f"DESKBELL_REDIS_URL: {problem}"
 
@@ -100,11 +100,11 @@ class Outage:
         return self._clock() - self._refused_since if self.refusal else 0.0
 
     def note(self, error: BaseException, part: str = "") -> bool:
-        """Redis has not done what was asked; whether that is new.
+        """Note an error; whether it begins an outage.
 
         Args:
             error: what was raised.
-            part: who asked, of several who ask for different things.
+            part: the name of the caller, where several use Redis for different things.
         """
         now = self._clock()
         self._parts.add(part)
@@ -122,7 +122,7 @@ class Outage:
         return is_new
 
     def end(self, part: str = "") -> bool:
-        """Redis has done what this part asked; whether that ends an outage: no other part is left that was refused."""
+        """Note a success; whether it ends the outage, because no other part is left that had an error."""
         self._parts.discard(part)
         if self._parts or not self.cause:
             return False
@@ -132,7 +132,7 @@ class Outage:
 
 
 def check_redis(redis: Redis) -> None:
-    """Ask what every role needs: an answer, no cluster mode, and scripts.
+    """Ask for what the api and the workers need: an answer, no cluster mode, and scripts.
 
     Raises:
         RedisError: Redis does not do it; `refusal` says whether it ever will.

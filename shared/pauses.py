@@ -1,4 +1,4 @@
-"""Queues that a breaker has paused: what `workers/limits.lua` writes, for those who look at it."""
+"""Queues that a circuit breaker has paused, read from what the workers' `limits.lua` writes."""
 
 import time
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ PAUSED_KEY = "deskbell:paused"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A queue that is paused for a job type; there may be more of them on one queue.
+    """The pause of a queue for one job type; a queue may have several.
 
     Attributes:
         queue: its name.
         job_type: the name of the type whose jobs failed in a row.
         since: when the queue was paused, UTC.
-        until: when a job is tried next, UTC; in the past while one is tried.
-        cause: of the failure that paused it.
+        until: when a job is tried next, UTC; in the past while one is tried (half open).
+        cause: the cause of the last failure.
     """
 
     queue: str
@@ -33,10 +33,7 @@ class Pause:
 
 
 def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
-    """The paused queues, by name, from what HGETALL gives of `PAUSED_KEY`.
-
-    What cannot be read is left out, and what has passed: then nothing holds the queue up until a job of the type comes.
-    """
+    """The pauses, by queue, in what HGETALL gives of `PAUSED_KEY`; those that are over or unreadable are left out."""
     found, now_ms = [], time.time() * 1000
     for job_type, text in written.items():
         try:

@@ -1,6 +1,6 @@
-"""What a job type may ask for besides its function: how to wait, how often to start, when to pause.
+"""The policies of a job type: backoff with jitter, rate limit, semaphore, circuit breaker.
 
-Each is a plain value, checked where it is written; `workers` acts upon them.
+Each is a plain value, checked where it is written; the workers carry it out.
 """
 
 import math
@@ -12,10 +12,10 @@ from typing import Any
 from shared.errors import DeclarationError
 
 LONGEST_SECONDS = 365 * 24 * 3600
-"""The longest wait or keeping that may be asked for: RQ cannot write a date beyond the year 9999."""
+"""The longest time to wait, or to keep a result: RQ cannot write a date beyond the year 9999."""
 
 LONGEST_WAIT_SECONDS = 24 * 3600
-"""How long a job may wait without using up an attempt, from the first of such waits in a row; then it dies."""
+"""How long a job may wait without using up an attempt, from the first such wait in a row; then it is a dead letter."""
 
 BY_SESSION = "session"
 """What `ordered_by=` names instead of a field, since the field that holds the session differs between events."""
@@ -24,7 +24,7 @@ _MOST_STARTS = 10_000  # Redis remembers the time of each
 _RATE_FORM = re.compile(r"([1-9][0-9]{0,4})/(s|min|h)")
 _PERIOD_MS = {"s": 1000, "min": 60_000, "h": 3_600_000}
 
-_chance = SystemRandom()  # an integrator who seeds `random` would have all jobs try again at once
+_chance = SystemRandom()  # with `random`, which an integrator may seed, all jobs would be retried at the same moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """When a job type's queue is paused: what its jobs call is away, and trying them all would use up their attempts.
+    """A circuit breaker: pauses a job type's queue while what its jobs call is down, so that they keep their attempts.
 
     After `failures` jobs in a row have failed, nothing is taken from the queue for `pause` seconds. Then one job of
-    the type is tried: if it succeeds the queue goes on, otherwise the pause begins anew. An attempt that fails while
-    the queue is paused does not count. `Retry` and `Discard` are answers, not failures; `Unavailable` pauses the queue
-    at once.
+    the type is tried (half open): if it succeeds the queue goes on, otherwise the pause begins again. An attempt that
+    fails while the queue is paused does not count. `Retry` and `Discard` are answers, not failures; `Unavailable`
+    pauses the queue at once.
 
     Attributes:
         failures: how many in a row, 1 or more.

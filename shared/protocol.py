@@ -14,11 +14,11 @@ from shared.json_values import read_json, text
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
 ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
-SESSION_EVENT = "Desk.SessionEventNotify"  # PROTOCOL §3.3, as the next two
-TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"
-MEMBER_EVENT = "Member.EventNotify"
-BEFORE_CONTACT_USER = "Desk.CallbackBeforeIMContactUser"  # PROTOCOL §3.4, as the next
-C2C_SIGNAL = "Chatbot.OnC2CSignalMessage"
+SESSION_EVENT = "Desk.SessionEventNotify"  # PROTOCOL §3.3
+TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
+MEMBER_EVENT = "Member.EventNotify"  # PROTOCOL §3.3
+BEFORE_CONTACT_USER = "Desk.CallbackBeforeIMContactUser"  # PROTOCOL §3.4
+C2C_SIGNAL = "Chatbot.OnC2CSignalMessage"  # PROTOCOL §3.4
 COMMANDS = (
     API_CALL,
     *ASSIGN_AGENT,
@@ -28,7 +28,7 @@ COMMANDS = (
     TASK_FLOW_EVENT,
     MEMBER_EVENT,
 )
-"""The commands of PROTOCOL §3, as its table spells them; their prefix is spelt in two ways."""
+"""The commands of PROTOCOL §3, spelt as in its table; the pages spell their prefix in two ways."""
 
 SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServiceID", "SystemChannelType")
 """The system variables that a page names (PROTOCOL §3.1); there are others."""
@@ -40,10 +40,10 @@ SIGN_WINDOW_SECONDS = 60
 """How far RequestTime may be from now, either way (PROTOCOL §2)."""
 
 COMMAND_FORM = r"[A-Za-z][A-Za-z0-9_.]{0,127}"
-"""What a command must look like to be taken, and is logged."""
+"""The form that a command must have to be accepted; one of this form may be logged."""
 
-_LEVELS_AROUND = 3  # of the JSON that a packet lies in on Redis: data, arguments, event
-_CERTAINLY_SHALLOW = 100  # brackets: too few for a packet that could not be read there
+_LEVELS_AROUND = 3  # how deep a packet lies in the JSON of its job on Redis: data, arguments, event
+_CERTAINLY_SHALLOW = 100  # brackets: a packet with so few can be read there
 
 Packet = dict[str, Any]
 """A callback's body, as it came."""
@@ -87,7 +87,7 @@ def parse_packet(body: bytes) -> Packet:
 
     Returns:
         The packet, with `CallbackCommand` a well-formed string and, for an API call, `Body` an object or null. Half a
-        surrogate pair, as a client leaves it that cuts a name, is U+FFFD: no text can hold it.
+        surrogate pair, which a client leaves when it cuts a name, becomes U+FFFD: no text can hold it.
 
     Raises:
         PacketError: the body is not JSON, or not a packet; the message quotes nothing of it.

@@ -1,4 +1,4 @@
-"""HTTP proxies that the environment names: what goes to this machine itself goes directly."""
+"""HTTP proxies that the environment names; requests to loopback bypass them."""
 
 import os
 from ipaddress import ip_address
@@ -24,7 +24,7 @@ def exempt_loopback() -> None:
 
 
 def client_options(url: str) -> dict[str, Any]:
-    """What a client of httpx needs to know of proxies.
+    """The options of a client of httpx that concern proxies.
 
     Args:
         url: where it is to reach.

@@ -1,4 +1,4 @@
-"""The queues on Redis: their names, the two functions a job may name, and the keys of our own.
+"""The queues on Redis: their names, the two functions that a job may name, and our own keys.
 
 Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours.
 """
@@ -41,7 +41,7 @@ EVENT_RETRIES = 9
 """How often the fan-out of an event is tried again before it is a dead letter."""
 
 FOREVER = -1
-"""RQ's word for a time to live that does not end: dead letters stay until a person deals with them."""
+"""A time to live that does not end, as RQ writes it: dead letters stay until a person replays or discards them."""
 
 
 def queue(name: str, connection: Redis) -> Queue:

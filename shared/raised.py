@@ -1,9 +1,9 @@
-"""What an integrator's code raised, where another exception had to take its place.
+"""Stand-ins for exceptions of an integrator's code that could not be raised on, and the way back to them.
 
-Its class is the integrator's: whatever is read of it may raise.
+The class of such an exception is the integrator's: reading any attribute of it may raise.
 """
 
-_MOST = 10  # one in place of another
+_MOST = 10  # stand-ins for stand-ins
 
 
 class StandInError(Exception):

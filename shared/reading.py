@@ -1,10 +1,10 @@
-"""How what Desk sends becomes a value of a parameter's type; docs/HTTP.md has the table.
+"""Conversion of a variable to its parameter's type, by pydantic; docs/HTTP.md has the table.
 
-Desk sends text, and numbers, true or false now and then (PROTOCOL §3.1). What pydantic reads is taken, except that
+Desk sends text, and sometimes numbers, true or false (PROTOCOL §3.1). Pydantic's own rules hold, except that
 
 1. a number, true or false is read as its text is, so that `1`, `1.0` and `"1"` are the same argument;
-2. text that holds a JSON list or object, and a list or an object, is read as JSON where the type is one of these;
-3. what reads as a number is no date, and no float is infinite: neither was meant.
+2. where the type is a list or an object, text that holds one as JSON is read as JSON, and so is a list or an object;
+3. text that reads as a number is no date, and no float is infinite.
 
 `shared.text_types` says which types no text can fit.
 """
@@ -49,12 +49,12 @@ PLAIN = (str, int, float, bool, Decimal, bytes)
 """The types that are read from text as they stand."""
 
 _ITEMS = (list, set, frozenset, tuple)
-_UNTIL_ONE_DOES_NOT_FIT = GetPydanticSchema(  # to tell of 80,000 that do not takes a second; `FailFast` has no hash
+_UNTIL_ONE_DOES_NOT_FIT = GetPydanticSchema(  # an error for each of 80,000 items takes a second; `FailFast` has no hash
     lambda annotation, schema_of: {**schema_of(annotation), "fail_fast": True}
 )
 _MOMENTS = (datetime, AwareDatetime, NaiveDatetime, PastDatetime, FutureDatetime)
 _DAYS = (date, PastDate, FutureDate, time, timedelta)
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*")  # one way to read each digit: the text may be long
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*")  # without backtracking: the text may be long
 _MILLISECONDS = re.compile(r"[0-9]{13}")  # since the epoch, as Tencent writes times: from 2001 to 2286
 
 

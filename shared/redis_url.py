@@ -1,10 +1,10 @@
-"""The setting REDIS_URL: one server, or a master that sentinels know; how to reach either.
+"""The setting REDIS_URL: one server, or a master that sentinels know.
 
     redis://[user:password@]host[:6379][/database]                            one server
-    rediss://…                                                               the same through TLS
+    rediss://…                                                               one server, through TLS
     unix:///path/to/socket                                                   on this machine
     redis+sentinel://[user:password@]host[:26379][,host2…]/service[/database]   the master of a service
-    rediss+sentinel://…                                                      the same; TLS to sentinels, too
+    rediss+sentinel://…                                                      the master, TLS to sentinels, too
 
 User and password are those of the Redis servers; the sentinels' own are the options `sentinel_username` and
 `sentinel_password`. What a user or a password holds besides letters and digits is percent-encoded. An option that
@@ -13,8 +13,8 @@ could make a call wait longer than the settings say, or change what comes back, 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -84,15 +84,10 @@ class RedisUrl:
 
 def _split(text: str) -> SplitResult:
     beginnings = [f"{scheme}://" for scheme in _SCHEMES]
-    parts = None
     if text.startswith(tuple(beginnings)):
-        try:
-            parts = urlsplit(text)
-        except ValueError:  # a bracket is not closed
-            parts = None
-    if parts is None:
-        raise ValueError(f"expected a valid URL that begins with {', '.join(beginnings[:-1])} or {beginnings[-1]}")
-    return parts
+        with suppress(ValueError):  # a bracket is not closed
+            return urlsplit(text)
+    raise ValueError(f"expected a valid URL that begins with {', '.join(beginnings[:-1])} or {beginnings[-1]}")
 
 
 def _parse(url: str) -> dict[str, Any]:
@@ -148,9 +143,7 @@ def _options(parts: SplitResult) -> dict[str, str]:
         given = [("", "")]
     for name, value in given:
         if name not in known or not value:
-            near = get_close_matches(name, [*known, *_TLS_OPTIONS], n=1)
-            advice = f" (did you mean {near[0]}{'' if near[0] in known else ', with rediss://'}?)" if near else ""
-            raise ValueError(f"expected options with a value, among {', '.join(known)}{advice}")
+            raise ValueError(f"expected options with a value, among {', '.join(known)}")
     options = dict(given)
     if len(options) != len(given) or parts.fragment:
         raise ValueError("expected each option once, and no #; in a password it is written %23")

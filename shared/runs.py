@@ -52,7 +52,7 @@ class HandlerExecutor:
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
         self._threads = DaemonThreads()
-        self._free = asyncio.Semaphore(THREADS)  # who waits for a thread can be given up
+        self._free = asyncio.Semaphore(THREADS)  # so that a call that waits for a thread can be given up
 
     @property
     def saturated(self) -> bool:

@@ -1,4 +1,4 @@
-"""Help for the tests of integrators: events as their jobs and handlers receive them, and replies as Desk gets them.
+"""Helpers for integrators' tests: events as jobs and handlers receive them, replies as Desk gets them, signed queries.
 
     from shared.testing import api_call, reply
 
@@ -89,7 +89,7 @@ def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -
 
 
 async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
-    """The same as `reply` on the event loop of an async test, whose fixtures may belong to that loop."""
+    """What `reply` gives, on the event loop of an async test, whose fixtures may belong to that loop."""
     if seconds is None:
         settings = load_settings()
         seconds = (settings.budget_ms - settings.reserved_ms) / 1000

@@ -1,4 +1,4 @@
-"""Which types a text can be read as: a parameter of any other would be a misfit with each call."""
+"""Which types can be read from text: a parameter of another type would be a misfit in each call, and is refused."""
 
 import inspect
 from collections.abc import Iterator

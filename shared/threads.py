@@ -1,6 +1,7 @@
-"""Daemon threads for what must not run on the event loop; one that hangs is left behind and does not keep the process.
+"""A pool of daemon threads, for calls that would block the event loop.
 
-(An executor's threads would: Python waits for them when it ends.)
+A thread that hangs is left behind and does not keep the process alive. Those of a `ThreadPoolExecutor`, and anyio's,
+would: Python waits for them before it exits.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ _Work = tuple[Callable[[], Any], _Done]
 
 
 class DaemonThreads:
-    """As many threads as there is work at once, up to a number; each serves again when it is free.
+    """As many threads as there are calls at once, up to a number; a free thread serves the next call.
 
     All methods are called on the running event loop.
     """
@@ -28,7 +29,7 @@ class DaemonThreads:
         """Prepare.
 
         Args:
-            most: how many threads at most; further work waits for one of them.
+            most: how many threads at most; further calls wait for one of them.
         """
         self._most = most
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()
@@ -47,14 +48,14 @@ class DaemonThreads:
         self._waiting.put((function, done))
 
     def run(self, function: Callable[[], _Result]) -> "asyncio.Future[_Result]":
-        """The result of a function that is called in a thread; also when nobody waits for that any more."""
+        """Call a function in a thread; the future has its result. The call goes on when nobody waits for that."""
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_retrieve)
         self.start(function, partial(_settle, future))
         return future
 
     def close(self) -> None:
-        """End the threads when they have done what they were given; one that hangs ends with the process."""
+        """End each thread after the calls it was given; one that hangs ends with the process."""
         for _ in range(self._threads):
             self._waiting.put(None)
 

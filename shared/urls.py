@@ -1,6 +1,6 @@
-"""Texts of settings that end in a header or are addresses: what could never work is refused at start.
+"""Checks of settings that are URLs, or that a header holds: one that could never work is refused at start.
 
-A secret read from a file often ends in a newline, which no terminal shows. The sentences quote nothing.
+A secret read from a file often ends in a newline, which no terminal shows. No message quotes a value.
 """
 
 import re
@@ -10,7 +10,7 @@ _HEADER_TEXT = re.compile(r"[!-~]*")
 
 
 def check_edges(text: str) -> None:
-    """Refuse what a person cannot see.
+    """Refuse characters that a person cannot see.
 
     Raises:
         ValueError: a blank at either end, or a control character such as a newline.

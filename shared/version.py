@@ -1,4 +1,4 @@
-"""Which Deskbell this is: the version of the package, and the commit it was built from where that is known."""
+"""The version of the package, and the commit that it was built from where that is known."""
 
 import subprocess
 from functools import cache
@@ -21,7 +21,7 @@ def version() -> str:
 def commit() -> str:
     """The commit, 12 hex digits; "" where it is not known.
 
-    It is what the image's build wrote down, or what a checkout is at.
+    The image's build wrote it down; a checkout knows it.
     """
     return (_written() or _of_checkout())[:_SHORT]
 

@@ -3,10 +3,10 @@
 No line holds a variable's value, a token, a Sign or a URL's query. An exception is logged as its type and the
 places it passed through: its text may quote what a customer wrote. Only the format `console`, for developers, has it.
 
-Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, reaches these lines,
-and nothing that goes wrong with a line reaches its caller: it is dropped and counted.
+Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, changes these lines,
+and an error while a line is written does not reach the caller: the line is dropped and counted.
 
-In this order: here, `output` (where lines go), `libraries` (lines of others), `console`.
+Read in this order: this file, `output` (where lines go), `libraries` (lines of other packages), `console`.
 """
 
 import atexit
@@ -190,7 +190,7 @@ def _write(write: Callable[[], None]) -> None:
         write()
         if lost := _writer.output.take_lost():
             _writer.sink("warning", "log_lines_lost", {"count": lost})
-    except (BaseTimeoutException, KeyboardInterrupt, EndedBySignal):  # a signal's: meant for whoever logs
+    except (BaseTimeoutException, KeyboardInterrupt, EndedBySignal):  # a signal's: meant for the code that logs
         raise
     except BaseException:  # noqa: BLE001 - SystemExit, too, when that is what a field raises as it is written
         _writer.output.lose(1)

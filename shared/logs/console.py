@@ -1,4 +1,4 @@
-"""Log lines for a developer's terminal, with what production's lines leave out: an exception's text."""
+"""Log lines for a developer's terminal; unlike those in production they have the text of an exception."""
 
 import traceback
 from collections.abc import Iterator

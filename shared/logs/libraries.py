@@ -1,4 +1,4 @@
-"""Lines of libraries: those whose lines are ours, whatever `logging` is configured to; of others while it is not."""
+"""Log lines of libraries: of some always, whatever `logging` is configured to; of others while it is not configured."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _LEVELS = {
     "uvicorn.error": logging.INFO,  # its life-cycle
     "uvicorn.protocol": logging.ERROR,  # of a connection: see `api.connections`
 }
-"""The loggers that are ours, and from which level on each is heard."""
+"""The loggers whose lines are always written, each from a level on."""
 
 Write = Callable[[logging.LogRecord], None]
 
@@ -55,7 +55,7 @@ class _LibraryLogger(logging.Logger):
 
 
 class _RootHandler(logging.Handler):
-    """Carries over the lines of all others, the integrator's among them, until `logging` is configured otherwise."""
+    """Writes the lines of all other loggers, the integrator's among them, until `logging` is configured otherwise."""
 
     def __init__(self, write: Write) -> None:
         super().__init__()

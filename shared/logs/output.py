@@ -1,7 +1,7 @@
 """Where log lines go: standard output, through a descriptor of our own that nobody else closes or replaces.
 
-A line is never waited for. One that a full disk or a closed pipe does not take is dropped; behind a reader that has
-stopped reading a bounded number waits. What was dropped is counted, and said when lines can be written again.
+Nothing waits for a line to be written. A line that a full disk or a closed pipe does not take is dropped; when a reader
+stops reading, a bounded number of lines waits. Dropped lines are counted, and a line says so once lines can be written.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class LogOutput:
         Args:
             seconds: how long a reader that does not read is waited for.
         """
-        # Who finds somebody writing leaves the lines to them: a signal's handler may have come in between.
+        # A signal's handler may log in the middle of a write: then the lines are left to the write that goes on.
         while self._waiting and self._writing.acquire(blocking=False):
             try:
                 is_clogged = self._write_waiting(seconds)
@@ -85,7 +85,7 @@ class LogOutput:
                 self.note_lost(count)
 
     def take_lost(self) -> int:
-        """How many lines were dropped that have not been spoken of; 0 while others wait."""
+        """How many lines were dropped since the last call; 0 while others wait."""
         if self._waiting:
             return 0
         unsaid, self._said = self.lost - self._said, self.lost
