@@ -44,19 +44,19 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build -o requirements.lock
 	$(LOCK) --upgrade --all-extras --group build --group test -c requirements.lock -o requirements-test.lock
 
-bench-ack: .venv/run  ## acknowledged callbacks per second, beside what one would write otherwise (needs wrk)
+bench-ack: .venv/run  ## acknowledged callbacks per second, beside FastAPI with five job queues, rasa-sdk and slack-bolt (needs wrk)
 	@$(BIN)/python -m bench.ack.rates
 
 bench-cost: .venv/run  ## what accepting costs as it grows: bytes of Redis' memory, queue, connections, body (needs wrk)
 	@$(BIN)/python -m bench.ack.cost
 
-bench-hang: .venv/run  ## what calls that hang cost the others: p99 of answers with and without them
+bench-hang: .venv/run  ## what hanging calls cost other calls: p99 of answers with and without them
 	@$(BIN)/python -m bench.ack.hang
 
 bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
 	@$(BIN)/python -m bench.jobs.rates
 
-chaos: .venv/run  ## kill, freeze, fill and cut off all that an answer depends on, under load, and show that nothing accepted is lost
+chaos: .venv/run  ## inject faults into all that an answer depends on, under load, and show that no accepted callback is lost
 	@$(BIN)/python -m bench.chaos.callbacks
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost

@@ -1,7 +1,7 @@
-"""A sender at a steady rate: requests leave when they are due, whatever became of those before them.
+"""Open-loop load generator: requests leave at a steady rate, whether or not the earlier ones have been answered.
 
-wrk waits for an answer before it sends the next request, so it cannot keep a rate, nor show how late an answer is that
-others had to wait for.
+wrk is closed-loop: it waits for an answer before it sends the next request, so it cannot keep a rate, and a stall hides
+the delay of the requests that it did not send (coordinated omission).
 """
 
 import asyncio

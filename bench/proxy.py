@@ -12,8 +12,8 @@ _CHUNK = 65_536
 class Proxy:
     """Listens on loopback, in a thread of its own, for as long as it is entered.
 
-    Swallowing, it takes connections and all that is sent on them, old and new, and answers nothing: what a network does
-    whose packets vanish. Refusing, it closes them all and listens no more.
+    In the mode `swallow` it accepts connections and reads what is sent on them, old and new, and never answers (a black
+    hole). In the mode `refuse` it closes them all and stops listening.
     """
 
     def __init__(self, target: str | int) -> None:

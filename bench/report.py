@@ -1,4 +1,4 @@
-"""Targets: what was to be reached, and what was."""
+"""Targets, and whether they were met."""
 
 from dataclasses import dataclass
 

@@ -1,10 +1,10 @@
 """`make bench-cost`: what accepting costs as it grows: with the queue, with connections, with the body.
 
 1. Two servers, an api on each: one has so many events queued, the other none. Rounds of wrk alternate between them, so
-   that what else the machine does falls on both.
+   that other load of the machine affects both.
 2. What an event takes of Redis' memory is what `used_memory` grows by, divided by the events; the event log, which is
    capped, is left out of it, and shown beside it.
-3. No append-only file is written there: how fast a disk is has no part in this. What it would hold is measured apart.
+3. No append-only file is written, so that the disk does not matter. Its size is measured separately.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What endpoints are sent, and the server of an endpoint while it is sent that."""
+"""Load generator: runs the process of an endpoint and sends it callbacks, at a rate or as fast as it answers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What an endpoint answers while Redis is away: stopped, so that it refuses connections, or behind a black hole."""
+"""What an endpoint answers while Redis refuses connections, or takes them and never answers (a black hole)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

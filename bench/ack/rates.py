@@ -1,8 +1,8 @@
 """`make bench-ack`: acknowledged callbacks per second and how late, beside what one would write without Deskbell.
 
 1. Each endpoint is installed in an environment of its own, under `.bench`; one process each, one server for all.
-2. For each `appendfsync`, rounds of wrk alternate between the endpoints, so that what else the machine does falls on
-   all of them; what counts are the ratios of the medians. All that was acknowledged must be in the queue.
+2. For each `appendfsync`, rounds of wrk alternate between the endpoints, so that other load of the machine affects all
+   of them; compare the ratios of the medians. Everything that was acknowledged must be in the queue.
 3. Each is then sent half of its own rate, steadily (`bench/pace.py`).
 4. Each then loses Redis in two ways (`bench/ack/outages.py`).
 """
@@ -40,7 +40,7 @@ CHART = Path("docs/bench-ack.svg")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long it takes: rounds of wrk, seconds of each and of the steady load, seconds of an outage."""
+    """How long is measured: rounds of wrk, seconds of each and of the steady load, seconds of an outage."""
 
     rounds: int
     wrk_seconds: float
@@ -150,7 +150,7 @@ def persisting(fsync: str) -> Iterator[tuple[str, Redis]]:
 
 
 def check_kept(endpoint: Endpoint, redis: Redis, answered: int) -> None:
-    """What was acknowledged must be there, or the endpoint is no contender."""
+    """What was acknowledged must be kept, or the endpoint is not measured."""
     if not endpoint.queue:
         return
     kind: Any = redis.type(endpoint.queue)

@@ -1,4 +1,4 @@
-"""The job types of `make chaos-workers`: of each kind that a job type may be, and each writes down what it does.
+"""The job types of `make chaos-workers`, one of each kind; each records what it does.
 
 A line in `runs` says that a run began or ended; a row in the table of effects, keyed by the job's id, is its effect, as
 an idempotent job has it. Which job types an event has its node tells; `analytics-event` and `wait` are run for all.

@@ -1,11 +1,11 @@
 """`make bench-jobs`: what one worker process does, beside other libraries' workers; one server for all.
 
 1. Each contender is installed in an environment of its own, under `.bench`.
-2. In a round each has its queue filled and then its worker started, for each workload; when nothing is left to do,
-   jobs are enqueued one at a time. Rounds alternate between the contenders, so that what else the machine does falls
-   on all of them; what counts are the ratios of the medians.
-3. How fast jobs begin is taken from when they begin, without the first tenth: starting up and warming up are no part.
-4. Ours is asked for more: see `bench/jobs/targets.py`.
+2. In a round each has its queue filled and then its worker started, for each workload; when it is idle, jobs are
+   enqueued one at a time. Rounds alternate between the contenders, so that other load of the machine affects all of
+   them; compare the ratios of the medians.
+3. The rate is computed from the times at which jobs begin, without the first tenth, in which the worker warms up.
+4. Deskbell's worker is measured for more: see `bench/jobs/targets.py`.
 """
 
 import argparse
@@ -151,7 +151,7 @@ def ratio(measured: Measured, other: Measured | None) -> str:
 
 
 def report(console: Console, results: dict[str, Measured], extras: Extras) -> None:
-    """Print what is ours alone, and the targets when those it is held against have run."""
+    """Print what only Deskbell is measured for, and the targets if the workers they compare with have run."""
     console.print(
         f"Deskbell, no-op: {extras.few:,.0f}/s with 1,000 queued, {extras.many:,.0f}/s with {extras.backlog:,}; "
         f"{extras.threads:,.0f}/s as `def`, in threads. At 64 running jobs RSS {extras.memory.rss:.1f} MiB."

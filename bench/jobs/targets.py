@@ -1,4 +1,4 @@
-"""What is asked of Deskbell's worker besides, and what it is to reach."""
+"""What only Deskbell's worker is measured for, and the targets of all measurements."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What was measured of ours alone.
+    """What was measured of Deskbell's worker alone.
 
     Attributes:
         backlog: how many jobs were queued for `many`.
@@ -38,9 +38,9 @@ class Extras:
 
 
 def measure_extras(testbed: Testbed, seconds: float, backlog: int) -> Extras:
-    """Measure what only ours is asked for.
+    """Measure what only Deskbell's worker is measured for.
 
-    The million comes last: when they are gone, what their memory leaves behind slows the server down.
+    The million comes last: the memory that it fragments slows the server down afterwards.
     """
     few: list[float] = []
     for _ in range(_RUNS):
@@ -62,7 +62,7 @@ def judge(rates: dict[str, dict[str, float]], p50_ms: float, simple_rss: float, 
         rates: jobs/s, by contender and workload.
         p50_ms: from enqueue to start on an idle worker.
         simple_rss: MiB of RQ's SimpleWorker, waiting.
-        extras: of ours.
+        extras: of Deskbell's worker.
     """
     ours, simple, dramatiq = rates["Deskbell"], rates["RQ SimpleWorker"], rates["dramatiq"]
     return [
