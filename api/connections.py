@@ -1,14 +1,14 @@
-"""The connections of one process: so many and no more, and none that holds a place without using it.
+"""Limits the connections of one process, and closes those that hold a place without using it.
 
 1. A connection is *idle* until a request begins on it, and again when its answer is out.
-2. It is *arriving* from a request's first byte to its last. Headers that have not come within the budget are refused,
-   and what comes after the answer is thrown away, no longer than that.
-3. When there are too many, the one that has been idle longest is closed for the one that came; where none is idle, the
-   one that has been arriving longest. Who rings quickly is neither.
-4. One that is closed is gone when the other side has read what is left for it, or the budget later: who does not read
-   keeps no file of ours open.
-5. In the end (`drain`) no connection is kept: each gets its answer with `Connection: close`, those that stay idle are
-   closed a little later, so that nobody who is just sending is cut off.
+2. It is *arriving* from a request's first byte to its last. Headers that have not come within the budget are rejected.
+   What comes after the answer is discarded for as long, and then the connection is closed.
+3. It is *unread* while the other side does not read what we sent. After the budget it is aborted, so that its file is
+   free again.
+4. At the limit the connection that has been idle longest is closed for a new one; if none is idle, the one that has
+   been arriving longest. A client that sends promptly is never chosen.
+5. At the end (`drain`) each connection gets its answer with `Connection: close`. One that stays idle is closed a moment
+   later, so that a request just being sent is not cut off.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 IDLE_SECONDS = 75
-"""Seconds an idle connection is kept: longer than proxies keep theirs, so that theirs end first."""
+"""Seconds an idle connection is kept: longer than proxies keep theirs, so that the proxy closes first."""
 
 LOGGER = "uvicorn.protocol"
-"""The logger of connections. Only errors are heard of it: what a stranger sends that is no HTTP is a rejection."""
+"""The logger of connections. It logs errors alone: what is sent that is no HTTP is a rejection."""
 
 NOTE = "deskbell.note"
-"""The key of the lifespan's state under which the function lies that counts and logs rejections."""
+"""The key of the lifespan's state that holds the function which counts and logs rejections."""
 
-_LOOK_SECONDS = 0.25
+_SWEEP_SECONDS = 0.25
 _LINGER_SECONDS = 2.0
-_SLACK_SECONDS = 0.25  # beyond the budget: a request whose headers are there is answered by the app first
+_SLACK_SECONDS = 0.25  # beyond the budget: the app answers first where the headers are there
 _MOST_HEAD_BYTES = 65_536
 _MOST_REST_BYTES = 65_536  # beyond the largest body
 _MOST_PIPELINED = 16
@@ -70,81 +70,79 @@ class Connections:
         self.all: set[WatchedProtocol] = set()
         self.idle: dict[WatchedProtocol, float] = {}
         self.arriving: dict[WatchedProtocol, float] = {}
+        self.unread: dict[WatchedProtocol, float] = {}
         self.is_draining = False
         self._drain_at = 0.0
-        self._looker: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def protocol(self) -> Callable[..., "WatchedProtocol"]:
         """What uvicorn makes for each connection."""
         return partial(WatchedProtocol, connections=self)
 
-    def enter(self, newcomer: "WatchedProtocol") -> None:
-        """A connection was made: make room for it."""
+    def add(self, newcomer: "WatchedProtocol") -> None:
+        """Count a new connection, and make room for it."""
         loop = newcomer.loop
         if len(self.all) >= self.most:
             victim = next(iter(self.idle), None) or next(iter(self.arriving), newcomer)
-            victim.cut(_CROWDED)
+            victim.abort(_CROWDED)
             if victim is newcomer:
                 return
         self.all.add(newcomer)
         self.idle[newcomer] = loop.time()
-        if self._looker is None:
-            self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
 
-    def leave(self, connection: "WatchedProtocol") -> None:
-        """A connection was lost."""
+    def remove(self, connection: "WatchedProtocol") -> None:
+        """Forget a connection that was closed."""
         self.all.discard(connection)
-        self.idle.pop(connection, None)
-        self.arriving.pop(connection, None)
+        for waiting in (self.idle, self.arriving, self.unread):
+            waiting.pop(connection, None)
 
     def drain(self, now: float) -> None:
-        """Keep no connection from now on, the event loop's time."""
+        """Let connections end, from now, the event loop's time."""
         self.is_draining = True
         self._drain_at = now + _LINGER_SECONDS
         for connection in self.all:
-            connection.keep_no_longer()
+            connection.close_after_answer()
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close what has been idle or arriving for too long: those that began first stand first."""
-        # Before anything can fail: one bad connection must not keep the rest from being looked at again.
-        self._looker = loop.call_later(_LOOK_SECONDS, self._look, loop) if self.all else None
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what has been idle, arriving or unread for too long: those that began first stand first."""
+        # Before anything can fail: one bad connection must not keep the rest from being swept again.
+        self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep, loop) if self.all else None
         now = loop.time()
-        oldest = now - (0 if self.is_draining and now >= self._drain_at else IDLE_SECONDS)
-        for connection, since in list(self.idle.items()):
-            if since > oldest:
-                break
-            self.idle.pop(connection, None)
-            connection.hang_up()
-        for connection, since in list(self.arriving.items()):
-            if since > now - self.budget_seconds - _SLACK_SECONDS:
-                break
-            connection.is_late()
+        for waiting, seconds, end in (
+            (self.idle, 0 if self.is_draining and now >= self._drain_at else IDLE_SECONDS, WatchedProtocol.close),
+            (self.arriving, self.budget_seconds + _SLACK_SECONDS, WatchedProtocol.end_late_request),
+            (self.unread, self.budget_seconds, WatchedProtocol.abort_unread),
+        ):
+            for connection, since in list(waiting.items()):
+                if since > now - seconds:
+                    break
+                end(connection)
 
 
 class WatchedProtocol(TimedProtocol):
-    """uvicorn's protocol for a connection that is watched."""
+    """uvicorn's protocol, with limits on what a connection may cost."""
 
     def __init__(self, *arguments: Any, connections: Connections, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._watch = connections
+        self._connections = connections
         self._received = 0
         self._has_head = True
         self._is_noted = False
-        self._unread: asyncio.TimerHandle | None = None
         self._answering: RequestResponseCycle | None = None
         self.logger = logging.getLogger(LOGGER)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place."""
+        """Begin."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's own narrowing
-        self._watch.enter(self)
+        self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give it back."""
-        self._watch.leave(self)
-        self._await_reader_no_longer()
-        self._give_answer_up()
+        """End."""
+        self._connections.remove(self)
+        self._discard_answer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -159,72 +157,76 @@ class WatchedProtocol(TimedProtocol):
         super().on_message_begin()
         self._received = 0
         self._has_head = False
-        if self in self._watch.all and not self.transport.is_closing():
-            self._watch.idle.pop(self, None)
-            self._watch.arriving[self] = self.loop.time()
+        if self in self._connections.all and not self.transport.is_closing():
+            self._connections.idle.pop(self, None)
+            self._connections.arriving[self] = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
         self._has_head = True
         super().on_headers_complete()
-        if self._watch.is_draining:
+        if self._connections.is_draining:
             self.cycle.keep_alive = False
         if len(self.pipeline) > _MOST_PIPELINED:
-            self.cut(_PIPELINED)
+            self.abort(_PIPELINED)
 
     def on_message_complete(self) -> None:
-        """The request is there."""
+        """A request has arrived."""
         super().on_message_complete()
-        self._watch.arriving.pop(self, None)
+        self._connections.arriving.pop(self, None)
         self._note_idle()
 
     def on_response_complete(self) -> None:
         """The answer is out."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self.hang_up()
+            self.close()
         else:
             self._note_idle()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, and close."""
+        """Reject what is no HTTP, and close."""
         super().send_400_response(msg)
         self._note(_NOT_HTTP)
-        self.hang_up()
+        self.close()
 
     def pause_writing(self) -> None:
-        """The other side does not read."""
+        """Begin to wait for the other side to read."""
         super().pause_writing()
-        self._await_reader()
+        self._connections.unread.setdefault(self, self.loop.time())
 
     def resume_writing(self) -> None:
-        """The other side reads; once the connection is closed, it must read all."""
+        """Go on: the other side reads; once the connection is closed, it must read all."""
         if not self.transport.is_closing():
-            self._await_reader_no_longer()
+            self._connections.unread.pop(self, None)
         super().resume_writing()
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close, when the other side has read what is left."""
-        self._watch.idle.pop(self, None)
-        self._watch.arriving.pop(self, None)
-        self._give_answer_up()
+        self._connections.idle.pop(self, None)
+        self._connections.arriving.pop(self, None)
+        self._discard_answer()
         self.transport.close()
         if self.transport.get_write_buffer_size():
-            self._await_reader()
+            self._connections.unread.setdefault(self, self.loop.time())
 
-    def keep_no_longer(self) -> None:
+    def close_after_answer(self) -> None:
         """Close after the answer under way, if there is one."""
         if self._is_answering:
             self.cycle.keep_alive = False
 
-    def is_late(self) -> None:
-        """The request has been arriving for longer than the budget."""
+    def end_late_request(self) -> None:
+        """Reject a request whose headers do not end; abort one whose body does not end, though it was answered."""
         if not self._has_head:
-            self.refuse(_LATE)
-        elif self.cycle.response_complete:  # answered before its body was there, which does not end
-            self.cut(_LATE)
+            self.reject(_LATE)
+        elif self.cycle.response_complete:
+            self.abort(_LATE)
 
-    def refuse(self, rejection: Rejection) -> None:
+    def abort_unread(self) -> None:
+        """Abort: the other side does not read."""
+        self.abort(_UNREAD)
+
+    def reject(self, rejection: Rejection) -> None:
         """Answer a request that did not come as far as the app, and close."""
         body = envelope(rejection.code.number, rejection.info)
         head = (
@@ -233,13 +235,13 @@ class WatchedProtocol(TimedProtocol):
         if not self._is_answering:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         self._note(rejection)
-        self.hang_up()
+        self.close()
 
-    def cut(self, rejection: Rejection) -> None:
+    def abort(self, rejection: Rejection) -> None:
         """Close at once."""
-        self._watch.leave(self)
+        self._connections.remove(self)
         self._note(rejection)
-        self._give_answer_up()
+        self._discard_answer()
         self.transport.abort()
 
     @property
@@ -248,28 +250,19 @@ class WatchedProtocol(TimedProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _start_asgi_task(self, cycle: "RequestResponseCycle", app: Any) -> None:
-        """Begin to answer: of several requests that were sent ahead the first, which `cycle` is not."""
+        """Begin to answer. Of pipelined requests it is the first, while `cycle` is the last."""
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _give_answer_up(self) -> None:
-        """Let what is being answered not be sent: to write to a closed connection is an error, a line for each."""
+    def _discard_answer(self) -> None:
+        """Drop what would be answered: writing to a closed connection is an error, logged for each answer."""
         if self._answering and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
 
-    def _await_reader(self) -> None:
-        """Wait for the other side no longer than it may let us wait for a request."""
-        self._unread = self._unread or self.loop.call_later(self._watch.budget_seconds, self.cut, _UNREAD)
-
-    def _await_reader_no_longer(self) -> None:
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
-
     def _note(self, rejection: Rejection) -> None:
         if self._is_noted:
-            return  # what had been read with it is still being parsed
+            return  # the bytes that were read together with it are still being parsed
         self._is_noted = True
         note = self.app_state.get(NOTE)
         if note:
@@ -277,13 +270,13 @@ class WatchedProtocol(TimedProtocol):
 
     def _check_size(self) -> None:
         if not self._has_head:
-            self.refuse(_LONG)
-        elif self._received > self._watch.most_bytes and self in self._watch.arriving:
-            self.cut(_REST)
+            self.reject(_LONG)
+        elif self._received > self._connections.most_bytes and self in self._connections.arriving:
+            self.abort(_REST)
 
     def _note_idle(self) -> None:
-        """Stand among the idle ones, behind those that have been it for longer."""
-        if self not in self._watch.all or self in self._watch.arriving or self._is_answering:
+        """Count as idle, behind the connections that have been idle for longer."""
+        if self not in self._connections.all or self in self._connections.arriving or self._is_answering:
             return
-        self._watch.idle.pop(self, None)
-        self._watch.idle[self] = self.loop.time()
+        self._connections.idle.pop(self, None)
+        self._connections.idle[self] = self.loop.time()

@@ -1,6 +1,6 @@
-"""What an acknowledgement is worth: read from Redis' own configuration, and said in a sentence.
+"""Durability: reads Redis' configuration, and says in a sentence what an acknowledgement is worth.
 
-A managed Redis may forbid CONFIG: what only that tells is unknown then, and said to be.
+A managed Redis may forbid CONFIG; the sentence then says what is unknown.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from shared.endings import cancel_and_wait
 from shared.logs import get_log
 
 WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
-"""What an acknowledgement is worth while Redis takes no events, or others wait that it comes behind."""
+"""What an acknowledgement is worth while events go to the spool."""
 
-_MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may be off
+_MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may differ from this host's clock
 _NEARLY_FULL = 0.9
 _SETTINGS = ("appendfsync", "save")
 _FRESH_SECONDS = 10.0
@@ -38,8 +38,8 @@ class Durability:
 
     Attributes:
         worth: what an acknowledgement is worth, a sentence.
-        warnings: what makes it worth less than it could be.
-        problems: what may lose acknowledged events, or keeps Redis from taking any.
+        warnings: settings that make it worth less than it could be.
+        problems: states that may lose acknowledged events, or keep Redis from taking any.
         run_id: of the server's process.
     """
 
@@ -84,7 +84,7 @@ def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int,
 
 
 class DurabilityWatch:
-    """Keeps an answer at hand that is some seconds old at most, without anybody waiting for Redis."""
+    """Keeps an answer that is some seconds old at most, so that no reader waits for Redis."""
 
     def __init__(self, redis: AsyncRedis, min_replicas: int) -> None:
         self._redis = redis
@@ -95,7 +95,7 @@ class DurabilityWatch:
         self._found = Durability("What an acknowledged event is worth is unknown: Redis has not said so yet.")
 
     def look(self) -> Durability:
-        """What was found last; older than some seconds, it is read anew for the next who looks."""
+        """What was found last; when that is older than some seconds, it is read anew for the next call."""
         now = asyncio.get_running_loop().time()
         if now > self._read_at + _FRESH_SECONDS and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read())

@@ -1,7 +1,7 @@
-"""How late this process is because its event loop stood still, and whose code held it: a deadline that knows its clock.
+"""Time-outs that allow for a blocked event loop, and which handler blocked it.
 
-Time-outs lie after a block: their timers go off before what came in meanwhile is read, so a Redis that has answered, or
-a body that has arrived, passes for one that has not. What ran out of time meanwhile is given time anew.
+After a block the timers of time-outs go off before what came in meanwhile is read. So a Redis that has answered, or a
+body that has arrived, would pass for one that has not. What timed out because of a block is given its time again.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from shared.loop_lag import Block, LoopLag
 from shared.runs import handler_of
 
 _RECENT_SECONDS = 60.0
-_LATE_SECONDS = 0.1  # a timer that goes off so much later says that the loop stood still
+_LATE_SECONDS = 0.1  # a timer that goes off so much too late says that the loop was blocked
 
 _Result = TypeVar("_Result")
 
 
 class Lateness:
-    """Watches the event loop of this process.
+    """Watches how late the event loop of this process is.
 
     Attributes:
-        last_block: the last block that is over; None when there was none.
+        last_block: the last block of the loop that is over; None when there was none.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -36,29 +36,33 @@ class Lateness:
         self.last_block: Block | None = None
 
     def start(self) -> None:
-        """Begin; on the event loop."""
+        """Begin to watch; on the event loop."""
         self._lag = LoopLag(asyncio.get_running_loop(), _describe, self._note)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop."""
         if self._lag:
             self._lag.close()
 
     def lost(self) -> float:
-        """The seconds, ever, in which the loop stood still; on the loop's thread."""
+        """For how many seconds in all the loop has been blocked; to be called on its thread."""
         return self._lag.lost(None) if self._lag else 0.0
 
     def until(self, when: float, grace: float) -> "Deadline":
-        """A context that times out at a time of the loop, as `asyncio.timeout_at`, but not because the loop was late.
+        """Like `asyncio.timeout_at`, but it does not time out because the loop was blocked.
 
         Args:
-            when: that time.
-            grace: seconds that are given anew when the loop stood still meanwhile.
+            when: the loop's time.
+            grace: seconds from the end of a block, if the loop was blocked meanwhile.
         """
         return Deadline(when, grace, self.lost)
 
-    async def fairly(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
-        """What a call comes to; it is made once more if it ran out of its seconds while the loop stood still.
+    async def retry_if_blocked(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
+        """The result of a call, which is made once more if it timed out while the loop was blocked.
+
+        Args:
+            call: makes the call, and times out by itself.
+            seconds: after which it does.
 
         Raises:
             Exception: what the call, or the second one, raised.
@@ -72,7 +76,7 @@ class Lateness:
         return await call()
 
     async def wait(self, future: "asyncio.Future[Any]", seconds: float) -> bool:
-        """Wait for a future; once more when the loop stood still meanwhile. Whether it is done."""
+        """Wait for a future, and once more if the loop was blocked meanwhile; whether the future is done."""
         lost, began = self.lost(), time.monotonic()
         await asyncio.wait({future}, timeout=seconds)
         if not future.done() and self._was_late(lost, began + seconds):
@@ -81,7 +85,7 @@ class Lateness:
 
     @property
     def blocking(self) -> list[str]:
-        """The handlers whose code held the loop within the last minute; "" is code that is no handler's."""
+        """The handlers whose code blocked the loop within the last minute; "" is code that is no handler's."""
         since = time.monotonic() - _RECENT_SECONDS
         return [handler for handler, at in list(self._blocked.items()) if at > since]
 
@@ -89,7 +93,7 @@ class Lateness:
         return self.lost() > lost or time.monotonic() > due + _LATE_SECONDS
 
     def _note(self, block: Block) -> None:
-        """Count a block, and that it is over; in the watching thread."""
+        """Count a block when it begins and when it is over; in the watching thread."""
         handler = block.fields.get("handler", "")
         self._blocked[handler] = time.monotonic()
         if block.is_first:
@@ -122,8 +126,8 @@ class Deadline:
         self._timer.cancel()
         await self._timeout.__aexit__(kind, error, where)
 
-    def leave(self, seconds: float) -> None:
-        """Let there be so many seconds from now, at least."""
+    def extend(self, seconds: float) -> None:
+        """Let at least so many seconds be left."""
         when = self._loop.time() + seconds
         if when > self._when:
             self._timer.cancel()
@@ -135,7 +139,7 @@ class Deadline:
             self._timeout.reschedule(now)
             return
         self._lost_before = lost
-        self.leave(self._grace)
+        self.extend(self._grace)
 
 
 def _describe(task: asyncio.Task[Any] | None) -> Mapping[str, str]:

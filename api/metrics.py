@@ -1,7 +1,7 @@
-"""What the api counts, and how it is written for Prometheus at `/metrics`.
+"""The metrics of the api, as Prometheus reads them at `/metrics`.
 
-With several processes each writes its values to a file in a folder they share; whichever is asked adds them up. A gauge
-tells the highest value of the processes that live.
+With several processes each writes its values to files in a shared folder; the process that is asked adds them up. A
+gauge has the highest value of the living processes.
 """
 
 import os
@@ -21,7 +21,7 @@ from shared.events import Outcome
 from shared.version import commit, version
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder in which the processes of one api add their counts up."""
+"""The environment variable that names the folder where the processes of one api share their values."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 """The media type of Prometheus' text format."""
@@ -33,21 +33,21 @@ DrainResult = Literal["sent", "taken_before", "duplicate"]
 """What becomes of an event of the spool."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2)
-_OF_ONE_PROCESS = "python_gc_"  # counts of whichever process is asked, which go up and down by turns
-_LIVING = "gauge_livemax_"  # how the name of a file begins that is there while its process lives
+_OF_ONE_PROCESS = "python_gc_"  # counters of the process that is asked: with several they would jump up and down
+_LIVING = "gauge_livemax_"  # the prefix of a file that exists while its process lives
 
 
 class Metrics:
-    """The counters of an api. Labels are names that this project or the integrator chose, never what came in.
+    """The metrics of an api. Labels are names that this project or the integrator chose, never what came in.
 
-    Every label that is known at the start is there from the start, with 0: an increase from nothing is none.
+    Every label that is known at the start begins with 0: Prometheus sees no increase in a series that begins with 1.
 
     Attributes:
         handlers: the names of the handlers.
     """
 
     def __init__(self, handlers: Iterable[str] = ()) -> None:
-        """Make them.
+        """Register them.
 
         Args:
             handlers: the names of the handlers.
@@ -66,7 +66,7 @@ class Metrics:
         )
         self.stragglers = self._counter(
             "deskbell_stragglers",
-            "Calls left behind: in a thread, or heedless of their cancellation; by handler.",
+            "Calls left behind: they went on in a thread, or ignored their cancellation; by handler.",
             handler=names,
         )
         self.at_once = self._counter(
@@ -91,15 +91,15 @@ class Metrics:
         )
         self.loop_blocks = self._counter(
             "deskbell_loop_blocks",
-            "Times the event loop stood still for a quarter of a second or longer, by the handler that held it.",
+            "Times the event loop was blocked for a quarter of a second or longer, by the handler that blocked it.",
             handler=("", *names),
         )
         self.loop_blocked_seconds = self._counter(
-            "deskbell_loop_blocked_seconds", "How long it stood still then.", handler=("", *names)
+            "deskbell_loop_blocked_seconds", "For how long it was blocked then.", handler=("", *names)
         )
         self.loop_blocked = self._gauge(
             "deskbell_loop_blocked",
-            "1 while a handler holds the event loop of a process, and for a minute afterwards.",
+            "1 while a handler blocks the event loop of a process, and for a minute afterwards.",
             handler=("", *names),
         )
         self.redis_away = self._gauge("deskbell_redis_away", "1 while Redis takes no events of a process.")
@@ -120,12 +120,12 @@ class Metrics:
         """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once.
 
         Args:
-            others: what was read elsewhere for this answer.
+            others: further metrics, read for this answer.
         """
         return generate_latest(_Once([*others, *self._families()]))
 
     def living(self, gauge: Gauge) -> dict[tuple[str, ...], float]:
-        """A gauge of ours over all processes that live: its values by its labels' values."""
+        """The values of a gauge over all living processes, by the values of its labels."""
         (ours,) = gauge.collect()
         try:
             families = [*(self._shared() if MULTIPROCESS in os.environ else ()), ours]
@@ -135,7 +135,7 @@ class Metrics:
         return {tuple(sample.labels.values()): sample.value for sample in first.samples}
 
     def _families(self) -> Iterator[Metric]:
-        """What there is to tell, the first of a name before those that stand in for it."""
+        """All families; of those with the same name the preferred one comes first."""
         yield _build_info()
         if MULTIPROCESS in os.environ:
             yield from self._shared()
@@ -161,13 +161,13 @@ class Metrics:
 
 
 class _Once(Collector):
-    """Each family of metrics once: the first that has a value, or else the last of the name."""
+    """Each family of metrics once: of those with the same name the first that has a value, or else the last."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        """Give them."""
+        """Yield them."""
         found: dict[str, Metric] = {}
         for family in self._families:
             if not (family.name in found and found[family.name].samples):
@@ -176,7 +176,7 @@ class _Once(Collector):
 
 
 def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Mapping[str, int]) -> list[Metric]:
-    """What Redis says of the queues.
+    """Metrics of the queues, from what Redis knows.
 
     Args:
         waiting: how many jobs wait, by queue.
@@ -198,7 +198,7 @@ def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Ma
 
 
 def spool_families(events: int, size: int, oldest_seconds: float, damaged: int) -> list[Metric]:
-    """What waits on this host's disk.
+    """Metrics of what waits on this host's disk.
 
     Args:
         events: how many.
@@ -224,7 +224,7 @@ def _build_info() -> Metric:
 
 
 def _processes(folder: Path) -> Iterator[Metric]:
-    """The usual metrics of a process, of each that lives, by its `pid`."""
+    """The usual metrics of a process, for each living one, by its `pid`."""
     found: dict[str, Metric] = {}
     for pid in sorted(path.stem.removeprefix(_LIVING) for path in folder.glob(f"{_LIVING}*.db")):
         for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
@@ -235,7 +235,7 @@ def _processes(folder: Path) -> Iterator[Metric]:
 
 
 def _begin(metric: Counter | Gauge, labels: Mapping[str, Iterable[str]]) -> None:
-    """Let a metric begin with 0 for every combination of labels."""
+    """Begin a metric with 0 for every combination of labels."""
     for values in product(*labels.values()):
         if values:
             metric.labels(*values)

@@ -144,7 +144,7 @@ class Health:
                 return await self._redis.llen(queue_key(EVENTS))
 
         try:
-            return "ok", await self._lateness.fairly(ask, self._seconds)
+            return "ok", await self._lateness.retry_if_blocked(ask, self._seconds)
         except (RedisError, OSError) as error:
             return type(error).__name__, None
 

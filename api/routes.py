@@ -228,7 +228,7 @@ class CallbackRoutes:
         with self._deliveries.first(identity) as result:
             due = context.arrival.request_started_at + self._budget
             reply = await self._replies.reply_to(event, due - self._reserve, due)
-            deadline.leave(self._reserve)  # a handler that blocked the event loop may have used it up
+            deadline.extend(self._reserve)  # a handler that blocked the event loop may have used it up
             context.log["outcome"] = reply.outcome
             if reply.outcome in _EXPLAINED:
                 context.log["reason"] = reply.info
