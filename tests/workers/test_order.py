@@ -627,18 +627,15 @@ def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
     assert ran == ["0", "1", "2", "3"]
 
 
-RUBBISH_PLACES = [["x", "zzz"], ["ab", "nan"], ["ab"], ["ab", 1.5], ["ab", "1e400"], "ab", {"a": 1}, [["ab"], "1"], 5]
-
-
-@pytest.mark.parametrize("place", RUBBISH_PLACES, ids=str)
-def test_a_place_that_is_none_does_not_keep_a_job_waiting(place: Any, open_workplace: WorkplaceFactory) -> None:
-    """The job is a dead letter, not tried for ever."""
+@pytest.mark.parametrize("position", [["ab", "nan"], ["ab"], "ab"], ids=str)
+def test_a_job_whose_position_cannot_be_read_is_a_dead_letter(position: Any, open_workplace: WorkplaceFactory) -> None:
+    """It would be tried each second for ever otherwise."""
     jobs, ran = ordered()
     workplace = open_workplace(jobs)
     event = call(0)
     fan_out(workplace, [event])
     job_id = f"{event.id}-note"
-    workplace.redis.hset(f"rq:job:{job_id}", "meta", json.dumps({"order": place}))
+    workplace.redis.hset(f"rq:job:{job_id}", "meta", json.dumps({"order": position}))
 
     workplace.work()
 
