@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from cli.errors import stop
 from cli.listening import open_listener
-from cli.signals import end_cleanly, heed
+from cli.signals import end_cleanly, handle_signals
 from cli.waiting import wait_for_redis
 from shared.config import Settings, load_settings
 from shared.connections import connect
@@ -35,7 +35,7 @@ def dashboard(host: str, port: int, username: str | None, password: str | None) 
     wait_for_redis(settings)
     listener = open_listener(host, port)
     server = _server(listener, settings, username, password)
-    heed(end_cleanly, signal.SIGTERM)
+    handle_signals(end_cleanly, signal.SIGTERM)
     server.serve_forever()
 
 

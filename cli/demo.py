@@ -18,7 +18,8 @@ from sqlalchemy import create_engine, select
 
 from cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from cli.errors import stop
-from cli.stack import Stack, heed_signals
+from cli.signals import end_on_signals
+from cli.stack import Stack
 from shared.protocol import API_CALL
 from shared.proxies import PROXIES
 from shared.testing import packet, signed_query
@@ -40,7 +41,7 @@ class DemoError(Exception):
 
 def demo() -> None:
     """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
-    heed_signals()
+    end_on_signals()
     for name in os.environ.keys() & PROXIES:  # nothing here leaves this machine
         del os.environ[name]
     console = Console(soft_wrap=True)
@@ -57,9 +58,9 @@ def demo() -> None:
 def _demonstrate(stack: Stack, console: Console) -> None:
     documented = files("examples").joinpath("shop", "documented_packet.json").read_bytes()
     order = json.dumps(packet(OrderID="1002", SystemClientUserID=_USER, SystemSessionID="s-1")).encode()
-    first = _ring(stack, console, "The packet of Tencent's documentation, signed", "", documented)
+    first = _call(stack, console, "The packet of Tencent's documentation, signed", "", documented)
     _wait_for_jobs(stack, [first])  # a worker performs many jobs at once: the contact is to show the second call
-    events = [first, _ring(stack, console, "A question about an order, signed", "order_status", order)]
+    events = [first, _call(stack, console, "A question about an order, signed", "order_status", order)]
     jobs = _wait_for_jobs(stack, events)
     _show_jobs(console, jobs)
     _show_contact(stack, console)
@@ -67,7 +68,7 @@ def _demonstrate(stack: Stack, console: Console) -> None:
     _show_dashboard(stack, console)
 
 
-def _ring(stack: Stack, console: Console, title: str, node: str, body: bytes) -> str:
+def _call(stack: Stack, console: Console, title: str, node: str, body: bytes) -> str:
     """Post a callback and print it and its answer; the event's id."""
     path = "/callback" + (f"/{node}" if node else "")
     console.print(f"\n[bold]{title}[/bold]")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.stack import NEEDS_DEV, Stack, heed_signals
+from cli.signals import end_on_signals
+from cli.stack import NEEDS_DEV, Stack
 from shared.config import Settings, load_settings
 from shared.errors import ConfigError
 from shared.proxies import check_proxies
@@ -22,7 +23,7 @@ _FOLDER = Path(".deskbell")
 
 def dev() -> None:
     """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
-    heed_signals()
+    end_on_signals()
     check_proxies()
     settings = load_settings()  # a wrong setting ends this at once: no change of code would mend it
     console = Console(soft_wrap=True, highlight=False)
@@ -58,9 +59,9 @@ def _greet(stack: Stack, settings: Settings, console: Console) -> None:
             f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
         )
     if settings.apps:
-        console.print(f"ring it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
+        console.print(f"call it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
     else:
-        console.print(f"ring it       deskbell send order_status OrderID=1002 --url {stack.api_url}{secret}\n")
+        console.print(f"call it       deskbell send order_status OrderID=1002 --url {stack.api_url}{secret}\n")
 
 
 def _own_sources() -> list[Path]:

@@ -1,4 +1,4 @@
-"""`deskbell send`: ring as Tencent would."""
+"""`deskbell send`: post a signed callback, as Tencent does."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ _FAILED = 1
 
 
 def send(words: list[str], url: str, app: str, token: str, command: str, body_file: Path | None) -> None:
-    """Ring, and exit with status 0 only on ErrorCode 0.
+    """Post a callback, and exit with status 0 only on ErrorCode 0.
 
     Args:
         words: the node, if any, then fields as NAME=VALUE.
@@ -33,10 +33,10 @@ def send(words: list[str], url: str, app: str, token: str, command: str, body_fi
     if body_file and fields:
         stop(f"--body-file and {next(iter(fields))}=… exclude each other")
     body = body_file.read_bytes() if body_file else json.dumps(_packet(command, fields), ensure_ascii=False).encode()
-    sys.exit(0 if ring(url, node, app, token, _command_of(body, command), body) else _FAILED)
+    sys.exit(0 if post(url, node, app, token, _command_of(body, command), body) else _FAILED)
 
 
-def ring(url: str, node: str, app: str, token: str, command: str, body: bytes) -> bool:
+def post(url: str, node: str, app: str, token: str, command: str, body: bytes) -> bool:
     """Post a body, print status, envelope and milliseconds.
 
     Returns:

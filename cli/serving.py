@@ -4,7 +4,8 @@
 2. SIGTERM: it takes no more; the others, or its successor, find them waiting on the socket.
 3. Each connection gets the answers under way, and the next one, with `Connection: close`.
 4. When the last is closed, or the grace period is over, what must be written is written, and it ends with status 0. A
-   second SIGTERM, or a second SIGINT, ends it at once; its supervisor may send one and whoever runs both the other.
+   second SIGTERM, or a second SIGINT, ends it at once. One of each does not: the supervisor sends SIGINT while a
+   service manager sends SIGTERM to every process of the service.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which loses nobody when it ends, and does not wait for handlers that heed no cancellation."""
+    """uvicorn's server, which answers every connection before it ends, and waits for no handler that does not end."""
 
     def __init__(
         self,
@@ -148,7 +149,7 @@ class Server(uvicorn.Server):
         return bool(self._connections.all or self.server_state.tasks) and not self.force_exit
 
     def _orphaned(self) -> None:
-        """The parent has died without a word: whoever starts its successor needs the port."""
+        """The parent has died without telling this process to end: its successor needs the port."""
         asyncio.get_running_loop().remove_reader(self._parent)  # type: ignore[arg-type]  # it is there
         self.should_exit = True
 

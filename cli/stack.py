@@ -22,7 +22,6 @@ from typing import IO, Self
 from cli.dashboard import serve_dashboard
 from cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from cli.listening import listen
-from cli.signals import end_with_status, heed
 from shared.config import load_settings
 from shared.errors import ConfigError
 
@@ -185,16 +184,8 @@ class Stack:
         end(self._children[name])
 
 
-def heed_signals() -> None:
-    """Let SIGTERM and Ctrl-C end this process as an exception does, so that a stack ends what it started.
-
-    So does the end of the terminal: its SIGHUP would end this process alone and leave the others running.
-    """
-    heed(end_with_status, signal.SIGTERM, signal.SIGHUP)
-
-
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a process: with SIGTERM, and with SIGKILL if it does not heed that in time."""
+    """End a process: with SIGTERM, and with SIGKILL if it still runs after the grace period."""
     child.terminate()
     try:
         child.wait(_GRACE_SECONDS)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from cli.signals import heed
+from cli.signals import handle_signals
 from shared.logs import get_log
 
 AGAIN = 75
@@ -110,7 +110,7 @@ class Supervisor:
             count: how many.
             environment: what each finds at its start; a file of settings is read by each itself.
             grace_seconds: what each gives the work under way when it is told to end.
-            listener: the socket that they share; closed when they are to stop, so that nobody waits on it in vain.
+            listener: the socket that they share; closed when they are to stop, so that no connection waits on it.
             burst: whether they end by themselves when there is nothing left to do.
             forget: called with the pid of each that has ended.
         """
@@ -134,8 +134,8 @@ class Supervisor:
             The exit status: 0; that of the first process when it does not start; 1 when a burst was interrupted or one
             of its processes failed.
         """
-        heed(self._stop, signal.SIGTERM, signal.SIGINT)
-        heed(self._reload, signal.SIGHUP)
+        handle_signals(self._stop, signal.SIGTERM, signal.SIGINT)
+        handle_signals(self._reload, signal.SIGHUP)
         try:
             if status := self._start_all():
                 return status

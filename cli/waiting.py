@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from cli.errors import stop
-from cli.signals import end_cleanly, heed
+from cli.signals import end_cleanly, handle_signals
 from shared.config import Settings
 from shared.connections import connect
 from shared.outage import CLUSTER, Outage, check_redis, is_cluster, refusal
@@ -31,7 +31,7 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
             that one is gone.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    heed(end_cleanly, *before)
+    handle_signals(end_cleanly, *before)
     connection, outage = connect(settings), Outage()
     if problem := _ask(connection, outage):
         _stop(problem)

@@ -30,7 +30,7 @@ from bench.ack.endpoints.endpoint import DESKBELL
 from bench.ack.load import CONNECTIONS, paced, serving, wrk
 from bench.environments import FOLDER, install
 from bench.report import Target, at_least, at_most, print_targets
-from cli.stack import heed_signals
+from cli.signals import end_on_signals
 from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue_key
 
 QUEUED = (1_000, 100_000, 1_000_000)
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what accepting costs as it grows")
     parser.add_argument("--quick", action="store_true", help="one short round, 10,000 queued: to see that it runs")
     options = parser.parse_args()
-    heed_signals()
+    end_on_signals()
     if not shutil.which("wrk"):
         sys.exit("bench-cost needs wrk (Debian: apt-get install wrk)")
     if not install([DESKBELL]):

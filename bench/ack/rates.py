@@ -32,7 +32,7 @@ from bench.chart import draw
 from bench.environments import FOLDER, install
 from bench.pace import percentile
 from bench.report import Target, at_least, at_most, print_targets
-from cli.stack import heed_signals
+from cli.signals import end_on_signals
 
 FSYNCS = ("everysec", "always")
 CHART = Path("docs/bench-ack.svg")
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round: to see that everything runs")
     parser.add_argument("--only", action="append", choices=[endpoint.name for endpoint in ENDPOINTS])
     options = parser.parse_args()
-    heed_signals()
+    end_on_signals()
     if not shutil.which("wrk"):
         sys.exit("bench-ack needs wrk (Debian: apt-get install wrk)")
     plan = QUICK if options.quick else WHOLE

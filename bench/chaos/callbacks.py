@@ -24,7 +24,7 @@ from bench.chaos.faults import FAULTS, Fault, Setup, one_server
 from bench.chaos.stack import BUDGET_MS, start_stack
 from bench.environments import FOLDER
 from bench.pace import Answer, Sender, pace
-from cli.stack import heed_signals
+from cli.signals import end_on_signals
 
 RATE = 100
 AROUND_SECONDS = 2.5
@@ -42,7 +42,7 @@ def main() -> None:
         "--keep", action="store_true", help="leave the folders with all logs, in the system's temporary one"
     )
     options = parser.parse_args()
-    heed_signals()
+    end_on_signals()
     console = Console(width=160)
     verdicts, skipped = [], []
     for name in options.only or FAULTS:

@@ -54,7 +54,7 @@ def order_status() -> Callbacks:
     return callbacks
 
 
-def test_send_rings_as_tencent_does(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
+def test_send_posts_what_tencent_does(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
     """Status, milliseconds, event and envelope are printed; what came in has every field of the query."""
     desk = start_api(order_status())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.signals import Handler, end_cleanly, end_with_status, heed
+from cli.signals import Handler, end_cleanly, end_with_status, handle_signals
 from shared.logs import get_log, lines_go_to
 
 
@@ -20,7 +20,7 @@ def _handler() -> Iterator[None]:
 @pytest.mark.parametrize(("handler", "status"), [(end_cleanly, 0), (end_with_status, 128 + signal.SIGTERM)])
 def test_a_signal_that_comes_while_a_line_is_written_ends_the_process(handler: Handler, status: int) -> None:
     """A line swallows the SystemExit that a field may raise, and must not swallow this one."""
-    heed(handler, signal.SIGTERM)
+    handle_signals(handler, signal.SIGTERM)
 
     with lines_go_to(lambda *_: signal.raise_signal(signal.SIGTERM)), pytest.raises(SystemExit) as ended:
         get_log().info("written")
@@ -32,6 +32,6 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored() -> None:
     """As `nohup` asks for."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    heed(end_cleanly, signal.SIGTERM)
+    handle_signals(end_cleanly, signal.SIGTERM)
 
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
