@@ -1,6 +1,7 @@
 """What the documents say is what the code does."""
 
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -62,6 +63,20 @@ def test_the_readme_names_make_targets_that_there_are() -> None:
     assert targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> None:
+    """Paths of the project, and modules in backticks: a reader follows them."""
+    documents = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.[mt][dx]*")]
+    code = [path for folder in (*ROOMS, "bench", "tools") for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+    tops = "|".join(path.name for path in ROOT.iterdir() if path.is_dir())
+
+    for text_file in [*documents, *(path for path in code if path.suffix in {".py", ".lua"})]:
+        text = text_file.read_text()
+        for path in re.findall(rf"(?<![\w/.-])(?:{tops})/[\w/-]+\.(?:py|lua|md|svg|txt|c|json)\b", text):
+            assert (ROOT / path).exists(), f"{text_file}: {path}"
+        for name in re.findall(rf"`((?:{'|'.join(ROOMS)})(?:\.(?!py\b)\w+)+)`", text):
+            pkgutil.resolve_name(name)
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
