@@ -2,6 +2,9 @@
 
 An attribute converts its field, whatever came: a number where text is due, or text where a number is due. A missing
 field is "" or None. `raw` has the packet itself, with the fields that no page lists.
+
+Where it is not said otherwise, an attribute has the name and the meaning of its field: `customer_service_id` is the
+customer-service account, `agent_id` and `member_id` are an agent's, `channel_type` is `SDK`, `Web` or another text.
 """
 
 import time
@@ -69,9 +72,7 @@ class BeforeContactUser(Event):
 
     Attributes:
         channel_id: the customer-service account.
-        channel_type: `SDK`, `Web`, or another.
         group_id: the agent's group, as text.
-        member_id: the agent.
     """
 
     COMMANDS: ClassVar = (protocol.BEFORE_CONTACT_USER,)
@@ -89,9 +90,6 @@ class C2CSignal(Event):
     Attributes:
         user_id: `From_Account`, the user who sends it.
         to_account: the chatbot.
-        message_key: `MsgKey`.
-        message_seq: `MsgSeq`; None when it is missing.
-        message_random: `MsgRandom`; None when it is missing.
         data: `Data`, out of its string: a JSON value; text that is no JSON stays text.
     """
 
@@ -111,10 +109,6 @@ class SessionEvent(Event):
 
     Attributes:
         event_name: `Event`: `SessionBegin`, `ChatBot.UserSendMsg`, or any other.
-        channel_type: `SDK`, `Web`, or another.
-        customer_service_id: the customer-service account.
-        agent_id: the agent.
-        message_key: `MsgKey`.
         message_body: `MsgBody`: objects with `MsgType` and `MsgContent`.
         cloud_custom_data: what the sender attached.
         is_contact_user: whether an agent wrote first; None when it is not said.
@@ -143,15 +137,8 @@ class TaskFlowEvent(Event):
     Attributes:
         event_name: `Event`: `TaskBegin`, or any other.
         seq: from 1, increasing within an execution; None when it is missing.
-        execution_id: the run of the flow.
         task_id: the flow, as text.
-        task_name: its name.
         env: `production`, or another.
-        robot_id: the chatbot.
-        customer_service_id: the customer-service account.
-        channel_type: `SDK`, `Web`, or another.
-        node_id: the node of the flow.
-        node_name: its name.
         next_node_id: the node that follows.
     """
 
