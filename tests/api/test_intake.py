@@ -345,22 +345,6 @@ def test_large_events_leave_in_smaller_batches(redis: Redis, make_settings: Sett
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 4
 
 
-def test_without_an_answer_of_redis_or_the_disk_in_time_nothing_is_claimed(
-    start_api: ApiFactory, redis: Redis, tmp_path: Path
-) -> None:
-    """A server that hangs costs at most the budget, and the answer is 1010."""
-    (tmp_path / "file").touch()
-    desk = start_api(redis_timeout_ms=100, budget_ms=500, spool_dir=tmp_path / "file" / "spool")
-
-    redis.execute_command("CLIENT", "PAUSE", 3000, "WRITE")
-    answer = desk.call()
-    redis.execute_command("CLIENT", "UNPAUSE")
-
-    assert answer.status_code == 503
-    assert answer.json()["ErrorCode"] == 1010
-    assert answer.elapsed.total_seconds() < 2
-
-
 def test_what_nobody_foresaw_fails_its_callbacks_and_not_those_that_follow(
     redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
