@@ -15,7 +15,7 @@ from shared.proxies import client_options
 from shared.queues import EVENTS
 from workers.ending import Ending
 from workers.perform import Performer
-from workers.unrun import watch_forgotten
+from workers.unrun import log_unawaited
 from workers.worker import CONCURRENCY, ConcurrentWorker
 
 
@@ -31,7 +31,7 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     settings = load_settings()
     configure_logs(settings.log_format)
-    watch_forgotten()
+    log_unawaited()
     if settings.crm_url:
         client_options(settings.crm_url)  # refuses here, once, what each job would stumble over
     jobs = load_jobs(settings)

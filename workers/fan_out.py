@@ -28,7 +28,7 @@ _BACKSTOP_SECONDS = 5
 
 
 class FanOut:
-    """Makes the jobs of events."""
+    """Fans events out."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs

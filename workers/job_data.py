@@ -1,4 +1,4 @@
-"""A job's data as RQ keeps it: JSON, compressed or not. A few bytes may unpack to more than there is memory."""
+"""A job's data as RQ keeps it, JSON, compressed or not; bounded against a decompression bomb."""
 
 import zlib
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import from_json
 
 MOST_BYTES = 8 * 1024 * 1024
-"""What a job's data may unpack to: many times what an accepted callback can fill."""
+"""The most that a job's data may unpack to: many times what an accepted callback can hold."""
 
 
 def unpack(data: bytes) -> bytes:

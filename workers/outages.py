@@ -1,4 +1,4 @@
-"""Telling what Redis refuses for reasons of its own from what it refuses because of the keys it holds."""
+"""Transient errors of Redis: those after which the same command may succeed, and no job is at fault."""
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -7,39 +7,37 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.outage import Outage, refusal
 
-_DAMAGE = ("ERR", "WRONGTYPE")
+_LASTING = ("ERR", "WRONGTYPE")
 _IN_PIPELINE = "caused error: "  # redis-py puts the command in front of the answer
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same command may succeed later: Redis is away, read-only, full, loading, short of replicas.
+    """Whether the same command may succeed later, by itself or when a person has corrected users or configuration.
 
-    Or when a person has mended its users or its configuration: no job is at fault for that.
-
-    What is damaged stays so: a key of another type (WRONGTYPE), a value of another form (ERR), what parsers raise.
+    Redis is away, read-only, full, loading, or has too few replicas. A key of another type (WRONGTYPE), a value of
+    another form (ERR) and whatever parsers raise stay as they are.
     """
     if isinstance(error, ResponseError):
-        return _code(error) not in _DAMAGE or bool(refusal(error))
+        return _code(error) not in _LASTING or bool(refusal(error))
     return isinstance(error, RedisConnectionError | RedisTimeoutError)
 
 
 class WorkerOutage(Outage):
-    """An outage as a worker sees it, whatever part of the worker finds it out."""
+    """An outage as all parts of a worker see it."""
 
     def __init__(self, connection: Redis) -> None:
-        """There is none yet.
+        """Begin without an outage.
 
         Args:
-            connection: for RQ's own code.
+            connection: the one that RQ's own code uses.
         """
         super().__init__()
         self._connection = connection
 
     def note(self, error: BaseException, part: str = "") -> bool:
-        """Redis has not done what was asked; whether that is new.
+        """Note that Redis did not do what was asked; True at the beginning of an outage.
 
-        Idle connections are dropped: each may lead to where no server is any more, and would be found out by a time-out
-        of its own.
+        Idle connections are then dropped: each may lead to a server that is gone, and would cost a time-out of its own.
         """
         is_new = super().note(error, part)
         if is_new:

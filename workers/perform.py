@@ -32,7 +32,7 @@ from workers.lease import LeaseLostError
 from workers.limits import limits_text, note_failure, note_success, start_anew
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import take_turn
-from workers.unrun import check_ran, run_rest, watch_forgotten
+from workers.unrun import await_result, check_ran, log_unawaited
 
 LEVELS: dict[str, Level] = {
     "done": "info",
@@ -96,7 +96,7 @@ class Performer:
             return
         try:
             # The context of this job, not of the process's first: RQ keeps the current job in it.
-            self._runner.run(_within(job_type.timeout, run_rest(result)), context=copy_context())
+            self._runner.run(_within(job_type.timeout, await_result(result)), context=copy_context())
         except JobTimeoutException:
             # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop ends with what hangs in it.
             self._runner.get_loop().close()
@@ -233,5 +233,5 @@ def performer() -> Performer:
     """The performer of this process, from its environment."""
     settings = load_settings()
     configure_logs(settings.log_format)
-    watch_forgotten()
+    log_unawaited()
     return Performer(load_jobs(settings), settings)

@@ -20,7 +20,7 @@ from shared.threads import DaemonThreads
 from workers.calls import Call, timeout_of
 from workers.guarded import AllowListedJob
 from workers.lease import Lease
-from workers.unrun import check_ran, run_rest
+from workers.unrun import await_result, check_ran
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
 
@@ -168,7 +168,7 @@ class Running:
         self._begin_time(run, call)
         if not call.has_begun:
             await self._threads.run(partial(call.begin, run.job))
-        await run_rest(call.function(**call.arguments))
+        await await_result(call.function(**call.arguments))
 
     async def _await(self, run: Run, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
         error: BaseException | None = None
@@ -185,7 +185,7 @@ class Running:
         if error or not is_awaited(result):
             self._end(run, error)
         elif run.state == "running":  # a plain wrapper around an `async def`
-            self._start_task(run, context, partial(run_rest, result))
+            self._start_task(run, context, partial(await_result, result))
         else:
             drop(result)
             self._end(run, None)

@@ -1,6 +1,5 @@
-"""The text of a failure that is kept with a dead letter: bounded, and such that Redis can hold it."""
+"""The traceback text that is kept with a failed job: bounded, and encodable for Redis."""
 
-from collections import deque
 from collections.abc import Iterable
 from traceback import TracebackException
 
@@ -9,11 +8,11 @@ _MOST_OF_A_PART = 8 * 1024
 _CUT = "[...]\n"
 
 KEPT_TEXT = "deskbell_text"
-"""The attribute of an exception that was raised in another process: its text, as Python printed it there."""
+"""The attribute that holds, for an exception from another process, the text that Python printed there."""
 
 
 def traceback_text(error: BaseException) -> str:
-    """An exception with where it came from, as Python prints it; see `bounded`."""
+    """An exception with its traceback, as Python prints it, bounded."""
     try:
         if isinstance(kept := getattr(error, KEPT_TEXT, None), str):
             return kept
@@ -23,25 +22,11 @@ def traceback_text(error: BaseException) -> str:
 
 
 def bounded(parts: Iterable[str]) -> str:
-    """A text of some 64 kB at most, from its parts, lines or more each: what is too much is left out in the middle.
+    """A text of some 64 kB at most, from its parts: each is cut at its end, and the whole in the middle.
 
     Half a surrogate pair cannot be sent to Redis, and is written as an escape.
     """
-    head, tail, left, kept, is_cut = [], deque[str](), _MOST // 2, 0, False
-    for whole in parts:
-        part = _cut(whole)
-        if not tail and len(part) <= left:
-            head.append(part)
-            left -= len(part)
-            continue
-        tail.append(part)
-        kept += len(part)
-        while kept > _MOST // 2:
-            kept -= len(tail.popleft())
-            is_cut = True
-    text = "".join([*head, *([f"  {_CUT}"] if is_cut else []), *tail])
+    text = "".join(part if len(part) <= _MOST_OF_A_PART else part[:_MOST_OF_A_PART] + _CUT for part in parts)
+    if len(text) > _MOST:
+        text = f"{text[: _MOST // 2]}\n  {_CUT}{text[-_MOST // 2 :]}"
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _cut(part: str) -> str:
-    return part if len(part) <= _MOST_OF_A_PART else part[:_MOST_OF_A_PART] + _CUT

@@ -1,4 +1,8 @@
-"""What a job's function has left to run: what it returns is run, or the job fails; what it did not await is logged."""
+"""Coroutines that nobody awaited, and other code that a job's function returns instead of running it.
+
+What can be awaited is awaited; for what nobody can run the job fails. A coroutine that the function made and forgot is
+logged when Python reports it.
+"""
 
 import functools
 import warnings
@@ -12,27 +16,27 @@ from shared.errors import NotRunError
 from shared.functions import awaited, is_awaited
 from shared.logs import get_log
 
-_show_otherwise = warnings.showwarning
-_UNRUN = (Generator, AsyncGenerator, map, filter, functools.partial, FunctionType, MethodType)
+_show_as_before = warnings.showwarning
+_NOT_RUN = (Generator, AsyncGenerator, map, filter, functools.partial, FunctionType, MethodType)
 
 
 def check_ran(result: Any) -> None:
-    """Refuse what nobody will run.
+    """Refuse a result that nobody will run.
 
     Raises:
         NotRunError: the function returned a generator, or a function, of which nothing has run; or an exception.
     """
     if isinstance(result, BaseException):
         raise NotRunError(f"the job returned {type(result).__name__}, which means nothing until it is raised")
-    if result is not None and isinstance(result, _UNRUN):
+    if result is not None and isinstance(result, _NOT_RUN):
         raise NotRunError(
             f"the job returned a {type(result).__name__}, of which nothing has run; write a loop over what it yields, "
             "or call it, and return nothing"
         )
 
 
-async def run_rest(result: Any) -> None:
-    """Await what a function returned, what that returns, and so on.
+async def await_result(result: Any) -> None:
+    """Await a function's result, the result of that, and so on.
 
     Raises:
         NotRunError: see `check_ran`.
@@ -43,10 +47,10 @@ async def run_rest(result: Any) -> None:
     check_ran(result)
 
 
-def watch_forgotten() -> None:
-    """Log what Python warns of when a coroutine goes that nobody has awaited, with the job: its body has not run.
+def log_unawaited() -> None:
+    """Log Python's warning that a coroutine was never awaited, with the job in which it was made: its body has not run.
 
-    Once for each place in a process, as Python does. The job is not failed: a library may have meant it so.
+    Python warns once for each line of code in a process. The job does not fail: a library may have meant it so.
     """
     warnings.showwarning = _show
 
@@ -61,7 +65,7 @@ def _show(
 ) -> None:
     job = get_current_job() if issubclass(category, RuntimeWarning) and "was never awaited" in str(message) else None
     if job is None:
-        _show_otherwise(message, category, filename, lineno, file, line)
+        _show_as_before(message, category, filename, lineno, file, line)
         return
     lease = getattr(job, "lease", None)  # to ask a claimed job for its id is to ask Redis
     what = str(message).partition("\n")[0]

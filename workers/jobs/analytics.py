@@ -20,7 +20,7 @@ from workers.jobs.once import Once
 
 jobs = Jobs()
 
-_PATIENCE_SECONDS = 10  # for a connection, or for another's write: less than the job's time-out
+_WAIT_SECONDS = 10  # for a connection, or for another's write: less than the job's time-out
 
 events_table = Table(
     "deskbell_events",
@@ -76,41 +76,41 @@ def _storable(text: str) -> str:
 
 @Once
 def _engine(url: str) -> Engine:
-    """One engine for all jobs of a process; it connects when it is first used."""
+    """The engine of this process; it connects at first use."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        connecting: dict[str, Any] = {"connect_args": {"connect_timeout": _PATIENCE_SECONDS}}
-        return create_engine(parsed, hide_parameters=True, pool_timeout=_PATIENCE_SECONDS, **connecting)
+        connecting: dict[str, Any] = {"connect_args": {"connect_timeout": _WAIT_SECONDS}}
+        return create_engine(parsed, hide_parameters=True, pool_timeout=_WAIT_SECONDS, **connecting)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    # One connection: SQLite lets one write at a time, and its own waiting lets whoever comes late go first.
-    waiting: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_SECONDS}, "pool_timeout": _PATIENCE_SECONDS}
+    # One connection: SQLite lets one write at a time, and does not serve waiting connections in order.
+    waiting: dict[str, Any] = {"connect_args": {"timeout": _WAIT_SECONDS}, "pool_timeout": _WAIT_SECONDS}
     engine = create_engine(parsed, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0, **waiting)
     listen(engine, "connect", _read_while_others_write)
     return engine
 
 
 def _read_while_others_write(connection: Any, _: Any) -> None:
-    """SQLite's write-ahead log: who looks into the table is not told that it is locked. The file keeps this."""
+    """Turn SQLite's write-ahead log on, so that reading the table never fails as locked. The file keeps the mode."""
     connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _with_table(engine: Engine) -> None:
-    """Make the table if it is not there; threads may come at once, and one failure is not remembered."""
-    if engine not in _complete:
-        _make_table(engine)
-        _complete.add(engine)
+    """Create the table if it is missing; several threads may do it at once, and a failure is tried again."""
+    if engine not in _with_tables:
+        _create_table(engine)
+        _with_tables.add(engine)
 
 
-_complete: WeakSet[Engine] = WeakSet()
+_with_tables: WeakSet[Engine] = WeakSet()
 
 
-def _make_table(engine: Engine) -> None:
+def _create_table(engine: Engine) -> None:
     try:
         with engine.begin() as connection:
             connection.execute(CreateTable(events_table, if_not_exists=True))
     except (IntegrityError, ProgrammingError):
-        # PostgreSQL's IF NOT EXISTS does not see a table that another process is just making.
+        # PostgreSQL's IF NOT EXISTS does not see a table that another process is just creating.
         if not inspect(engine).has_table(events_table.name):
             raise

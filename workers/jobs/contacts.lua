@@ -1,4 +1,4 @@
--- The record of one contact: which event it holds, and who writes it now.
+-- The record of one contact: the newest event written, and the lease of the write under way.
 --
 -- KEYS  the record, a hash: newest, the last event whose write was begun and not refused; before, what newest was then;
 --       holder, the write under way; until, the ms at which its lease ends

@@ -1,13 +1,14 @@
-"""What keeps a contact from going back in time: a lock for each contact, and a record of the newest event written.
+"""Last write wins for contacts: a lock with a lease for each contact, and a record of the newest event written.
 
-1. `begin` takes the contact's lock. An event that is older than the newest begun is not to be written any more; one
-   whose contact is being written comes again a second later. The event is noted as the newest before it is sent, so a
-   worker may die at any moment.
-2. The CRM is asked.
-3. `end` frees the lock. After a refusal `take_back` also forgets the event, so that an older one may be written yet.
-4. Where the CRM gave no answer it may be at the write still: nothing is called, and the lock stays for its lease.
+1. `begin` takes the contact's lock. An event that is older than the newest one begun is not written any more; if
+   another job writes the contact, the job comes again a second later. The event is recorded as the newest before it is
+   sent, so a worker may die at any moment.
+2. The job calls the CRM.
+3. `end` releases the lock. After a refusal `take_back` also forgets the event, so that an older one may be written.
+4. If the CRM gave no answer, it may still be writing: the job calls neither, and the lock stays until its lease
+   expires.
 
-All of this is on Redis, for all workers together; it needs nothing of the CRM. What it cannot keep away is a write that
+All of this is on Redis, for all workers together; the CRM needs to support nothing. It cannot prevent a write that
 takes effect more than a lease after it was begun.
 """
 
@@ -29,13 +30,13 @@ LEASE_SECONDS = 60
 """How long a write may take at most: more than the time-out of the job."""
 
 KEPT_SECONDS = 90 * 24 * 3600
-"""How long it is remembered which event a contact holds; an event that is older than this has nothing to go by."""
+"""How long the newest event of a contact is recorded; an older event than this cannot be compared."""
 
-_LOOKS, _LOOK_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
+_TRIES, _TRY_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
 
 
 class Write:
-    """A write of one contact that is under way."""
+    """One write of a contact."""
 
     def __init__(self, redis: Redis, key: str, event_id: str) -> None:
         self._redis = redis
@@ -51,10 +52,10 @@ class Write:
             Discard: the event is too old to tell.
         """
         answer = self._ask()
-        for _ in range(_LOOKS):
+        for _ in range(_TRIES):
             if answer != "busy":
                 break
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_TRY_SECONDS)
             answer = self._ask()
         if answer == "busy":
             raise OutOfTurnError("another job writes this contact")
@@ -63,11 +64,11 @@ class Write:
         return answer == "go"
 
     def end(self) -> None:
-        """Free the lock: the CRM has answered."""
+        """Release the lock: the CRM has answered."""
         self._settle("end")
 
     def take_back(self) -> None:
-        """Free the lock, and forget the event: the CRM has not written it."""
+        """Release the lock, and forget the event: the CRM has not written it."""
         self._settle("take_back")
 
     def _ask(self) -> str:
@@ -79,7 +80,7 @@ class Write:
             raise
 
     def _settle(self, how: str) -> None:
-        with suppress(RedisError):  # the CRM has answered all the same; the lease ends by itself
+        with suppress(RedisError):  # the CRM has answered all the same; the lease expires
             if self._run(how) == "lost":
                 get_log().error("contact_overtaken", event_id=self._event_id)
 
@@ -90,7 +91,7 @@ class Write:
 
 
 def contact_key(url: str, user_id: str) -> str:
-    """The key of a contact's record: a digest, since keys are seen by whoever looks into Redis."""
+    """The key of a contact's record: a digest, since everybody who reads Redis sees its keys."""
     return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
 
 

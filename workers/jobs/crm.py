@@ -24,8 +24,8 @@ jobs = Jobs()
 _TIMEOUT = httpx.Timeout(5, read=10)  # in sum less than the job's, which could not end the request
 _REDIS_SECONDS = 2.0
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_SERVES_NOBODY = (401, 403, 407, 503)  # a token that has expired, maintenance: true of every job alike
-_PASSING = (408, 425)  # refusals of a moment, not of the contact
+_UNAVAILABLE = (401, 403, 407, 503)  # an expired token, maintenance: every job gets the same answer
+_TRANSIENT = (408, 425)  # refusals that say nothing about the contact
 _SHORTEST_WAIT_SECONDS = 1
 _DEFAULT_WAIT_SECONDS = 30
 _LONGEST_WAIT_SECONDS = 3600
@@ -67,7 +67,7 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
 
 
 def _send(client: httpx.Client, request: httpx.Request, write: Write) -> httpx.Response:
-    """Ask the CRM, and note whether it may have written the contact."""
+    """Send the request, and record whether the CRM may have written the contact."""
     try:
         answer = client.send(request)
     except _UNSENT:
@@ -86,9 +86,9 @@ def _check(answer: httpx.Response) -> None:
         return
     if status == httpx.codes.TOO_MANY_REQUESTS:
         raise Retry(after=_retry_after(answer), counts=False, code=status)
-    if status in _SERVES_NOBODY:
+    if status in _UNAVAILABLE:
         raise Unavailable(text, code=status)
-    if answer.is_client_error and status not in _PASSING:
+    if answer.is_client_error and status not in _TRANSIENT:
         raise Discard(text, code=status)
     # Not raise_for_status: its text holds the URL, and so the user id.
     raise httpx.HTTPStatusError(text, request=answer.request, response=answer)
@@ -109,7 +109,7 @@ def _retry_after(answer: httpx.Response) -> float:
 
 @Once
 def _client(url: str, token: str) -> httpx.Client:
-    """One client for all jobs of a process: it keeps the connection."""
+    """The client of this process: it keeps its connections."""
     if not url:
         raise ConfigError("DESKBELL_CRM_URL: expected the CRM's URL, got nothing; the job type crm.contact needs it")
     headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,4 +1,4 @@
-"""What a process makes once, at first use, for all its threads: `functools.lru_cache` lets each thread make one."""
+"""Thread-safe memoization, for clients and engines that a process makes once; `lru_cache` may make several."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -8,10 +8,10 @@ _T = TypeVar("_T")
 
 
 class Once(Generic[_T]):
-    """A function of texts that is called once for each set of them; one that raises is called again.
+    """A function of texts that is called once for each set of them, and again if it raised.
 
     Args:
-        make: the function; whoever comes while it runs waits for it, so it must not wait for a network.
+        make: the function; other threads wait while it runs, so it must not wait for a network.
     """
 
     def __init__(self, make: Callable[..., _T]) -> None:
@@ -20,7 +20,7 @@ class Once(Generic[_T]):
         self.made: dict[tuple[str, ...], _T] = {}
 
     def __call__(self, *texts: str) -> _T:
-        """What the function has made of these texts."""
+        """The function's result for these texts."""
         with self._lock:
             if texts not in self.made:
                 self.made[texts] = self._make(*texts)
