@@ -24,7 +24,8 @@ from workers.places import Placement, arrival_of, placement_of
 from workers.retries import give_back, rq_retry
 
 _MARK = "fanned_out"
-_BACKSTOP_SECONDS = 5
+BACKSTOP_SECONDS = 5
+"""By how much RQ's time limit of an async job is longer than its own, at which the event loop cancels it."""
 
 
 class FanOut:
@@ -94,7 +95,7 @@ def _enqueue(
         job_id=job_type.job_id(event.id),
         description=job_type.name,
         # The event loop cancels an async job on time; RQ's alarm is the backstop for one that blocks the loop.
-        timeout=job_type.timeout + (_BACKSTOP_SECONDS if job_type.is_async else 0),
+        timeout=job_type.timeout + (BACKSTOP_SECONDS if job_type.is_async else 0),
         failure_ttl=FOREVER,
         result_ttl=job_type.keep,
         retry=rq_retry(job_type),

@@ -32,7 +32,7 @@ CAUSE = "OSError"
 
 @pytest.fixture
 def dead(tmp_path: Path, valkey_url: str) -> Dead:
-    """AuditEntry `deskbell dead`, with no setting but the server's."""
+    """Run `deskbell dead`, with no setting but the server's."""
 
     def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -125,9 +125,7 @@ def test_list_ends_without_a_word_when_its_reader_has_ended(redis: Redis, valkey
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
-def test_dead_letters_are_found_by_the_status_that_they_died_of(
-    redis: Redis, dead: Dead, open_workplace: WorkplaceFactory
-) -> None:
+def test_dead_letters_are_found_by_the_http_status(redis: Redis, dead: Dead, open_workplace: WorkplaceFactory) -> None:
     """Those of an expired token, and no others, are what `--cause 401` puts back."""
     assert redis.ping()
     jobs = Jobs()
@@ -153,7 +151,6 @@ def test_dead_letters_are_found_by_the_status_that_they_died_of(
     ("meta", "told"),
     [
         ({"attempt": 0, "attempts": 8, "made": 1}, "1 of 8"),
-        ({"attempt": 0, "attempts": 8, "made": 0}, "0 of 8"),
         ({"attempt": 0, "attempts": 8}, "8 at most"),
         ({"attempt": 3}, "3"),
     ],
@@ -255,18 +252,17 @@ RUBBISH: dict[str, Callable[[Redis, str], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", RUBBISH)
-def test_one_record_that_cannot_be_read_hides_no_other(redis: Redis, dead: Dead, damage: str) -> None:
-    """Each command does its work, on this record too as far as that can be read."""
-    first, second = write_dead_letters(redis, 2)
-    RUBBISH[damage](redis, first)
+def test_records_that_cannot_be_read_hide_no_others(redis: Redis, dead: Dead) -> None:
+    """Each command does its work, on these records too as far as they can be read."""
+    ids = write_dead_letters(redis, len(RUBBISH) + 1)
+    for damage, job_id in zip(RUBBISH.values(), ids, strict=False):
+        damage(redis, job_id)
 
-    listed, shown, replayed, log = dead("list"), dead("show", first), dead("replay", first, second), dead("log")
+    listed, shown, replayed = dead("list"), [dead("show", job_id) for job_id in ids], dead("replay", *ids)
 
-    assert [ended.returncode for ended in (listed, shown, replayed, log)] == [0] * 4, listed.stderr + log.stderr
+    assert {ended.returncode for ended in (listed, *shown, replayed)} == {0}
     assert "crm.contact" in listed.stdout
-    assert replayed.stdout == "2 replayed\n"
-    assert "replay" in log.stdout
+    assert replayed.stdout == f"{len(ids)} replayed\n"
 
 
 def test_replay_by_id_is_done_once(redis: Redis, dead: Dead) -> None:
@@ -304,18 +300,17 @@ def test_replay_by_what_they_are_shows_first_on_request(redis: Redis, dead: Dead
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_replay_that_is_ended_half_way_can_be_run_again(
-    redis: Redis, valkey_url: str, tmp_path: Path, dead: Dead, number: signal.Signals
+def test_a_replay_that_is_interrupted_can_be_run_again(
+    redis: Redis, valkey_url: str, tmp_path: Path, dead: Dead
 ) -> None:
-    """By Ctrl-C, which says so, or by a kill: each dead letter is enqueued once, and the log tells of both runs."""
+    """By Ctrl-C, which says so: each dead letter is enqueued once, and the log tells of both runs."""
     ids = write_dead_letters(redis, 60)
     words = command("replay", "--all", "--rate", "20/s")
     settings = environment(DESKBELL_REDIS_URL=valkey_url)
 
     with subprocess.Popen(words, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         until(lambda: queue_length(redis) >= 6)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     half = queue_length(redis)
     again = dead("replay", "--all")
@@ -325,29 +320,9 @@ def test_a_replay_that_is_ended_half_way_can_be_run_again(
     assert [job_id.decode() for job_id in redis.lrange("rq:queue:crm", 0, -1)] == ids  # type: ignore[union-attr]
     second, first = AuditLog(redis).latest(2)
     assert (first.done, second.done) == (half, 60 - half)
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert said.decode() == "deskbell: interrupted; what was replayed is in the log, run it again for the others\n"
-        assert first.end == "interrupted"
-    else:
-        assert first.end == ""
-
-
-def test_two_replays_at_once_enqueue_once(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """From two terminals; what one of them was too late for is said."""
-    ids = write_dead_letters(redis, 600)
-    settings = environment(DESKBELL_REDIS_URL=valkey_url)
-
-    both = [
-        subprocess.Popen(
-            command("replay", "--all", "--rate", "400/s"), env=settings, cwd=tmp_path, stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    printed = [process.communicate(timeout=60)[0].decode() for process in both]
-
-    assert sum(int(text.split()[0]) for text in printed) == 600
-    assert sorted(job_id.decode() for job_id in redis.lrange("rq:queue:crm", 0, -1)) == ids  # type: ignore[union-attr]
+    assert process.returncode == 130
+    assert said.decode() == "deskbell: interrupted; what was replayed is in the log, run it again for the others\n"
+    assert first.end == "interrupted"
 
 
 def test_discard_asks_first(redis: Redis, dead: Dead) -> None:
@@ -368,7 +343,7 @@ def test_discard_asks_first(redis: Redis, dead: Dead) -> None:
 
 
 def test_discard_deletes_no_more_than_it_showed(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """Jobs that die while the question stands, for the first time or again, keep their events: nobody saw them."""
+    """Jobs that fail while the question stands, for the first time or again, keep their events: nobody saw them."""
     first, second = write_dead_letters(redis, 2, queue="acme", name="acme-book")
     words, settings = command("discard", "--job", "acme.book"), environment(DESKBELL_REDIS_URL=valkey_url)
 
@@ -438,16 +413,13 @@ def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
     ("words", "status", "sentence"),
     [
         (["replay"], 2, "write either ids, or some of --job, --cause and --since, or --all"),
-        (["discard"], 2, "write either ids, or some of --job, --cause and --since, or --all"),
         (["replay", "a", "--job", "b"], 2, "write either ids"),
-        (["replay", "--all", "--job", "b"], 2, "write either ids"),
         (
             ["replay", "--all", "--rate", "fast"],
             2,
             "--rate: expected a number in a s, min or h, such as 20/s, got 'fast'",
         ),
         (["list", "--since", "yesterday"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
-        (["list", "--since", "999999d"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
         (["show", "nobody"], 1, "nobody: no dead letter has this id"),
     ],
 )

@@ -58,7 +58,7 @@ def rq(url: str, *words: str) -> str:
 
 @contextmanager
 def stock_worker(folder: Path, url: str) -> Iterator[None]:
-    """AuditEntry `rq worker events crm`, forking, with a scheduler, as RQ's documentation shows."""
+    """Run `rq worker events crm`, forking, with a scheduler, as RQ's documentation shows."""
     environment = os.environ | {
         "DESKBELL_REDIS_URL": url,
         "DESKBELL_JOBS": "acme_jobs:jobs",

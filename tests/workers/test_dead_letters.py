@@ -1,4 +1,4 @@
-"""Finding dead letters and what they died of."""
+"""Finding dead letters, and why they failed."""
 
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -111,10 +111,10 @@ def test_all_jobs_that_wait_behind_a_dead_letter_are_counted(open_workplace: Wor
     assert group.awaited_by == 5
 
 
-def test_a_dead_letter_that_died_again_in_another_way_shows_its_last_cause(
+def test_a_dead_letter_that_failed_again_in_another_way_shows_its_last_cause(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
-    """What was recorded at the first death does not outlive `rq requeue` and a worker that died."""
+    """What was recorded at the first failure does not outlive `rq requeue` and a worker that died."""
     unwilling = Unwilling()
     workplace = open_workplace(unwilling.jobs)
     (event,) = make_dead_letters(workplace)
@@ -265,8 +265,8 @@ def test_dead_letters_are_not_held_while_they_are_counted(redis: Redis) -> None:
     assert (most_memory(redis) - before) / (8 * PAGE) < 400
 
 
-def test_an_autopsy_tells_the_places_and_the_event(open_workplace: WorkplaceFactory, redis: Redis) -> None:
-    """And how often it died, who waits for it, and under which worker."""
+def test_the_details_hold_the_frames_and_the_event(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """And how often it failed, how many jobs wait for it, and under which worker it failed."""
     unwilling = Unwilling()
     workplace = open_workplace(unwilling.jobs)
     (event,) = make_dead_letters(workplace)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Retry
@@ -17,6 +16,7 @@ from rq.serializers import JSONSerializer
 from shared import ApiCall, Event, Jobs, OtherEvent
 from shared.commands import received
 from shared.connections import connect
+from shared.job_type import JobType
 from shared.queues import EVENTS, FAN_OUT, PERFORM
 from shared.testing import api_call
 from tests.conftest import SettingsFactory
@@ -25,8 +25,8 @@ from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, signals_kept
-from workers import fan_out
 from workers.places import arrival_of
+from workers.retries import rq_retry
 from workers.worker import ConcurrentWorker
 
 SECRET = "planted-4711"
@@ -132,15 +132,15 @@ def test_two_workers_that_fan_out_one_event_at_once_make_one_set(
 ) -> None:
     """Both have found no mark when they write; the transaction of one of them fails, and it looks again."""
     both_found_no_mark = threading.Barrier(2, timeout=10)
-    enqueue, looked = fan_out._enqueue, threading.local()
+    looked = threading.local()
 
-    def enqueue_together(*arguments: Any) -> None:
+    def wait_for_both(*arguments: Any) -> Any:
         if not hasattr(looked, "once"):
             looked.once = True
             both_found_no_mark.wait()
-        enqueue(*arguments)
+        return arrival_of(*arguments)
 
-    monkeypatch.setattr(fan_out, "_enqueue", enqueue_together)
+    monkeypatch.setattr("workers.fan_out.arrival_of", wait_for_both)
     workplace = open_workplace(two_jobs())
     event = api_call()
     workplace.put_event(event)
@@ -163,17 +163,16 @@ def test_a_fan_out_that_dies_half_way_has_written_nothing(
     """The jobs and the mark are one transaction: the next run makes all of them."""
     workplace = open_workplace(two_jobs())
     event = api_call()
-    enqueue = fan_out._enqueue
 
-    def die_at_the_second(pipeline: Pipeline, connection: Redis, job_type: Any, *rest: Any) -> None:
+    def die_at_the_second(job_type: JobType) -> Any:
         if job_type.name == "row":
             raise SystemExit
-        enqueue(pipeline, connection, job_type, *rest)
+        return rq_retry(job_type)
 
-    monkeypatch.setattr(fan_out, "_enqueue", die_at_the_second)
+    monkeypatch.setattr("workers.fan_out.rq_retry", die_at_the_second)
     workplace.put_jobs(event)
     left_behind = waiting(workplace), workplace.redis.exists(f"rq:job:{event.id}-contact")
-    monkeypatch.setattr(fan_out, "_enqueue", enqueue)
+    monkeypatch.undo()
     workplace.make_due(EVENTS)
     workplace.work(EVENTS)
 

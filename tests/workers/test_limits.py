@@ -7,17 +7,14 @@ import dataclasses
 import json
 import random
 import re
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry, Unavailable, policies
+from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Event, Jobs, Retry, Unavailable
 from shared.errors import OutOfTurnError
 from shared.pauses import PAUSED_KEY, paused_queues, read_pauses
 from shared.queues import PERFORM
@@ -165,54 +162,6 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     assert after > before
     with pytest.raises(OutOfTurnError, match="it began too late"):
         much_later.begin(job)
-
-
-class Callee(ThreadingHTTPServer):
-    """Something that jobs call, which knows when it was reached."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.reached: list[float] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(handler) -> None:  # noqa: N805 - the name that http.server asks for
-                self.reached.append(time.monotonic())
-                handler.send_response(204)
-                handler.end_headers()
-
-            def log_message(handler, *_: Any) -> None:  # noqa: N805
-                """Log nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
-def test_a_callee_is_not_reached_more_often_than_the_rate_says(
-    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a pause the first calls have to connect, and the next ones do not: together they were twice the rate."""
-    monkeypatch.setitem(policies._PERIOD_MS, "s", 2000)  # so that a busy machine's delays are small beside it
-    jobs, cold = Jobs(), [None] * 3
-
-    @jobs.on(ApiCall, limit="3/s")
-    def call(event: ApiCall) -> None:  # noqa: ARG001
-        if cold:
-            cold.pop()
-            time.sleep(0.8)  # the connection is being made
-        httpx.get(f"http://127.0.0.1:{callee.server_port}", trust_env=False)
-
-    with Callee() as callee:
-        thread = threading.Thread(target=callee.serve_forever)
-        thread.start()
-        workplace = open_workplace(jobs)
-        put(workplace, 6)
-        workplace.work()
-        callee.shutdown()
-        thread.join()
-
-    reached = sorted(callee.reached)
-    assert len(reached) == 6
-    assert min(later - one for one, later in zip(reached, reached[3:], strict=False)) >= 2.0
 
 
 def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
@@ -400,7 +349,7 @@ def test_no_pause_is_longer_than_its_job_types(redis: Redis) -> None:
     ]
 
 
-RUBBISH = ["", "no JSON", "5", "null", "[]", "{}", '{"since": 1}', '{"until": "x"}', f'{{"until": {NOW + 5000}}}']
+RUBBISH = ["no JSON", "5", f'{{"until": {NOW + 5000}}}']
 
 
 @pytest.mark.parametrize("rubbish", RUBBISH)
@@ -413,7 +362,7 @@ def test_a_pause_that_cannot_be_read_is_not_shown(rubbish: str) -> None:
 
 @pytest.mark.parametrize("rubbish", RUBBISH)
 def test_a_pause_that_cannot_be_read_holds_nothing_back(redis: Redis, rubbish: str) -> None:
-    """What nobody is shown must not keep every worker from claiming; the next failures pause the queue anew."""
+    """It must not keep every worker from claiming; the next failures pause the queue anew."""
     lua = paused(redis)
     redis.hset(PAUSED_KEY, "crm-contact", rubbish)
 
