@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
 from tests.desk import APP, TOKEN, Desk
+from tests.forked import Forked
 from tests.processes import environment
 from tests.waiting import until
 
 _PATIENCE_SECONDS = 30
+Process = Forked | subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Api:
         log: the file it logs to.
     """
 
-    process: subprocess.Popen[bytes]
+    process: Process
     desk: Desk
     log: Path
 
@@ -57,14 +59,10 @@ def running_api(url: str, folder: Path, *words: str, **settings: str) -> Iterato
             is started under `nohup`.
     """
     ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
-    command = [sys.executable, "-P", "-m", "cli", "api", "--port", "0", *words]
-    if "FILES" in settings:
-        command = ["sh", "-c", 'ulimit -n "$FILES" && exec "$@"', "sh", *command]
-    if settings.get("HUP") == "ignored":
-        command = ["nohup", *command]
+    env = environment(**ours | settings)
     path = folder / "api.log"
     with path.open("wb") as log:
-        process = subprocess.Popen(command, env=environment(**ours | settings), stdout=log, cwd=folder)
+        process = _start(("api", "--port", "0", *words), env, folder, log)
     try:
         until(lambda: process.poll() is not None or _lines(path))
         api = Api(process, Desk(f"http://127.0.0.1:{_lines(path)[0]['port']}"), path)
@@ -80,6 +78,14 @@ def running_api(url: str, folder: Path, *words: str, **settings: str) -> Iterato
             if line["event"] == "process_started":
                 with suppress(ProcessLookupError):
                     os.kill(line["pid"], signal.SIGKILL)
+
+
+def _start(words: tuple[str, ...], env: dict[str, str], folder: Path, log: IO[bytes]) -> Process:
+    shell = ["sh", "-c", 'ulimit -n "$FILES" && exec "$@"', "sh"] if "FILES" in env else []
+    shell += ["nohup"] if env.get("HUP") == "ignored" else []
+    if not shell:
+        return Forked(words, env, folder, stdout=log)
+    return subprocess.Popen([*shell, sys.executable, "-P", "-m", "cli", *words], env=env, stdout=log, cwd=folder)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from rq.job import Job
 
 from shared import Callbacks
 from shared.queues import EVENTS, queue
+from tests import forked
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
@@ -35,10 +36,7 @@ def deskbell(tmp_path: Path) -> Run:
 
     def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         given = {f"DESKBELL_{name}": value for name, value in settings.items()}
-        command = [sys.executable, "-P", "-m", "cli", *words]
-        return subprocess.run(
-            command, env=environment(**given), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+        return forked.run(*words, env=environment(**given), cwd=tmp_path)
 
     return run
 

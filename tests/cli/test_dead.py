@@ -17,6 +17,7 @@ from redis import Redis
 
 from shared import ApiCall, Jobs
 from shared.testing import api_call
+from tests import forked
 from tests.processes import environment
 from tests.waiting import until
 from tests.workers.burying import Unwilling, make_dead_letters, write_dead_letters
@@ -35,16 +36,8 @@ def dead(tmp_path: Path, valkey_url: str) -> Dead:
     """Run `deskbell dead`, with no setting but the server's."""
 
     def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*words),
-            env=environment(DESKBELL_REDIS_URL=valkey_url, USER="li"),
-            cwd=tmp_path,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        given = environment(DESKBELL_REDIS_URL=valkey_url, USER="li")
+        return forked.run("dead", *words, env=given, cwd=tmp_path, typed=typed)
 
     return run
 

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from shared.events import new_event_id
 from shared.protocol import TASK_FLOW_EVENT
 from shared.queues import EVENTS, queue
 from shared.testing import api_call
+from tests.forked import Forked
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.burying import all_dead_letters
@@ -540,7 +540,7 @@ def test_order_survives_workers_that_are_killed_at_any_moment(
     def done() -> bool:
         return all(len(set(redis.lrange(f"ran:{session}", 0, -1))) == count for session in sessions)
 
-    def start(stack: ExitStack) -> subprocess.Popen[bytes]:
+    def start(stack: ExitStack) -> Forked:
         arguments = ("events", "default", "--processes", "1")
         return stack.enter_context(running_worker(tmp_path, NOTING, valkey_url, *arguments, ABANDONED_SECONDS="5"))
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from rq.serializers import JSONSerializer
 
 from shared import Event, Jobs, Settings
 from shared.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
+from tests.forked import Forked
 from tests.waiting import DEADLINE_SECONDS
 from workers.fan_out import FanOut
 from workers.perform import Performer
@@ -106,9 +106,7 @@ def traceback_of(job: Job) -> str:
 
 
 @contextmanager
-def running_worker(
-    folder: Path, source: str, redis_url: str, *arguments: str, **settings: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(folder: Path, source: str, redis_url: str, *arguments: str, **settings: str) -> Iterator[Forked]:
     """Run `deskbell worker` as a process of its own; what it leaves running is ended.
 
     With `--processes` that is the supervisor, else the worker itself, as a supervisor starts it.
@@ -128,11 +126,8 @@ def running_worker(
         **{f"DESKBELL_{name}": value for name, value in settings.items()},
     }
     alone = () if "--processes" in arguments else ("--parent-fd", "-1")
-    command = [sys.executable, "-P", "-m", "cli", "worker", *alone, *arguments]
-    with (
-        (folder / LOG).open("ab") as log,
-        subprocess.Popen(command, env=environment, stdout=log, start_new_session=True) as process,
-    ):
+    command = ("worker", *alone, *arguments)
+    with (folder / LOG).open("ab") as log, Forked(command, environment, folder, stdout=log) as process:
         try:
             yield process
         finally:

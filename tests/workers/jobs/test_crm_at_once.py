@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -23,6 +22,7 @@ from shared.commands import received
 from shared.events import new_event_id
 from shared.queues import EVENTS
 from shared.testing import packet
+from tests.forked import Forked
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import running_worker
@@ -149,7 +149,7 @@ def test_no_contact_goes_back_in_time(
         "ABANDONED_SECONDS": "5",
     }
 
-    def start(stack: ExitStack) -> subprocess.Popen[bytes]:
+    def start(stack: ExitStack) -> Forked:
         return stack.enter_context(running_worker(tmp_path, JOBS, valkey_url, "crm", "--concurrency", "64", **settings))
 
     def put(events: list[ApiCall]) -> None:

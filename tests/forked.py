@@ -1,0 +1,147 @@
+"""The command as a process of its own, forked from one that has imported it: no test waits for the imports.
+
+Where the start itself is what a test is about (what is imported when, encodings, limits), it starts Python anew.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import IO, Self
+
+from tests.waiting import DEADLINE_SECONDS
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.preloaded"])
+
+
+class Forked:
+    """A process that runs the command, in a session of its own.
+
+    Attributes:
+        pid: its number.
+    """
+
+    def __init__(
+        self,
+        words: tuple[str, ...],
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = 1,
+        stderr: int | IO[bytes] = 2,
+    ) -> None:
+        """Start it.
+
+        Args:
+            words: the arguments of the command.
+            env: its whole environment.
+            cwd: the folder it runs in.
+            stdin: what it reads.
+            stdout: what it writes to.
+            stderr: what it complains to.
+        """
+        streams = [_stream(each) for each in (stdin, stdout, stderr)]
+        self._process = _FORKS.Process(target=_run, args=(words, dict(env), cwd, streams), daemon=True)
+        self._process.start()
+        for stream in streams:
+            stream.close()
+        assert self._process.pid
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.wait()
+
+    @property
+    def returncode(self) -> int | None:
+        """How it has ended."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """How it has ended, if it has."""
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; how it has.
+
+        Raises:
+            TimeoutExpired: it has not.
+        """
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("deskbell", timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run(*words: str, env: Mapping[str, str], cwd: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; how it ended, and what it printed.
+
+    Args:
+        *words: its arguments.
+        env: its whole environment.
+        cwd: the folder it runs in.
+        typed: what it reads.
+    """
+    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        stdin.write(typed.encode())
+        stdin.seek(0)
+        status = Forked(words, env, cwd, stdin, stdout, stderr).wait(DEADLINE_SECONDS)
+        printed = []
+        for stream in (stdout, stderr):
+            stream.seek(0)
+            printed.append(stream.read().decode())
+    return subprocess.CompletedProcess(words, status, *printed)
+
+
+def _stream(given: int | IO[bytes]) -> Connection:
+    """A file as `multiprocessing` hands it on: as if it were a connection."""
+    fd = os.open(os.devnull, os.O_RDWR) if given == subprocess.DEVNULL else os.dup(_fileno(given))
+    return Connection(fd)
+
+
+def _fileno(given: int | IO[bytes]) -> int:
+    return given if isinstance(given, int) else given.fileno()
+
+
+def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[Connection]) -> None:
+    """Be the command, as `python -P -m cli` is."""
+    from cli.main import main  # noqa: PLC0415 - here it has been imported, where the process was started it need not be
+
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    for fd, stream in enumerate(streams):
+        os.dup2(stream.fileno(), fd)
+        stream.close()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing has put another in its place
+    sys.argv = ["deskbell", *words]
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()
