@@ -13,7 +13,7 @@ from shared.logs import configure_logs, get_log
 from shared.open_files import raise_file_limit
 from shared.proxies import client_options
 from shared.queues import EVENTS
-from workers.ending import Ending
+from workers.ending import Shutdown
 from workers.perform import Performer
 from workers.unrun import log_unawaited
 from workers.worker import CONCURRENCY, ConcurrentWorker
@@ -44,5 +44,5 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     get_log().info("working", queues=chosen, jobs=jobs.names)
     performer = Performer(jobs, settings)
     ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
-    if ours.run(burst=burst) is Ending.STRAGGLERS:
+    if ours.run(burst=burst) is Shutdown.STRAGGLERS:
         sys.exit(AGAIN)  # threads that hang end only with their process

@@ -64,11 +64,11 @@ class Children:
             self._end_server()
             raise ProcessDied("", "no process could be had for the job") from None
 
-    async def perform(self, claim: Lease, name: str, wire: Wire) -> None:
+    async def perform(self, lease: Lease, name: str, wire: Wire) -> None:
         """Run a job in a child; when this is cancelled, the child is killed.
 
         Args:
-            claim: the job.
+            lease: the job's.
             name: its type's.
             wire: the event.
 
@@ -76,8 +76,8 @@ class Children:
             ProcessDied: the child has ended before the job did.
             Exception: what the job raised, as told: see `workers/told.py`.
         """
-        claimed = {each: getattr(claim, each) for each in ("job_id", "execution_id", "queue", "attempt", "claimed_at")}
-        asked = {"claim": claimed, "job": name, "wire": wire}
+        held = {each: getattr(lease, each) for each in ("job_id", "execution_id", "queue", "attempt", "claimed_at")}
+        asked = {"lease": held, "job": name, "wire": wire}
         for left in reversed(range(_TRIES)):
             reader, writer = await self._fork()
             try:

@@ -18,21 +18,21 @@ WAIT_SECONDS = 5
 _PAUSE_SECONDS = 0.5
 
 
-class Doorbells:
+class QueueWakeups:
     """One for each queue that was found empty."""
 
-    def __init__(self, redis: AsyncRedis, ring: Callable[[], None]) -> None:
+    def __init__(self, redis: AsyncRedis, wake: Callable[[], None]) -> None:
         """Prepare.
 
         Args:
             redis: the connections that wait.
-            ring: called when a job has come.
+            wake: called when a job has come.
         """
         self._redis = redis
-        self._ring = ring
+        self._wake = wake
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
-    def hang(self, queues: Iterable[str]) -> None:
+    def watch(self, queues: Iterable[str]) -> None:
         """Wait for jobs on queues, where that is not done yet."""
         for name in queues:
             if name not in self._waiting:
@@ -51,4 +51,4 @@ class Doorbells:
             await asyncio.sleep(_PAUSE_SECONDS)  # the worker itself says that Redis is away
         finally:
             self._waiting.pop(name, None)
-            self._ring()
+            self._wake()

@@ -17,15 +17,15 @@ COLD_SECONDS = 2.0
 _MARGIN_SECONDS = 2.5  # beyond the grace period; whoever supervises this process kills it after five seconds
 
 
-class Ending(Enum):
-    """Why a worker ended."""
+class Shutdown(Enum):
+    """Why a worker ended, in RQ's words: warm gives the jobs under way their time, cold does not."""
 
-    DONE = "told to stop"  # or, of a burst, which does not log it, the queues are empty
+    WARM = "told to stop"  # or, of a burst, which does not log it, the queues are empty
     COLD = "told twice to stop"
     STRAGGLERS = "too many jobs did not end in time: another process must take its place"
 
 
-class EndSignals:
+class ShutdownSignals:
     """SIGTERM, SIGINT and the end of the supervisor: the loop is told; if it gets to nothing, the process ends anyway.
 
     A job that blocks the loop is then recovered when its lease has run out; the others are put back. The same signal a
@@ -36,7 +36,7 @@ class EndSignals:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        begin_end: Callable[[], None],
+        shut_down: Callable[[], None],
         save: Callable[[], None],
         grace_seconds: float,
         parent: socket.socket | None = None,
@@ -45,14 +45,14 @@ class EndSignals:
 
         Args:
             loop: the worker's loop.
-            begin_end: called there the first time, and once more to end at once.
+            shut_down: called there the first time, and once more to end at once.
             save: called in a thread before the process is ended without the loop; may take two seconds.
             grace_seconds: what the first one gives the jobs under way.
             parent: a socket on which the supervisor is told that this process is ready, and may be told to end; when it
                 closes, the supervisor is gone.
         """
         self._loop = loop
-        self._begin_end = begin_end
+        self._shut_down = shut_down
         self._save = save
         self._patience = grace_seconds + _MARGIN_SECONDS
         self._timers: list[threading.Timer] = []
@@ -89,7 +89,7 @@ class EndSignals:
         timer.start()
         self._timers.append(timer)
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._begin_end)
+            self._loop.call_soon_threadsafe(self._shut_down)
 
     def _exit(self) -> None:
         try:

@@ -28,7 +28,8 @@ from workers.guarded import AllowListedJob
 from workers.lease import LeaseLostError
 from workers.limits import free_slot
 from workers.outages import is_transient
-from workers.running import FailureDecision, Run, StoppedError
+from workers.retries import give_back
+from workers.running import Execution, FailureDecision, StoppedError
 from workers.tracebacks import traceback_text
 
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
@@ -57,86 +58,91 @@ class RQOutcomes:
         self._jobs = jobs
         self._log = get_log()
 
-    def fail(self, run: Run, error: BaseException) -> None:
+    def fail(self, execution: Execution, error: BaseException) -> None:
         """Write a retry, or a dead letter; however often this is called, it is decided once which.
 
         Args:
-            run: the job; its call logs the failure, and says whether to try again.
+            execution: the job; its attempt logs the failure, and says whether to try again.
             error: what was raised.
         """
-        run.job.read()
-        run.decision = run.decision or self._decide(run, error)
-        self._write_failure(run, run.decision)
+        execution.job.read()
+        execution.decision = execution.decision or self._decide(execution, error)
+        self._write_failure(execution, execution.decision)
 
-    def dead_letter(self, run: Run, text: str) -> None:
+    def dead_letter(self, execution: Execution, text: str) -> None:
         """Write a dead letter, whatever retries the job has left.
 
         Args:
-            run: the job.
+            execution: the job.
             text: why.
         """
-        run.job.read()
-        self._write_failure(run, FailureDecision(0, None, run.job.meta, text))
+        execution.job.read()
+        self._write_failure(execution, FailureDecision(0, None, execution.job.meta, text))
 
-    def succeed(self, run: Run) -> None:
+    def succeed(self, execution: Execution) -> None:
         """Write a success, and queue the jobs that depend on it."""
-        run.job.read()
-        self._write(run, self._success)
+        execution.job.read()
+        self._write(execution, self._success)
 
-    def _decide(self, run: Run, error: BaseException) -> FailureDecision:
-        assert run.call
-        job = run.job
+    def _decide(self, execution: Execution, error: BaseException) -> FailureDecision:
+        job = execution.job
         try:
-            run.call.failed(job, error)
+            if execution.attempt:
+                execution.attempt.failed(job, error)
+            elif execution.function:  # a fan-out asks nothing but Redis
+                give_back(job, error)
+            else:
+                self._log.error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
+                job.retries_left = 0
         except BaseException as surprise:  # reading an integrator's exception may raise anything
             if is_transient(surprise) or isinstance(surprise, LeaseLostError):
                 raise
-            self._log.error("outcome_not_written", job_id=run.claim.job_id, error=surprise)
+            self._log.error("outcome_not_written", job_id=execution.lease.job_id, error=surprise)
             job.reset()
         is_stopped = isinstance(error, StoppedError)
         has_failed = not isinstance(error, OutOfTurnError)
         text = traceback_text(error)
         return FailureDecision(job.retries_left, job.retry_intervals, job.meta, text, is_stopped, has_failed)
 
-    def _write_failure(self, run: Run, decision: FailureDecision) -> None:
-        free_slot(self._jobs, run.claim, self._worker.connection)
-        self._write(run, partial(self._failure, decision))
+    def _write_failure(self, execution: Execution, decision: FailureDecision) -> None:
+        free_slot(self._jobs, execution.lease, self._worker.connection)
+        self._write(execution, partial(self._failure, decision))
 
-    def _write(self, run: Run, write: _Write) -> None:
+    def _write(self, execution: Execution, write: _Write) -> None:
         """Write an outcome; of a job whose hash RQ's code cannot cope with, only the data are kept."""
         tries = _WATCH_TRIES
         while True:
             try:
-                return self._transact(run, write)
+                return self._transact(execution, write)
             except WatchError:  # a renewal came between; if it was a reaper, LeaseLostError comes next
                 tries -= 1
                 if not tries:
                     raise
             except Exception as error:
-                if is_transient(error) or isinstance(error, LeaseLostError) or run.job.is_reset:
+                if is_transient(error) or isinstance(error, LeaseLostError) or execution.job.is_reset:
                     raise
-                self._log.error("job_reset", job_id=run.claim.job_id, queue=run.claim.queue, error=error)
-                run.job.reset()
+                self._log.error("job_reset", job_id=execution.lease.job_id, queue=execution.lease.queue, error=error)
+                execution.job.reset()
 
-    def _transact(self, run: Run, write: _Write) -> None:
-        lease, worker = run.claim, self._worker
-        execution = lease.execution(worker.connection, worker.name)
+    def _transact(self, execution: Execution, write: _Write) -> None:
+        lease, worker = execution.lease, self._worker
+        held = lease.execution(worker.connection, worker.name)
         queue = next(queue for queue in worker.queues if queue.name == lease.queue)
-        job = copy.copy(run.job)  # RQ changes a job as it writes it, whether Redis takes that or not
+        job = copy.copy(execution.job)  # RQ changes a job as it writes it, whether Redis takes that or not
         job.ended_at, job.origin = now(), lease.queue
         job.started_at = job.started_at or job.ended_at
         result = {
             "worker_name": worker.name,
-            "execution_id": execution.id,
-            "execution_started_at": execution.created_at,
+            "execution_id": held.id,
+            "execution_started_at": held.created_at,
             "execution_ended_at": job.ended_at,
         }
         with worker.connection.pipeline() as pipeline:
-            pipeline.watch(execution.key, job.dependents_key)
-            if not pipeline.exists(execution.key):
+            pipeline.watch(held.key, job.dependents_key)
+            if not pipeline.exists(held.key):
                 raise LeaseLostError
             write(job, queue, pipeline, result)
-            execution.delete(job, pipeline)
+            held.delete(job, pipeline)
             worker.increment_total_working_time(job.ended_at - job.started_at, pipeline)
             pipeline.execute()
         with suppress(Exception):  # the outcome is written; what is not queued now, maintenance queues

@@ -143,12 +143,12 @@ def perform(line: socket.socket, performer: Performer) -> None:
 
 
 def _run(asked: dict[str, Any], performer: Performer) -> None:
-    claim = Lease(data=b"", timeout=None, **asked["claim"])
-    _current_job.set(AllowListedJob.of(claim, connect(performer.settings)))
+    lease = Lease(data=b"", timeout=0, **asked["lease"])
+    _current_job.set(AllowListedJob.of(lease, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()
     try:
-        performer.call(attempt.job_type, attempt.arguments)
+        performer.call(attempt)
     finally:
         performer.close()
 

@@ -26,7 +26,7 @@ class Lease:
         execution_id: RQ's id of the execution.
         queue: the queue it was claimed from.
         data: the function and its arguments, as the hash has them.
-        timeout: seconds, as the hash has them.
+        timeout: the seconds that the hash allows the job.
         attempt: its number, or 0 when the claim did not count one.
         claimed_at: when it was claimed, in seconds of the server's clock.
         asked_at: no later than that, in seconds of this process's monotonic clock.
@@ -36,7 +36,7 @@ class Lease:
     execution_id: str
     queue: str
     data: bytes
-    timeout: bytes | None
+    timeout: int
     attempt: int
     claimed_at: float
     asked_at: float = 0.0

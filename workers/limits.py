@@ -5,6 +5,7 @@ it, and takes nothing from a queue whose breaker is open. The script that acks a
 here, before RQ decides about the job, since an attempt that fails while the breaker is open does not count.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -21,7 +22,6 @@ from shared.jobs import Jobs
 from shared.logs import get_log
 from shared.policies import Concurrency, Rate
 from workers.causes import cause_of
-from workers.executions import log_resumed
 from workers.lease import Lease, LeaseLostError
 
 _SLOT_MARGIN_SECONDS = 60  # by which a slot outlasts its job's time-out
@@ -116,6 +116,12 @@ def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
     """
     if any(job_type.type_slug == claim.type_slug and _is_limited(job_type) for job_type in jobs.types):
         _ask(jobs, _RELEASED, claim.type_slug, claim.job_id, claim, connection)
+
+
+def log_resumed(resumed: Sequence[bytes]) -> None:
+    """Log which queues go on after a pause: job types as ids have them, each followed by its queue."""
+    for name, queue in zip(resumed[::2], resumed[1::2], strict=True):
+        get_log().info("queue_resumed", queue=queue.decode(), job=name.decode().replace("-", "."))
 
 
 def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:

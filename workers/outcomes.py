@@ -16,11 +16,11 @@ from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
 from shared.threads import DaemonThreads
-from workers.executions import Executions
+from workers.executions import Leases
 from workers.failures import ABANDONED, RQOutcomes
 from workers.lease import Lease, LeaseLostError
 from workers.outages import WorkerOutage, is_transient
-from workers.running import Run
+from workers.running import Execution
 
 _AGAIN_SECONDS = 2.0
 
@@ -30,8 +30,8 @@ class Outcomes:
 
     def __init__(
         self,
-        runs: dict[str, Run],
-        executions: Executions,
+        executions: dict[str, Execution],
+        leases: Leases,
         failures: RQOutcomes,
         threads: DaemonThreads,
         wake: Callable[[], None],
@@ -40,20 +40,20 @@ class Outcomes:
         """Prepare.
 
         Args:
-            runs: the jobs under way, by execution; one whose outcome is written leaves them.
-            executions: where successes are settled.
+            executions: the jobs under way, by execution; one whose outcome is written leaves them.
+            leases: where successes are settled.
             failures: what writes the rest.
             threads: where it does.
             wake: called when there is something to settle, or a free slot.
             outage: told when Redis does not take an outcome.
         """
-        self._runs = runs
         self._executions = executions
+        self._leases = leases
         self._failures = failures
         self._threads = threads
         self._wake = wake
         self._outage = outage
-        self._done: list[Run] = []
+        self._done: list[Execution] = []
         self._doubted: set[str] = set()
         self._log = get_log()
 
@@ -63,83 +63,83 @@ class Outcomes:
         return bool(self._done)
 
     @property
-    def unsettled(self) -> list[Lease]:
-        """What has succeeded and is not settled yet."""
-        return [run.claim for run in self._done]
+    def unacked(self) -> list[Lease]:
+        """The leases of what has succeeded and is not acknowledged yet."""
+        return [execution.lease for execution in self._done]
 
-    def take(self, run: Run, error: BaseException | None) -> None:
+    def take(self, execution: Execution, error: BaseException | None) -> None:
         """Take a job's outcome: what it raised, if anything."""
-        assert run.call
         if error is None:
-            run.call.done()
-            self._done.append(run)
+            if execution.attempt:
+                execution.attempt.done()
+            self._done.append(execution)
             self._wake()
         else:
-            self._write(run, partial(self._failures.fail, run, error))
+            self._write(execution, partial(self._failures.fail, execution, error))
 
-    def dead_letter(self, run: Run) -> None:
+    def dead_letter(self, execution: Execution) -> None:
         """Write a dead letter of an abandoned job that has no attempt left."""
-        self._write(run, partial(self._failures.dead_letter, run, ABANDONED))
+        self._write(execution, partial(self._failures.dead_letter, execution, ABANDONED))
 
-    async def settle(self) -> None:
-        """Settle what has succeeded.
+    async def ack(self) -> None:
+        """Acknowledge what has succeeded.
 
         Raises:
-            RedisError: Redis did not answer; the same is settled the next time.
+            RedisError: Redis did not answer; the same is written the next time.
         """
         if not self._done:
             return
         batch = self._done[:]
         self._set_states(batch, "settling")
         try:
-            lost, left = await self._executions.settle(run.claim for run in batch)
+            lost, left = await self._leases.ack(execution.lease for execution in batch)
         except BaseException:
             self._set_states(batch, "ended")
-            self._doubted.update(run.claim.execution_id for run in batch)
+            self._doubted.update(execution.lease.execution_id for execution in batch)
             raise
         del self._done[: len(batch)]
         lost -= self._doubted  # settled already, by the call that was not answered, or by somebody else
         self._doubted.clear()
-        for run in batch:
-            execution_id = run.claim.execution_id
+        for execution in batch:
+            execution_id = execution.lease.execution_id
             if execution_id in left:
-                self._write(run, partial(self._failures.succeed, run))
+                self._write(execution, partial(self._failures.succeed, execution))
             else:
                 if execution_id in lost:
-                    self._log.warning("lease_lost", job_id=run.claim.job_id, queue=run.claim.queue)
-                self._forget(run)
+                    self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
+                self._forget(execution)
 
-    def _write(self, run: Run, outcome: Callable[[], None]) -> None:
-        if run.state == "over":  # it was lost while it waited
-            self._outage.end(run.claim.execution_id)
+    def _write(self, execution: Execution, outcome: Callable[[], None]) -> None:
+        if execution.state == "over":  # it was lost while it waited
+            self._outage.end(execution.lease.execution_id)
             return
-        run.state = "settling"
-        self._threads.start(outcome, partial(self._written, run, outcome))
+        execution.state = "settling"
+        self._threads.start(outcome, partial(self._written, execution, outcome))
 
-    def _written(self, run: Run, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
+    def _written(self, execution: Execution, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
         if error and is_transient(error):
-            self._outage.note(error, run.claim.execution_id)
+            self._outage.note(error, execution.lease.execution_id)
         else:
-            self._outage.end(run.claim.execution_id)
+            self._outage.end(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
-            self._log.error("job_missing", job_id=run.claim.job_id, queue=run.claim.queue)
-            self._done.append(run)  # settling strikes it off
+            self._log.error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
+            self._done.append(execution)  # settling strikes it off
         elif error:
             if not is_transient(error) and not isinstance(error, LeaseLostError):
                 # Of the latter the lease has run out; the next renewal says whose the job is.
-                claim = run.claim
-                self._log.error("outcome_not_written", job_id=claim.job_id, queue=claim.queue, error=error)
-            run.state = "ended"
-            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, run, outcome)
+                lease = execution.lease
+                self._log.error("outcome_not_written", job_id=lease.job_id, queue=lease.queue, error=error)
+            execution.state = "ended"
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, execution, outcome)
         else:
-            self._forget(run)
+            self._forget(execution)
         self._wake()
 
-    def _set_states(self, runs: Iterable[Run], state: Literal["ended", "settling"]) -> None:
-        for run in runs:
-            if run.state != "over":
-                run.state = state
+    def _set_states(self, executions: Iterable[Execution], state: Literal["ended", "settling"]) -> None:
+        for execution in executions:
+            if execution.state != "over":
+                execution.state = state
 
-    def _forget(self, run: Run) -> None:
-        run.state = "over"
-        self._runs.pop(run.claim.execution_id, None)
+    def _forget(self, execution: Execution) -> None:
+        execution.state = "over"
+        self._executions.pop(execution.lease.execution_id, None)

@@ -5,9 +5,10 @@ RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itse
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -27,9 +28,8 @@ from shared.logs import Level, configure_logs, get_log
 from shared.policies import Backoff, Rate
 from shared.redaction import loggable_fields, loggable_job_name
 from workers.causes import code_of
-from workers.executions import Ledger
-from workers.lease import LeaseLostError
-from workers.limits import limits_text, note_failure, note_success, start_anew
+from workers.lease import Lease, LeaseLostError
+from workers.limits import note_failure, note_success, start_anew
 from workers.retries import begin_attempt, settle_failure
 from workers.turns import take_turn
 from workers.unrun import await_result, check_ran, log_unawaited
@@ -44,7 +44,6 @@ LEVELS: dict[str, Level] = {
 """The outcomes of an attempt, and the level of its line."""
 
 _LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
-_LEASE_SHARE = 0.6  # of the time within which an abandoned job is to run again
 
 
 class Performer:
@@ -74,7 +73,7 @@ class Performer:
         try:
             attempt.prepare()
             attempt.begin(job)
-            self.call(attempt.job_type, attempt.arguments)
+            self.call(attempt)
         except BaseException as error:
             attempt.failed(job, error)
             with suppress(RedisError):
@@ -84,34 +83,24 @@ class Performer:
             note_success(self.jobs, attempt.job_type, job)
         attempt.done()
 
-    def call(self, job_type: JobType, arguments: dict[str, Any]) -> None:
-        """Call a job type's function, on this thread and on an event loop of its own.
+    def call(self, attempt: "Attempt") -> None:
+        """Call the function of an attempt, on this thread and on an event loop of its own.
 
         Raises:
             Exception: whatever it raises.
         """
-        result = job_type.function(**arguments)
+        result = attempt.function()
         if not is_awaited(result):
             check_ran(result)
             return
         try:
             # The context of this job, not of the process's first: RQ keeps the current job in it.
-            self._runner.run(_within(job_type.timeout, await_result(result)), context=copy_context())
+            self._runner.run(_within(attempt.job_type.timeout, await_result(result)), context=copy_context())
         except JobTimeoutException:
             # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop ends with what hangs in it.
             self._runner.get_loop().close()
             self._runner = asyncio.Runner()
             raise
-
-    def ledger(self, worker_name: str) -> Ledger:
-        """A worker's ledger, as the settings and the job types have it.
-
-        Args:
-            worker_name: RQ's name of the worker.
-        """
-        attempts = {job_type.type_slug: job_type.attempts for job_type in self.jobs.types}
-        lease = round(self.settings.abandoned_seconds * _LEASE_SHARE)
-        return Ledger(worker_name, lease_seconds=lease, attempts=attempts, limits=limits_text(self.jobs))
 
     def close(self) -> None:
         """Close the event loop of asynchronous jobs."""
@@ -124,31 +113,29 @@ class Attempt:
     Attributes:
         number: from 1; 0 while it has not been counted.
         name: the job type's, such as a log line may hold.
+        wire: the event, as fan-out wrote it.
         job_type: the type, once it is prepared.
-        arguments: its function's, likewise.
+        function: the type's function with its arguments, once it is prepared.
     """
 
     job_type: JobType
-    arguments: dict[str, Any]
+    function: Callable[[], Any]
 
-    def __init__(
-        self, performer: Performer, name: str, wire: Wire, number: int = 0, asked: float = float("inf")
-    ) -> None:
+    def __init__(self, performer: Performer, name: str, wire: Wire, lease: Lease | None = None) -> None:
         """Begin an attempt.
 
         Args:
             performer: knows the job types.
             name: the job type's name.
             wire: the event, as fan-out wrote it.
-            number: the attempt's, when it has been counted.
-            asked: when it was claimed, in seconds of the monotonic clock, where a claim counts its start.
+            lease: what our worker holds the job by; its claim has counted the attempt, and for a rate its start.
         """
-        self.number = number
+        self.number = lease.attempt if lease else 0
         self.name = loggable_job_name(name)
         self._performer = performer
         self._name = name
-        self._wire = wire
-        self._counts_from = asked
+        self.wire = wire
+        self._counts_from = lease.asked_at if lease else float("inf")
         self._fields: dict[str, Any] = {"job": self.name}
         self._started = time.perf_counter()
 
@@ -161,7 +148,7 @@ class Attempt:
         """
         jobs = self._performer.jobs
         try:
-            event = event_from_wire(self._wire)
+            event = event_from_wire(self.wire)
             job_type = jobs.get(self._name)
         except Exception as error:
             raise DamagedJobError("the job holds no event, or one of another version") from error
@@ -169,14 +156,18 @@ class Attempt:
         if job_type is None:
             raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
         self.job_type, self._event = job_type, event
-        self.arguments = job_type.arguments(event, self._performer.settings)
+        self.function = partial(job_type.function, **job_type.arguments(event, self._performer.settings))
 
     def begin(self, job: Job) -> None:
         """Take an ordered job's turn, have a rate count its start, and count the attempt; in a thread: it asks Redis.
 
+        Nothing, when the claim has done all of it.
+
         Raises:
             OutOfTurnError: it is not its turn yet, or others have started meanwhile, as many as may.
         """
+        if self.has_begun:
+            return
         take_turn(job, self.job_type, self._event)
         if self._is_late:
             now = time.monotonic()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 _TURN = 8
 
 
-class Rotation:
+class PollingOrder:
     """The order that was given; but one claim in eight begins with a later queue, each in its turn: none starves."""
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -1,24 +1,27 @@
-"""Claiming in a test: executions of a worker, called one step after another, and jobs for them."""
+"""Claiming in a test: the leases of a worker, called one step after another, and jobs for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from pydantic import SecretStr
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared import ApiCall, Concurrency, Jobs
+from shared import ApiCall, Concurrency, Jobs, Settings
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.workers.working import Workplace
-from workers.executions import Claimed, Executions, Ledger
+from workers.executions import Claimed, Leases
 from workers.lease import Lease
-from workers.limits import limits_text
 
 LEASE = 30
-ATTEMPTS = {"count": 3}
-Step = Callable[[Callable[[Executions], Awaitable[Any]]], Any]
+CLAIMED_AT = 3  # of the answer of a claim
+Step = Callable[[Callable[[Leases], Awaitable[Any]]], Any]
 
 
 def counting_jobs() -> tuple[Jobs, list[str]]:
@@ -46,34 +49,61 @@ def limited_jobs(limit: str | Concurrency) -> Jobs:
 
 
 @contextmanager
-def executions(url: str, name: str = "ours") -> Iterator[Callable[[Callable[[Executions], Awaitable[Any]]], Any]]:
-    """Call a worker's executions, one step after another."""
-    ledger = Ledger(name, lease_seconds=LEASE, attempts=ATTEMPTS, limits=limits_text(Jobs()))
-    with asyncio.Runner() as runner:
-
-        async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
-            async with AsyncRedis.from_url(url) as redis:
-                return await call(Executions(redis, ledger))
-
-        yield lambda call: runner.run(step(call))
+def executions(url: str, name: str = "ours") -> Iterator[Step]:
+    """Call the leases of a worker that knows `counting_jobs`, one step after another."""
+    settings = Settings(redis_url=SecretStr(url), abandoned_seconds=round(LEASE / 0.6))
+    with stepping(url, name, counting_jobs()[0], settings) as step:
+        yield step
 
 
 @contextmanager
 def worker_of(workplace: Workplace, url: str, name: str = "ours") -> Iterator[Step]:
-    """Call the executions of a worker that knows the workplace's job types, one step after another."""
-    its_ledger = workplace.performer.ledger(name)
+    """Call the leases of a worker that knows the workplace's job types, one step after another."""
+    with stepping(url, name, workplace.jobs, workplace.performer.settings) as step:
+        yield step
+
+
+@contextmanager
+def stepping(url: str, name: str, jobs: Jobs, settings: Settings) -> Iterator[Step]:
+    """Call a worker's leases, one step after another."""
     with asyncio.Runner() as runner:
+        redis = AsyncRedis.from_url(url)
+        leases = Leases(redis, name, ["default"], jobs, settings)
 
-        async def step(call: Callable[[Executions], Awaitable[Any]]) -> Any:
-            async with AsyncRedis.from_url(url) as redis:
-                return await call(Executions(redis, its_ledger))
+        async def call(what: Callable[[Leases], Awaitable[Any]]) -> Any:
+            return await what(leases)
 
-        yield lambda call: runner.run(step(call))
+        try:
+            yield lambda what: runner.run(call(what))
+        finally:
+            runner.run(redis.aclose())
+
+
+@contextmanager
+def lost_answer(then: Callable[[], object] = list) -> Iterator[list[int]]:
+    """Lose the answer of the first claim that takes jobs; how many it took.
+
+    Args:
+        then: called when it is lost.
+    """
+    call_really, lost = AsyncScript.__call__, list[int]()
+
+    async def call(self: AsyncScript, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        answer = await call_really(self, keys, args, client)
+        if keys and answer[CLAIMED_AT] and not lost:  # only claims have keys
+            lost.append(len(answer[CLAIMED_AT]) // 6)
+            then()
+            raise RedisConnectionError
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AsyncScript, "__call__", call)
+        yield lost
 
 
 def claim_all(step: Callable[..., Any], *queues: str, free: int = 10) -> list[Lease]:
-    """Lease what there is on queues."""
-    claims: list[Lease] = step(lambda ours: ours.claim(queues or ["default"], free)).claims
+    """Claim what there is on queues."""
+    claims: list[Lease] = step(lambda ours: ours.claim(queues or ["default"], free)).leases
     return claims
 
 

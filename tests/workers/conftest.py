@@ -10,7 +10,7 @@ from redis import Redis
 from shared import Jobs
 from tests.conftest import SettingsFactory
 from tests.workers.working import Workplace
-from workers.silence import Silence
+from workers.life import ReapGuard
 
 WorkplaceFactory = Callable[..., Workplace]
 
@@ -27,6 +27,6 @@ def open_workplace(redis: Redis, make_settings: SettingsFactory) -> Iterator[Wor
 
 
 @pytest.fixture
-def recovers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers recover what has been abandoned from their beginning, as those do that have lived for a lease."""
-    monkeypatch.setattr(Silence, "is_over", True)
+def reaps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers reap what has been abandoned from their beginning, as those do that have lived for a lease."""
+    monkeypatch.setattr(ReapGuard, "may_reap", True)

@@ -11,7 +11,7 @@ from shared import ApiCall, Breaker, Concurrency, Jobs
 from tests.logged import capture_logs
 from tests.workers.claiming import claim, limited_jobs, put_job, worker_of
 from tests.workers.conftest import WorkplaceFactory
-from workers.executions import Claimed, Executions
+from workers.executions import Claimed, Leases
 
 WINDOW = 500
 
@@ -34,7 +34,7 @@ def test_five_hundred_ids_of_a_queue_are_looked_at(
     with worker_of(workplace, valkey_url) as step:
         claimed = claim(step)
 
-    assert [each.job_id for each in claimed.claims] == ([job_id] if is_claimed else [])
+    assert [each.job_id for each in claimed.leases] == ([job_id] if is_claimed else [])
     assert claimed.lengths == {"default": held + (not is_claimed)}
     assert claimed.held == held
 
@@ -52,7 +52,7 @@ def test_an_id_without_a_job_keeps_neither_slot_nor_start(
         with worker_of(workplace, valkey_url) as step:
             claimed = claim(step)
 
-        assert [each.job_id for each in claimed.claims] == [job_id]
+        assert [each.job_id for each in claimed.leases] == [job_id]
         assert len(claimed.missing) == 1
 
 
@@ -102,18 +102,18 @@ def test_a_job_that_is_queued_anew_while_it_runs_waits_until_it_has_ended(
     job_id = put_job(workplace, "free")
 
     with worker_of(workplace, valkey_url) as step:
-        [first] = claim(step).claims
+        [first] = claim(step).leases
         redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:default", job_id)
         meanwhile = claim(step)
-        step(lambda ours: ours.settle([first]))
-        [second] = claim(step).claims
+        step(lambda ours: ours.ack([first]))
+        [second] = claim(step).leases
         redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:default", job_id)
         redis.zadd("rq:wip:default", {f"{job_id}:{second.execution_id}": 1})
-        [third] = claim(step).claims
+        [third] = claim(step).leases
 
-    assert (meanwhile.claims, meanwhile.held, meanwhile.lengths) == ([], 1, {"default": 1})
+    assert (meanwhile.leases, meanwhile.held, meanwhile.lengths) == ([], 1, {"default": 1})
     assert second.job_id == third.job_id == job_id
 
 
@@ -129,7 +129,7 @@ def test_an_id_that_was_pushed_twice_is_run_once(
     with worker_of(workplace, valkey_url) as step:
         claimed = claim(step)
 
-    assert (claimed.claims, claimed.missing) == ([], [])
+    assert (claimed.leases, claimed.missing) == ([], [])
     assert redis.keys("rq:queue:*") == redis.keys("deskbell:rate:*") == []
 
 
@@ -165,7 +165,7 @@ def test_a_claim_says_when_a_pause_ends(open_workplace: WorkplaceFactory, valkey
     with worker_of(workplace, valkey_url) as step:
         claimed = claim(step)
 
-    assert claimed.claims == []
+    assert claimed.leases == []
     assert claimed.opens_in is not None
     assert 15 < claimed.opens_in <= 20
 
@@ -191,13 +191,13 @@ def test_a_worker_asks_for_what_is_held_back_ever_more_rarely(
     workplace = open_workplace(limited_jobs("1/s"))
     for _ in range(2):
         put_job(workplace, "few")
-    claim_really, asked = Executions.claim, []
+    claim_really, asked = Leases.claim, []
 
-    async def count(self: Executions, queues: Any, free: int) -> Claimed:
+    async def count(self: Leases, queues: Any, free: int) -> Claimed:
         asked.append(time.monotonic())
         return await claim_really(self, queues, free)
 
-    monkeypatch.setattr(Executions, "claim", count)
+    monkeypatch.setattr(Leases, "claim", count)
     workplace.work()
 
     assert asked[-1] - asked[0] >= 1

@@ -22,7 +22,7 @@ from shared.testing import api_call
 from tests.waiting import until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, logged, running_worker, signals_kept
-from workers.ending import EndSignals
+from workers.ending import ShutdownSignals
 
 JOBS = """
 import asyncio, os, threading
@@ -335,7 +335,7 @@ def test_the_same_signal_twice_means_at_once_and_one_of_each_does_not() -> None:
         return len(told)
 
     with signals_kept():
-        signals = EndSignals(loop, begin_end, lambda: None, 600)
+        signals = ShutdownSignals(loop, begin_end, lambda: None, 600)
         counts = []
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
             signal.raise_signal(number)

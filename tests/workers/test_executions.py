@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from redis import Redis
@@ -24,10 +23,9 @@ from shared import ApiCall, Discard, Event, Jobs, Retry
 from shared.queues import PERFORM
 from shared.testing import api_call
 from tests.logged import capture_logs
-from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, put
+from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, lost_answer, put
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, signals_kept, traceback_of
-from workers.executions import Ledger
 
 
 def snapshot(redis: Any) -> dict[str, Any]:
@@ -130,8 +128,7 @@ def work_as_rq(workplace: Workplace) -> None:
         serializer=JSONSerializer,
         worker_ttl=45,
     )
-    lease = workplace.performer.ledger("").lease_seconds
-    worker.get_heartbeat_ttl = lambda *_: lease  # type: ignore[method-assign]
+    worker.get_heartbeat_ttl = lambda *_: round(workplace.performer.settings.abandoned_seconds * 0.6)  # type: ignore[method-assign]
     worker.subscribe = lambda: None  # type: ignore[method-assign]
     with signals_kept():
         worker.work(burst=True, logging_level="CRITICAL")
@@ -170,13 +167,13 @@ def test_rqs_tools_do_not_take_a_job_whose_sign_of_life_is_late_and_recovery_doe
     with executions(valkey_url) as step:
         [claim] = claim_all(step)
         if renewed:
-            step(lambda ours: ours.renew([claim], 60))
-        early = step(lambda ours: ours.recover("default")).job_ids
+            step(lambda ours: ours.renew([claim]))
+        early = step(lambda ours: ours.reap("default"))[0]
         registry.cleanup(time.time() + LEASE + 45)
         kept = registry.get_job_ids(cleanup=False)
         workplace.redis.delete(f"rq:execution:{claim.member}")
         workplace.redis.zincrby("rq:wip:default", -LEASE - 1, claim.member)  # as when the lease has just run out
-        late = step(lambda ours: ours.recover("default")).job_ids
+        late = step(lambda ours: ours.reap("default"))[0]
 
     assert (early, kept, late) == ([], [job_id], [job_id.encode()])
 
@@ -189,7 +186,7 @@ def test_a_lease_of_rqs_own_worker_is_left_to_its_end(open_workplace: WorkplaceF
     with executions(valkey_url) as step:
         [claim] = claim_all(step)
         workplace.redis.zadd("rq:wip:default", {claim.member: time.time() + 5})
-        recovered = step(lambda ours: ours.recover("default")).job_ids
+        recovered = step(lambda ours: ours.reap("default"))[0]
 
     assert recovered == []
 
@@ -242,13 +239,13 @@ def test_a_success_is_written_once_and_only_by_who_holds_the_execution(
     with executions(valkey_url, "frozen") as frozen, executions(valkey_url, "other") as other:
         old = claim_all(frozen)
         expire(workplace.redis)
-        other(lambda theirs: theirs.recover("default"))
+        other(lambda theirs: theirs.reap("default"))
         new = claim_all(other)
-        refused = frozen(lambda ours: ours.settle(old))
-        refused_again = frozen(lambda ours: ours.renew(old, 60))
-        put_back = frozen(lambda ours: ours.put_back(old))
+        refused = frozen(lambda ours: ours.ack(old))
+        refused_again = frozen(lambda ours: ours.renew(old))
+        put_back = frozen(lambda ours: ours.release(old))
         status = workplace.redis.hget(f"rq:job:{job_id}", "status")
-        settled = other(lambda theirs: theirs.settle(new))
+        settled = other(lambda theirs: theirs.ack(new))
 
     assert refused == ({old[0].execution_id}, set())
     assert refused_again == (False, {old[0].execution_id})
@@ -303,7 +300,7 @@ def test_jobs_that_are_put_back_are_as_if_they_had_not_been_claimed(
 
     with executions(valkey_url) as step:
         claims = claim_all(step, free=3)
-        count = step(lambda ours: ours.put_back(claims))
+        count = step(lambda ours: ours.release(claims))
         again = claim_all(step, free=1)
 
     assert count == 3
@@ -328,15 +325,15 @@ def test_an_abandoned_job_is_put_back_at_once_and_its_attempt_has_counted(
             [claim] = claim_all(step)
             attempts.append(claim.attempt)
             expire(workplace.redis)
-            recovered = step(lambda ours: ours.recover("default"))
+            recovered = step(lambda ours: ours.reap("default"))
 
     assert attempts == [1, 2, 3]
-    assert recovered.job_ids == []
-    assert [claim.job_id for claim in recovered.spent] == [job_id]
+    assert recovered[0] == []
+    assert [lease.job_id for lease in recovered[1]] == [job_id]
     assert workplace.queue().started_job_registry.get_job_ids() == [job_id], "until it is buried"
 
 
-@pytest.mark.usefixtures("recovers_at_once")
+@pytest.mark.usefixtures("reaps_at_once")
 def test_an_abandoned_job_without_attempts_left_is_a_dead_letter(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
@@ -376,20 +373,18 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
         workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         workplace.redis.rpush("rq:queue:default", job_id)
         [new] = claim_all(step)
-        recovered = step(lambda ours: ours.recover("default"))
+        recovered = step(lambda ours: ours.reap("default"))
 
-    assert recovered.job_ids == recovered.spent == []
+    assert recovered == ([], [])
     assert workplace.queue().job_ids == []
     members = StartedJobRegistry(queue=workplace.queue()).get_job_and_execution_ids(cleanup=False)
     assert members == [(job_id, new.execution_id)]
 
 
 def claim_in_vain(step: Callable[..., Any]) -> None:
-    """Lease one job, and lose the answer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "claimed", Mock(side_effect=RedisConnectionError))
-        with pytest.raises(RedisConnectionError):
-            claim_all(step, free=1)
+    """Claim one job, and lose the answer."""
+    with lost_answer(), pytest.raises(RedisConnectionError):
+        claim_all(step, free=1)
 
 
 def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
@@ -400,25 +395,10 @@ def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFact
     with executions(valkey_url) as step:
         claim_all(step, free=1)
         claim_in_vain(step)
-        count = step(lambda ours: ours.put_back_unanswered(["other", "default"]))
+        step(lambda ours: ours.release_unanswered())
 
-    assert count == 1
     assert workplace.queue().job_ids == ids[1:]
     assert workplace.redis.hget(f"rq:job:{ids[1]}", "meta") == b'{"attempt": 0}'
-
-
-def test_claims_whose_answers_were_lost_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After two leases what they took has been recovered; an outage may last for hours."""
-    now = 0.0
-    monkeypatch.setattr("workers.executions.time.monotonic", lambda: now)
-    ledger = Ledger("ours", lease_seconds=36, attempts={}, limits="")
-    remembered = []
-    for _ in range(1000):
-        now += 2
-        ledger.claim(["default"], 1)
-        remembered.append(len(ledger._unanswered))
-
-    assert max(remembered) == 36
 
 
 def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
@@ -433,12 +413,12 @@ def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
         claim_all(step)
         workplace.redis.hset(f"rq:job:{ids[0]}", "retries_left", 0)
         expire(workplace.redis)
-        [spent] = step(lambda ours: ours.recover("default")).spent
+        [spent] = step(lambda ours: ours.reap("default"))[1]
         workplace.redis.rpush("rq:queue:default", ids[1])
         claim_in_vain(step)
-        count = step(lambda ours: ours.put_back_unanswered(["default"]))
+        step(lambda ours: ours.release_unanswered())
 
-    assert (spent.job_id, count) == (ids[0], 1)
+    assert spent.job_id == ids[0]
     assert workplace.queue().job_ids == [ids[1]]
     assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
 
@@ -453,9 +433,9 @@ def test_a_job_that_is_on_its_queue_still_is_not_put_there_again(
     with executions(valkey_url) as step:
         claims = claim_all(step)
         workplace.redis.rpush("rq:queue:default", *ids)
-        step(lambda ours: ours.put_back(claims[:1]))
+        step(lambda ours: ours.release(claims[:1]))
         expire(workplace.redis)
-        step(lambda ours: ours.recover("default"))
+        step(lambda ours: ours.reap("default"))
 
     assert sorted(workplace.queue().job_ids) == sorted(ids)
     assert workplace.redis.zcard("rq:wip:default") == 0
@@ -473,10 +453,10 @@ def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
         with lifted(redis):
             settled, put_back, abandoned = claim_all(step, free=3)
             expire(redis)
-        lost = step(lambda ours: ours.renew([settled, put_back], 60))[1]
-        outcome = step(lambda ours: ours.settle([settled]))
-        count = step(lambda ours: ours.put_back([put_back]))
-        recovered = step(lambda ours: ours.recover("default")).job_ids
+        lost = step(lambda ours: ours.renew([settled, put_back]))[1]
+        outcome = step(lambda ours: ours.ack([settled]))
+        count = step(lambda ours: ours.release([put_back]))
+        recovered = step(lambda ours: ours.reap("default"))[0]
         with pytest.raises(OutOfMemoryError):
             claim_all(step)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,21 @@ from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from shared import ApiCall, Jobs
 from shared.loop_lag import STUCK_STATUS
 from shared.queues import PERFORM
 from shared.testing import api_call
+from shared.threads import DaemonThreads
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import put_job
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, logged, running_worker, signals_kept
-from workers.executions import Executions
+from workers.executions import Leases
 from workers.failures import RQOutcomes
-from workers.upkeep import Upkeep
+from workers.upkeep import Maintenance
 from workers.worker import ConcurrentWorker
 
 _PATIENCE_SECONDS = 20
@@ -118,17 +121,17 @@ import asyncio, errno, os, pathlib, resource
 resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))  # one that spins takes 100 MB more each second
 
 from redis.asyncio.client import PubSub
-from workers.life import Life
+from workers.rq_commands import RQCommands
 
-channels, begin, connect = [], Life.begin, PubSub.connect
+channels, listen, connect = [], RQCommands.listen, PubSub.connect
 
 async def connect_and_note(channel):
     await connect(channel)
     channels.append(channel)
 
-async def begin_and_lose(life):
-    await begin(life)
-    asyncio.create_task(lose())
+async def listen_and_lose(commands):
+    losing = asyncio.create_task(lose())
+    await listen(commands)
 
 async def lose():
     while not channels:
@@ -137,7 +140,7 @@ async def lose():
     channels[0].connection._reader.set_exception(OSError(errno.ETIMEDOUT, "Connection timed out"))
     pathlib.Path(os.environ["DESKBELL_APP_DIR"], "lost").touch()
 
-PubSub.connect, Life.begin = connect_and_note, begin_and_lose
+PubSub.connect, RQCommands.listen = connect_and_note, listen_and_lose
 """
 
 
@@ -190,9 +193,9 @@ def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
     """RQ's code has struck it off, and the worker gives a sign of life before it is told of it."""
     workplace = open_workplace(failing_jobs(), abandoned_seconds=5)
     job_id = put_job(workplace, "fail")
-    renew_really, fail_really, renewed = Executions.renew, RQOutcomes.fail, threading.Event()
+    renew_really, fail_really, renewed = Leases.renew, RQOutcomes.fail, threading.Event()
 
-    async def renew(self: Executions, *arguments: Any) -> Any:
+    async def renew(self: Leases, *arguments: Any) -> Any:
         answer = await renew_really(self, *arguments)
         renewed.set()
         return answer
@@ -202,7 +205,7 @@ def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
         renewed.clear()
         assert renewed.wait(_PATIENCE_SECONDS)
 
-    monkeypatch.setattr(Executions, "renew", renew)
+    monkeypatch.setattr(Leases, "renew", renew)
     monkeypatch.setattr(RQOutcomes, "fail", fail)
     with capture_logs() as logs:
         workplace.work()
@@ -291,6 +294,17 @@ def test_what_rq_has_left_ready_is_queued_by_who_wrote_the_outcome(
     assert second.is_finished
 
 
+async def maintained(worker: BaseWorker, jobs: Jobs, *steps: Callable[[Maintenance], Awaitable[None]]) -> None:
+    """Take steps of a worker's maintenance."""
+    threads = DaemonThreads()
+    maintenance = Maintenance(worker, jobs, threads)
+    try:
+        for step in steps:
+            await step(maintenance)
+    finally:
+        threads.close()
+
+
 def test_what_a_worker_that_died_has_left_ready_is_queued(open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """Within a second or so, with the retries that are due: RQ's maintenance would come to it in ten minutes."""
     jobs = counting_jobs()[0]
@@ -300,10 +314,9 @@ def test_what_a_worker_that_died_has_left_ready_is_queued(open_workplace: Workpl
     with redis.pipeline() as pipeline:
         workplace.queue().ready_job_registry.register_jobs([second], pipeline)
         pipeline.execute()
-    upkeep = Upkeep(ConcurrentWorker(["default"], workplace.performer, redis), jobs)
+    worker = ConcurrentWorker(["default"], workplace.performer, redis)
 
-    upkeep.schedule()
-    upkeep.close()
+    asyncio.run(maintained(worker, jobs, Maintenance.schedule, Maintenance.close))
 
     assert second.id in workplace.queue().job_ids
     assert redis.zcard(workplace.queue().ready_job_registry.key) == 0
@@ -318,6 +331,6 @@ def test_maintenance_that_fails_frees_its_own_lock_and_no_other(open_workplace: 
     redis.set(ours.finished_job_registry.key, "what no cleanup can read")
 
     with pytest.raises(ResponseError):
-        Upkeep(worker, jobs).maintain()
+        asyncio.run(maintained(worker, jobs, Maintenance.maintain))
 
     assert [bool(redis.exists(queue.registry_cleaning_key)) for queue in (theirs, ours)] == [True, False]

@@ -25,9 +25,10 @@ from tests.workers.claiming import claim as claim_one
 from tests.workers.claiming import worker_of
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, running_worker
-from workers.calls import Calls
 from workers.guarded import AllowListedJob
+from workers.lease import Lease
 from workers.limits import limits_text
+from workers.perform import Attempt
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused
 UNLIMITED = 1_000_000_000
@@ -143,10 +144,8 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     workplace = open_workplace(jobs)
     put(workplace, 1)
     with worker_of(workplace, valkey_url) as step:
-        [claim] = claim_one(step).claims
-    children: Any = None
-    late = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked_at=claim.asked_at - 31))
-    late.prepare()
+        [claim] = claim_one(step).leases
+    late = attempt_of(workplace, dataclasses.replace(claim, asked_at=claim.asked_at - 31))
     job = AllowListedJob.of(claim, workplace.redis)
     before = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
 
@@ -155,13 +154,19 @@ def test_a_job_that_begins_late_starts_anew_or_waits(open_workplace: WorkplaceFa
     after = workplace.redis.zscore("deskbell:rate:call", claim.job_id) or 0
     workplace.redis.delete("deskbell:rate:call")
     workplace.redis.zadd("deskbell:rate:call", {"another": after})
-    much_later = Calls(workplace.performer, children).of(dataclasses.replace(claim, asked_at=claim.asked_at - 300))
-    much_later.prepare()
+    much_later = attempt_of(workplace, dataclasses.replace(claim, asked_at=claim.asked_at - 300))
 
     assert (is_late, late.has_begun) == (True, True)
     assert after > before
     with pytest.raises(OutOfTurnError, match="it began too late"):
         much_later.begin(job)
+
+
+def attempt_of(workplace: Workplace, lease: Lease) -> Attempt:
+    """The attempt at a claimed job, before it has begun."""
+    attempt = Attempt(workplace.performer, "call", api_call().to_wire(), lease)
+    attempt.prepare()
+    return attempt
 
 
 def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:

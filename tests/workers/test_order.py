@@ -37,7 +37,7 @@ from tests.workers.working import Workplace, fetch, running_worker
 from workers.failures import RQOutcomes
 from workers.places import ORDERS_KEY, execution_of
 from workers.replays import Replays, Throttle
-from workers.running import Run
+from workers.running import Execution
 from workers.turns import wake
 
 Ran = list[str]
@@ -401,11 +401,11 @@ def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_writt
     fan_out(workplace, events)
     succeed, states = RQOutcomes.succeed, []
 
-    def sweep_first(self: RQOutcomes, run: Run) -> None:
+    def sweep_first(self: RQOutcomes, execution: Execution) -> None:
         workplace.redis.delete("deskbell:orders:lock")
         wake(workplace.redis, jobs)
         states.append(workplace.job(events[1], "note").get_status())
-        succeed(self, run)
+        succeed(self, execution)
 
     monkeypatch.setattr(RQOutcomes, "succeed", sweep_first)
     workplace.work()

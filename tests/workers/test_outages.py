@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from redis import Redis
+from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ExecAbortError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -20,13 +23,14 @@ from shared.testing import api_call
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.claiming import claim_all, executions, expire, put
+from tests.workers.claiming import CLAIMED_AT, claim_all, executions, expire, put
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of
-from workers.executions import Executions
+from workers import executions as executions_module
+from workers.executions import Leases
+from workers.life import ReapGuard
 from workers.outages import WorkerOutage, is_transient
 from workers.places import arrival_of
-from workers.silence import Silence
 
 REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
     "read-only": (
@@ -312,21 +316,21 @@ def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
     with executions(valkey_url) as step, capture_logs() as logs:
         [theirs] = claim_all(step)
         workplace.work("other", "default")
-        lost = step(lambda executions: executions.renew([theirs], 60))[1]
+        lost = step(lambda executions: executions.renew([theirs]))[1]
 
     assert lost == set()
     assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
 
 
-def test_a_silence_is_a_lease_from_the_first_sign_after_a_gap() -> None:
-    """Half a lease without a sign is a gap, and so is the time before the first: Redis may just have come back."""
+def test_nothing_is_reaped_for_a_lease_from_the_first_heartbeat_after_a_gap() -> None:
+    """Half a lease without a heartbeat is a gap, and so is the time before the first: Redis may just have come back."""
     now = 100.0
-    silence = Silence(10, clock=lambda: now)
-    states = [silence.is_over]
+    guard = ReapGuard(10, clock=lambda: now)
+    states = [guard.may_reap]
     for at in (100.0, 105.0, 110.0, 115.1, 120.0, 125.0, 125.2):
         now = at
-        silence.note_sign()
-        states.append(silence.is_over)
+        guard.note_heartbeat()
+        states.append(guard.may_reap)
 
     assert states == [False, False, False, True, False, False, False, True]
 
@@ -349,7 +353,7 @@ def test_a_worker_that_cannot_renew_recovers_nothing(
     async def refuse(*_: Any) -> None:
         raise RedisConnectionError
 
-    monkeypatch.setattr(Executions, "renew", refuse)
+    monkeypatch.setattr(Leases, "renew", refuse)
     workplace.work()
 
     assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"started"
@@ -370,19 +374,19 @@ def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
 
     workplace = open_workplace(jobs)
     put(workplace)
-    claim, claimed_at = Executions.claim, list[float]()
+    call, froze = AsyncScript.__call__, list[int]()
 
-    async def freeze(self: Executions, *arguments: Any) -> Any:
-        claimed = await claim(self, *arguments)
-        if claimed.claims:
-            claimed_at.append(self._ledger._asked_at)
-            self._ledger._asked_at -= 3600 if len(claimed_at) == 1 else 0
-        return claimed
+    async def freeze(self: AsyncScript, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        answer = await call(self, keys, args, client)
+        if keys and answer[CLAIMED_AT] and not froze:
+            froze.append(1)
+            monkeypatch.setattr(executions_module, "time", Mock(monotonic=lambda: time.monotonic() + 3600))
+        return answer
 
-    monkeypatch.setattr(Executions, "claim", freeze)
+    monkeypatch.setattr(AsyncScript, "__call__", freeze)
     workplace.work()
 
-    assert (ran, len(claimed_at)) == ([1], 2)
+    assert (ran, froze) == ([1], [1])
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
@@ -397,14 +401,14 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
 
     workplace = open_workplace(jobs)
     put(workplace)
-    claim, errors = Executions.claim, [ValueError()]
+    claim, errors = Leases.claim, [ValueError()]
 
-    async def stumble(self: Executions, *arguments: Any) -> Any:
+    async def stumble(self: Leases, *arguments: Any) -> Any:
         if errors:
             raise errors.pop()
         return await claim(self, *arguments)
 
-    monkeypatch.setattr(Executions, "claim", stumble)
+    monkeypatch.setattr(Leases, "claim", stumble)
     with capture_logs() as logs:
         workplace.work()
 
@@ -424,15 +428,15 @@ def test_a_worker_that_cannot_show_its_state_goes_on(
 
     workplace = open_workplace(jobs)
     put(workplace, 2)
-    show, shown = Executions.show, []
+    show, shown = Leases.show, []
 
-    async def stumble(self: Executions, field: str, value: str) -> None:
+    async def stumble(self: Leases, field: str, value: str) -> None:
         shown.append(value)
         if len(shown) == 1:
             raise RedisConnectionError
         await show(self, field, value)
 
-    monkeypatch.setattr(Executions, "show", stumble)
+    monkeypatch.setattr(Leases, "show", stumble)
     workplace.work()
 
     assert len(ran) == 2

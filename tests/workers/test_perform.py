@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rq import get_current_job
@@ -23,8 +24,7 @@ from tests.waiting import DEADLINE_SECONDS, eventually
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of
 from workers import fan_out
-from workers.executions import Claimed
-from workers.worker import ConcurrentWorker
+from workers.executions import Claimed, Leases
 
 SECRET = "planted-4711"
 
@@ -163,17 +163,17 @@ def test_a_burst_does_not_end_on_an_answer_that_is_older_than_the_last_jobs_end(
         attempts.append(attempt_now())
         raise Retry(after=0)
 
-    claim = ConcurrentWorker._claim
+    claim = Leases.claim
 
-    async def claim_late(worker: ConcurrentWorker) -> Claimed:
-        claimed = await claim(worker)
-        if worker._runs:
-            await eventually(lambda: not worker._runs)
+    async def claim_late(self: Leases, *arguments: Any) -> Claimed:
+        claimed = await claim(self, *arguments)
+        if not claimed.leases:
+            await eventually(lambda: not workplace.redis.zcard("rq:wip:default"))
         return claimed
 
     workplace = open_workplace(jobs)
     workplace.put_jobs(api_call())
-    monkeypatch.setattr(ConcurrentWorker, "_claim", claim_late)
+    monkeypatch.setattr(Leases, "claim", claim_late)
 
     workplace.work()
 

@@ -2,20 +2,15 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared import ApiCall, Concurrency, Jobs
-from tests.workers.claiming import claim, expire, limited_jobs, put_job, worker_of
+from tests.workers.claiming import claim, expire, limited_jobs, lost_answer, put_job, worker_of
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import signals_kept
-from workers.executions import Claimed, Ledger
 from workers.worker import ConcurrentWorker
-
-CLAIMED_AT = 3
 
 
 def test_all_that_a_dead_worker_held_is_recovered_at_once(
@@ -29,12 +24,11 @@ def test_all_that_a_dead_worker_held_is_recovered_at_once(
     expire(redis)
 
     with worker_of(workplace, valkey_url) as step:
-        recovered = step(lambda ours: ours.recover("default"))
+        reaped, _ = step(lambda ours: ours.reap("default"))
 
-    assert sorted(recovered.job_ids) == sorted(job_id.encode() for job_id in ids)
-    assert recovered.is_all
+    assert sorted(reaped) == sorted(job_id.encode() for job_id in ids)
     assert redis.zcard("rq:wip:default") == 0
-    assert sorted(redis.lrange("rq:queue:default", 0, -1)) == sorted(recovered.job_ids)
+    assert sorted(redis.lrange("rq:queue:default", 0, -1)) == sorted(reaped)
 
 
 def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
@@ -51,9 +45,9 @@ def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
     expire(redis)
 
     with worker_of(workplace, valkey_url) as step:
-        recovered = step(lambda ours: ours.recover("default"))
+        _, exhausted = step(lambda ours: ours.reap("default"))
 
-    assert (len(recovered.spent), recovered.is_all) == (100, False)
+    assert len(exhausted) == 100
     assert redis.zcount("rq:wip:default", 0, 1) == 150
 
 
@@ -66,21 +60,21 @@ def test_a_job_that_leaves_its_worker_frees_its_slot(
     job_id = put_job(workplace, "few")
 
     with worker_of(workplace, valkey_url) as step:
-        claims = claim(step).claims
+        claims = claim(step).leases
         held = redis.zrange("deskbell:slots:few", 0, -1)
         redis.hset(f"rq:job:{job_id}", "retries_left", int(how != "buried"))
         if how == "put back":
-            step(lambda ours: ours.put_back(claims))
+            step(lambda ours: ours.release(claims))
         else:
             expire(redis)
-            step(lambda ours: ours.recover("default"))
+            step(lambda ours: ours.reap("default"))
 
     assert held == [job_id.encode()]
     assert redis.zcard("deskbell:slots:few") == 0
 
 
 def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
-    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
     """Redis claimed, the connection broke: the jobs run at once, and it is their first attempt."""
     jobs, ran = Jobs(), []
@@ -91,9 +85,9 @@ def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
 
     workplace = open_workplace(jobs)
     ids = [put_job(workplace, "count") for _ in range(3)]
-    lost = lose_an_answer(monkeypatch)
 
-    workplace.work()
+    with lost_answer() as lost:
+        workplace.work()
 
     assert lost == [3]
     assert sorted(ran) == sorted(job_id[:32] for job_id in ids)
@@ -102,36 +96,18 @@ def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
 
 
 def test_a_worker_that_ends_puts_back_what_it_does_not_know_it_has(
-    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
     """The answer of its last claim was lost, and then it was told to end."""
     workplace = open_workplace(limited_jobs("1000/s"))
     ids = [put_job(workplace, "free") for _ in range(2)]
-    lose_an_answer(monkeypatch, then_end=True)
 
-    with signals_kept():
+    with signals_kept(), lost_answer(then=lambda: os.kill(os.getpid(), signal.SIGTERM)):
         ConcurrentWorker(["default"], workplace.performer, redis).run()
 
     assert workplace.queue().job_ids == ids
     assert redis.zcard("rq:wip:default") == 0
     assert {redis.hget(f"rq:job:{job_id}", "status") for job_id in ids} == {b"queued"}
-
-
-def lose_an_answer(monkeypatch: pytest.MonkeyPatch, *, then_end: bool = False) -> list[int]:
-    """Lose the answer of the first claim that takes jobs; how many it took. This process may be told to end then."""
-    read_really = Ledger.claimed
-    lost: list[int] = []
-
-    def read_or_lose(self: Ledger, arguments: list[Any], answer: list[Any]) -> Claimed:
-        if not (answer[CLAIMED_AT] and not lost):
-            return read_really(self, arguments, answer)
-        lost.append(len(answer[CLAIMED_AT]) // 6)
-        if then_end:
-            os.kill(os.getpid(), signal.SIGTERM)
-        raise RedisConnectionError
-
-    monkeypatch.setattr(Ledger, "claimed", read_or_lose)
-    return lost
 
 
 def test_rqs_maintenance_takes_no_job_from_a_worker(

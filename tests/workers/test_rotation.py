@@ -1,9 +1,9 @@
-from workers.rotation import Rotation
+from workers.rotation import PollingOrder
 
 
 def test_one_claim_in_eight_begins_with_a_later_queue_each_in_its_turn() -> None:
     """The others look at the queues as they were given; no queue is left out of any."""
-    rotation = Rotation(["a", "b", "c"])
+    rotation = PollingOrder(["a", "b", "c"])
 
     orders = ["".join(rotation.next()) for _ in range(32)]
 
@@ -13,6 +13,6 @@ def test_one_claim_in_eight_begins_with_a_later_queue_each_in_its_turn() -> None
 
 def test_a_single_queue_needs_no_turns() -> None:
     """It is all there is to look at."""
-    rotation = Rotation(["a"])
+    rotation = PollingOrder(["a"])
 
     assert [rotation.next() for _ in range(16)] == [["a"]] * 16

@@ -35,8 +35,8 @@ def test_a_job_that_is_not_to_be_kept_is_gone_when_it_is_settled(
     redis.sadd(f"rq:job::{job_id}:dependencies", "before")
 
     with worker_of(workplace, valkey_url) as step:
-        claims = claim(step).claims
-        settled = step(lambda ours: ours.settle(claims))
+        claims = claim(step).leases
+        settled = step(lambda ours: ours.ack(claims))
 
     assert settled == (set(), set())
     assert redis.keys(f"*{job_id}*") == []
@@ -51,8 +51,8 @@ def test_what_rq_keeps_in_ways_of_its_own_is_left_to_it(
     workplace, job_id = one_job(open_workplace, **fields)
 
     with worker_of(workplace, valkey_url) as step:
-        claims = claim(step).claims
-        settled = step(lambda ours: ours.settle(claims))
+        claims = claim(step).leases
+        settled = step(lambda ours: ours.ack(claims))
 
     assert settled == (set(), {claims[0].execution_id})
     assert redis.hget(f"rq:job:{job_id}", "status") == b"started"

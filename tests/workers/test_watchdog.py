@@ -22,7 +22,7 @@ from shared.testing import api_call
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, logged, running_worker
-from workers.running import current_run
+from workers.running import current_execution
 from workers.watchdog import Watchdog
 
 JOBS = """
@@ -188,20 +188,19 @@ def test_the_signal_ends_the_job_that_it_is_meant_for_and_no_other(workplace: Wo
             return "struck"
         return "spared"
 
-    async def run_as(run: Mock) -> str:
+    async def run_as(watchdog: Watchdog, execution: Mock) -> str:
         context = copy_context()
-        context.run(current_run.set, run)
+        context.run(current_execution.set, execution)
         watchdog._target = guilty
         return await asyncio.get_running_loop().create_task(strike(), context=context)
 
     async def both() -> list[str]:
-        return [await run_as(innocent), await run_as(guilty)]
-
-    with asyncio.Runner() as runner:
-        watchdog = Watchdog(runner.get_loop(), {}, list, workplace.performer.ledger("x"), workplace.redis, 60)
+        watchdog = Watchdog({}, Mock(), Mock(), workplace.redis, workplace.performer.settings)
         try:
-            outcomes = runner.run(both())
+            return [await run_as(watchdog, innocent), await run_as(watchdog, guilty)]
         finally:
             watchdog.close()
+
+    outcomes = asyncio.run(both())
 
     assert outcomes == ["spared", "struck"]

@@ -141,7 +141,7 @@ def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactor
     assert guarded.stopped_callback is None
 
 
-@pytest.mark.usefixtures("recovers_at_once")
+@pytest.mark.usefixtures("reaps_at_once")
 def test_no_callback_is_called_for_a_job_whose_worker_died(open_workplace: WorkplaceFactory) -> None:
     """RQ's maintenance, too, calls the callbacks of what it finds abandoned."""
     workplace = open_workplace(counting_jobs()[0])
@@ -377,7 +377,7 @@ def test_a_job_whose_worker_is_killed_in_the_middle_is_run_again(
     assert status == 0
 
 
-@pytest.mark.usefixtures("recovers_at_once")
+@pytest.mark.usefixtures("reaps_at_once")
 def test_a_job_that_a_killed_stock_worker_has_moved_is_run(open_workplace: WorkplaceFactory) -> None:
     """RQ moves a job to its intermediate list, and registers an execution before it marks the job as started."""
     jobs, counted = counting_jobs()
