@@ -7,7 +7,7 @@ So it does not matter how often, or how far, a fan-out ran before: there is one 
 import time
 from typing import Any
 
-from redis import Redis, WatchError
+from redis import Redis
 from redis.client import Pipeline
 from rq import get_current_job
 from rq.job import Dependency, Job, JobStatus
@@ -60,27 +60,24 @@ class FanOut:
     def _make(self, job: Job, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
         """Write the jobs and the mark; False if the mark was there already."""
         connection: Redis = job.connection
-        with connection.pipeline() as pipeline:
-            while True:
-                try:
-                    pipeline.watch(job.key)
-                    # Through the pipeline: one connection for each event under way, not two.
-                    meta: Any = pipeline.hget(job.key, "meta")
-                    job.meta = job.serializer.loads(meta) if meta else {}
-                    if job.meta.get(_MARK):
-                        return False
-                    arrival = arrival_of(pipeline, self._jobs, event)
-                    placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
-                    pipeline.multi()
-                    arrival.write(pipeline)
-                    for job_type, placement in zip(wanted, placements, strict=True):
-                        _enqueue(pipeline, connection, job_type, event, wire, placement)
-                    # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
-                    pipeline.hset(job.key, "meta", job.serializer.dumps({**job.meta, _MARK: True}))
-                    pipeline.execute()
-                except WatchError:  # another worker has the same event, or RQ wrote a heartbeat
-                    continue
-                return True
+
+        def write(pipeline: Pipeline) -> None:
+            # Through the pipeline: one connection for each event under way, not two.
+            text: Any = pipeline.hget(job.key, "meta")
+            meta = job.serializer.loads(text) if text else {}
+            if meta.get(_MARK):
+                return
+            arrival = arrival_of(pipeline, self._jobs, event)
+            placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
+            pipeline.multi()
+            arrival.write(pipeline)
+            for job_type, placement in zip(wanted, placements, strict=True):
+                _enqueue(pipeline, connection, job_type, event, wire, placement)
+            # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
+            pipeline.hset(job.key, "meta", job.serializer.dumps({**meta, _MARK: True}))
+
+        # It is repeated if what was read changed: another worker has the same event, or RQ wrote a heartbeat.
+        return bool(connection.transaction(write, job.key))
 
 
 def _enqueue(
