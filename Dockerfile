@@ -9,7 +9,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY api api
 COPY workers workers
 COPY shared shared
-COPY cli cli
+COPY deskbell deskbell
 COPY examples examples
 # The commit that `deskbell --version` shows, if it is given.
 ARG COMMIT=

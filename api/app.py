@@ -16,30 +16,30 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.status import HTTP_404_NOT_FOUND
 
-from api.arrival import SINCE
-from api.backlog import BacklogReader
-from api.connections import NOTE
-from api.contract import DriftLog
-from api.intake import Intake
+from api.acceptance.backlog import BacklogReader
+from api.acceptance.intake import Intake
+from api.admission.authentication import Authenticator
+from api.admission.paths import CallbackPaths
+from api.admission.rejections import RejectionLog
+from api.admission.token_usage import TokenUsage
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
-from api.openapi import document
-from api.paths import CallbackPaths
-from api.readiness import Health, age
-from api.refusals import RejectionLog
+from api.monitoring.drift import DriftLog
+from api.monitoring.health import Health, age
 from api.routes import CallbackRoutes
-from api.signatures import Authenticator
-from api.tokens import TokenUsage
-from shared.blocks import BLOCKED_KEY
-from shared.callbacks import Callbacks
-from shared.config import Settings
-from shared.connections import connect_async
+from api.server.arrival import SINCE
+from api.server.connections import NOTE
+from api.server.openapi import document
 from shared.errors import http_info
+from shared.handlers.callbacks import Callbacks
+from shared.handlers.replies import Replies
 from shared.logs import get_log, note_lost_lines
-from shared.pauses import PAUSED_KEY, read_pauses
-from shared.protocol import envelope
-from shared.queues import EVENTS, queue_key
-from shared.replies import Replies
+from shared.redis.breakers import PAUSED_KEY, read_pauses
+from shared.redis.connections import connect_async
+from shared.redis.queues import EVENTS, queue_key
+from shared.runtime.blocks import BLOCKED_KEY
+from shared.settings.config import Settings
+from shared.wire.protocol import envelope
 
 
 def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from shared.codes import Code
+from shared.wire.codes import Code
 
 Cause = Literal[
     "not_a_packet",

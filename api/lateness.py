@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from api.metrics import Metrics
-from shared.loop_lag import Block, LoopLag
-from shared.runs import handler_of
+from shared.handlers.executor import handler_of
+from shared.runtime.loop_lag import Block, LoopLag
 
 _RECENT_SECONDS = 60.0
 _LATE_SECONDS = 0.1  # a timer that goes off so much too late says that the loop was blocked

@@ -17,8 +17,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from api.errors import Cause
-from shared.events import Outcome
 from shared.version import commit, version
+from shared.wire.events import Outcome
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder where the processes of one api share their values."""

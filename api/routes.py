@@ -1,13 +1,14 @@
 """The way of a callback through the api, top to bottom.
 
-1. The path is a callback's (`api.paths`): `/callback` or `/callback/<node>`, behind the secret if one is set.
-2. Not too many callbacks are in flight (`api.overload`).
-3. The query names our app and carries its Sign (`api.signatures`).
-4. The body is read, no further than the limit, and is a packet (`shared.protocol`).
-5. The integrator's handler computes the reply (`shared.replies`), once for the requests of one delivery that are under
-   way (`api.deliveries`).
-6. The event is kept with its reply (`api.intake`). Only now the answer goes out.
-7. One line is logged and the callback is counted; of rejections, one line a second for each cause (`api.refusals`).
+1. The path is a callback's (`api.admission.paths`): `/callback` or `/callback/<node>`, behind the secret if one is set.
+2. Not too many callbacks are in flight (`api.admission.concurrency`).
+3. The query names our app and carries its Sign (`api.admission.authentication`).
+4. The body is read, no further than the limit, and is a packet (`shared.wire.protocol`).
+5. The integrator's handler computes the reply (`shared.handlers.replies`), once for the requests of one delivery that
+   are under way (`api.acceptance.deliveries`).
+6. The event is kept with its reply (`api.acceptance.intake`). Only now the answer goes out.
+7. One line is logged and the callback is counted; of rejections, one line a second for each cause
+   (`api.admission.rejections`).
 
 All of it happens within the budget, which counts from the request's first byte. A rejection is answered with the
 envelope, too.
@@ -20,25 +21,25 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.acceptance import Kept
-from api.arrival import Arrival, arrival_of
-from api.deliveries import Deliveries
+from api.acceptance.accept import Kept
+from api.acceptance.deliveries import Deliveries
+from api.acceptance.intake import Intake
+from api.admission.authentication import Authenticator, Query, parse_query
+from api.admission.concurrency import ConcurrencyLimit, Slot
+from api.admission.paths import CallbackPaths
+from api.admission.rejections import RejectionLog
 from api.errors import Rejection
-from api.intake import Intake
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
-from api.overload import ConcurrencyLimit, Slot
-from api.paths import CallbackPaths
-from api.refusals import RejectionLog
-from api.signatures import Authenticator, Query, parse_query
-from shared.codes import Code
-from shared.commands import received
-from shared.config import Settings
+from api.server.arrival import Arrival, arrival_of
 from shared.errors import CannotKeepError, PacketError, http_info
-from shared.events import Event
+from shared.handlers.replies import Replies
 from shared.logs import get_log
-from shared.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
-from shared.replies import Replies
+from shared.settings.config import Settings
+from shared.wire.codes import Code
+from shared.wire.commands import received
+from shared.wire.events import Event
+from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
 
 @dataclass(frozen=True, slots=True)

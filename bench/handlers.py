@@ -2,7 +2,7 @@ import asyncio
 import time
 import uuid
 
-from shared import Callbacks
+from deskbell import Callbacks
 
 HANG_SECONDS = 1.4  # beyond the handler's second; 20 calls a second that hang so long keep 28 of 32 threads busy
 callbacks = Callbacks()

@@ -12,8 +12,8 @@ MOST = 30
 """How many places of an exception are written, the last ones: a recursion passes through many."""
 
 _HERE = f"{Path(__file__).resolve().parent.parent}/"
-_ROOT = re.compile(r"(.*/)workers/\w+\.py")
-_OURS = re.compile(r"(api|workers(?!/jobs/)|shared|cli)/")
+_ROOT = re.compile(r"(.*/)workers/(?:\w+/)*\w+\.py")
+_OURS = re.compile(r"(api|workers|shared|deskbell(?!/jobs/))/")
 _STANDARD = re.compile(r"<|.*/lib(64)?/python3[^/]*/(?!.*(site|dist)-packages/)")
 _INSTALLED = re.compile(r".*/(site|dist)-packages/")
 
@@ -74,7 +74,7 @@ def is_integrators(file: str, root: str | None = _HERE) -> bool:
         file: its path.
         root: the folder in which Deskbell's packages lie there; None when that is not known.
     """
-    if root and file.startswith(f"{root}workers/jobs/"):
+    if root and file.startswith(f"{root}deskbell/jobs/"):
         return True
     return not (_INSTALLED.match(file) or _is_never_theirs(file, root))
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from shared.callbacks import Callbacks
-from shared.config import Settings
-from shared.environment import PREFIX
+from shared.declarations.functions import place
+from shared.declarations.nearest import advice
 from shared.errors import ConfigError, DeclarationError
 from shared.frames import is_integrators
-from shared.functions import place
-from shared.jobs import Jobs
-from shared.nearest import advice
+from shared.handlers.callbacks import Callbacks
+from shared.jobs.jobs import Jobs
 from shared.own_packages import check_import_string, refuse_shadowed
+from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
 
 
 class _Composable(Protocol):

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from shared.errors import ConfigError
 
-OWN = ("api", "cli", "examples", "shared", "workers")
+OWN = ("api", "deskbell", "examples", "shared", "workers")
 ROOT = Path(__file__).parent.parent
 """The folder that Deskbell's packages lie in."""
 
@@ -73,7 +73,7 @@ def check_import_string(module: str) -> None:
         return
     if found := another(name):
         raise ConfigError(_sentence(name, found))
-    if not module.startswith(("workers.jobs.", "examples.")):
+    if not module.startswith(("deskbell.jobs.", "examples.")):
         raise ConfigError(f"{name} is a package of Deskbell's own, {ROOT / name}; expected one of yours, got {module}")
 
 

@@ -6,8 +6,8 @@ Values from callbacks never reach logs. Names do, in their own forms only: anyth
 import re
 from collections.abc import Sequence
 
-from shared.declarations import JOB_NAME_FORM, LONGEST_JOB_NAME, NODE_FORM
-from shared.protocol import COMMAND_FORM
+from shared.declarations.options import JOB_NAME_FORM, LONGEST_JOB_NAME, NODE_FORM
+from shared.wire.protocol import COMMAND_FORM
 
 UNPRINTABLE = "(unprintable)"
 """What stands in a log line for a job type's name that no job type can have."""

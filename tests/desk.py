@@ -12,13 +12,13 @@ import httpx
 from redis import Redis
 
 from api.app import create_app
-from api.connections import Connections
-from cli.listening import listen
-from cli.serving import Server, connections_of
-from shared.callbacks import Callbacks
-from shared.config import Settings
-from shared.queues import MARK_KEY
-from shared.testing import packet, signed_query
+from api.server.connections import Connections
+from api.server.server import Server, connections_of
+from deskbell.cli.processes.listening import listen
+from deskbell.testing import packet, signed_query
+from shared.handlers.callbacks import Callbacks
+from shared.redis.queues import MARK_KEY
+from shared.settings.config import Settings
 
 APP = "1400000001"
 TOKEN = "xxxxyyyy"

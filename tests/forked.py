@@ -129,8 +129,8 @@ def _fileno(given: int | IO[bytes]) -> int:
 
 
 def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[Connection]) -> None:
-    """Be the command, as `python -P -m cli` is."""
-    from cli.main import main  # noqa: PLC0415 - here it has been imported, where the process was started it need not be
+    """Be the command, as `python -P -m deskbell` is."""
+    from deskbell.cli.main import main  # noqa: PLC0415 - here it has been imported, where the process was started it need not be
 
     os.setsid()
     os.environ.clear()

@@ -1,4 +1,4 @@
 """What a process of `tests.forked` has imported when it begins: all that commands import when they are called."""
 
-import workers.jobs.analytics
-import workers.jobs.crm  # noqa: F401
+import deskbell.jobs.analytics
+import deskbell.jobs.crm  # noqa: F401

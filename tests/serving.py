@@ -85,7 +85,7 @@ def _start(words: tuple[str, ...], env: dict[str, str], folder: Path, log: IO[by
     shell += ["nohup"] if env.get("HUP") == "ignored" else []
     if not shell:
         return Forked(words, env, folder, stdout=log)
-    return subprocess.Popen([*shell, sys.executable, "-P", "-m", "cli", *words], env=env, stdout=log, cwd=folder)
+    return subprocess.Popen([*shell, sys.executable, "-P", "-m", "deskbell", *words], env=env, stdout=log, cwd=folder)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

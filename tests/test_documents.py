@@ -14,13 +14,13 @@ from pydantic import SecretStr
 
 from api.errors import Cause
 from api.metrics import Metrics, queue_families, spool_families
-from shared import Jobs
-from shared.codes import Code
-from shared.config import Settings, load_settings
-from shared.environment import PREFIX
-from shared.events import Outcome
+from deskbell import Jobs
 from shared.loading import load_callbacks, load_jobs
-from shared.redis_url import RedisUrl
+from shared.settings.config import Settings, load_settings
+from shared.settings.environment import PREFIX
+from shared.settings.redis_url import RedisUrl
+from shared.wire.codes import Code
+from shared.wire.events import Outcome
 from tests.processes import environment
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.perform import LEVELS

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared import Discard, Retry
+from deskbell import Discard, Retry
 
 
 def _leave(_: object) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "LOGS.md"
-ROOMS = ("api", "workers", "shared", "cli")
+ROOMS = ("api", "workers", "shared", "deskbell")
 HEAD = "| event | level | fields | what it means | what to do |\n|---|---|---|---|---|\n"
 _LOGGER = re.compile(r"(?:(?:.*[._])?(?:log|get_log\(\))\.(info|warning|error|log)|_writer\.(sink))")
 _ROW = re.compile(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|(.*)\|(.*)\|$", re.MULTILINE)

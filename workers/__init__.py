@@ -1,0 +1,14 @@
+"""The processes that do the work.
+
+A job's life, a file for each step:
+
+1. `fan_out`: an event becomes one job for each job type that wants it.
+2. `worker.leases`: a worker claims a job under a lease.
+3. `flow`: limits, circuit breakers and the FIFO order of a key decide whether it may start now.
+4. `perform`: one attempt, by the worker's event loop, in a thread, or in a child process (`isolation`).
+5. `worker.outcomes`: a success is acked.
+6. `retries`, `worker.rq_outcomes`: a failure is tried again later, or the job is a dead letter.
+7. `dead_letters`: dead letters are found, replayed, discarded.
+
+`job` and `lease` are what is claimed; `worker.heartbeat` renews leases and reaps those of workers that died.
+"""

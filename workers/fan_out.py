@@ -12,15 +12,15 @@ from redis.client import Pipeline
 from rq import get_current_job
 from rq.job import Dependency, Job, JobStatus
 
-from shared.commands import event_from_wire
-from shared.events import Event, Wire
-from shared.job_type import JobType
-from shared.jobs import Jobs
+from shared.jobs.job_type import JobType
+from shared.jobs.jobs import Jobs
 from shared.logs import get_log
-from shared.queues import FOREVER, PERFORM, queue
 from shared.redaction import loggable_fields
+from shared.redis.queues import FOREVER, PERFORM, queue
+from shared.wire.commands import event_from_wire
+from shared.wire.events import Event, Wire
+from workers.flow.ordering import Placement, arrival_of, placement_of
 from workers.perform import performer
-from workers.places import Placement, arrival_of, placement_of
 from workers.retries import give_back, rq_retry
 
 _MARK = "fanned_out"

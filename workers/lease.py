@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from redis import Redis
 from rq.executions import Execution
 
-from shared.queues import EVENTS
+from shared.redis.queues import EVENTS
 
 
 class LeaseLostError(Exception):

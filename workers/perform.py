@@ -16,23 +16,23 @@ from rq import get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from shared.commands import event_from_wire
-from shared.config import Settings, load_settings
+from shared.declarations.functions import is_awaited
+from shared.declarations.policies import Backoff, Rate
 from shared.errors import DamagedJobError, UnknownJobError
-from shared.events import Wire
-from shared.functions import is_awaited
-from shared.job_type import JobType
-from shared.jobs import Jobs
+from shared.jobs.job_type import JobType
+from shared.jobs.jobs import Jobs
 from shared.loading import load_jobs
 from shared.logs import Level, configure_logs, get_log
-from shared.policies import Backoff, Rate
 from shared.redaction import loggable_fields, loggable_job_name
+from shared.settings.config import Settings, load_settings
+from shared.wire.commands import event_from_wire
+from shared.wire.events import Wire
 from workers.causes import code_of
+from workers.flow.limits import note_failure, note_success, start_anew
+from workers.flow.turns import take_turn
 from workers.lease import Lease, LeaseLostError
-from workers.limits import note_failure, note_success, start_anew
 from workers.retries import begin_attempt, settle_failure
-from workers.turns import take_turn
-from workers.unrun import await_result, check_ran, log_unawaited
+from workers.unawaited import await_result, check_ran, log_unawaited
 
 LEVELS: dict[str, Level] = {
     "done": "info",

@@ -8,8 +8,8 @@
 4. After the last attempt, a `Discard` or a missing setting no retries are left: RQ moves the job, with the traceback,
    to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
-6. An attempt does not count if it fails while the breaker of its type is open (`workers/limits.py`), or if it began
-   before its turn (`workers/turns.py`).
+6. An attempt does not count if it fails while the breaker of its type is open (`workers/flow/limits.py`), or if it
+   began before its turn (`workers/flow/turns.py`).
 7. `Retry(counts=False)` and `Unavailable` use up no attempt, but the job waits for a day at most, from the first of
    such waits in a row. A job of a type that this worker does not know waits for an hour: others may know it already.
 """
@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from rq import Retry as RQRetry
 from rq.job import Job
 
+from shared.declarations.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
 from shared.errors import (
     ConfigError,
     DamagedJobError,
@@ -33,10 +34,9 @@ from shared.errors import (
     Unavailable,
     UnknownJobError,
 )
-from shared.job_type import JobType
-from shared.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
+from shared.jobs.job_type import JobType
 from workers.causes import cause_of, last_frames_of
-from workers.outages import is_transient
+from workers.redis_errors import is_transient
 
 _OUT_OF_TURN_SECONDS = 1
 _UNKNOWN_SECONDS = 3600
@@ -105,7 +105,7 @@ def settle_failure(
         job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)
         job.retries_left = (job.retries_left or 0) + 1
     if not job.retries_left:
-        # For workers/dead_letters.py, which must not look for them in a text that a customer may have written.
+        # For workers/dead_letters/registry.py, which must not look for them in a text that a customer may have written.
         job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
         job.meta |= {"cause": cause_of(error), "where": last_frames_of(error)}
         job.meta.pop("waits", None)

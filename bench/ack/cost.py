@@ -30,8 +30,8 @@ from bench.ack.endpoints.endpoint import DESKBELL
 from bench.ack.load import CONNECTIONS, paced, serving, wrk
 from bench.environments import FOLDER, install
 from bench.report import Target, at_least, at_most, print_targets
-from cli.signals import end_on_signals
-from shared.queues import EVENTS, LOG_KEY, REPLY_KEY, queue_key
+from deskbell.cli.processes.signals import end_on_signals
+from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue_key
 
 QUEUED = (1_000, 100_000, 1_000_000)
 CONNECTIONS_TRIED = (1, 4, 16, 64, 256)

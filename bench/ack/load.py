@@ -15,8 +15,8 @@ from pathlib import Path
 from bench.ack.endpoints.endpoint import Endpoint
 from bench.pace import Answer, free_port, http_post, run_paced
 from bench.processes import end
-from shared.protocol import API_CALL
-from shared.testing import signed_query
+from deskbell.testing import signed_query
+from shared.wire.protocol import API_CALL
 
 APP, TOKEN = "1400000001", "xxxxyyyy"
 CONNECTIONS = 64

@@ -32,7 +32,7 @@ from bench.chart import draw
 from bench.environments import FOLDER, install
 from bench.pace import percentile
 from bench.report import Target, at_least, at_most, print_targets
-from cli.signals import end_on_signals
+from deskbell.cli.processes.signals import end_on_signals
 
 FSYNCS = ("everysec", "always")
 CHART = Path("docs/bench-ack.svg")

@@ -24,7 +24,7 @@ from bench.chaos.faults import FAULTS, Fault, Setup, one_server
 from bench.chaos.stack import BUDGET_MS, start_stack
 from bench.environments import FOLDER
 from bench.pace import Answer, Sender, pace
-from cli.signals import end_on_signals
+from deskbell.cli.processes.signals import end_on_signals
 
 RATE = 100
 AROUND_SECONDS = 2.5

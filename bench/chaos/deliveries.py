@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from bench.ack.load import APP, TOKEN
 from bench.pace import Answer, http_post, percentile
-from shared.protocol import API_CALL
-from shared.testing import signed_query
+from deskbell.testing import signed_query
+from shared.wire.protocol import API_CALL
 
 NODE = "token"
 _PERIOD, _AT_ONCE, _LATER, _LATER_BY = 10, 4, 9, 96

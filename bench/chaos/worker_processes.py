@@ -124,7 +124,7 @@ class Workers:
         return self._victims[number].pop()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "cli", "worker", "--parent-fd", "-1", *self._queues]
+        command = [sys.executable, "-P", "-m", "deskbell", "worker", "--parent-fd", "-1", *self._queues]
         return subprocess.Popen(
             command, env=self._environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -42,9 +42,9 @@ from bench.chaos.records import (
 )
 from bench.chaos.servers import Servers
 from bench.chaos.worker_processes import ABANDONED_SECONDS, WORKERS, Workers
-from shared.queues import EVENTS, events_job, queue
-from shared.testing import api_call
-from workers.jobs.analytics import events_table
+from deskbell.jobs.analytics import events_table
+from deskbell.testing import api_call
+from shared.redis.queues import EVENTS, events_job, queue
 
 QUEUES = (EVENTS, "analytics", "waiting", "limited", "guarded", "ordered", "alone")
 FAULTS = {

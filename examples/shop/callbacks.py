@@ -4,7 +4,7 @@ from typing import Annotated, TypedDict
 
 from pydantic import Field
 
-from shared import ApiCall, AssignAgent, Assignment, Callbacks, Kind, Refuse
+from deskbell import ApiCall, AssignAgent, Assignment, Callbacks, Kind, Refuse
 
 from . import orders
 

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import httpx
 
-from shared import ApiCall, Jobs, Retry, Settings, Unavailable
-from workers.jobs import analytics, crm
+from deskbell import ApiCall, Jobs, Retry, Settings, Unavailable
+from deskbell.jobs import analytics, crm
 
 jobs = Jobs()
 jobs.include(crm.jobs)

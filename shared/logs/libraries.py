@@ -14,7 +14,7 @@ _LEVELS = {
     "rq.scheduler": logging.WARNING,
     "rq.worker": logging.WARNING,
     "uvicorn.error": logging.INFO,  # its life-cycle
-    "uvicorn.protocol": logging.ERROR,  # of a connection: see `api.connections`
+    "uvicorn.protocol": logging.ERROR,  # of a connection: see `api.server.connections`
 }
 """The loggers whose lines are always written, each from a level on."""
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.intake import Intake
+from api.acceptance.intake import Intake
 from api.lateness import Lateness
 from api.metrics import Metrics
-from shared import Settings
-from shared.connections import connect_async
+from deskbell import Settings
+from shared.redis.connections import connect_async
 
 
 @asynccontextmanager

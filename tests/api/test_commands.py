@@ -8,17 +8,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared import (
-    ApiCall,
-    AssignAgent,
-    Assignment,
-    BeforeContactUser,
-    Callbacks,
-    Refuse,
-)
-from shared.commands import event_from_wire
-from shared.protocol import COMMANDS, RECEIPT, sign
-from shared.queues import EVENTS, queue
+from deskbell import ApiCall, AssignAgent, Assignment, BeforeContactUser, Callbacks, Refuse
+from shared.redis.queues import EVENTS, queue
+from shared.wire.commands import event_from_wire
+from shared.wire.protocol import COMMANDS, RECEIPT, sign
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, Desk
 

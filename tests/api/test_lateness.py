@@ -13,12 +13,12 @@ import httpx
 import pytest
 from redis import Redis
 
-from api.arrival import waited
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
-from shared import Callbacks
-from shared.blocks import LAST_BLOCKS_KEY, read_blocks
-from shared.queues import EVENTS, queue
+from api.server.arrival import waited
+from deskbell import Callbacks
+from shared.redis.queues import EVENTS, queue
+from shared.runtime.blocks import LAST_BLOCKS_KEY, read_blocks
 from tests.conftest import ApiFactory
 from tests.desk import Desk
 from tests.logged import capture_logs

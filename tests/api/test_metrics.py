@@ -23,7 +23,7 @@ from tests.waiting import until
 CALLBACKS = """
 from prometheus_client import REGISTRY, Counter, Enum, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily
-from shared import Callbacks
+from deskbell import Callbacks
 
 callbacks = Callbacks()
 orders = Counter("acme_orders", "Orders asked for.", ["shop"])

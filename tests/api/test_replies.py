@@ -9,14 +9,14 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import AfterValidator
 
-from api.contract import DriftLog
 from api.metrics import Metrics
-from shared import ApiCall, Callbacks, Refuse
-from shared.commands import received
+from api.monitoring.drift import DriftLog
+from deskbell import ApiCall, Callbacks, Refuse
+from deskbell.testing import api_call
 from shared.errors import DeclarationError, PacketError
-from shared.events import Event, Reply
-from shared.replies import Replies
-from shared.testing import api_call
+from shared.handlers.replies import Replies
+from shared.wire.commands import received
+from shared.wire.events import Event, Reply
 from tests.logged import capture_logs
 from tests.unreadable import IDS, UNREADABLE
 

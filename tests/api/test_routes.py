@@ -16,11 +16,11 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from shared import ApiCall, Callbacks, Refuse
-from shared.commands import event_from_wire
-from shared.protocol import API_CALL, sign
-from shared.queues import EVENTS, queue
-from shared.testing import packet
+from deskbell import ApiCall, Callbacks, Refuse
+from deskbell.testing import packet
+from shared.redis.queues import EVENTS, queue
+from shared.wire.commands import event_from_wire
+from shared.wire.protocol import API_CALL, sign
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, Desk, written
 

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from redis import Redis
 
 from api.app import create_app
-from shared import Assignment, Callbacks
-from shared.protocol import COMMANDS
-from shared.queues import EVENTS, queue_key
-from shared.testing import signed_query
+from deskbell import Assignment, Callbacks
+from deskbell.testing import signed_query
+from shared.redis.queues import EVENTS, queue_key
+from shared.wire.protocol import COMMANDS
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 

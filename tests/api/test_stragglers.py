@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from api.contract import DriftLog
 from api.metrics import Metrics
-from shared import ApiCall, Callbacks, Refuse, runs
+from api.monitoring.drift import DriftLog
+from deskbell import ApiCall, Callbacks, Refuse
+from deskbell.testing import api_call
 from shared.errors import ConfigError, VariableError
-from shared.events import Reply
-from shared.queues import EVENTS, queue
-from shared.replies import Replies
-from shared.runs import THREADS, HandlerExecutor
-from shared.testing import api_call
+from shared.handlers import executor as runs
+from shared.handlers.executor import THREADS, HandlerExecutor
+from shared.handlers.replies import Replies
+from shared.redis.queues import EVENTS, queue
+from shared.wire.events import Reply
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
 from tests.waiting import eventually

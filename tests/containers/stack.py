@@ -32,7 +32,7 @@ ROLES = {"api", "worker-events", "worker-crm", "worker-analytics", "rq-dashboard
 ACME = """
 import os
 import tomli_w
-from shared import Callbacks
+from deskbell import Callbacks
 
 callbacks = Callbacks()
 
@@ -103,7 +103,7 @@ class Stack:
 
     def send(self, *words: str) -> str:
         """Send a signed callback to the published port, from the host of the engine."""
-        command = [sys.executable, "-P", "-m", "cli", "send", "--app", APP, "--token", SECRETS["token"], *words]
+        command = [sys.executable, "-P", "-m", "deskbell", "send", "--app", APP, "--token", SECRETS["token"], *words]
         return run(on_host(*command))
 
 

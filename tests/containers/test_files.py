@@ -19,10 +19,10 @@ import pytest
 import yaml
 from redis import Redis
 
-from shared.config import Settings, load_settings
-from shared.environment import PREFIX
 from shared.loading import load_jobs
-from shared.queues import EVENTS
+from shared.redis.queues import EVENTS
+from shared.settings.config import Settings, load_settings
+from shared.settings.environment import PREFIX
 from tests.conftest import ApiFactory
 from tests.processes import environment
 from tests.waiting import DEADLINE_SECONDS
@@ -187,7 +187,7 @@ def test_rq_dashboard_is_healthy_logs_json_and_ends_with_status_0(redis: Redis, 
     """Healthy is that it asks for the password."""
     assert redis.ping()
     login = {"RQ_DASHBOARD_USERNAME": "deskbell", "RQ_DASHBOARD_PASSWORD": "password"}
-    with running("-m", "cli", "dashboard", "--port", "0", DESKBELL_REDIS_URL=valkey_url, **login) as dashboard:
+    with running("-m", "deskbell", "dashboard", "--port", "0", DESKBELL_REDIS_URL=valkey_url, **login) as dashboard:
         port = json.loads(dashboard.stdout.readline())["port"]
 
         assert check("rq-dashboard", "9181", port) == 0

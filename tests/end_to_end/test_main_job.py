@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cli.defaults import DEV_APP, DEV_TOKEN
-from cli.stack import Stack
-from shared.protocol import API_CALL
-from shared.queues import EVENTS, queue
-from shared.testing import packet, signed_query
+from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
+from deskbell.cli.stack import Stack
+from deskbell.testing import packet, signed_query
+from shared.redis.queues import EVENTS, queue
+from shared.wire.protocol import API_CALL
 from tests.desk import Desk
 from tests.processes import PATIENT, environment
 
 pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
 
-DESKBELL = [sys.executable, "-P", "-m", "cli"]
+DESKBELL = [sys.executable, "-P", "-m", "deskbell"]
 
 PLANTED = """
-from shared import ApiCall, Callbacks, Discard, Event, Jobs, Refuse
+from deskbell import ApiCall, Callbacks, Discard, Event, Jobs, Refuse
 
 callbacks = Callbacks()
 jobs = Jobs()

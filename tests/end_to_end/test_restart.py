@@ -14,9 +14,9 @@ import pytest
 from redis import Redis
 from starlette.applications import Starlette
 
-from cli.serving import Server, connections_of
-from shared.loop_lag import STUCK_STATUS
-from shared.queues import EVENTS, queue
+from api.server.server import Server, connections_of
+from shared.redis.queues import EVENTS, queue
+from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk
 from tests.processes import PATIENT
@@ -28,7 +28,7 @@ import asyncio
 import os
 import time
 from redis import Redis
-from shared import Callbacks
+from deskbell import Callbacks
 
 callbacks = Callbacks()
 redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
@@ -45,9 +45,9 @@ def waits() -> dict[str, str]:
 """
 
 STUCK = """
-import shared.loop_lag
+import shared.runtime.loop_lag
 
-shared.loop_lag.STUCK_SECONDS = 0.5
+shared.runtime.loop_lag.STUCK_SECONDS = 0.5
 
 @callbacks.api_call("spins")
 async def spins() -> dict[str, str]:

@@ -15,9 +15,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from deskbell import Retry, Settings, Unavailable
+from deskbell.testing import api_call
 from examples.shop import crm, jobs, orders
-from shared import Retry, Settings, Unavailable
-from shared.testing import api_call
 from tests.conftest import SettingsFactory
 
 TOKEN = "crm-token"

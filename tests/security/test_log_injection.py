@@ -7,8 +7,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from cli.listening import listen
-from shared.testing import packet
+from deskbell.cli.processes.listening import listen
+from deskbell.testing import packet
 from tests.desk import APP, TOKEN, Desk
 from tests.processes import PATIENT, environment
 
@@ -23,7 +23,7 @@ HOSTILE = [
     "e\0forged",
 ]
 HANDLERS = """
-from shared import Callbacks
+from deskbell import Callbacks
 
 callbacks = Callbacks()
 
@@ -48,7 +48,7 @@ def log_of(log_format: str, folder: Path, redis_url: str) -> str:
         **PATIENT,
     )
     with listen("127.0.0.1", 0) as listener, (folder / "log").open("wb") as log:
-        command = [sys.executable, "-P", "-m", "cli", "api", "--fd", str(listener.fileno())]
+        command = [sys.executable, "-P", "-m", "deskbell", "api", "--fd", str(listener.fileno())]
         with subprocess.Popen(
             command, env=settings, stdout=log, stderr=log, cwd=folder, pass_fds=[listener.fileno()]
         ) as api:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from shared.testing import packet
+from deskbell.testing import packet
 from tests.conftest import ApiFactory
 from tests.desk import APP, Desk, written
 from tests.serving import running_api

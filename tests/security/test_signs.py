@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from api.signatures import Authenticator
-from shared import Callbacks
-from shared.protocol import sign
-from shared.queues import EVENTS, queue
-from shared.testing import packet
+from api.admission.authentication import Authenticator
+from deskbell import Callbacks
+from deskbell.testing import packet
+from shared.redis.queues import EVENTS, queue
+from shared.wire.protocol import sign
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP, TOKEN, Desk, written
 

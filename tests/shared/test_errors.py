@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import Discard, Refuse, Retry, Unavailable, errors
+from deskbell import Discard, Refuse, Retry, Unavailable
+from shared import errors
 from shared.errors import DeskbellError, http_info
 
 

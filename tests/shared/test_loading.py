@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from shared import Settings
+from deskbell import Settings
 from shared.errors import ConfigError
 from shared.loading import load_callbacks, load_jobs
 
 Write = Callable[[str, str], None]
 
 CALLBACKS = """
-    from shared import Callbacks
+    from deskbell import Callbacks
 
     callbacks = Callbacks()
 
@@ -25,7 +25,7 @@ CALLBACKS = """
 """
 
 JOBS = """
-    from shared import ApiCall, Jobs
+    from deskbell import ApiCall, Jobs
 
     jobs = Jobs()
 
@@ -204,7 +204,7 @@ def test_a_missing_library_whose_name_begins_that_of_the_module_is_told_as_well(
     ("source", "reason"),
     [
         ("raise ValueError('the shop is closed')", "ValueError: the shop is closed"),
-        ("from shared import Nothing", "ImportError: cannot import name 'Nothing' from 'shared'"),
+        ("from deskbell import Nothing", "ImportError: cannot import name 'Nothing' from 'deskbell'"),
         ("def (", "SyntaxError: invalid syntax"),
         ("import sys\nsys.exit(3)", "SystemExit: 3"),
         ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name"),
@@ -234,7 +234,7 @@ def test_a_module_that_fails_in_another_of_the_integrators_is_refused_with_that_
 
 def test_a_wrong_declaration_is_refused_in_its_own_words(write: Write, tmp_path: Path) -> None:
     """They say what to write instead."""
-    write("acme_a", "from shared import Jobs\njobs = Jobs()\njobs.on()(print)\n")
+    write("acme_a", "from deskbell import Jobs\njobs = Jobs()\njobs.on()(print)\n")
 
     assert refusal(tmp_path, jobs="acme_a:jobs") == (
         "DESKBELL_JOBS: builtins.print: a job needs the event it is run for; write @jobs.on(ApiCall) "
@@ -244,7 +244,7 @@ def test_a_wrong_declaration_is_refused_in_its_own_words(write: Write, tmp_path:
 
 def test_the_place_of_a_wrong_declaration_stands_once(write: Write, tmp_path: Path) -> None:
     """The sentence that names the function names its file and line already."""
-    write("acme_a", "from shared import Jobs\njobs = Jobs()\n@jobs.on()\ndef f(event): ...\n")
+    write("acme_a", "from deskbell import Jobs\njobs = Jobs()\n@jobs.on()\ndef f(event): ...\n")
 
     assert refusal(tmp_path, jobs="acme_a:jobs") == (
         f"DESKBELL_JOBS: acme_a.f ({tmp_path / 'acme_a.py'}:3): a job needs the event it is run for; "
@@ -286,7 +286,7 @@ def test_swapped_settings_are_refused_with_the_right_one(write: Write, tmp_path:
 
 def test_an_object_of_another_type_is_refused(write: Write, tmp_path: Path) -> None:
     """The class instead of its object is the usual case."""
-    write("acme_a", "from shared import Callbacks\nhandlers = {}\n")
+    write("acme_a", "from deskbell import Callbacks\nhandlers = {}\n")
 
     assert refusal(tmp_path, callbacks="acme_a:handlers") == (
         "DESKBELL_CALLBACKS: expected acme_a:handlers to be a Callbacks, got a dict"

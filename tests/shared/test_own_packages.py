@@ -13,7 +13,7 @@ from tests.desk import APP, TOKEN
 from tests.processes import environment
 
 HANDLERS = """
-from shared import Callbacks
+from deskbell import Callbacks
 callbacks = Callbacks()
 
 @callbacks.api_call("order_status")
@@ -22,7 +22,7 @@ def order_status() -> dict[str, str]:
     return {{}}
 """
 JOBS = """
-from shared import Event, Jobs
+from deskbell import Event, Jobs
 jobs = Jobs()
 
 @jobs.on(Event)
@@ -71,7 +71,7 @@ def sentence(folder: Path, name: str) -> str:
     return f"two packages are named {name}, Deskbell's {ROOT / name} and your {folder / name}: rename yours"
 
 
-@pytest.mark.parametrize("start", [["-P", "-m", "cli"], ["-m", "cli"]])
+@pytest.mark.parametrize("start", [["-P", "-m", "deskbell"], ["-m", "deskbell"]])
 @pytest.mark.parametrize("path", ["", "."])
 def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], path: str) -> None:
     """Though Python would find it before ours."""
@@ -102,7 +102,7 @@ def test_code_that_imports_what_both_have_is_refused(run: Run, tmp_path: Path, c
     code = HANDLERS.format(body="pass") + JOBS + imported
     write(tmp_path, {"acme/callbacks.py": code, "acme/jobs.py": code})
 
-    ended = run("-P", "-m", "cli", *COMMANDS[command], DESKBELL_REDIS_URL="redis://127.0.0.1:1")
+    ended = run("-P", "-m", "deskbell", *COMMANDS[command], DESKBELL_REDIS_URL="redis://127.0.0.1:1")
 
     module = "jobs" if command == "worker" else "callbacks"
     said = f"DESKBELL_{module.upper()}: {sentence(tmp_path, 'api')} (acme/{module}.py:{len(code.splitlines())})"
@@ -115,7 +115,7 @@ def test_code_that_imports_what_both_have_is_refused(run: Run, tmp_path: Path, c
 def test_an_import_when_a_handler_is_called_is_refused_as_well(run: Run, tmp_path: Path) -> None:
     """The handler fails, and the log has the sentence's place."""
     write(tmp_path, {"acme/callbacks.py": HANDLERS.format(body="import api.main")})
-    call = "from shared.config import load_settings as s; from shared.loading import load_callbacks as l; "
+    call = "from shared.settings.config import load_settings as s; from shared.loading import load_callbacks as l; "
 
     ended = run("-P", "-c", call + "l(s()).handlers[0].function()")
 
@@ -125,14 +125,14 @@ def test_an_import_when_a_handler_is_called_is_refused_as_well(run: Run, tmp_pat
 @pytest.mark.parametrize("name", BESIDE)
 def test_an_import_string_that_leads_to_what_both_have_is_refused(run: Run, tmp_path: Path, name: str) -> None:
     """It would lead to ours."""
-    ended = run("-P", "-m", "cli", "describe", DESKBELL_CALLBACKS=f"{name}.main:callbacks")
+    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS=f"{name}.main:callbacks")
 
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {sentence(tmp_path, name)}\n")
 
 
 def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:
     """But for what ships to be named there."""
-    ended = run("-P", "-m", "cli", "describe", DESKBELL_CALLBACKS="shared.main:callbacks")
+    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS="shared.main:callbacks")
 
     own = f"shared is a package of Deskbell's own, {ROOT / 'shared'}; expected one of yours, got shared.main"
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {own}\n")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.declarations import LONGEST_JOB_NAME
+from shared.declarations.options import LONGEST_JOB_NAME
 from shared.redaction import UNPRINTABLE, loggable_fields, loggable_job_name, loggable_names
 
 

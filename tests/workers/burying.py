@@ -9,12 +9,12 @@ from typing import Any
 from redis import Redis
 from rq.serializers import JSONSerializer
 
-from shared import Event, Jobs
-from shared.events import new_event_id
-from shared.queues import PERFORM
-from shared.testing import api_call
+from deskbell import Event, Jobs
+from deskbell.testing import api_call
+from shared.redis.queues import PERFORM
+from shared.wire.events import new_event_id
 from tests.workers.working import Workplace
-from workers.dead_letters import DeadLetter, DeadLetters, Selection
+from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 
 TRACEBACK = """Traceback (most recent call last):
   File "/app/workers/perform.py", line 50, in perform

@@ -12,12 +12,12 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared import ApiCall, Concurrency, Jobs, Settings
-from shared.queues import PERFORM
-from shared.testing import api_call
+from deskbell import ApiCall, Concurrency, Jobs, Settings
+from deskbell.testing import api_call
+from shared.redis.queues import PERFORM
 from tests.workers.working import Workplace
-from workers.executions import Claimed, Leases
 from workers.lease import Lease
+from workers.worker.leases import Claimed, Leases
 
 LEASE = 30
 CLAIMED_AT = 3  # of the answer of a claim

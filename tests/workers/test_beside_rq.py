@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from rq import Worker
 
-from shared import ApiCall, Event, Jobs
-from shared.testing import api_call
+from deskbell import ApiCall, Event, Jobs
+from deskbell.testing import api_call
+from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, end_group, running_worker
 
 JOBS = """
 import os
 from redis import Redis
 from rq import get_current_job
-from shared import ApiCall, Discard, Event, Jobs
+from deskbell import ApiCall, Discard, Event, Jobs
 
 jobs = Jobs()
 redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])

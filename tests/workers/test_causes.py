@@ -10,7 +10,7 @@ import rq
 
 from shared.frames import Frame, integrators_frame
 from workers.causes import UNKNOWN, cause_in, cause_of, last_frames_of, read_frames
-from workers.failures import ABANDONED
+from workers.worker.rq_outcomes import ABANDONED
 
 OURS = Frame("/app/workers/perform.py", 50, "perform")
 LIBRARY = Frame("/usr/lib/python3.11/site-packages/httpx/_client.py", 9, "send")
@@ -112,7 +112,7 @@ def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
     [
         ([OURS, Frame("/app/acme/jobs.py", 1, "f"), STANDARD, LIBRARY], "acme/jobs.py:1 in f"),
         ([OURS, Frame("/app/acme/workers/perform.py", 1, "f"), LIBRARY], "workers/perform.py:1 in f"),
-        ([OURS, Frame("/app/workers/jobs/crm.py", 1, "contact"), LIBRARY], "jobs/crm.py:1 in contact"),
+        ([OURS, Frame("/app/deskbell/jobs/crm.py", 1, "contact"), LIBRARY], "jobs/crm.py:1 in contact"),
         ([OURS, Frame("/v/site-packages/acme/jobs.py", 1, "f"), LIBRARY], "acme/jobs.py:1 in f"),
         ([LIBRARY, OURS, STANDARD], None),
         ([Frame("<frozen runpy>", 1, "f")], None),
@@ -121,7 +121,7 @@ def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
             [
                 Frame("/v/site-packages/rq/job.py", 1, "perform"),
                 Frame("/v/site-packages/workers/perform.py", 1, "perform"),
-                Frame("/v/site-packages/workers/jobs/crm.py", 2, "contact"),
+                Frame("/v/site-packages/deskbell/jobs/crm.py", 2, "contact"),
                 LIBRARY,
             ],
             "jobs/crm.py:2 in contact",

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from shared import ApiCall, Discard, Jobs
-from shared.queues import FAN_OUT, PERFORM
-from shared.testing import api_call
+from deskbell import ApiCall, Discard, Jobs
+from deskbell.testing import api_call
+from shared.redis.queues import FAN_OUT, PERFORM
+from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
-from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, traceback_of
-from workers.guarded import AllowListedJob
+from workers.job import AllowListedJob
 from workers.job_data import MOST_BYTES, unpack
 
 SECRET = "planted-4711"

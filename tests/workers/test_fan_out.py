@@ -13,21 +13,20 @@ from rq import Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from shared import ApiCall, Event, Jobs, OtherEvent
-from shared.commands import received
-from shared.connections import connect
-from shared.job_type import JobType
-from shared.queues import EVENTS, FAN_OUT, PERFORM
-from shared.testing import api_call
-from tests.conftest import SettingsFactory
+from deskbell import ApiCall, Event, Jobs, OtherEvent
+from deskbell.testing import api_call
+from shared.jobs.job_type import JobType
+from shared.redis.connections import connect
+from shared.redis.queues import EVENTS, FAN_OUT, PERFORM
+from shared.wire.commands import received
+from tests.conftest import SettingsFactory, WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.claiming import put_job
-from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import Workplace, fetch, running_worker, signals_kept
-from workers.places import arrival_of
+from workers.flow.ordering import arrival_of
 from workers.retries import rq_retry
-from workers.worker import ConcurrentWorker
+from workers.worker.worker import ConcurrentWorker
 
 SECRET = "planted-4711"
 _AT_ONCE = 128
@@ -330,7 +329,7 @@ def test_as_many_fan_outs_as_there_are_slots_find_a_connection(
 
 
 MANY_QUEUES = """
-from shared import ApiCall, Jobs
+from deskbell import ApiCall, Jobs
 
 jobs = Jobs()
 

@@ -17,14 +17,14 @@ from rq import get_current_job
 from rq.job import requeue_job
 from rq.serializers import JSONSerializer
 
-from shared import ApiCall, Jobs, Retry, Settings
-from shared.testing import api_call
+from deskbell import ApiCall, Jobs, Retry, Settings
+from deskbell.testing import api_call
+from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, eventually
-from tests.workers.conftest import WorkplaceFactory
 from tests.workers.working import fetch, traceback_of
 from workers import fan_out
-from workers.executions import Claimed, Leases
+from workers.worker.leases import Claimed, Leases
 
 SECRET = "planted-4711"
 
@@ -414,7 +414,7 @@ def test_a_stock_rq_worker_performs_our_jobs(
 ) -> None:
     """`rq worker --serializer json` with our settings fans out and performs what waits on our queues."""
     (tmp_path / "acme_jobs.py").write_text(
-        "from shared import ApiCall, Jobs\n"
+        "from deskbell import ApiCall, Jobs\n"
         "jobs = Jobs()\n"
         "@jobs.on(ApiCall, queue='crm')\n"
         "async def enquiry(event: ApiCall) -> None: ...\n"

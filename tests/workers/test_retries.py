@@ -6,10 +6,10 @@ from fakeredis import FakeRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.job import Job
 
-from shared import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
+from deskbell import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
 from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJobError
-from shared.job_type import JobType
-from shared.queues import PERFORM, queue
+from shared.jobs.job_type import JobType
+from shared.redis.queues import PERFORM, queue
 from tests.workers.working import fetch
 from workers.retries import begin_attempt, rq_retry, settle_failure
 

@@ -3,11 +3,11 @@
 import pytest
 from rq.job import JobStatus
 
-from shared import ApiCall, Jobs
-from shared.testing import api_call
+from deskbell import ApiCall, Jobs
+from deskbell.testing import api_call
+from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.unreadable import IDS, UNREADABLE
-from tests.workers.conftest import WorkplaceFactory
 
 
 @pytest.mark.parametrize("kind", UNREADABLE, ids=IDS)

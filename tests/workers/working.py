@@ -14,13 +14,13 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from shared import Event, Jobs, Settings
-from shared.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
+from deskbell import Event, Jobs, Settings
+from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
 from tests.waiting import DEADLINE_SECONDS
 from workers.fan_out import FanOut
 from workers.perform import Performer
-from workers.worker import ConcurrentWorker
+from workers.worker.worker import ConcurrentWorker
 
 LOG = "worker.log"
 """The file that worker processes log to, in the folder of the integrator's module."""

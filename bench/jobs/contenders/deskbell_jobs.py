@@ -7,10 +7,10 @@ from pathlib import Path
 from redis import Redis
 
 from bench.jobs.contenders import probe
-from shared import ApiCall, Jobs
-from shared.commands import received
-from shared.events import Reply
-from shared.queues import FOREVER, PERFORM, queue, queue_key
+from deskbell import ApiCall, Jobs
+from shared.redis.queues import FOREVER, PERFORM, queue, queue_key
+from shared.wire.commands import received
+from shared.wire.events import Reply
 from workers.retries import rq_retry
 
 QUEUE = "bench"

@@ -1,0 +1,195 @@
+"""The script that accepts events on Redis, as an idempotent producer: each call carries a sequence number.
+
+A call names its producer and a number that rises. In the same script Redis remembers the last number of each producer,
+so a call whose answer never came, one in doubt, can be resolved however much later: Redis took it, or never will.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Self
+
+from redis.asyncio import Redis as AsyncRedis
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
+from rq.job import Job
+from rq.utils import now, utcformat
+
+from api.acceptance.lost_writes import LostWriteDetector
+from api.lateness import Lateness
+from shared.redis.connections import connect
+from shared.redis.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, queue
+from shared.settings.config import Settings
+from shared.wire.events import Outcome, new_event_id
+
+MOST_EVENTS = 128
+"""Events in one call: a script holds up everybody else on Redis."""
+
+MOST_BYTES = 1_000_000
+"""Bytes after which a call is full."""
+
+ID_LENGTH = 32
+_STAMPED = ("created_at", "enqueued_at", "data", "description")
+_NUMBER_SECONDS = 30 * 24 * 3600
+
+_RESOLVE = """
+local taken = redis.call('GET', KEYS[1]) == ARGV[1]
+redis.call('SET', KEYS[1], taken and ARGV[1] or 'closed', 'EX', ARGV[2])
+return taken and 1 or 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it is accepted.
+
+    Attributes:
+        identity: the delivery's identity.
+        event_id: the event's id.
+        answer: the envelope.
+        data: the `data` of its RQ job.
+        app_id, command, node: the event's.
+        outcome: the reply's.
+    """
+
+    identity: str
+    event_id: str
+    answer: bytes
+    data: bytes
+    app_id: str
+    command: str
+    node: str
+    outcome: Outcome
+
+    @property
+    def fields(self) -> tuple[str | bytes, ...]:
+        """All but the identity, in the order in which `accept.lua` and the spool's files have them."""
+        return (self.event_id, self.answer, self.data, self.app_id, self.command, self.node, self.outcome)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.answer) + len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a delivery is answered: the id of the event that was kept for it, and the envelope."""
+
+    event_id: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumber:
+    """Which call of the script: its producer's id, 32 hex digits, and its number, from 1."""
+
+    producer: str
+    number: int
+
+    @classmethod
+    def of_new_producer(cls) -> Self:
+        """The number of a producer that has sent nothing yet."""
+        return cls(new_event_id(time.time()), 0)
+
+    def next(self) -> "SequenceNumber":
+        """The number of the producer's next call."""
+        return SequenceNumber(self.producer, self.number + 1)
+
+
+class TooFewReplicasError(Exception):
+    """Raised when Redis took the events and fewer replicas than asked for have them."""
+
+
+class AcceptScript:
+    """Sends events to Redis.
+
+    Attributes:
+        lost_writes: tells whether Redis still has what it acknowledged.
+    """
+
+    def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness) -> None:
+        self.lost_writes = LostWriteDetector(redis)
+        self._redis = redis
+        self._lateness = lateness
+        self._accept = redis.register_script(files("api.acceptance").joinpath("accept.lua").read_text())
+        self._resolve = redis.register_script(_RESOLVE)
+        events = queue(EVENTS, connect(settings))
+        self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
+        template = _job_template(events_job(events, "", {}))
+        self._shared = [settings.dedup_seconds, settings.log_size]
+        self._template = [len(template) * 2, *(part for pair in template.items() for part in pair)]
+        self._seconds = settings.redis_timeout_ms / 1000
+        self._replicas = settings.min_replicas
+        self._wait_ms = max(1, settings.redis_timeout_ms // 2)
+
+    async def accept(
+        self, entries: Sequence[Entry], sequence: SequenceNumber, *, numbers: Sequence[int] = ()
+    ) -> list[Kept | None]:
+        """Have Redis take events, all of them or none.
+
+        Args:
+            entries: the events; none of them asks Redis only whether it would.
+            sequence: what this call is known by afterwards.
+            numbers: for events of the spool, the number of each, which rise up to that of the call.
+
+        Returns:
+            For each event None, or what was kept before of its delivery: the event itself, when it was sent before.
+
+        Raises:
+            Exception: Redis did not take them, or did not say so in time.
+        """
+        keys = [*self._keys, MARK_KEY + sequence.producer]
+        for entry in entries:
+            keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
+        arguments = [*self._shared, utcformat(now()), sequence.number, _NUMBER_SECONDS, *self._template]
+        for entry, number in zip(entries, numbers or [sequence.number] * len(entries), strict=True):
+            arguments += (number, *entry.fields)
+        *found, before = await self._run(self._accept, keys, arguments)
+        if entries and not numbers:
+            await self.lost_writes.acknowledge(sequence.producer, sequence.number, before)
+        return [Kept(each[:ID_LENGTH].decode(), each[ID_LENGTH:]) if each else None for each in found]
+
+    async def resolve(self, in_doubt: SequenceNumber) -> bool:
+        """Whether Redis took the events of a call that was not answered; from now on it will not.
+
+        Only the last call of its producer can be resolved: a producer sends nothing after a call in doubt.
+        """
+        keys, arguments = [MARK_KEY + in_doubt.producer], [in_doubt.number, _NUMBER_SECONDS]
+        return bool(await self._run(self._resolve, keys, arguments))
+
+    async def reconnect(self) -> None:
+        """Let the next call find its server anew: behind one name there may be another by now."""
+        await self._redis.connection_pool.disconnect(inuse_connections=False)
+
+    async def _run(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
+        """What a script returns. Sent twice, it does the same as once."""
+        return await self._lateness.retry_if_blocked(lambda: self._run_once(script, keys, arguments), self._seconds)
+
+    async def _run_once(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
+        async with asyncio.timeout(self._seconds):
+            if not self._replicas:
+                return await script(keys, arguments)
+            try:
+                return await self._run_and_wait(script, keys, arguments)
+            except NoScriptError:
+                await self._redis.script_load(script.script)
+                return await self._run_and_wait(script, keys, arguments)
+
+    async def _run_and_wait(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
+        """On one connection, since WAIT waits for what its own connection has written."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
+            pipeline.execute_command("WAIT", self._replicas, self._wait_ms)
+            result, replicas = await pipeline.execute()
+        if replicas < self._replicas:
+            raise TooFewReplicasError
+        return result
+
+
+def _job_template(job: Job) -> dict[str, Any]:
+    """The fields of a job on `events` that are the same for every event, as RQ itself writes them."""
+    fields: dict[str, Any] = job.to_dict()
+    return {name: value for name, value in fields.items() if name not in _STAMPED}

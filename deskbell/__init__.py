@@ -1,0 +1,48 @@
+"""What an integrator imports: `from deskbell import Callbacks, Jobs, ApiCall`.
+
+Also public: `deskbell.testing`, for the tests of handlers and jobs, and `deskbell.jobs`, the job types that ship. The
+command is in `deskbell.cli`. Everything else is in `api`, `workers` and `shared`, and not public.
+"""
+
+from shared.declarations.policies import Backoff, Breaker, Concurrency
+from shared.errors import Discard, Refuse, Retry, Unavailable
+from shared.handlers.callbacks import Callbacks
+from shared.handlers.results import Assignment
+from shared.handlers.variables import Kind
+from shared.jobs.jobs import Jobs
+from shared.settings.config import Settings
+from shared.wire.commands import (
+    ApiCall,
+    AssignAgent,
+    BeforeContactUser,
+    C2CSignal,
+    MemberEvent,
+    OtherEvent,
+    SessionEvent,
+    TaskFlowEvent,
+)
+from shared.wire.events import Event
+
+__all__ = [
+    "ApiCall",
+    "AssignAgent",
+    "Assignment",
+    "Backoff",
+    "BeforeContactUser",
+    "Breaker",
+    "C2CSignal",
+    "Callbacks",
+    "Concurrency",
+    "Discard",
+    "Event",
+    "Jobs",
+    "Kind",
+    "MemberEvent",
+    "OtherEvent",
+    "Refuse",
+    "Retry",
+    "SessionEvent",
+    "Settings",
+    "TaskFlowEvent",
+    "Unavailable",
+]

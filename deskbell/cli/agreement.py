@@ -1,0 +1,77 @@
+"""Whether jobs ask for what handlers have: said where both are loaded, by `deskbell doctor` and `deskbell dev`.
+
+The api does not load jobs, and a worker loads no handlers. A job for a node without a handler is no error: its calls
+are answered 1006, kept, and the job is run for them. But it is likelier that the node is misspelt.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from rich.console import Console
+
+from shared.declarations.functions import describe
+from shared.declarations.nearest import advice
+from shared.declarations.policies import BY_SESSION
+from shared.errors import ConfigError
+from shared.handlers.callbacks import Callbacks
+from shared.handlers.handler import Handler
+from shared.jobs.job_type import JobType
+from shared.jobs.jobs import Jobs
+from shared.loading import load_callbacks, load_jobs
+from shared.settings.config import Settings, load_settings
+from shared.wire.commands import ApiCall
+
+
+def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
+    """What jobs ask for and no handler has: nodes, and variables that no handler of these nodes declares."""
+    nodes: dict[str, list[Handler]] = {}
+    for handler in callbacks.handlers:
+        if handler.is_node:
+            nodes.setdefault(handler.name, []).append(handler)
+    for job_type in jobs.types if nodes else []:
+        for node in sorted(job_type.nodes - nodes.keys()):
+            yield f"{_who(job_type)} is run for the node {node}, which no handler has{advice(node, nodes)}"
+        yield from _unknown_variables(job_type, nodes)
+
+
+def disagreements_of(settings: Settings) -> Iterator[str]:
+    """The same of the settings' handlers and jobs; nothing where one of the two is not set.
+
+    Raises:
+        ConfigError: they cannot be loaded.
+    """
+    if settings.callbacks and settings.jobs:
+        yield from disagreements(load_callbacks(settings), load_jobs(settings))
+
+
+def main() -> None:
+    """Print what the settings' jobs and handlers disagree about."""
+    console = Console(soft_wrap=True, highlight=False)
+    with suppress(ConfigError):  # the api or the worker says it
+        for sentence in disagreements_of(load_settings()):
+            console.print(f"warning: {sentence}", markup=False)
+
+
+def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) -> Iterator[str]:
+    """The variables that a job compares or is ordered by, and that no handler of its nodes is told of."""
+    if job_type.events != (ApiCall,) or not job_type.nodes or not job_type.nodes <= nodes.keys():
+        return
+    handlers = [handler for node in job_type.nodes for handler in nodes[node]]
+    if any(handler.event_parameter for handler in handlers):
+        return  # it may read any variable
+    declared = {name for handler in handlers for name in (*handler.inputs.names, *handler.when)}
+    key = [job_type.ordered_by] if job_type.ordered_by not in (None, BY_SESSION) else []
+    for name in dict.fromkeys([*job_type.when, *key]):
+        if name not in declared and not str(name).startswith("System"):
+            yield (
+                f"{_who(job_type)} asks for the variable {name}, which no handler of its nodes declares"
+                f"{advice(str(name), declared)}"
+            )
+
+
+def _who(job_type: JobType) -> str:
+    return f"the job {job_type.name}, {describe(job_type.function)},"
+
+
+if __name__ == "__main__":
+    main()

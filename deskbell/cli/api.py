@@ -1,0 +1,46 @@
+"""`deskbell api`: the supervisor of the HTTP processes; each of them is in `deskbell/cli/processes/api_process.py`."""
+
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from api.metrics import MULTIPROCESS
+from deskbell.cli.processes.listening import open_listener
+from deskbell.cli.processes.supervisor import Supervisor
+from deskbell.cli.processes.waiting import refuse_cluster
+from shared.logs import configure_logs
+from shared.settings.config import load_settings
+
+
+def api(host: str, port: int, processes: int, fd: int | None) -> None:
+    """Serve the api on an address, or on an inherited socket, until SIGTERM; SIGHUP replaces its processes."""
+    environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    settings.require_authentication()  # refuses here, once, what each process would refuse
+    refuse_cluster(settings)
+    listener = open_listener(host, port, fd, processes)
+    with ExitStack() as stack:
+        folder = None
+        if processes > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deskbell-metrics-"))
+            environment[MULTIPROCESS] = folder  # whichever process /metrics reaches, it counts for all
+        supervisor = Supervisor(
+            ["api", "--fd", str(listener.fileno())],
+            processes,
+            environment=environment,
+            grace_seconds=settings.grace_seconds,
+            listener=listener,
+            forget=partial(_forget, folder),
+        )
+        status = supervisor.run()
+    sys.exit(status)
+
+
+def _forget(folder: str | None, pid: int) -> None:
+    if folder:
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""`deskbell dead`: `commands` (as typed), `actions` (find, replay, discard), `tables` (as read)."""

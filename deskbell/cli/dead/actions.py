@@ -1,0 +1,248 @@
+"""What `deskbell dead` does: finds dead letters, and puts them back or deletes them.
+
+It reads Redis only, never the integrator's package. Nothing a customer wrote is printed unless `show --values` asks.
+"""
+
+import getpass
+import re
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import typer
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from deskbell.cli.dead.tables import audit_json, audit_table, details_text, groups_json, groups_table
+from deskbell.cli.exit import stop
+from shared.declarations.policies import Rate
+from shared.redaction import terminal_text
+from shared.redis.connections import connect
+from shared.redis.outages import unreachable
+from shared.settings.config import load_settings
+from workers.dead_letters.audit import AuditLog
+from workers.dead_letters.details import read_details
+from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
+from workers.dead_letters.replay import Pages, Replays, Throttle
+
+_FAILED = 1
+_INTERRUPTED = 130
+_NAMED = 5  # of ids, in a record
+_MANY = 100  # a person who puts back more is asked
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_WHY_NOT = {
+    "gone": "somebody else was faster",
+    "expired": "there is no job any more; only discard removes the entry",
+    "alive": "queued or running already",
+    "limited": "under a rate limit of RQ's own; use rq requeue",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Dead letters as they are chosen on the command line.
+
+    Attributes:
+        ids: by id; then the selection does not matter.
+        selection: by what they are.
+    """
+
+    ids: list[str]
+    selection: Selection
+
+    def __str__(self) -> str:
+        """The choice as one would type it."""
+        if not self.ids:
+            return str(self.selection)
+        more = len(self.ids) - _NAMED
+        return " ".join(self.ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+    def pages(self, dead_letters: DeadLetters) -> Pages:
+        """The dead letters, a page at a time."""
+        return [dead_letters.find(self.ids)] if self.ids else dead_letters.pages(self.selection)
+
+
+class Preview:
+    """What a person was shown before the confirmation: no other dead letter is then touched, whatever failed since."""
+
+    def __init__(self, chosen: Chosen, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
+        self._seen: dict[Entry, datetime | None] = {}
+        self._groups = dead_letters.groups(map(self._note, chosen.pages(dead_letters)))
+
+    def _note(self, page: list[DeadLetter]) -> list[DeadLetter]:
+        self._seen |= {dead_letter.entry: dead_letter.failed_at for dead_letter in page}
+        return page
+
+    @property
+    def count(self) -> int:
+        """How many dead letters there are."""
+        return len(self._seen)
+
+    def show(self) -> None:
+        """Print which dead letters they are."""
+        if self._groups:
+            _console().print(groups_table(self._groups, datetime.now(UTC)))
+        typer.echo(f"{self.count:,} chosen" if self.count else "no dead letters")
+
+    def pages(self) -> Pages:
+        """The dead letters that were shown, a page at a time."""
+        return self._dead_letters.as_seen(self._seen)
+
+    def missed(self, outcomes: Counter[str]) -> Counter[str]:
+        """How many were put back by others, and failed again, before the confirmation."""
+        return Counter(gone=self.count - outcomes.total())
+
+
+def selected(job: str | None, cause: str | None, since: str | None) -> Selection:
+    """The selection that options mean."""
+    return Selection(job, cause, _moment(since) if since else None)
+
+
+def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
+    """Print how many there are of each job type and cause."""
+    with _redis() as redis:
+        dead_letters = DeadLetters(redis)
+        groups = dead_letters.groups(dead_letters.pages(selection))
+    if as_json:
+        typer.echo(groups_json(groups, with_ids=with_ids))
+    elif groups:
+        _console().print(groups_table(groups, datetime.now(UTC)))
+    else:
+        typer.echo("no dead letters")
+
+
+def list_ids(selection: Selection) -> None:
+    """Print the id of each, one a line, for `xargs` and `grep`."""
+    with _redis() as redis:
+        for page in DeadLetters(redis).pages(selection):
+            for dead_letter in page:
+                typer.echo(terminal_text(dead_letter.entry.id))
+
+
+def show(job_id: str, *, values: bool) -> None:
+    """Print all about one dead letter."""
+    with _redis() as redis:
+        found = DeadLetters(redis).find([job_id])
+        if not found:
+            stop(f"{terminal_text(job_id)}: no dead letter has this id", _FAILED)
+        typer.echo(details_text(read_details(redis, found[0]), datetime.now(UTC), values=values))
+
+
+def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:
+    """Put dead letters back, and print how many; many at once only after a yes."""
+    throttle = Throttle(_rate(rate))
+    with _redis() as redis:
+        asks = not (yes or rate or chosen.ids)
+        preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
+        if preview and (dry_run or preview.count > _MANY):
+            preview.show()
+            if dry_run:
+                return
+            typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
+        pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
+        with _progress("replayed") as progress:
+            outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), throttle, progress)
+    _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
+
+
+def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None:
+    """Delete dead letters, after a look at what they are, and print how many."""
+    with _redis() as redis:
+        preview = Preview(chosen, DeadLetters(redis)) if dry_run or not yes else None
+        if preview:
+            preview.show()
+            if dry_run or not preview.count:
+                return
+            typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
+        pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
+        with _progress("discarded") as progress:
+            outcomes = Replays(redis, by or _whoever()).discard(pages, str(chosen), progress)
+    _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
+
+
+def list_audit(count: int, *, as_json: bool) -> None:
+    """Print who replayed or discarded how many."""
+    with _redis() as redis:
+        runs = AuditLog(redis).latest(count)
+    if as_json:
+        typer.echo(audit_json(runs))
+    elif runs:
+        _console().print(audit_table(runs))
+    else:
+        typer.echo("nothing was replayed or discarded in the last 90 days")
+
+
+@contextmanager
+def _redis() -> Iterator[Redis]:
+    """A connection; a server that does not answer ends the command in one sentence."""
+    try:
+        with connect(load_settings()) as redis:
+            yield redis
+    except RedisError as error:
+        stop(unreachable(error), _FAILED)
+
+
+def _console() -> Console:
+    """Standard output; in a file or a pipe no line is folded."""
+    return Console() if sys.stdout.isatty() else Console(width=1000)
+
+
+@contextmanager
+def _progress(done: str) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many were dealt with; say how to go on when it is interrupted."""
+    total = 0
+    with Console(stderr=True).status("") as status:
+
+        def count(more: int) -> None:
+            nonlocal total
+            total += more
+            status.update(f"{total:,}")
+
+        try:
+            yield count
+        except KeyboardInterrupt:
+            status.stop()
+            stop(f"interrupted; what was {done} is in the log, run it again for the others", _INTERRUPTED)
+
+
+def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:
+    typer.echo(f"{outcomes[done]:,} {done}")
+    for outcome, reason in _WHY_NOT.items():
+        if outcomes[outcome]:
+            typer.echo(f"{outcomes[outcome]:,} not: {reason}", err=True)
+    unknown = len(set(chosen.ids)) - outcomes.total()
+    if unknown > 0:
+        stop(f"{unknown:,} of the ids are no dead letter's", _FAILED)
+
+
+def _whoever() -> str:
+    """The person, as far as the system knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _rate(text: str | None) -> Rate | None:
+    rate = Rate.parse(text) if text else None
+    if text and not rate:
+        stop(f"--rate: expected a number in a s, min or h, such as 20/s, got {text!r}")
+    return rate
+
+
+def _moment(text: str) -> datetime:
+    """The time that `--since` means."""
+    span = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    try:
+        if span:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        stop(f"--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date, got {text!r}")

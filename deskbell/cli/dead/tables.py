@@ -1,0 +1,142 @@
+"""Dead letters, and what was done to them, as a person reads them.
+
+What comes from Redis is printed without control characters: a terminal would obey them.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from shared.frames import integrators_frame
+from shared.redaction import loggable_fields, terminal_text
+from shared.wire.json_values import moment
+from workers.dead_letters.audit import AuditEntry
+from workers.dead_letters.details import Details
+from workers.dead_letters.registry import Group, Meta
+
+_MANY = 10  # RQ keeps as many results of a job
+_MANY_ATTEMPTS = 1_000_000  # more is no count
+_UNITS = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("min", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+)
+
+
+def groups_json(groups: Iterable[Group], *, with_ids: bool) -> str:
+    """Groups of dead letters as JSON, dates as ISO texts in UTC."""
+    left_out = () if with_ids else ("ids",)
+    return _json([{name: value for name, value in asdict(each).items() if name not in left_out} for each in groups])
+
+
+def audit_json(runs: Iterable[AuditEntry]) -> str:
+    """Replays and discards as JSON."""
+    return _json([asdict(run) for run in runs])
+
+
+def groups_table(groups: Sequence[Group], now: datetime) -> Table:
+    """Groups of dead letters."""
+    table = Table("dead", "job", "queue", "cause", "first", "last", "awaited by", "the latest", box=None)
+    table.columns[0].justify = table.columns[6].justify = "right"
+    for each in groups:
+        times = (_ago(each.first, now), _ago(each.last, now))
+        awaited_by = f"{each.awaited_by:,}" if each.awaited_by else ""
+        cells = (each.job, each.queue, each.cause, *times, awaited_by, each.latest)
+        table.add_row(f"{each.count:,}", *(Text(terminal_text(cell), overflow="fold") for cell in cells))
+    return table
+
+
+def audit_table(runs: Sequence[AuditEntry]) -> Table:
+    """Replays and discards."""
+    table = Table("when", "who", "what", "which", "how many", "", box=None)
+    table.columns[4].justify = "right"
+    for run in runs:
+        cells = (_date(run.began_at), run.by, run.action, run.selection, f"{run.done:,}", run.end or "not ended")
+        table.add_row(*(Text(terminal_text(cell), overflow="fold") for cell in cells))
+    return table
+
+
+def details_text(details: Details, now: datetime, *, values: bool) -> str:
+    """All about one dead letter.
+
+    Args:
+        details: what Redis tells of it.
+        now: the time.
+        values: whether to print what may quote a customer, too.
+    """
+    lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(details, now) if value]
+    lines += _places(details)
+    if values:
+        lines += ["event", _pretty(details.event), "failure", *map(terminal_text, details.text.splitlines())]
+    lines += ["", f"To put it back: deskbell dead replay {terminal_text(details.dead_letter.entry.id)}"]
+    return "\n".join(lines)
+
+
+def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
+    dead_letter, event = details.dead_letter, details.event or {}
+    yield "id", dead_letter.entry.id
+    yield "job", dead_letter.entry.job
+    yield "queue", dead_letter.entry.queue
+    yield "cause", dead_letter.cause
+    failed_at = dead_letter.failed_at
+    yield "failed", f"{_date(failed_at)}, {_ago(failed_at, now)} ago" if failed_at else ""
+    if details.failures > 1:
+        yield "failures", f"{details.failures}{' or more' if details.failures == _MANY else ''}, replays between them"
+    yield "attempts", _attempts(dead_letter.meta)
+    yield "queued", _date(details.enqueued_at)
+    yield "worker", details.worker
+    jobs = "job" if details.awaiting == 1 else "jobs"
+    yield "awaited", f"by {details.awaiting:,} {jobs}" if details.awaiting else ""
+    yield from loggable_fields(command=event.get("command"), node=event.get("node")).items()
+    yield "received", _date(moment(event.get("received_at")))
+
+
+def _places(details: Details) -> Iterable[str]:
+    """The way of the exception; what the integrator wrote is marked."""
+    theirs = integrators_frame(details.frames)
+    if details.frames:
+        yield "where"
+    for place in details.frames:
+        yield f"  {'>' if place == theirs else ' '} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
+
+
+def _pretty(event: dict[str, Any] | None) -> str:
+    return json.dumps(event, indent=1) if event else "  cannot be read"
+
+
+def _attempts(meta: Meta) -> str:
+    """How many were made, and how many there might have been; a dead letter may tell only one of them."""
+    made, allowed = (meta.get(name) for name in ("made", "attempts"))
+    if _is_count(made) and _is_count(allowed):
+        return f"{made} of {allowed}"
+    if _is_count(allowed):
+        return f"{allowed} at most"
+    at = meta.get("attempt")  # its worker died in this one
+    return str(at) if _is_count(at) and at else ""
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < _MANY_ATTEMPTS
+
+
+def _json(items: list[dict[str, Any]]) -> str:
+    return json.dumps(items, indent=1, default=datetime.isoformat)
+
+
+def _date(when: datetime | None) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else ""
+
+
+def _ago(when: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    if when is None:
+        return ""
+    span = max(now - when, timedelta())
+    unit, length = next(((unit, length) for unit, length in _UNITS if span >= length), _UNITS[-1])
+    return f"{span // length} {unit}"

@@ -1,0 +1,145 @@
+"""`deskbell demo`: the main job, once, from a signed callback to its contact and its row."""
+
+import json
+import os
+import tempfile
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from sqlalchemy import create_engine, select
+
+from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
+from deskbell.cli.exit import stop
+from deskbell.cli.processes.signals import end_on_signals
+from deskbell.cli.stack import Stack
+from deskbell.jobs.analytics import events_table
+from deskbell.testing import packet, signed_query
+from shared.settings.proxies import PROXIES
+from shared.wire.protocol import API_CALL
+
+_PATIENCE_SECONDS = 60
+_PATIENT = {  # a laptop's disk may be busy
+    "DESKBELL_LONG_BUDGET": "1",
+    "DESKBELL_BUDGET_MS": "10000",
+    "DESKBELL_REDIS_TIMEOUT_MS": "4000",
+}
+_FAILED = 1
+_USER = "user517"
+
+
+class DemoError(Exception):
+    """Raised when the demonstration does not go as it must."""
+
+
+def demo() -> None:
+    """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
+    end_on_signals()
+    for name in os.environ.keys() & PROXIES:  # nothing here leaves this machine
+        del os.environ[name]
+    console = Console(soft_wrap=True)
+    with tempfile.TemporaryDirectory(prefix="deskbell-demo-") as folder:
+        logs = Path(folder) / "logs"
+        try:
+            with Stack(Path(folder), given=_PATIENT, logs=logs) as stack:
+                _demonstrate(stack, console)
+        except (DemoError, httpx.HTTPError) as error:
+            console.print(logs.read_text(), markup=False, highlight=False, style="dim")
+            stop(f"the demo failed: {error}", _FAILED)
+
+
+def _demonstrate(stack: Stack, console: Console) -> None:
+    documented = files("examples").joinpath("shop", "documented_packet.json").read_bytes()
+    order = json.dumps(packet(OrderID="1002", SystemClientUserID=_USER, SystemSessionID="s-1")).encode()
+    first = _call(stack, console, "The packet of Tencent's documentation, signed", "", documented)
+    _wait_for_jobs(stack, [first])  # a worker performs many jobs at once: the contact is to show the second call
+    events = [first, _call(stack, console, "A question about an order, signed", "order_status", order)]
+    jobs = _wait_for_jobs(stack, events)
+    _show_jobs(console, jobs)
+    _show_contact(stack, console)
+    _show_rows(stack, console, events)
+    _show_dashboard(stack, console)
+
+
+def _call(stack: Stack, console: Console, title: str, node: str, body: bytes) -> str:
+    """Post a callback and print it and its answer; the event's id."""
+    path = "/callback" + (f"/{node}" if node else "")
+    console.print(f"\n[bold]{title}[/bold]")
+    query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
+    console.print(f"> POST {path}?{query}", markup=False, highlight=False)
+    console.print(f"> {body.decode().strip()}", markup=False, highlight=False)
+    answer = httpx.post(f"{stack.api_url}{path}?{query}", content=body, timeout=_PATIENCE_SECONDS, trust_env=False)
+    console.print(f"< {answer.status_code} {answer.text}", markup=False, highlight=False)
+    if answer.json().get("ErrorCode") != 0 or not answer.json().get("Body"):
+        raise DemoError("the callback was not answered with variables")
+    return answer.headers["X-Deskbell-Event"]
+
+
+def _wait_for_jobs(stack: Stack, events: list[str]) -> list[Job]:
+    """All jobs of the events, once they have ended."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with Redis.from_url(stack.environment["DESKBELL_REDIS_URL"]) as redis:
+        while time.monotonic() < deadline:
+            if name := stack.dead():
+                raise DemoError(f"the process {name} has ended")
+            jobs = [job for event in events for job in _jobs_of(redis, event)]
+            if jobs and all(job.get_status(refresh=False) in (JobStatus.FINISHED, JobStatus.FAILED) for job in jobs):
+                return jobs
+            time.sleep(0.05)
+    raise DemoError(f"the jobs have not ended within {_PATIENCE_SECONDS} s")
+
+
+def _jobs_of(redis: Redis, event: str) -> list[Job]:
+    """The event's own job and those it was fanned out to: their ids begin with the event's."""
+    keys = redis.scan_iter(Job.key_for(event) + "*")
+    found = [key.decode().removeprefix(Job.redis_job_namespace_prefix) for key in keys]
+    jobs = [job for job in Job.fetch_many(found, redis, JSONSerializer) if job]
+    return jobs if any(job.id == event for job in jobs) else []
+
+
+def _show_jobs(console: Console, jobs: list[Job]) -> None:
+    table = Table("queue", "job", "status", "attempts", title="\nThe jobs", title_justify="left", title_style="bold")
+    for job in sorted(jobs, key=lambda job: (job.id[:32], job.enqueued_at or 0)):
+        table.add_row(job.origin, job.description, job.get_status(refresh=False), str(job.meta.get("attempt", 1)))
+    console.print(table)
+    for job in jobs:
+        if job.get_status(refresh=False) is JobStatus.FAILED:
+            raise DemoError(f"the job {job.description} is a dead letter")
+
+
+def _show_contact(stack: Stack, console: Console) -> None:
+    answer = httpx.get(
+        f"{stack.crm_url}/contacts/{_USER}", headers={"Authorization": f"Bearer {CRM_TOKEN}"}, trust_env=False
+    )
+    console.print("\n[bold]The contact in the CRM[/bold]")
+    console.print_json(answer.text)
+    if answer.status_code != httpx.codes.OK or not answer.json()["enquiries"]:
+        raise DemoError("the CRM has no contact with an enquiry")
+
+
+def _show_rows(stack: Stack, console: Console, events: list[str]) -> None:
+    engine = create_engine(stack.environment["DESKBELL_ANALYTICS_URL"])
+    with engine.connect() as connection:
+        rows = connection.execute(select(events_table).where(events_table.c.id.in_(events))).all()
+    engine.dispose()
+    columns = ("id", "node", "user", "outcome", "handler_ms")
+    table = Table(*columns, title="\nThe analytics rows", title_justify="left", title_style="bold")
+    for row in rows:
+        table.add_row(*(str(row._mapping[column]) for column in columns))  # noqa: SLF001 - SQLAlchemy's public name
+    console.print(table)
+    if len(rows) != len(events):
+        raise DemoError(f"expected {len(events)} analytics rows, got {len(rows)}")
+
+
+def _show_dashboard(stack: Stack, console: Console) -> None:
+    queues: Any = httpx.get(f"{stack.dashboard_url}/0/data/queues.json", trust_env=False).raise_for_status().json()
+    names = ", ".join(sorted(queue["name"] for queue in queues["queues"]))
+    console.print(f"\nrq-dashboard served {stack.dashboard_url} with the queues {names}.", highlight=False)
+    console.print("Everything is stopped again. [bold]make dev[/bold] keeps it running.")

@@ -1,0 +1,72 @@
+"""`deskbell dev`: the whole stack, kept running, started anew when code changes."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from deskbell.cli.processes.signals import end_on_signals
+from deskbell.cli.stack import NEEDS_DEV, Stack
+from shared.errors import ConfigError
+from shared.settings.config import Settings, load_settings
+from shared.settings.proxies import check_proxies
+
+try:
+    from watchfiles import PythonFilter, watch
+except ModuleNotFoundError as error:
+    raise ConfigError(NEEDS_DEV) from error
+
+_PORTS = (8000, 9181, 8010)
+_FOLDER = Path(".deskbell")
+
+
+def dev() -> None:
+    """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
+    end_on_signals()
+    check_proxies()
+    settings = load_settings()  # a wrong setting ends this at once: no change of code would mend it
+    console = Console(soft_wrap=True, highlight=False)
+    given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
+    with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):
+        _greet(stack, settings, console)
+        _reload(stack, console)
+    console.print("\nStopped.")
+
+
+def _reload(stack: Stack, console: Console) -> None:
+    """Start api and workers anew whenever code changes, also after a mistake in it has ended them."""
+    watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
+    reported = None
+    for changes in watch(*watched, watch_filter=PythonFilter(), yield_on_timeout=True, rust_timeout=1000):
+        if changes:
+            names = sorted({Path(path).name for _, path in changes})
+            console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
+            stack.restart("api", "workers", "agreement")
+            reported = None
+        elif (name := stack.dead()) != reported:
+            reported = name
+            console.print(f"[bold]{name} has ended; its last lines above say why. Waiting for a change.[/bold]")
+
+
+def _greet(stack: Stack, settings: Settings, console: Console) -> None:
+    secret = f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
+    console.print(f"api           {stack.api_url}{secret}/callback")
+    console.print(f"rq-dashboard  {stack.dashboard_url}")
+    console.print(f"CRM           {stack.crm_url}")
+    if not settings.model_fields_set & {"redis_url"}:  # a URL that was given may hold a password, and is known
+        console.print(
+            f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
+        )
+    if settings.apps:
+        console.print(f"call it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
+    else:
+        console.print(f"call it       deskbell send order_status OrderID=1002 --url {stack.api_url}{secret}\n")
+
+
+def _own_sources() -> list[Path]:
+    """Deskbell's own packages, where they lie in a checkout rather than among installed packages."""
+    root = Path(__file__).parents[2]
+    return (
+        [root / name for name in ("api", "deskbell", "workers", "shared")] if (root / "pyproject.toml").exists() else []
+    )

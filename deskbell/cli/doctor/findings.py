@@ -1,0 +1,73 @@
+"""What is checked, and what a check may find."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from redis import Redis
+
+from shared.jobs.jobs import Jobs
+from shared.settings.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence.
+
+    Attributes:
+        kind: `said` informs; a `warning` could be better; what is `unknown` could not be read; a `problem` keeps
+            events or jobs from moving, or may lose them.
+        text: the sentence.
+    """
+
+    kind: Literal["said", "warning", "unknown", "problem"]
+    text: str
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the checks look at, and what they have seen so far.
+
+    Attributes:
+        settings: those of this process.
+        api_redis_url: Redis as the api's user; None when it is not known to be another than this command's.
+        jobs: the job types, once they are loaded; None on a host that has none.
+        redis: the connection, once Redis has answered.
+        takes_events: whether Redis took the api's script.
+        notes_tokens: whether the api can note when a token was used.
+    """
+
+    settings: Settings
+    api_redis_url: str | None = None
+    jobs: Jobs | None = None
+    redis: Redis | None = None
+    takes_events: bool = False
+    notes_tokens: bool = True
+
+    @property
+    def is_api(self) -> bool:
+        """Whether this host runs the api: one that has no apps, and job types, runs workers alone."""
+        return bool(self.settings.apps) or not self.settings.jobs
+
+    @property
+    def connection(self) -> Redis:
+        """The connection, in checks of Redis."""
+        assert self.redis
+        return self.redis
+
+
+said = partial(Finding, "said")
+warning = partial(Finding, "warning")
+problem = partial(Finding, "problem")
+
+
+def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
+    """What is said of a check that Redis did not let through: a user may see less than the workers' may."""
+    return Finding("unknown", f"{(check.__doc__ or '').splitlines()[0]} Redis did not tell: {describe(error)}")
+
+
+def describe(error: BaseException) -> str:
+    """An error of Redis in words: its type, and what the server said."""
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

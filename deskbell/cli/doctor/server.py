@@ -1,0 +1,107 @@
+"""The Redis server: which it is, what an answer is worth on it, and whether it takes events."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any
+
+from pydantic import SecretStr
+from redis.exceptions import RedisError
+
+from api.acceptance.accept import AcceptScript, SequenceNumber, TooFewReplicasError
+from api.acceptance.lost_writes import read_lost_writes
+from api.admission.token_usage import TokenUsage
+from api.lateness import Lateness
+from api.metrics import Metrics
+from api.monitoring.durability import WORTH_OF_THE_SPOOL, Durability, read_durability
+from deskbell.cli.doctor.findings import Checked, Finding, describe, problem, said, warning
+from shared.redis.connections import connect_async
+from shared.redis.queues import EVENTS, queue_key
+from shared.settings.config import Settings
+
+_OLDEST_REDIS = 7
+_PATIENCE_MS = 5000
+_OURS = SequenceNumber("0" * 32, 0)  # of a producer that sends no events
+_ADVICE = {
+    "OutOfMemoryError": "its memory is full: raise maxmemory, or see what fills it",
+    "ReadOnlyError": "it is a replica: DESKBELL_REDIS_URL must lead to the master",
+    "NoPermissionError": "its user may do too little: see docs/OPERATIONS.md",
+    "AuthenticationError": "see user and password in the URL",
+    "TooFewReplicasError": "fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for",
+}
+
+
+def version(checked: Checked) -> Iterator[Finding]:
+    """Which server it is."""
+    info: Any = checked.connection.info("server")
+    number = str(info["redis_version"])
+    waiting = checked.connection.llen(queue_key(EVENTS))
+    yield said(f"Redis answers; {waiting} events wait to be fanned out")
+    yield said(f"Redis {number}, run id {info.get('run_id', 'unknown')}, up for {info.get('uptime_in_seconds', 0)} s")
+    if int(number.partition(".")[0]) < _OLDEST_REDIS:
+        yield problem(f"expected Redis {_OLDEST_REDIS} or later, or Valkey, got {number}")
+
+
+def durability(checked: Checked) -> Iterator[Finding]:
+    """What an acknowledgement is worth."""
+    found = asyncio.run(_read_durability(checked.settings))
+    yield said(found.worth if checked.takes_events else WORTH_OF_THE_SPOOL)
+    yield from map(warning, found.warnings)
+    yield from map(problem, found.problems)
+
+
+def accepting(checked: Checked) -> Iterator[Finding]:
+    """Whether Redis takes events: the api's own script, with none in it, as this command's user and as the api's."""
+    settings = checked.settings
+    users = {"": settings}
+    if checked.api_redis_url is not None:
+        url = SecretStr(checked.api_redis_url)
+        users = {
+            " as this command's user": settings,
+            " as the api's user": settings.model_copy(update={"redis_url": url}),
+        }
+    for who, each in users.items():
+        began = time.monotonic()
+        try:
+            asyncio.run(_accept_nothing(each))
+        except (RedisError, OSError, TooFewReplicasError) as error:
+            advice = _ADVICE.get(type(error).__name__)
+            yield problem(f"Redis takes no events{who}: {describe(error)}" + (f"; {advice}" if advice else ""))
+            checked.takes_events = False
+            return
+        took_ms = round((time.monotonic() - began) * 1000)
+        if took_ms > settings.redis_timeout_ms:
+            yield warning(
+                f"Redis took {took_ms} ms for a connection and an empty call{who}; the api waits "
+                f"DESKBELL_REDIS_TIMEOUT_MS, {settings.redis_timeout_ms}, for each"
+            )
+        checked.takes_events = True
+    try:
+        asyncio.run(_note_no_token(each))
+    except (RedisError, OSError) as error:
+        checked.notes_tokens = False
+        yield problem(f"the api cannot note when a token was used: {describe(error)}")
+
+
+async def _accept_nothing(settings: Settings) -> None:
+    patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
+    async with aclosing(connect_async(patient)) as redis:
+        await AcceptScript(redis, patient, Lateness(Metrics())).accept([], _OURS)
+
+
+async def _read_durability(settings: Settings) -> Durability:
+    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
+        return await read_durability(redis, settings.min_replicas)
+
+
+async def _note_no_token(settings: Settings) -> None:
+    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
+        await TokenUsage(redis).check()
+
+
+def forgotten(checked: Checked) -> Iterator[Finding]:
+    """Whether Redis has forgotten what it had acknowledged."""
+    found = read_lost_writes(checked.connection)
+    if found:
+        yield problem(found)

@@ -1,0 +1,220 @@
+"""The command `deskbell`, as a person types it.
+
+Each command imports what it needs when it is called: a worker need not load the HTTP server.
+"""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deskbell.cli import terminal
+from deskbell.cli.dead import commands
+from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
+from deskbell.cli.exit import stop
+from shared.errors import ConfigError
+from shared.own_packages import import_own
+from shared.settings.environment import check_rq_prefix
+from shared.settings.proxies import exempt_loopback
+from shared.wire.protocol import API_CALL
+
+MOST_PROCESSES = 256  # a slip of the finger would take the machine
+
+ParentFd = Annotated[
+    int | None, typer.Option(hidden=True, help="A supervisor's socket; -1: be one of its processes, without it.")
+]
+
+app = typer.Typer(
+    help="The back end that answers Tencent Cloud Desk's chatbot callbacks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(commands.app, name="dead")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from shared.version import commit, version
+
+        typer.echo(f"deskbell {version()}" + (f" ({commit()})" if commit() else ""))
+        raise typer.Exit
+
+
+@app.callback()
+def deskbell(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and, if known, the commit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Refuse, before any command imports RQ, what RQ would stumble over."""
+    check_rq_prefix()
+
+
+@app.command()
+def dev() -> None:
+    """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
+
+    Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
+    """
+    from deskbell.cli.dev import dev as run
+
+    run()
+
+
+@app.command()
+def demo() -> None:
+    """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
+    from deskbell.cli.demo import demo as run
+
+    run()
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
+    processes: Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=MOST_PROCESSES)] = 1,
+    fd: Annotated[
+        int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).", min=0)
+    ] = None,
+    parent_fd: ParentFd = None,
+) -> None:
+    """Answer callbacks over HTTP and keep their events on Redis; SIGHUP replaces each process, with new settings."""
+    if parent_fd is None:
+        from deskbell.cli.api import api as run
+
+        run(host, port, processes, fd)
+    else:
+        from deskbell.cli.processes.api_process import serve_api
+
+        serve_api(host, port, fd, parent_of(parent_fd))
+
+
+@app.command()
+def worker(
+    queues: Annotated[
+        list[str] | None,
+        typer.Argument(help="Queues to serve, the most urgent first; all of them by default.", metavar="[QUEUE]..."),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Jobs that each process performs at once; 64 by default.", min=1)
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(help="Processes, each started again when it dies.", min=1, max=MOST_PROCESSES)
+    ] = 1,
+    burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    parent_fd: ParentFd = None,
+) -> None:
+    """Fan events out and perform jobs; SIGHUP replaces each process, with new settings."""
+    if parent_fd is None:
+        from deskbell.cli.worker import worker as run
+
+        options = ["--concurrency", str(concurrency)] if concurrency else []
+        run(queues or [], options, processes, burst=burst)
+    else:
+        from deskbell.cli.processes.worker_process import work
+
+        work(queues or [], concurrency=concurrency, burst=burst, parent=parent_of(parent_fd))
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 9181,
+    username: Annotated[str | None, typer.Option(help="Who may log in.", envvar="RQ_DASHBOARD_USERNAME")] = None,
+    password: Annotated[str | None, typer.Option(help="The password.", envvar="RQ_DASHBOARD_PASSWORD")] = None,
+) -> None:
+    """Serve rq-dashboard: queues, jobs and workers in a browser, with buttons that requeue and delete."""
+    from deskbell.cli.dashboard import dashboard as run
+
+    run(host, port, username, password)
+
+
+@app.command()
+def send(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
+    ] = None,
+    url: Annotated[str, typer.Option(help="The api; with the path secret, if there is one.")] = "http://127.0.0.1:8000",
+    app: Annotated[str, typer.Option(help="SdkAppid.")] = DEV_APP,
+    token: Annotated[str, typer.Option(help="The app's token; empty sends no Sign.")] = DEV_TOKEN,
+    command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
+    body_file: Annotated[
+        Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
+    from deskbell.cli.send import send as run
+
+    run(words or [], url, app, token, command, body_file)
+
+
+@app.command()
+def describe(
+    url: Annotated[str, typer.Option(help="Where Desk reaches the api.")] = "https://your.host",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    reveal_secret: Annotated[bool, typer.Option("--reveal-secret", help="Write the path secret out.")] = False,
+) -> None:
+    """Print, for each handler, what the Desk administrator must enter: URL, inputs, outputs, fallback."""
+    from deskbell.cli.describe import describe as run
+
+    if as_json and as_markdown:
+        stop("--json and --markdown exclude each other")
+    run(url, "json" if as_json else "markdown" if as_markdown else "text", reveal_secret=reveal_secret)
+
+
+@app.command()
+def doctor(
+    api_redis_url: Annotated[
+        str | None,
+        typer.Option(
+            help="DESKBELL_REDIS_URL as the api has it, where this command goes as another user.",
+            envvar="API_REDIS_URL",
+            show_envvar=True,
+        ),
+    ] = None,
+) -> None:
+    """Say why events or jobs do not move, or may be lost; exit 1 if there is a problem.
+
+    Checks the settings, Redis, the queues and the spool; lists each app's tokens by fingerprint and last use.
+    """
+    from deskbell.cli.doctor import doctor as run
+
+    run(api_redis_url)
+
+
+def parent_of(fd: int) -> socket.socket | None:
+    """The socket to the supervisor; None where there is none, as in tests of a single process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # by it we are told to end, though a script may ignore it
+    return None if fd < 0 else socket.socket(fileno=fd)
+
+
+def main() -> None:
+    """Run the command; what a person typed or set ends it in one sentence."""
+    try:
+        import_own("api", "examples", "workers")
+        terminal.prepare()
+        exempt_loopback()
+        try:
+            app()
+        finally:
+            terminal.flush()
+    except ConfigError as error:
+        stop(str(error))
+    except BrokenPipeError:  # `| head` has read enough
+        terminal.drop_output()
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that is not there or not ours
+        terminal.drop_output()
+        place = f"{error.filename}: " if error.filename else ""
+        stop(f"{place}{error.strerror or error}", 1)

@@ -1,0 +1,5 @@
+"""The processes behind the commands.
+
+Read in this order: `supervisor` (starts and replaces), `api_process` and `worker_process` (one process of a role),
+`waiting` (for Redis), `listening`, `signals`.
+"""

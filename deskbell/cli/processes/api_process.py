@@ -1,0 +1,32 @@
+"""One process of `deskbell api`."""
+
+import os
+import socket
+from pathlib import Path
+
+from api.app import create_app
+from api.metrics import MULTIPROCESS
+from api.server.server import serve
+from deskbell.cli.processes.listening import open_listener
+from shared.loading import load_callbacks
+from shared.logs import configure_logs, get_log
+from shared.settings.config import load_settings
+
+
+def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None) -> None:
+    """Be one process of `deskbell api`.
+
+    Args:
+        host: the address to listen on.
+        port: its port.
+        fd: the socket to serve on instead.
+        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
+    """
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)
+    callbacks = load_callbacks(settings)
+    get_log().info("serving", handlers=[handler.name for handler in callbacks.handlers])
+    if MULTIPROCESS in os.environ:
+        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
+    serve(lambda: create_app(settings, callbacks), settings, listener, parent)

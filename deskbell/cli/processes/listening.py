@@ -1,0 +1,32 @@
+"""A listening socket, opened before the processes that share it."""
+
+import socket
+
+from deskbell.cli.exit import stop
+from shared.logs import get_log
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or not ours, or there is no such host.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(2048)
+    listener.set_inheritable(True)
+    return listener
+
+
+def open_listener(host: str, port: int, fd: int | None = None, processes: int = 1) -> socket.socket:
+    """The socket of a role: an inherited one, or one on an address; where none can be had, the command ends."""
+    try:
+        listener = listen(host, port) if fd is None else socket.socket(fileno=fd)
+        address = listener.getsockname()
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror}" if fd is None else f"--fd {fd}: {error.strerror}")
+    get_log().info("listening", host=address[0], port=address[1], processes=processes)
+    return listener

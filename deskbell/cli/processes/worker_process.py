@@ -1,0 +1,48 @@
+"""One process of `deskbell worker`."""
+
+import signal
+import socket
+import sys
+
+from deskbell.cli.exit import stop
+from deskbell.cli.processes.supervisor import AGAIN
+from deskbell.cli.processes.waiting import wait_for_redis
+from shared.loading import load_jobs
+from shared.logs import configure_logs, get_log
+from shared.redis.queues import EVENTS
+from shared.runtime.open_files import raise_file_limit
+from shared.settings.config import load_settings
+from shared.settings.proxies import client_options
+from workers.perform import Performer
+from workers.unawaited import log_unawaited
+from workers.worker.shutdown import Shutdown
+from workers.worker.worker import CONCURRENCY, ConcurrentWorker
+
+
+def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
+    """Serve queues, all of them when none is named, until told to end or, with `burst`, until they are empty.
+
+    Args:
+        queues: their names.
+        concurrency: how many jobs at once.
+        burst: whether to end when there is nothing left to do.
+        parent: a socket on which a supervisor is told that this process works; when it closes, that one is gone.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    log_unawaited()
+    if settings.crm_url:
+        client_options(settings.crm_url)  # refuses here, once, what each job would stumble over
+    jobs = load_jobs(settings)
+    chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
+    for queue in chosen:
+        if queue not in (EVENTS, *jobs.queues):
+            stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
+    raise_file_limit()
+    connection = wait_for_redis(settings, parent)
+    get_log().info("working", queues=chosen, jobs=jobs.names)
+    performer = Performer(jobs, settings)
+    ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
+    if ours.run(burst=burst) is Shutdown.STRAGGLERS:
+        sys.exit(AGAIN)  # threads that hang end only with their process

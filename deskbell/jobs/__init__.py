@@ -1,0 +1,1 @@
+"""The job types that ship: `crm` (contacts, through `contacts`) and `analytics` (rows); `once` makes their clients."""

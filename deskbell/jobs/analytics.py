@@ -1,0 +1,116 @@
+"""The analytics job type: each event is one row, on SQLite or PostgreSQL.
+
+The row holds who called and what came of it, never a variable's value.
+"""
+
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, inspect, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listen
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import CreateTable
+
+from deskbell import Breaker, Event, Jobs, Settings
+from deskbell.jobs.once import Once
+
+jobs = Jobs()
+
+_WAIT_SECONDS = 10  # for a connection, or for another's write: less than the job's time-out
+
+events_table = Table(
+    "deskbell_events",
+    MetaData(),
+    Column("id", String(32), primary_key=True),
+    Column("app", String, nullable=False),
+    Column("command", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("session", String, nullable=False),
+    Column("event_time", DateTime(timezone=True)),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("handler_ms", Float, nullable=False),
+    Column("outcome", String, nullable=False),
+)
+"""The table; `outcome` is that of `Event.reply`."""
+
+
+@jobs.on(
+    Event,
+    name="analytics.event",
+    queue="analytics",
+    attempts=8,
+    timeout=30,
+    breaker=Breaker(failures=10, pause=30),
+)
+def record_event(event: Event, settings: Settings) -> None:
+    """Write the event's row, once: a second run finds it there."""
+    assert event.reply
+    engine = _engine(settings.analytics_url.get_secret_value())
+    _with_table(engine)
+    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(events_table).values(
+        id=event.id,
+        app=event.app_id,
+        command=event.command,
+        node=event.node,
+        user=_storable(event.user_id),
+        session=_storable(event.session_id),
+        event_time=event.event_time,
+        received_at=event.received_at,
+        handler_ms=event.reply.handler_ms,
+        outcome=event.reply.outcome,
+    )
+    with engine.begin() as connection:
+        connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds every character but this one."""
+    return text.replace("\0", "")
+
+
+@Once
+def _engine(url: str) -> Engine:
+    """The engine of this process; it connects at first use."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        connecting: dict[str, Any] = {"connect_args": {"connect_timeout": _WAIT_SECONDS}}
+        return create_engine(parsed, hide_parameters=True, pool_timeout=_WAIT_SECONDS, **connecting)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    # One connection: SQLite lets one write at a time, and does not serve waiting connections in order.
+    waiting: dict[str, Any] = {"connect_args": {"timeout": _WAIT_SECONDS}, "pool_timeout": _WAIT_SECONDS}
+    engine = create_engine(parsed, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0, **waiting)
+    listen(engine, "connect", _read_while_others_write)
+    return engine
+
+
+def _read_while_others_write(connection: Any, _: Any) -> None:
+    """Turn SQLite's write-ahead log on, so that reading the table never fails as locked. The file keeps the mode."""
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _with_table(engine: Engine) -> None:
+    """Create the table if it is missing; several threads may do it at once, and a failure is tried again."""
+    if engine not in _with_tables:
+        _create_table(engine)
+        _with_tables.add(engine)
+
+
+_with_tables: WeakSet[Engine] = WeakSet()
+
+
+def _create_table(engine: Engine) -> None:
+    try:
+        with engine.begin() as connection:
+            connection.execute(CreateTable(events_table, if_not_exists=True))
+    except (IntegrityError, ProgrammingError):
+        # PostgreSQL's IF NOT EXISTS does not see a table that another process is just creating.
+        if not inspect(engine).has_table(events_table.name):
+            raise

@@ -1,0 +1,100 @@
+"""Last write wins for contacts: a lock with a lease for each contact, and a record of the newest event written.
+
+1. `begin` takes the contact's lock. An event that is older than the newest one begun is not written any more; if
+   another job writes the contact, the job comes again a second later. The event is recorded as the newest before it is
+   sent, so a worker may die at any moment.
+2. The job calls the CRM.
+3. `end` releases the lock. After a refusal `take_back` also forgets the event, so that an older one may be written.
+4. If the CRM gave no answer, it may still be writing: the job calls neither, and the lock stays until its lease
+   expires.
+
+All of this is on Redis, for all workers together; the CRM needs to support nothing. It cannot prevent a write that
+takes effect more than a lease after it was begun.
+"""
+
+import time
+import uuid
+from contextlib import suppress
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.errors import Discard, OutOfTurnError
+from shared.logs import get_log
+from workers.redis_errors import is_transient
+
+LEASE_SECONDS = 60
+"""How long a write may take at most: more than the time-out of the job."""
+
+KEPT_SECONDS = 90 * 24 * 3600
+"""How long the newest event of a contact is recorded; an older event than this cannot be compared."""
+
+_TRIES, _TRY_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
+
+
+class Write:
+    """One write of a contact."""
+
+    def __init__(self, redis: Redis, key: str, event_id: str) -> None:
+        self._redis = redis
+        self._key = key
+        self._event_id = event_id
+        self._id = uuid.uuid4().hex
+
+    def begin(self) -> bool:
+        """Take the contact's lock; False when a newer event has been written.
+
+        Raises:
+            OutOfTurnError: the contact is being written, or Redis is away.
+            Discard: the event is too old to tell.
+        """
+        answer = self._ask()
+        for _ in range(_TRIES):
+            if answer != "busy":
+                break
+            time.sleep(_TRY_SECONDS)
+            answer = self._ask()
+        if answer == "busy":
+            raise OutOfTurnError("another job writes this contact")
+        if answer == "forgotten":
+            raise Discard("the event is older than 90 days, and what its contact holds is not remembered so long")
+        return answer == "go"
+
+    def end(self) -> None:
+        """Release the lock: the CRM has answered."""
+        self._settle("end")
+
+    def take_back(self) -> None:
+        """Release the lock, and forget the event: the CRM has not written it."""
+        self._settle("take_back")
+
+    def _ask(self) -> str:
+        try:
+            return self._run("begin", self._event_id, LEASE_SECONDS, KEPT_SECONDS)
+        except RedisError as error:
+            if is_transient(error):
+                raise OutOfTurnError(f"Redis did not give the contact's lock: {type(error).__name__}") from None
+            raise
+
+    def _settle(self, how: str) -> None:
+        with suppress(RedisError):  # the CRM has answered all the same; the lease expires
+            if self._run(how) == "lost":
+                get_log().error("contact_overtaken", event_id=self._event_id)
+
+    def _run(self, what: str, *arguments: str | int) -> str:
+        script = self._redis.register_script(_script())
+        answer = script(keys=[self._key], args=[what, self._id, *arguments])
+        return str(answer.decode())
+
+
+def contact_key(url: str, user_id: str) -> str:
+    """The key of a contact's record: a digest, since everybody who reads Redis sees its keys."""
+    return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
+
+
+@cache
+def _script() -> str:
+    return files("deskbell.jobs").joinpath("contacts.lua").read_text()

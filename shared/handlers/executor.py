@@ -1,0 +1,172 @@
+"""A bulkhead for each function of the integrator's: how many of its runs at once, and until when.
+
+Each function has an executor of its own, so that one that hangs takes nothing from another. `async def` runs on the
+event loop and is cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind:
+such a run is a straggler. What either returns is awaited in the same time where it can be: a `def` may wrap an
+`async def`.
+"""
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from shared.declarations.functions import awaited, drop, is_async, is_awaited
+from shared.raised import StandInError
+from shared.runtime.threads import DaemonThreads
+
+THREADS = 32
+"""How many threads one `def` function may have."""
+
+TASKS = 256
+"""How many tasks of one `async def` function may outlive their cancellation."""
+
+_TASK_NAME = "handler "  # how the names of tasks begin that run a handler's code
+_HEED_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
+
+
+class LateError(Exception):
+    """Raised when a function did not end in time, or would wait for nothing."""
+
+
+class HandlerExecutor:
+    """Runs one function.
+
+    Attributes:
+        handler: the name of the handler whose function, or fallback, it is.
+    """
+
+    def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
+        """Prepare.
+
+        Args:
+            function: the function.
+            handler: the handler's name.
+            note_straggler: called for each run that is left behind.
+        """
+        self.handler = handler
+        self._function = function
+        self._task_name = _TASK_NAME + handler
+        self._note_straggler = note_straggler
+        self._is_async = is_async(function)
+        self._stragglers: set[object] = set()
+        self._threads = DaemonThreads()
+        self._free = asyncio.Semaphore(THREADS)  # so that a call that waits for a thread can be given up
+
+    @property
+    def saturated(self) -> bool:
+        """Whether so many runs were left behind that another would wait for nothing."""
+        return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
+
+    async def run(self, until: float, *given: Any, **named: Any) -> Any:
+        """What the function returns; if that can be awaited, what comes of it.
+
+        Args:
+            until: the event loop's time at which it is given up.
+            *given: its arguments by position.
+            **named: its arguments by name.
+
+        Raises:
+            LateError: that time has come, or too many runs were left behind.
+            Exception: whatever the function raised.
+        """
+        if self.saturated or asyncio.get_running_loop().time() >= until:  # it might block the loop once more
+            raise LateError
+        call = functools.partial(self._function, *given, **named)
+        context = contextvars.copy_context()
+        result = call() if self._is_async else await self._in_thread(call, until, context)
+        while guarded_call(functools.partial(is_awaited, result)):
+            result = await self._in_task(result, until, context)
+        return result
+
+    def close(self) -> None:
+        """Let the threads end; one that is still in a call is left behind."""
+        self._threads.close()
+
+    async def _in_task(self, result: Any, until: float, context: contextvars.Context) -> Any:
+        task = asyncio.get_running_loop().create_task(_guarded(result), name=self._task_name, context=context)
+        try:
+            return await _result_by(task, until)
+        finally:
+            if not task.done():
+                task.cancel()
+                asyncio.get_running_loop().call_later(_HEED_SECONDS, self._leave, task)
+
+    async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except TimeoutError:
+            raise LateError from None
+        run = self._threads.run(functools.partial(guarded_call, functools.partial(context.run, call)))
+        run.add_done_callback(lambda _: self._free.release())
+        try:
+            return await _result_by(run, until)
+        finally:
+            self._leave(run)
+
+    def _leave(self, run: "asyncio.Future[Any]") -> None:
+        """Count a run until it ends, if it has not by now."""
+        if run.done():
+            return
+        self._stragglers.add(run)
+        self._note_straggler()
+        run.add_done_callback(self._stragglers.discard)
+
+
+def handler_of(task: "asyncio.Task[Any] | None") -> str:
+    """The name of the handler whose code a task runs; "" when it is no handler's."""
+    name = task.get_name() if task else ""
+    return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
+
+
+async def _guarded(result: Any) -> Any:
+    try:
+        return await awaited(result)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise StandInError from error
+
+
+def guarded_call(call: Callable[[], Any]) -> Any:
+    """Call an integrator's code: whatever it raises is an `Exception`."""
+    try:
+        return call()
+    except StopIteration as error:  # which a future refuses to hold
+        raise StandInError from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise StandInError from error
+
+
+async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
+    """A future's result at the loop's time `until`; `asyncio.wait` does the same at more cost."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[bool] = loop.create_future()
+
+    def end(*_: object) -> None:
+        if not ended.done():
+            ended.set_result(run.done())
+
+    timer = loop.call_at(until, end)
+    run.add_done_callback(end)
+    is_in_time = False
+    try:
+        is_in_time = await ended
+    finally:
+        timer.cancel()
+        run.remove_done_callback(end)
+        if not is_in_time:  # late, or this task was cancelled
+            run.add_done_callback(_discard)
+    if not is_in_time:
+        raise LateError
+    return run.result()
+
+
+def _discard(run: "asyncio.Future[Any]") -> None:
+    """Take a late result: asyncio reports an exception that nobody has seen, Python a coroutine that nobody awaits."""
+    if not run.cancelled() and run.exception() is None:
+        drop(run.result())

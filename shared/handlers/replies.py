@@ -1,0 +1,208 @@
+"""The reply to an event: the integrator's handler, run until a deadline that it cannot move.
+
+1. The handler for the event is found; without one the receipt is sent, or 1006 for a node that nobody answers.
+2. Its arguments are made of the variables; one that is missing or does not fit is 1007.
+3. It runs (`shared.handlers.executor`) until its time is over; when too many of its runs were left behind, it is not
+   begun.
+4. Its result becomes the answer. If it failed or was late, its fallback does; without one it is 1008 or 1009.
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from shared.errors import Refuse, ResultError, VariableError
+from shared.handlers.callbacks import Callbacks
+from shared.handlers.executor import HandlerExecutor, LateError, guarded_call
+from shared.handlers.handler import Handler
+from shared.logs import get_log
+from shared.wire.codes import Code
+from shared.wire.commands import ApiCall
+from shared.wire.events import Event, Outcome, Reply
+
+_MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
+_LEAST_SECONDS = 0.05  # for such a fallback when the loop stood still, and the time is over
+_FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
+
+
+class Monitor(Protocol):
+    """Is told what happens while replies are computed."""
+
+    def check(self, handler: Handler | None, event: Event, result: Any, reply: Reply) -> None:
+        """A reply was computed: look whether the event or the result departs from what the handler declares.
+
+        Args:
+            handler: None when no handler takes the event.
+            event: what came in.
+            result: what the handler, or its fallback, returned; None when neither did.
+            reply: the reply.
+        """
+
+    def note_straggler(self, handler: Handler) -> None:
+        """A run was left behind."""
+
+    def note_saturated(self, handler: Handler) -> None:
+        """A handler is not begun, because too many of its runs were left behind."""
+
+
+class Replies:
+    """Computes replies."""
+
+    def __init__(self, callbacks: Callbacks, monitor: Monitor) -> None:
+        self._callbacks = callbacks
+        self._monitor = monitor
+        self._executors: dict[tuple[int, str], HandlerExecutor] = {}
+        self._log = get_log()
+
+    async def reply_to(self, event: Event, until: float, deadline: float) -> Reply:
+        """The reply to an event.
+
+        Args:
+            event: what came in.
+            until: the event loop's time at which the handler is given up.
+            deadline: the event loop's time at which the answer is due; a result may come after it when the loop stood
+                still.
+        """
+        handler = self._callbacks.find(event)
+        result, reply = await self._run(handler, event, until, deadline) if handler else (None, _unhandled(event))
+        self._monitor.check(handler, event, result, reply)
+        return reply
+
+    @property
+    def saturated(self) -> list[str]:
+        """The handlers that are not begun any more, or whose fallback is not: too many runs were left behind."""
+        return sorted({executor.handler for executor in self._executors.values() if executor.saturated})
+
+    def close(self) -> None:
+        """Let the threads end; one that is still in a handler is left behind."""
+        for executor in self._executors.values():
+            executor.close()
+
+    async def _run(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        """What the handler or its fallback returned, if one did, and the reply."""
+        started = time.perf_counter()
+        if handler.sees_packet:
+            event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
+        result, reply = await self._answer(handler, event, until, deadline)
+        return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))
+
+    async def _answer(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        try:
+            return await self._call_handler(handler, event, until, deadline)
+        except Refuse as refusal:
+            return None, _refused(refusal)
+        except _MisfitError as error:
+            return None, _failure(Code.MISFIT, "misfit", str(error))
+        except LateError:
+            failure = _failure(Code.OUT_OF_TIME, "out_of_time", "out of time")
+        except _FailedError:
+            failure = _failure(Code.HANDLER_FAILED, "failed", "the handler failed")
+        return await self._fall_back(handler, event, until) or (None, failure)
+
+    async def _call_handler(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
+        """What the handler returns, and the reply that it makes.
+
+        Raises:
+            _MisfitError: a variable is missing or does not fit.
+            Refuse: the handler refuses.
+            LateError: it is late, or saturated.
+            _FailedError: it failed; the log says how.
+        """
+        if callable(handler.fallback):
+            until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
+        executor = self._executor(handler, "handler", handler.function)
+        if executor.saturated:
+            self._monitor.note_saturated(handler)
+        try:
+            result = await executor.run(until, **_arguments(handler, event))
+            reply = _reply(handler, result)
+        except (_MisfitError, Refuse, LateError):
+            raise
+        except ResultError as error:
+            self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
+            raise _FailedError from error
+        except Exception as error:
+            self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
+            raise _FailedError from error
+        if asyncio.get_running_loop().time() > deadline:  # it blocked the loop, or another did
+            raise LateError
+        return result, reply
+
+    async def _fall_back(self, handler: Handler, event: Event, until: float) -> tuple[Any, Reply] | None:
+        """What the fallback returns, and the reply that it makes; None without one, or when it fails or is late."""
+        fallback = handler.fallback
+        if fallback is None:
+            return None
+        if isinstance(fallback, Reply):
+            return None, fallback
+        until = max(until, asyncio.get_running_loop().time() + _LEAST_SECONDS)
+        try:
+            result = await self._executor(handler, "fallback", fallback).run(until, event)
+            return result, replace(_reply(handler, result), outcome="fallback")
+        except Refuse as refusal:
+            return None, _refused(refusal)
+        except LateError:
+            self._log.error("fallback_late", event_id=event.id, node=handler.name)
+        except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
+            self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
+        return None
+
+    def _executor(self, handler: Handler, role: str, function: Callable[..., Any]) -> HandlerExecutor:
+        key = (id(handler), role)
+        if key not in self._executors:
+            note_straggler = functools.partial(self._monitor.note_straggler, handler)
+            self._executors[key] = HandlerExecutor(function, handler.name, note_straggler)
+        return self._executors[key]
+
+
+class _MisfitError(Exception):
+    """Raised when the variables do not fit the parameters: not to be mixed up with what a handler may raise."""
+
+
+class _FailedError(Exception):
+    """Raised when a handler failed, once it is logged."""
+
+
+def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
+    try:
+        bound: dict[str, Any] = guarded_call(functools.partial(handler.bind, event))
+    except VariableError as error:
+        raise _MisfitError(str(error)) from None
+    return bound
+
+
+def _reply(handler: Handler, result: Any) -> Reply:
+    """The reply that a result makes.
+
+    Raises:
+        ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
+    """
+    reply: Reply = guarded_call(functools.partial(handler.spec.reply, result))
+    size = sum(len(name) + len(value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
+    if size > _MOST_CHARACTERS:
+        raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
+    return reply
+
+
+def _unhandled(event: Event) -> Reply:
+    if isinstance(event, ApiCall) and event.node:
+        return _failure(Code.NO_HANDLER, "no_handler", "no handler for this node")
+    return Reply(outcome="receipt")
+
+
+def _failure(code: Code, outcome: Outcome, info: str) -> Reply:
+    return Reply(code=code.number, info=info, outcome=outcome)
+
+
+def _refused(refusal: Refuse) -> Reply:
+    """What a refusal answers; a class derived from `Refuse` may have anything where its code and message are due."""
+    code, message = 1, ""
+    with suppress(Exception):
+        code = guarded_call(lambda: Refuse("", code=refusal.code).code)
+    with suppress(Exception):
+        message = guarded_call(lambda: Refuse(str(refusal.message)).message)
+    return Reply(code=code, info=message, outcome="refused")

@@ -1,0 +1,92 @@
+"""A job type: the integrator's function, the events it subscribes to, and how its jobs are run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shared.declarations.functions import is_async
+from shared.declarations.policies import BY_SESSION, Backoff, Breaker, Concurrency, Rate
+from shared.settings.config import Settings
+from shared.wire.events import Event
+from shared.wire.json_values import text
+
+
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """A function that is run for events, and how.
+
+    Attributes:
+        name: chosen; what stands on the wire, never the function's import path.
+        function: the integrator's function, `async def` or `def`.
+        events: the event classes it is run for.
+        apps: the apps, by `SdkAppid`, it is run for; empty means all.
+        nodes: the nodes it is run for; empty means all.
+        when: texts that fields of the event must have.
+        queue: the queue its jobs wait on.
+        attempts: how often a job is run at most, 1 or more.
+        timeout: seconds one run may take.
+        isolation: "process" when each run needs a child process.
+        backoff: how long to wait after an attempt that failed.
+        keep: seconds for which a finished job and its result are kept.
+        limit: how many jobs may be started in a period, or run at once, in all workers together.
+        breaker: when the queue is paused because jobs keep failing.
+        ordered_by: "session", or the name of the field whose value is the key; jobs of one key run in event order.
+        on_dead: whether the jobs behind a dead letter of their key go on or wait for it.
+        event_parameter: the parameter that takes the event.
+        settings_parameter: the parameter that takes the worker's settings, if there is one.
+        is_async: whether the function runs on the event loop.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    events: tuple[type[Event], ...]
+    apps: frozenset[str]
+    nodes: frozenset[str]
+    when: dict[str, str]
+    queue: str
+    attempts: int
+    timeout: int
+    event_parameter: str
+    settings_parameter: str | None
+    isolation: Literal["process"] | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    keep: int = 500
+    limit: Rate | Concurrency | None = None
+    breaker: Breaker | None = None
+    ordered_by: str | None = None
+    on_dead: Literal["continue", "hold"] = "continue"
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_async", is_async(self.function))  # once: each job asks
+
+    def wants(self, event: Event) -> bool:
+        """Whether a job of this type is to be run for an event."""
+        return (
+            isinstance(event, self.events)
+            and (not self.apps or event.app_id in self.apps)
+            and (not self.nodes or event.node in self.nodes)
+            and event.matches(self.when)
+        )
+
+    def job_id(self, event_id: str) -> str:
+        """The id of the RQ job for an event: the same one each time."""
+        return f"{event_id}-{self.type_slug}"
+
+    @property
+    def type_slug(self) -> str:
+        """The name as ids of its jobs and keys in Redis hold it: RQ admits no dot in ids, our names have no dash."""
+        return self.name.replace(".", "-")
+
+    def order_key(self, event: Event) -> str:
+        """The key whose jobs are run in order; "" when the job of this event is not ordered."""
+        if self.ordered_by is None:
+            return ""
+        return event.session_id if self.ordered_by == BY_SESSION else text(event.fields.get(self.ordered_by))
+
+    def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
+        """The function's arguments for an event."""
+        arguments: dict[str, Any] = {self.event_parameter: event}
+        if self.settings_parameter:
+            arguments[self.settings_parameter] = settings
+        return arguments

@@ -1,0 +1,1 @@
+"""Redis as both sides use it: `connections`, `queues` (keys, RQ's queues), `outages`, `breakers` (paused queues)."""

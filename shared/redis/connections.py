@@ -1,0 +1,111 @@
+"""Clients of Redis: every connection to it is made here, to one server or to the master that sentinels name.
+
+A client connects when it is first used, and again when Redis has moved.
+"""
+
+from typing import Any
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from shared.settings.config import Settings
+from shared.settings.redis_url import RedisUrl
+
+_SECONDS = 10.0
+
+
+def connect(settings: Settings, seconds: float = _SECONDS) -> Redis:
+    """A client for workers and the command line; see `client`."""
+    return client(settings.redis_url.get_secret_value(), seconds)
+
+
+def connect_async(settings: Settings, *, seconds: float | None = None, retries: int = 1) -> AsyncRedis:
+    """A client for an event loop; see `async_client`.
+
+    Args:
+        settings: where Redis is.
+        seconds: the longest wait for one answer, or for one connection; `REDIS_TIMEOUT_MS`, the api's, by default.
+        retries: how often a command is sent again after its connection broke, since Redis may have closed an idle one.
+    """
+    seconds = settings.redis_timeout_ms / 1000 if seconds is None else seconds
+    return async_client(settings.redis_url.get_secret_value(), seconds, retries)
+
+
+def client(redis_url: str, seconds: float) -> Redis:
+    """A client that tries nothing again.
+
+    RQ's code writes what must not be written twice, and when a connection breaks, nobody knows whether the command was
+    carried out. An idle connection that the server has closed is not used.
+
+    Args:
+        redis_url: the setting.
+        seconds: the longest wait for one answer, or for one connection.
+    """
+    url = RedisUrl.parse(redis_url)
+    waiting = _waiting(seconds) | {"retry": Retry(NoBackoff(), 0)}
+    if not url.sentinels:
+        return Redis.from_url(url.url, **waiting)
+    to_sentinels = {**_sentinel_options(url, seconds), "retry": Retry(NoBackoff(), 0)}
+    sentinel = Sentinel(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
+    master: Redis = sentinel.master_for(url.service, **waiting)
+    return master
+
+
+def async_client(redis_url: str, seconds: float, retries: int) -> AsyncRedis:
+    """A client for an event loop.
+
+    Args:
+        redis_url: the setting.
+        seconds: the longest wait for one answer, or for one connection.
+        retries: how often a command is sent again after its connection broke; never after a time-out.
+    """
+    url = RedisUrl.parse(redis_url)
+    retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
+    waiting = _waiting(seconds) | {"retry": retry}
+    if not url.sentinels:
+        return AsyncRedis.from_url(url.url, **waiting)
+    to_sentinels = {**_sentinel_options(url, seconds), "retry": AsyncRetry(NoBackoff(), 0)}
+    sentinel = AsyncSentinel(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
+    master: AsyncRedis = sentinel.master_for(url.service, connection_pool_class=_MasterPool, **waiting)
+    return master
+
+
+class _MasterPool(AsyncSentinelPool):
+    """redis-py's pool, which closes its connections to the sentinels, too."""
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+def _sentinel_options(url: RedisUrl, seconds: float) -> dict[str, Any]:
+    """What redis-py takes to reach a sentinel.
+
+    One that does not answer must leave time to ask the others: together they are waited for as long as one server.
+    """
+    tls = {name: value for name, value in url.server_options().items() if name.startswith("ssl")}
+    share = seconds / len(url.sentinels)
+    return {**tls, **(url.credentials or {}), "socket_timeout": share, "socket_connect_timeout": share}
+
+
+def _waiting(seconds: float) -> dict[str, Any]:
+    """How long connections wait, and how many there may be."""
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        # No limit: callbacks in flight, jobs under way and queues are each bounded elsewhere, and a call that found no
+        # connection free would fail although Redis works.
+        "max_connections": 2**31,
+        # With notifications redis-py would use a connection that the server has closed, and would let a server prolong
+        # time-outs.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }

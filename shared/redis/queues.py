@@ -1,0 +1,70 @@
+"""The queues on Redis: their names, the two functions that a job may name, and our own keys.
+
+Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours.
+"""
+
+from redis import Redis
+from rq import Queue, Retry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from shared.wire.events import QUEUE, Wire
+
+EVENTS = QUEUE
+"""The queue that accepted events wait on to be fanned out."""
+
+FAN_OUT = "workers.fan_out.fan_out"
+"""The function that a job on `events` names."""
+
+PERFORM = "workers.perform.perform"
+"""The function that a job on any other queue names."""
+
+REPLY_KEY = "deskbell:reply:"
+"""Prefix of the answer already given to a delivery: the event's id (32 characters), then the envelope."""
+
+MARK_KEY = "deskbell:mark:"
+"""Prefix of what a process, or a spool file, has sent last: the number of a call or of an event, or "closed"."""
+
+LOG_KEY = "deskbell:log"
+"""The event log: a capped Redis stream of what was accepted."""
+
+TOKENS_KEY = "deskbell:tokens"
+"""A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
+
+FORGOTTEN_KEY = "deskbell:forgotten"
+"""When an api found that Redis lacked calls which it had acknowledged, and how many, as JSON."""
+
+RUNS_KEY = "deskbell:dead:runs"
+"""The replays and discards of dead letters, by the time they began; each has a hash under this key, `:` and its id."""
+
+EVENT_RETRIES = 9
+"""How often the fan-out of an event is tried again before it is a dead letter."""
+
+FOREVER = -1
+"""A time to live that does not end, as RQ writes it: dead letters stay until a person replays or discards them."""
+
+
+def queue(name: str, connection: Redis) -> Queue:
+    """RQ's queue of a name, with JSON jobs."""
+    return Queue(name, connection=connection, serializer=JSONSerializer)
+
+
+def events_job(events: Queue, description: str, event: Wire, job_id: str | None = None) -> Job:
+    """The RQ job of an event on the queue `events`, not yet enqueued.
+
+    Its retries are RQ's own: a worker that dies in the middle leaves it to be tried again.
+    """
+    return events.create_job(
+        FAN_OUT,
+        args=[event],
+        job_id=job_id,
+        description=description,
+        timeout=60,
+        failure_ttl=FOREVER,
+        retry=Retry(max=EVENT_RETRIES, interval=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
+    )
+
+
+def queue_key(name: str) -> str:
+    """The key of the list that a queue's job ids wait in."""
+    return Queue.redis_queue_namespace_prefix + name

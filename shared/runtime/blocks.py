@@ -1,0 +1,63 @@
+"""Records of blocked event loops, on Redis: a count for each job type, the last block of each handler and job type."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from shared.runtime.loop_lag import Block
+
+BLOCKED_KEY = "deskbell:blocked"
+"""A hash: for each job type that has blocked a worker's event loop, how often."""
+
+LAST_BLOCKS_KEY = "deskbell:blocked:last"
+"""A hash: for each handler and job type that has blocked an event loop, its last block as JSON."""
+
+_OTHERS = "code that is no handler's and no job's"
+
+
+@dataclass(frozen=True, slots=True)
+class LastBlock:
+    """A block, as it was noted.
+
+    Attributes:
+        who: whose code it was: "handler order_status", "job crm.contact".
+        at: the line.
+        seconds: how long the loop had stood still when this was noted.
+        noted: when that was, UTC.
+        is_over: whether the loop turned again.
+    """
+
+    who: str
+    at: str
+    seconds: float
+    noted: datetime
+    is_over: bool
+
+
+def entry_of(block: Block) -> tuple[str, bytes]:
+    """A block as the field and the value that `LAST_BLOCKS_KEY` has for it."""
+    names = (f"{kind} {block.fields[kind]}" for kind in ("handler", "job") if kind in block.fields)
+    value = {"at": block.at, "seconds": round(block.seconds, 1), "noted": time.time(), "is_over": block.is_over}
+    return next(names, _OTHERS), to_json(value)
+
+
+def read_blocks(written: Mapping[Any, Any]) -> list[LastBlock]:
+    """The blocks that HGETALL gives of `LAST_BLOCKS_KEY`, the latest first.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    found = [_read(who.decode(), from_json(text)) for who, text in written.items()]
+    return sorted(found, key=lambda block: block.noted, reverse=True)
+
+
+def _read(who: str, fields: Any) -> LastBlock:
+    try:
+        noted = datetime.fromtimestamp(fields["noted"], UTC)
+        return LastBlock(who, str(fields["at"]), float(fields["seconds"]), noted, bool(fields["is_over"]))
+    except (KeyError, TypeError, OverflowError, OSError) as error:
+        raise ValueError(f"the block of {who} is not as it was written") from error

@@ -1,0 +1,279 @@
+"""The settings: environment variables that begin with DESKBELL_, read once when a process starts."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PlainValidator, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from shared.declarations.policies import Breaker, Concurrency, Rate, breaker_of_setting, limit_of_setting
+from shared.errors import ConfigError
+from shared.settings.env_file import read_env_file
+from shared.settings.environment import PREFIX, check_environment
+from shared.settings.redis_url import RedisUrl
+from shared.settings.urls import check_database_url, check_edges, check_header_text, check_http_url
+
+_TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
+_JSON_EXAMPLES = {
+    "limits": '{"crm.contact": "10/s"}',
+    "breakers": '{"crm.contact": {"failures": 10, "pause": 60}}',
+    "apps": '{"1400000001": ["token"]}',
+}
+Signature = Literal["required", "when-present"]
+LimitSetting = Annotated[Rate | Concurrency | None, PlainValidator(limit_of_setting)]
+BreakerSetting = Annotated[Breaker | None, PlainValidator(breaker_of_setting)]
+TENCENT_MS = 2000
+"""Milliseconds after which Tencent takes a callback for failed (PROTOCOL §1)."""
+
+_SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
+
+
+class Settings(BaseSettings):
+    """Every setting of Deskbell; `DESKBELL_` and the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    env_file: Path | None = Field(
+        default=None,
+        description="A file with lines `NAME=value`, read at the start of each process and so again at SIGHUP: "
+        "settings, and variables of your own; the environment takes precedence.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, or Sentinel's `redis+sentinel://`.",
+    )
+    apps: dict[str, list[SecretStr]] = Field(
+        default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
+    )
+    signature: Signature | dict[str, Signature] = Field(
+        default="required",
+        description="`required`: a callback without `Sign` is refused; `when-present`: it is not. JSON by SdkAppid for "
+        'single apps: `{"1400000001": "when-present"}`.',
+    )
+    path_secret: SecretStr | None = Field(
+        default=None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
+    )
+    insecure: bool = Field(default=False, description="`1` lets start an app that nothing protects.")
+    callbacks: str = Field(default="", description="The handlers: `package.module:callbacks`; several with commas.")
+    jobs: str = Field(default="", description="The job types: `package.module:jobs`; several with commas.")
+    app_dir: Path = Field(default=Path(), description="The folder the integrator's package lies in.")
+    budget_ms: int = Field(
+        default=1500,
+        ge=100,
+        le=10_000,
+        description="Milliseconds within which the answer leaves; 2,000 at most, since Tencent waits no longer.",
+    )
+    long_budget: bool = Field(
+        default=False,
+        description="`1` lets `BUDGET_MS` be up to 10,000, for a caller of whom you know that it waits longer.",
+    )
+    accept_ms: int | None = Field(
+        default=None,
+        description="Milliseconds of the budget that no handler gets, reserved for keeping the event, on Redis or on "
+        "the disk; twice `REDIS_TIMEOUT_MS` by default.",
+    )
+    dedup_seconds: PositiveInt = Field(default=900, description="Seconds for which a delivery's answer is remembered.")
+    max_body_bytes: int = Field(default=262_144, ge=1024, description="The largest body accepted.")
+    max_in_flight: PositiveInt = Field(
+        default=500, description="Callbacks that one process answers at once; the next is refused, 1010."
+    )
+    redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    refused_seconds: int = Field(
+        default=300,
+        ge=0,
+        description="Seconds for which Redis may refuse what only a person can make it do (a wrong password, a missing "
+        "right) before `/readyz` answers 503: meanwhile events are kept on the disk alone.",
+    )
+    min_replicas: int = Field(
+        default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
+    )
+    spool_dir: Path = Field(
+        default=Path(".deskbell/spool"),
+        description="The folder, on a local disk, where events are kept while Redis is away.",
+    )
+    spool_max_mb: PositiveInt = Field(
+        default=512, description="Megabytes that the events of all processes may take up there."
+    )
+    abandoned_seconds: int = Field(
+        default=60, ge=5, description="Seconds after which a job whose worker died is run again."
+    )
+    grace_seconds: int = Field(
+        default=10,
+        ge=0,
+        description="Seconds that jobs and callbacks under way are given when a process is told to stop.",
+    )
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="A file that the worker processes touch every five seconds or less, as long as Redis takes their "
+        "signs of life: a health check looks at its age.",
+    )
+    log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="`json` for machines; `console` for people, with tracebacks."
+    )
+    limits: dict[str, LimitSetting] = Field(
+        default_factory=dict,
+        description='JSON: other limits than job types are declared with, `{"crm.contact": "10/s"}`; a number means so '
+        "many at once, `null` none. The same for all workers.",
+    )
+    breakers: dict[str, BreakerSetting] = Field(
+        default_factory=dict,
+        description='JSON: other breakers, `{"crm.contact": {"failures": 10, "pause": 60}}`; `null` means none. The '
+        "same for all workers.",
+    )
+    crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
+    crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
+    analytics_url: SecretStr = Field(
+        default=SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
+    )
+
+    @field_validator("apps")
+    @classmethod
+    def _tokens_are_tokens(cls, apps: dict[str, list[SecretStr]]) -> dict[str, list[SecretStr]]:
+        for app_id, tokens in apps.items():
+            if not app_id.isascii() or not app_id.isdigit():
+                raise ValueError("expected each SdkAppid to be digits")
+            if not all(re.fullmatch(_TOKEN_FORM, token.get_secret_value()) for token in tokens):
+                raise ValueError("expected tokens of 1 to 128 characters")
+            for token in tokens:
+                check_edges(token.get_secret_value())
+        return apps
+
+    @field_validator("path_secret")
+    @classmethod
+    def _secret_fits_a_path(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and not re.fullmatch(_SECRET_FORM, secret.get_secret_value()):
+            raise ValueError("expected 16 to 128 letters, digits, - or _")
+        return secret
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, url: SecretStr) -> SecretStr:
+        check_edges(url.get_secret_value())
+        RedisUrl.parse(url.get_secret_value())
+        return url
+
+    @field_validator("crm_url")
+    @classmethod
+    def _crm_url_is_one(cls, url: str) -> str:
+        if url:
+            check_http_url(url)
+        return url.rstrip("/")
+
+    @field_validator("crm_token")
+    @classmethod
+    def _crm_token_fits_a_header(cls, token: SecretStr) -> SecretStr:
+        check_header_text(token.get_secret_value())
+        return token
+
+    @field_validator("analytics_url")
+    @classmethod
+    def _analytics_url_is_one(cls, url: SecretStr) -> SecretStr:
+        check_database_url(url.get_secret_value())
+        return url
+
+    @model_validator(mode="after")
+    def _signature_names_apps(self) -> Self:
+        unknown = self.signature.keys() - self.apps.keys() if isinstance(self.signature, dict) else ()
+        if unknown:
+            raise ValueError(f"{PREFIX}SIGNATURE: {min(unknown)} is no app of {PREFIX}APPS")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_ends_before_the_caller_does(self) -> Self:
+        if self.budget_ms > TENCENT_MS and not self.long_budget:
+            raise ValueError(
+                f"{PREFIX}BUDGET_MS: expected {TENCENT_MS} or less, since Tencent waits no longer (PROTOCOL §1), got "
+                f"{self.budget_ms}; or {PREFIX}LONG_BUDGET=1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _redis_fits_the_budget(self) -> Self:
+        if self.redis_timeout_ms * 2 >= self.budget_ms:
+            raise ValueError(
+                f"{PREFIX}REDIS_TIMEOUT_MS: expected less than half of {PREFIX}BUDGET_MS, {self.budget_ms}, "
+                f"got {self.redis_timeout_ms}"
+            )
+        if not self.redis_timeout_ms * 2 <= self.reserved_ms < self.budget_ms:
+            raise ValueError(
+                f"{PREFIX}ACCEPT_MS: expected twice {PREFIX}REDIS_TIMEOUT_MS, {self.redis_timeout_ms * 2}, or more, "
+                f"and less than {PREFIX}BUDGET_MS, {self.budget_ms}, got {self.accept_ms}"
+            )
+        return self
+
+    @property
+    def reserved_ms(self) -> int:
+        """Milliseconds of the budget reserved for accepting.
+
+        Redis may hang for one call, under way when the reply is ready or made for it; the rest is for the disk.
+        """
+        return 2 * self.redis_timeout_ms if self.accept_ms is None else self.accept_ms
+
+    def needs_sign(self, app_id: str) -> bool:
+        """Whether a callback of an app that has tokens is refused without `Sign`."""
+        signature = self.signature.get(app_id, "required") if isinstance(self.signature, dict) else self.signature
+        return signature == "required"
+
+    def require_authentication(self) -> None:
+        """Refuse to serve an app that anybody could call.
+
+        Raises:
+            ConfigError: there is no app, or one that neither a token nor the path secret protects.
+        """
+        if not self.apps:
+            raise ConfigError(
+                f'{PREFIX}APPS: expected an SdkAppid and its tokens, {{"1400000001": ["token"]}}, got none'
+            )
+        if self.insecure or self.path_secret:
+            return
+        for app_id, tokens in self.apps.items():
+            if not tokens:
+                raise ConfigError(
+                    f"{PREFIX}APPS: expected a token for {app_id}, got none; add one, set {PREFIX}PATH_SECRET, "
+                    f"or set {PREFIX}INSECURE=1 to let anybody call"
+                )
+        if not all(self.needs_sign(app_id) for app_id in self.apps):
+            raise ConfigError(
+                f"{PREFIX}SIGNATURE: when-present lets anybody call who leaves Sign out; set {PREFIX}PATH_SECRET, "
+                f"or {PREFIX}INSECURE=1"
+            )
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of this process, from its environment.
+
+    Args:
+        **given: values by field name that take precedence over the environment.
+
+    Raises:
+        ConfigError: one sentence that names the setting, what was expected and what came.
+    """
+    read_env_file()
+    check_environment([name.upper() for name in Settings.model_fields])
+    try:
+        return Settings(**given)
+    except SettingsError as error:
+        name = str(error).split('"')[1]
+        example = _JSON_EXAMPLES[name]
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, {example}, got text that is none") from None
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return reason
+    name = str(first["loc"][0])
+    field = Settings.model_fields[name]
+    secret = name == "apps" or "SecretStr" in str(field.annotation) or "@" in str(first["input"])  # a password in a URL
+    if name in _JSON_EXAMPLES and first["type"].endswith("_type"):
+        reason = f"expected JSON, {_JSON_EXAMPLES[name]}"
+    got = "a value not shown here" if secret else repr(first["input"])
+    expected = reason[0].lower() + reason[1:]
+    expected = expected if expected.startswith("expected") else f"expected {expected.removeprefix('input should be ')}"
+    return f"{PREFIX}{name.upper()}: {expected}, got {got}"

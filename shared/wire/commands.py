@@ -1,0 +1,233 @@
+"""One event class for each command of PROTOCOL §3, and how a packet becomes one of them.
+
+An attribute converts its field, whatever came: a number where text is due, or text where a number is due. A missing
+field is "" or None. `raw` has the packet itself, with the fields that no page lists.
+
+Where it is not said otherwise, an attribute has the name and the meaning of its field: `customer_service_id` is the
+customer-service account, `agent_id` and `member_id` are an agent's, `channel_type` is `SDK`, `Web` or another text.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from shared.wire import protocol
+from shared.wire.events import Event, Field, Wire, new_event_id
+from shared.wire.json_values import flag, out_of_text, text, verbatim, whole
+
+
+class VariableField(Field[str]):
+    """An attribute of an API call that reads one variable of its `Body`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, text)
+
+    def __get__(self, event: Event, _: type[Event]) -> str:
+        """The variable of a call."""
+        return text(event.fields.get(self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCall(Event):
+    """A call of an API-call node of a task flow (PROTOCOL §3.1).
+
+    Attributes:
+        user_id: `SystemClientUserID`, or "".
+        session_id: `SystemSessionID`, or "".
+    """
+
+    COMMANDS: ClassVar = (protocol.API_CALL,)
+
+    user_id = VariableField("SystemClientUserID")
+    session_id = VariableField("SystemSessionID")
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """`Body`: the variables sent, by name; `""` is a variable without a value."""
+        return self.raw.get("Body") or {}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What `when=` is compared with: the variables."""
+        return self.variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignAgent(Event):
+    """Asks who takes a session that leaves the chatbot (PROTOCOL §3.2).
+
+    Attributes:
+        customer_service_id: the customer-service account; sent only with SDK integration.
+    """
+
+    COMMANDS: ClassVar = protocol.ASSIGN_AGENT
+
+    customer_service_id = Field("CustomerServiceId", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeContactUser(Event):
+    """Asks whether an agent may write to a user first (PROTOCOL §3.4).
+
+    Attributes:
+        channel_id: the customer-service account.
+        group_id: the agent's group, as text.
+    """
+
+    COMMANDS: ClassVar = (protocol.BEFORE_CONTACT_USER,)
+
+    channel_id = Field("ChannelId", text)
+    channel_type = Field("ChannelType", text)
+    group_id = Field("GroupId", text)
+    member_id = Field("MemberId", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C2CSignal(Event):
+    """A signal that a user's client sends to the chatbot (PROTOCOL §3.4).
+
+    Attributes:
+        user_id: `From_Account`, the user who sends it.
+        to_account: the chatbot.
+        data: `Data`, out of its string: a JSON value; text that is no JSON stays text.
+    """
+
+    COMMANDS: ClassVar = (protocol.C2C_SIGNAL,)
+
+    user_id = Field("From_Account", text)
+    to_account = Field("To_Account", text)
+    message_key = Field("MsgKey", text)
+    message_seq = Field("MsgSeq", whole)
+    message_random = Field("MsgRandom", whole)
+    data = Field("Data", out_of_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEvent(Event):
+    """Something happened in a session (PROTOCOL §3.3).
+
+    Attributes:
+        event_name: `Event`: `SessionBegin`, `ChatBot.UserSendMsg`, or any other.
+        message_body: `MsgBody`: objects with `MsgType` and `MsgContent`.
+        cloud_custom_data: what the sender attached.
+        is_contact_user: whether an agent wrote first; None when it is not said.
+        satisfaction: `SatisfactionSelected`, 1 to 5; None when it is not said.
+        forward_from_agent_id: the agent who handed the session over.
+    """
+
+    COMMANDS: ClassVar = (protocol.SESSION_EVENT,)
+
+    event_name = Field("Event", text)
+    channel_type = Field("ChannelType", text)
+    customer_service_id = Field("CustomerServiceId", text)
+    agent_id = Field("AgentId", text)
+    message_key = Field("MsgKey", text)
+    message_body = Field("MsgBody", verbatim)
+    cloud_custom_data = Field("CloudCustomData", text)
+    is_contact_user = Field("IsContactUser", flag)
+    satisfaction = Field("SatisfactionSelected", whole)
+    forward_from_agent_id = Field("ForwardFromAgentId", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFlowEvent(Event):
+    """A task flow moved on (PROTOCOL §3.3); `execution_id` and `seq` identify and order them.
+
+    Attributes:
+        event_name: `Event`: `TaskBegin`, or any other.
+        seq: from 1, increasing within an execution; None when it is missing.
+        task_id: the flow, as text.
+        env: `production`, or another.
+        next_node_id: the node that follows.
+    """
+
+    COMMANDS: ClassVar = (protocol.TASK_FLOW_EVENT,)
+
+    event_name = Field("Event", text)
+    seq = Field("Seq", whole)
+    execution_id = Field("ExecutionId", text)
+    task_id = Field("TaskId", text)
+    task_name = Field("TaskName", text)
+    env = Field("Env", text)
+    robot_id = Field("RobotId", text)
+    customer_service_id = Field("CustomerServiceId", text)
+    channel_type = Field("ChannelType", text)
+    node_id = Field("NodeId", text)
+    node_name = Field("NodeName", text)
+    next_node_id = Field("NextNodeId", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEvent(Event):
+    """An agent's state changed (PROTOCOL §3.3).
+
+    Attributes:
+        event_name: `Event`: `Member.StatusChange`, or any other.
+        member_id: the agent, an e-mail address.
+        status: `ready`, `free`, `notReady`, `rest`, `offline`, or another.
+        client_info: `ClientInfo`: objects with `ClientType` and `IsConnected`.
+        rest_reason: why the agent rests.
+    """
+
+    COMMANDS: ClassVar = (protocol.MEMBER_EVENT,)
+
+    event_name = Field("Event", text)
+    member_id = Field("MemberId", text)
+    status = Field("Status", text)
+    client_info = Field("ClientInfo", verbatim)
+    rest_reason = Field("RestReason", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent(Event):
+    """An event of a command that PROTOCOL §3 does not list: it is acknowledged and kept like the others."""
+
+
+EVENT_CLASSES: tuple[type[Event], ...] = (
+    ApiCall,
+    AssignAgent,
+    BeforeContactUser,
+    C2CSignal,
+    SessionEvent,
+    TaskFlowEvent,
+    MemberEvent,
+)
+"""The classes of the documented commands."""
+
+_classes = {command: kind for kind in EVENT_CLASSES for command in kind.COMMANDS}
+
+
+def event_class(command: str) -> type[Event]:
+    """The class for a command in its documented spelling."""
+    return _classes.get(command, OtherEvent)
+
+
+def event_from_wire(wire: Wire) -> Event:
+    """The typed event that a job on Redis carries."""
+    return event_class(wire["command"]).from_wire(wire)
+
+
+def received(
+    packet: protocol.Packet,
+    *,
+    app_id: str,
+    node: str = "",
+    request_id: str = "",
+    client_ip: str = "",
+    platform: str = "",
+) -> Event:
+    """The event for a packet that has come in just now."""
+    now = round(time.time(), 3)  # the milliseconds that the id and the wire have
+    command = protocol.canonical(packet["CallbackCommand"])
+    return event_class(command)(
+        id=new_event_id(now),
+        app_id=app_id,
+        command=command,
+        node=node,
+        received_at=datetime.fromtimestamp(now, UTC),
+        request_id=request_id,
+        client_ip=client_ip,
+        platform=platform,
+        raw=packet,
+    )

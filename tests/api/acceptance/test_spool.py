@@ -1,0 +1,540 @@
+"""The disk while Redis is away: bounded, shared by processes, and surviving them.
+
+Long, because one file holds what one promise says under every fault, each with a test that reads alone.
+"""
+
+import asyncio
+import json
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from api.acceptance.accept import Entry
+from api.acceptance.spool import Survey, survey
+from api.acceptance.spool_file import SpoolFile
+from deskbell import Callbacks, Settings
+from deskbell.testing import api_call, packet
+from shared.errors import CannotKeepError
+from shared.wire.events import Reply
+from tests.api.intakes import open_intake
+from tests.away import Server, a_server, counting, event_ids
+from tests.conftest import SettingsFactory
+from tests.desk import APP, TOKEN, Desk, serving
+from tests.processes import environment
+from tests.waiting import eventually, until
+
+NOWHERE = SecretStr("redis://127.0.0.1:1/0")
+NOISE = random.Random(4711).randbytes(12_000).hex()  # does not compress away
+
+
+@pytest.fixture
+def settings(make_settings: SettingsFactory) -> Settings:
+    """Settings for a Redis that is not there."""
+    return make_settings(redis_url=NOWHERE)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of this test alone, not started."""
+    with a_server() as server:
+        yield server
+
+
+def entry(identity: str) -> Entry:
+    """An event as a file takes it."""
+    return Entry(identity, f"{identity:0>32}", b"{}", b"data", APP, "command", "", "answered")
+
+
+def spool(settings: Settings, *identities: str) -> list[str]:
+    """Have events kept by an api that then ends; gives their ids."""
+
+    async def keep() -> list[str]:
+        async with open_intake(settings) as intake:
+            return [(await intake.keep(api_call(), Reply(), identity)).event_id for identity in identities]
+
+    return asyncio.run(keep())
+
+
+def drain(settings: Settings) -> None:
+    """Start an api, and end it when nothing waits."""
+
+    async def wait() -> None:
+        async with open_intake(settings) as intake:
+            await eventually(lambda: not intake.spool.all_waiting)
+
+    asyncio.run(wait())
+
+
+@contextmanager
+def api_process(
+    folder: Path, given: dict[str, str], *arguments: str, before: tuple[str, ...] = (), limit: int | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Desk]]:
+    """`deskbell api` as a process of its own; killed in the end.
+
+    Args:
+        folder: where it runs.
+        given: settings.
+        *arguments: of the command.
+        before: words that the command is an argument of.
+        limit: the largest file that it may write, in bytes.
+    """
+    variables = {
+        "APPS": f'{{"{APP}": ["{TOKEN}"]}}',
+        "LONG_BUDGET": "1",
+        "BUDGET_MS": "5000",
+        "ACCEPT_MS": "4000",
+    } | given
+    command = [*before, sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", *arguments]
+
+    def set_limit() -> None:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with subprocess.Popen(
+        command,
+        env=environment(**{f"DESKBELL_{name}": value for name, value in variables.items()}),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        preexec_fn=set_limit,  # noqa: PLW1509 - no thread of this test holds a lock
+    ) as process:
+        assert process.stdout
+        desk = Desk(f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}")
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        try:
+            yield process, desk
+        finally:
+            desk.http.close()
+            process.kill()
+
+
+def test_a_duplicate_gets_the_answer_that_waits_with_its_event(settings: Settings) -> None:
+    """Byte for byte, with the first event's id; after a restart too."""
+    body = packet()
+
+    with serving(settings, counting()) as desk:
+        first = desk.post(body, "count", RequestID="r-1")
+        second = desk.post(body, "count", RequestID="r-1")
+    with serving(settings, counting()) as desk:
+        third = desk.post(body, "count", RequestID="r-1")
+
+    assert first.json()["Body"] == {"Number": "0"}
+    for again in (second, third):
+        assert again.content == first.content
+        assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
+    assert survey(settings.spool_dir).backlog.events == 1
+
+
+def test_a_duplicate_is_known_in_another_process_too(settings: Settings) -> None:
+    """Two processes of a host have a file each, and look into each other's."""
+
+    async def keep_twice() -> tuple[Any, Any]:
+        async with open_intake(settings) as one, open_intake(settings) as other:
+            first = await one.keep(api_call(), Reply(variables={"Of": "one"}), "same")
+            return first, await other.keep(api_call(), Reply(variables={"Of": "other"}), "same")
+
+    first, second = asyncio.run(keep_twice())
+
+    assert second == first
+    assert survey(settings.spool_dir).backlog.events == 1
+
+
+def test_what_was_kept_survives_kill_9_and_is_drained_at_the_next_start(server: Server, tmp_path: Path) -> None:
+    """Before any callback comes; several processes leave a file each, and one adopts them all."""
+    url = {"REDIS_URL": server.url, "REDIS_TIMEOUT_MS": "500"}
+    with api_process(tmp_path, url, "--processes", "2") as (process, desk):
+        answers = [desk.http.post(f"/callback?{desk.query(packet())}", json=packet()) for _ in range(30)]
+        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+        for child in children.stdout.split():
+            subprocess.run(["kill", "-KILL", child], check=False)
+        process.kill()
+    left = survey(tmp_path / ".deskbell" / "spool").backlog.events
+
+    server.start()
+    with api_process(tmp_path, url):
+        until(lambda: len(event_ids(server)) == 30)
+        until(lambda: survey(tmp_path / ".deskbell" / "spool").backlog.events == 0)
+
+    ids = [answer.headers["x-deskbell-event"] for answer in answers]
+    assert left == 30
+    assert sorted(event_ids(server)) == sorted(ids)
+
+
+def test_sigterm_leaves_the_spool_and_exits_0(server: Server, tmp_path: Path) -> None:
+    """What waits is drained at the next start."""
+    with api_process(tmp_path, {"REDIS_URL": server.url}) as (process, desk):
+        kept = desk.call().headers["x-deskbell-event"]
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(20)
+
+    server.start()
+    with api_process(tmp_path, {"REDIS_URL": server.url}):
+        until(lambda: event_ids(server) == [kept])
+
+    assert status == 0
+
+
+def test_the_file_of_a_process_that_died_is_drained_by_one_that_lives(
+    server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a restart: whoever gets its lock."""
+    monkeypatch.setattr("api.acceptance.drainer._IDLE_SECONDS", 0.05)
+    settings = make_settings(redis_url=SecretStr(server.url))
+
+    async def die_beside_another() -> str:
+        async with open_intake(settings) as living:
+            async with open_intake(settings) as dying:
+                kept = await dying.keep(api_call(), Reply(), "left behind")
+            server.start()
+            await eventually(lambda: event_ids(server) == [kept.event_id])
+            await eventually(lambda: not living.spool.all_waiting)
+            return kept.event_id
+
+    left = asyncio.run(die_beside_another())
+
+    assert event_ids(server) == [left]
+    assert not list(settings.spool_dir.glob("*.db"))
+
+
+def test_a_full_spool_answers_1010_and_keeps_what_it_had(server: Server, make_settings: SettingsFactory) -> None:
+    """Status 503, nothing claimed, `/readyz` says so; when Redis is back all that was acknowledged is there."""
+    settings = make_settings(redis_url=SecretStr(server.url), spool_max_mb=1)
+
+    with serving(settings, Callbacks()) as desk:
+        answers = [desk.call(Noise=NOISE + str(number)) for number in range(100)]
+        unready = desk.http.get("/readyz")
+        metrics = desk.http.get("/metrics").text
+        size = sum(path.stat().st_size for path in settings.spool_dir.iterdir())
+        server.start()
+        kept = [answer.headers["x-deskbell-event"] for answer in answers if answer.status_code == 200]
+        until(lambda: len(event_ids(server)) == len(kept))
+        until(lambda: desk.http.get("/readyz").json()["status"] == "ready")
+        after = desk.call()
+
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(kept) > 10
+    assert len(refused) > 10
+    assert {answer.json()["ErrorCode"] for answer in refused} == {1010}
+    assert not any("x-deskbell-event" in answer.headers for answer in refused)
+    assert (unready.status_code, unready.json()["status"]) == (503, "not ready")
+    assert unready.json()["spool"]["disk"] == "full"
+    assert 'deskbell_spool_failures_total{cause="full"}' in metrics
+    assert size < 4_000_000
+    assert event_ids(server) == [*kept, after.headers["x-deskbell-event"]]
+
+
+def test_after_draining_the_space_is_given_back(server: Server, make_settings: SettingsFactory) -> None:
+    """The file does not stay as large as it ever was."""
+    settings = make_settings(redis_url=SecretStr(server.url))
+
+    async def fill_and_drain() -> tuple[int, int]:
+        async with open_intake(settings) as intake:
+            for number in range(60):
+                noise = f"{number}" + "".join(
+                    chr(0x4E00 + (number * 7919 + at * 104729) % 20000) for at in range(60_000)
+                )
+                await intake.keep(api_call(Noise=noise), Reply(), str(number))
+            full = _size(settings.spool_dir)
+            await asyncio.to_thread(server.start)
+            await eventually(lambda: not intake.spool.all_waiting)
+            await eventually(lambda: _size(settings.spool_dir) < 1_000_000)
+            return full, _size(settings.spool_dir)
+
+    full, empty = asyncio.run(fill_and_drain())
+
+    assert full > 2_000_000
+    assert empty < 1_000_000
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_a_disk_that_is_full_answers_1010_and_keeps_what_it_had(server: Server, tmp_path: Path) -> None:
+    """A file system of 2 MB, really filled up."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f'mount -t tmpfs -o size=2m tmpfs {small} && exec "$@"'
+    before = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh")
+    probe = subprocess.run([*before, "true"], check=False, capture_output=True)
+    if probe.returncode:
+        pytest.skip("mounting a small file system is not allowed here")
+    given = {"REDIS_URL": server.url, "SPOOL_DIR": str(small / "spool")}
+
+    with api_process(tmp_path, given, before=before) as (_, desk):
+        answers = [desk.call(Noise=NOISE, Number=str(number)) for number in range(400)]
+        unready = desk.http.get("/readyz")
+        server.start()
+        kept = [answer.headers["x-deskbell-event"] for answer in answers if answer.status_code == 200]
+        until(lambda: len(event_ids(server)) >= len(kept))
+        until(lambda: desk.http.get("/readyz").json()["status"] == "ready")
+
+    assert kept
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert (unready.status_code, unready.json()["spool"]["disk"]) == (503, "full")
+    assert event_ids(server) == kept
+
+
+def test_a_file_that_may_not_grow_answers_1010_and_keeps_what_it_had(server: Server, tmp_path: Path) -> None:
+    """The system's limit on file sizes, as an error of writing."""
+    with api_process(tmp_path, {"REDIS_URL": server.url}, limit=600_000) as (_, desk):
+        answers = [desk.call(Noise=NOISE, Number=str(number)) for number in range(400)]
+        server.start()
+        kept = [answer.headers["x-deskbell-event"] for answer in answers if answer.status_code == 200]
+        until(lambda: len(event_ids(server)) >= len(kept))
+
+    assert kept
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert event_ids(server) == kept
+
+
+@pytest.mark.parametrize("found", [b"rubbish" * 1000, "foreign", "newer"])
+def test_a_file_that_is_no_spool_of_ours_is_set_aside(settings: Settings, found: bytes | str) -> None:
+    """Never deleted; events are kept in a new one."""
+    settings.spool_dir.mkdir()
+    path = settings.spool_dir / "0.db"
+    if isinstance(found, bytes):
+        path.write_bytes(found)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE other (value)")
+            connection.execute("PRAGMA application_id = 0x4445534B" if found == "newer" else "PRAGMA user_version = 1")
+    before = path.read_bytes()
+
+    spool(settings, "kept")
+
+    (aside,) = settings.spool_dir.glob("0.damaged-*.db")
+    assert aside.read_bytes() == before
+    seen = survey(settings.spool_dir)
+    assert (seen.backlog.events, seen.damaged) == (1, [aside])
+
+
+def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new_one(settings: Settings) -> None:
+    """By an event, which is answered 1010, or by the drainer, before one."""
+
+    async def keep() -> list[str]:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "before")
+            kept = []
+            with closing(sqlite3.connect(settings.spool_dir / "0.db")) as connection:
+                connection.execute("DROP TABLE entries")
+            for identity in ("during", "after"):
+                with suppress(CannotKeepError):
+                    kept.append((await intake.keep(api_call(), Reply(), identity)).event_id)
+            return kept
+
+    kept = asyncio.run(keep())
+
+    assert list(settings.spool_dir.glob("0.damaged-*.db"))
+    assert kept
+    assert survey(settings.spool_dir).backlog.events == len(kept)
+
+
+def test_a_disk_that_hangs_answers_1010_in_time_and_what_it_writes_in_the_end_is_one_event(
+    server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery, should it come again, gets the answer that was meant for the first."""
+    settings = make_settings(redis_url=SecretStr(server.url), budget_ms=2000, redis_timeout_ms=100, accept_ms=600)
+    gate = threading.Event()
+    append = SpoolFile.append
+
+    def hang(*given: Any) -> None:
+        gate.wait(30)
+        append(*given)
+
+    monkeypatch.setattr(SpoolFile, "append", hang)
+    body = packet()
+    with serving(settings, counting()) as desk:
+        first = desk.post(body, "count", RequestID="r-1")
+        others = [desk.call("count") for _ in range(5)]
+        gate.set()
+        until(lambda: survey(settings.spool_dir).backlog.events == 1)
+        again = desk.post(body, "count", RequestID="r-1")
+        server.start()
+        until(lambda: len(event_ids(server)) == 1)
+
+    assert {(answer.status_code, answer.json()["ErrorCode"]) for answer in [first, *others]} == {(503, 1010)}
+    assert again.json()["Body"] == {"Number": "0"}
+    assert event_ids(server) == [again.headers["x-deskbell-event"]]
+
+
+def test_a_disk_that_hangs_does_not_keep_events_from_a_redis_that_is_back(
+    server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The breaker closes by a call without events, and events go to Redis though some wait on the disk."""
+    monkeypatch.setattr("api.acceptance.drainer._DISK_SECONDS", 0.05)
+    settings = make_settings(redis_url=SecretStr(server.url), budget_ms=2000, redis_timeout_ms=100, accept_ms=600)
+    gate = threading.Event()
+
+    async def keep() -> None:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "waits")
+            monkeypatch.setattr(SpoolFile, "append", lambda *_: gate.wait(30))
+            with pytest.raises(CannotKeepError):
+                await intake.keep(api_call(), Reply(), "hangs")
+            await asyncio.to_thread(server.start)
+            await eventually(lambda: not intake.breaker.is_open)
+            await intake.keep(api_call(), Reply(), "goes on")
+            assert len(event_ids(server)) == 1
+            gate.set()
+            await eventually(lambda: not intake.spool.all_waiting)
+
+    asyncio.run(keep())
+
+    assert len(event_ids(server)) == 2
+
+
+def test_the_spool_is_for_its_owner_alone(settings: Settings) -> None:
+    """It holds what customers wrote."""
+    spool(settings, "kept")
+
+    assert settings.spool_dir.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in settings.spool_dir.glob("*.db")} == {0o600}
+
+
+def test_an_api_without_a_spool_says_so_and_starts(
+    server: Server, make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """Redis keeps events all the same."""
+    (tmp_path / "file").touch()
+    server.start()
+    settings = make_settings(redis_url=SecretStr(server.url), spool_dir=tmp_path / "file" / "spool")
+
+    with serving(settings, Callbacks()) as desk:
+        kept = desk.call()
+        ready = desk.http.get("/readyz")
+
+    assert kept.status_code == 200
+    assert (ready.status_code, ready.json()["status"], ready.json()["spool"]["disk"]) == (200, "degraded", "unusable")
+
+
+def test_an_event_given_up_while_redis_was_asked_is_not_spooled(server: Server, make_settings: SettingsFactory) -> None:
+    """Its sender has been answered 1010."""
+    server.start()
+    settings = make_settings(redis_url=SecretStr(server.url), budget_ms=4000, redis_timeout_ms=300)
+
+    async def give_up() -> None:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "before")
+            with server.frozen():
+                given_up = asyncio.create_task(intake.keep(api_call(), Reply(), "given up"))
+                kept = asyncio.create_task(intake.keep(api_call(), Reply(), "kept"))
+                await asyncio.sleep(0.05)
+                given_up.cancel()
+                await kept
+                assert intake.spool.all_waiting == 1
+
+    asyncio.run(give_up())
+
+
+def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
+    server: Server, make_settings: SettingsFactory
+) -> None:
+    """Another user's, or one whose process is just ending: events are kept beside it, and other files are adopted."""
+    settings = make_settings(redis_url=SecretStr(server.url))
+    spool(settings, "left behind")
+    (settings.spool_dir / "0.db").rename(settings.spool_dir / "8.db")
+    (settings.spool_dir / "7.db").mkdir()
+
+    spool(settings, "kept")
+    server.start()
+    drain(settings)
+
+    assert len(event_ids(server)) == 2
+
+
+def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
+    """Their numbers are alike; the events of the new one have not been sent."""
+    settings.spool_dir.mkdir()
+    file = SpoolFile.take(settings.spool_dir / "0.db")
+    assert file
+    file.append([entry("one"), entry("two")], None)
+    sent = file.first(2)
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("DROP TABLE entries")
+    with pytest.raises(sqlite3.Error) as damage:
+        file.find("anything")
+    file.recover(damage.value)
+    file.append([entry("three")], None)
+
+    removed = file.remove(sent)
+
+    assert (removed, file.events, [row.entry for row in file.first(9)]) == (0, 1, [entry("three")])
+    file.close()
+
+
+def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: SettingsFactory) -> None:
+    """Only what was written tells: or each of them would be followed by another line in the log."""
+    settings = make_settings(redis_url=NOWHERE, spool_max_mb=1)
+
+    async def fill() -> str:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "first")
+            with suppress(CannotKeepError):
+                for number in range(100):
+                    await intake.keep(api_call(Noise=NOISE + str(number)), Reply(), str(number))
+            await intake.keep(api_call(), Reply(), "first")
+            return intake.spool.problem
+
+    assert asyncio.run(fill()) == "full"
+
+
+def test_a_disk_that_hangs_takes_one_thread_however_often_metrics_are_asked(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads of the event loop's own would be missing where names are resolved, and keep the process from ending."""
+    gate = threading.Event()
+    asked = []
+
+    def hang(folder: Path) -> Survey:
+        asked.append(folder)
+        gate.wait(30)
+        return survey(folder)
+
+    monkeypatch.setattr("api.acceptance.backlog.survey", hang)
+    with serving(make_settings(redis_url=NOWHERE, redis_timeout_ms=50), Callbacks()) as desk:
+        hanging = [desk.http.get("/metrics") for _ in range(3)]
+        count = len(asked)
+        gate.set()
+        until(lambda: "deskbell_spool_events" in desk.http.get("/metrics").text)
+
+    assert count == 1
+    assert {answer.status_code for answer in hanging} == {200}
+    assert not any("deskbell_spool_events" in answer.text for answer in hanging)
+
+
+def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write under way is not one that hangs."""
+    settings = make_settings(redis_url=NOWHERE)
+    looking, gate = threading.Event(), threading.Event()
+    check = SpoolFile.check
+
+    def look(file: SpoolFile) -> None:
+        looking.set()
+        gate.wait(30)
+        check(file)
+
+    monkeypatch.setattr(SpoolFile, "check", look)
+
+    async def keep() -> int:
+        async with open_intake(settings) as intake:
+            await intake.keep(api_call(), Reply(), "before")
+            intake.spool.note(OSError())
+            await eventually(looking.is_set)
+            asyncio.get_running_loop().call_later(0.05, gate.set)
+            await intake.keep(api_call(), Reply(), "meanwhile")
+            return intake.spool.all_waiting
+
+    assert asyncio.run(keep()) == 2

@@ -1,0 +1,132 @@
+"""When each token was last used."""
+
+import asyncio
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from api.admission import token_usage
+from api.admission.token_usage import TokenUsage
+from shared.redis.connections import connect_async
+from shared.redis.queues import TOKENS_KEY
+from tests.conftest import SettingsFactory
+from tests.logged import capture_logs
+from tests.waiting import DEADLINE_SECONDS, eventually
+
+NOWHERE = SecretStr("redis://127.0.0.1:1/0")
+
+
+def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_settings: SettingsFactory) -> None:
+    """By app and fingerprint, in Unix seconds; nothing is written of the tokens themselves."""
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUsage(connection)
+        uses.start()
+        uses.note("1", "aaaaaaaa", 100.9)
+        uses.note("1", "aaaaaaaa", 200.9)
+        uses.note("2", "bbbbbbbb", 300)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"200", b"2:bbbbbbbb": b"300"}
+
+
+def test_a_use_that_could_not_be_written_is_written_the_next_time(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Redis away is no loss; a later use is not undone by an earlier one."""
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUsage(connection)
+        redis.set(TOKENS_KEY, "in the way")
+        uses.note("1", "aaaaaaaa", 100)
+        uses.note("1", "bbbbbbbb", 100)
+        await uses.close()
+        redis.delete(TOKENS_KEY)
+        uses.note("1", "aaaaaaaa", 200)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"200", b"1:bbbbbbbb": b"100"}
+
+
+def test_a_use_is_written_while_the_api_runs(
+    redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every few seconds; another process's later use is not undone."""
+    monkeypatch.setattr(token_usage, "_SECONDS", 0.01)
+    redis.hset(TOKENS_KEY, "1:bbbbbbbb", 500)
+
+    async def use() -> None:
+        connection = connect_async(make_settings())
+        uses = TokenUsage(connection)
+        uses.start()
+        uses.note("1", "aaaaaaaa", 100)
+        uses.note("1", "bbbbbbbb", 100)
+        async with asyncio.timeout(10):
+            while not await connection.hexists(TOKENS_KEY, "1:aaaaaaaa"):  # noqa: ASYNC110 - Redis has no event
+                await asyncio.sleep(0.01)
+        await uses.close()
+        await connection.aclose()
+
+    asyncio.run(use())
+
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"100", b"1:bbbbbbbb": b"500"}
+
+
+def test_a_use_that_redis_refuses_to_write_is_logged_once(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Nobody would know why a token in use seems to be out of use; an outage is logged elsewhere."""
+
+    async def use() -> None:
+        connection, nowhere = connect_async(make_settings()), connect_async(make_settings(redis_url=NOWHERE))
+        redis.set(TOKENS_KEY, "in the way")
+        uses, away = TokenUsage(connection), TokenUsage(nowhere)
+        for each in (uses, away):
+            each.note("1", "aaaaaaaa", 100)
+            await each.close()
+            await each.close()
+        await connection.aclose()
+        await nowhere.aclose()
+
+    with capture_logs() as lines:
+        asyncio.run(use())
+
+    assert [(line["event"], line["error"]) for line in lines] == [("token_uses_not_saved", "ResponseError")]
+
+
+def test_an_end_waits_for_no_save_that_has_taken_its_cancellation_for_something_else(
+    redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """redis-py may take it for a time-out of its own; then the saver goes on."""
+    monkeypatch.setattr(token_usage, "_SECONDS", 0)
+
+    async def use() -> int:
+        connection = connect_async(make_settings())
+        uses = TokenUsage(connection)
+        save, swallowed = uses._save, list[int]()
+
+        async def swallow() -> None:
+            try:
+                await asyncio.sleep(0 if swallowed else 3600)
+            except asyncio.CancelledError:
+                swallowed.append(1)
+
+        monkeypatch.setattr(uses, "_save", swallow)
+        uses.start()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(uses.close())
+        await eventually(lambda: swallowed)
+        monkeypatch.setattr(uses, "_save", save)
+        uses.note("1", "aaaaaaaa", 100)
+        await asyncio.wait_for(closing, DEADLINE_SECONDS)
+        await connection.aclose()
+        return len(swallowed)
+
+    assert asyncio.run(use()) == 1
+    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"100"}

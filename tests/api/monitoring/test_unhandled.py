@@ -1,0 +1,60 @@
+"""The handler to paste for a call that none takes."""
+
+import ast
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from api.monitoring.unhandled import handler_to_paste
+from deskbell import Callbacks
+from deskbell.testing import api_call, reply
+
+
+def declared_by(source: str) -> Callbacks:
+    """What pasting the source declares."""
+    callbacks = Callbacks()
+    scope: dict[str, Any] = {"callbacks": callbacks}
+    exec("from deskbell import ApiCall\n" + source, scope)  # noqa: S102 - that it can be pasted is the point
+    return callbacks
+
+
+def test_the_handler_takes_the_variables_by_name() -> None:
+    """One that came without a value gets a default."""
+    call = api_call("order_status", SystemClientUserID="user517", OrderID="", Tier="gold")
+
+    assert handler_to_paste(call) == (
+        '@callbacks.api_call("order_status")\n'
+        'async def order_status(SystemClientUserID: str, Tier: str, OrderID: str = "") -> dict[str, str]:\n'
+        "    return {}"
+    )
+
+
+def test_names_that_cannot_be_parameters_are_counted() -> None:
+    """They are not shown; the whole call is taken instead."""
+    source = handler_to_paste(api_call("2nd.node", **{"order id": "1", "class": "2", "Tier": "gold"}))
+
+    assert "order id" not in source
+    assert "async def answer_2nd_node(call: ApiCall, Tier: str)" in source
+    assert "has 2 more" in source
+    assert declared_by(source).handlers[0].name == "2nd.node"
+
+
+@pytest.mark.parametrize("node", ["callbacks", "dict", "str", "print"])
+def test_the_function_takes_no_name_that_the_lines_need(node: str) -> None:
+    """Pasted below it, the next handler would not be declared."""
+    assert f"async def answer_{node}()" in handler_to_paste(api_call(node))
+
+
+@example({"__debug__": "1", "call": "2", "True": "3"}, "a")
+@given(
+    st.dictionaries(st.text(max_size=80), st.text(max_size=5), max_size=30), st.sampled_from(["", "a", "1-b.c", "if"])
+)
+def test_whatever_the_call_the_handler_can_be_pasted_and_answers_it(variables: dict[str, str], node: str) -> None:
+    """No name breaks out of its place."""
+    call = api_call(node, **variables)
+    source = handler_to_paste(call)
+
+    assert len(ast.parse(source).body) == 1
+    assert reply(declared_by(source), call).variables == {}

@@ -1,0 +1,116 @@
+"""Whether jobs ask for what handlers have."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deskbell import ApiCall, Callbacks, Event, Jobs, SessionEvent
+from deskbell.cli.agreement import disagreements, main
+from shared.declarations.functions import describe
+
+
+def job(event: Event) -> None:
+    """Do nothing."""
+
+
+def callbacks() -> Callbacks:
+    """Two nodes, one of which may read any variable, and another command."""
+    made = Callbacks()
+
+    @made.api_call("order_status", when={"type": "1"})
+    def order_status(OrderID: int) -> None: ...
+
+    @made.api_call("anything")
+    def anything(call: ApiCall) -> None: ...
+
+    made.assign_agent(lambda: None)
+    return made
+
+
+def said(events: Any, **options: Any) -> list[str]:
+    """What is said of one job beside these handlers."""
+    jobs = Jobs()
+    jobs.on(*events, name="job", **options)(job)
+    return list(disagreements(callbacks(), jobs))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"node": "order_status", "when": {"type": "1", "OrderID": "7", "SystemSessionID": "s"}},
+        {"node": ["order_status", "anything"], "ordered_by": "Any"},
+        {"node": "order_status", "ordered_by": "session"},
+        {"when": {"Any": "7"}},
+    ],
+)
+def test_jobs_that_ask_for_what_there_is_are_left_alone(options: Any) -> None:
+    """Declared, fixed and system variables; any, where a handler takes the whole call."""
+    assert said([ApiCall], **options) == []
+
+
+def test_a_node_that_no_handler_has_is_said() -> None:
+    """With the job's place and the nearest node."""
+    assert said([ApiCall], node=["order_staus", "zzz", "anything"]) == [
+        (
+            f"the job job, {describe(job)}, is run for the node order_staus, which no handler has; "
+            "did you mean order_status?"
+        ),
+        f"the job job, {describe(job)}, is run for the node zzz, which no handler has",
+    ]
+
+
+def test_a_variable_that_no_handler_of_the_node_declares_is_said() -> None:
+    """With the nearest of those that are declared."""
+    assert said([ApiCall], node="order_status", when={"OrdrID": "7"}, ordered_by="zzz") == [
+        (
+            f"the job job, {describe(job)}, asks for the variable OrdrID, which no handler of its nodes declares; "
+            "did you mean OrderID?"
+        ),
+        f"the job job, {describe(job)}, asks for the variable zzz, which no handler of its nodes declares",
+    ]
+
+
+def test_without_handlers_of_nodes_nothing_is_said() -> None:
+    """Then the api runs elsewhere."""
+    jobs = Jobs()
+    jobs.on(ApiCall, node="order_staus")(job)
+    jobs.on(SessionEvent, name="other", when={"Anything": "1"})(job)
+
+    assert list(disagreements(Callbacks(), jobs)) == []
+
+
+SOURCE = """
+from deskbell import ApiCall, Callbacks, Jobs
+callbacks, jobs = Callbacks(), Jobs()
+
+@callbacks.api_call
+def order_status() -> None: ...
+
+@jobs.on(ApiCall, node="order_staus")
+def job(event: ApiCall) -> None: ...
+"""
+
+
+def test_the_settings_modules_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `deskbell dev` does whenever code changes; what cannot be loaded others say."""
+    (tmp_path / "acme_compared.py").write_text(SOURCE)
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
+    monkeypatch.setenv("DESKBELL_CALLBACKS", "acme_compared:callbacks")
+
+    main()
+    assert capsys.readouterr().out == ""
+
+    monkeypatch.setenv("DESKBELL_JOBS", "acme_compared:jobs")
+    main()
+    assert capsys.readouterr().out == (
+        f"warning: the job job, acme_compared.job ({tmp_path / 'acme_compared.py'}:8), is run for the node "
+        "order_staus, which no handler has; did you mean order_status?\n"
+    )
+
+    monkeypatch.setenv("DESKBELL_JOBS", "nowhere:jobs")
+    main()
+    assert capsys.readouterr().out == ""

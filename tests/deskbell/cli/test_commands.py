@@ -1,0 +1,379 @@
+"""The commands, as a person types them: what they print and how they exit."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+from rq.job import Job
+
+from deskbell import Callbacks
+from shared.redis.queues import EVENTS, queue
+from tests import forked
+from tests.conftest import PACKETS, ApiFactory
+from tests.desk import APP, TOKEN
+from tests.processes import PATIENT, environment
+
+ROOT = Path(__file__).parents[3]
+
+APPS = f'{{"{APP}": ["{TOKEN}"]}}'
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def deskbell(tmp_path: Path) -> Run:
+    """Run `deskbell` with arguments, in an empty folder, with nothing but the settings given."""
+
+    def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        given = {f"DESKBELL_{name}": value for name, value in settings.items()}
+        return forked.run(*words, env=environment(**given), cwd=tmp_path)
+
+    return run
+
+
+def order_status() -> Callbacks:
+    """A handler for orders."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("order_status")
+    def order_status(OrderID: int) -> dict[str, str]:
+        return {"OrderStatus": f"{OrderID} shipped"}
+
+    return callbacks
+
+
+def test_send_posts_what_tencent_does(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
+    """Status, milliseconds, event and envelope are printed; what came in has every field of the query."""
+    desk = start_api(order_status())
+
+    sent = deskbell("send", "order_status", "OrderID=7", "Note=a=b", "--url", desk.url, "--token", TOKEN)
+
+    assert sent.returncode == 0, sent.stderr
+    target, first, second = sent.stdout.splitlines()
+    (job,) = queue(EVENTS, redis).jobs
+    assert target == f"POST {desk.url}/callback/order_status"
+    assert first.startswith("HTTP 200 in ")
+    assert first.endswith(f" ms, event {job.id}")
+    assert json.loads(second)["Body"] == {"OrderStatus": "7 shipped"}
+    event = job.args[0]
+    assert event["packet"]["Body"] == {"OrderID": "7", "Note": "a=b"}
+    assert abs(event["packet"]["EventTime"] - time.time() * 1000) < 60_000
+    assert (len(event["request_id"]), event["client_ip"], event["platform"]) == (36, "127.0.0.1", "Web")
+
+
+def test_send_exits_1_unless_the_error_code_is_0(deskbell: Run, start_api: ApiFactory) -> None:
+    """A FAIL, a refusal and an api that is not there."""
+    desk = start_api(order_status())
+    to = ("--url", desk.url, "--token", TOKEN)
+
+    failed = deskbell("send", "order_status", "OrderID=x", *to)
+    refused = deskbell("send", "order_status", "OrderID=7", "--url", desk.url, "--token", "wrong")
+    unreachable = deskbell("send", "--url", "http://127.0.0.1:1")
+
+    assert (failed.returncode, '"ErrorCode":1007' in failed.stdout) == (1, True)
+    assert (refused.returncode, '"ErrorCode":1003' in refused.stdout) == (1, True)
+    assert (unreachable.returncode, "no answer from http://127.0.0.1:1/callback" in unreachable.stderr) == (1, True)
+
+
+def test_send_posts_files_and_other_commands(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
+    """The query's command is the body's; fields of another command stand at the top of its packet."""
+    desk = start_api()
+    to = ("--url", desk.url, "--token", TOKEN)
+
+    packet = deskbell("send", "--body-file", str(PACKETS / "task_flow_event.json"), *to)
+    event = deskbell("send", "SessionId=s-1", "--command", "Desk.SessionEventNotify", *to)
+
+    assert (packet.returncode, event.returncode) == (0, 0)
+    first, second = (Job.fetch(id_, redis, queue(EVENTS, redis).serializer) for id_ in queue(EVENTS, redis).job_ids)
+    assert first.args[0]["command"] == "Chatbot.TaskFlowEventNotify"
+    assert second.args[0]["packet"]["SessionId"] == "s-1"
+
+
+def test_send_says_what_a_word_should_have_been(deskbell: Run) -> None:
+    """A variable without a value; a file and variables at once."""
+    word = deskbell("send", "order_status", "OrderID")
+    both = deskbell("send", "OrderID=1", "--body-file", str(PACKETS / "api_call.json"))
+
+    assert (word.returncode, word.stderr) == (2, "deskbell: expected NAME=VALUE, got 'OrderID'\n")
+    assert (both.returncode, both.stderr) == (2, "deskbell: --body-file and OrderID=… exclude each other\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "sentence"),
+    [
+        ("api", {}, 'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none'),
+        ("api", {"APPS": '{"1": []}'}, "DESKBELL_APPS: expected a token for 1, got none"),
+        ("api", {"APPS": "{"}, "DESKBELL_APPS: expected JSON"),
+        ("api", {"APPS": APPS, "BUDGET_MS": "soon"}, "DESKBELL_BUDGET_MS: expected"),
+        ("api", {"APPS": APPS, "BUGDET_MS": "9"}, "did you mean DESKBELL_BUDGET_MS?"),
+        (
+            "api",
+            {"APPS": APPS, "CALLBACKS": "nothing.here:callbacks"},
+            "DESKBELL_CALLBACKS: there is no module nothing",
+        ),
+        ("api", {"APPS": APPS, "CALLBACKS": "json:loads"}, "DESKBELL_CALLBACKS: expected json:loads to be a Callbacks"),
+        ("worker", {}, "DESKBELL_JOBS: expected package.module:jobs, got nothing"),
+        ("worker", {"JOBS": "json"}, "DESKBELL_JOBS: expected package.module:jobs, got 'json'"),
+        ("worker", {"JOBS": "json:jobs"}, "DESKBELL_JOBS: json has no attribute jobs"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_sentence(
+    deskbell: Run, command: str, settings: dict[str, str], sentence: str
+) -> None:
+    """It names the setting, what was expected and what came; no traceback; exit status 2."""
+    ended = deskbell(command, *(["--port", "0"] if command == "api" else []), **settings)
+
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert [json.loads(line)["event"] for line in ended.stdout.splitlines()] in ([], ["listening"])
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "dashboard", "doctor", "dead list"])
+def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence(command: str) -> None:
+    """Also one that RQ itself would refuse in a traceback, as it is imported."""
+    words = [sys.executable, "-P", "-m", "deskbell", *command.split()]
+
+    ended = subprocess.run(
+        words, env=environment(RQ_KEY_PREFIX="a b"), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "deskbell: RQ_KEY_PREFIX: expected it not to be set, got 'a b'; Deskbell's keys are under rq:\n"
+    )
+
+
+def test_the_version_is_that_of_the_package_with_its_commit(deskbell: Run) -> None:
+    """In a checkout the commit is what git says; what cannot be known is left out."""
+    git = shutil.which("git")
+    asked = git and subprocess.run([git, "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    known = f" ({asked.stdout[:12]})" if asked and asked.returncode == 0 else ""
+
+    told = deskbell("--version")
+
+    assert (told.returncode, told.stdout) == (0, f"deskbell {metadata.version('deskbell')}{known}\n")
+
+
+def test_a_port_that_is_taken_is_one_sentence_too(deskbell: Run) -> None:
+    """With the address and the system's reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = deskbell("api", "--port", str(port), APPS=APPS)
+
+    assert ended.returncode == 2
+    assert ended.stderr == f"deskbell: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_queue_that_no_job_type_waits_on_is_refused(deskbell: Run, tmp_path: Path) -> None:
+    """A typo on the command line would otherwise wait for ever."""
+    tmp_path.joinpath("acme.py").write_text(
+        "from deskbell import Event, Jobs\njobs = Jobs()\n@jobs.on(Event, queue='crm')\ndef note(event: Event): ...\n"
+    )
+
+    ended = deskbell("worker", "cmr", JOBS="acme:jobs")
+
+    assert ended.returncode == 2
+    assert ended.stderr == "deskbell: no job type waits on the queue 'cmr'; there are events, crm\n"
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_api_serves_and_ends_cleanly(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path, processes: str, number: signal.Signals
+) -> None:
+    """`--port 0` takes a free port and says which; SIGTERM and Ctrl-C end it with status 0."""
+    settings = environment(DESKBELL_APPS=APPS, DESKBELL_REDIS_URL=valkey_url, **PATIENT)
+    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--processes", processes]
+
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        listening = json.loads(api.stdout.readline())
+        sent = deskbell("send", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
+        api.send_signal(number)
+        api.stdout.read()
+
+    assert sent.returncode == 0, sent.stderr
+    assert queue(EVENTS, redis).count == 1
+    assert api.returncode == 0
+
+
+def test_processes_count_together(valkey_url: str, deskbell: Run, tmp_path: Path) -> None:
+    """Whichever of them `/metrics` reaches, it tells of all."""
+    settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=APPS, **PATIENT)
+    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--processes", "2"]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
+        for _ in range(6):  # a connection each: the system gives them to either process
+            assert deskbell("send", "--url", url, "--token", TOKEN).returncode == 0
+        seen = {httpx.get(f"{url}/metrics").text for _ in range(6)}
+        api.terminate()
+        api.stdout.read()
+
+    assert seen
+    for metrics in seen:
+        assert 'deskbell_callbacks_total{outcome="receipt"} 6.0' in metrics
+
+
+def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path
+) -> None:
+    """Its call has been answered; SIGTERM leaves its thread behind."""
+    tmp_path.joinpath("acme.py").write_text(
+        "import time\nfrom deskbell import Callbacks\ncallbacks = Callbacks()\n"
+        "@callbacks.api_call('hangs')\ndef hangs() -> None: time.sleep(600)\n"
+    )
+    settings = environment(
+        DESKBELL_APPS=APPS,
+        DESKBELL_REDIS_URL=valkey_url,
+        DESKBELL_CALLBACKS="acme:callbacks",
+        DESKBELL_LONG_BUDGET="1",
+        DESKBELL_BUDGET_MS="3000",
+        DESKBELL_REDIS_TIMEOUT_MS="1400",
+    )
+    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0"]
+
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        listening = json.loads(api.stdout.readline())
+        sent = deskbell("send", "hangs", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
+        api.terminate()
+        assert api.wait(60) == 0
+
+    assert '"ErrorCode":1008' in sent.stdout
+    assert queue(EVENTS, redis).count == 1
+
+
+CALLBACKS = """
+from typing import Annotated, TypedDict
+
+from pydantic import Field
+
+from deskbell import Assignment, Callbacks, Kind
+
+callbacks = Callbacks()
+
+
+class Status(TypedDict):
+    OrderStatus: Annotated[str, Field(description="Where it | is.")]
+
+
+@callbacks.api_call("order_status", when={"type": "1"}, fallback={"OrderStatus": "unknown"}, app="1400000009")
+def order_status(OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1)], SystemClientUserID: str = "") -> Status:
+    \"\"\"Tell the state of an order.
+
+    More than a line.
+    \"\"\"
+
+
+@callbacks.api_call
+def plain() -> dict[str, str]: ...
+
+
+@callbacks.assign_agent(fallback=lambda event: Assignment(1))
+def assign() -> None: ...
+"""
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> dict[str, str]:
+    """The settings of an integrator's package with handlers of two kinds."""
+    (tmp_path / "acme.py").write_text(CALLBACKS)
+    return {"CALLBACKS": "acme:callbacks", "APPS": APPS, "PATH_SECRET": "0123456789abcdef"}
+
+
+def test_describe_says_what_the_administrator_enters(deskbell: Run, described: dict[str, str]) -> None:
+    """URL, inputs, outputs and fallback; the secret only when it is asked for."""
+    text = deskbell("describe", "--url", "https://bell.example/", **described)
+    revealed = deskbell("describe", "--reveal-secret", **described)
+
+    assert text.returncode == 0, text.stderr
+    assert "order_status  Tell the state of an order." in text.stdout
+    assert "URL: https://bell.example/<DESKBELL_PATH_SECRET>/callback/order_status\n" in text.stdout
+    assert "only for: 1400000009" in text.stdout
+    assert 'on failure: {"OrderStatus": "unknown"}' in text.stdout
+    lines = [line.split() for line in text.stdout.splitlines()]
+    assert ["type", "fixed", "yes", '"1"'] in lines
+    assert ["OrderID", "collected", "yes", "integer,", "at", "least", "1"] in lines
+    assert ["SystemClientUserID", "system", "no", "text"] in lines
+    assert ["OrderStatus", "yes", "text", "Where", "it", "|", "is."] in lines
+    assert "Outputs are not declared" in text.stdout
+    assert "on failure: computed by a function" in text.stdout
+    assert "URL: https://your.host/0123456789abcdef/callback\n" in revealed.stdout
+
+
+def test_describe_says_that_there_is_nothing_to_describe(deskbell: Run, tmp_path: Path) -> None:
+    """An empty page would look like a file that has no handlers."""
+    (tmp_path / "acme.py").write_text("from deskbell import Callbacks\ncallbacks = Callbacks()\n")
+    expected = "deskbell: DESKBELL_CALLBACKS: expected package.module:callbacks with handlers to describe, got "
+
+    unset, empty = deskbell("describe"), deskbell("describe", CALLBACKS="acme:callbacks")
+
+    assert (unset.returncode, unset.stderr) == (2, f"{expected}nothing\n")
+    assert (empty.returncode, empty.stderr) == (2, f"{expected}none in acme:callbacks\n")
+
+
+def test_describe_speaks_json_and_markdown(deskbell: Run, described: dict[str, str]) -> None:
+    """The same facts, for programs and for documents."""
+    as_json = json.loads(deskbell("describe", "--json", **described).stdout)
+    markdown = deskbell("describe", "--markdown", **described).stdout
+    both = deskbell("describe", "--json", "--markdown", **described)
+
+    first, plain, assign = as_json
+    assert first["command"] == ["Chatbot.InterfaceInvocation"]
+    assert [each["name"] for each in first["inputs"]] == ["type", "OrderID", "SystemClientUserID"]
+    assert first["inputs"][1] == {
+        "name": "OrderID",
+        "kind": "collected",
+        "required": True,
+        "type": "integer, at least 1",
+        "description": "",
+    }
+    assert [each["name"] for each in first["outputs"]] == ["OrderStatus"]
+    assert first["fallback"] == {"OrderStatus": "unknown"}
+    assert (plain["outputs"], plain["fallback"]) == (None, None)
+    assert (assign["url"], assign["fallback"]) == ("https://your.host/<DESKBELL_PATH_SECRET>/callback", "computed")
+    assert "| OrderID | collected | yes | integer, at least 1 |  |" in markdown
+    assert "| OrderStatus | yes | text | Where it \\| is. |" in markdown
+    assert (both.returncode, both.stderr) == (2, "deskbell: --json and --markdown exclude each other\n")
+
+
+def test_an_api_ends_though_a_handler_heeds_no_cancellation(
+    valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path
+) -> None:
+    """Its task would keep the event loop for ever."""
+    (tmp_path / "deaf.py").write_text(
+        "import asyncio\nfrom deskbell import Callbacks\ncallbacks = Callbacks()\n@callbacks.api_call\n"
+        "async def deaf() -> None:\n"
+        "    while True:\n"
+        "        try:\n            await asyncio.sleep(0.1)\n"
+        "        except BaseException:\n            continue\n"
+    )
+    settings = environment(
+        DESKBELL_REDIS_URL=valkey_url,
+        DESKBELL_APPS=APPS,
+        DESKBELL_CALLBACKS="deaf:callbacks",
+        DESKBELL_BUDGET_MS="1000",
+    )
+    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0"]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
+        assert api.stdout
+        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
+        sent = deskbell("send", "deaf", "--url", url, "--token", TOKEN)
+        api.terminate()
+        assert api.wait(60) == 0
+
+    assert '"ErrorCode":1008' in sent.stdout
+    assert queue(EVENTS, redis).count == 1

@@ -1,0 +1,178 @@
+"""What surrounds a command ends none of them in a traceback: encodings, streams, words, folders, proxies."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deskbell import Callbacks
+from tests.conftest import ApiFactory
+from tests.desk import APP, TOKEN
+from tests.processes import environment
+
+CALLBACKS = """
+from typing import Annotated, TypedDict
+from pydantic import Field
+from deskbell import Callbacks
+
+callbacks = Callbacks()
+
+class Status(TypedDict):
+    OrderStatus: Annotated[str, Field(description="订单 ☃")]
+
+@callbacks.api_call("order_status", fallback={"OrderStatus": "未知"})
+def order_status(OrderID: str) -> Status:
+    \"\"\"Über 订单.\"\"\"
+"""
+
+DESCRIBE: list[list[str]] = [[], ["--json"], ["--markdown"]]
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a command in the integrator's folder; `through` is a line of a shell in which `"$@"` is the command."""
+    (tmp_path / "acme.py").write_text(CALLBACKS)
+
+    def run(*words: str | bytes, through: str = '"$@"', **variables: str) -> subprocess.CompletedProcess[bytes]:
+        given = {"DESKBELL_APPS": json.dumps({APP: [TOKEN]}), "DESKBELL_CALLBACKS": "acme:callbacks"} | variables
+        command = ["bash", "-c", through, "bash", sys.executable, "-P", "-m", "deskbell", *words]
+        return subprocess.run(
+            command, env=environment(**given), cwd=tmp_path, capture_output=True, timeout=100, check=False
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "gbk"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+@pytest.mark.parametrize("options", DESCRIBE)
+def test_what_an_encoding_lacks_is_written_escaped(run: Run, options: list[str], variables: dict[str, str]) -> None:
+    """Whatever the terminal is, the command ends as it should."""
+    ended = run("describe", *options, **variables)
+
+    assert ended.returncode == 0, ended.stderr
+    assert rb"\u2603" in ended.stdout
+
+
+@pytest.mark.parametrize("options", DESCRIBE)
+@pytest.mark.parametrize(
+    ("through", "status", "said"),
+    [
+        ('"$@" >&-', 0, b""),
+        ('"$@" | true; exit "${PIPESTATUS[0]}"', 1, b""),
+        ('"$@" >/dev/full', 1, b"deskbell: No space left on device\n"),
+        ('"$@" <&-', 0, b""),
+    ],
+)
+def test_a_stream_that_takes_nothing_is_a_sentence_at_most(
+    run: Run, options: list[str], through: str, status: int, said: bytes
+) -> None:
+    """Closed, no longer read, or a full disk."""
+    ended = run("describe", *options, through=through)
+
+    assert (ended.returncode in {0, status}, ended.stderr) == (True, said)
+
+
+def test_words_are_utf_8_also_where_the_locale_is_ascii(run: Run, start_api: ApiFactory) -> None:
+    """The api gets what was typed; bytes that are no text are refused."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("echo")
+    def echo(Said: str) -> dict[str, str]:
+        return {"Said": Said}
+
+    url = start_api(callbacks).url
+    ascii_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    sent = run("send", "echo", "Said=订单", "--url", url, "--token", TOKEN, **ascii_locale)
+    refused = run("send", "echo", b"Said=\xff", "--url", url, "--token", TOKEN)
+
+    assert sent.returncode == 0, sent.stderr
+    assert rb"\u8ba2\u5355" in sent.stdout
+    assert (refused.returncode, refused.stderr) == (2, b"deskbell: expected text in UTF-8, got 'Said=\\udcff'\n")
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks://127.0.0.1:9", "socks5://127.0.0.1:9", "://"])
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
+def test_what_goes_to_loopback_goes_directly(run: Run, start_api: ApiFactory, name: str, proxy: str) -> None:
+    """Whatever proxy the environment names, and whether or not it could be used."""
+    url = start_api().url
+
+    sent = run("send", "--url", url, "--token", TOKEN, **{name: proxy})
+
+    assert sent.returncode == 0, sent.stderr
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks://u:planted@127.0.0.1:9", "socks5://127.0.0.1:9", "://", "http://", "http://a b:9", "http://127.0.0.1:9 "],
+)
+def test_a_proxy_that_cannot_be_used_is_a_sentence(run: Run, proxy: str) -> None:
+    """It names the variables, and shows no password."""
+    sent = run("send", "--url", "http://desk.invalid", ALL_PROXY=proxy)
+    worker = run(
+        "worker", DESKBELL_JOBS="examples.shop.jobs:jobs", DESKBELL_CRM_URL="http://crm.invalid", ALL_PROXY=proxy
+    )
+
+    for ended in (sent, worker):
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(b"deskbell: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY: expected http://host:port")
+        assert len(ended.stderr.splitlines()) == 1
+        assert b"planted" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["api", "--host", "no-such-host.invalid", "--port", "0"],
+            b"deskbell: cannot listen on no-such-host.invalid:0: ",
+        ),
+        (["api", "--fd", "99"], b"deskbell: --fd 99: Bad file descriptor\n"),
+        (["dead", "list", "--since", "999999d"], b"deskbell: "),
+        (["send", "--url", "http://["], b"deskbell: no answer from http://[/callback: "),
+        (["send", "--body-file", "/proc/self/mem"], b"deskbell: "),
+        (["api", "--fd", "-5"], b"Usage: "),
+        (["worker", "--processes", "99999999999999999999"], b"Usage: "),
+    ],
+)
+def test_what_a_person_typed_wrong_is_a_sentence(run: Run, words: list[str], sentence: bytes) -> None:
+    """Also what only the system refuses."""
+    ended = run(*words)
+
+    assert ended.returncode in {1, 2}
+    assert ended.stderr.startswith(sentence), ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 10_000, rb'{"CallbackCommand":"\ud83d"}', b"\xff"], ids=["deep", "half a pair", "no text"]
+)
+def test_a_body_that_is_no_packet_is_sent_as_it_is(run: Run, tmp_path: Path, body: bytes) -> None:
+    """To see what the api says of it is what the option is for."""
+    (tmp_path / "body.json").write_bytes(body)
+
+    ended = run("send", "--body-file", str(tmp_path / "body.json"), "--url", "http://127.0.0.1:1")
+
+    assert ended.stderr.startswith(b"deskbell: no answer from "), ended.stderr
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_a_sentence(run: Run) -> None:
+    """One whose path is too long for a socket; Python itself passes over one that is not there."""
+    long = "/tmp/" + "x" * 120  # noqa: S108 - not made by a fixed name: see mktemp
+
+    ended = run("demo", through=f'mkdir -p {long}; "$@"; status=$?; rmdir {long}; exit $status', TMPDIR=long)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"deskbell: the embedded Valkey does not start in ")
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,441 @@
+"""The settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deskbell import Settings
+from shared.declarations.policies import Breaker, Concurrency, Rate
+from shared.errors import ConfigError
+from shared.settings.config import load_settings
+from shared.settings.environment import PREFIX
+
+PLANTED = "planted-secret-0123456789"
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    """The sentence with which start-up ends in an environment."""
+    for name, value in environment.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert caught.value.__suppress_context__ or not caught.value.__context__  # pydantic's own error quotes the value
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_setting_has_a_default() -> None:
+    """`deskbell dev` needs none of them."""
+    settings = load_settings()
+
+    assert settings.redis_url.get_secret_value() == "redis://127.0.0.1:6379/0"
+    assert (settings.apps, settings.signature, settings.path_secret, settings.insecure) == ({}, "required", None, False)
+    assert (settings.callbacks, settings.jobs, settings.app_dir) == ("", "", Path())
+    assert (settings.accept_ms, settings.reserved_ms) == (None, 500)
+    assert (settings.budget_ms, settings.redis_timeout_ms, settings.dedup_seconds) == (1500, 250, 900)
+    assert (settings.max_body_bytes, settings.log_size, settings.log_format) == (262144, 10000, "json")
+    spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
+    assert spool == (Path(".deskbell/spool"), 512, 0)
+    assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("", "")
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`DESKBELL_` and the name in capitals; APPS is JSON."""
+    environment = {
+        "ENV_FILE": "/dev/null",
+        "REDIS_URL": "rediss://user:pass@redis.internal:6380/1",
+        "APPS": '{"1400000001": ["old", "new"], "1400000002": []}',
+        "SIGNATURE": "when-present",
+        "PATH_SECRET": PLANTED,
+        "INSECURE": "1",
+        "CALLBACKS": "acme.callbacks:callbacks",
+        "JOBS": "acme.jobs:jobs",
+        "APP_DIR": "/srv/acme",
+        "BUDGET_MS": "9000",
+        "LONG_BUDGET": "1",
+        "ACCEPT_MS": "300",
+        "DEDUP_SECONDS": "60",
+        "MAX_BODY_BYTES": "4096",
+        "MAX_IN_FLIGHT": "50",
+        "REDIS_TIMEOUT_MS": "100",
+        "MIN_REPLICAS": "1",
+        "SPOOL_DIR": "/var/spool/deskbell",
+        "SPOOL_MAX_MB": "64",
+        "ABANDONED_SECONDS": "30",
+        "GRACE_SECONDS": "5",
+        "REFUSED_SECONDS": "7",
+        "HEARTBEAT_FILE": "/run/heartbeat",
+        "LOG_SIZE": "5",
+        "LOG_FORMAT": "console",
+        "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',
+        "BREAKERS": '{"crm.contact": {"failures": 5, "pause": 20}, "analytics.event": null}',
+        "CRM_URL": "https://crm.internal/api/",
+        "CRM_TOKEN": "t",
+        "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+    settings = load_settings()
+
+    assert {name.upper() for name in Settings.model_fields} == set(environment)
+    assert settings.redis_url.get_secret_value() == environment["REDIS_URL"]
+    assert [token.get_secret_value() for token in settings.apps["1400000001"]] == ["old", "new"]
+    assert settings.apps["1400000002"] == []
+    assert settings.signature == "when-present"
+    assert settings.path_secret is not None
+    assert settings.path_secret.get_secret_value() == PLANTED
+    assert settings.insecure is True
+    assert (settings.callbacks, settings.jobs) == ("acme.callbacks:callbacks", "acme.jobs:jobs")
+    assert settings.app_dir == Path("/srv/acme")
+    assert settings.reserved_ms == settings.accept_ms == 300
+    assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (9000, 60, 4096)
+    assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    assert (settings.max_in_flight, settings.refused_seconds) == (50, 7)
+    spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
+    assert spool == (Path("/var/spool/deskbell"), 64, 1)
+    assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
+    assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
+    assert settings.limits == {"crm.contact": Rate(10, 1000), "analytics.event": Concurrency(4), "acme.push": None}
+    assert settings.breakers == {"crm.contact": Breaker(failures=5, pause=20), "analytics.event": None}
+
+
+def test_what_is_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command's option is nearer than the environment."""
+    monkeypatch.setenv("DESKBELL_LOG_SIZE", "5")
+
+    assert load_settings(log_size=7).log_size == 7
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_an_empty_setting_is_the_default(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Compose files pass variables on that nobody has set."""
+    monkeypatch.setenv(PREFIX + name, "")
+
+    assert load_settings() == Settings()
+
+
+def test_settings_do_not_change() -> None:
+    """One frozen object, built where the process begins."""
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.budget_ms = 1
+
+
+def test_every_setting_is_described() -> None:
+    """The README's table is made of it."""
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+REDIS_URLS = (
+    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+)
+REDIS_ADDRESS = (
+    "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, # as %23, @ as "
+    "%40, : as %3A and % as %25"
+)
+CRM_URLS = "expected a valid URL that begins with http:// or https://"
+EDGES = "expected no blank at either end, no newline and no other control character"
+VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
+CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
+CRM_BARE = "expected a URL without ? and #: what is asked for is appended to its path"
+CRM_NOBODY = "expected a URL without user and password: the token is what the CRM is shown"
+LIMIT = 'expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null'
+BREAKER = 'expected for each job type whole numbers of 1 or more, {"failures": 10, "pause": 60}, or null'
+SQLITE_FILE = "expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db"
+HIDDEN = "got a value not shown here"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("REDIS_URL", "http://redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis:redis.internal", f"{REDIS_URLS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:port/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal:99999/0", f"{REDIS_ADDRESS}, {HIDDEN}"),
+        ("REDIS_URL", "redis://[", f"{REDIS_URLS}, {HIDDEN}"),
+        ("APPS", "1400000001:token", 'expected JSON, {"1400000001": ["token"]}, got text that is none'),
+        ("APPS", '["token"]', f'expected JSON, {{"1400000001": ["token"]}}, {HIDDEN}'),
+        ("APPS", '{"1400000001": "token"}', f'expected JSON, {{"1400000001": ["token"]}}, {HIDDEN}'),
+        ("APPS", '{"1400000001": [5]}', f'expected JSON, {{"1400000001": ["token"]}}, {HIDDEN}'),
+        ("APPS", '{"my app": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"٣": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"": ["token"]}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("APPS", '{"1400000001": [""]}', f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("APPS", json.dumps({"1": ["t" * 129]}), f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("APPS", '{"1": ["\\ud800"]}', f"expected tokens of 1 to 128 characters, {HIDDEN}"),
+        ("SIGNATURE", "optional", "expected 'required' or 'when-present', got 'optional'"),
+        ("PATH_SECRET", "short", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("PATH_SECRET", "s" * 129, f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("PATH_SECRET", "not/one/path/segment", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("INSECURE", "maybe", "expected a valid boolean, unable to interpret input, got 'maybe'"),
+        ("BUDGET_MS", "soon", "expected a valid integer, unable to parse string as an integer, got 'soon'"),
+        ("BUDGET_MS", "99", "expected greater than or equal to 100, got '99'"),
+        (
+            "BUDGET_MS",
+            "2001",
+            "expected 2000 or less, since Tencent waits no longer (PROTOCOL §1), got 2001; or DESKBELL_LONG_BUDGET=1",
+        ),
+        ("BUDGET_MS", "10001", "expected less than or equal to 10000, got '10001'"),
+        ("DEDUP_SECONDS", "0", "expected greater than 0, got '0'"),
+        ("MAX_BODY_BYTES", "1023", "expected greater than or equal to 1024, got '1023'"),
+        ("REDIS_TIMEOUT_MS", "9", "expected greater than or equal to 10, got '9'"),
+        ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
+        ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
+        ("LOG_FORMAT", "xml", "expected 'json' or 'console', got 'xml'"),
+        ("LIMITS", "10/s", 'expected JSON, {"crm.contact": "10/s"}, got text that is none'),
+        ("LIMITS", '{"crm.contact": "fast"}', f"{LIMIT}, got 'fast'"),
+        ("LIMITS", '{"crm.contact": 0}', f"{LIMIT}, got 0"),
+        ("LIMITS", '{"crm.contact": true}', f"{LIMIT}, got True"),
+        ("BREAKERS", "10", 'expected JSON, {"crm.contact": {"failures": 10, "pause": 60}}, got 10'),
+        ("BREAKERS", "on", 'expected JSON, {"crm.contact": {"failures": 10, "pause": 60}}, got text that is none'),
+        ("BREAKERS", '{"crm.contact": 10}', f"{BREAKER}, got 10"),
+        ("BREAKERS", '{"crm.contact": {"failures": 0}}', f"{BREAKER}, got {{'failures': 0}}"),
+        ("BREAKERS", '{"crm.contact": {"failing": 9}}', f"{BREAKER}, got {{'failing': 9}}"),
+        ("CRM_URL", "crm.internal", f"{CRM_URLS}, got 'crm.internal'"),
+        ("CRM_URL", "ftp://crm.internal", f"{CRM_URLS}, got 'ftp://crm.internal'"),
+        ("CRM_URL", "http://crm.internal:port", f"{CRM_URLS}, got 'http://crm.internal:port'"),
+        ("CRM_URL", "http://crm.internal\n", f"{EDGES}, got 'http://crm.internal\\n'"),
+        ("CRM_URL", " http://crm.internal", f"{EDGES}, got ' http://crm.internal'"),
+        ("CRM_URL", "http://crm internal", "expected a URL without blanks, got 'http://crm internal'"),
+        ("CRM_URL", "http://", f"{CRM_HOST}, got 'http://'"),
+        ("CRM_URL", "http://:8010/api", f"{CRM_HOST}, got 'http://:8010/api'"),
+        ("CRM_URL", "http://crm..internal", f"{CRM_HOST}, got 'http://crm..internal'"),
+        ("CRM_URL", "http://crm.internal/?key=1", f"{CRM_BARE}, got 'http://crm.internal/?key=1'"),
+        ("CRM_URL", "http://crm.internal#", f"{CRM_BARE}, got 'http://crm.internal#'"),
+        ("CRM_URL", f"http://u:{PLANTED}@crm.internal", f"{CRM_NOBODY}, {HIDDEN}"),
+        ("CRM_TOKEN", f"{PLANTED}\n", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", f" {PLANTED}", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", "Bearer token", f"{VISIBLE}, {HIDDEN}"),
+        ("CRM_TOKEN", "tökén", f"{VISIBLE}, {HIDDEN}"),
+        ("APPS", '{"1400000001": ["token\\n"]}', f"{EDGES}, {HIDDEN}"),
+        ("APPS", '{"1400000001": [" token"]}', f"{EDGES}, {HIDDEN}"),
+        ("PATH_SECRET", f"{PLANTED}\n", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
+        ("REDIS_URL", "redis://:pass\n@redis.internal/0", f"{EDGES}, {HIDDEN}"),
+        ("REDIS_URL", "redis://redis.internal/0\n", f"{EDGES}, {HIDDEN}"),
+        ("ANALYTICS_URL", "postgresql://db.internal/analytics\n", f"{EDGES}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite://", f"{SQLITE_FILE}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite:///:memory:", f"{SQLITE_FILE}, {HIDDEN}"),
+        ("ANALYTICS_URL", "sqlite://analytics.db", f"{SQLITE_FILE}, {HIDDEN}"),
+        (
+            "ANALYTICS_URL",
+            "mysql://db.internal",
+            f"expected a valid URL that begins with sqlite:// or postgresql:// or postgresql+psycopg://, {HIDDEN}",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    """It names the setting, what was expected and what came."""
+    assert refusal(monkeypatch, **{name: value}) == f"{PREFIX}{name}: {sentence}"
+
+
+def test_the_redis_timeout_is_refused_when_the_budget_is_too_short_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accepting may wait for two calls of Redis; nothing would be left for the handler."""
+    assert refusal(monkeypatch, BUDGET_MS="500") == (
+        "DESKBELL_REDIS_TIMEOUT_MS: expected less than half of DESKBELL_BUDGET_MS, 500, got 250"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", f"http://:{PLANTED}@redis.internal"),
+        ("APPS", PLANTED),
+        ("APPS", json.dumps([PLANTED])),
+        ("APPS", json.dumps({"1400000001": PLANTED})),
+        ("APPS", json.dumps({PLANTED: [PLANTED]})),
+        ("APPS", json.dumps({"1400000001": [PLANTED * 10]})),
+        ("PATH_SECRET", f"{PLANTED}/"),
+        ("ANALYTICS_URL", f"mysql://:{PLANTED}@db.internal"),
+    ],
+)
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The sentence ends on a terminal and in logs."""
+    assert PLANTED not in refusal(monkeypatch, **{name: value})
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    """Settings end in tracebacks and debuggers."""
+    given: dict[str, Any] = {
+        "redis_url": f"redis://:{PLANTED}@redis.internal",
+        "apps": {"1400000001": [PLANTED]},
+        "path_secret": PLANTED,
+        "crm_token": PLANTED,
+        "analytics_url": f"postgresql://:{PLANTED}@db.internal",
+    }
+
+    settings = Settings(**given)
+
+    assert PLANTED not in repr(settings)
+    assert PLANTED not in str(settings)
+    assert PLANTED not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("BUGDET_MS", "; did you mean DESKBELL_BUDGET_MS?"),
+        ("REDIS_URI", "; did you mean DESKBELL_REDIS_URL?"),
+        ("JOB", "; did you mean DESKBELL_JOBS?"),
+        ("ZZZZ", ""),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    """Ignored, it would be the default that nobody chose; its value is not shown."""
+    assert refusal(monkeypatch, **{name: PLANTED}) == f"DESKBELL_{name}: there is no such setting{advice}"
+
+
+SERVICE_LINKS = {
+    "DESKBELL_SERVICE_HOST": "10.96.0.12",
+    "DESKBELL_SERVICE_PORT": "8000",
+    "DESKBELL_SERVICE_PORT_HTTP": "8000",
+    "DESKBELL_PORT": "tcp://10.96.0.12:8000",
+    "DESKBELL_PORT_8000_TCP": "tcp://10.96.0.12:8000",
+    "DESKBELL_PORT_8000_TCP_PROTO": "tcp",
+    "DESKBELL_PORT_8000_TCP_PORT": "8000",
+    "DESKBELL_PORT_8000_TCP_ADDR": "10.96.0.12",
+    "DESKBELL_API_SERVICE_HOST": "fd00::12",
+    "DESKBELL_API_PORT": "tcp://[fd00::12]:8000",
+    "DESKBELL_API_PORT_8000_TCP_ADDR": "fd00::12",
+    "DESKBELL_REDIS_2_PORT_53_UDP": "udp://10.96.0.13:53",
+}
+
+
+def test_what_kubernetes_puts_into_a_pod_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Service named `deskbell` or `deskbell-api`: its host and ports, by names that begin with our prefix."""
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "8000"), ("SERVICE_PORT", "http"), ("PORTS", "tcp://h:1"), ("PORT_8000_TCP_ADDR", "")],
+)
+def test_a_name_like_those_of_kubernetes_is_refused_with_another_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """`DESKBELL_PORT=8000` was typed by a person, who means something by it."""
+    assert refusal(monkeypatch, **{name: value}).startswith(f"DESKBELL_{name}: there is no such setting")
+
+
+@pytest.mark.parametrize("prefix", ["{deskbell-7}:rq", ""])
+def test_a_prefix_of_rqs_keys_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """RQ would heed it, our scripts would not: jobs would lie where nobody looks."""
+    monkeypatch.setenv("RQ_KEY_PREFIX", prefix)
+
+    assert refusal(monkeypatch) == (
+        f"RQ_KEY_PREFIX: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:"
+    )
+
+
+def test_rqs_own_prefix_may_be_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what RQ takes anyway."""
+    monkeypatch.setenv("RQ_KEY_PREFIX", "rq")
+
+    assert load_settings() == Settings()
+
+
+def test_other_variables_of_the_environment_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the prefix is ours."""
+    monkeypatch.setenv("BUDGET_MS", "soon")
+    monkeypatch.setenv("DESKBELLS_BUDGET_MS", "soon")
+
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"apps": {"1": ["t"]}},
+        {"apps": {"1": ["t"], "2": ["t", "u"]}},
+        {"apps": {"1": []}, "path_secret": PLANTED},
+        {"apps": {"1": []}, "insecure": True},
+        {"apps": {"1": ["t"]}, "signature": "when-present", "path_secret": PLANTED},
+        {"apps": {"1": ["t"]}, "signature": "when-present", "insecure": True},
+    ],
+)
+def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
+    """By a Sign that is required, by the path's secret, or by an explicit word."""
+    Settings(**given).require_authentication()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, 'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none'),
+        (
+            {"insecure": True},
+            'DESKBELL_APPS: expected an SdkAppid and its tokens, {"1400000001": ["token"]}, got none',
+        ),
+        (
+            {"apps": {"1": ["t"], "2": []}},
+            (
+                "DESKBELL_APPS: expected a token for 2, got none; add one, set DESKBELL_PATH_SECRET, "
+                "or set DESKBELL_INSECURE=1 to let anybody call"
+            ),
+        ),
+        (
+            {"apps": {"1": ["t"]}, "signature": "when-present"},
+            (
+                "DESKBELL_SIGNATURE: when-present lets anybody call who leaves Sign out; set DESKBELL_PATH_SECRET, "
+                "or DESKBELL_INSECURE=1"
+            ),
+        ),
+    ],
+)
+def test_a_door_without_a_lock_stays_shut(given: dict[str, Any], sentence: str) -> None:
+    """An api that anybody could call does not start."""
+    with pytest.raises(ConfigError) as caught:
+        Settings(**given).require_authentication()
+
+    assert str(caught.value) == sentence
+
+
+def test_the_share_for_accepting_holds_two_calls_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves the handler some of the budget."""
+    less = refusal(monkeypatch, ACCEPT_MS="499")
+    assert less == (
+        "DESKBELL_ACCEPT_MS: expected twice DESKBELL_REDIS_TIMEOUT_MS, 500, or more, and less than "
+        "DESKBELL_BUDGET_MS, 1500, got 499"
+    )
+
+    assert refusal(monkeypatch, ACCEPT_MS="1500").endswith("got 1500")
+
+
+def test_sign_may_be_asked_of_single_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By SdkAppid, as JSON; an app that is not named needs it."""
+    monkeypatch.setenv("DESKBELL_APPS", '{"1": ["t"], "2": ["t"]}')
+    monkeypatch.setenv("DESKBELL_SIGNATURE", '{"2": "when-present"}')
+
+    settings = load_settings()
+
+    assert (settings.needs_sign("1"), settings.needs_sign("2")) == (True, False)
+    with pytest.raises(ConfigError, match="when-present lets anybody call"):
+        settings.require_authentication()
+
+
+@pytest.mark.parametrize("value", ["sometimes", '{"1": "sometimes"}', "{", '["required"]'])
+def test_another_word_for_signature_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """With the words that there are."""
+    sentence = refusal(monkeypatch, APPS='{"1": ["t"]}', SIGNATURE=value)
+
+    assert sentence.startswith("DESKBELL_SIGNATURE: expected")
+    assert "'required' or 'when-present'" in sentence
+
+
+def test_sign_cannot_be_asked_of_an_app_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typo would leave the app's door as it was."""
+    sentence = refusal(monkeypatch, APPS='{"1": ["t"]}', SIGNATURE='{"2": "when-present"}')
+
+    assert sentence == "DESKBELL_SIGNATURE: 2 is no app of DESKBELL_APPS"

@@ -1,0 +1,353 @@
+"""The wire."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import to_json
+
+from shared.errors import PacketError
+from shared.wire.protocol import (
+    API_CALL,
+    COMMANDS,
+    RECEIPT,
+    TASK_FLOW_EVENT,
+    canonical,
+    delivery_identity,
+    envelope,
+    parse_packet,
+    sign,
+)
+from tests.conftest import PACKETS
+from workers.job_data import read_data
+
+APP = "1400000001"
+
+
+def body(**fields: Any) -> bytes:
+    """A packet's bytes; an API call unless the fields say otherwise."""
+    return json.dumps({"CallbackCommand": API_CALL, "Body": {}, **fields}).encode()
+
+
+def identity(content: bytes, *, app: str = APP, node: str = "", request_id: str = "") -> str:
+    """The identity of a delivery with these bytes."""
+    return delivery_identity(app, node, request_id, parse_packet(content), content)
+
+
+def test_sign_is_the_documented_digest() -> None:
+    """The vector of PROTOCOL §2."""
+    assert sign("xxxxyyyy", "1669872112") == "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061"
+
+
+def test_a_token_may_hold_any_text() -> None:
+    """The digest is taken over UTF-8."""
+    assert sign("钥匙", "1") == hashlib.sha256("钥匙1".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_documented_command_is_found_in_any_spelling(command: str) -> None:
+    """Pages spell the prefix `Chatbot.` and `ChatBot.`, so case does not count (PROTOCOL §3)."""
+    assert {canonical(command.lower()), canonical(command.upper()), canonical(command)} == {command}
+
+
+def test_an_unknown_command_keeps_its_spelling() -> None:
+    """Commands that no page lists are kept as they came."""
+    assert canonical("State.StateChange") == "State.StateChange"
+
+
+def test_the_receipt_is_the_documented_one() -> None:
+    """Three fields in the order of PROTOCOL §1, and no Body."""
+    assert RECEIPT == b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
+
+
+def test_variables_stand_last_in_the_envelope() -> None:
+    """The sample reply of PROTOCOL §3.1, byte for byte."""
+    answer = envelope(body={"testKey1": "value1", "testKey3": "10"})
+
+    assert answer == PACKETS.joinpath("api_call.reply.json").read_bytes().strip()
+
+
+def test_a_failure_says_so_in_three_fields() -> None:
+    """ActionStatus, ErrorInfo and ErrorCode agree, in the documented order."""
+    assert envelope(1007, "a is missing") == b'{"ActionStatus":"FAIL","ErrorInfo":"a is missing","ErrorCode":1007}'
+
+
+def test_an_empty_body_of_variables_is_kept_apart_from_none() -> None:
+    """A handler that answers no variables still answers `Body`."""
+    assert envelope(body={}).endswith(b',"Body":{}}')
+
+
+@pytest.mark.parametrize(
+    "packet", sorted(path.name for path in PACKETS.glob("*.json") if not path.name.endswith(".reply.json"))
+)
+def test_every_documented_packet_is_read(packet: str) -> None:
+    """The samples of PROTOCOL §3 are packets, read without loss."""
+    content = PACKETS.joinpath(packet).read_bytes()
+
+    assert parse_packet(content) == json.loads(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"OrderID=1002", id="a form"),
+        pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
+        pytest.param(b"\xef\xbb\xbf{}", id="a byte order mark"),
+        pytest.param(b'{"CallbackCommand":"A.B"', id="broken off"),
+        pytest.param(b'{"CallbackCommand":"A.B"} {}', id="two values"),
+        pytest.param(b'{"CallbackCommand":"A.B","n":NaN}', id="NaN"),
+        pytest.param(b'{"CallbackCommand":"A.B","n":Infinity}', id="Infinity"),
+        pytest.param(b'{"CallbackCommand":"A.B","n":-Infinity}', id="minus Infinity"),
+        pytest.param(b'{"CallbackCommand":"A.B","s":"\xff"}', id="invalid UTF-8"),
+        pytest.param(b'{"CallbackCommand":"A.B","s":"\\ud80"}', id="half an escape"),
+        pytest.param(b'{"CallbackCommand":"A.B","s":"\\ud800"', id="half a surrogate pair, broken off"),
+        pytest.param('{"CallbackCommand":"A.B"}'.encode("utf-16"), id="UTF-16"),
+        pytest.param(b"[" * 1_000_000, id="deep and broken off"),
+        pytest.param(b'{"CallbackCommand":"A.B","x":' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep lists"),
+        pytest.param(b'{"CallbackCommand":"A.B","x":' + b'{"x":' * 5000 + b"1" + b"}" * 5001, id="deep objects"),
+        pytest.param(b'{"CallbackCommand":"A.B","n":' + b"9" * 5000 + b"}", id="a huge integer"),
+    ],
+)
+def test_what_is_not_json_is_refused(content: bytes) -> None:
+    """Whatever is wrong with the text, it is one error, and the message quotes nothing of it."""
+    with pytest.raises(PacketError) as caught:
+        parse_packet(content)
+
+    assert str(caught.value) == "the body is not valid JSON"
+
+
+@pytest.mark.parametrize("content", [b"[]", b'["CallbackCommand"]', b"null", b"true", b"1", b'"CallbackCommand"'])
+def test_json_that_is_no_object_is_refused(content: bytes) -> None:
+    """A packet is an object."""
+    with pytest.raises(PacketError, match=r"^the body is not a JSON object$"):
+        parse_packet(content)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        None,
+        "",
+        1,
+        True,
+        [API_CALL],
+        {"CallbackCommand": API_CALL},
+        " " + API_CALL,
+        API_CALL + "\n",
+        "A\0B",
+        "1.Command",
+        "../../etc/passwd",
+        "Chatbot.接口",
+        "{0.__class__}",
+        "A" * 129,
+    ],
+)
+def test_a_command_that_is_no_name_is_refused_unseen(command: Any) -> None:
+    """It stands in job descriptions and logs, so only names get that far; the message does not quote it."""
+    with pytest.raises(PacketError) as caught:
+        parse_packet(body(CallbackCommand=command, Body={}))
+
+    assert str(caught.value) == "CallbackCommand: expected a name of letters, digits, dots and underscores"
+
+
+def test_a_packet_without_a_command_is_refused() -> None:
+    """Nothing else says what the packet is."""
+    with pytest.raises(PacketError, match=r"^CallbackCommand: "):
+        parse_packet(b"{}")
+
+
+def test_a_command_may_have_128_characters() -> None:
+    """One more is refused."""
+    assert parse_packet(body(CallbackCommand="A" * 128))["CallbackCommand"] == "A" * 128
+
+
+@pytest.mark.parametrize("command", [API_CALL, API_CALL.upper()])
+@pytest.mark.parametrize("variables", [[1], ["OrderID"], [], "OrderID", "", 1, 0, True, False])
+def test_the_variables_of_an_api_call_are_an_object(command: str, variables: Any) -> None:
+    """In any spelling of the command; the message does not quote what came."""
+    with pytest.raises(PacketError) as caught:
+        parse_packet(body(CallbackCommand=command, Body=variables))
+
+    assert str(caught.value) == "Body: expected an object of variables"
+
+
+def test_an_api_call_has_a_body() -> None:
+    """The page requires it (PROTOCOL §3.1); null, which no page mentions, is no variables."""
+    assert parse_packet(body(Body=None))["Body"] is None
+    with pytest.raises(PacketError, match=r"^Body: expected an object of variables$"):
+        parse_packet(b'{"CallbackCommand":"Chatbot.InterfaceInvocation","EventTime":1}')
+
+
+PIECES = st.sampled_from(["\ud83d", "\ude00", "\udfff", "\ud800", "\\", "\\ud83d", "u", "d83d", '"', "é", "😀", "x"])
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@given(pieces=st.lists(PIECES))
+def test_half_a_surrogate_pair_is_replaced(pieces: list[str], escaped: bool) -> None:
+    """A chat client that cuts a name leaves one, and the callback comes once: the rest of it is kept as it is."""
+    content = {"CallbackCommand": "A.B", "x": "".join(pieces)}
+    sent = json.dumps(content, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+
+    expected = "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert parse_packet(sent)["x"] == expected
+
+
+def test_half_a_surrogate_pair_is_replaced_in_names_too() -> None:
+    """They are texts as well."""
+    assert parse_packet(rb'{"CallbackCommand":"A.B","\ud83d!":{"\ude00":[]}}') == {
+        "CallbackCommand": "A.B",
+        "\ufffd!": {"\ufffd": []},
+    }
+
+
+def test_the_body_of_another_command_may_be_anything() -> None:
+    """Only API calls have variables; what is unknown is kept (PROTOCOL §3)."""
+    assert parse_packet(body(CallbackCommand="Other.Command", Body=[1]))["Body"] == [1]
+
+
+def test_an_integer_that_is_read_can_be_written_as_text() -> None:
+    """Python writes no integer of more than 4,300 digits, so none with more is let in."""
+    longest = parse_packet(b'{"CallbackCommand":"A.B","n":-' + b"9" * 4300 + b"}")
+
+    assert str(longest["n"]) == "-" + "9" * 4300
+    with pytest.raises(PacketError):
+        parse_packet(b'{"CallbackCommand":"A.B","n":' + b"9" * 4301 + b"}")
+
+
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+@pytest.mark.parametrize("depth", [190, 194, 195, 196, 197, 198, 199, 200, 5000])
+def test_what_is_taken_can_be_read_again_from_inside_its_job(pair: str, depth: int) -> None:
+    """A packet as deep as JSON may be is refused, and not acknowledged only to be unreadable on Redis."""
+    opening, closing = ('{"x":', "}") if pair == "{}" else ("[", "]")
+    content = f'{{"CallbackCommand":"A.B","x":{opening * depth}1{closing * depth}}}'.encode()
+    try:
+        packet = parse_packet(content)
+    except PacketError:
+        assert depth > 194
+        return
+
+    assert read_data(to_json(["function", None, [{"packet": packet}], {}]))[2] == [{"packet": packet}]
+
+
+def test_many_brackets_are_not_deep() -> None:
+    """Lists beside each other, and brackets in text, are no levels."""
+    wide = {"CallbackCommand": "A.B", "x": [[]] * 1000, "y": "[{" * 1000}
+
+    assert parse_packet(json.dumps(wide).encode()) == wide
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["CallbackCommand", "Body", "x"]), inner),
+    max_leaves=10,
+)
+
+
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_bytes_are_read_as_anything_but_a_packet_or_an_error(content: bytes) -> None:
+    """Whatever is posted, PacketError is the only exception."""
+    try:
+        packet = parse_packet(content)
+    except PacketError:
+        return
+    assert isinstance(packet["CallbackCommand"], str)
+
+
+def test_a_request_id_identifies_a_delivery() -> None:
+    """Rule 1 of PROTOCOL §4: whatever else differs between two requests."""
+    first = identity(body(EventTime=1), node="a", request_id="r1")
+
+    assert identity(body(EventTime=2), node="b", request_id="r1") == first
+    assert identity(body(EventTime=1), node="a", request_id="r2") != first
+    assert identity(body(EventTime=1), node="a", request_id="r1", app="1400000002") != first
+
+
+def test_a_request_id_says_nothing_across_commands() -> None:
+    """Two commands that share one are two deliveries; two spellings of one command are not."""
+    first = identity(body(CallbackCommand="Chatbot.OnAssignAgent"), request_id="r1")
+
+    assert identity(body(CallbackCommand="ChatBot.OnAssignAgent"), request_id="r1") == first
+    assert identity(body(CallbackCommand="Chatbot.OnAssignHuman"), request_id="r1") != first
+
+
+def test_a_task_flow_event_is_identified_by_its_execution_and_number() -> None:
+    """Rule 2 of PROTOCOL §4: the bytes may differ."""
+    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1, Event="TaskBegin"))
+
+    again = identity(body(CallbackCommand=TASK_FLOW_EVENT.lower(), ExecutionId="e", Seq=1, Env="test"))
+    next_one = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=2, Event="TaskBegin"))
+    another_run = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="f", Seq=1, Event="TaskBegin"))
+    another_app = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1), app="1400000002")
+
+    assert again == first
+    assert len({first, next_one, another_run, another_app}) == 4
+
+
+def test_the_number_0_counts() -> None:
+    """A `Seq` of 0 is a number like any other, not a missing one."""
+    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=0))
+
+    assert identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=0, Env="test")) == first
+
+
+@pytest.mark.parametrize("same", ["1", "1.0", '"1"', "1e0"])
+def test_a_number_is_one_however_json_writes_it(same: str) -> None:
+    """A sender whose numbers are floats, or texts, delivers the same event."""
+    sent = f'{{"CallbackCommand":"{TASK_FLOW_EVENT}","ExecutionId":5,"Seq":{same}}}'.encode()
+    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="5", Seq=1))
+
+    assert identity(sent) == first
+
+
+@pytest.mark.parametrize("missing", ["ExecutionId", "Seq"])
+def test_a_task_flow_event_without_its_number_is_identified_by_its_bytes(missing: str) -> None:
+    """Half an identity would make one delivery of many."""
+    fields = {"CallbackCommand": TASK_FLOW_EVENT, "ExecutionId": "e", "Seq": 1}
+    del fields[missing]
+
+    assert identity(body(**fields, EventTime=1)) != identity(body(**fields, EventTime=2))
+
+
+def test_other_commands_are_not_identified_by_execution_and_number() -> None:
+    """Rule 2 is the task-flow event's alone."""
+    first = identity(body(ExecutionId="e", Seq=1, EventTime=1))
+
+    assert identity(body(ExecutionId="e", Seq=1, EventTime=2)) != first
+
+
+def test_a_request_id_comes_before_execution_and_number() -> None:
+    """The rules of PROTOCOL §4 are tried in their order."""
+    content = body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1)
+
+    assert identity(content, request_id="r1") != identity(content, request_id="r2")
+
+
+def test_otherwise_the_bytes_identify_a_delivery() -> None:
+    """Rule 3 of PROTOCOL §4: app, command and body; a retried delivery repeats its bytes."""
+    first = identity(body(EventTime=1))
+
+    assert identity(body(EventTime=1)) == first
+    assert identity(body(EventTime=2)) != first
+    assert identity(body(EventTime=1), app="1400000002") != first
+
+
+def test_equal_bytes_for_two_nodes_are_two_deliveries() -> None:
+    """Two nodes of one flow may send equal bytes in one millisecond."""
+    content = body(EventTime=1)
+
+    assert len({identity(content), identity(content, node="a"), identity(content, node="b")}) == 3
+
+
+def test_an_identity_is_32_hex_digits_whatever_it_is_made_of() -> None:
+    """It is part of a Redis key, so its length must not follow its parts."""
+    odd = [
+        identity(body(), request_id="\udcff\0" * 1000),
+        identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId={"a": [1]}, Seq=int("9" * 4300))),
+        identity(body(), node="a" * 64),
+    ]
+
+    assert all(len(each) == 32 and int(each, 16) for each in odd)

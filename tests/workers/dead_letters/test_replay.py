@@ -1,0 +1,430 @@
+"""Putting dead letters back, and deleting them."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq.job import Dependency, Job, JobStatus
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+from deskbell import ApiCall, Discard, Event, Jobs
+from deskbell.testing import api_call
+from shared.declarations.policies import Rate
+from shared.redis.queues import EVENTS, PERFORM
+from tests.conftest import WorkplaceFactory
+from tests.workers.burying import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
+from tests.workers.working import Workplace, fetch
+from workers.dead_letters.audit import AuditLog
+from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
+from workers.dead_letters.replay import Replays, Throttle
+
+
+def replay(redis: Redis, pages: Any = None, throttle: Throttle | None = None) -> Counter[str]:
+    """Replay all dead letters, or those of the pages."""
+    pages = pages or DeadLetters(redis).pages(Selection())
+    return Replays(redis, "me").replay(pages, "--all", throttle or Throttle(), lambda _: None)
+
+
+def discard(redis: Redis, pages: Any = None) -> Counter[str]:
+    """Discard all dead letters, or those of the pages."""
+    return Replays(redis, "me").discard(pages or DeadLetters(redis).pages(Selection()), "--all", lambda _: None)
+
+
+def queued(redis: Redis, queue: str = "crm") -> list[str]:
+    """The ids on a queue, in order."""
+    ids: Any = redis.lrange(f"rq:queue:{queue}", 0, -1)
+    return [job_id.decode() for job_id in ids]
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_replayed_job_is_made_again_with_all_its_attempts(
+    open_workplace: WorkplaceFactory, redis: Redis, attempts: int
+) -> None:
+    """It can fail as often as at first, and then succeed."""
+    unwilling = Unwilling(attempts=attempts)
+    workplace = open_workplace(unwilling.jobs)
+    (event,) = make_dead_letters(workplace)
+
+    assert replay(redis) == {"replayed": 1}
+
+    job = workplace.job(event, "acme.record")
+    assert job.meta == {"attempt": 0}
+    assert job.retries_left == attempts - 1
+    for made in range(1, attempts):
+        workplace.work()
+        assert workplace.job(event, "acme.record").get_status() == JobStatus.SCHEDULED
+        assert workplace.job(event, "acme.record").meta["attempt"] == made
+        workplace.make_due()
+    unwilling.fails = False
+    workplace.work()
+    assert unwilling.done == [event.id]
+    assert not all_dead_letters(redis)
+
+
+def test_a_replayed_job_is_as_rq_itself_requeues_it(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Field by field, but for the attempts; `exc_info` is RQ's own remains of an older form."""
+    unwilling = Unwilling(attempts=2)
+    workplace = open_workplace(unwilling.jobs)
+    ours, theirs = (f"{event.id}-acme-record" for event in make_dead_letters(workplace, count=2))
+
+    replay(redis, [DeadLetters(redis).find([ours])])
+    FailedJobRegistry("default", redis).requeue(fetch(redis, theirs))
+
+    assert queued(redis, "default") == [ours, theirs]
+    hashes: list[Any] = [redis.hgetall(f"rq:job:{job_id}") for job_id in (ours, theirs)]
+    assert set(hashes[0]) == set(hashes[1]) - {b"exc_info"}
+    differ = {name for name, value in hashes[0].items() if value != hashes[1][name]}
+    assert differ <= {
+        b"data",
+        b"meta",
+        b"retries_left",
+        b"created_at",
+        b"enqueued_at",
+        b"last_heartbeat",
+        b"retry_intervals",
+        b"worker_name",
+    }
+    assert fetch(redis, ours).enqueued_at
+    assert redis.ttl(f"rq:job:{ours}") == -1
+    assert not redis.exists("rq:failed:default")
+
+
+def test_replaying_twice_enqueues_once(redis: Redis) -> None:
+    """What somebody else has put back already is said to be gone."""
+    ids = write_dead_letters(redis, 3)
+    pages = list(DeadLetters(redis).pages(Selection()))
+
+    first, second = replay(redis, pages), replay(redis, pages)
+
+    assert (first, second) == ({"replayed": 3}, {"gone": 3})
+    assert queued(redis) == ids
+
+
+def test_replays_from_many_terminals_at_once_enqueue_once(redis: Redis) -> None:
+    """Each dead letter, by one of them; their records say together how many there were."""
+    ids = write_dead_letters(redis, 2000)
+    barrier, outcomes = Barrier(4), Counter[str]()
+
+    def run() -> None:
+        barrier.wait()
+        outcomes.update(replay(redis, throttle=Throttle(Rate(100_000, 1000), sleep=lambda _: None)))
+
+    threads = [Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outcomes["replayed"] == 2000
+    assert sorted(queued(redis)) == ids
+    assert sum(run.done for run in AuditLog(redis).latest(10)) == 2000
+
+
+class PowerCutError(BaseException):
+    """Raised by a test in the middle of a replay."""
+
+
+def test_a_replay_that_dies_half_way_is_run_again_for_the_rest(redis: Redis) -> None:
+    """In event order, nothing twice, nothing lost; the record of the first counts what it did, and has no end."""
+    ids = write_dead_letters(redis, 1000)
+    looked_at = []
+
+    def cut(count: int) -> None:
+        looked_at.append(count)
+        if sum(looked_at) >= 600:
+            raise PowerCutError
+
+    throttle = Throttle(Rate(10_000, 10_000), sleep=lambda _: None)
+    with pytest.raises(PowerCutError):
+        Replays(redis, "me").replay(DeadLetters(redis).pages(Selection()), "--all", throttle, cut)
+    half = len(queued(redis))
+    again = replay(redis)
+
+    assert half == 600
+    assert again == {"replayed": 400}
+    assert queued(redis) == ids
+    assert [(run.done, run.end) for run in AuditLog(redis).latest(2)] == [(400, "done"), (600, "")]
+
+
+def test_dead_letters_are_enqueued_in_event_order(redis: Redis) -> None:
+    """However they were chosen."""
+    ids = write_dead_letters(redis, 100)
+
+    replay(redis, [DeadLetters(redis).find(random.sample(ids, 100))])
+
+    assert queued(redis) == ids
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (lambda redis, key: redis.delete(key), "expired"),
+        (lambda redis, key: redis.hset(key, "status", "started"), "alive"),
+        (lambda redis, key: redis.hset(key, "status", "queued"), "alive"),
+        (lambda redis, key: redis.hset(key, "rate_limit_key", "crm"), "limited"),
+        (lambda redis, key: redis.hset(key, "status", "stopped"), "replayed"),
+        (lambda redis, key: redis.hdel(key, "status"), "replayed"),
+        (lambda redis, key: redis.hset(key, "meta", b"\x80"), "replayed"),
+    ],
+)
+def test_only_what_is_dead_is_put_back(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
+    """A job under way that stands in the registry still, or an entry whose job has expired, is left where it is."""
+    dead, other = write_dead_letters(redis, 2)
+    change(redis, f"rq:job:{dead}")
+
+    outcomes = replay(redis)
+
+    assert outcomes == Counter([outcome, "replayed"])
+    assert queued(redis) == ([dead, other] if outcome == "replayed" else [other])
+    assert (redis.zscore("rq:failed:crm", dead) is None) == (outcome == "replayed")
+
+
+def test_other_records_of_a_job_outlive_a_replay(redis: Redis) -> None:
+    """Only the count of attempts begins anew; a dead letter that does not tell its attempts has those it had made."""
+    recorded, unrecorded = write_dead_letters(redis, 2)
+    redis.hset(f"rq:job:{recorded}", "meta", '{"attempt": 0, "attempts": 8, "cause": "x", "mark": [1.0, {}]}')
+
+    replay(redis)
+
+    assert fetch(redis, recorded).meta == {"attempt": 0, "mark": [1.0, {}]}
+    assert [fetch(redis, job_id).retries_left for job_id in (recorded, unrecorded)] == [7, 7]
+
+
+def test_an_event_that_was_not_fanned_out_is_fanned_out_by_its_replay(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """With RQ's retries as the api gives them."""
+    unwilling = Unwilling()
+    workplace = open_workplace(unwilling.jobs)
+    unwilling.fails = False
+    event = api_call("order_status")
+    job = workplace.put_event(event)
+    data: Any = redis.hget(job.key, "data")
+    redis.hset(job.key, "data", b"rubbish")
+    workplace.work(EVENTS)
+    redis.hset(job.key, "data", data)
+
+    assert replay(redis) == {"replayed": 1}
+    assert fetch(redis, event.id).retries_left == 9
+    workplace.work(EVENTS, "default")
+
+    assert unwilling.done == [event.id]
+
+
+def held(workplace: Workplace, event: Event) -> str:
+    """A job that waits for the success of an event's job."""
+    target = workplace.queue()
+    waits_for = Dependency(jobs=[f"{event.id}-acme-record"], allow_failure=False)
+    later = api_call("order_status")
+    job = target.create_job(
+        PERFORM, args=["acme.record", later.to_wire()], job_id=f"{later.id}-acme-record", depends_on=waits_for
+    )
+    target.enqueue_job(job)
+    return str(job.id)
+
+
+def test_what_waits_for_a_dead_letter_runs_after_its_replay(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """RQ's own dependencies, which hold the jobs that follow in order."""
+    unwilling = Unwilling()
+    workplace = open_workplace(unwilling.jobs)
+    (event,) = make_dead_letters(workplace)
+    waiting = held(workplace, event)
+    assert fetch(redis, waiting).get_status() == JobStatus.DEFERRED
+
+    unwilling.fails = False
+    replay(redis)
+    workplace.work()
+
+    assert unwilling.done == [event.id, waiting[:32]]
+
+
+def test_what_waits_for_a_dead_letter_goes_on_when_it_is_discarded(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """It would wait for ever otherwise."""
+    unwilling = Unwilling()
+    workplace = open_workplace(unwilling.jobs)
+    (event,) = make_dead_letters(workplace)
+    waiting = held(workplace, event)
+
+    assert discard(redis) == {"discarded": 1}
+    unwilling.fails = False
+    workplace.work()
+
+    assert unwilling.done == [waiting[:32]]
+    assert AuditLog(redis).latest(1)[0].done == 1
+
+
+def test_a_discarded_dead_letter_leaves_nothing_behind(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """Neither its event nor its traceback: both may hold what a customer wrote."""
+    unwilling = Unwilling()
+    workplace = open_workplace(unwilling.jobs)
+    (event,) = make_dead_letters(workplace)
+    assert redis.keys(f"*{event.id}-acme-record*")
+
+    assert discard(redis) == {"discarded": 1}
+
+    assert not redis.keys(f"*{event.id}-acme-record*")
+    assert not all_dead_letters(redis)
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (lambda redis, key: redis.hset(key, "status", "started"), "alive"),
+        (lambda redis, key: redis.zrem("rq:failed:crm", key.removeprefix("rq:job:")), "gone"),
+        (lambda redis, key: redis.delete(key), "discarded"),
+    ],
+)
+def test_only_what_is_dead_is_deleted(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
+    """What somebody has put back meanwhile is not, nor what runs; an entry without a job goes."""
+    dead, _ = write_dead_letters(redis, 2)
+    pages = list(DeadLetters(redis).pages(Selection()))
+    change(redis, f"rq:job:{dead}")
+
+    assert discard(redis, pages) == Counter([outcome, "discarded"])
+    assert bool(redis.exists(f"rq:job:{dead}")) == (outcome != "discarded")
+
+
+class Clock:
+    """A time that passes only while it is slept through."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize("rate", ["20/s", "3/s", "600/min", "1000/h", "10000/s"])
+def test_a_replay_keeps_its_rate(redis: Redis, rate: str) -> None:
+    """In no period more than allowed, and in the long run no less."""
+    write_dead_letters(redis, 60)
+    parsed = Rate.parse(rate)
+    assert parsed
+    clock = Clock()
+    times: list[float] = []
+
+    throttle = Throttle(parsed, clock, clock.sleep)
+    Replays(redis, "me").replay(
+        DeadLetters(redis).pages(Selection()), "", throttle, lambda count: times.extend([clock.now] * count)
+    )
+
+    period = parsed.period_ms / 1000
+    assert len(times) == 60
+    for begin in times:
+        assert sum(begin <= at < begin + period - 1e-9 for at in times) <= parsed.starts + throttle.batch
+    assert times[-1] - times[0] <= 60 * period / parsed.starts
+    assert times[-1] - times[0] >= (60 - throttle.batch) * period / parsed.starts - 1e-6
+
+
+def test_a_run_is_recorded_with_who_when_which_and_how_many(redis: Redis) -> None:
+    """The last one first; an interruption is told from an end."""
+    write_dead_letters(redis, 5)
+    dead_letters: list[DeadLetter] = all_dead_letters(redis)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    replays = Replays(redis, "li@desk")
+    with pytest.raises(KeyboardInterrupt):
+        replays.replay([dead_letters[:2], dead_letters[2:]], "--job 'crm.contact'", Throttle(), interrupt)
+    replays.discard([dead_letters], "--all", lambda _: None)
+
+    (second, first) = AuditLog(redis).latest(10)
+    assert (first.by, first.action, first.selection, first.done, first.end) == (
+        "li@desk",
+        "replay",
+        "--job 'crm.contact'",
+        2,
+        "interrupted",
+    )
+    assert (second.action, second.done, second.end) == ("discard", 3, "done")
+    assert first.began_at <= second.began_at
+    assert AuditLog(redis).latest(1) == [second]
+
+
+@pytest.mark.parametrize("damage", [{"end": b"\xff"}, {"began_at": "1e300"}, {"began_at": "nan"}, {"done": "x"}])
+def test_a_record_that_cannot_be_read_hides_no_other(redis: Redis, damage: Any) -> None:
+    """Who did what is asked after something went wrong."""
+    runs = AuditLog(redis)
+    runs.begin("replay", "--all", "me")
+    redis.hset(runs.begin("discard", "--all", "me"), mapping=damage)
+
+    assert [run.action for run in runs.latest(10)] == ["replay"]
+
+
+def test_records_of_runs_expire(redis: Redis) -> None:
+    """After 90 days, with their place in the list."""
+    redis.zadd("deskbell:dead:runs", {"old": 1.0})
+
+    key = AuditLog(redis).begin("replay", "--all", "me")
+
+    assert 0 < int(redis.ttl(key)) <= 90 * 24 * 3600
+    assert len(AuditLog(redis).latest(10)) == 1
+    assert redis.zcard("deskbell:dead:runs") == 1
+
+
+_BURY_100_000 = """
+redis.call('SADD', 'rq:queues', 'rq:queue:crm')
+for number = 1, 100000 do
+  local id = string.format('%032x-crm-contact', number)
+  local cause = number % 10 == 0 and 'TimeoutError at acme/jobs.py:9 in record' or 'OSError'
+  redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'origin', 'crm', 'data', '', 'created_at', '',
+    'meta', '{"attempt": 0, "attempts": 8, "cause": "' .. cause .. '"}')
+  redis.call('ZADD', 'rq:failed:crm', -1, id)
+end
+"""
+
+
+def test_a_tenth_of_a_hundred_thousand_dead_letters_is_found_and_put_back(redis: Redis) -> None:
+    """By its cause, all of it, in order; the others stay."""
+    redis.eval(_BURY_100_000, 0)
+
+    outcomes = replay(redis, DeadLetters(redis).pages(Selection(cause="TimeoutError")))
+
+    assert outcomes == {"replayed": 10_000}
+    assert queued(redis) == [f"{number:032x}-crm-contact" for number in range(10, 100_001, 10)]
+    assert redis.zcard("rq:failed:crm") == 90_000
+
+
+def test_without_dead_letters_nothing_is_done(redis: Redis) -> None:
+    """Nothing to do is done."""
+    assert replay(redis) == Counter()
+    assert discard(redis) == Counter()
+
+
+def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: WorkplaceFactory) -> None:
+    """Also what it waited for: nobody would ever look at it again, or delete it."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, ordered_by="session", keep=100)
+    def note(event: ApiCall) -> None:
+        if event.node == "dies":
+            raise Discard("no")
+
+    workplace = open_workplace(jobs)
+    ids = []
+    for node in ("a", "dies", "b"):
+        event = api_call(node, SystemSessionID="s")
+        workplace.put_jobs(event)
+        ids.append(f"{event.id}-note")
+    keys = [Job(job_id, workplace.redis, JSONSerializer).dependencies_key for job_id in ids]
+    waited = [workplace.redis.exists(key) for key in keys]
+
+    workplace.work()
+    last = workplace.redis.ttl(keys[2])
+    kept = workplace.redis.exists(keys[1])
+    Replays(workplace.redis, "li").discard([all_dead_letters(workplace.redis)], "", lambda _: None)
+
+    assert waited == [0, 1, 1]
+    assert 0 < last <= 100
+    assert (kept, workplace.redis.exists(keys[1])) == (1, 0)

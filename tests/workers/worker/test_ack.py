@@ -1,0 +1,59 @@
+"""Which successes a script settles, and which are left to RQ's own code."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from deskbell import ApiCall, Jobs
+from tests.conftest import WorkplaceFactory
+from tests.workers.claiming import claim, put_job, worker_of
+from tests.workers.working import Workplace
+
+OF_RQ = [{"result_ttl": -1}, {"repeats_left": 2}, {"rate_limit_key": "x"}, {"result_ttl": 0, "group_id": "g"}]
+
+
+def one_job(open_workplace: WorkplaceFactory, **fields: Any) -> tuple[Workplace, str]:
+    """A job on its queue, some fields of its hash as given."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    job_id = put_job(workplace, "count")
+    for name, value in fields.items():
+        workplace.redis.hset(f"rq:job:{job_id}", name, value)
+    return workplace, job_id
+
+
+def test_a_job_that_is_not_to_be_kept_is_gone_when_it_is_settled(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """In the script, as any other: what RQ deletes of it is deleted, and it is in no registry."""
+    workplace, job_id = one_job(open_workplace, result_ttl=0)
+    redis.sadd(f"rq:job::{job_id}:dependencies", "before")
+
+    with worker_of(workplace, valkey_url) as step:
+        claims = claim(step).leases
+        settled = step(lambda ours: ours.ack(claims))
+
+    assert settled == (set(), set())
+    assert redis.keys(f"*{job_id}*") == []
+    assert redis.exists("rq:wip:default", "rq:finished:default", "rq:worker:ours:executions") == 0
+
+
+@pytest.mark.parametrize("fields", OF_RQ, ids=str)
+def test_what_rq_keeps_in_ways_of_its_own_is_left_to_it(
+    fields: dict[str, Any], open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """Kept for ever, repeated, one of a limit or a group of RQ's: its execution stays until RQ's code has written."""
+    workplace, job_id = one_job(open_workplace, **fields)
+
+    with worker_of(workplace, valkey_url) as step:
+        claims = claim(step).leases
+        settled = step(lambda ours: ours.ack(claims))
+
+    assert settled == (set(), {claims[0].execution_id})
+    assert redis.hget(f"rq:job:{job_id}", "status") == b"started"
+    assert redis.zcard("rq:wip:default") == 1

@@ -1,0 +1,582 @@
+"""What a worker writes to RQ's keys: claims, leases, outcomes, and what comes of executions that were abandoned.
+
+Long, because one file holds what the scripts promise, each rule with a test that reads alone.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
+from rq import SimpleWorker
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+
+from deskbell import ApiCall, Discard, Event, Jobs, Retry
+from deskbell.testing import api_call
+from shared.redis.queues import PERFORM
+from tests.conftest import WorkplaceFactory
+from tests.logged import capture_logs
+from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, lost_answer, put
+from tests.workers.working import Workplace, signals_kept, traceback_of
+
+
+def snapshot(redis: Any) -> dict[str, Any]:
+    """Every key of RQ's, what it holds and for how long, without what differs by chance."""
+    return {_nameless(key.decode()): _content(redis, key.decode()) for key in redis.scan_iter("rq:*")}
+
+
+def _nameless(key: str) -> str:
+    parts = key.split(":")
+    if parts[1] == "worker":
+        parts[2] = "<worker>"
+    if parts[1] == "execution":
+        parts[3] = "<execution>"
+    return ":".join(parts)
+
+
+def _content(redis: Any, key: str) -> Any:
+    kind = redis.type(key).decode()
+    if kind == "hash":
+        held: Any = {name: None if name in BY_CHANCE else value for name, value in redis.hgetall(key).items()}
+        if b"where" in (held.get(b"meta") or b""):  # each worker's own frames are among them
+            held[b"meta"] = {name: value for name, value in json.loads(held[b"meta"]).items() if name != "where"}
+    elif kind == "zset":
+        now = time.time()
+        held = sorted(
+            (_member(m), 0 if s == float("inf") else round((s - now) / 60))
+            for m, s in redis.zrange(key, 0, -1, withscores=True)
+        )
+    elif kind == "stream":
+        held = [
+            {name: None if name in BY_CHANCE else value for name, value in fields.items()}
+            for _, fields in redis.xrange(key)
+        ]
+    elif kind == "string":
+        held = None
+    else:
+        held = sorted(_member(m) for m in (redis.smembers(key) if kind == "set" else redis.lrange(key, 0, -1)))
+    ttl = redis.ttl(key)
+    if ttl > 0:  # a worker is known for longer here, since it gives a sign of life for many jobs at once
+        ttl = 1 if key.startswith("rq:worker:") else round(ttl / 60)
+    return kind, held, ttl
+
+
+def _member(member: bytes) -> str:
+    text = member.decode()
+    if text.startswith("rq:worker:"):
+        return "<worker>"
+    parts = text.split(":")
+    return f"{parts[0]}:<execution>" if len(parts) == 2 else text if len(text) != 32 else "<id>"
+
+
+BY_CHANCE = {
+    b"id", b"birth", b"last_heartbeat", b"ended_at", b"started_at", b"created_at", b"enqueued_at", b"worker_name",
+    b"total_working_time", b"execution_id", b"execution_started_at", b"execution_ended_at", b"ip_address", b"pid",
+    b"death", b"retry_intervals", b"exc_info", b"exc_string",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", [None, Discard("no"), Retry(after=90), OSError("away")], ids=str)
+def test_rqs_keys_are_what_rq_itself_writes(outcome: Exception | None, open_workplace: WorkplaceFactory) -> None:
+    """While a job runs, and when it has ended well, died, or is to be retried: key by key, minute by minute."""
+    jobs, seen = Jobs(), []
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    def end(event: ApiCall) -> None:  # noqa: ARG001
+        seen.append(snapshot(redis))
+        if outcome:
+            raise outcome
+
+    workplace = open_workplace(jobs)
+    redis = workplace.redis
+    event = api_call()
+    ended = []
+    works: list[Callable[[], None]] = [workplace.work, lambda: work_as_rq(workplace)]
+    for work in works:
+        redis.flushall()
+        workplace.put_jobs(event)
+        for key in redis.scan_iter("rq:worker:*"):
+            redis.delete(key)
+        work()
+        ended.append(snapshot(redis))
+
+    for ours, theirs in (seen, ended):
+        for both in (ours, theirs):
+            for key in [key for key in both if key.startswith(("rq:scheduler", "rq:clean"))]:
+                del both[key]  # RQ's own locks and scheduler, there or not
+        assert ours.keys() == theirs.keys()
+        assert {key: ours[key] for key in ours if ours[key] != theirs[key]} == {
+            key: theirs[key] for key in ours if ours[key] != theirs[key]
+        }
+
+
+def work_as_rq(workplace: Workplace) -> None:
+    """Work a queue off with RQ's own worker."""
+    worker = SimpleWorker(
+        ["default"],
+        connection=workplace.redis,
+        job_class=workplace.job_class,
+        serializer=JSONSerializer,
+        worker_ttl=45,
+    )
+    worker.get_heartbeat_ttl = lambda *_: round(workplace.performer.settings.abandoned_seconds * 0.6)  # type: ignore[method-assign]
+    worker.subscribe = lambda: None  # type: ignore[method-assign]
+    with signals_kept():
+        worker.work(burst=True, logging_level="CRITICAL")
+
+
+def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """Ids go from the lists into RQ's StartedJobRegistry in one step, with a lease; RQ sees the execution."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 3)
+
+    with executions(valkey_url) as step:
+        claims = claim_all(step, free=2)
+
+    default = workplace.queue()
+    assert [claim.job_id for claim in claims] == ids[:2]
+    assert default.job_ids == ids[2:]
+    assert sorted(default.started_job_registry.get_job_ids()) == sorted(ids[:2])
+    job = workplace.redis.hgetall(f"rq:job:{ids[0]}")
+    assert (job[b"status"], job[b"worker_name"], job[b"meta"], job[b"retries_left"]) == (
+        b"started", b"ours", b'{"attempt": 1}', b"2",
+    )  # fmt: skip
+    assert LEASE - 5 <= workplace.redis.ttl(f"rq:execution:{claims[0].member}") <= LEASE
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_rqs_tools_do_not_take_a_job_whose_sign_of_life_is_late_and_recovery_does(
+    renewed: bool, open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """The lease is the life of the execution's key; the registry, which RQ's tools clean, allows 50 s more."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+    registry = workplace.queue().started_job_registry
+
+    with executions(valkey_url) as step:
+        [claim] = claim_all(step)
+        if renewed:
+            step(lambda ours: ours.renew([claim]))
+        early = step(lambda ours: ours.reap("default"))[0]
+        registry.cleanup(time.time() + LEASE + 45)
+        kept = registry.get_job_ids(cleanup=False)
+        workplace.redis.delete(f"rq:execution:{claim.member}")
+        workplace.redis.zincrby("rq:wip:default", -LEASE - 1, claim.member)  # as when the lease has just run out
+        late = step(lambda ours: ours.reap("default"))[0]
+
+    assert (early, kept, late) == ([], [job_id], [job_id.encode()])
+
+
+def test_a_lease_of_rqs_own_worker_is_left_to_its_end(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """Its score has no margin; as long as its execution's key lives it is not recovered."""
+    workplace = open_workplace(counting_jobs()[0])
+    put(workplace)
+
+    with executions(valkey_url) as step:
+        [claim] = claim_all(step)
+        workplace.redis.zadd("rq:wip:default", {claim.member: time.time() + 5})
+        recovered = step(lambda ours: ours.reap("default"))[0]
+
+    assert recovered == []
+
+
+def test_queues_are_claimed_from_in_their_order_and_each_in_its_own(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """The first queue first; within a queue, the job that waits longest."""
+    workplace = open_workplace(Jobs())
+    for name, ids in {"low": ["l1", "l2"], "high": ["h1", "h2"]}.items():
+        for job_id in ids:
+            workplace.queue(name).enqueue(PERFORM, job_id=job_id, description="x")
+
+    with executions(valkey_url) as step:
+        first = [claim.job_id for claim in claim_all(step, "high", "low", free=3)]
+        second = [claim.job_id for claim in claim_all(step, "high", "low", free=3)]
+
+    assert (first, second) == (["h1", "h2", "l1"], ["l2"])
+
+
+def test_a_later_queue_does_not_starve(open_workplace: WorkplaceFactory) -> None:
+    """One claim in eight begins with a later queue: its jobs run though the first queue is never empty."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, queue="high")
+    async def urgent(event: ApiCall) -> None:  # noqa: ARG001
+        ran.append("urgent")
+
+    @jobs.on(ApiCall, queue="low")
+    async def patient(event: ApiCall) -> None:  # noqa: ARG001
+        ran.append("patient")
+
+    workplace = open_workplace(jobs)
+    for _ in range(30):
+        workplace.put_jobs(api_call())
+
+    workplace.work("high", "low", concurrency=1)
+
+    assert ran.count("urgent") == ran.count("patient") == 30
+    assert 1 <= ran[:30].count("patient") <= 6
+
+
+def test_a_success_is_written_once_and_only_by_who_holds_the_execution(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """A worker that was frozen until its job was recovered and begun elsewhere can settle nothing."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+
+    with executions(valkey_url, "frozen") as frozen, executions(valkey_url, "other") as other:
+        old = claim_all(frozen)
+        expire(workplace.redis)
+        other(lambda theirs: theirs.reap("default"))
+        new = claim_all(other)
+        refused = frozen(lambda ours: ours.ack(old))
+        refused_again = frozen(lambda ours: ours.renew(old))
+        put_back = frozen(lambda ours: ours.release(old))
+        status = workplace.redis.hget(f"rq:job:{job_id}", "status")
+        settled = other(lambda theirs: theirs.ack(new))
+
+    assert refused == ({old[0].execution_id}, set())
+    assert refused_again == (False, {old[0].execution_id})
+    assert put_back == 0
+    assert status == b"started"
+    assert settled == (set(), set())
+    assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"finished"
+    assert workplace.redis.xlen(f"rq:results:{job_id}") == 1
+    assert not workplace.redis.exists("rq:wip:default", "rq:worker:frozen:executions", "rq:worker:other:executions")
+
+
+@pytest.mark.parametrize("outcome", [OSError("late"), Discard("late")], ids=str)
+def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
+    outcome: Exception, open_workplace: WorkplaceFactory
+) -> None:
+    """Neither status, retry, meta nor dead letter: the job is running elsewhere."""
+    jobs = Jobs()
+    after: list[Any] = []
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    def late(event: ApiCall) -> None:  # noqa: ARG001
+        member: Any = redis.zrange("rq:wip:default", 0, -1)[0]
+        redis.zrem("rq:wip:default", member)  # what recovery and another worker's claim do
+        redis.delete(f"rq:execution:{member.decode()}")
+        redis.hset(job_key, mapping={"worker_name": "other", "meta": '{"attempt": 2}'})
+        after.append(redis.hgetall(job_key))
+        raise outcome
+
+    workplace = open_workplace(jobs)
+    redis = workplace.redis
+    event = api_call()
+    job_key = f"rq:job:{event.id}-late"
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert [line["event"] for line in logs if "lost" in line["event"]] == ["lease_lost"]
+    assert redis.hgetall(job_key) == after[0]
+    assert workplace.queue().scheduled_job_registry.get_job_ids() == []
+    assert workplace.queue().failed_job_registry.get_job_ids() == []
+
+
+def test_jobs_that_are_put_back_are_as_if_they_had_not_been_claimed(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """At the head of the queue, in their order, the attempt uncounted."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 4)
+    before = workplace.redis.hgetall(f"rq:job:{ids[0]}")
+
+    with executions(valkey_url) as step:
+        claims = claim_all(step, free=3)
+        count = step(lambda ours: ours.release(claims))
+        again = claim_all(step, free=1)
+
+    assert count == 3
+    assert workplace.queue().job_ids == ids[1:]
+    assert again[0].attempt == 1
+    after = workplace.redis.hgetall(f"rq:job:{ids[1]}")
+    assert after[b"status"] == b"queued"
+    assert after[b"retries_left"] == before[b"retries_left"]
+    assert after[b"meta"] == b'{"attempt": 0}'
+
+
+def test_an_abandoned_job_is_put_back_at_once_and_its_attempt_has_counted(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """A job that kills its workers must come to an end."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+
+    with executions(valkey_url) as step:
+        attempts = []
+        for _ in range(3):
+            [claim] = claim_all(step)
+            attempts.append(claim.attempt)
+            expire(workplace.redis)
+            recovered = step(lambda ours: ours.reap("default"))
+
+    assert attempts == [1, 2, 3]
+    assert recovered[0] == []
+    assert [lease.job_id for lease in recovered[1]] == [job_id]
+    assert workplace.queue().started_job_registry.get_job_ids() == [job_id], "until it is buried"
+
+
+@pytest.mark.usefixtures("reaps_at_once")
+def test_an_abandoned_job_without_attempts_left_is_a_dead_letter(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """RQ's own code buries it, and the letter says why."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, name="count", attempts=1)
+    def once(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    [job_id] = put(workplace)
+    with executions(valkey_url) as step:
+        claim_all(step)
+    workplace.redis.hset(f"rq:job:{job_id}", "retries_left", 0)
+    expire(workplace.redis)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    job = workplace.queue().fetch_job(job_id)
+    assert job
+    assert job.is_failed
+    assert "no sign of life" in traceback_of(job)
+    assert "job_abandoned" in [line["event"] for line in logs]
+    assert workplace.queue().started_job_registry.get_job_ids() == []
+
+
+def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """Two executions of one job: the one that is renewed goes on."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+
+    with executions(valkey_url) as step:
+        [old] = claim_all(step)
+        workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
+        workplace.redis.rpush("rq:queue:default", job_id)
+        [new] = claim_all(step)
+        recovered = step(lambda ours: ours.reap("default"))
+
+    assert recovered == ([], [])
+    assert workplace.queue().job_ids == []
+    members = StartedJobRegistry(queue=workplace.queue()).get_job_and_execution_ids(cleanup=False)
+    assert members == [(job_id, new.execution_id)]
+
+
+def claim_in_vain(step: Callable[..., Any]) -> None:
+    """Claim one job, and lose the answer."""
+    with lost_answer(), pytest.raises(RedisConnectionError):
+        claim_all(step, free=1)
+
+
+def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """Redis claimed, the connection broke: the worker finds the jobs in its own index, and puts them back."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 2)
+
+    with executions(valkey_url) as step:
+        claim_all(step, free=1)
+        claim_in_vain(step)
+        step(lambda ours: ours.release_unanswered())
+
+    assert workplace.queue().job_ids == ids[1:]
+    assert workplace.redis.hget(f"rq:job:{ids[1]}", "meta") == b'{"attempt": 0}'
+
+
+def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """What recovery claimed to bury it stays claimed, and its last attempt counted, or it would never end."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 2)
+    workplace.redis.lrem("rq:queue:default", 1, ids[1])
+
+    with executions(valkey_url) as step:
+        claim_all(step)
+        workplace.redis.hset(f"rq:job:{ids[0]}", "retries_left", 0)
+        expire(workplace.redis)
+        [spent] = step(lambda ours: ours.reap("default"))[1]
+        workplace.redis.rpush("rq:queue:default", ids[1])
+        claim_in_vain(step)
+        step(lambda ours: ours.release_unanswered())
+
+    assert spent.job_id == ids[0]
+    assert workplace.queue().job_ids == [ids[1]]
+    assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
+
+
+def test_a_job_that_is_on_its_queue_still_is_not_put_there_again(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """However it came to be at two places: put back, or recovered, it is at one."""
+    workplace = open_workplace(counting_jobs()[0])
+    ids = put(workplace, 2)
+
+    with executions(valkey_url) as step:
+        claims = claim_all(step)
+        workplace.redis.rpush("rq:queue:default", *ids)
+        step(lambda ours: ours.release(claims[:1]))
+        expire(workplace.redis)
+        step(lambda ours: ours.reap("default"))
+
+    assert sorted(workplace.queue().job_ids) == sorted(ids)
+    assert workplace.redis.zcard("rq:wip:default") == 0
+
+
+def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """Leases are renewed, jobs that have ended well settled, the rest put back; only claims are refused."""
+    workplace = open_workplace(counting_jobs()[0])
+    redis = workplace.redis
+    ids = put(workplace, 4)
+
+    with executions(valkey_url) as step, full(redis):
+        with lifted(redis):
+            settled, put_back, abandoned = claim_all(step, free=3)
+            expire(redis)
+        lost = step(lambda ours: ours.renew([settled, put_back]))[1]
+        outcome = step(lambda ours: ours.ack([settled]))
+        count = step(lambda ours: ours.release([put_back]))
+        recovered = step(lambda ours: ours.reap("default"))[0]
+        with pytest.raises(OutOfMemoryError):
+            claim_all(step)
+
+    assert (lost, outcome, count, recovered) == (set(), (set(), set()), 1, [abandoned.job_id.encode()])
+    assert workplace.queue().finished_job_registry.get_job_ids() == [ids[0]]
+    assert workplace.queue().job_ids == [ids[2], ids[1], ids[3]]
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    """Redis has used all the memory it may."""
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+@contextmanager
+def lifted(redis: Redis) -> Iterator[None]:
+    """For a moment it has room."""
+    redis.config_set("maxmemory", 0)
+    yield
+    redis.config_set("maxmemory", 1)
+
+
+def test_a_suspended_worker_claims_nothing_until_it_is_resumed(open_workplace: WorkplaceFactory) -> None:
+    """`rq suspend` holds it back; a burst ends at once and leaves the jobs."""
+    jobs, counted = counting_jobs()
+    workplace = open_workplace(jobs)
+    ids = put(workplace, 2)
+
+    suspend(workplace.redis)
+    workplace.work()
+    left = workplace.queue().job_ids
+    resume(workplace.redis)
+    workplace.work()
+
+    assert left == ids
+    assert len(counted) == 2
+
+
+def test_a_job_that_others_depend_on_lets_them_go(open_workplace: WorkplaceFactory) -> None:
+    """Through RQ's own code: the dependent is queued when its dependency has ended well, and runs."""
+    jobs, counted = counting_jobs()
+    workplace = open_workplace(jobs)
+    default = workplace.queue()
+    first = default.enqueue(PERFORM, args=["count", api_call("1").to_wire()], description="count")
+    second = default.enqueue(PERFORM, args=["count", api_call("2").to_wire()], description="count", depends_on=first)
+    before = second.get_status()
+
+    workplace.work()
+
+    assert before == "deferred"
+    assert len(counted) == 2
+    assert second.is_finished
+    assert default.started_job_registry.get_job_ids() == []
+
+
+@pytest.mark.parametrize("result_ttl", [0, -1, 7])
+def test_a_result_is_kept_as_long_as_its_job_says(result_ttl: int, open_workplace: WorkplaceFactory) -> None:
+    """Not at all, for ever, or seconds: as RQ keeps it."""
+    workplace = open_workplace(counting_jobs()[0])
+    job = workplace.queue().enqueue(
+        PERFORM, args=["count", api_call().to_wire()], description="count", result_ttl=result_ttl
+    )
+
+    workplace.work()
+
+    ttls = [workplace.redis.ttl(key) for key in (job.key, f"rq:results:{job.id}")]
+    assert ttls == ([-2, -2] if result_ttl == 0 else [-1, -1] if result_ttl < 0 else [7, 7])
+    assert workplace.queue().started_job_registry.get_job_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("meta", "after"),
+    [
+        (b'{"attempt": 1, "mine": [1]}', b'{"attempt": 2, "mine": [1]}'),
+        (b'{"mine": "x", "attempt": 1}', b'{"attempt": 2, "mine":"x"}'),
+        (b'{"attempt": 3}', b'{"attempt": 1}'),
+        (b"\x80\x04}", b'{"attempt": 1}'),
+        (b"[1, 2]", b'{"attempt": 1}'),
+        (b'{"attempt": "many"}', b'{"attempt": 1}'),
+        (b'{"attempt": -5}', b'{"attempt": 1}'),
+    ],
+)
+def test_a_claim_counts_the_attempt_in_whatever_meta_there_is(
+    meta: bytes, after: bytes, open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """After the last comes the first; what else stands there stays; what cannot be read is replaced."""
+    workplace = open_workplace(counting_jobs()[0])
+    [job_id] = put(workplace)
+    workplace.redis.hset(f"rq:job:{job_id}", "meta", meta)
+
+    with executions(valkey_url) as step:
+        claim_all(step)
+
+    assert workplace.redis.hget(f"rq:job:{job_id}", "meta") == after
+
+
+def test_an_event_of_each_kind_is_one_job_of_each_type_however_many_run_at_once(
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """Sixty-four at a time, fan-out and jobs together, each effect once."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(Event, queue="crm")
+    async def contact(event: Event) -> None:
+        await asyncio.sleep(0)
+        ran.append(f"contact {event.id}")
+
+    @jobs.on(Event, queue="analytics")
+    def row(event: Event) -> None:
+        ran.append(f"row {event.id}")
+
+    workplace = open_workplace(jobs)
+    events = [api_call() for _ in range(150)]
+    for event in events:
+        workplace.put_event(event)
+
+    workplace.work("events", "crm", "analytics")
+
+    assert sorted(ran) == sorted(f"{name} {event.id}" for event in events for name in ("contact", "row"))

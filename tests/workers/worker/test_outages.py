@@ -1,0 +1,442 @@
+"""What comes of jobs while Redis refuses, or does not answer: nothing is decided by it, and nothing twice."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from redis import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ExecAbortError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq import get_current_job
+
+from deskbell import ApiCall, Breaker, Discard, Jobs
+from deskbell.testing import api_call
+from shared.redis.connections import connect
+from shared.redis.queues import EVENT_RETRIES, EVENTS
+from tests.conftest import SettingsFactory, WorkplaceFactory
+from tests.logged import capture_logs
+from tests.waiting import until
+from tests.workers.claiming import CLAIMED_AT, claim_all, executions, expire, put
+from tests.workers.working import fetch, traceback_of
+from workers.flow.ordering import arrival_of
+from workers.redis_errors import WorkerOutage, is_transient
+from workers.worker import leases as executions_module
+from workers.worker.heartbeat import ReapGuard
+from workers.worker.leases import Leases
+
+REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
+    "read-only": (
+        lambda redis: redis.execute_command("REPLICAOF", "127.0.0.1", "1"),
+        lambda redis: redis.execute_command("REPLICAOF", "NO", "ONE"),
+    ),
+    "full": (lambda redis: redis.config_set("maxmemory", 1), lambda redis: redis.config_set("maxmemory", 0)),
+    "without replicas": (
+        lambda redis: redis.config_set("min-replicas-to-write", 1),
+        lambda redis: redis.config_set("min-replicas-to-write", 0),
+    ),
+}
+
+
+@contextmanager
+def refusing(redis: Redis, how: str) -> Iterator[None]:
+    """Redis refuses writes."""
+    REFUSALS[how][0](redis)
+    try:
+        yield
+    finally:
+        REFUSALS[how][1](redis)
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
+    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is judged and logged once, and written when Redis takes it: as a retry, or a dead letter with all it had."""
+    jobs, redis = Jobs(), open_workplace(Jobs()).redis
+    outage = refusing(redis, how)
+    all_run = threading.Barrier(3, outage.__enter__)
+
+    def fail(error: Exception) -> Callable[[ApiCall], None]:
+        def function(event: ApiCall) -> None:  # noqa: ARG001
+            all_run.wait(10)
+            raise error
+
+        return function
+
+    jobs.on(ApiCall, attempts=8, name="plain")(fail(OSError()))
+    jobs.on(ApiCall, attempts=8, name="guarded", breaker=Breaker(failures=2, pause=60))(fail(OSError()))
+    jobs.on(ApiCall, attempts=8, name="given_up")(fail(Discard("no")))
+    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    workplace, event = open_workplace(jobs), api_call()
+    workplace.put_jobs(event)
+
+    note, refusals = WorkerOutage.note, []
+
+    def count(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
+        refusals.append(error)
+        return note(self, error, *arguments)
+
+    monkeypatch.setattr(WorkerOutage, "note", count)
+    with capture_logs() as logs, ended_when(lambda: len(refusals) >= 9, outage):
+        workplace.work()
+
+    plain, guarded, given_up = (workplace.job(event, name) for name in ("plain", "guarded", "given_up"))
+    assert sorted(workplace.queue().scheduled_job_registry.get_job_ids()) == sorted([plain.id, guarded.id])
+    assert [(job.meta, job.retries_left) for job in (plain, guarded)] == [({"attempt": 1}, 6)] * 2
+    assert redis.get("deskbell:failures:guarded") == b"1"
+    assert workplace.queue().failed_job_registry.get_job_ids() == [given_up.id]
+    assert given_up.meta["attempts"] == 8
+    events = [line["event"] for line in logs]
+    assert [events.count(event) for event in ("attempt", "redis_away", "redis_back")] == [3, 1, 1]
+    assert not {"outcome_not_written", "upkeep_failed"} & set(events)
+    assert "failed to persist" not in caplog.text
+    assert redis.zcard("rq:wip:default") == 0
+
+
+def test_an_outage_drops_the_connections_that_lie_idle(redis: Redis, make_settings: SettingsFactory) -> None:
+    """Each may lead to where no server is any more, and would be found out by a time-out of its own."""
+    with connect(make_settings()) as ours:
+        with ours.pipeline() as one, ours.pipeline() as other:
+            one.watch("a")
+            other.watch("a")
+            idle = {str(one.client_id()), str(other.client_id())}
+        WorkerOutage(ours).note(RedisConnectionError())
+
+        assert len(idle) == 2
+        until(lambda: not {each["id"] for each in redis.client_list()} & idle)
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_an_outage_in_the_middle_of_a_fan_out_takes_none_of_the_events_retries(
+    how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a fan-out asks is Redis: it is not the event's fault."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace, event = open_workplace(jobs), api_call()
+    outage, begun = refusing(workplace.redis, how), threading.Event()
+
+    def begin(*arguments: Any) -> Any:
+        if not begun.is_set():
+            outage.__enter__()
+            begun.set()
+        return arrival_of(*arguments)
+
+    monkeypatch.setattr("workers.fan_out.arrival_of", begin)
+    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    note, refusals = WorkerOutage.note, []
+
+    def count_refusals(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
+        refusals.append(error)
+        return note(self, error, *arguments)
+
+    monkeypatch.setattr(WorkerOutage, "note", count_refusals)
+    workplace.put_event(event)
+    with ended_when(lambda: begun.is_set() and len(refusals) >= 2, outage):
+        workplace.work(EVENTS)
+    left = fetch(workplace.redis, event.id).retries_left
+    workplace.make_due(EVENTS)
+    workplace.work(EVENTS)
+    workplace.work()
+
+    assert left == EVENT_RETRIES
+    assert ran == [event.id]
+
+
+def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else has recovered the job: it is still this worker's, renewed, and dead of what it died of."""
+    jobs = Jobs()
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=1)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        redis.delete(*redis.scan_iter("rq:execution:*"))
+        raise OSError
+
+    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    workplace, event = open_workplace(jobs, abandoned_seconds=5), api_call()
+    redis = workplace.redis
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert workplace.queue().failed_job_registry.get_job_ids() == [workplace.job(event, "fail").id]
+    assert "OSError" in traceback_of(workplace.job(event, "fail"))
+    assert len([line for line in logs if line["event"] == "attempt"]) == 1
+    assert not [line for line in logs if line["event"] == "lease_lost"]
+
+
+@contextmanager
+def ended_when(condition: Callable[[], bool], outage: Any) -> Iterator[None]:
+    """End an outage from a thread, when a condition has come about."""
+
+    def end() -> None:
+        try:
+            until(condition)
+        finally:
+            outage.__exit__(None, None, None)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_what_a_server_refuses_for_reasons_of_its_own_is_an_outage(how: str, redis: Redis) -> None:
+    """Alone, in a transaction, and in a script."""
+
+    def transact() -> None:
+        with redis.pipeline() as pipeline:
+            pipeline.set("a", "caused error: WRONGTYPE")
+            pipeline.get("a")
+            pipeline.execute()
+
+    writes: list[Callable[[], Any]] = [
+        lambda: redis.set("a", "b"),
+        transact,
+        lambda: redis.eval("return redis.call('SET', 'a', 'b')", 0),
+    ]
+    with refusing(redis, how):
+        errors = [error_of(write) for write in writes]
+
+    assert [is_transient(error) for error in errors] == [True] * 3
+
+
+def test_what_a_server_refuses_because_of_its_keys_is_none(redis: Redis) -> None:
+    """It would be refused for ever."""
+    redis.set("a", "text, caused error: OOM")
+
+    def transact() -> None:
+        with redis.pipeline() as pipeline:
+            pipeline.rpush("a", "caused error: OOM")
+            pipeline.execute()
+
+    writes: list[Callable[[], Any]] = [
+        lambda: redis.rpush("a", "b"),
+        transact,
+        lambda: redis.incr("a"),
+        lambda: redis.eval("return redis.call('INCR', 'a')", 0),
+        lambda: redis.eval("return redis.call('RPUSH', 'a', 'b')", 0),
+        lambda: redis.eval("return nil + 1", 0),
+    ]
+
+    assert [is_transient(error_of(write)) for write in writes] == [False] * 6
+
+
+def error_of(call: Callable[[], Any]) -> RedisError:
+    """What a call of Redis raises."""
+    with pytest.raises(RedisError) as raised:
+        call()
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RedisConnectionError("gone"), True),
+        (RedisTimeoutError("late"), True),
+        (ExecAbortError("Transaction discarded because of: READONLY", status_code="EXECABORT"), True),
+        (ResponseError("MISCONF Redis is configured to save"), True),
+        (ValueError("no date"), False),
+        (OSError("a date beyond all"), False),
+    ],
+    ids=str,
+)
+def test_other_errors_are_told_apart(error: Exception, expected: bool) -> None:
+    """By what they are."""
+    assert is_transient(error) is expected
+
+
+def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workplace: WorkplaceFactory) -> None:
+    """Redis did not answer for longer than a lease: the jobs under way are not run twice."""
+    jobs, ran = Jobs(), []
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    async def job(event: ApiCall) -> None:
+        ran.append(event.id)
+        expire(redis)
+        while redis.zrange("rq:wip:default", 0, 1, byscore=True) and len(ran) == 1:  # noqa: ASYNC110 - Redis is asked
+            await asyncio.sleep(0.01)
+
+    workplace = open_workplace(jobs, abandoned_seconds=5)
+    redis = workplace.redis
+    event = api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert ran == [event.id]
+    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
+
+
+def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
+    open_workplace: WorkplaceFactory, valkey_url: str
+) -> None:
+    """All leases have run out and all workers live: nothing is recovered, by us or by RQ's maintenance."""
+    jobs = Jobs()
+    redis: Redis
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None: ...
+
+    @jobs.on(ApiCall, attempts=3, queue="other")
+    async def pause(event: ApiCall) -> None:  # noqa: ARG001
+        redis.zadd("rq:wip:default", {theirs.member: 1})
+        redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
+        members: Any = redis.zrange("rq:wip:other", 0, -1)
+        ours = members[0]
+        before = redis.zscore("rq:wip:other", ours) or 0
+        while (redis.zscore("rq:wip:other", ours) or 0) <= before:  # noqa: ASYNC110 - Redis is asked
+            await asyncio.sleep(0.01)
+
+    workplace = open_workplace(jobs, abandoned_seconds=5)
+    redis = workplace.redis
+    put(workplace)
+
+    with executions(valkey_url) as step, capture_logs() as logs:
+        [theirs] = claim_all(step)
+        workplace.work("other", "default")
+        lost = step(lambda executions: executions.renew([theirs]))[1]
+
+    assert lost == set()
+    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
+
+
+def test_nothing_is_reaped_for_a_lease_from_the_first_heartbeat_after_a_gap() -> None:
+    """Half a lease without a heartbeat is a gap, and so is the time before the first: Redis may just have come back."""
+    now = 100.0
+    guard = ReapGuard(10, clock=lambda: now)
+    states = [guard.may_reap]
+    for at in (100.0, 105.0, 110.0, 115.1, 120.0, 125.0, 125.2):
+        now = at
+        guard.note_heartbeat()
+        states.append(guard.may_reap)
+
+    assert states == [False, False, False, True, False, False, False, True]
+
+
+def test_a_worker_that_cannot_renew_recovers_nothing(
+    open_workplace: WorkplaceFactory, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does RQ's maintenance: it could take what is this worker's own."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    [job_id] = put(workplace)
+    with executions(valkey_url) as step:
+        claim_all(step)
+    expire(workplace.redis)
+
+    async def refuse(*_: Any) -> None:
+        raise RedisConnectionError
+
+    monkeypatch.setattr(Leases, "renew", refuse)
+    workplace.work()
+
+    assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"started"
+    assert workplace.redis.zcard("rq:wip:default") == 1
+
+
+def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs may be another's by then; what is still its own it puts back, and no attempt is lost."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=3)
+    def count(event: ApiCall) -> None:  # noqa: ARG001
+        job = get_current_job()
+        assert job
+        ran.append(job.meta["attempt"])
+
+    workplace = open_workplace(jobs)
+    put(workplace)
+    call, froze = AsyncScript.__call__, list[int]()
+
+    async def freeze(self: AsyncScript, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        answer = await call(self, keys, args, client)
+        if keys and answer[CLAIMED_AT] and not froze:
+            froze.append(1)
+            monkeypatch.setattr(executions_module, "time", Mock(monotonic=lambda: time.monotonic() + 3600))
+        return answer
+
+    monkeypatch.setattr(AsyncScript, "__call__", freeze)
+    workplace.work()
+
+    assert (ran, froze) == ([1], [1])
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the next claim may do."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall)
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    put(workplace)
+    claim, errors = Leases.claim, [ValueError()]
+
+    async def stumble(self: Leases, *arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await claim(self, *arguments)
+
+    monkeypatch.setattr(Leases, "claim", stumble)
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert len(ran) == 1
+    assert [line["error"] for line in logs if line["event"] == "not_claimed"] == ["ValueError"]
+
+
+def test_a_worker_that_cannot_show_its_state_goes_on(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis may go away between two jobs, just when there is nothing else to be written."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, limit="1/s")
+    def count(event: ApiCall) -> None:
+        ran.append(event.id)
+
+    workplace = open_workplace(jobs)
+    put(workplace, 2)
+    show, shown = Leases.show, []
+
+    async def stumble(self: Leases, field: str, value: str) -> None:
+        shown.append(value)
+        if len(shown) == 1:
+            raise RedisConnectionError
+        await show(self, field, value)
+
+    monkeypatch.setattr(Leases, "show", stumble)
+    workplace.work()
+
+    assert len(ran) == 2
+    assert shown[:2] == ["idle", "idle"]

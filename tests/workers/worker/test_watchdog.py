@@ -1,0 +1,206 @@
+"""A job that blocks its worker's event loop: the others pay nothing for it.
+
+Real processes; a job holds its loop until the test lets it go, through Redis.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from redis import Redis
+from rq.timeouts import JobTimeoutException
+
+from deskbell import ApiCall, Jobs
+from deskbell.testing import api_call
+from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, read_blocks
+from shared.runtime.loop_lag import STUCK_STATUS
+from tests.conftest import WorkplaceFactory
+from tests.waiting import DEADLINE_SECONDS, until
+from tests.workers.working import Workplace, fetch, logged, running_worker
+from workers.worker.execution import current_execution
+from workers.worker.watchdog import Watchdog
+
+JOBS = """
+import asyncio, os, threading
+import shared.runtime.loop_lag
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from rq import get_current_job
+from deskbell import ApiCall, Jobs
+
+jobs = Jobs()
+URL = os.environ["DESKBELL_REDIS_URL"]
+
+def note(name: str) -> int:
+    with Redis.from_url(URL) as redis:
+        return redis.rpush(name, get_current_job().meta["attempt"])
+
+def hold() -> None:
+    with Redis.from_url(URL, socket_timeout=None) as redis:
+        redis.blpop(["go"], 30)
+
+@jobs.on(ApiCall, queue="crm", node="blocks")
+async def blocks(event: ApiCall) -> None:
+    if note("blocks") == 1:
+        hold()
+
+@jobs.on(ApiCall, queue="crm", node="gathers")
+async def gathers(event: ApiCall) -> None:
+    async def part() -> None:
+        note("gathers")
+        hold()
+    await asyncio.gather(part())
+
+@jobs.on(ApiCall, queue="crm", node="innocent", timeout=1)
+async def innocent(event: ApiCall) -> None:
+    note("innocent")
+    async with AsyncRedis.from_url(URL, socket_timeout=None) as redis:
+        await redis.blpop(["go:innocent"], 30)
+
+@jobs.on(ApiCall, queue="crm", node="innocent_thread")
+def innocent_thread(event: ApiCall) -> None:
+    if note("innocent") == 1:
+        threading.Event().wait()
+"""
+
+
+def elsewhere() -> Jobs:
+    """The job types as the worker process has them, for the fan-out in this one."""
+    jobs = Jobs()
+    for name in ("blocks", "gathers", "innocent_thread"):
+        jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
+    jobs.on(ApiCall, name="innocent", queue="crm", node="innocent", timeout=1)(_nothing)
+    return jobs
+
+
+def _nothing(event: ApiCall) -> None: ...
+
+
+@pytest.fixture
+def workplace(open_workplace: WorkplaceFactory) -> Workplace:
+    """The queues of the job types of the worker process."""
+    return open_workplace(elsewhere())
+
+
+def status(redis: Redis, job_id: str) -> str:
+    """A job's status."""
+    return fetch(redis, job_id).get_status().value
+
+
+def put(workplace: Workplace, node: str) -> str:
+    """Put a job on the queue; its id."""
+    event = api_call(node)
+    workplace.put_jobs(event)
+    return f"{event.id}-{node}"
+
+
+def signs_of_life(redis: Redis, job_id: str) -> Callable[[], set[Any]]:
+    """The signs of life of a job's execution that were seen so far."""
+    seen: set[Any] = set()
+
+    def look() -> set[Any]:
+        for key in redis.scan_iter(f"rq:execution:{job_id}:*"):
+            seen.add(redis.hget(key, "last_heartbeat"))
+        return seen
+
+    return look
+
+
+@pytest.mark.parametrize("node", ["blocks", "gathers"])
+def test_a_block_is_logged_while_it_lasts_and_counted(
+    node: str, workplace: Workplace, valkey_url: str, tmp_path: Path
+) -> None:
+    """With the job type, also when a task of the job's own blocks, and the integrator's line."""
+    job_id, redis = put(workplace, node), workplace.redis
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm"):
+        [line] = until(lambda: logged(tmp_path, "loop_blocked"))
+        [begun] = until(lambda: read_blocks(redis.hgetall(LAST_BLOCKS_KEY)))
+        redis.rpush("go", "")
+        until(lambda: redis.hget(BLOCKED_KEY, node))
+        [over] = until(lambda: logged(tmp_path, "loop_unblocked"))
+
+    assert (line["job"], line["job_id"]) == (over["job"], over["job_id"]) == (node, job_id)
+    assert line["at"].endswith(f"/acme_jobs.py:{JOBS[: JOBS.index('redis.blpop')].count(chr(10)) + 1} in hold")
+    assert redis.hgetall(BLOCKED_KEY) == {node.encode(): b"1"}
+    [ended] = read_blocks(redis.hgetall(LAST_BLOCKS_KEY))
+    assert (begun.who, begun.at, begun.is_over) == (f"job {node}", line["at"], False)
+    assert (ended.who, ended.is_over, ended.seconds >= begun.seconds) == (begun.who, True, True)
+
+
+def test_time_that_another_job_blocks_the_loop_for_is_not_a_jobs_own(
+    workplace: Workplace, valkey_url: str, tmp_path: Path
+) -> None:
+    """It ends well though the loop stood still past its time-out, and its lease is renewed meanwhile."""
+    innocent, redis = put(workplace, "innocent"), workplace.redis
+
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", ABANDONED_SECONDS="5"):
+        until(lambda: redis.llen("innocent"))
+        blocks = put(workplace, "blocks")
+        until(lambda: redis.llen("blocks"))
+        renewals = [signs_of_life(redis, job_id) for job_id in (innocent, blocks)]
+        until(lambda: all(len(seen()) > 4 for seen in renewals))
+        redis.rpush("go:innocent", "")
+        redis.rpush("go", "")
+        until(lambda: not redis.zcard("rq:wip:crm"))
+
+    assert status(redis, innocent) == status(redis, blocks) == "finished"
+    assert redis.lrange("innocent", 0, -1) == [b"1"]
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "stuck"])
+def test_a_process_that_ends_because_of_a_block_puts_the_other_jobs_back(
+    end: str, workplace: Workplace, valkey_url: str, tmp_path: Path
+) -> None:
+    """Their attempts uncounted; the one that blocks is recovered when its lease has run out, its attempt used up."""
+    innocent, redis = put(workplace, "innocent_thread"), workplace.redis
+    source = JOBS + ("shared.runtime.loop_lag.STUCK_SECONDS = 1\n" if end == "stuck" else "")
+
+    with running_worker(tmp_path, source, valkey_url, "crm", GRACE_SECONDS="1") as process:
+        until(lambda: redis.llen("innocent"))
+        blocks = put(workplace, "blocks")
+        until(lambda: redis.llen("blocks"))
+        if end == "SIGTERM":
+            process.terminate()
+        exit_status = process.wait(DEADLINE_SECONDS)
+    left = workplace.queue("crm").job_ids, [status(redis, job_id) for job_id in (innocent, blocks)]
+    with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst") as process:
+        process.wait(DEADLINE_SECONDS)
+
+    assert exit_status == (STUCK_STATUS if end == "stuck" else 1)
+    assert left == ([innocent], ["queued", "started"])
+    assert redis.lrange("innocent", 0, -1) == [b"1", b"1"]
+
+
+def test_the_signal_ends_the_job_that_it_is_meant_for_and_no_other(workplace: Workplace) -> None:
+    """Between the watch's decision and the signal the block may have ended, and another job's step have begun."""
+    guilty, innocent = Mock(), Mock()
+
+    async def strike() -> str:
+        try:
+            signal.raise_signal(signal.SIGALRM)
+        except JobTimeoutException:
+            return "struck"
+        return "spared"
+
+    async def run_as(watchdog: Watchdog, execution: Mock) -> str:
+        context = copy_context()
+        context.run(current_execution.set, execution)
+        watchdog._target = guilty
+        return await asyncio.get_running_loop().create_task(strike(), context=context)
+
+    async def both() -> list[str]:
+        watchdog = Watchdog({}, Mock(), Mock(), workplace.redis, workplace.performer.settings)
+        try:
+            return [await run_as(watchdog, innocent), await run_as(watchdog, guilty)]
+        finally:
+            watchdog.close()
+
+    outcomes = asyncio.run(both())
+
+    assert outcomes == ["spared", "struck"]

@@ -1,0 +1,93 @@
+"""The audit log of dead letters: who replayed or discarded how many, and when. Redis keeps each entry for 90 days.
+
+The script counts in the entry what it did, in the same moment: the count of a command that was killed is right, too.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+
+from shared.redis.queues import RUNS_KEY
+
+_KEPT_SECONDS = 90 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A replay or a discard.
+
+    Attributes:
+        began_at: when.
+        by: who began it.
+        action: `replay` or `discard`.
+        selection: which dead letters were meant, as it was typed.
+        done: how many dead letters were put back, or deleted.
+        end: how it ended: `done` or `interrupted`; "" while it runs, or when it was killed.
+    """
+
+    began_at: datetime
+    by: str
+    action: str
+    selection: str
+    done: int
+    end: str
+
+
+class AuditLog:
+    """Writes and reads the entries."""
+
+    def __init__(self, redis: Redis) -> None:
+        """Prepare.
+
+        Args:
+            redis: the connection.
+        """
+        self._redis = redis
+
+    def begin(self, action: str, selection: str, by: str) -> str:
+        """Record that a replay or a discard begins.
+
+        Returns:
+            The key of its entry, for the script and for `end`.
+        """
+        now = time.time()
+        entry_id = uuid.uuid4().hex
+        key = _key(entry_id)
+        fields: Any = {"began_at": str(now), "by": by, "action": action, "selection": selection, "done": "0", "end": ""}
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(key, mapping=fields)
+            pipeline.expire(key, _KEPT_SECONDS)
+            pipeline.zadd(RUNS_KEY, {entry_id: now})
+            pipeline.zremrangebyscore(RUNS_KEY, 0, now - _KEPT_SECONDS)
+            pipeline.execute()
+        return key
+
+    def end(self, key: str, how: str) -> None:
+        """Record how it ended."""
+        self._redis.hset(key, "end", how)
+
+    def latest(self, count: int) -> list[AuditEntry]:
+        """The last entries, the last one first."""
+        ids: Any = self._redis.zrevrange(RUNS_KEY, 0, count - 1)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for entry_id in ids:
+                pipeline.hgetall(_key(entry_id.decode(errors="replace")))
+            return list(_entries(pipeline.execute()))
+
+
+def _key(entry_id: str) -> str:
+    return f"{RUNS_KEY}:{entry_id}"
+
+
+def _entries(hashes: Iterable[Any]) -> Iterable[AuditEntry]:
+    for fields in hashes:
+        with suppress(KeyError, ValueError, OverflowError):  # it has expired, or is not as it was written
+            read = {name.decode(): value.decode() for name, value in fields.items()}
+            began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
+            yield AuditEntry(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])

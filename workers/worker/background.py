@@ -1,0 +1,52 @@
+"""Periodic steps beside a worker's jobs; a step that fails is tried again at its next time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from shared.logs import get_log
+from shared.runtime.tasks import cancel_and_wait
+from workers.redis_errors import WorkerOutage, is_transient
+
+
+class Background:
+    """The background tasks of a worker; on its event loop."""
+
+    def __init__(self, outage: WorkerOutage) -> None:
+        """There are none yet.
+
+        Args:
+            outage: told when Redis does not do what a step asks, and when it does.
+        """
+        self._outage = outage
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step now, and then at intervals."""
+        await self.attempt(step)
+        self.start(self._repeat(seconds, step))
+
+    def start(self, task: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine for as long as the worker lives."""
+        self._tasks.append(asyncio.create_task(task))
+
+    async def attempt(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step; whether it fails is logged."""
+        try:
+            await step()
+        except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
+            if is_transient(error):
+                self._outage.note(error, step.__name__)
+            else:
+                get_log().error("upkeep_failed", error=error)
+        else:
+            self._outage.end(step.__name__)
+
+    async def close(self) -> None:
+        """End all tasks."""
+        await cancel_and_wait(*self._tasks)
+
+    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await self.attempt(step)

@@ -1,0 +1,66 @@
+"""Which function a claimed job calls, and with what: one of the two entry points, nothing else."""
+
+from functools import partial
+from typing import Any
+
+from rq.exceptions import DeserializationError
+
+from shared.errors import DamagedJobError, ForeignFunctionError
+from shared.redis.queues import FAN_OUT, PERFORM
+from shared.wire.events import Wire
+from workers.fan_out import FanOut
+from workers.job_data import read_data
+from workers.perform import Attempt, Performer
+from workers.worker.execution import Execution
+
+
+class Calls:
+    """Finds what jobs call."""
+
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+        self._fan_out = FanOut(performer.jobs).fan_out
+
+    def prepare(self, execution: Execution) -> None:
+        """Give an execution its function, and the attempt that this is.
+
+        Raises:
+            DeserializationError: the job's data cannot be read.
+            ForeignFunctionError: the job names another function than our two.
+            DamagedJobError: the arguments are not those of the function, or hold no event.
+            UnknownJobError: no job type here has the job's name.
+        """
+        name, instance, args, kwargs = _read(execution.lease.data)
+        if instance is not None or name not in (FAN_OUT, PERFORM):
+            raise ForeignFunctionError(f"a worker of Deskbell runs {FAN_OUT} and {PERFORM}, nothing else")
+        try:
+            if name == FAN_OUT:
+                execution.function = partial(self._fan_out, _wire(*args, **kwargs))
+                return
+            job_name, wire = _name_and_wire(*args, **kwargs)
+        except TypeError:  # its text names arguments that anybody may have written
+            raise DamagedJobError(f"the job's arguments are not those of {name}") from None
+        attempt = execution.attempt = Attempt(self._performer, job_name, wire, execution.lease)
+        attempt.prepare()
+        execution.function = attempt.function
+        execution.is_isolated, execution.is_async = attempt.job_type.isolation is not None, attempt.job_type.is_async
+        if execution.is_async and not execution.is_isolated:  # what the job's hash allows is the backstop
+            execution.timeout = attempt.job_type.timeout
+
+
+def _read(data: bytes) -> tuple[Any, Any, Any, Any]:
+    try:
+        name, instance, args, kwargs = read_data(data)
+    except Exception:  # noqa: BLE001 - whatever it is: its text may quote the data, and "cannot be read" is the cause
+        raise DeserializationError from None
+    return name, instance, args, kwargs
+
+
+def _wire(wire: Wire) -> Wire:
+    return wire
+
+
+def _name_and_wire(name: str, wire: Wire) -> tuple[str, Wire]:
+    if not isinstance(name, str):
+        raise TypeError
+    return name, wire

@@ -1,0 +1,324 @@
+"""The jobs under way in one worker: `async def` on its event loop, `def` in threads, isolated ones in child processes.
+
+A job ends once: with its function, or before it, when its time is up, when it is stopped, or when its lease is lost. A
+function that goes on all the same is a straggler: it holds its thread, or its task, and its result counts no more.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from redis import Redis
+from rq.job import _current_job  # RQ has no public way to say which job runs
+from rq.timeouts import JobTimeoutException
+
+from shared.declarations.functions import drop, is_awaited
+from shared.logs import get_log
+from shared.runtime.threads import DaemonThreads
+from workers.isolation.children import Children
+from workers.job import AllowListedJob
+from workers.lease import Lease
+from workers.perform import Attempt
+from workers.unawaited import await_result, check_ran
+
+_BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up
+
+
+class StoppedError(Exception):
+    """Raised in place of a job's own outcome when a person has stopped it."""
+
+
+class KilledError(Exception):
+    """Raised in place of a job's own outcome at RQ's command `kill-horse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureDecision:
+    """What was decided of a job that failed; however often Redis refuses to write it, it is decided once.
+
+    Attributes:
+        retries_left: RQ's count, as the failure leaves it.
+        retry_intervals: RQ's intervals, as the failure leaves them.
+        meta: the job's own record, as the failure leaves it.
+        text: the traceback.
+        is_stopped: whether a person has stopped the job.
+        has_failed: False of a job that was not begun, since it was not its turn.
+    """
+
+    retries_left: int | None
+    retry_intervals: list[int] | None
+    meta: dict[str, Any]
+    text: str
+    is_stopped: bool = False
+    has_failed: bool = True
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Execution:
+    """A claimed job under way.
+
+    Attributes:
+        lease: the lease.
+        job: the RQ job.
+        attempt: the attempt at a job that this is; None of a fan-out, and of a job that cannot be read.
+        function: what is called; None of a job that is refused.
+        is_async: whether the function runs on the event loop.
+        is_isolated: whether it runs in a process of its own.
+        timeout: seconds after which a coroutine is cancelled, or a thread given up.
+        state: `running`; `ended` with an outcome that is not on Redis yet; `settling` while it is written; or `over`.
+        cut_off: why it does not end by itself, if so.
+        task: the coroutine's.
+        timer: what comes when it does not end.
+        lost: the seconds that others had blocked the loop for when its time was reckoned.
+        decision: what was decided when it failed.
+    """
+
+    lease: Lease
+    job: AllowListedJob
+    attempt: Attempt | None = None
+    function: Callable[[], Any] | None = None
+    is_async: bool = False
+    is_isolated: bool = False
+    timeout: float = field(init=False)
+    state: Literal["running", "ended", "settling", "over"] = "running"
+    cut_off: BaseException | None = None
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    lost: float = 0.0
+    decision: FailureDecision | None = None
+
+    def __post_init__(self) -> None:
+        self.timeout = self.lease.timeout
+
+    @property
+    def name(self) -> str:
+        """The job type's name, such as a log line may hold; "" of a fan-out."""
+        return self.attempt.name if self.attempt else ""
+
+
+current_execution: ContextVar[Execution | None] = ContextVar("deskbell_execution", default=None)
+"""Set in the context of a job: the tasks that it makes are its own."""
+
+
+class Executor:
+    """Runs jobs, and tells how each ended."""
+
+    def __init__(
+        self,
+        executions: dict[str, Execution],
+        connection: Redis,
+        threads: DaemonThreads,
+        children: Children,
+        ended: Callable[[Execution, BaseException | None], None],
+        lost: Callable[[Execution], float],
+        wake: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            executions: the jobs under way, by execution.
+            connection: what jobs are read through that somebody looks at.
+            threads: where `def` functions run.
+            children: where isolated jobs run.
+            ended: called once for each job, on the event loop, with what it raised.
+            lost: the seconds, ever, in which the loop could not run because of others than a job.
+            wake: called when a slot is free, or a function has ended whose job was not ours any more.
+        """
+        self._executions = executions
+        self._connection = connection
+        self._threads = threads
+        self._children = children
+        self._ended = ended
+        self._lost = lost
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._left: set[Execution] = set()
+        self.stragglers = 0
+
+    def is_busy(self) -> bool:
+        """Whether jobs are under way, or functions within their time whose jobs are not ours any more."""
+        return bool(self._executions or self._left)
+
+    @property
+    def to_renew(self) -> list[Lease]:
+        """The leases that are to be renewed."""
+        return to_renew(self._executions)
+
+    def add(self, lease: Lease) -> Execution:
+        """A job that has been claimed, and is to be started, or to become a dead letter."""
+        execution = self._executions[lease.execution_id] = Execution(lease, AllowListedJob.of(lease, self._connection))
+        return execution
+
+    def start(self, execution: Execution) -> None:
+        """Call what a job calls."""
+        context = copy_context()
+        context.run(_current_job.set, execution.job)
+        context.run(current_execution.set, execution)
+        if execution.is_async or execution.is_isolated:
+            self._start_task(execution, context, partial(self._call, execution))
+        else:
+            self._begin_time(execution)
+            done = partial(self._thread_done, execution, context)
+            self._threads.start(partial(context.run, _call_in_thread, execution), done)
+
+    def stop(self, reason: BaseException, *, job_id: str | None = None, execution_id: str | None = None) -> None:
+        """End one job, or one execution, or with neither all of them, before their functions do."""
+        for execution in list(self._executions.values()):
+            lease = execution.lease
+            if job_id in (None, lease.job_id) and execution_id in (None, lease.execution_id):
+                self._cut_off(execution, reason)
+
+    def lose(self, execution_id: str) -> None:
+        """Forget a job whose lease was lost; a thread may go on for as long as the job may take."""
+        execution = self._executions.get(execution_id)
+        # The outcome of one that settles may just have been written, which ends the lease, too.
+        if execution and execution.state != "settling":
+            del self._executions[execution_id]
+            get_log().warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
+            self._drop(execution)
+            self._wake()
+
+    def drop_all(self) -> list[Lease]:
+        """Let the jobs that run end without an outcome; their leases."""
+        running = [execution for execution in self._executions.values() if execution.state == "running"]
+        for execution in running:
+            self._drop(execution)
+        return [execution.lease for execution in running]
+
+    def _drop(self, execution: Execution) -> None:
+        was_running, execution.state = execution.state == "running", "over"
+        if was_running:
+            self._left.add(execution)
+            self._cancel(execution)
+
+    def _cut_off(self, execution: Execution, reason: BaseException) -> None:
+        """End a job before its function does: a coroutine is cancelled, and may take a moment; a thread is left."""
+        if execution.state != "running" or execution.cut_off:
+            return
+        execution.cut_off = reason
+        if not self._cancel(execution):
+            self._give_up(execution)
+
+    def _cancel(self, execution: Execution) -> bool:
+        """Cancel a coroutine; it has what the job's own time-out leaves of its hash's to come to its end."""
+        if execution.task:
+            execution.task.cancel()
+            patience = max(_BACKSTOP_SECONDS, execution.lease.timeout - execution.timeout)
+            self._set_timer(execution, patience, self._give_up)
+        return bool(execution.task)
+
+    def _start_task(
+        self, execution: Execution, context: Context, rest: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        execution.task = self._loop.create_task(self._await(execution, rest), context=context)
+        execution.task.add_done_callback(partial(self._cancelled, execution))
+
+    def _cancelled(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step never comes to the end of `_await`."""
+        if task.cancelled():
+            self._end(execution, execution.cut_off or asyncio.CancelledError())
+
+    async def _call(self, execution: Execution) -> None:
+        attempt = execution.attempt
+        assert attempt
+        if execution.is_isolated:
+            await self._children.ready()
+        self._begin_time(execution)
+        if not attempt.has_begun:
+            await self._threads.run(partial(attempt.begin, execution.job))
+        if execution.is_isolated:
+            await self._children.perform(execution.lease, attempt.job_type.name, attempt.wire)
+        else:
+            await await_result(attempt.function())
+
+    async def _await(self, execution: Execution, rest: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        error: BaseException | None = None
+        try:
+            await rest()
+        except asyncio.CancelledError as cancelled:
+            error = execution.cut_off or cancelled
+            error.__cause__ = cancelled if error is not cancelled else None
+        except BaseException as raised:  # noqa: BLE001 - SystemExit, too, would end the loop and all its jobs
+            error = raised
+        self._end(execution, error)
+
+    def _thread_done(self, execution: Execution, context: Context, result: Any, error: BaseException | None) -> None:
+        if error or not is_awaited(result):
+            self._end(execution, error)
+        elif execution.state == "running":  # a plain wrapper around an `async def`
+            self._start_task(execution, context, partial(await_result, result))
+        else:
+            drop(result)
+            self._end(execution, None)
+
+    def _end(self, execution: Execution, error: BaseException | None) -> None:
+        self._clear_timer(execution)
+        if execution in self._left:
+            self._left.discard(execution)
+            self._wake()
+        elif execution.state != "running":
+            self.stragglers -= 1
+        else:
+            execution.state = "ended"
+            self._ended(execution, error)
+
+    def _begin_time(self, execution: Execution) -> None:
+        execution.lost = self._lost(execution)
+        self._set_timer(execution, execution.timeout, self._time_is_up)
+
+    def _time_is_up(self, execution: Execution) -> None:
+        lost, seconds = self._lost(execution), execution.timeout
+        if lost > execution.lost:  # others blocked the loop meanwhile
+            more, execution.lost = lost - execution.lost, lost
+            self._set_timer(execution, more, self._time_is_up)
+        elif execution in self._left:
+            self._give_up(execution)
+        elif execution.task:
+            self._cut_off(execution, TimeoutError(f"the job took longer than {seconds:g} seconds"))
+        else:
+            self._cut_off(execution, _timeout(seconds))
+
+    def _give_up(self, execution: Execution) -> None:
+        """Let a job end whose function does not."""
+        self.stragglers += 1
+        self._clear_timer(execution)
+        if execution in self._left:
+            self._left.discard(execution)
+            return
+        reason = execution.cut_off
+        if execution.task and isinstance(reason, TimeoutError):
+            reason = _timeout(execution.lease.timeout)
+        execution.state = "ended"
+        self._ended(execution, reason)
+
+    def _set_timer(self, execution: Execution, seconds: float, then: Callable[[Execution], None]) -> None:
+        self._clear_timer(execution)
+        execution.timer = self._loop.call_later(seconds, then, execution)
+
+    def _clear_timer(self, execution: Execution) -> None:
+        if execution.timer:
+            execution.timer.cancel()
+            execution.timer = None
+
+
+def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
+    """The leases that are to be renewed; those whose outcomes are being written may end at any moment."""
+    return [execution.lease for execution in list(executions.values()) if execution.state != "settling"]
+
+
+def _call_in_thread(execution: Execution) -> Any:
+    if execution.attempt:
+        execution.attempt.begin(execution.job)
+    assert execution.function
+    result = execution.function()
+    if not is_awaited(result):
+        check_ran(result)
+        return None
+    return result
+
+
+def _timeout(seconds: float) -> JobTimeoutException:
+    return JobTimeoutException(f"Task exceeded maximum timeout value ({seconds:g} seconds)")

@@ -1,0 +1,122 @@
+"""The heartbeat of a worker: it renews the worker's leases, and reaps those that dead workers left."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rq import worker_registration
+from rq.worker import BaseWorker
+
+from shared.logs import get_log
+from shared.runtime.threads import DaemonThreads
+from workers.worker.execution import Executor
+from workers.worker.leases import WORKER_KNOWN_SECONDS, Leases
+from workers.worker.outcomes import Outcomes
+
+_LONGEST_SECONDS = 5.0
+
+
+class ReapGuard:
+    """Tells whether a lease that has expired tells of a death: not when nobody could renew leases for a while.
+
+    After a gap between heartbeats Redis was away, or this worker was frozen. If it was Redis, the leases of all workers
+    have expired, and they live: each has the time of a whole lease to renew them before anything is taken from it. The
+    first heartbeat counts as one after a gap: a worker that has just started cannot know that Redis was there before.
+    """
+
+    def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare.
+
+        Args:
+            lease_seconds: how long a lease is.
+            clock: seconds, of any beginning.
+        """
+        self._lease = lease_seconds
+        self._clock = clock
+        self._last = float("-inf")
+        self._until = float("inf")
+
+    def note_heartbeat(self) -> None:
+        """Redis has just taken a heartbeat."""
+        now = self._clock()
+        if now - self._last > self._lease / 2:
+            self._until = now + self._lease
+        self._last = now
+
+    @property
+    def may_reap(self) -> bool:
+        """Whether a lease that has expired may be taken for a dead worker's."""
+        return self._clock() >= self._until
+
+
+class Heartbeat:
+    """The heartbeat of one worker; on its event loop.
+
+    Attributes:
+        seconds: how often it beats.
+    """
+
+    def __init__(
+        self,
+        worker: BaseWorker,
+        leases: Leases,
+        executor: Executor,
+        outcomes: Outcomes,
+        threads: DaemonThreads,
+        file: Path | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            worker: what RQ knows of this worker.
+            leases: its leases.
+            executor: its jobs under way.
+            outcomes: where abandoned jobs that have no attempt left become dead letters.
+            threads: where RQ's own code runs.
+            file: touched at each heartbeat that Redis takes.
+        """
+        self.seconds = min(leases.seconds / 6, _LONGEST_SECONDS)
+        self._worker = worker
+        self._leases = leases
+        self._executor = executor
+        self._outcomes = outcomes
+        self._threads = threads
+        self._file = file
+        self._reap_guard = ReapGuard(leases.seconds)
+        self._threads = DaemonThreads()
+        self._log = get_log()
+
+    async def beat(self) -> None:
+        """Renew, and then reap: the other way round, a worker would reap what is its own."""
+        known, lost = await self._leases.renew(self._executor.to_renew)
+        self._reap_guard.note_heartbeat()
+        self._touch_file()
+        for execution_id in lost:
+            self._executor.lose(execution_id)
+        if not known:  # RQ forgot it while it was frozen, or Redis lost its data
+            await self._threads.run(self._register)
+        for queue in self._worker.queues if self._reap_guard.may_reap else ():
+            await self._reap(queue.name)
+
+    async def _reap(self, queue: str) -> None:
+        job_ids, exhausted = await self._leases.reap(queue)
+        for job_id in job_ids:
+            self._log.warning("job_recovered", job_id=job_id.decode(), queue=queue)
+        for lease in exhausted:
+            self._log.error("job_abandoned", job_id=lease.job_id, queue=queue)
+            self._outcomes.dead_letter(self._executor.add(lease))
+
+    def _touch_file(self) -> None:
+        if not self._file:
+            return
+        try:
+            self._file.touch()
+        except OSError as error:
+            self._log.error("heartbeat_failed", file=str(self._file), error=error)
+
+    def _register(self) -> None:
+        with self._worker.connection.pipeline() as pipeline:
+            pipeline.hset(self._worker.key, mapping=self._worker.serialize())
+            worker_registration.register(self._worker, pipeline)
+            pipeline.expire(self._worker.key, WORKER_KNOWN_SECONDS)
+            pipeline.execute()

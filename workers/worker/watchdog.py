@@ -1,0 +1,172 @@
+"""A watchdog for the worker's event loop: what becomes of a job that blocks it, so that the other jobs pay nothing.
+
+1. The job and the line are logged while the loop stands still (see `shared/runtime/loop_lag.py`), and counted on Redis.
+2. Meanwhile the leases of all jobs are renewed from here; else they would run elsewhere, one attempt the poorer.
+3. When a job has blocked for longer than it may take, a signal raises RQ's time-out inside it, as RQ's own alarm does.
+4. Before a process is ended whose loop does not turn at all, the successes of other jobs are acknowledged, and those
+   under way are released, their attempts uncounted.
+"""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.timeouts import JobTimeoutException
+
+from shared.logs import get_log
+from shared.redis.connections import connect_async
+from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, entry_of
+from shared.runtime.loop_lag import Block, LoopLag, Task
+from shared.settings.config import Settings
+from workers.worker.execution import Execution, current_execution, to_renew
+from workers.worker.leases import Leases
+from workers.worker.outcomes import Outcomes
+
+_RENEWALS = 6  # in the time of a lease
+_LAST_SECONDS = 2.0
+
+
+class _OwnedTask(asyncio.Task[Any]):
+    """A task that knows the job that it was made in, if any."""
+
+    __slots__ = ("owner",)
+    owner: Execution | None
+
+
+class Watchdog:
+    """Watches the running loop, a worker's; the loop's tasks are made through it."""
+
+    def __init__(
+        self,
+        executions: Mapping[str, Execution],
+        outcomes: Outcomes,
+        leases: Leases,
+        redis: Redis,
+        settings: Settings,
+    ) -> None:
+        """Watch the loop; on its thread, the main one.
+
+        Args:
+            executions: the jobs under way, by execution.
+            outcomes: those that have succeeded, and are not acknowledged yet.
+            leases: the worker's.
+            redis: a connection that is not the loop's.
+            settings: where Redis is.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
+        self._executions = executions
+        self._outcomes = outcomes
+        self._leases = leases
+        self._redis = redis
+        self._settings = settings
+        self._renewed_at = 0.0
+        self._holder: Execution | None = None
+        self._struck = 0.0
+        self._target: Execution | None = None
+        self._before = signal.signal(signal.SIGALRM, self._raise)
+        self._loop.set_task_factory(self._make_task)  # type: ignore[arg-type]  # it takes any options
+        self._lag = LoopLag(self._loop, _describe, self._look, owner=self._owner, last=self._end)
+        self.lost = self._lag.lost
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._lag.close()
+        signal.signal(signal.SIGALRM, self._before)
+
+    def save(self, *, but: Execution | None) -> None:
+        """Write on Redis what this process, whose loop does not turn, can no longer write; in any other thread.
+
+        It takes two seconds at most.
+
+        Args:
+            but: a job that is to be reaped when its lease has expired, the attempt counted.
+        """
+        thread = threading.Thread(target=self._save, args=(but,), daemon=True)
+        thread.start()
+        thread.join(_LAST_SECONDS)
+
+    @property
+    def holder(self) -> Execution | None:
+        """The job that blocks the loop now."""
+        return self._holder if self._lag.seconds else None
+
+    def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Task:
+        task = _OwnedTask(coroutine, loop=loop, **options)
+        context = options.get("context")
+        task.owner = context.get(current_execution) if context else current_execution.get(None)
+        return task
+
+    def _owner(self, task: Task | None) -> Execution | None:
+        return getattr(task, "owner", None)
+
+    def _look(self, block: Block) -> None:
+        """In the watching thread."""
+        execution: Execution | None = block.holder
+        if block.is_first:
+            self._holder, self._struck, self._renewed_at = execution, 0.0, time.monotonic()
+        if block.is_first or block.is_over:
+            self._note(block, execution)
+        if block.is_over:
+            return
+        if time.monotonic() - self._renewed_at > self._leases.seconds / _RENEWALS:
+            self._renewed_at = time.monotonic()
+            with suppress(RedisError, OSError):  # what was lost, and that Redis is away, the loop will find out as well
+                self._write(lambda leases: leases.renew(to_renew(self._executions)))
+        if execution and block.seconds - self._struck > execution.lease.timeout:
+            self._struck, self._target = block.seconds, execution
+            signal.pthread_kill(self._thread_id, signal.SIGALRM)
+
+    def _raise(self, _: int, __: FrameType | None) -> None:
+        """On the loop's thread: when the step that blocked has ended meanwhile, another job's may have begun."""
+        target, self._target = self._target, None
+        if target and self._owner(asyncio.current_task(self._loop)) is target:
+            raise JobTimeoutException("Task exceeded maximum timeout value, and blocked the event loop")
+
+    def _note(self, block: Block, execution: Execution | None) -> None:
+        """Let `deskbell doctor` know as it begins and when it is over, and `/metrics` when it is over."""
+        with suppress(RedisError, OSError):
+            self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
+            if block.is_over and execution:
+                self._redis.hincrby(BLOCKED_KEY, execution.name, 1)
+
+    def _end(self, block: Block) -> None:
+        """Before the process is ended. If no job is to blame, attempts count: one that does it each time must end."""
+        if block.holder:
+            self.save(but=block.holder)
+
+    def _save(self, but: Execution | None) -> None:
+        running = [execution for execution in list(self._executions.values()) if execution.state == "running"]
+        left = [execution.lease for execution in running if execution is not but]
+
+        async def write(leases: Leases) -> None:
+            if done := self._outcomes.unacked:
+                await leases.ack(done)
+            await leases.release(left, have_begun=True)
+
+        try:
+            self._write(write)
+        except (RedisError, OSError) as error:
+            get_log().error("not_put_back", count=len(left), error=error)
+        else:
+            get_log().info("put_back", count=len(left))
+
+    def _write(self, write: Callable[[Leases], Awaitable[Any]]) -> None:
+        """Write from another thread, through a connection and a loop of its own."""
+
+        async def connect_and_write() -> None:
+            async with connect_async(self._settings, seconds=_LAST_SECONDS, retries=0) as redis:
+                await write(self._leases.through(redis))
+
+        asyncio.run(connect_and_write())
+
+
+def _describe(execution: Execution | None) -> Mapping[str, str]:
+    return {"job": execution.name, "job_id": execution.lease.job_id} if execution else {}

@@ -1,0 +1,323 @@
+"""The worker: one process that performs many jobs at once and leaves RQ's keys as RQ's own workers do.
+
+1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/worker/leases.py`).
+2. It finds what they call (`workers/worker/call.py`), and calls it: `async def` on its event loop, `def` in threads,
+   and what asks for it in a child process (`workers/worker/execution.py`).
+3. It acknowledges all that have succeeded in one script (`workers/worker/outcomes.py`); other outcomes are written one
+   by one, as RQ writes them (`workers/worker/rq_outcomes.py`).
+4. Beside that it renews its leases and reaps those of workers that died (`workers/worker/heartbeat.py`), does what RQ's
+   workers do for their queues (`workers/worker/maintenance.py`), and hears RQ's commands
+   (`workers/worker/rq_commands.py`).
+5. At SIGTERM it claims no more, gives the jobs under way a grace period, and releases what remains
+   (`workers/worker/shutdown.py`).
+"""
+
+import asyncio
+import socket
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+
+import uvloop
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
+from rq.worker import BaseWorker, WorkerStatus
+
+from shared.logs import get_log, name_process
+from shared.redis.connections import connect_async
+from shared.runtime.threads import DaemonThreads
+from workers.isolation.children import Children
+from workers.job import AllowListedJob
+from workers.perform import Performer
+from workers.redis_errors import WorkerOutage, is_transient
+from workers.worker.background import Background
+from workers.worker.call import Calls
+from workers.worker.execution import Execution, Executor
+from workers.worker.heartbeat import Heartbeat
+from workers.worker.leases import WORKER_KNOWN_SECONDS, Claimed, Leases
+from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance, clean_registries
+from workers.worker.outcomes import Outcomes
+from workers.worker.polling_order import PollingOrder
+from workers.worker.rq_commands import RQCommands
+from workers.worker.rq_outcomes import RQOutcomes
+from workers.worker.shutdown import COLD_SECONDS, Shutdown, ShutdownSignals
+from workers.worker.wakeup import WAIT_SECONDS, QueueWakeups
+from workers.worker.watchdog import Watchdog
+
+CONCURRENCY = 64
+_REDIS_TIMEOUT_SECONDS = 10
+_HELD_SECONDS = 0.05  # before the next look at jobs that something holds back; twice that before each further one
+_LONGEST_HELD_SECONDS = 0.5
+_MARGIN_SECONDS = 0.001
+_SUSPENDED_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 2.0
+_STRAGGLERS = 8
+
+
+class ConcurrentWorker(BaseWorker):
+    """RQ's worker that performs many jobs at once."""
+
+    def __init__(
+        self,
+        queues: Sequence[str],
+        performer: Performer,
+        connection: Redis,
+        *,
+        concurrency: int = CONCURRENCY,
+        parent: socket.socket | None = None,
+    ) -> None:
+        """Make a worker.
+
+        Args:
+            queues: the queues it serves, the most urgent first.
+            performer: knows the job types.
+            connection: to Redis, for RQ's own code.
+            concurrency: how many jobs it performs at once.
+            parent: a socket to the supervisor: see `ShutdownSignals`.
+        """
+        super().__init__(
+            list(queues),
+            name=uuid.uuid4().hex,
+            connection=connection,
+            job_class=AllowListedJob,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_KNOWN_SECONDS - 60,  # what RQ adds to it
+            log_job_description=False,
+        )
+        name_process(worker=self.name)
+        self._parent = parent
+        self._settings, self._jobs = performer.settings, performer.jobs
+        self._calls = Calls(performer)
+        self._concurrency = concurrency
+        self._most_stragglers = min(_STRAGGLERS, concurrency)
+        self._names = [queue.name for queue in self.queues]
+        self._log = get_log()
+        self._outage = WorkerOutage(connection)
+        self._under_way: dict[str, Execution] = {}
+        self._ending: Shutdown | None = None
+        self._wake = asyncio.Event()
+        self._polling_order = PollingOrder(self._names)
+        self._pause = 0.0
+        self._held_seconds = _HELD_SECONDS
+
+    def run(self, *, burst: bool = False) -> Shutdown:
+        """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty.
+
+        Returns:
+            Why it ended.
+        """
+        self._register()
+        loop = uvloop.new_event_loop()
+        signals = ShutdownSignals(loop, self._shut_down, self._save, self._settings.grace_seconds, self._parent)
+        try:
+            return loop.run_until_complete(self._main(burst=burst))
+        finally:
+            loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
+            self._die()
+            signals.close()
+
+    def clean_registries(self) -> None:
+        """RQ's, except for jobs under way."""
+        clean_registries(self)
+
+    def subscribe(self) -> None:
+        """Nothing: commands are heard on the event loop, not in RQ's thread."""
+
+    def _register(self) -> None:
+        """RQ's beginning of a worker, again and again while Redis is away."""
+        while True:
+            try:
+                self.bootstrap(logging_level="WARNING")
+            except RedisError as error:
+                if not is_transient(error):
+                    raise
+                self._outage.note(error)
+                time.sleep(_LONGEST_PAUSE_SECONDS)
+                with suppress(RedisError):
+                    self.connection.delete(self.key)  # RQ refuses a worker that it has registered, answered or not
+            else:
+                return
+
+    def _die(self) -> None:
+        try:
+            self.set_state(WorkerStatus.IDLE)
+            self.register_death()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:  # then RQ forgets it when it has had no heartbeat for long
+            self._outage.note(error)
+
+    def _shut_down(self, why: Shutdown = Shutdown.WARM) -> None:
+        """Claim no more, and end; the second time, at once."""
+        self._ending = Shutdown.COLD if self._ending else why
+        self._wake.set()
+
+    def _save(self) -> None:
+        """Before the process is ended without its loop; in a thread."""
+        self._watchdog.save(but=self._watchdog.holder)
+
+    async def _main(self, *, burst: bool) -> Shutdown:
+        threads, children = DaemonThreads(), Children(self.name)
+        redis = self._redis = connect_async(self._settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
+        self._leases = Leases(redis, self.name, self._names, self._jobs, self._settings)
+        rq_outcomes = RQOutcomes(self, self._jobs)
+        self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wake.set, self._outage)
+        self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
+        self._executor = Executor(
+            self._under_way,
+            self.connection,
+            threads,
+            children,
+            self._outcomes.take,
+            self._watchdog.lost,
+            self._wake.set,
+        )
+        self._wakeups = QueueWakeups(redis, self._wake.set)
+        background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
+        if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
+            children.start()
+        heartbeat = Heartbeat(
+            self, self._leases, self._executor, self._outcomes, threads, self._settings.heartbeat_file
+        )
+        await background.repeat(heartbeat.seconds, heartbeat.beat)
+        await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
+        await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)
+        background.start(RQCommands(redis, self.pubsub_channel_name, self._executor, self._shut_down).listen())
+        try:
+            await self._work(burst=burst)
+            await self._finish()
+        finally:
+            self._watchdog.close()
+            children.close()
+            await background.close()
+            await background.attempt(maintenance.close)
+            await self._wakeups.close()
+            threads.close()
+            await redis.aclose()
+        assert self._ending
+        return self._ending
+
+    async def _work(self, *, burst: bool) -> None:
+        while not self._ending:
+            try:
+                await self._outcomes.ack()
+                was_idle = not self._under_way  # a job that ends during the claim may queue another
+                claimed = await self._leases.claim(self._polling_order.next(), self._free)
+            except Exception as error:  # noqa: BLE001 - damage that nobody foresaw must not end the jobs under way
+                await self._wait_for_redis(error)
+                continue
+            self._pause = 0.0
+            self._outage.end()
+            self._start_all(claimed)
+            if burst and was_idle and self._is_empty(claimed):
+                self._shut_down()
+            elif self._executor.stragglers >= self._most_stragglers:
+                self._log.error("stragglers", count=self._executor.stragglers)
+                self._shut_down(Shutdown.STRAGGLERS)
+            else:
+                await self._wait(claimed)
+        if not burst:
+            count, seconds = len(self._under_way), self._settings.grace_seconds
+            self._log.info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
+
+    @property
+    def _free(self) -> int:
+        return self._concurrency - len(self._under_way)
+
+    def _start_all(self, claimed: Claimed) -> None:
+        for job_id in claimed.missing:
+            self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        if claimed.leases:
+            self._state = WorkerStatus.BUSY  # as the claim has written
+        if claimed.leases or claimed.missing:
+            self._held_seconds = _HELD_SECONDS
+        for lease in claimed.leases:
+            execution = self._executor.add(lease)
+            try:
+                self._calls.prepare(execution)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
+                execution.state = "ended"
+                self._outcomes.take(execution, error)
+            else:
+                self._executor.start(execution)
+
+    async def _wait(self, claimed: Claimed) -> None:
+        """Wait until there is something to acknowledge or to claim."""
+        if claimed.leases or self._outcomes.are_due:
+            await asyncio.sleep(0)  # what was started, and what ended meanwhile, is acknowledged together
+            if self._free or self._outcomes.are_due:
+                return
+        seconds: float = WAIT_SECONDS
+        if claimed.suspended:
+            seconds = _SUSPENDED_SECONDS
+        elif self._free:
+            self._wakeups.watch(name for name, length in claimed.lengths.items() if not length)
+            if any(claimed.lengths.values()):
+                seconds = self._held_wait(claimed)
+        await self._show_state(claimed)
+        await self._sleep(seconds)
+
+    def _held_wait(self, claimed: Claimed) -> float:
+        """How long to leave alone what is held back: until a rate or a pause lets go, or a slot may be free."""
+        seconds, self._held_seconds = self._held_seconds, min(self._held_seconds * 2, _LONGEST_HELD_SECONDS)
+        return seconds if claimed.opens_in is None else min(seconds, claimed.opens_in + _MARGIN_SECONDS)
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+    async def _show_state(self, claimed: Claimed) -> None:
+        state = WorkerStatus.BUSY if self._under_way else WorkerStatus.IDLE
+        if claimed.suspended and not self._under_way:
+            state = WorkerStatus.SUSPENDED
+        if state != self._state:
+            with suppress(RedisError, OSError):  # the next claim says that Redis is away, and the state is shown later
+                await self._leases.show("state", state)
+                self._state = state
+
+    def _is_empty(self, claimed: Claimed) -> bool:
+        """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
+        return not self._under_way and (claimed.suspended or not (claimed.leases or claimed.held))
+
+    async def _wait_for_redis(self, error: Exception) -> None:
+        """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
+        if is_transient(error):
+            self._outage.note(error)
+            with suppress(RedisError):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+        else:
+            self._log.error("not_claimed", error=error)
+        self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
+        await self._sleep(self._pause)
+
+    async def _finish(self) -> None:
+        """Let the jobs under way end, for as long as the grace period; release the others."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.grace_seconds
+        if self._under_way:
+            with suppress(RedisError, OSError):
+                await self._leases.show("shutdown_requested_date", utcformat(now()))
+        while self._executor.is_busy() and self._ending is not Shutdown.COLD and loop.time() < deadline:
+            try:
+                await self._outcomes.ack()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the jobs under way go on
+                await self._wait_for_redis(error)
+            if self._executor.is_busy() and not self._outcomes.are_due:
+                await self._sleep(max(0.0, deadline - loop.time()))
+        await self._release()
+
+    async def _release(self) -> None:
+        """Release what does not end; what has ended is acknowledged."""
+        left = self._executor.drop_all()
+        try:
+            async with asyncio.timeout(COLD_SECONDS):
+                await self._outcomes.ack()
+                count = await self._leases.release(left, have_begun=True)
+                await self._leases.release_unanswered()
+        except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
+            self._log.error("not_put_back", count=len(left), error=error)
+        else:
+            if left:
+                self._log.info("put_back", count=count, job_ids=[lease.job_id for lease in left])
