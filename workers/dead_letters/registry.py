@@ -48,7 +48,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in a FailedJobRegistry.
+    """An entry of a FailedJobRegistry.
 
     Attributes:
         id: the RQ job's id.
@@ -211,10 +211,14 @@ class DeadLetters:
 
     def groups(self, pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
         """Dead letters grouped by job type, queue and cause, the largest group first."""
-        groups = _grouped(pages)
-        for each in groups:
-            each.awaited_by = self.awaiting(each.ids)
-        return groups
+        groups: dict[tuple[str, str, str], Group] = {}
+        for page in pages:
+            for dead_letter in page:
+                key = dead_letter.entry.job, dead_letter.entry.queue, dead_letter.cause
+                groups.setdefault(key, Group(*key)).add(dead_letter)
+        for group in groups.values():
+            group.awaited_by = self.awaiting(group.ids)
+        return sorted(groups.values(), key=lambda each: (-each.count, each.job, each.queue, each.cause))
 
     def _queues(self) -> list[str]:
         keys: Any = self._redis.smembers(Queue.redis_queues_keys)
@@ -270,15 +274,6 @@ def failure_text(result: Any) -> str:
         return unpacking.decompress(b64decode(result[b"exc_string"]), _MOST_TEXT_BYTES).decode(errors="replace")
     except (KeyError, ValueError, zlib.error):
         return ""
-
-
-def _grouped(pages: Iterable[Iterable[DeadLetter]]) -> list[Group]:
-    groups: dict[tuple[str, str, str], Group] = {}
-    for page in pages:
-        for dead_letter in page:
-            key = dead_letter.entry.job, dead_letter.entry.queue, dead_letter.cause
-            groups.setdefault(key, Group(*key)).add(dead_letter)
-    return sorted(groups.values(), key=lambda each: (-each.count, each.job, each.queue, each.cause))
 
 
 def read_date(text: bytes | None) -> datetime | None:
