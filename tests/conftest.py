@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,10 @@ def start_api(redis: Redis, make_settings: SettingsFactory) -> Iterator[ApiFacto
 
 
 @pytest.fixture
-def open_workplace(redis: Redis, make_settings: SettingsFactory) -> Iterator[WorkplaceFactory]:
+def open_workplace(redis: Redis, make_settings: SettingsFactory) -> WorkplaceFactory:
     """Open a workplace for job types; settings are given by name."""
-    with ExitStack() as stack:
 
-        def open_one(jobs: Jobs, **settings: Any) -> Workplace:
-            return stack.enter_context(closing(Workplace(redis, jobs, make_settings(**settings))))
+    def open_one(jobs: Jobs, **settings: Any) -> Workplace:
+        return Workplace(redis, jobs, make_settings(**settings))
 
-        yield open_one
+    return open_one

@@ -1,13 +1,18 @@
-"""The entry point of jobs: one job type's function, run for one event.
+"""The entry point of jobs: one attempt at a job, which is one call of a job type's function for one event.
 
-RQ calls `perform` by its import path, ours or a stock `rq worker`; the job itself names only a job type.
+A stock `rq worker` calls `perform` by its import path; our worker makes the same attempt without it. The job itself
+names only a job type.
+
+1. `Attempt.prepare` finds the job type and reads the event.
+2. `Attempt.begin` takes an ordered job's turn and counts the attempt, unless the claim has done so.
+3. The function is called: here by `call`, in our worker by `workers/worker/execution.py`.
+4. `Attempt.done` logs the success; `Attempt.failed` decides about a retry, in `workers/retries.py`, and logs that.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from contextvars import copy_context
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -47,25 +52,28 @@ _LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 
 
 class Performer:
-    """Runs job functions: `async def` on one event loop that lives as long as the process, `def` as it stands."""
+    """Makes attempts at jobs.
+
+    Attributes:
+        jobs: the job types.
+        settings: what the functions may ask for.
+    """
 
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
         self.jobs = jobs
         self.settings = settings
-        self.log = get_log()
-        self._runner = asyncio.Runner()
 
     def perform(self, name: str, wire: Wire) -> None:
-        """Make one attempt at a job.
+        """Make one attempt at RQ's current job, in a stock worker.
 
         Args:
             name: the job type's name.
             wire: the event, as fan-out wrote it.
 
         Raises:
-            UnknownJobError: there is no such job type here; the job is a dead letter at once.
-            DamagedJobError: the job holds no event; likewise.
-            Exception: whatever the function raised, for RQ to try again or to bury.
+            UnknownJobError: there is no such job type here.
+            DamagedJobError: the job holds no event.
+            Exception: whatever the function raised. RQ then retries the job or makes it a dead letter.
         """
         job = get_current_job()
         assert job, "perform is called by an RQ worker"
@@ -73,46 +81,23 @@ class Performer:
         try:
             attempt.prepare()
             attempt.begin(job)
-            self.call(attempt)
+            call(attempt)
         except BaseException as error:
             attempt.failed(job, error)
             with suppress(RedisError):
                 job.save_meta()  # as RQ does for a retry, and not for a dead letter
             raise
-        with suppress(RedisError, LeaseLostError):  # it is done all the same: what holds its slot runs out
+        with suppress(RedisError, LeaseLostError):  # the job is done all the same; its slot expires
             note_success(self.jobs, attempt.job_type, job)
         attempt.done()
 
-    def call(self, attempt: "Attempt") -> None:
-        """Call the function of an attempt, on this thread and on an event loop of its own.
-
-        Raises:
-            Exception: whatever it raises.
-        """
-        result = attempt.function()
-        if not is_awaited(result):
-            check_ran(result)
-            return
-        try:
-            # The context of this job, not of the process's first: RQ keeps the current job in it.
-            self._runner.run(_within(attempt.job_type.timeout, await_result(result)), context=copy_context())
-        except JobTimeoutException:
-            # RQ's alarm went off: the coroutine did not heed its cancellation. Its loop ends with what hangs in it.
-            self._runner.get_loop().close()
-            self._runner = asyncio.Runner()
-            raise
-
-    def close(self) -> None:
-        """Close the event loop of asynchronous jobs."""
-        self._runner.close()
-
 
 class Attempt:
-    """One run of a job's function; it is one log line.
+    """One attempt at a job, and its log line.
 
     Attributes:
         number: from 1; 0 while it has not been counted.
-        name: the job type's, such as a log line may hold.
+        name: the job type's, as it may be logged.
         wire: the event, as fan-out wrote it.
         job_type: the type, once it is prepared.
         function: the type's function with its arguments, once it is prepared.
@@ -122,19 +107,19 @@ class Attempt:
     function: Callable[[], Any]
 
     def __init__(self, performer: Performer, name: str, wire: Wire, lease: Lease | None = None) -> None:
-        """Begin an attempt.
+        """Begin the log line.
 
         Args:
-            performer: knows the job types.
+            performer: has the job types.
             name: the job type's name.
             wire: the event, as fan-out wrote it.
-            lease: what our worker holds the job by; its claim has counted the attempt, and for a rate its start.
+            lease: our worker's; its claim has counted the attempt, and the start for a rate.
         """
         self.number = lease.attempt if lease else 0
         self.name = loggable_job_name(name)
+        self.wire = wire
         self._performer = performer
         self._name = name
-        self.wire = wire
         self._counts_from = lease.asked_at if lease else float("inf")
         self._fields: dict[str, Any] = {"job": self.name}
         self._started = time.perf_counter()
@@ -159,30 +144,28 @@ class Attempt:
         self.function = partial(job_type.function, **job_type.arguments(event, self._performer.settings))
 
     def begin(self, job: Job) -> None:
-        """Take an ordered job's turn, have a rate count its start, and count the attempt; in a thread: it asks Redis.
+        """Take an ordered job's turn, have a rate count the start, and count the attempt; in a thread: it asks Redis.
 
-        Nothing, when the claim has done all of it.
+        Nothing of it where the claim has done so.
 
         Raises:
-            OutOfTurnError: it is not its turn yet, or others have started meanwhile, as many as may.
+            OutOfTurnError: it is not its turn yet, or as many jobs as the rate allows have started since the claim.
         """
         if self.has_begun:
             return
         take_turn(job, self.job_type, self._event)
         if self._is_late:
-            now = time.monotonic()
             start_anew(self._performer.jobs, self.job_type, job)
-            self._counts_from = now
         self.number = self.number or begin_attempt(job, self.job_type.attempts)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the claim has counted the attempt, and it need not wait for its turn."""
+        """Whether the claim has counted the attempt and the start, and there is no turn to take."""
         return self.number > 0 and not self.job_type.ordered_by and not self._is_late
 
     @property
     def _is_late(self) -> bool:
-        """Whether its start began to count so long ago that it may count no more when what it calls is reached."""
+        """Whether the start was counted so long ago that it may no longer count when the function makes its call."""
         limit = self.job_type.limit
         return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
 
@@ -194,9 +177,8 @@ class Attempt:
         """Prepare RQ's decision about a job whose attempt raised, and log it."""
         if "event_id" not in self._fields:
             self._fields["job_id"] = job.id
-        jobs = self._performer.jobs
-        job_type = jobs.get(self._name)
-        counts = job_type is None or note_failure(jobs, job_type, job, error)
+        job_type = self._performer.jobs.get(self._name)
+        counts = job_type is None or note_failure(self._performer.jobs, job_type, job, error)
         backoff = job_type.backoff if job_type else Backoff()
         outcome, fields = settle_failure(job, backoff, self.number, error, counts=counts)
         if code := code_of(error):
@@ -206,7 +188,27 @@ class Attempt:
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})
         ms = round((time.perf_counter() - self._started) * 1000, 3)
-        self._performer.log.log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+        get_log().log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+
+
+def call(attempt: Attempt) -> None:
+    """Call the function of an attempt, on this thread; what is to be awaited runs on an event loop of its own.
+
+    Raises:
+        Exception: whatever it raises.
+    """
+    result = attempt.function()
+    if not is_awaited(result):
+        check_ran(result)
+        return
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())
+        try:
+            runner.run(_within(attempt.job_type.timeout, await_result(result)))
+        except JobTimeoutException:
+            stack.pop_all()  # RQ's alarm went off: the coroutine did not heed its cancellation, nor would it another
+            runner.get_loop().close()
+            raise
 
 
 async def _within(seconds: float, coroutine: Any) -> None:
@@ -215,7 +217,7 @@ async def _within(seconds: float, coroutine: Any) -> None:
 
 
 def perform(name: str, wire: Wire) -> None:
-    """`Performer.perform` for a worker that is not ours, made from the environment."""
+    """The entry point for a stock worker: configured from the environment."""
     performer().perform(name, wire)
 
 

@@ -76,10 +76,6 @@ class Workplace:
 
         return WorkplaceJob
 
-    def close(self) -> None:
-        """Close the event loop of asynchronous jobs."""
-        self.performer.close()
-
 
 @contextmanager
 def signals_kept() -> Iterator[None]:

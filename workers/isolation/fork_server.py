@@ -28,7 +28,7 @@ from shared.redis.connections import connect
 from workers.isolation.child_errors import tell
 from workers.job import AllowListedJob
 from workers.lease import Lease
-from workers.perform import Attempt, Performer, performer
+from workers.perform import Attempt, Performer, call, performer
 
 _WAIT_SECONDS = 1.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
@@ -147,10 +147,7 @@ def _run(asked: dict[str, Any], performer: Performer) -> None:
     _current_job.set(AllowListedJob.of(lease, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()
-    try:
-        performer.call(attempt)
-    finally:
-        performer.close()
+    call(attempt)
 
 
 def main() -> None:
