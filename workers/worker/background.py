@@ -30,8 +30,8 @@ class Background:
         """Run a coroutine for as long as the worker lives."""
         self._tasks.append(asyncio.create_task(task))
 
-    async def attempt(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step; whether it fails is logged."""
+    async def attempt(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Take a step, and log when it fails; whether it did what it should."""
         try:
             await step()
         except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
@@ -39,8 +39,9 @@ class Background:
                 self._outage.note(error, step.__name__)
             else:
                 get_log().error("upkeep_failed", error=error)
-        else:
-            self._outage.end(step.__name__)
+            return False
+        self._outage.end(step.__name__)
+        return True
 
     async def close(self) -> None:
         """End all tasks."""

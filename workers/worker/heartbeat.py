@@ -2,18 +2,47 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from redis.exceptions import RedisError
 from rq import worker_registration
-from rq.worker import BaseWorker
+from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
+from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.execution import Executor
 from workers.worker.leases import WORKER_KNOWN_SECONDS, Leases
 from workers.worker.outcomes import Outcomes
 
 _LONGEST_SECONDS = 5.0
+_AGAIN_SECONDS = 2.0
+
+
+def register(worker: BaseWorker, outage: WorkerOutage) -> None:
+    """Begin a worker as RQ does; again and again while Redis is away."""
+    while True:
+        try:
+            worker.bootstrap(logging_level="WARNING")
+        except RedisError as error:
+            if not is_transient(error):
+                raise
+            outage.note(error)
+            time.sleep(_AGAIN_SECONDS)
+            with suppress(RedisError):
+                worker.connection.delete(worker.key)  # RQ refuses a worker that it has registered, answered or not
+        else:
+            return
+
+
+def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
+    """End a worker as RQ does; when Redis is away, RQ forgets it when it has had no heartbeat for long."""
+    try:
+        worker.set_state(WorkerStatus.IDLE)
+        worker.register_death()
+    except (RedisError, OSError) as error:
+        outage.note(error)
 
 
 class ReapGuard:

@@ -9,10 +9,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
-from shared.logs import flush_logs, get_log
+from redis.exceptions import RedisError
+from rq.utils import now, utcformat
 
-COLD_SECONDS = 2.0
-"""What a worker that ends at once takes to put its jobs back."""
+from shared.logs import flush_logs, get_log
+from workers.worker.background import Background
+from workers.worker.execution import Executor
+from workers.worker.leases import Leases
+from workers.worker.outcomes import Outcomes
+from workers.worker.wakeup import Wakeup
+
+_COLD_SECONDS = 2.0  # for a worker that ends at once to release its jobs
+_AGAIN_SECONDS = 1.0
 
 _MARGIN_SECONDS = 2.5  # beyond the grace period; whoever supervises this process kills it after five seconds
 
@@ -78,7 +86,7 @@ class ShutdownSignals:
 
     def _signalled(self, number: int, _: object) -> None:
         if number in self._signals:
-            self._end(2 * COLD_SECONDS)
+            self._end(2 * _COLD_SECONDS)
         elif not self._timers:
             self._end(self._patience)
         self._signals.add(number)
@@ -98,3 +106,59 @@ class ShutdownSignals:
             flush_logs()
         finally:  # whatever comes of that
             os._exit(1)
+
+
+class GracePeriod:
+    """The end of a worker's work: the jobs under way have some time to end, and the others are released."""
+
+    def __init__(
+        self, executor: Executor, outcomes: Outcomes, leases: Leases, background: Background, wakeup: Wakeup
+    ) -> None:
+        """Prepare.
+
+        Args:
+            executor: the jobs under way.
+            outcomes: where successes are acknowledged.
+            leases: the worker's.
+            background: how failures of that are logged.
+            wakeup: what tells that a job has ended.
+        """
+        self._executor = executor
+        self._outcomes = outcomes
+        self._leases = leases
+        self._background = background
+        self._wakeup = wakeup
+        self._log = get_log()
+
+    async def run(self, seconds: float, how: Callable[[], Shutdown | None]) -> None:
+        """Let the jobs under way end, but no longer than this, and no longer than until the worker is to end at once.
+
+        Args:
+            seconds: the grace period.
+            how: how the worker is to end now.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        if self._executor.is_busy():
+            with suppress(RedisError, OSError):
+                await self._leases.show("shutdown_requested_date", utcformat(now()))
+        while self._executor.is_busy() and how() is not Shutdown.COLD and (left := deadline - loop.time()) > 0:
+            if not await self._background.attempt(self._outcomes.ack):
+                await self._wakeup.sleep(min(left, _AGAIN_SECONDS))
+            elif self._executor.is_busy() and not self._outcomes.are_due:
+                await self._wakeup.sleep(left)
+        await self._release()
+
+    async def _release(self) -> None:
+        """Release what does not end; what has ended is acknowledged."""
+        left = self._executor.drop_all()
+        try:
+            async with asyncio.timeout(_COLD_SECONDS):
+                await self._outcomes.ack()
+                count = await self._leases.release(left, have_begun=True)
+                await self._leases.release_unanswered()
+        except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
+            self._log.error("not_put_back", count=len(left), error=error)
+        else:
+            if left:
+                self._log.info("put_back", count=count, job_ids=[lease.job_id for lease in left])

@@ -7,6 +7,7 @@ and every worker that waits wakes.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -16,6 +17,23 @@ from shared.runtime.tasks import cancel_and_wait
 
 WAIT_SECONDS = 5
 _PAUSE_SECONDS = 0.5
+
+
+class Wakeup:
+    """What ends a worker's sleep early: there is something to acknowledge or to claim, or the worker is to end."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """End the sleep, or the next one."""
+        self._event.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until woken, but no longer than this."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
 
 
 class QueueWakeups:

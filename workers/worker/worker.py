@@ -14,7 +14,6 @@
 
 import asyncio
 import socket
-import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +22,6 @@ import uvloop
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.serializers import JSONSerializer
-from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 
 from shared.logs import get_log, name_process
@@ -36,15 +34,15 @@ from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.background import Background
 from workers.worker.call import Calls
 from workers.worker.execution import Execution, Executor
-from workers.worker.heartbeat import Heartbeat
+from workers.worker.heartbeat import Heartbeat, register, unregister
 from workers.worker.leases import WORKER_KNOWN_SECONDS, Claimed, Leases
 from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance, clean_registries
 from workers.worker.outcomes import Outcomes
 from workers.worker.polling_order import PollingOrder
 from workers.worker.rq_commands import RQCommands
 from workers.worker.rq_outcomes import RQOutcomes
-from workers.worker.shutdown import COLD_SECONDS, Shutdown, ShutdownSignals
-from workers.worker.wakeup import WAIT_SECONDS, QueueWakeups
+from workers.worker.shutdown import GracePeriod, Shutdown, ShutdownSignals
+from workers.worker.wakeup import WAIT_SECONDS, QueueWakeups, Wakeup
 from workers.worker.watchdog import Watchdog
 
 CONCURRENCY = 64
@@ -98,7 +96,7 @@ class ConcurrentWorker(BaseWorker):
         self._outage = WorkerOutage(connection)
         self._under_way: dict[str, Execution] = {}
         self._ending: Shutdown | None = None
-        self._wake = asyncio.Event()
+        self._wakeup = Wakeup()
         self._polling_order = PollingOrder(self._names)
         self._pause = 0.0
         self._held_seconds = _HELD_SECONDS
@@ -109,14 +107,14 @@ class ConcurrentWorker(BaseWorker):
         Returns:
             Why it ended.
         """
-        self._register()
+        register(self, self._outage)
         loop = uvloop.new_event_loop()
         signals = ShutdownSignals(loop, self._shut_down, self._save, self._settings.grace_seconds, self._parent)
         try:
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
-            self._die()
+            unregister(self, self._outage)
             signals.close()
 
     def clean_registries(self) -> None:
@@ -126,32 +124,10 @@ class ConcurrentWorker(BaseWorker):
     def subscribe(self) -> None:
         """Nothing: commands are heard on the event loop, not in RQ's thread."""
 
-    def _register(self) -> None:
-        """RQ's beginning of a worker, again and again while Redis is away."""
-        while True:
-            try:
-                self.bootstrap(logging_level="WARNING")
-            except RedisError as error:
-                if not is_transient(error):
-                    raise
-                self._outage.note(error)
-                time.sleep(_LONGEST_PAUSE_SECONDS)
-                with suppress(RedisError):
-                    self.connection.delete(self.key)  # RQ refuses a worker that it has registered, answered or not
-            else:
-                return
-
-    def _die(self) -> None:
-        try:
-            self.set_state(WorkerStatus.IDLE)
-            self.register_death()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:  # then RQ forgets it when it has had no heartbeat for long
-            self._outage.note(error)
-
     def _shut_down(self, why: Shutdown = Shutdown.WARM) -> None:
         """Claim no more, and end; the second time, at once."""
         self._ending = Shutdown.COLD if self._ending else why
-        self._wake.set()
+        self._wakeup.set()
 
     def _save(self) -> None:
         """Before the process is ended without its loop; in a thread."""
@@ -162,7 +138,7 @@ class ConcurrentWorker(BaseWorker):
         redis = self._redis = connect_async(self._settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         self._leases = Leases(redis, self.name, self._names, self._jobs, self._settings)
         rq_outcomes = RQOutcomes(self, self._jobs)
-        self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wake.set, self._outage)
+        self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wakeup.set, self._outage)
         self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
         self._executor = Executor(
             self._under_way,
@@ -171,9 +147,9 @@ class ConcurrentWorker(BaseWorker):
             children,
             self._outcomes.take,
             self._watchdog.lost,
-            self._wake.set,
+            self._wakeup.set,
         )
-        self._wakeups = QueueWakeups(redis, self._wake.set)
+        self._wakeups = QueueWakeups(redis, self._wakeup.set)
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
@@ -186,7 +162,8 @@ class ConcurrentWorker(BaseWorker):
         background.start(RQCommands(redis, self.pubsub_channel_name, self._executor, self._shut_down).listen())
         try:
             await self._work(burst=burst)
-            await self._finish()
+            grace = GracePeriod(self._executor, self._outcomes, self._leases, background, self._wakeup)
+            await grace.run(self._settings.grace_seconds, lambda: self._ending)
         finally:
             self._watchdog.close()
             children.close()
@@ -256,17 +233,12 @@ class ConcurrentWorker(BaseWorker):
             if any(claimed.lengths.values()):
                 seconds = self._held_wait(claimed)
         await self._show_state(claimed)
-        await self._sleep(seconds)
+        await self._wakeup.sleep(seconds)
 
     def _held_wait(self, claimed: Claimed) -> float:
         """How long to leave alone what is held back: until a rate or a pause lets go, or a slot may be free."""
         seconds, self._held_seconds = self._held_seconds, min(self._held_seconds * 2, _LONGEST_HELD_SECONDS)
         return seconds if claimed.opens_in is None else min(seconds, claimed.opens_in + _MARGIN_SECONDS)
-
-    async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        self._wake.clear()
 
     async def _show_state(self, claimed: Claimed) -> None:
         state = WorkerStatus.BUSY if self._under_way else WorkerStatus.IDLE
@@ -290,34 +262,4 @@ class ConcurrentWorker(BaseWorker):
         else:
             self._log.error("not_claimed", error=error)
         self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
-        await self._sleep(self._pause)
-
-    async def _finish(self) -> None:
-        """Let the jobs under way end, for as long as the grace period; release the others."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.grace_seconds
-        if self._under_way:
-            with suppress(RedisError, OSError):
-                await self._leases.show("shutdown_requested_date", utcformat(now()))
-        while self._executor.is_busy() and self._ending is not Shutdown.COLD and loop.time() < deadline:
-            try:
-                await self._outcomes.ack()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the jobs under way go on
-                await self._wait_for_redis(error)
-            if self._executor.is_busy() and not self._outcomes.are_due:
-                await self._sleep(max(0.0, deadline - loop.time()))
-        await self._release()
-
-    async def _release(self) -> None:
-        """Release what does not end; what has ended is acknowledged."""
-        left = self._executor.drop_all()
-        try:
-            async with asyncio.timeout(COLD_SECONDS):
-                await self._outcomes.ack()
-                count = await self._leases.release(left, have_begun=True)
-                await self._leases.release_unanswered()
-        except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
-            self._log.error("not_put_back", count=len(left), error=error)
-        else:
-            if left:
-                self._log.info("put_back", count=count, job_ids=[lease.job_id for lease in left])
+        await self._wakeup.sleep(self._pause)
