@@ -57,18 +57,17 @@ class TokenUsage:
             await self._save()
 
     async def _save(self) -> None:
-        uses, self._unsaved = self._unsaved, {}
+        uses = dict(self._unsaved)
         if not uses:
             return
         try:
             await self._script(keys=[TOKENS_KEY], args=[part for use in uses.items() for part in use])
-        except BaseException as error:
-            self._unsaved = uses | self._unsaved  # the next time
-            if not isinstance(error, RedisError | OSError):  # Redis being away is no defect
-                raise
-            is_away = isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)  # the breaker logs that
-            if not is_away and not self._fails:
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            return  # the breaker logs an outage
+        except RedisError as error:
+            if not self._fails:
                 get_log().error("token_uses_not_saved", error=error)
-            self._fails = not is_away
+            self._fails = True
         else:
             self._fails = False
+            self._unsaved = {use: at for use, at in self._unsaved.items() if uses.get(use) != at}
