@@ -1,10 +1,10 @@
-"""Running an api under uvicorn: how one process begins and ends.
+"""uvicorn's server with a graceful shutdown that drains its connections.
 
-1. It takes connections from a socket that others may share.
-2. SIGTERM: it takes no more; the others, or its successor, find them waiting on the socket.
+1. A process accepts connections from a socket that other processes may share.
+2. At SIGTERM it accepts no more; they wait on the socket for the other processes, or for its successor.
 3. Each connection gets the answers under way, and the next one, with `Connection: close`.
-4. When the last is closed, or the grace period is over, what must be written is written, and it ends with status 0. A
-   second SIGTERM, or a second SIGINT, ends it at once. One of each does not: the supervisor sends SIGINT while a
+4. When the last is closed, or the grace period is over, the app writes what it must, and the process ends with status
+   0. A second SIGTERM, or a second SIGINT, ends it at once. One of each does not: the supervisor sends SIGINT while a
    service manager sends SIGTERM to every process of the service.
 """
 
@@ -69,7 +69,7 @@ class Server(uvicorn.Server):
 
         Args:
             make_app: makes the app.
-            connections: watches the connections.
+            connections: limits the connections.
             grace_seconds: how long what is in flight is waited for.
             parent: see `serve`.
         """
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, answer what is in flight, and let the app write what it must."""
+        """Accept no more connections, answer what is in flight, and let the app write what it must."""
         get_log().info("stopping", connections=len(self._connections.all))
         loop = asyncio.get_running_loop()
         for server in self.servers:
