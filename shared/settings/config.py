@@ -1,10 +1,20 @@
 """The settings: environment variables that begin with DESKBELL_, read once when a process starts."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -13,7 +23,7 @@ from shared.errors import ConfigError
 from shared.settings.env_file import read_env_file
 from shared.settings.environment import PREFIX, check_environment
 from shared.settings.redis_url import RedisUrl
-from shared.settings.urls import check_database_url, check_edges, check_header_text, check_http_url
+from shared.settings.urls import check_database_url, check_edges, check_header_text, check_http_url, check_path_secret
 
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
 _JSON_EXAMPLES = {
@@ -27,7 +37,14 @@ BreakerSetting = Annotated[Breaker | None, PlainValidator(breaker_of_setting)]
 TENCENT_MS = 2000
 """Milliseconds after which Tencent takes a callback for failed (PROTOCOL §1)."""
 
-_SECRET_FORM = r"[A-Za-z0-9_-]{16,128}"  # noqa: S105 - the form of a path secret, not one
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "redis_url": RedisUrl.parse,
+    "path_secret": check_path_secret,
+    "crm_url": check_http_url,
+    "crm_token": check_header_text,
+    "analytics_url": check_database_url,
+}
+"""What refuses a text that could never work, by setting."""
 
 
 class Settings(BaseSettings):
@@ -141,38 +158,18 @@ class Settings(BaseSettings):
                 check_edges(token.get_secret_value())
         return apps
 
-    @field_validator("path_secret")
+    @field_validator(*_CHECKS)
     @classmethod
-    def _secret_fits_a_path(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret and not re.fullmatch(_SECRET_FORM, secret.get_secret_value()):
-            raise ValueError("expected 16 to 128 letters, digits, - or _")
-        return secret
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis_url_is_one(cls, url: SecretStr) -> SecretStr:
-        check_edges(url.get_secret_value())
-        RedisUrl.parse(url.get_secret_value())
-        return url
+    def _text_can_work(cls, value: Any, info: ValidationInfo) -> Any:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text:  # the environment gives no empty one
+            _CHECKS[str(info.field_name)](text)
+        return value
 
     @field_validator("crm_url")
     @classmethod
-    def _crm_url_is_one(cls, url: str) -> str:
-        if url:
-            check_http_url(url)
+    def _paths_can_be_appended(cls, url: str) -> str:
         return url.rstrip("/")
-
-    @field_validator("crm_token")
-    @classmethod
-    def _crm_token_fits_a_header(cls, token: SecretStr) -> SecretStr:
-        check_header_text(token.get_secret_value())
-        return token
-
-    @field_validator("analytics_url")
-    @classmethod
-    def _analytics_url_is_one(cls, url: SecretStr) -> SecretStr:
-        check_database_url(url.get_secret_value())
-        return url
 
     @model_validator(mode="after")
     def _signature_names_apps(self) -> Self:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from shared.settings.urls import check_edges
+
 _SENTINEL = "+sentinel"
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -58,6 +60,7 @@ class RedisUrl:
         Raises:
             ValueError: it is no such URL; says what was expected, and nothing of what came.
         """
+        check_edges(text)
         parts = _split(text)
         options = _options(parts)
         if not parts.scheme.endswith(_SENTINEL):

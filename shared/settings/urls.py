@@ -7,6 +7,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 _HEADER_TEXT = re.compile(r"[!-~]*")
+_PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 def check_edges(text: str) -> None:
@@ -27,6 +28,16 @@ def check_header_text(text: str) -> None:
     """
     if not _HEADER_TEXT.fullmatch(text):
         raise ValueError("expected visible ASCII characters only: no blank, and no newline at its end")
+
+
+def check_path_secret(text: str) -> None:
+    """Refuse what cannot be a part of a URL's path, or is guessed too easily.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    if not _PATH_SECRET.fullmatch(text):
+        raise ValueError("expected 16 to 128 letters, digits, - or _")
 
 
 def check_http_url(text: str) -> None:
