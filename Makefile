@@ -39,6 +39,7 @@ format: .venv/test  ## put the code in the project's form
 
 docs: .venv/test  ## write what the documents take from text and code: the table of log events, the pictures
 	$(BIN)/python -m tools.log_events
+	$(BIN)/python -m tools.walks
 
 lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build -o requirements.lock

@@ -22,6 +22,7 @@ from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
 from shared.wire.events import Outcome
 from tests.processes import environment
+from tools import walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.perform import LEVELS
 
@@ -77,6 +78,22 @@ def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> Non
             assert (ROOT / path).exists(), f"{text_file}: {path}"
         for name in re.findall(rf"`((?:{'|'.join(ROOMS)})(?:\.(?!py\b)\w+)+)`", text):
             pkgutil.resolve_name(name)
+
+
+def test_the_design_lists_every_room() -> None:
+    """Each package of the product, and no other."""
+    rooms = {row[0].strip("`") for row in table((ROOT / "docs" / "DESIGN.md").read_text(), "room")}
+
+    assert rooms == {
+        str(path.parent.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")
+    }
+
+
+@pytest.mark.parametrize("walk", sorted(walks.FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_the_pictures_of_the_walks_are_those_of_their_texts(walk: Path) -> None:
+    """As `make docs` draws them; the design shows each."""
+    assert walk.with_suffix(".svg").read_text() == walks.draw(walk.read_text())
+    assert f"](walks/{walk.stem}.svg)" in (ROOT / "docs" / "DESIGN.md").read_text()
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
