@@ -1,5 +1,6 @@
-"""Jobs that failed for good.
+"""Dead letters: jobs that failed for good, which RQ keeps in the FailedJobRegistry of each queue.
 
-Read in this order: `registry` (find and select), `tracebacks` (why), `details` (all about one), `replay` (put
-back or delete), `audit` (who did it).
+Read in this order: `tracebacks` (the text that a worker keeps with a failure), `registry` (find, select, group),
+`details` (all about one), `replay` with `replay.lua` (put back or delete, once), `audit` (who did it). The cause of a
+failure is made in `workers/causes.py`.
 """

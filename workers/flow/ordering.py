@@ -27,7 +27,7 @@ from shared.wire.protocol import TASK_FLOW_EVENT
 ORDER_KEY = "deskbell:order:"
 """Prefix, then the partition: a sorted set of the jobs that have not ended, by position."""
 
-ORDERS_KEY = "deskbell:orders"
+PARTITIONS_KEY = "deskbell:orders"
 """The set of all partitions that have jobs."""
 
 EXECUTION_KEY = "deskbell:execution:"
@@ -91,7 +91,7 @@ class Placement:
     def write(self, pipeline: Pipeline, job: Job) -> None:
         """Add the job to those of its key."""
         pipeline.zadd(ORDER_KEY + self.partition, {job.id: float(self.position)})
-        pipeline.sadd(ORDERS_KEY, self.partition)
+        pipeline.sadd(PARTITIONS_KEY, self.partition)
 
 
 def is_order(value: object) -> bool:

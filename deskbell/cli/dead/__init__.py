@@ -1,1 +1,4 @@
-"""`deskbell dead`: `commands` (as typed), `actions` (find, replay, discard), `tables` (as read)."""
+"""`deskbell dead`: find dead letters, replay or discard them.
+
+Read in this order: `commands` (what a person types), `actions` (what that does), `tables` (what is printed).
+"""

@@ -11,7 +11,7 @@ from deskbell import ApiCall, Discard, Event, Jobs
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
-from tests.workers.burying import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
+from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
 from workers.causes import UNKNOWN
 from workers.dead_letters.details import read_details
 from workers.dead_letters.registry import EXPIRED, FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetters, Group, Selection
@@ -55,7 +55,7 @@ def test_a_failed_job_records_its_cause_and_its_attempts(open_workplace: Workpla
     *_, (_, _, function) = dead_letter.meta.pop("where")
     assert dead_letter.meta == {"attempt": 0, "attempts": 2, "made": 2, "cause": dead_letter.cause}
     assert function == "record"
-    assert dead_letter.cause.startswith("OSError at workers/burying.py:")
+    assert dead_letter.cause.startswith("OSError at workers/failed_jobs.py:")
     assert dead_letter.cause.endswith(" in record")
     assert dead_letter.failed_at
     assert datetime.now(UTC) - dead_letter.failed_at < timedelta(minutes=1)

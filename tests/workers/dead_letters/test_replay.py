@@ -17,7 +17,7 @@ from deskbell.testing import api_call
 from shared.declarations.policies import Rate
 from shared.redis.queues import EVENTS, PERFORM
 from tests.conftest import WorkplaceFactory
-from tests.workers.burying import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
+from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
 from tests.workers.working import Workplace, fetch
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection

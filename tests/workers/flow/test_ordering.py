@@ -32,10 +32,10 @@ from tests.conftest import WorkplaceFactory
 from tests.forked import Forked
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.burying import all_dead_letters
+from tests.workers.failed_jobs import all_dead_letters
 from tests.workers.working import Workplace, fetch, running_worker
 from workers.dead_letters.replay import Replays, Throttle
-from workers.flow.ordering import ORDERS_KEY, execution_of
+from workers.flow.ordering import PARTITIONS_KEY, execution_of
 from workers.flow.turns import wake
 from workers.worker.execution import Execution
 from workers.worker.rq_outcomes import RQOutcomes
@@ -423,7 +423,7 @@ def test_what_order_keeps_goes_when_the_jobs_have_ended(open_workplace: Workplac
     sweep(workplace)
 
     assert workplace.redis.keys("deskbell:order:*") == workplace.redis.keys("deskbell:turn:*") == []
-    assert not workplace.redis.exists(ORDERS_KEY)
+    assert not workplace.redis.exists(PARTITIONS_KEY)
 
 
 def test_a_replayed_dead_letter_waits_while_another_of_its_key_runs(open_workplace: WorkplaceFactory) -> None:

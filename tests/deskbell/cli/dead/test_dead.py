@@ -21,7 +21,7 @@ from tests import forked
 from tests.conftest import WorkplaceFactory, open_workplace
 from tests.processes import environment
 from tests.waiting import until
-from tests.workers.burying import Unwilling, make_dead_letters, write_dead_letters
+from tests.workers.failed_jobs import Unwilling, make_dead_letters, write_dead_letters
 from workers.dead_letters.audit import AuditLog
 
 __all__ = ["open_workplace"]  # a fixture
@@ -167,10 +167,10 @@ def test_show_tells_what_mends_a_job_and_values_only_on_request(
     with_values = dead("show", f"{event.id}-acme-record", "--values")
 
     assert shown.returncode == 0, shown.stderr
-    assert re.search(r"^cause +OSError at workers/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^cause +OSError at workers/failed_jobs.py:\d+ in record$", shown.stdout, re.MULTILINE)
     assert re.search(r"^attempts +2 of 2$", shown.stdout, re.MULTILINE)
     assert re.search(r"^node +order_status$", shown.stdout, re.MULTILINE)
-    assert re.search(r"^  > .*/burying.py:\d+ in record$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^  > .*/failed_jobs.py:\d+ in record$", shown.stdout, re.MULTILINE)
     assert shown.stdout.endswith(f"To put it back: deskbell dead replay {event.id}-acme-record\n")
     assert "user517" not in shown.stdout
     assert '"SystemClientUserID": "user517"' in with_values.stdout
@@ -215,8 +215,8 @@ def test_show_takes_no_exceptions_text_for_a_place(
     shown, listed = dead("show", f"{event.id}-acme-record").stdout, dead("list").stdout
 
     assert "planted" not in (shown + listed).lower()
-    assert bool(re.search(r"^  > .*/burying.py:\d+ in record$", shown, re.MULTILINE)) == is_recorded
-    assert re.search(r"OSError at workers/burying.py:\d+ in record" if is_recorded else "OSError  ", listed)
+    assert bool(re.search(r"^  > .*/failed_jobs.py:\d+ in record$", shown, re.MULTILINE)) == is_recorded
+    assert re.search(r"OSError at workers/failed_jobs.py:\d+ in record" if is_recorded else "OSError  ", listed)
 
 
 def test_show_prints_a_command_and_a_node_that_have_their_forms(redis: Redis, dead: Dead) -> None:
