@@ -7,6 +7,7 @@ is refused in a sentence that names both.
 
 import builtins
 import importlib
+import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -37,6 +38,19 @@ def import_own(*names: str) -> None:
                 raise ConfigError(_sentence(name, Path(str(sys.modules[name].__file__))))
     finally:
         sys.path.remove(str(ROOT))
+
+
+def command(module: str) -> list[str]:
+    """The command that runs a module of ours as `python -m` does, also where another package comes before ours."""
+    own_first = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from shared.own_packages import run; run({module!r})"
+    return [sys.executable, "-P", "-c", own_first]
+
+
+def run(module: str) -> None:
+    """Run a module of ours in a process that `command` started."""
+    sys.path.remove(str(ROOT))
+    import_own(module.partition(".")[0])
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def another(name: str) -> Path | None:

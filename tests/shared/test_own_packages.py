@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from deskbell.testing import api_call
 from shared.own_packages import ROOT
+from shared.redis.queues import EVENTS, events_job, queue
 from tests.desk import APP, TOKEN
 from tests.processes import environment
 
@@ -25,7 +28,7 @@ JOBS = """
 from deskbell import Event, Jobs
 jobs = Jobs()
 
-@jobs.on(Event)
+@jobs.on(Event, queue="note", isolation="process")
 def note(event: Event) -> None: ...
 """
 BESIDE = ("api", "examples", "workers")
@@ -136,3 +139,14 @@ def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:
 
     own = f"shared is a package of Deskbell's own, {ROOT / 'shared'}; expected one of yours, got shared.main"
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {own}\n")
+
+
+def test_a_job_in_a_process_of_its_own_gets_our_packages_as_well(run: Run, redis: Redis, valkey_url: str) -> None:
+    """The fork server's process finds another `workers` first on its path."""
+    event, events = api_call(), queue(EVENTS, redis)
+    events.enqueue_job(events_job(events, event.command, event.to_wire(), event.id))
+
+    worked = run("-P", "-m", "deskbell", "worker", "--burst", PYTHONPATH=".", DESKBELL_REDIS_URL=valkey_url)
+
+    assert worked.returncode == 0, worked.stderr
+    assert queue("note", redis).finished_job_registry.get_job_count() == 1, worked.stdout

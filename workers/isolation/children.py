@@ -10,12 +10,12 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import suppress
 from typing import Any
 
 from shared.errors import ProcessDied
 from shared.logs import get_log
+from shared.own_packages import command
 from shared.wire.events import Wire
 from workers.isolation.child_errors import retell
 from workers.isolation.fork_server import kill
@@ -134,17 +134,10 @@ class Children:
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         with theirs:
-            command = [
-                sys.executable,
-                "-P",
-                "-m",
-                "workers.isolation.fork_server",
-                str(theirs.fileno()),
-                self._worker_name,
-            ]
+            words = [*command("workers.isolation.fork_server"), str(theirs.fileno()), self._worker_name]
             # A session of its own: a Ctrl-C of the terminal is the worker's to heed.
             self._server = subprocess.Popen(  # noqa: ASYNC220, S603 - it is not waited for; our own command
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
             )
         get_log().info("fork_server_started", server_pid=self._server.pid)
         self._ready = asyncio.Event()
