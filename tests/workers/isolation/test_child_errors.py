@@ -125,5 +125,5 @@ def test_python_prints_it_with_its_places() -> None:
 
     printed = "".join(traceback.format_exception(second))
 
-    assert f'test_told.py", line {fail.__code__.co_firstlineno + 5}, in fail' in printed
+    assert f'test_child_errors.py", line {fail.__code__.co_firstlineno + 5}, in fail' in printed
     assert printed.endswith("ValueError: no\n")
