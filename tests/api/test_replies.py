@@ -301,37 +301,29 @@ def test_a_handler_takes_an_api_call_and_no_other_event() -> None:
         callbacks.api_call()(wrong)
 
 
-class OwnRefusal(Refuse):
-    """Says nothing to the class above it."""
+class Odd(Refuse):
+    """Says to the class above it what it is told, or nothing."""
 
-    def __init__(self) -> None: ...
+    def __init__(self, *given: Any) -> None:
+        if given:
+            self.code, self.message = given
 
 
-def test_a_refusal_of_ones_own_class_is_a_refusal() -> None:
-    """Without a message and a code of its own it has those of every other."""
+@pytest.mark.parametrize(
+    "given", [(), (0, {"a": 1}), ("x", "\ud800"), (1 << 20_000, 5), (True, None)], ids=["nothing", *"0123"]
+)
+def test_a_refusal_of_ones_own_class_is_a_refusal(given: tuple[Any, ...]) -> None:
+    """Without a message and a code that can be answered it has those of every other: never a success, nor a failure."""
     callbacks = Callbacks()
 
     @callbacks.api_call("refuses")
-    def refuses() -> dict[str, str]:
-        raise OwnRefusal
+    def refuses() -> None:
+        raise Odd(*given)
 
-    assert (reply_of(callbacks, api_call("refuses")).code, reply_of(callbacks, api_call("refuses")).info) == (1, "")
+    reply = reply_of(callbacks, api_call("refuses"))
 
-
-def test_what_a_handler_does_with_its_call_stays_with_it() -> None:
-    """The event that is kept holds the packet as it came."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("changes")
-    def changes(call: ApiCall) -> None:
-        call.variables["OrderID"] = object()
-        call.raw["CallbackCommand"] = "Other"
-
-    event = api_call("changes", OrderID="1")
-    reply_of(callbacks, event)
-
-    assert event.variables == {"OrderID": "1"}
-    assert event.raw["CallbackCommand"] == "Chatbot.InterfaceInvocation"
+    assert (reply.code, reply.outcome) == (1, "refused")
+    assert reply.envelope
 
 
 @pytest.mark.parametrize("kind", UNREADABLE, ids=IDS)

@@ -392,16 +392,6 @@ def test_the_budget_holds_whatever_redis_does(start_api: ApiFactory, redis: Redi
     assert {(answer.status_code, envelope_of(answer)["ErrorCode"]) for answer in answers} == {(503, 1010)}
 
 
-def test_an_authenticated_post_without_a_body_gets_the_receipt(start_api: ApiFactory, redis: Redis) -> None:
-    """The console's verify button (PROTOCOL §1); nothing is kept."""
-    desk = start_api()
-
-    answer = desk.post(b"")
-
-    assert envelope_of(answer) == {"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0}
-    assert written(redis) == []
-
-
 def test_a_defect_of_ours_is_an_envelope_and_tells_nothing(
     start_api: ApiFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -310,29 +310,7 @@ def test_whatever_a_function_does_to_its_event_what_is_kept_is_the_packet_as_it_
     assert "Injected" not in job.args[0]["packet"]
 
 
-class _Odd(Refuse):
-    def __init__(self, code: Any, message: Any) -> None:
-        self.code, self.message = code, message
-
-
-@pytest.mark.parametrize(
-    ("code", "message"), [(0, {"a": 1}), ("x", "\ud800"), (1 << 20_000, 5), (True, None)], ids=range(4)
-)
-def test_a_refusal_of_another_make_is_still_a_refusal(start_api: ApiFactory, code: Any, message: Any) -> None:
-    """Never a success, and never a defect of ours."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("node")
-    def node() -> None:
-        raise _Odd(code, message)
-
-    answer = start_api(callbacks).call("node")
-
-    assert (answer.status_code, answer.json()["ErrorCode"]) == (200, 1)
-    assert isinstance(answer.json()["ErrorInfo"], str)
-
-
-def test_what_a_handler_raises_is_its_failure_whatever_it_is_called(start_api: ApiFactory) -> None:
+def test_what_a_handler_raises_is_its_failure_whatever_it_is_called() -> None:
     """A VariableError of its own is no misfit: its text is not for Desk."""
     callbacks = Callbacks()
 
@@ -340,22 +318,17 @@ def test_what_a_handler_raises_is_its_failure_whatever_it_is_called(start_api: A
     def node() -> None:
         raise VariableError("planted \ud800")
 
-    answer = start_api(callbacks).call("node")
+    reply = reply_of(callbacks, seconds=PATIENCE)
 
-    assert answer.json()["ErrorCode"] == 1009
-    assert "planted" not in answer.text
+    assert (reply.code, reply.info) == (1009, "the handler failed")
 
 
-def test_an_answer_that_is_too_large_is_none(start_api: ApiFactory) -> None:
+def test_an_answer_that_is_too_large_is_none() -> None:
     """It would be remembered as well."""
     callbacks = Callbacks()
-    callbacks.api_call("node")(_large)
+    callbacks.api_call("node")(lambda: {"Text": "x" * 300_000})
 
-    assert start_api(callbacks).call("node").json()["ErrorCode"] == 1009
-
-
-def _large() -> dict[str, str]:
-    return {"Text": "x" * 300_000}
+    assert reply_of(callbacks, seconds=PATIENCE).code == 1009
 
 
 def timed(function: Any) -> Any:

@@ -3,7 +3,6 @@
 from typing import Any, TypedDict
 
 import pytest
-from pydantic import SecretStr
 
 from api.monitoring.drift import input_drift
 from deskbell import ApiCall, Callbacks
@@ -125,18 +124,6 @@ def test_each_node_has_lines_of_its_own_and_not_without_end(start_api: ApiFactor
 
 def _takes_nothing() -> dict[str, str]:
     return {}
-
-
-def test_a_wrong_path_and_a_missing_app_are_counted(start_api: ApiFactory) -> None:
-    """By cause, as the others."""
-    desk = start_api(path_secret=SecretStr("s" * 16))
-
-    desk.http.post("/wrong/callback")
-    desk.post({"CallbackCommand": "A"}, path=f"/{'s' * 16}/callback", SdkAppid=None)
-
-    metrics = desk.http.get("/metrics").text
-    assert 'deskbell_refused_total{cause="wrong_path_secret"} 1.0' in metrics
-    assert 'deskbell_refused_total{cause="unknown_app"} 1.0' in metrics
 
 
 def test_a_handler_for_an_app_that_is_not_ours_is_told_at_the_start(start_api: ApiFactory) -> None:

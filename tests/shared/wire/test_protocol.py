@@ -95,6 +95,7 @@ def test_every_documented_packet_is_read(packet: str) -> None:
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"OrderID=1002", id="a form"),
+        pytest.param(b'{"CallbackCommand":"A.B" // a comment\n}', id="a comment, as in the samples"),
         pytest.param(b"\x1f\x8b\x08\x00", id="gzip"),
         pytest.param(b"\xef\xbb\xbf{}", id="a byte order mark"),
         pytest.param(b'{"CallbackCommand":"A.B"', id="broken off"),
