@@ -130,7 +130,7 @@ def _fileno(given: int | IO[bytes]) -> int:
 
 def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[Connection]) -> None:
     """Be the command, as `python -P -m deskbell` is."""
-    from deskbell.cli.main import main  # noqa: PLC0415 - here it has been imported, where the process was started it need not be
+    from deskbell.cli.main import main  # noqa: PLC0415 - where this process was started it need not be imported
 
     os.setsid()
     os.environ.clear()
@@ -139,7 +139,8 @@ def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[C
     for fd, stream in enumerate(streams):
         os.dup2(stream.fileno(), fd)
         stream.close()
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - multiprocessing has put another in its place
+    sys.stdin, sys.stdout = os.fdopen(0, "r", closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     sys.argv = ["deskbell", *words]
     try:
         main()

@@ -1,4 +1,11 @@
 """What a process of `tests.forked` has imported when it begins: all that commands import when they are called."""
 
+import deskbell.cli.api
+import deskbell.cli.describe
+import deskbell.cli.doctor
+import deskbell.cli.main
+import deskbell.cli.processes.worker_process
+import deskbell.cli.send
+import deskbell.cli.worker
 import deskbell.jobs.analytics
 import deskbell.jobs.crm  # noqa: F401

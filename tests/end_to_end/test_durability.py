@@ -1,10 +1,6 @@
 """Promise 1: answered means kept."""
 
-import json
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +17,9 @@ from deskbell.testing import packet
 from shared.handlers.callbacks import Callbacks
 from shared.redis.queues import EVENTS, queue
 from tests.conftest import ApiFactory, SettingsFactory
-from tests.desk import APP, TOKEN, Desk, serving
-from tests.processes import PATIENT, environment
+from tests.desk import serving
+from tests.processes import PATIENT
+from tests.serving import running_api
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
@@ -79,25 +76,16 @@ def test_what_was_answered_survives_a_kill_of_the_api(
     redis: Redis, valkey_url: str, folder: Path, start_api: ApiFactory
 ) -> None:
     """An api killed between requests has told the truth; its successor knows the answer it gave."""
-    settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=f'{{"{APP}": ["{TOKEN}"]}}', **PATIENT)
     body = packet(OrderID="1")
-    api = subprocess.Popen(
-        [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--parent-fd", "-1"],
-        env=settings,
-        stdout=subprocess.PIPE,
-        cwd=folder,
-    )
-    with api:
-        assert api.stdout
-        desk = Desk(f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}")
-        first = desk.post(body, RequestID="r-1")
-        api.send_signal(signal.SIGKILL)
+    with running_api(valkey_url, folder, "--parent-fd", "-1", **PATIENT) as api:
+        first = api.desk.post(body, RequestID="r-1")
+        api.process.kill()
+        api.process.wait()
+        with pytest.raises(httpx.TransportError):
+            api.desk.call()
 
     again = start_api().post(body, RequestID="r-1")
 
     assert queue(EVENTS, redis).job_ids == [first.headers["x-deskbell-event"]]
     assert again.content == first.content
     assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
-    with pytest.raises(httpx.TransportError):
-        desk.call()
-    desk.http.close()

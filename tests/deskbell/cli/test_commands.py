@@ -22,6 +22,7 @@ from tests import forked
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
 from tests.processes import PATIENT, environment
+from tests.serving import running_api
 
 ROOT = Path(__file__).parents[3]
 
@@ -194,33 +195,22 @@ def test_the_api_serves_and_ends_cleanly(
     valkey_url: str, redis: Redis, deskbell: Run, tmp_path: Path, processes: str, number: signal.Signals
 ) -> None:
     """`--port 0` takes a free port and says which; SIGTERM and Ctrl-C end it with status 0."""
-    settings = environment(DESKBELL_APPS=APPS, DESKBELL_REDIS_URL=valkey_url, **PATIENT)
-    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--processes", processes]
-
-    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
-        assert api.stdout
-        listening = json.loads(api.stdout.readline())
-        sent = deskbell("send", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
-        api.send_signal(number)
-        api.stdout.read()
+    with running_api(valkey_url, tmp_path, "--processes", processes, **PATIENT) as api:
+        sent = deskbell("send", "--url", api.desk.url, "--token", TOKEN)
+        api.process.send_signal(number)
+        status = api.process.wait(60)
 
     assert sent.returncode == 0, sent.stderr
     assert queue(EVENTS, redis).count == 1
-    assert api.returncode == 0
+    assert status == 0
 
 
 def test_processes_count_together(valkey_url: str, deskbell: Run, tmp_path: Path) -> None:
     """Whichever of them `/metrics` reaches, it tells of all."""
-    settings = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=APPS, **PATIENT)
-    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", "--processes", "2"]
-    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
-        assert api.stdout
-        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
+    with running_api(valkey_url, tmp_path, "--processes", "2", **PATIENT) as api:
         for _ in range(6):  # a connection each: the system gives them to either process
-            assert deskbell("send", "--url", url, "--token", TOKEN).returncode == 0
-        seen = {httpx.get(f"{url}/metrics").text for _ in range(6)}
-        api.terminate()
-        api.stdout.read()
+            assert deskbell("send", "--url", api.desk.url, "--token", TOKEN).returncode == 0
+        seen = {httpx.get(f"{api.desk.url}/metrics").text for _ in range(6)}
 
     assert seen
     for metrics in seen:
@@ -235,22 +225,17 @@ def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
         "import time\nfrom deskbell import Callbacks\ncallbacks = Callbacks()\n"
         "@callbacks.api_call('hangs')\ndef hangs() -> None: time.sleep(600)\n"
     )
-    settings = environment(
-        DESKBELL_APPS=APPS,
-        DESKBELL_REDIS_URL=valkey_url,
-        DESKBELL_CALLBACKS="acme:callbacks",
-        DESKBELL_LONG_BUDGET="1",
-        DESKBELL_BUDGET_MS="3000",
-        DESKBELL_REDIS_TIMEOUT_MS="1400",
-    )
-    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0"]
+    settings = {
+        "DESKBELL_CALLBACKS": "acme:callbacks",
+        "DESKBELL_LONG_BUDGET": "1",
+        "DESKBELL_BUDGET_MS": "3000",
+        "DESKBELL_REDIS_TIMEOUT_MS": "1400",
+    }
 
-    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
-        assert api.stdout
-        listening = json.loads(api.stdout.readline())
-        sent = deskbell("send", "hangs", "--url", f"http://127.0.0.1:{listening['port']}", "--token", TOKEN)
-        api.terminate()
-        assert api.wait(60) == 0
+    with running_api(valkey_url, tmp_path, **settings) as api:
+        sent = deskbell("send", "hangs", "--url", api.desk.url, "--token", TOKEN)
+        api.process.terminate()
+        assert api.process.wait(60) == 0
 
     assert '"ErrorCode":1008' in sent.stdout
     assert queue(EVENTS, redis).count == 1
@@ -361,19 +346,10 @@ def test_an_api_ends_though_a_handler_heeds_no_cancellation(
         "        try:\n            await asyncio.sleep(0.1)\n"
         "        except BaseException:\n            continue\n"
     )
-    settings = environment(
-        DESKBELL_REDIS_URL=valkey_url,
-        DESKBELL_APPS=APPS,
-        DESKBELL_CALLBACKS="deaf:callbacks",
-        DESKBELL_BUDGET_MS="1000",
-    )
-    command = [sys.executable, "-P", "-m", "deskbell", "api", "--port", "0"]
-    with subprocess.Popen(command, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as api:
-        assert api.stdout
-        url = f"http://127.0.0.1:{json.loads(api.stdout.readline())['port']}"
-        sent = deskbell("send", "deaf", "--url", url, "--token", TOKEN)
-        api.terminate()
-        assert api.wait(60) == 0
+    with running_api(valkey_url, tmp_path, DESKBELL_CALLBACKS="deaf:callbacks", DESKBELL_BUDGET_MS="1000") as api:
+        sent = deskbell("send", "deaf", "--url", api.desk.url, "--token", TOKEN)
+        api.process.terminate()
+        assert api.process.wait(60) == 0
 
     assert '"ErrorCode":1008' in sent.stdout
     assert queue(EVENTS, redis).count == 1

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,9 @@ from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from tests import forked
 from tests.conftest import WorkplaceFactory, open_workplace
+from tests.forked import Forked
 from tests.processes import environment
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.failed_jobs import Unwilling, make_dead_letters, write_dead_letters
 from workers.dead_letters.audit import AuditLog
 
@@ -40,11 +40,6 @@ def dead(tmp_path: Path, valkey_url: str) -> Dead:
         return forked.run("dead", *words, env=given, cwd=tmp_path, typed=typed)
 
     return run
-
-
-def command(*words: str) -> list[str]:
-    """The command line."""
-    return [sys.executable, "-P", "-m", "deskbell", "dead", *words]
 
 
 def queue_length(redis: Redis) -> int:
@@ -104,18 +99,11 @@ def test_list_ends_without_a_word_when_its_reader_has_ended(redis: Redis, valkey
     reader, writer = os.pipe()
     os.close(reader)
 
-    with os.fdopen(writer, "wb") as closed:
-        ended = subprocess.run(
-            command("list", "--ids"),
-            env=environment(DESKBELL_REDIS_URL=valkey_url),
-            cwd=tmp_path,
-            stdout=closed,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            check=False,
-        )
+    complained, settings = tmp_path / "complained", environment(DESKBELL_REDIS_URL=valkey_url)
+    with os.fdopen(writer, "wb") as closed, complained.open("wb") as log:
+        status = Forked(("dead", "list", "--ids"), settings, tmp_path, stdout=closed, stderr=log).wait(DEADLINE_SECONDS)
 
-    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (status, complained.read_bytes()) == (1, b"")
 
 
 def test_dead_letters_are_found_by_the_http_status(redis: Redis, dead: Dead, open_workplace: WorkplaceFactory) -> None:
@@ -298,13 +286,12 @@ def test_a_replay_that_is_interrupted_can_be_run_again(
 ) -> None:
     """By Ctrl-C, which says so: each dead letter is enqueued once, and the log tells of both runs."""
     ids = write_dead_letters(redis, 60)
-    words = command("replay", "--all", "--rate", "20/s")
-    settings = environment(DESKBELL_REDIS_URL=valkey_url)
+    words, settings = ("dead", "replay", "--all", "--rate", "20/s"), environment(DESKBELL_REDIS_URL=valkey_url)
+    said = tmp_path / "said"
 
-    with subprocess.Popen(words, env=settings, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with said.open("wb") as log, Forked(words, settings, tmp_path, stderr=log) as process:
         until(lambda: queue_length(redis) >= 6)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
     half = queue_length(redis)
     again = dead("replay", "--all")
 
@@ -314,7 +301,7 @@ def test_a_replay_that_is_interrupted_can_be_run_again(
     second, first = AuditLog(redis).latest(2)
     assert (first.done, second.done) == (half, 60 - half)
     assert process.returncode == 130
-    assert said.decode() == "deskbell: interrupted; what was replayed is in the log, run it again for the others\n"
+    assert said.read_text() == "deskbell: interrupted; what was replayed is in the log, run it again for the others\n"
     assert first.end == "interrupted"
 
 
@@ -338,32 +325,25 @@ def test_discard_asks_first(redis: Redis, dead: Dead) -> None:
 def test_discard_deletes_no_more_than_it_showed(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
     """Jobs that fail while the question stands, for the first time or again, keep their events: nobody saw them."""
     first, second = write_dead_letters(redis, 2, queue="acme", name="acme-book")
-    words, settings = command("discard", "--job", "acme.book"), environment(DESKBELL_REDIS_URL=valkey_url)
+    words, settings = ("dead", "discard", "--job", "acme.book"), environment(DESKBELL_REDIS_URL=valkey_url)
+    reader, writer = os.pipe()
+    said, complained = tmp_path / "said", tmp_path / "complained"
 
-    with subprocess.Popen(
-        words, env=settings, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        read_until(process, b"Delete 2 for good")
+    with said.open("wb") as out, complained.open("wb") as err, os.fdopen(reader, "rb") as stdin:
+        process = Forked(words, settings, tmp_path, stdin, out, err)
+        until(lambda: "Delete 2 for good" in said.read_text())
         write_dead_letters(redis, 8, queue="acme", name="acme-book")
         redis.hset(f"rq:job:{second}", mapping={"meta": '{"attempt": 8}'})
         redis.xadd(f"rq:results:{second}", {"type": 2})
-        said, complaint = process.communicate(b"y\n", timeout=30)
+        with os.fdopen(writer, "wb") as typed:
+            typed.write(b"y\n")
+        process.wait(DEADLINE_SECONDS)
 
-    assert said.decode().endswith("1 discarded\n")
-    assert complaint.decode() == "1 not: somebody else was faster\n"
+    assert said.read_text().endswith("1 discarded\n")
+    assert complained.read_text() == "1 not: somebody else was faster\n"
     assert redis.zcard("rq:failed:acme") == 9
     assert not redis.exists(f"rq:job:{first}")
     assert redis.exists(f"rq:job:{second}")
-
-
-def read_until(process: subprocess.Popen[bytes], expected: bytes) -> None:
-    """Read what a process prints, as far as a text that ends no line."""
-    assert process.stdout
-    said = b""
-    while expected not in said:
-        more = process.stdout.read1()  # type: ignore[attr-defined]
-        assert more, said
-        said += more
 
 
 def test_replay_asks_before_it_puts_many_back_at_once(redis: Redis, dead: Dead) -> None:
@@ -434,7 +414,7 @@ def test_a_server_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> None:
     """No traceback at 3 a.m."""
     settings = environment(DESKBELL_REDIS_URL="redis://127.0.0.1:1/0")
 
-    ended = subprocess.run(command("list"), env=settings, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = forked.run("dead", "list", env=settings, cwd=tmp_path)
 
     assert ended.returncode == 1
     assert ended.stderr == "deskbell: DESKBELL_REDIS_URL: expected a server that answers, got ConnectionError\n"

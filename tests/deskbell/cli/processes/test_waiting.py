@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import pytest
 from rq import Worker
 
+from tests import forked
 from tests.away import a_server, clustered
 from tests.desk import APP, TOKEN
+from tests.forked import Forked
 from tests.processes import environment
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.working import end_group
@@ -28,7 +29,7 @@ ROLES = {
 class Role:
     """A role of Deskbell as a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Forked, log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -56,13 +57,7 @@ def running(folder: Path, url: str, *words: str) -> Iterator[Role]:
     given = environment(DESKBELL_REDIS_URL=url, **SETTINGS)
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deskbell", *words],
-            env=given,
-            cwd=folder,
-            stdout=output,
-            start_new_session=True,
-        )
+        process = Forked(words, given, folder, stdout=output)
     try:
         yield Role(process, log)
     finally:
@@ -138,8 +133,4 @@ def test_cluster_mode_is_a_sentence(role: str, tmp_path: Path) -> None:
 
 def run(folder: Path, url: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a role that is to end by itself."""
-    given = environment(DESKBELL_REDIS_URL=url, **SETTINGS)
-    command = [sys.executable, "-P", "-m", "deskbell", *words]
-    return subprocess.run(
-        command, env=given, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
+    return forked.run(*words, env=environment(DESKBELL_REDIS_URL=url, **SETTINGS), cwd=folder)
