@@ -1,5 +1,13 @@
-"""What both sides need: the integrator's declarations, the wire, settings, Redis, logs. Nothing here is public.
+"""What both the api and the workers need. Nothing here is public: integrators import from `deskbell`.
 
-Read in this order: `wire` (packets, commands, events), `handlers` (from a call to a reply), `jobs` (job types), with
-`declarations` (what both check), then `settings`, `redis`, `runtime` and `logs`; `loading` finds the integrator's code.
+Read in this order, which is that of a callback's data:
+
+1. `wire`: what Tencent sends and accepts, and events, which are accepted callbacks.
+2. `handlers`: from an event to its reply. `jobs`: the functions that run afterwards. Both use `declarations`, the
+   checks that their decorators have in common.
+3. `settings`, from the environment. `redis`: connections, queues and keys.
+4. `logs`, and `runtime`: threads, tasks and the event loop's watchdog.
+
+A room imports only from rooms that stand below it in `pyproject.toml` (import-linter). `loading` stands above all: it
+imports the integrator's modules.
 """

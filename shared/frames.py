@@ -12,9 +12,10 @@ MOST = 30
 """How many places of an exception are written, the last ones: a recursion passes through many."""
 
 _HERE = f"{Path(__file__).resolve().parent.parent}/"
-_ROOT = re.compile(r"(.*/)workers/(?:\w+/)*\w+\.py")
-_OURS = re.compile(r"(api|workers|shared|deskbell(?!/jobs/))/")
-_STANDARD = re.compile(r"<|.*/lib(64)?/python3[^/]*/(?!.*(site|dist)-packages/)")
+_SHIPPED = f"{_HERE}deskbell/jobs/"
+_NEVER_THEIRS = re.compile(
+    rf"{re.escape(_HERE)}(api|workers|shared|deskbell(?!/jobs/))/|<|.*/lib(64)?/python3[^/]*/(?!.*(site|dist)-packages/)"
+)
 _INSTALLED = re.compile(r".*/(site|dist)-packages/")
 
 
@@ -52,11 +53,10 @@ def integrators_part(trace: TracebackType | None) -> TracebackType | None:
 
 def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
     """The last place in the integrator's code; where that is installed as a library, the job's function."""
-    first, root = next(
-        ((at, found[1]) for at, frame in enumerate(frames) if (found := _ROOT.fullmatch(frame.file))), (0, None)
-    )
-    # Before the first of ours there are only those of RQ, which called us.
-    return _theirs(frames[first:], root)
+    first = next((at for at, frame in enumerate(frames) if frame.file.startswith(_HERE)), 0)
+    called = frames[first:]  # before the first of ours there is only what called us: Python, RQ, uvicorn
+    theirs = [frame for frame in called if is_integrators(frame.file)]
+    return theirs[-1] if theirs else next((frame for frame in called if not _NEVER_THEIRS.match(frame.file)), None)
 
 
 def frames_of_thread(thread_id: int) -> list[Frame]:
@@ -65,36 +65,14 @@ def frames_of_thread(thread_id: int) -> list[Frame]:
     return _frames(walk_stack(innermost))[::-1] if innermost else []
 
 
-def is_integrators(file: str, root: str | None = _HERE) -> bool:
-    """Whether a file is neither Python's, nor installed, nor one of Deskbell's own.
-
-    A job type that ships stands for the integrator's.
-
-    Args:
-        file: its path.
-        root: the folder in which Deskbell's packages lie there; None when that is not known.
-    """
-    if root and file.startswith(f"{root}deskbell/jobs/"):
-        return True
-    return not (_INSTALLED.match(file) or _is_never_theirs(file, root))
+def is_integrators(file: str) -> bool:
+    """Whether a file is neither Python's, nor installed, nor Deskbell's own; a job type that ships counts as theirs."""
+    return file.startswith(_SHIPPED) or not (_INSTALLED.match(file) or _NEVER_THEIRS.match(file))
 
 
 def place_in(frames: Sequence[Frame]) -> str:
     """The integrator's last line among a thread's frames, else the innermost; "" when there are none."""
-    first = next((at for at, frame in enumerate(frames) if frame.file.startswith(_HERE)), len(frames))
-    place = _theirs(frames[first:], _HERE)
-    return str(place or frames[-1]) if frames else ""
-
-
-def _theirs(frames: Sequence[Frame], root: str | None) -> Frame | None:
-    theirs = [frame for frame in frames if is_integrators(frame.file, root)]
-    others = (frame for frame in frames if not _is_never_theirs(frame.file, root))
-    return theirs[-1] if theirs else next(others, None)
-
-
-def _is_never_theirs(file: str, root: str | None) -> bool:
-    is_ours = root is not None and file.startswith(root) and _OURS.match(file, len(root))
-    return bool(is_ours or _STANDARD.match(file))
+    return str(integrators_frame(frames) or frames[-1]) if frames else ""
 
 
 def _frames(walked: Iterable[tuple[FrameType, int]]) -> list[Frame]:

@@ -1,5 +1,9 @@
-"""What is checked where handlers and job types are declared.
+"""Checks that the decorators of handlers and of job types have in common.
 
-Read in this order: `options` (the options of a decorator), `functions` (the function itself), `policies` (how a job
-type waits and is limited), `nearest` (what a misspelt name may have meant).
+Read in this order:
+
+1. `options`: `app=`, `when=`, names of nodes and fields.
+2. `functions`: what can be declared: plain functions, methods, partials, objects that can be called.
+3. `policies`: backoff, rate limit, semaphore, circuit breaker; settings may give them, too.
+4. `nearest`: "did you mean".
 """

@@ -1,4 +1,8 @@
 """Job types: the integrator's functions that workers run for events.
 
-Read in this order: `jobs` (the decorator and the registry), `job_type` (one of them), `declaration` (what is refused).
+Read in this order:
+
+1. `jobs`: the registry, and its decorator.
+2. `declaration`: what the decorator refuses.
+3. `job_type`: one job type, and the events it wants.
 """

@@ -1,1 +1,9 @@
-"""Redis as both sides use it: `connections`, `queues` (keys, RQ's queues), `outages`, `breakers` (paused queues)."""
+"""Redis, as both the api and the workers use it.
+
+Read in this order:
+
+1. `connections`: clients, for one server or for sentinels.
+2. `queues`: RQ's queues, and the names of our own keys.
+3. `outages`: how the log tells that Redis is away, and which errors only a person can mend.
+4. `breakers`: the queues that a circuit breaker has paused.
+"""

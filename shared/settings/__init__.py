@@ -1,5 +1,8 @@
 """The settings: environment variables with the prefix DESKBELL_.
 
-Read in this order: `config` (the settings), `redis_url`, `urls` and `proxies` (values that need more than a type),
-`environment` and `env_file` (where they come from).
+Read in this order:
+
+1. `config`: every setting, and how they must fit together.
+2. `redis_url`, `urls`: texts that must be more than text. `proxies`: the environment's HTTP proxies.
+3. `environment`: misspelt names. `env_file`: the file that `DESKBELL_ENV_FILE` names.
 """

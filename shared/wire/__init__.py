@@ -1,5 +1,9 @@
-"""The wire: what Tencent Cloud Desk sends and accepts.
+"""The wire: what Tencent Cloud Desk sends and accepts (docs/PROTOCOL.md).
 
-Read in this order: `protocol` (packets and envelopes), `commands` (one event class for each command), `events`
-(accepted callbacks as jobs and handlers see them), `codes` (the error codes of answers), `json_values`.
+Read in this order:
+
+1. `protocol`: packets, envelopes, signatures, the identity of a delivery.
+2. `events`: an accepted callback, as handlers and jobs see it and as it lies on Redis.
+3. `commands`: one event class for each command.
+4. `codes`: the error codes that Deskbell answers. `json_values`: lenient conversion of JSON values.
 """

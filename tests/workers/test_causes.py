@@ -8,13 +8,8 @@ from typing import Any
 import pytest
 import rq
 
-from shared.frames import Frame, integrators_frame
 from workers.causes import UNKNOWN, cause_in, cause_of, last_frames_of, read_frames
 from workers.worker.rq_outcomes import ABANDONED
-
-OURS = Frame("/app/workers/perform.py", 50, "perform")
-LIBRARY = Frame("/usr/lib/python3.11/site-packages/httpx/_client.py", 9, "send")
-STANDARD = Frame("/usr/lib/python3.11/asyncio/tasks.py", 3, "wait_for")
 
 
 def raised(folder: Path, source: str) -> Exception:
@@ -105,34 +100,6 @@ def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
     rubbish: Any
     for rubbish in (None, 5, "x", [1], ["abc"], [["a.py", "x", "f"]], [["a.py", 1]], [[]]):
         assert read_frames(rubbish) == []
-
-
-@pytest.mark.parametrize(
-    ("frames", "place"),
-    [
-        ([OURS, Frame("/app/acme/jobs.py", 1, "f"), STANDARD, LIBRARY], "acme/jobs.py:1 in f"),
-        ([OURS, Frame("/app/acme/workers/perform.py", 1, "f"), LIBRARY], "workers/perform.py:1 in f"),
-        ([OURS, Frame("/app/deskbell/jobs/crm.py", 1, "contact"), LIBRARY], "jobs/crm.py:1 in contact"),
-        ([OURS, Frame("/v/site-packages/acme/jobs.py", 1, "f"), LIBRARY], "acme/jobs.py:1 in f"),
-        ([LIBRARY, OURS, STANDARD], None),
-        ([Frame("<frozen runpy>", 1, "f")], None),
-        ([], None),
-        (
-            [
-                Frame("/v/site-packages/rq/job.py", 1, "perform"),
-                Frame("/v/site-packages/workers/perform.py", 1, "perform"),
-                Frame("/v/site-packages/deskbell/jobs/crm.py", 2, "contact"),
-                LIBRARY,
-            ],
-            "jobs/crm.py:2 in contact",
-        ),
-    ],
-)
-def test_the_place_is_in_no_library_nor_in_ours(frames: list[Frame], place: str | None) -> None:
-    """But the job types that ship, and an integrator's package that is installed, count as the integrator's."""
-    found = integrators_frame(frames)
-
-    assert (str(found) if found else None) == place
 
 
 @pytest.mark.parametrize(

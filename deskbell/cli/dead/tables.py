@@ -12,7 +12,6 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from shared.frames import integrators_frame
 from shared.redaction import loggable_fields, terminal_text
 from shared.wire.json_values import moment
 from workers.dead_letters.audit import AuditEntry
@@ -98,12 +97,12 @@ def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
 
 
 def _places(details: Details) -> Iterable[str]:
-    """The way of the exception; what the integrator wrote is marked."""
-    theirs = integrators_frame(details.frames)
+    """The places that the exception passed through; the one that the cause names is marked."""
     if details.frames:
         yield "where"
     for place in details.frames:
-        yield f"  {'>' if place == theirs else ' '} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
+        mark = ">" if details.dead_letter.cause.endswith(f" at {place}") else " "
+        yield f"  {mark} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
 
 
 def _pretty(event: dict[str, Any] | None) -> str:
