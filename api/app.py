@@ -7,10 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client.metrics_core import Metric
-from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
-from rq import Queue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -23,9 +19,10 @@ from api.admission.paths import CallbackPaths
 from api.admission.rejections import RejectionLog
 from api.admission.token_usage import TokenUsage
 from api.lateness import Lateness
-from api.metrics import CONTENT_TYPE, Metrics, queue_families, spool_families
+from api.metrics import CONTENT_TYPE, Metrics
+from api.monitoring.collectors import collect_queues, collect_spool
 from api.monitoring.drift import DriftLog
-from api.monitoring.health import Health, age
+from api.monitoring.health import Health
 from api.routes import CallbackRoutes
 from api.server.arrival import SINCE
 from api.server.connections import NOTE
@@ -34,10 +31,7 @@ from shared.errors import http_info
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
 from shared.logs import get_log, note_lost_lines
-from shared.redis.breakers import PAUSED_KEY, read_pauses
 from shared.redis.connections import connect_async
-from shared.redis.queues import EVENTS, queue_key
-from shared.runtime.blocks import BLOCKED_KEY
 from shared.settings.config import Settings
 from shared.wire.protocol import envelope
 
@@ -126,7 +120,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            others = [*await _queue_metrics(redis), *await _spool_metrics(backlog)]
+            others = [*await collect_queues(redis), *await collect_spool(backlog)]
             return Response(metrics.render(*others), media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", error=error)
@@ -134,33 +128,6 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
 
     document(app, secret=settings.path_secret is not None)
     return app
-
-
-async def _queue_metrics(redis: AsyncRedis) -> list[Metric]:
-    """What Redis knows of the queues; nothing while it is away."""
-    try:
-        members: set[bytes] = await redis.smembers(Queue.redis_queues_keys)  # type: ignore[assignment]  # not decoded
-        keys = sorted({queue_key(EVENTS), *(key.decode() for key in members)})
-        async with redis.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.llen(key)
-            counts = await pipeline.execute()
-        paused = read_pauses(await redis.hgetall(PAUSED_KEY))
-        blocked: dict[bytes, bytes] = await redis.hgetall(BLOCKED_KEY)  # type: ignore[assignment]  # not decoded
-    except (RedisError, OSError):
-        return []
-    names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
-    blocks = {job.decode(): int(count) for job, count in blocked.items()}
-    return queue_families(dict(zip(names, counts, strict=True)), [pause.queue for pause in paused], blocks)
-
-
-async def _spool_metrics(backlog: BacklogReader) -> list[Metric]:
-    """What waits on this host's disk; nothing while the disk does not answer."""
-    found = await backlog.read()
-    if found is None:
-        return []
-    waiting = found.backlog
-    return spool_families(waiting.events, waiting.size, age(waiting.oldest) or 0.0, len(found.damaged))
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

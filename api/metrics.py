@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -173,48 +173,6 @@ class _Once(Collector):
             if not (family.name in found and found[family.name].samples):
                 found[family.name] = family
         yield from found.values()
-
-
-def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Mapping[str, int]) -> list[Metric]:
-    """Metrics of the queues, from what Redis knows.
-
-    Args:
-        waiting: how many jobs wait, by queue.
-        paused: the queues that a breaker has paused.
-        blocks: how often a worker's event loop was blocked, by job type.
-    """
-    jobs = GaugeMetricFamily("deskbell_jobs_waiting", "Jobs that wait, by queue.", labels=["queue"])
-    pauses = GaugeMetricFamily("deskbell_queue_paused", "1 while a breaker has the queue paused.", labels=["queue"])
-    holding = set(paused)
-    for queue in sorted({*waiting, *holding}):
-        jobs.add_metric([queue], waiting.get(queue, 0))
-        pauses.add_metric([queue], queue in holding)
-    blocked = CounterMetricFamily(
-        "deskbell_worker_loop_blocks", "Times that a job has blocked its worker's event loop.", labels=["job"]
-    )
-    for job, count in sorted(blocks.items()):
-        blocked.add_metric([job], count)
-    return [jobs, pauses, blocked]
-
-
-def spool_families(events: int, size: int, oldest_seconds: float, damaged: int) -> list[Metric]:
-    """Metrics of what waits on this host's disk.
-
-    Args:
-        events: how many.
-        size: their bytes.
-        oldest_seconds: for how long the first has waited.
-        damaged: files that were set aside, or cannot be read.
-    """
-    return [
-        GaugeMetricFamily(name, text, value=value)
-        for name, text, value in (
-            ("deskbell_spool_events", "Events on this host's disk that wait for Redis.", events),
-            ("deskbell_spool_bytes", "Their bytes.", size),
-            ("deskbell_spool_oldest_seconds", "For how long the first of them has waited.", oldest_seconds),
-            ("deskbell_spool_damaged_files", "Files there that were set aside, or cannot be read.", damaged),
-        )
-    ]
 
 
 def _build_info() -> Metric:

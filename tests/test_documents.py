@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from api.errors import Cause
-from api.metrics import Metrics, queue_families, spool_families
+from api.metrics import Metrics
+from api.monitoring.collectors import queue_families, spool_families
 from deskbell import Jobs
 from shared.loading import load_callbacks, load_jobs
 from shared.settings.config import Settings, load_settings

@@ -107,7 +107,7 @@ class AcceptScript:
     """Sends events to Redis.
 
     Attributes:
-        lost_writes: tells whether Redis still has what it acknowledged.
+        lost_writes: detects that Redis lacks what it acknowledged.
     """
 
     def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness) -> None:
@@ -161,7 +161,7 @@ class AcceptScript:
         return bool(await self._run(self._resolve, keys, arguments))
 
     async def reconnect(self) -> None:
-        """Let the next call find its server anew: behind one name there may be another by now."""
+        """Make the next call resolve its server again: the name may lead to another one by now."""
         await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:

@@ -38,5 +38,5 @@ class Deliveries:
         try:
             yield result
         finally:
-            result.cancel()  # those that wait are told that nothing was kept, unless it has its result
+            result.cancel()  # unless it has its result: those that wait then learn that nothing was kept
             del self._under_way[identity]

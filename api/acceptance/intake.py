@@ -44,7 +44,7 @@ class Intake:
     Attributes:
         breaker: whether Redis takes events.
         spool: those on the disk.
-        lost_writes: tells whether Redis still has what it acknowledged.
+        lost_writes: detects that Redis lacks what it acknowledged.
     """
 
     def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
@@ -172,8 +172,8 @@ def _hand_out(batch: list[_Waiting], found: Sequence[Kept | None]) -> None:
 def _job_data(event: Event, reply: Reply) -> bytes:
     """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text.
 
-    A zlib stream as RQ writes it, with a window of 4 kB: the usual one asks for 256 kB of memory at each call, which
-    the system maps and clears anew, and takes six times as long for the same size.
+    A zlib stream as RQ writes it, with a window of 4 kB. The default window takes 256 kB of memory at each call, which
+    the system maps and clears each time: six times as long, for the same size.
     """
     data = to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings")
     compressor = zlib.compressobj(level=3, wbits=12, memLevel=4)

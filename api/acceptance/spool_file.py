@@ -122,7 +122,7 @@ class SpoolFile:
 
     @classmethod
     def take(cls, path: Path) -> Self | None:
-        """Open a file if no other process has it; one that is damaged is set aside and begun anew."""
+        """Open a file if no other process has it; a damaged one is set aside, and a new one begun."""
         lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -215,7 +215,7 @@ class SpoolFile:
                 path.unlink(missing_ok=True)
 
     def recover(self, error: sqlite3.Error) -> None:
-        """Let go of the connection after an error, and set a damaged file aside; the next call opens anew."""
+        """Close the connection after an error, and set a damaged file aside; the next call opens a new one."""
         self._disconnect()
         if is_damage(error):
             _set_aside(self.path)

@@ -40,7 +40,7 @@ class Authenticator:
 
         Args:
             settings: the apps and their tokens.
-            note_use: told the app, the token's fingerprint and the Unix seconds of each callback that a token signed.
+            note_use: called with the app, the token's fingerprint and the Unix seconds of each signed callback.
         """
         self._tokens = {
             app_id: {token.get_secret_value(): fingerprint(token.get_secret_value()) for token in tokens}
@@ -93,6 +93,6 @@ class Authenticator:
         if abs(now - int(request_time)) > SIGN_WINDOW_SECONDS:
             info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
             raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, **about)
-        if app_id:  # without an app it cannot be told whose token it was
+        if app_id:  # without an app it is unknown whose token it was
             self._note_use(app_id, fitting[0], now)
         return app_id

@@ -1,5 +1,6 @@
-"""What the operator and the integrator are told.
+"""What the operator and the integrator learn of a running api.
 
-`health` is the report of `/readyz`; it includes `durability`, what an acknowledgement is worth. `drift` logs how calls
-and results depart from what handlers declare; `unhandled` writes the handler to paste for a call that none takes.
+`health` is the report of `/readyz`; it includes `durability`, what an acknowledgement is worth. `collectors` reads what
+`/metrics` says of the queues and of the disk. `drift` logs how calls and results depart from what handlers declare;
+`unhandled` writes the handler to paste for a call that none takes.
 """

@@ -95,7 +95,7 @@ class DurabilityWatch:
         self._found = Durability("What an acknowledged event is worth is unknown: Redis has not said so yet.")
 
     def look(self) -> Durability:
-        """What was found last; when that is older than some seconds, it is read anew for the next call."""
+        """What was found last; when that is older than some seconds, it is read again for the next call."""
         now = asyncio.get_running_loop().time()
         if now > self._read_at + _FRESH_SECONDS and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read())

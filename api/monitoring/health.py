@@ -103,7 +103,7 @@ class Health:
         }
 
     def _handlers(self, gauge: Gauge) -> list[str]:
-        """The handlers of which a gauge tells 1, in any process that lives."""
+        """The handlers for which a gauge is 1 in any living process."""
         return [handler for (handler,), value in self._metrics.living(gauge).items() if value]
 
     async def _on_disk(self) -> tuple[int, float | None]:

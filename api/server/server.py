@@ -44,7 +44,7 @@ def serve(
         make_app: makes the app.
         settings: its settings.
         listener: the socket.
-        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
+        parent: a socket on which the supervisor learns that callbacks are answered; it closes when the supervisor ends.
     """
     raise_file_limit()
     server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
         self._signals: set[int] = set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until told to stop; then give what is left on the event loop a second."""
+        """Serve until the end; then give what is left on the event loop a second."""
         await super().serve(sockets)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
