@@ -1,0 +1,1 @@
+"""Integrators' packages, as an integrator would write them."""

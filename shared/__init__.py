@@ -10,4 +10,7 @@ Read in this order, which is that of a callback's data:
 
 A room imports only from rooms that stand below it in `pyproject.toml` (import-linter). `loading` stands above all: it
 imports the integrator's modules.
+
+`errors` draws the tree of errors; `own_packages` keeps the integrator's packages and ours apart; `frames` and `raised`
+tell what an integrator's code raised, and where, `redaction` what of it may be shown, `version` which Deskbell this is.
 """

@@ -10,5 +10,7 @@ A job's life, a file for each step:
 6. `retries`, `worker.rq_outcomes`: a failure is tried again later, or the job is a dead letter.
 7. `dead_letters`: dead letters are found, replayed, discarded.
 
-`job` and `lease` are what is claimed; `worker.heartbeat` renews leases and reaps those of workers that died.
+`job` and `lease` are what is claimed; `worker.heartbeat` renews leases and reaps those of workers that died. `job_data`
+reads a job's arguments, `unawaited` runs what a function has left to run, `causes` names what was raised, and
+`redis_errors` tells an outage of Redis from an error.
 """
