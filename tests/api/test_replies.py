@@ -116,7 +116,7 @@ def test_a_late_handler_is_given_up(declare: Callable[..., None]) -> None:
 
 
 def test_the_fallback_answers_for_a_late_handler() -> None:
-    """As success."""
+    """The fallback is a success."""
     callbacks = Callbacks()
     _wait(callbacks, fallback={"Status": "unknown"})
 

@@ -98,7 +98,7 @@ def test_when_all_threads_of_a_handler_are_left_behind_its_fallback_answers_at_o
 
 
 def test_a_handler_that_hangs_in_all_its_threads_does_not_delay_another(gate: threading.Event) -> None:
-    """Also before any of its calls is late."""
+    """This holds before any of its calls is late, too."""
 
     async def compute() -> Reply:
         replies = Replies(hanging(gate), DriftLog(Metrics()))
@@ -178,7 +178,7 @@ def test_a_fallback_that_fails_itself_is_none(fallback: Any) -> None:
 
 
 def test_a_fallback_may_refuse() -> None:
-    """As the handler may."""
+    """A fallback function has the same choice as its handler."""
     callbacks = Callbacks()
 
     def refuse(_: ApiCall) -> None:
@@ -191,7 +191,7 @@ def test_a_fallback_may_refuse() -> None:
     assert (reply_of(callbacks).code, reply_of(callbacks).outcome) == (9, "refused")
 
 
-def test_a_task_that_heeds_no_cancellation_is_a_straggler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_ignores_its_cancellation_is_a_straggler(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is counted while it lives; at the bound its handler is not begun any more."""
     monkeypatch.setattr(runs, "_HEED_SECONDS", 0.0)
     monkeypatch.setattr(runs, "TASKS", 3)
@@ -365,7 +365,7 @@ def test_what_a_handler_returns_is_awaited() -> None:
 
 
 def test_what_a_handler_hands_to_an_executor_is_awaited() -> None:
-    """As of a job: its future is none of asyncio's."""
+    """The future is a concurrent.futures one, none of asyncio's."""
     callbacks = Callbacks()
     with ThreadPoolExecutor() as executor:
 
@@ -377,7 +377,7 @@ def test_what_a_handler_hands_to_an_executor_is_awaited() -> None:
 
 
 def test_what_a_fallback_returns_is_awaited() -> None:
-    """As with a handler."""
+    """A fallback may be wrapped like a handler."""
 
     async def later(_: ApiCall) -> dict[str, str]:
         return {"From": "the fallback"}

@@ -85,7 +85,7 @@ def test_a_console_line_is_one_line_of_plain_characters(valkey_url: str, redis: 
 
 
 def test_a_json_line_is_one_object_whatever_is_named(valkey_url: str, redis: Redis, tmp_path: Path) -> None:
-    """And holds none of the names but as ASCII."""
+    """It holds the names in ASCII alone."""
     assert redis.ping()
 
     log = log_of("json", tmp_path, valkey_url)

@@ -106,7 +106,7 @@ def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, mak
 
 
 def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: SettingsFactory) -> None:
-    """Nor is a call that was sent and not answered."""
+    """A call that was sent and not answered is no loss, either."""
     server.start()
     settings = make_settings(redis_url=SecretStr(server.url), redis_timeout_ms=300)
 

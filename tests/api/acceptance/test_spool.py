@@ -187,7 +187,7 @@ def test_sigterm_leaves_the_spool_and_exits_0(server: Server, tmp_path: Path) ->
 def test_the_file_of_a_process_that_died_is_drained_by_one_that_lives(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a restart: whoever gets its lock."""
+    """Without a restart, by the process that gets its lock."""
     monkeypatch.setattr("api.acceptance.drainer._IDLE_SECONDS", 0.05)
     settings = make_settings(redis_url=SecretStr(server.url))
 

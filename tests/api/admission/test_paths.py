@@ -30,7 +30,7 @@ def code_of(answer: httpx.Response) -> int:
 
 @pytest.mark.parametrize("path", ["/callback/echo/", "/callback/"])
 def test_one_slash_more_is_taken(start_api: ApiFactory, path: str) -> None:
-    """Whoever types a URL ends it as they please: the node is the same, and so is the delivery."""
+    """An administrator may type a last slash or not: the node is the same, and so is the delivery."""
     desk = start_api(echo())
 
     answers = [desk.post(packet(OrderID="1"), path=each, RequestID="r-1") for each in (path, path.rstrip("/"))]

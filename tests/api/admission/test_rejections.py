@@ -37,7 +37,7 @@ def logged(*turns: list[Rejection], seconds: float = 3600.0) -> tuple[list[Any],
 
 
 def test_a_flood_of_one_cause_is_one_line() -> None:
-    """And counted to the last."""
+    """All of them are counted."""
     lines, metrics = logged([WRONG] * 500)
 
     assert [(line["event"], line["outcome"], line["times"]) for line in lines] == [("refused", "sign_wrong", 1)]

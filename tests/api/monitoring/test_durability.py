@@ -120,7 +120,7 @@ def test_a_replica_without_min_replicas_is_worth_a_warning() -> None:
 
 
 def test_a_redis_that_takes_no_events_is_not_ready(server: Server, make_settings: SettingsFactory) -> None:
-    """Nor to a process that has just begun: it asks before the first event comes, and INFO says why."""
+    """A process that has just begun knows it, too: it asks before the first event comes, and INFO says why."""
     settings = make_settings(redis_url=SecretStr(server.url))
     with server.connect() as redis:
         redis.replicaof("127.0.0.1", "1")

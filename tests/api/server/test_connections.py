@@ -1,4 +1,4 @@
-"""Connections that hold a place without using it: they are cut off, and the others do not notice."""
+"""Connections that hold a place without using it are closed, and the others do not notice."""
 
 import os
 import socket
@@ -44,7 +44,7 @@ def connect(desk: Desk) -> socket.socket:
     return connection
 
 
-def ring_anew(desk: Desk) -> int:
+def call_anew(desk: Desk) -> int:
     """Post a callback on a connection of its own; the answer's code."""
     newcomer = Desk(desk.url)
     with newcomer.http:
@@ -108,7 +108,7 @@ def test_headers_that_do_not_end_are_refused_within_the_budget(desk: Desk, begun
 
 
 def test_a_body_that_stops_half_way_is_refused_within_the_budget(desk: Desk) -> None:
-    """As one that comes a byte at a time."""
+    """A body that comes a byte at a time is rejected, too."""
     query = desk.query(packet())
     head = f"POST /callback?{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode()
     with closing(connect(desk)) as stopped, closing(connect(desk)) as slow:
@@ -123,8 +123,8 @@ def test_a_body_that_stops_half_way_is_refused_within_the_budget(desk: Desk) -> 
         assert b"the body did not arrive in time" in answer
 
 
-def test_what_comes_behind_an_answer_is_not_listened_to_for_ever(desk: Desk) -> None:
-    """A body that the answer did not wait for."""
+def test_what_comes_behind_an_answer_is_not_read_for_ever(desk: Desk) -> None:
+    """The rest of a body that the answer did not wait for."""
     with closing(connect(desk)) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
         thread = dribble(connection, b"x")
@@ -135,7 +135,7 @@ def test_what_comes_behind_an_answer_is_not_listened_to_for_ever(desk: Desk) -> 
 
 
 def test_headers_without_bounds_are_refused(desk: Desk) -> None:
-    """Quick ones, too: what is not remembered cannot fill the memory."""
+    """Headers that come quickly cannot fill the memory, either."""
     with closing(connect(desk)) as connection:
         connection.sendall(HEAD)
         sent = send_until_cut_off(connection, f"X-Long: {'x' * 1000}\r\n".encode())
@@ -160,7 +160,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(desk: Desk) -> None:
     assert desk.refused("pipelined") == 1
 
 
-def test_who_does_not_read_is_cut_off(redis: object, make_settings: SettingsFactory) -> None:
+def test_a_client_that_does_not_read_is_cut_off(redis: object, make_settings: SettingsFactory) -> None:
     """Answers pile up no further than the system's own buffers."""
     assert redis
     connections = Connections(budget_seconds=BUDGET_MS / 1000, max_body_bytes=262_144)
@@ -190,10 +190,10 @@ def connect_unread(desk: Desk, connections: Connections, most: int = 1) -> socke
 @pytest.mark.parametrize(
     "last", [HEAD, b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b""]
 )
-def test_who_does_not_read_keeps_no_file_open(
+def test_a_client_that_does_not_read_keeps_no_file_open(
     redis: object, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch, last: bytes
 ) -> None:
-    """However the connection was closed: the last answer is waited for no longer than a request."""
+    """However the connection was closed: the client has no more time to read than a request has to arrive."""
     assert redis
     monkeypatch.setattr("api.server.connections.IDLE_SECONDS", 1)
     connections = Connections(budget_seconds=BUDGET_MS / 1000, max_body_bytes=262_144)
@@ -216,15 +216,13 @@ def is_open(file: int, inode: int) -> bool:
         return False
 
 
-def test_thousands_of_idle_connections_make_room_for_those_that_ring(
-    redis: object, make_settings: SettingsFactory
-) -> None:
-    """The one that has been idle longest is closed; nobody who rings is refused."""
+def test_thousands_of_idle_connections_make_room_for_callers(redis: object, make_settings: SettingsFactory) -> None:
+    """The one that has been idle longest is closed; no caller is rejected."""
     assert redis
     connections = Connections(budget_seconds=BUDGET_MS / 1000, max_body_bytes=262_144, most=200)
     with desk_and_raw(make_settings, connections) as desk, ExitStack() as stack:
         idle = [stack.enter_context(closing(connect(desk))) for _ in range(1000)]
-        answers = [ring_anew(desk) for _ in range(20)]
+        answers = [call_anew(desk) for _ in range(20)]
         first = rest(idle[0])
 
         assert len(connections.all) <= 200
@@ -233,7 +231,7 @@ def test_thousands_of_idle_connections_make_room_for_those_that_ring(
         assert desk.refused("crowded") >= 800
 
 
-def test_those_that_dawdle_make_room_where_none_is_idle(redis: object, make_settings: SettingsFactory) -> None:
+def test_slow_senders_make_room_where_none_is_idle(redis: object, make_settings: SettingsFactory) -> None:
     """Half a request holds a place no better than none."""
     assert redis
     connections = Connections(budget_seconds=60, max_body_bytes=262_144, most=50)
