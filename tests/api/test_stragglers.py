@@ -3,14 +3,17 @@
 import asyncio
 import contextvars
 import functools
+import gc
 import inspect
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator
 from redis import Redis
 
 from api.metrics import Metrics
@@ -244,18 +247,32 @@ def test_a_fallback_that_hangs_shows_in_readiness(gate: threading.Event) -> None
 
 
 def test_calls_that_were_given_up_are_not_held_on_to(gate: threading.Event) -> None:
-    """While all threads hang, what waited for one is gone once it is answered."""
-    callbacks = hanging(gate)
+    """While all threads hang, the arguments of a call that waited for one are freed once it is answered."""
+    callbacks = Callbacks()
+    arguments: weakref.WeakSet[Argument] = weakref.WeakSet()
+
+    def convert(_: str) -> Argument:
+        argument = Argument()
+        arguments.add(argument)
+        return argument
+
+    @callbacks.api_call("hang")
+    def hang(OrderID: Annotated[str, AfterValidator(convert)]) -> None:
+        assert OrderID
+        gate.wait(PATIENCE)
 
     async def compute() -> int:
         replies = Replies(callbacks, DriftLog(Metrics()))
-        calls = [api_call("hang") for _ in range(THREADS * 3)]
-        await replies_of(replies, *calls, seconds=0.2)
-        waiting = sum(executor._threads._waiting.qsize() for executor in replies._executors.values())
+        await replies_of(replies, *(api_call("hang", OrderID="1") for _ in range(THREADS * 3)), seconds=0.2)
+        gc.collect()
         replies.close()
-        return waiting
+        return len(arguments)
 
-    assert asyncio.run(compute()) == 0
+    assert asyncio.run(compute()) == THREADS
+
+
+class Argument:
+    """What a variable is converted to."""
 
 
 @pytest.mark.parametrize("is_function", [False, True])

@@ -21,6 +21,7 @@ from rq.job import Job
 from rq.utils import as_text
 
 from api.acceptance.accept import Kept
+from api.acceptance.drainer import Drainer
 from deskbell import Callbacks
 from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
@@ -353,7 +354,7 @@ def test_what_nobody_foresaw_fails_its_callbacks_and_not_those_that_follow(
     async def keep_twice() -> None:
         async with open_intake(make_settings()) as intake:
             with monkeypatch.context() as patch:
-                patch.setattr(intake, "_flush", Mock(side_effect=ZeroDivisionError))
+                patch.setattr(Drainer, "must_queue_up", Mock(side_effect=ZeroDivisionError))
                 with pytest.raises(CannotKeepError):
                     await intake.keep(api_call(), RECEIPT, "unlucky")
             await intake.keep(api_call(), RECEIPT, "kept")

@@ -12,7 +12,6 @@ from shared.redis.connections import connect_async
 from shared.redis.queues import TOKENS_KEY
 from tests.conftest import SettingsFactory
 from tests.logged import capture_logs
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 NOWHERE = SecretStr("redis://127.0.0.1:1/0")
 
@@ -97,36 +96,3 @@ def test_a_use_that_redis_refuses_to_write_is_logged_once(redis: Redis, make_set
         asyncio.run(use())
 
     assert [(line["event"], line["error"]) for line in lines] == [("token_uses_not_saved", "ResponseError")]
-
-
-def test_an_end_waits_for_no_save_that_has_taken_its_cancellation_for_something_else(
-    redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """redis-py may take it for a time-out of its own; then the saver goes on."""
-    monkeypatch.setattr(token_usage, "_SECONDS", 0)
-
-    async def use() -> int:
-        connection = connect_async(make_settings())
-        uses = TokenUsage(connection)
-        save, swallowed = uses._save, list[int]()
-
-        async def swallow() -> None:
-            try:
-                await asyncio.sleep(0 if swallowed else 3600)
-            except asyncio.CancelledError:
-                swallowed.append(1)
-
-        monkeypatch.setattr(uses, "_save", swallow)
-        uses.start()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(uses.close())
-        await eventually(lambda: swallowed)
-        monkeypatch.setattr(uses, "_save", save)
-        uses.note("1", "aaaaaaaa", 100)
-        await asyncio.wait_for(closing, DEADLINE_SECONDS)
-        await connection.aclose()
-        return len(swallowed)
-
-    assert asyncio.run(use()) == 1
-    assert redis.hgetall(TOKENS_KEY) == {b"1:aaaaaaaa": b"100"}
