@@ -4,6 +4,7 @@ Also public: `deskbell.testing`, for the tests of handlers and jobs, and `deskbe
 command is in `deskbell.cli`. Everything else is in `api`, `workers` and `shared`, and not public.
 """
 
+from deskbell import _own  # noqa: F401 - first
 from shared.declarations.policies import Backoff, Breaker, Concurrency
 from shared.errors import Discard, Refuse, Retry, Unavailable
 from shared.handlers.callbacks import Callbacks

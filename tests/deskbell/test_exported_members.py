@@ -1,5 +1,7 @@
-"""What `shared` exports."""
+"""What `deskbell` exports, and what importing it brings along."""
 
+import subprocess
+import sys
 import types
 
 import pytest
@@ -7,6 +9,12 @@ import pytest
 import deskbell
 from deskbell import Discard, Refuse, Retry
 from shared.errors import DeskbellError
+from tests.processes import environment
+
+WEB = {"fastapi", "starlette", "uvicorn", "httptools"}
+COMMAND = {"deskbell.cli", "typer"}
+PROCESSES = {"api", "workers"}
+CLIENTS = {"redis", "rq", "httpx", "sqlalchemy", "prometheus_client"}
 
 
 def test_all_is_sorted_and_holds_exactly_the_public_names() -> None:
@@ -29,3 +37,34 @@ def test_every_exported_name_has_a_docstring(name: str) -> None:
 def test_the_steering_exceptions_stand_beside_the_error_tree() -> None:
     """They are decisions of the integrator's functions, not errors."""
     assert not any(issubclass(decision, DeskbellError) for decision in (Discard, Refuse, Retry))
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("deskbell", WEB | COMMAND | PROCESSES | CLIENTS),
+        ("deskbell.testing", WEB | COMMAND | PROCESSES),
+        ("deskbell.jobs.crm", WEB | COMMAND | {"api", "sqlalchemy"}),
+        ("deskbell.jobs.analytics", WEB | COMMAND | {"api"}),
+    ],
+)
+def test_what_an_integrator_imports_is_light(module: str, spared: set[str]) -> None:
+    """His tests and tools import it, and need no server, no command and no client for that."""
+    code = f"import sys, {module}; print(*sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, check=True, text=True, env=environment()
+    ).stdout.split()
+
+    assert not spared & {*loaded}
+
+
+def test_no_other_package_of_ours_exports_anything() -> None:
+    """There is one way to write an import."""
+    import api  # noqa: PLC0415
+    import shared  # noqa: PLC0415
+    import workers  # noqa: PLC0415
+
+    for package in (api, shared, workers):
+        names = [name for name in vars(package) if not name.startswith("_")]
+        assert all(isinstance(vars(package)[name], types.ModuleType) for name in names)

@@ -31,7 +31,7 @@ jobs = Jobs()
 @jobs.on(Event, queue="note", isolation="process")
 def note(event: Event) -> None: ...
 """
-BESIDE = ("api", "examples", "workers")
+BESIDE = ("api", "examples", "shared", "workers")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -135,9 +135,9 @@ def test_an_import_string_that_leads_to_what_both_have_is_refused(run: Run, tmp_
 
 def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:
     """But for what ships to be named there."""
-    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS="shared.main:callbacks")
+    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS="deskbell.main:callbacks")
 
-    own = f"shared is a package of Deskbell's own, {ROOT / 'shared'}; expected one of yours, got shared.main"
+    own = f"deskbell is a package of Deskbell's own, {ROOT / 'deskbell'}; expected one of yours, got deskbell.main"
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {own}\n")
 
 
@@ -150,3 +150,25 @@ def test_a_job_in_a_process_of_its_own_gets_our_packages_as_well(run: Run, redis
 
     assert worked.returncode == 0, worked.stderr
     assert queue("note", redis).finished_job_registry.get_job_count() == 1, worked.stdout
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("from deskbell import Callbacks\nfrom acme.callbacks import callbacks", ""),
+        ("from deskbell import Callbacks\nimport api.db", ""),
+        ("from deskbell import Callbacks\nimport shared.db", "E   shared.errors.ConfigError: "),
+        ("import shared.db\nfrom deskbell import Callbacks", "E   ImportError: "),
+    ],
+)
+def test_under_pytest_a_name_that_both_have_is_refused_when_both_are_imported(
+    run: Run, tmp_path: Path, test: str, said: str
+) -> None:
+    """It puts the integrator's folder first: his `shared` would be ours to Deskbell, or ours his."""
+    write(tmp_path, {"test_acme.py": f"{test}\ndef test_acme(): ...\n"})
+
+    ended = run("-m", "pytest", "-p", "no:cacheprovider", "test_acme.py")
+
+    assert ended.returncode == (2 if said else 0), ended.stdout
+    assert said in ended.stdout
+    assert not said or sentence(tmp_path, "shared") in ended.stdout

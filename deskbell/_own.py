@@ -1,0 +1,22 @@
+"""Imports Deskbell's own `shared`, whatever comes first on `sys.path`; to be imported before anything else of it.
+
+Under pytest and `python -m` the folder of whoever calls comes first, and may have a `shared`.
+"""
+
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+
+sys.path.insert(0, str(_ROOT))
+try:
+    import shared
+finally:
+    sys.path.remove(str(_ROOT))
+
+if str(_ROOT / "shared") not in (found := list(shared.__path__)):
+    raise ImportError(f"two packages are named shared, Deskbell's {_ROOT / 'shared'} and your {found[0]}: rename yours")
+
+from shared.own_packages import refuse_shadowed  # noqa: E402 - it is ours
+
+refuse_shadowed()
