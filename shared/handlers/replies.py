@@ -22,11 +22,15 @@ from shared.handlers.handler import Handler
 from shared.logs import get_log
 from shared.wire.codes import Code
 from shared.wire.commands import ApiCall
-from shared.wire.events import Event, Outcome, Reply
+from shared.wire.events import Event, Reply
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
-_LEAST_SECONDS = 0.05  # for such a fallback when the loop stood still, and the time is over
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
+_LEAST_SECONDS = 0.05  # for such a fallback when the loop was blocked, and the time is over
+
+_NO_HANDLER = Reply(code=Code.NO_HANDLER.number, info="no handler for this node", outcome="no_handler")
+_LATE = Reply(code=Code.OUT_OF_TIME.number, info="out of time", outcome="out_of_time")
+_FAILED = Reply(code=Code.HANDLER_FAILED.number, info="the handler failed", outcome="failed")
 
 
 class Monitor(Protocol):
@@ -68,7 +72,11 @@ class Replies:
                 still.
         """
         handler = self._callbacks.find(event)
-        result, reply = await self._run(handler, event, until, deadline) if handler else (None, _unhandled(event))
+        result, reply = None, Reply(outcome="receipt")
+        if handler:
+            result, reply = await self._run(handler, event, until, deadline)
+        elif isinstance(event, ApiCall) and event.node:
+            reply = _NO_HANDLER
         self._monitor.check(handler, event, result, reply)
         return reply
 
@@ -91,46 +99,32 @@ class Replies:
         return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))
 
     async def _answer(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
-        try:
-            return await self._call_handler(handler, event, until, deadline)
-        except Refuse as refusal:
-            return None, _refused(refusal)
-        except _MisfitError as error:
-            return None, _failure(Code.MISFIT, "misfit", str(error))
-        except LateError:
-            failure = _failure(Code.OUT_OF_TIME, "out_of_time", "out of time")
-        except _FailedError:
-            failure = _failure(Code.HANDLER_FAILED, "failed", "the handler failed")
-        return await self._fall_back(handler, event, until) or (None, failure)
-
-    async def _call_handler(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
-        """What the handler returns, and the reply that it makes.
-
-        Raises:
-            _MisfitError: a variable is missing or does not fit.
-            Refuse: the handler refuses.
-            LateError: it is late, or saturated.
-            _FailedError: it failed; the log says how.
-        """
-        if callable(handler.fallback):
-            until -= _FALLBACK_SHARE * max(0.0, until - asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        share = _FALLBACK_SHARE if callable(handler.fallback) else 0
         executor = self._executor(handler, "handler", handler.function)
         if executor.saturated:
             self._monitor.note_saturated(handler)
+        failure = _LATE
         try:
-            result = await executor.run(until, **_arguments(handler, event))
+            try:
+                arguments: dict[str, Any] = guarded_call(functools.partial(handler.bind, event))
+            except VariableError as error:
+                return None, Reply(code=Code.MISFIT.number, info=str(error), outcome="misfit")
+            result = await executor.run(until - share * max(0.0, until - loop.time()), **arguments)
             reply = _reply(handler, result)
-        except (_MisfitError, Refuse, LateError):
-            raise
+            if loop.time() <= deadline:  # else it blocked the loop, or another did
+                return result, reply
+        except Refuse as refusal:
+            return None, _refused(refusal)
+        except LateError:
+            pass
         except ResultError as error:
+            failure = _FAILED
             self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
-            raise _FailedError from error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
+            failure = _FAILED
             self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
-            raise _FailedError from error
-        if asyncio.get_running_loop().time() > deadline:  # it blocked the loop, or another did
-            raise LateError
-        return result, reply
+        return await self._fall_back(handler, event, until) or (None, failure)
 
     async def _fall_back(self, handler: Handler, event: Event, until: float) -> tuple[Any, Reply] | None:
         """What the fallback returns, and the reply that it makes; None without one, or when it fails or is late."""
@@ -159,22 +153,6 @@ class Replies:
         return self._executors[key]
 
 
-class _MisfitError(Exception):
-    """Raised when the variables do not fit the parameters: not to be mixed up with what a handler may raise."""
-
-
-class _FailedError(Exception):
-    """Raised when a handler failed, once it is logged."""
-
-
-def _arguments(handler: Handler, event: Event) -> dict[str, Any]:
-    try:
-        bound: dict[str, Any] = guarded_call(functools.partial(handler.bind, event))
-    except VariableError as error:
-        raise _MisfitError(str(error)) from None
-    return bound
-
-
 def _reply(handler: Handler, result: Any) -> Reply:
     """The reply that a result makes.
 
@@ -186,16 +164,6 @@ def _reply(handler: Handler, result: Any) -> Reply:
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
     return reply
-
-
-def _unhandled(event: Event) -> Reply:
-    if isinstance(event, ApiCall) and event.node:
-        return _failure(Code.NO_HANDLER, "no_handler", "no handler for this node")
-    return Reply(outcome="receipt")
-
-
-def _failure(code: Code, outcome: Outcome, info: str) -> Reply:
-    return Reply(code=code.number, info=info, outcome=outcome)
 
 
 def _refused(refusal: Refuse) -> Reply:

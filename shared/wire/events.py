@@ -151,14 +151,7 @@ class Event:
             "request_id": self.request_id,
             "client_ip": self.client_ip,
             "platform": self.platform,
-            "reply": {
-                "code": reply.code,
-                "info": reply.info,
-                "variables": reply.variables,
-                "fields": reply.fields,
-                "outcome": reply.outcome,
-                "handler_ms": reply.handler_ms,
-            },
+            "reply": {name: getattr(reply, name) for name in Reply.__slots__},
             "packet": self.raw,
         }
 
