@@ -5,11 +5,8 @@ Long, because one file holds what one module promises, each rule with a test tha
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +19,7 @@ from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, eventually
-from tests.workers.working import fetch, traceback_of
+from tests.workers.working import traceback_of
 from workers import fan_out
 from workers.worker.leases import Claimed, Leases
 
@@ -407,26 +404,3 @@ def test_each_attempt_is_one_log_line_without_values(open_workplace: WorkplaceFa
     assert all(line["ms"] >= 0 for line in logs)
     assert logs[0]["error"] == "ValueError"
     assert SECRET not in str(logs)
-
-
-def test_a_stock_rq_worker_performs_our_jobs(
-    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`rq worker --serializer json` with our settings fans out and performs what waits on our queues."""
-    (tmp_path / "acme_jobs.py").write_text(
-        "from deskbell import ApiCall, Jobs\n"
-        "jobs = Jobs()\n"
-        "@jobs.on(ApiCall, queue='crm')\n"
-        "async def enquiry(event: ApiCall) -> None: ...\n"
-    )
-    for name, value in {"REDIS_URL": valkey_url, "JOBS": "acme_jobs:jobs", "APP_DIR": str(tmp_path)}.items():
-        monkeypatch.setenv(f"DESKBELL_{name}", value)
-    workplace = open_workplace(Jobs())
-    event = api_call()
-    workplace.put_event(event)
-
-    stock = [sys.executable, "-P", "-m", "rq.cli", "worker", "events", "crm", "--burst", "--serializer", "json"]
-    subprocess.run([*stock, "--url", valkey_url, "--quiet"], check=True, stdout=subprocess.DEVNULL)
-
-    assert fetch(workplace.redis, event.id).is_finished
-    assert workplace.job(event, "enquiry").is_finished

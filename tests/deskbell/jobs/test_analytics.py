@@ -195,6 +195,7 @@ record_event(api_call(), settings)
 """
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_processes_that_use_an_empty_database_at_once_do_not_fail(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--scale worker-analytics=4` on a new database."""
     monkeypatch.setenv("DESKBELL_ANALYTICS_URL", url)

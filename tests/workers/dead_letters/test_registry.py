@@ -257,12 +257,12 @@ def most_memory(redis: Redis) -> int:
 
 def test_dead_letters_are_not_held_while_they_are_counted(redis: Redis) -> None:
     """Only their ids are, and a page: a dead letter that is held takes a thousand bytes, its id some two hundred."""
-    write_dead_letters(redis, 4 * PAGE)
+    write_dead_letters(redis, 2 * PAGE)
     before = most_memory(redis)
 
-    write_dead_letters(redis, 8 * PAGE)
+    write_dead_letters(redis, 4 * PAGE)
 
-    assert (most_memory(redis) - before) / (8 * PAGE) < 400
+    assert (most_memory(redis) - before) / (4 * PAGE) < 400
 
 
 def test_the_details_hold_the_frames_and_the_event(open_workplace: WorkplaceFactory, redis: Redis) -> None:

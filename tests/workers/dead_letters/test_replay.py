@@ -373,9 +373,9 @@ def test_records_of_runs_expire(redis: Redis) -> None:
     assert redis.zcard("deskbell:dead:runs") == 1
 
 
-_BURY_100_000 = """
+_MANY = """
 redis.call('SADD', 'rq:queues', 'rq:queue:crm')
-for number = 1, 100000 do
+for number = 1, 20000 do
   local id = string.format('%032x-crm-contact', number)
   local cause = number % 10 == 0 and 'TimeoutError at acme/jobs.py:9 in record' or 'OSError'
   redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'origin', 'crm', 'data', '', 'created_at', '',
@@ -385,15 +385,15 @@ end
 """
 
 
-def test_a_tenth_of_a_hundred_thousand_dead_letters_is_found_and_put_back(redis: Redis) -> None:
+def test_a_tenth_of_twenty_thousand_dead_letters_is_found_and_put_back(redis: Redis) -> None:
     """By its cause, all of it, in order; the others stay."""
-    redis.eval(_BURY_100_000, 0)
+    redis.eval(_MANY, 0)
 
     outcomes = replay(redis, DeadLetters(redis).pages(Selection(cause="TimeoutError")))
 
-    assert outcomes == {"replayed": 10_000}
-    assert queued(redis) == [f"{number:032x}-crm-contact" for number in range(10, 100_001, 10)]
-    assert redis.zcard("rq:failed:crm") == 90_000
+    assert outcomes == {"replayed": 2000}
+    assert queued(redis) == [f"{number:032x}-crm-contact" for number in range(10, 20_001, 10)]
+    assert redis.zcard("rq:failed:crm") == 18_000
 
 
 def test_without_dead_letters_nothing_is_done(redis: Redis) -> None:

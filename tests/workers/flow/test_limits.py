@@ -461,7 +461,7 @@ def test_a_job_that_finds_nobody_served_pauses_the_queue_and_is_not_at_fault(
 
     assert tried == 4
     assert all(workplace.job(event, "crm.call").is_finished for event in events)
-    assert re.fullmatch(r"Unavailable 401 at workers/test_limits.py:\d+ in call", pause.cause)
+    assert re.fullmatch(r"Unavailable 401 at flow/test_limits.py:\d+ in call", pause.cause)
     paused_lines = [line for line in logs if line["event"] == "queue_paused"]
     assert [(line["queue"], line["job"], line["cause"]) for line in paused_lines] == [
         ("default", "crm.call", pause.cause)
@@ -473,8 +473,11 @@ def test_a_job_that_finds_nobody_served_pauses_the_queue_and_is_not_at_fault(
     assert [(line["code"], line["counts"], line["attempt"]) for line in waits] == [("401", False, 1)] * 4
 
 
-def test_a_failure_whose_answer_was_lost_is_noted_once(open_workplace: WorkplaceFactory, redis: Redis) -> None:
-    """Asked again, the script says what it said: the breaker's row is one longer, and the attempt still counts."""
+def test_a_failure_whose_answer_was_lost_is_noted_once(
+    open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again, the script says what it said: one more failure in a row, and the attempt still counts."""
+    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
     jobs, lost = Jobs(), ["once"]
 
     @jobs.on(ApiCall, attempts=3, breaker=Breaker(failures=3))

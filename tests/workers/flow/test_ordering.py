@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise, permutations
@@ -315,12 +315,9 @@ def test_a_dead_letter_does_not_block_its_key(error: Exception, open_workplace: 
     assert workplace.queue().deferred_job_registry.count == 0
 
 
-@pytest.mark.parametrize("error", [OSError(), Discard("no")])
-def test_a_dead_letter_may_hold_its_key_until_it_is_replayed(
-    error: Exception, open_workplace: WorkplaceFactory
-) -> None:
+def test_a_dead_letter_may_hold_its_key_until_it_is_replayed(open_workplace: WorkplaceFactory) -> None:
     """`on_dead="hold"`: also events that come later wait; other keys go on."""
-    jobs, ran, is_broken = failing_first("hold", error)
+    jobs, ran, is_broken = failing_first("hold", OSError())
     workplace = open_workplace(jobs)
     events = [call(number) for number in range(3)]
     fan_out(workplace, events[:2])
@@ -450,10 +447,11 @@ def test_a_replayed_dead_letter_waits_while_another_of_its_key_runs(open_workpla
     assert ran == ["1", "0"]
 
 
-@pytest.mark.parametrize("order", list(permutations([1, 2, 3])))
-@pytest.mark.parametrize("key", ["session", "ExecutionId"])
+@pytest.mark.parametrize(
+    ("key", "order"), [("session", [3, 2, 1]), *(("ExecutionId", each) for each in permutations([1, 2, 3]))]
+)
 def test_the_events_of_an_execution_are_in_the_order_of_their_seq(
-    key: str, order: list[int], open_workplace: WorkplaceFactory
+    key: str, order: Sequence[int], open_workplace: WorkplaceFactory
 ) -> None:
     """However they arrive: each is received, fanned out and worked before the next comes."""
     jobs, ran = ordered(Event, ordered_by=key)
@@ -533,7 +531,7 @@ def test_order_survives_workers_that_are_killed_at_any_moment(
 ) -> None:
     """Three workers fan out and perform; they are killed again and again: a job may repeat, none is overtaken."""
     workplace = open_workplace(ordered()[0])
-    sessions, count, chance = "abcde", 12, random.Random(4)
+    sessions, count, chance = "abc", 12, random.Random(4)
     for event in [call(number, session) for number in range(count) for session in sessions]:
         workplace.put_event(event)
 
@@ -546,7 +544,7 @@ def test_order_survives_workers_that_are_killed_at_any_moment(
 
     with ExitStack() as stack:
         workers = [start(stack) for _ in range(3)]
-        for _ in range(4):
+        for _ in range(3):
             wait_for_notes(redis, chance.randint(1, 8))
             victim = workers.pop(0)
             os.killpg(victim.pid, signal.SIGKILL)
@@ -563,9 +561,9 @@ def wait_for_notes(redis: Redis, more: int) -> None:
     """Wait until some more jobs have run."""
 
     def count() -> int:
-        return sum(redis.llen(f"ran:{session}") for session in "abcde")
+        return sum(redis.llen(f"ran:{session}") for session in "abc")
 
-    wanted = min(count() + more, 60)
+    wanted = min(count() + more, 36)
     until(lambda: count() >= wanted)
 
 
