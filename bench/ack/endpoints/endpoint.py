@@ -51,7 +51,7 @@ class Endpoint:
 
 NOTHING = Endpoint("validates, does nothing", f"{_UVICORN}nothing:app --port", "", _LOCK, "deskbell")
 WITH_RQ = Endpoint("FastAPI + RQ enqueue", f"{_UVICORN}with_rq:app --port", "rq:queue:bench", ("rq", *_HTTP), "rq-http")
-DESKBELL = Endpoint("Deskbell", "cli api --parent-fd -1 --port", "rq:queue:events", _LOCK, "deskbell")
+DESKBELL = Endpoint("Deskbell", "deskbell api --parent-fd -1 --port", "rq:queue:events", _LOCK, "deskbell")
 ENDPOINTS = [
     NOTHING,
     WITH_RQ,
