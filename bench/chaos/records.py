@@ -107,7 +107,7 @@ def slowest_recovery(attempts: list[Attempt], outages: list[tuple[float, float]]
     """The longest time from a worker's death until a job that it held ran again, in seconds; 0 when none was held.
 
     Only job types that wait for nothing else, and deaths with Redis there for the whole of the time set: after an
-    outage nobody can tell who is dead until all have had the time to say that they live.
+    outage no worker is taken for dead until all have had the time for a heartbeat.
     """
     slowest = 0.0
     began_by_job = defaultdict(list)

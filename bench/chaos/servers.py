@@ -58,7 +58,7 @@ class Servers:
             time.sleep(SECONDS)
 
     def pause(self, seconds: float) -> None:
-        """Stop the server for a time: it answers nobody, and loses nothing."""
+        """Stop the server for a time: it answers no client, and loses nothing."""
         pid = self._pid()
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -2,7 +2,7 @@
 
 1. Events are put on their queue at a steady pace, for job types of every kind: `bench/chaos/job_types.py`.
 2. Workers are killed, frozen for longer than a lease and woken, and told to stop; Redis is killed
-   and started again, answers nobody for longer than a lease, and is replaced by its replica.
+   and started again, answers no client for longer than a lease, and is replaced by its replica.
 3. In the end every event must have its row in the analytics table, and every job must be done and have had its effect:
    none in a queue, none started, none missing, none dead. No effect was repeated without need, ordered jobs ran in
    order, limited jobs never exceeded their limit, and the jobs of a killed worker ran again within the time set.

@@ -19,7 +19,7 @@ atexit.register(client.close)
 
 @jobs.on(ApiCall, node="order_status", queue="crm", timeout=30)
 def record_enquiry(event: ApiCall, settings: Settings) -> None:
-    """Note in the CRM which order a customer asked about; who is not known asked for nobody's record."""
+    """Note in the CRM which order a customer asked about; an unknown customer has no record."""
     if not event.user_id:
         return
     reply = client.post(

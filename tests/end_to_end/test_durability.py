@@ -55,11 +55,11 @@ def test_what_was_answered_survives_a_kill_of_redis(folder: Path, make_settings:
 
     with serving(settings, Callbacks()) as desk:
         with durable_server(folder) as server, ThreadPoolExecutor(8) as threads:
-            ringing = [threads.submit(desk.call, OrderID=str(number)) for number in range(200)]
+            calls = [threads.submit(desk.call, OrderID=str(number)) for number in range(200)]
             first = desk.post(body, RequestID="r-1")
-            ringing[50].result()
+            calls[50].result()
             server.terminate()
-            answers = [ring.result() for ring in [*ringing, threads.submit(desk.call)]]
+            answers = [answer.result() for answer in [*calls, threads.submit(desk.call)]]
         with durable_server(folder), Redis.from_url(settings.redis_url.get_secret_value()) as redis:
             until(lambda: queue(EVENTS, redis).count == len(answers) + 1)
             kept = queue(EVENTS, redis).job_ids

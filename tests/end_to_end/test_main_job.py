@@ -89,8 +89,8 @@ def test_no_log_line_of_a_whole_run_holds_what_a_customer_wrote(planted: dict[st
 
     with Stack(tmp_path / "data", given=planted, logs=logs) as stack:
         desk = Desk(stack.api_url)
-        signs = [ring(desk, node, variables) for node in ("answers", "fails", "refuses", "nowhere", "")]
-        signs.append(ring(desk, "answers", variables | {"Count": secrets[0] + "x"}))
+        signs = [post(desk, node, variables) for node in ("answers", "fails", "refuses", "nowhere", "")]
+        signs.append(post(desk, "answers", variables | {"Count": secrets[0] + "x"}))
         desk.http.post(f"/callback?{secrets[5]}&Sign={secrets[3]}", content=b"{" + secrets[0].encode())
         desk.http.post(f"/{secrets[3]}/callback", content=secrets[0].encode())
         wait_for_dead_letters(stack.environment["DESKBELL_REDIS_URL"], {"default": 6, "other": 6})
@@ -107,7 +107,7 @@ def test_no_log_line_of_a_whole_run_holds_what_a_customer_wrote(planted: dict[st
     assert "planted.py" in text
 
 
-def ring(desk: Desk, node: str, variables: dict[str, str]) -> str:
+def post(desk: Desk, node: str, variables: dict[str, str]) -> str:
     """Post a signed call; its Sign."""
     query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
     query = re.sub("RequestID=[^&]*", "RequestID=planted-request-id-" + (node or "none") + str(len(variables)), query)

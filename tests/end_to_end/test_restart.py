@@ -1,4 +1,4 @@
-"""How api processes begin and end: nobody who rings meanwhile is lost or refused."""
+"""How api processes begin and end: no callback is lost or refused meanwhile."""
 
 import os
 import signal
@@ -300,7 +300,7 @@ def test_a_second_sigterm_ends_at_once(processes: int, redis: Redis, valkey_url:
 
 
 def test_a_process_that_dies_is_started_again(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """The socket stays: who rings meanwhile waits, or gets the other one."""
+    """The socket stays: a callback waits, or another process answers it."""
     assert redis.ping()
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
         until(lambda: api.lines("ready"))
@@ -385,7 +385,7 @@ def test_a_stop_during_a_replacement_is_heeded(redis: Redis, valkey_url: str, fo
 
 
 def test_more_connections_than_files_may_be_open_stop_nobody(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """The oldest idle ones make room; who rings is answered, and the process ends as ever."""
+    """The oldest idle ones make room; callbacks are answered, and the process ends as ever."""
     assert redis.ping()
     with running_api(valkey_url, folder, FILES="300", **SETTINGS) as api, ExitStack() as stack:
         address = ("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))

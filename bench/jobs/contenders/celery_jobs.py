@@ -1,4 +1,4 @@
-"""Celery, acknowledging late, as who must not lose jobs has it."""
+"""Celery with late acknowledgement, without which a killed worker loses its jobs."""
 
 from celery import Celery
 
