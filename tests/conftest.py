@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from redis import Redis
@@ -24,6 +25,10 @@ from tests.workers.working import Workplace
 
 # What a script starts in the background ignores SIGINT, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The machine may be busy: hypothesis sets no example a time.
+hypothesis.settings.register_profile("deskbell", deadline=None, max_examples=50)
+hypothesis.settings.load_profile("deskbell")
 
 PACKETS = Path(__file__).parent / "packets"
 

@@ -26,7 +26,7 @@ from tests.desk import APP, TOKEN, Desk, serving
 
 SECRET = "path-secret-of-the-tests"
 MANY = settings(
-    max_examples=600,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -173,7 +173,7 @@ def test_the_api_is_what_its_openapi_document_says(redis: Redis, make_settings: 
     with serving(patient, handlers()) as desk:
         for operation in operations:
 
-            @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
             @given(case=operation.as_strategy(), ours=st.booleans())
             def call(case: Any, ours: bool) -> None:
                 if ours and "callback" in case.path:  # as Desk would: otherwise hardly a call is of our app
