@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +66,23 @@ def redis(valkey_url: str) -> Iterator[Redis]:
         yield connection
 
 
+def patient_settings(redis_url: str, folder: Path, **given: Any) -> Settings:
+    """Settings for a server, one app with one token; what is given takes precedence."""
+    defaults: dict[str, Any] = {
+        "redis_url": SecretStr(redis_url),
+        "apps": {APP: [SecretStr(TOKEN)]},
+        "spool_dir": folder / "spool",
+        "long_budget": True,
+        "budget_ms": 10_000,  # a machine that runs tests may be busy
+        "redis_timeout_ms": 4000,
+    }
+    return Settings(**defaults | given)
+
+
 @pytest.fixture
 def make_settings(valkey_url: str, tmp_path: Path) -> SettingsFactory:
     """Settings for the server, one app with one token; what is given takes precedence."""
-
-    def make(**given: Any) -> Settings:
-        defaults: dict[str, Any] = {
-            "redis_url": SecretStr(valkey_url),
-            "apps": {APP: [SecretStr(TOKEN)]},
-            "spool_dir": tmp_path / "spool",
-            "long_budget": True,
-            "budget_ms": 10_000,  # a machine that runs tests may be busy
-            "redis_timeout_ms": 4000,
-        }
-        return Settings(**defaults | given)
-
-    return make
+    return partial(patient_settings, valkey_url, tmp_path)
 
 
 @pytest.fixture

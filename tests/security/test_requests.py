@@ -4,21 +4,30 @@ import gzip
 import json
 import socket
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from deskbell import Callbacks
 from deskbell.testing import packet
-from tests.conftest import ApiFactory
-from tests.desk import APP, Desk, written
+from tests.conftest import patient_settings
+from tests.desk import APP, Desk, serving, written
 from tests.serving import running_api
 from tests.waiting import until
 
 BODY = json.dumps(packet()).encode()
 LENGTH = len(BODY)
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (LENGTH, BODY)
+
+
+@pytest.fixture(scope="module")
+def desk(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """An api that these tests share: it refuses what they send."""
+    with serving(patient_settings(valkey_url, tmp_path_factory.mktemp("api")), Callbacks()) as desk:
+        yield desk
 
 
 def whole_answer(desk: Desk, headers: list[bytes], tail: bytes) -> bytes:
@@ -86,11 +95,9 @@ def smuggled(desk: Desk) -> bytes:
     ],
 )
 def test_an_ambiguous_request_is_refused_and_its_connection_closed(
-    start_api: ApiFactory, redis: Redis, headers: list[bytes], tail: bytes
+    desk: Desk, redis: Redis, headers: list[bytes], tail: bytes
 ) -> None:
     """One answer, 400; what follows on the connection is not read as a request, and nothing is kept."""
-    desk = start_api()
-
     answer = whole_answer(desk, headers, tail + smuggled(desk))
 
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -99,12 +106,8 @@ def test_an_ambiguous_request_is_refused_and_its_connection_closed(
 
 
 @pytest.mark.parametrize("more", ["Sign=0", "%53ign=0", "s%69gn=0", "Sdk%41ppid=" + APP, "sign", "=&="])
-def test_a_field_that_stands_twice_is_refused_however_it_is_spelt(
-    start_api: ApiFactory, redis: Redis, more: str
-) -> None:
+def test_a_field_that_stands_twice_is_refused_however_it_is_spelt(desk: Desk, redis: Redis, more: str) -> None:
     """Encoded, in another case, without a value: a proxy may have checked the other one."""
-    desk = start_api()
-
     answer = desk.http.post(f"/callback?{desk.query(packet())}&{more}", json=packet())
 
     assert (answer.status_code, answer.json()["ErrorCode"]) == (400, 1001)
@@ -112,9 +115,8 @@ def test_a_field_that_stands_twice_is_refused_however_it_is_spelt(
 
 
 @pytest.mark.parametrize("separator", [";", "%26", "&amp;"])
-def test_only_an_ampersand_separates_fields(start_api: ApiFactory, redis: Redis, separator: str) -> None:
+def test_only_an_ampersand_separates_fields(desk: Desk, redis: Redis, separator: str) -> None:
     """What stands behind another separator is part of a value: the Sign is missing."""
-    desk = start_api()
     query = desk.query(packet()).replace("&Sign", f"{separator}Sign")
 
     answer = desk.http.post(f"/callback?{query}", json=packet())
@@ -124,9 +126,8 @@ def test_only_an_ampersand_separates_fields(start_api: ApiFactory, redis: Redis,
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "gzip, gzip", "br"])
-def test_nothing_is_decompressed(start_api: ApiFactory, redis: Redis, coding: str) -> None:
+def test_nothing_is_decompressed(desk: Desk, redis: Redis, coding: str) -> None:
     """Ten kilobytes that would become ten megabytes, all of them a packet, are no JSON."""
-    desk = start_api()
     bomb = json.dumps(packet(Padding="0" * 10_000_000)).encode()
     packed = zlib.compress(bomb, 9) if coding == "deflate" else gzip.compress(bomb)
     assert len(packed) < 20_000
@@ -148,10 +149,8 @@ def test_nothing_is_decompressed(start_api: ApiFactory, redis: Redis, coding: st
         pytest.param(b'{"CallbackCommand":' + b"9" * 100_000 + b"}", id="a long number"),
     ],
 )
-def test_a_body_that_is_deep_or_long_winded_is_refused(start_api: ApiFactory, redis: Redis, body: bytes) -> None:
+def test_a_body_that_is_deep_or_long_winded_is_refused(desk: Desk, redis: Redis, body: bytes) -> None:
     """No stack runs over, and the next callback is answered."""
-    desk = start_api()
-
     answer = desk.http.post(f"/callback?{desk.query({})}", content=body)
 
     assert (answer.status_code, answer.json()["ErrorCode"]) == (400, 1001)
@@ -159,9 +158,8 @@ def test_a_body_that_is_deep_or_long_winded_is_refused(start_api: ApiFactory, re
     assert desk.call().status_code == 200
 
 
-def test_the_senders_word_for_its_address_and_method_is_not_taken(start_api: ApiFactory, redis: Redis) -> None:
+def test_the_senders_word_for_its_address_and_method_is_not_taken(desk: Desk, redis: Redis) -> None:
     """Headers that proxies and frameworks act on change nothing here."""
-    desk = start_api()
     headers = {
         "X-HTTP-Method-Override": "GET",
         "X-Forwarded-For": "127.0.0.1",
