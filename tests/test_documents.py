@@ -82,6 +82,16 @@ def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> Non
             pkgutil.resolve_name(name)
 
 
+def test_the_design_lists_every_key_on_redis() -> None:
+    """Each of ours that the code and the scripts name, and no other."""
+    code = [path for room in ROOMS for path in (ROOT / room).rglob("*.*") if path.suffix in {".py", ".lua"}]
+    design = (ROOT / "docs" / "DESIGN.md").read_text()
+    keys = r"\bdeskbell(?::[a-z]+)+(?!/)"
+
+    named = {key for path in code for key in re.findall(keys, path.read_text())}
+    assert named == set(re.findall(keys, design[design.index("## Keys on Redis") :]))
+
+
 def test_the_design_lists_every_room() -> None:
     """Each package of the product, and no other."""
     rooms = {row[0].strip("`") for row in table((ROOT / "docs" / "DESIGN.md").read_text(), "room")}
