@@ -134,7 +134,7 @@ def signed_query(app_id: str, token: str | None, command: str, *, now: float | N
 
 
 class _Monitor:
-    """Keeps how results depart from their declarations; the rest a test sees by the reply."""
+    """Keeps how results depart from their declarations; a test sees the rest in the reply."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []

@@ -71,7 +71,7 @@ class ProcessDied(DeskbellError):  # noqa: N818 - the cause under which RQ's own
     """Raised for a job whose own process ended before it did.
 
     Args:
-        how: of which signal, or with which status: "SIGKILL", "status 7"; "" when that is not known.
+        how: the signal or the status: "SIGKILL", "status 7"; "" when that is not known.
         message: a sentence.
     """
 

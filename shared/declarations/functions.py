@@ -27,7 +27,7 @@ def is_awaited(result: Any) -> bool:
 
 
 async def awaited(result: Any) -> Any:
-    """What comes of it."""
+    """The result of an awaitable, or of a thread pool's future."""
     return await (asyncio.wrap_future(result) if isinstance(result, Future) else result)
 
 

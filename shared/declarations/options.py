@@ -1,4 +1,4 @@
-"""Checks that the decorators of handlers and of job types have in common."""
+"""Options that the decorators of handlers and of job types have in common: `app=`, `when=`, names."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -20,10 +20,10 @@ from shared.redaction import loggable_names
 
 
 class OpenSchema(GenerateJsonSchema):
-    """JSON Schema that leaves open what it has no words for."""
+    """JSON Schema in which a type that it cannot describe is any value."""
 
     def handle_invalid_for_json_schema(self, *_: Any) -> dict[str, Any]:
-        """The schema of what it has no words for: any value."""
+        """The schema of a type that JSON Schema cannot describe: any value."""
         return {}
 
 
@@ -79,7 +79,7 @@ class Outputs:
         self.shapes = [_shape(where, kind) for kind in found] if declare else []
 
     def problems(self, result: Any, variables: Mapping[str, str] | None) -> list[str]:
-        """How a result departs from what is declared, from what it comes nearest to; names variables, never values.
+        """How a result departs from the nearest of the declared shapes; names variables, never values.
 
         Args:
             result: what the handler returned.
@@ -105,11 +105,11 @@ def _shape(where: str, kind: Any) -> Shape:
 
 
 def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> Shape:
-    """Make a model of it: nobody has checked its values."""
+    """Make a model of it, which checks values: a TypedDict checks none."""
     hints = get_type_hints(declared, include_extras=True)
     given = dict(zip(getattr(declared, "__parameters__", ()), arguments, strict=False))
     said: dict[str, Any] = {name: get_origin(hint) for name, hint in hints.items()}
-    # The class itself does not see a mark that stands in quotes.
+    # The class's own set misses a `NotRequired` or a `Required` in quotes.
     required = (declared.__required_keys__ - _marked(said, NotRequired)) | _marked(said, Required)
     # Fields go by position: a variable may have any name, a pydantic field may not.
     fields: dict[str, Any] = {

@@ -22,29 +22,24 @@ THREADS = 32
 TASKS = 256
 """How many tasks of one `async def` function may outlive their cancellation."""
 
-_TASK_NAME = "handler "  # how the names of tasks begin that run a handler's code
+_TASK_NAME = "handler "  # begins the names of the tasks that run a handler's code
 _HEED_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
 
 
 class LateError(Exception):
-    """Raised when a function did not end in time, or would wait for nothing."""
+    """Raised when a function did not end in time, or could not be begun."""
 
 
 class HandlerExecutor:
     """Runs one function.
 
-    Attributes:
-        handler: the name of the handler whose function, or fallback, it is.
+    Args:
+        function: the handler's function, or its fallback.
+        handler: the handler's name.
+        note_straggler: called for each run that is left behind.
     """
 
     def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
-        """Prepare.
-
-        Args:
-            function: the function.
-            handler: the handler's name.
-            note_straggler: called for each run that is left behind.
-        """
         self.handler = handler
         self._function = function
         self._task_name = _TASK_NAME + handler
@@ -56,11 +51,11 @@ class HandlerExecutor:
 
     @property
     def saturated(self) -> bool:
-        """Whether so many runs were left behind that another would wait for nothing."""
+        """Whether so many runs were left behind that no other is begun."""
         return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
 
     async def run(self, until: float, *given: Any, **named: Any) -> Any:
-        """What the function returns; if that can be awaited, what comes of it.
+        """What the function returns; an awaitable is awaited.
 
         Args:
             until: the event loop's time at which it is given up.

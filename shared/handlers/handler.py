@@ -21,7 +21,7 @@ class CommandSpec:
     Attributes:
         decorator: the method of `Callbacks` that declares its handlers.
         event: the event's class.
-        reply: makes the reply of what a handler returned; raises ResultError when that is of another kind.
+        reply: makes a reply of a handler's result; raises ResultError for one of another kind.
     """
 
     decorator: str

@@ -59,16 +59,16 @@ _MILLISECONDS = re.compile(r"[0-9]{13}")  # since the epoch, as Tencent writes t
 
 
 def reading(annotation: Any) -> Any:
-    """An annotation for pydantic that reads what Desk sends as the type of another."""
+    """A parameter's annotation, changed so that pydantic converts what Desk sends."""
     adapted = _adapted(annotation)
     if annotation in PLAIN:
-        return adapted  # most parameters are, and need no second try
+        return adapted  # as most parameters are: no second try is needed
     value: type[BaseModel] = create_model("Value", __config__=CONFIG, value=(adapted, Field(alias="value")))
     return Annotated[adapted, WrapValidator(partial(_read, value))]
 
 
 def _read(value: type[BaseModel], given: Any, validate: Callable[[Any], Any]) -> Any:
-    """Validate what was given, and else what it holds as JSON, where a strict type takes a date out of text."""
+    """Validate what came; if that fails, what it holds as JSON: only so does a strict type take a date out of text."""
     try:
         return validate(given)
     except ValidationError:
@@ -89,18 +89,18 @@ def _structure(given: Any) -> list[Any] | dict[str, Any] | None:
 
 
 def _adapted(annotation: Any) -> Any:
-    """An annotation whose parts, as deep as annotations say them, read numbers and texts alike."""
+    """An annotation in which each part, however deep, reads numbers and texts alike."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         base, *said = arguments
         inner = _adapted(base)
         ours = get_args(inner)[1:] if get_origin(inner) is Annotated else ()
-        # What the author says of a type is said of the type itself, and so stands before what reads it.
+        # Validators run from the last to the first: ours converts what came before the author's see it.
         before = [mark for mark in ours if isinstance(mark, BeforeValidator)]
         first = get_args(inner)[0] if ours else inner
         return Annotated[(first, *(mark for mark in ours if mark not in before), *said, *before)]
     if origin in (Union, UnionType):
-        return Union[tuple(map(_adapted, arguments))]  # noqa: UP007 - there is no other way to make one of several
+        return Union[tuple(map(_adapted, arguments))]  # noqa: UP007 - a union of a list of types
     if arguments and inspect.isclass(origin) and issubclass(origin, Collection) and not is_typeddict(origin):
         adapted = origin[tuple(map(_adapted, arguments))]  # type: ignore[index]  # one with arguments takes them
         return Annotated[adapted, _UNTIL_ONE_DOES_NOT_FIT] if origin in _ITEMS else adapted
@@ -109,7 +109,7 @@ def _adapted(annotation: Any) -> Any:
 
 
 def _marks(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> list[Any]:
-    """What pydantic needs beside a type without parts."""
+    """The validators that pydantic needs for a type without parts."""
     if origin is Literal:
         return [BeforeValidator(partial(_member, members_by_text(arguments)))]
     if inspect.isclass(annotation) and issubclass(annotation, Enum):

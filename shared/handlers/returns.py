@@ -1,4 +1,4 @@
-"""What a function says it returns, and whether that can be answered: a result that never can is refused at import."""
+"""Return annotations: a function whose result could never be answered is refused at import."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -15,9 +15,9 @@ _WITHOUT_TEXT = ("callable", "is-subclass")
 
 
 def kinds(annotation: Any) -> Iterator[Any]:
-    """The types that a function's result may be of: the members of unions, without what is only around them.
+    """The types of a return annotation: the members of unions, without aliases, `Annotated` and awaitables.
 
-    `Any` stands for what nobody has said; there is none for a function that never returns.
+    `Any` stands for an unknown type; a function that never returns has none.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in (inspect.Signature.empty, object):
@@ -38,7 +38,7 @@ def kinds(annotation: Any) -> Iterator[Any]:
 
 
 def _inner(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
-    """What an annotation is only another word for; None when it stands for itself."""
+    """The annotation that another one stands for; None when it stands for itself."""
     if origin is Annotated:
         return arguments[0]
     if inspect.isclass(origin) and issubclass(origin, Awaitable) and arguments:
@@ -53,7 +53,7 @@ def _inner(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def check_returned(where: str, annotation: Any, can_be: Callable[[Any], bool], write: str) -> None:
-    """Refuse a function that says that it returns what can never be answered.
+    """Refuse a function whose return annotation names a type that can never be answered.
 
     Args:
         where: the function, for messages.
@@ -88,7 +88,7 @@ def can_be_assignment(kind: Any) -> bool:
 
 
 def can_be_permission(kind: Any) -> bool:
-    """Whether a type can be the answer to an agent who writes first: None alone is."""
+    """Whether a type can be the answer when an agent wants to write first: None alone can."""
     return _may_be(kind, NoneType, NoneType)
 
 

@@ -40,7 +40,7 @@ def field_of(where: str, parameter: inspect.Parameter) -> Any:
     """A parameter as pydantic's `create_model` takes a field.
 
     Raises:
-        DeclarationError: nothing that comes could ever be converted to its annotation.
+        DeclarationError: no value that Desk sends could be converted to its annotation.
     """
     _check_field(where, parameter)
     default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
@@ -59,7 +59,7 @@ def field_of(where: str, parameter: inspect.Parameter) -> Any:
 
 
 def _check_field(where: str, parameter: inspect.Parameter) -> None:
-    """Refuse a pydantic `Field` that names the variable or its default: the parameter does that, alone."""
+    """Refuse a pydantic `Field` with an alias or a default: the parameter has the variable's name and default."""
     if isinstance(parameter.default, FieldInfo):
         raise DeclarationError(
             f"{where}: parameter {parameter.name} has a Field() as its default, which would be its value; write "
@@ -76,7 +76,7 @@ def _check_field(where: str, parameter: inspect.Parameter) -> None:
 def takes_text(annotation: Any) -> bool:
     """Whether some text, JSON where the type is a list or an object, can be read as a type.
 
-    True where nobody can tell, such as with a validator of the author's.
+    True where that cannot be known, as with a validator of the author's.
     """
     value: Any = create_model("Value", value=(annotation, Field(alias="value")))
     value.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
@@ -87,7 +87,7 @@ def takes_text(annotation: Any) -> bool:
 
 
 def _fits(schema: Any, *, top: bool = False) -> bool:
-    """Whether a core schema of pydantic's can be fitted: at the top by text, below it by any JSON value."""
+    """Whether a value can fit a core schema of pydantic's: text at the top, any JSON value below."""
     kind = schema["type"]
     if kind in _NEVER or (kind == "none" and top):  # a variable without a value is absent
         return False
@@ -102,7 +102,7 @@ def _fits(schema: Any, *, top: bool = False) -> bool:
 
 
 def _contents(schema: Any) -> Iterator[Any]:
-    """The schemas that must, or may, be fitted for another to be."""
+    """The schemas inside another one that must, or may, be fitted."""
     for key in _CONTENTS.get(schema["type"], ()):
         held = schema.get(key, [])
         held = [held] if isinstance(held, dict) and "type" in held and key != "fields" else held

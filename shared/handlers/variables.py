@@ -114,14 +114,14 @@ def _text(value: Any) -> str:
     if isinstance(plain, bool):
         return "true" if plain else "false"
     if isinstance(plain, str):
-        return str.__str__(plain)  # an Enum's own says the member's name
+        return str.__str__(plain)  # an Enum's own `str` gives the member's name
     if isinstance(plain, int):
         return str(int(plain))
     if isinstance(plain, float | Decimal):
         number = Decimal(repr(float(plain)) if isinstance(plain, float) else plain)
         if not number.is_finite():
             raise ValueError("a number that is not finite has no decimal text")
-        if abs(number.adjusted()) > _MOST_DIGITS:  # a customer who types 1e99999999 would have it written out
+        if abs(number.adjusted()) > _MOST_DIGITS:  # written out, 1e99999999 from a customer would fill the memory
             raise ValueError("a number of that many digits has no text")
         return f"{number:f}"
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -42,7 +42,7 @@ def event_classes(given: Iterable[Any]) -> tuple[type[Event], ...]:
 
 
 def check_events(where: str, events: tuple[Any, ...]) -> None:
-    """Refuse a job type without an event, or with something else in its place."""
+    """Refuse a job type without an event class, or with something else in its place."""
     if not events or not all(map(_is_event, events)):
         raise DeclarationError(f"{where}: {_EVENT_NEEDED}")
 
@@ -67,7 +67,7 @@ def node_names(where: str, node: object, events: tuple[type[Event], ...]) -> fro
     """`node=`: one node or several, as a set; empty means all.
 
     Raises:
-        DeclarationError: one of them has not the form of a node, or an event has none.
+        DeclarationError: one of them can be no node, or an event class has no nodes.
     """
     nodes: list[Any] = list(node) if isinstance(node, Iterable) and not isinstance(node, str) else [node]
     for each in nodes:
@@ -86,7 +86,7 @@ def bind_parameters(
     """The names of the parameters that take the event and the settings.
 
     Raises:
-        DeclarationError: none takes the event, or there is one that nothing is given to.
+        DeclarationError: no parameter takes the event, or one would be given nothing.
     """
     example = f"event: {' | '.join(event.__name__ for event in events)}"
     takes_event: list[str] = []

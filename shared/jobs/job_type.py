@@ -16,7 +16,7 @@ class JobType:
     """A function that is run for events, and how.
 
     Attributes:
-        name: chosen; what stands on the wire, never the function's import path.
+        name: chosen; the name on the wire, never the function's import path.
         function: the integrator's function, `async def` or `def`.
         events: the event classes it is run for.
         apps: the apps, by `SdkAppid`, it is run for; empty means all.

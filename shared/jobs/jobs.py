@@ -55,8 +55,8 @@ class Jobs:
             queue: the queue; letters, digits, dash and underscore.
             attempts: how often a job is run at most before it is a dead letter.
             timeout: seconds one run may take.
-            name: what stands on the wire, dots allowed; the function's name by default. Jobs that wait on
-                Redis name it: keep it when the function moves.
+            name: the name on the wire, dots allowed; the function's name by default. Jobs that wait on Redis
+                hold it: keep it when the function moves.
             isolation: "process" for a function that needs a process of its own: it is killed when its time is up.
             backoff: how long to wait after an attempt that failed, unless it raised `Retry`.
             keep: seconds for which a finished job and its result are kept on Redis.

@@ -90,7 +90,7 @@ class _Writer:
         line = {"timestamp": time, "level": level, "event": event} | expanded(fields)
         for name, value in self.process.items():
             line.setdefault(name, value)
-        line.setdefault("pid", os.getpid())  # of a process that was forked, too
+        line.setdefault("pid", os.getpid())  # read each time: this process may have been forked
         self.output.write(_json(line) + b"\n")
 
     def to_console(self, level: Level, event: str, fields: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def lines_go_to(sink: Sink) -> Iterator[None]:
 
 
 def expanded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields in which an exception is its type, and the file, line and function of the places it passed through."""
+    """Fields with an exception replaced by its type, and by file, line and function of the places it passed through."""
     error = fields.get("error")
     if not isinstance(error, BaseException):
         return fields
@@ -163,7 +163,7 @@ def expanded(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_record(record: logging.LogRecord) -> None:
-    """Write a library's line: its first, for in those that follow RQ and asyncio quote an exception's text."""
+    """Write the first line of a library's message: in further lines RQ and asyncio quote an exception's text."""
 
     def write() -> None:
         fields: dict[str, Any] = {"logger": record.name}
@@ -175,14 +175,14 @@ def _write_record(record: logging.LogRecord) -> None:
 
 
 def _level(number: int) -> Level:
-    """The level that a library's own is, or that is below it."""
+    """Our level for one of `logging`: the same, or the next lower one."""
     if number >= logging.CRITICAL:
         return "critical"
     return "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
 
 
 def _write(write: Callable[[], None]) -> None:
-    if getattr(_here, "is_writing", False):  # what a field does when it is written may be to log
+    if getattr(_here, "is_writing", False):  # writing a field may call code that logs
         _writer.output.lose(1)
         return
     _here.is_writing = True
@@ -199,7 +199,7 @@ def _write(write: Callable[[], None]) -> None:
 
 
 def _json(line: Any) -> bytes:
-    """A line as JSON; what cannot be said, whatever it raises, is its type's name in it."""
+    """A line as JSON; a value that cannot be written, whatever it raises, becomes the name of its type."""
     try:
         return to_json(line, inf_nan_mode="strings", fallback=repr)
     except Exception:  # noqa: BLE001 - half a surrogate pair, a `__repr__` of the integrator's that raises

@@ -12,9 +12,9 @@ _COLORS = {"info": "32", "warning": "33", "error": "31", "critical": "31"}
 
 
 def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool) -> str:
-    """A line, and below it, indented, what has lines of its own.
+    """A line for people; texts of several lines follow, indented.
 
-    Whatever a text holds, it begins no line and steers no terminal.
+    No text can forge a line, or send control characters to the terminal.
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     error = fields.get("error")

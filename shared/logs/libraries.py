@@ -22,10 +22,10 @@ Write = Callable[[logging.LogRecord], None]
 
 
 def carry_over(write: Write) -> None:
-    """Have the lines of libraries written.
+    """Write the lines of libraries, too.
 
     Args:
-        write: writes one.
+        write: called with each record.
     """
     _LibraryLogger.write = staticmethod(write)
     for name in _LEVELS:
@@ -41,7 +41,7 @@ class _LibraryLogger(logging.Logger):
     write: Write
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
-        """Whether a line of this level is ours."""
+        """Whether lines of this level are written."""
         return level >= _LEVELS[self.name]
 
     def makeRecord(self, *given: Any, **__: Any) -> logging.LogRecord:  # noqa: N802 - logging's name

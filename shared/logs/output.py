@@ -18,19 +18,17 @@ _AGAIN_SECONDS = 0.05
 
 
 class LogOutput:
-    """Writes lines; those of one turn of an event loop leave together.
+    """Writes lines; those of one turn of an event loop are written together.
+
+    Args:
+        descriptor: where to write.
+        note_lost: called with the number of lines whenever some were dropped.
 
     Attributes:
         lost: how many lines were dropped.
     """
 
     def __init__(self, descriptor: int, note_lost: Callable[[int], None] | None = None) -> None:
-        """Prepare.
-
-        Args:
-            descriptor: where to write.
-            note_lost: called with the number of lines whenever some were dropped.
-        """
         self.lost = 0
         self.note_lost = note_lost
         self._descriptor = descriptor
@@ -122,7 +120,7 @@ class LogOutput:
         return False
 
     def _next_lines(self) -> list[bytes]:
-        """As many lines as are written at once, at least one; behind what was torn off they begin on a new line."""
+        """The lines of one write, at least one; after a line that was cut off they begin on a new line."""
         lines = [self._waiting.popleft()]
         if self._is_torn:
             self._is_torn = False

@@ -41,7 +41,7 @@ def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
             if now_ms < max(fields["until"], fields.get("probe_until", 0)):
                 cause = str(fields.get("cause", ""))
-                name = job_type.decode().replace("-", ".")  # as ids of its jobs end: a dash there is a dot
+                name = job_type.decode().replace("-", ".")  # its slug: a dash stands for a dot
                 found.append(Pause(str(fields["queue"]), name, since, until, cause))
         except (ValueError, KeyError, TypeError, OverflowError, OSError):
             continue

@@ -79,7 +79,7 @@ def async_client(redis_url: str, seconds: float, retries: int) -> AsyncRedis:
 
 
 class _MasterPool(AsyncSentinelPool):
-    """redis-py's pool, which closes its connections to the sentinels, too."""
+    """redis-py's pool for a master; closing it closes the connections to the sentinels, too."""
 
     async def aclose(self) -> None:
         """Close the pool."""
@@ -90,7 +90,7 @@ class _MasterPool(AsyncSentinelPool):
 def _sentinel_options(url: RedisUrl, seconds: float) -> dict[str, Any]:
     """What redis-py takes to reach a sentinel.
 
-    One that does not answer must leave time to ask the others: together they are waited for as long as one server.
+    All sentinels together may take as long as one server: one that hangs must leave time to ask the others.
     """
     tls = {name: value for name, value in url.server_options().items() if name.startswith("ssl")}
     share = seconds / len(url.sentinels)

@@ -74,17 +74,15 @@ def _refusal(error: BaseException) -> str:
 class Outage:
     """Whether Redis is away, and since when.
 
+    Args:
+        clock: seconds, of any beginning.
+
     Attributes:
         cause: the type of the last error; "" while there is no outage.
         refusal: what a person must do about it; "" when it may pass by itself.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """There is none yet.
-
-        Args:
-            clock: seconds, of any beginning.
-        """
         self.cause = ""
         self.refusal = ""
         self._clock = clock
@@ -135,7 +133,7 @@ def check_redis(redis: Redis) -> None:
     """Ask for what the api and the workers need: an answer, no cluster mode, and scripts.
 
     Raises:
-        RedisError: Redis does not do it; `refusal` says whether it ever will.
+        RedisError: Redis does not do one of them; `refusal` says whether it ever will.
     """
     redis.ping()
     if is_cluster(redis):

@@ -73,7 +73,7 @@ class LoopLag:
 
         Args:
             loop: the loop.
-            describe: fields for the log that say who holds the loop; called in the watching thread, as all these are.
+            describe: fields for the log that name the holder; like the other functions, called in the watching thread.
             look: called at each look at a loop that has been blocked for `NOTICE_SECONDS` or longer, and once when it
                 runs again.
             owner: gives the owner of a task; by default the task itself.
@@ -110,7 +110,7 @@ class LoopLag:
         return self._lost + seconds - own
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._stop.set()
 
     def _pending(self) -> tuple[Any, float]:

@@ -23,14 +23,12 @@ class DaemonThreads:
     """As many threads as there are calls at once, up to a number; a free thread serves the next call.
 
     All methods are called on the running event loop.
+
+    Args:
+        most: how many threads at most; further calls wait for one of them.
     """
 
     def __init__(self, most: int = sys.maxsize) -> None:
-        """Prepare.
-
-        Args:
-            most: how many threads at most; further calls wait for one of them.
-        """
         self._most = most
         self._waiting: SimpleQueue[_Work | None] = SimpleQueue()
         self._finished: deque[tuple[_Done, Any, BaseException | None]] = deque()

@@ -205,7 +205,8 @@ class Settings(BaseSettings):
     def reserved_ms(self) -> int:
         """Milliseconds of the budget reserved for accepting.
 
-        Redis may hang for one call, under way when the reply is ready or made for it; the rest is for the disk.
+        Redis may hang for one call, which was under way when the reply was ready or is made for it; the rest is for the
+        disk.
         """
         return 2 * self.redis_timeout_ms if self.accept_ms is None else self.accept_ms
 

@@ -39,10 +39,10 @@ _MOST_PORT = 65_535
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RedisUrl:
-    """Where Redis is, and as whom to go there.
+    """Where Redis is, and the credentials for it.
 
     Attributes:
-        url: what redis-py takes; with sentinels, all but the address, which they tell.
+        url: what redis-py takes; with sentinels, without the address, which they know.
         sentinels: hosts and ports; none for one server.
         service: the name that the sentinels give the master.
         credentials: the user and password of the sentinels, by redis-py's names.
@@ -58,7 +58,7 @@ class RedisUrl:
         """Read the setting.
 
         Raises:
-            ValueError: it is no such URL; says what was expected, and nothing of what came.
+            ValueError: it is no such URL; the message quotes nothing of it.
         """
         check_edges(text)
         parts = _split(text)

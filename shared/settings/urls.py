@@ -21,7 +21,7 @@ def check_edges(text: str) -> None:
 
 
 def check_header_text(text: str) -> None:
-    """Refuse what cannot stand in a header as a bearer token (RFC 6750 §2.1).
+    """Refuse a text that cannot be a bearer token in a header (RFC 6750 §2.1).
 
     Raises:
         ValueError: it holds a blank, a control character or a letter beyond ASCII.
@@ -31,7 +31,7 @@ def check_header_text(text: str) -> None:
 
 
 def check_path_secret(text: str) -> None:
-    """Refuse what cannot be a part of a URL's path, or is guessed too easily.
+    """Refuse a text that cannot be part of a URL's path, or is too easy to guess.
 
     Raises:
         ValueError: it has another form.
@@ -41,7 +41,7 @@ def check_path_secret(text: str) -> None:
 
 
 def check_http_url(text: str) -> None:
-    """Refuse what no request could be sent to.
+    """Refuse a URL that no request can be sent to.
 
     Raises:
         ValueError: another scheme, no host, no such port, a blank, a user, or a query, behind which no path can be put.
@@ -58,7 +58,7 @@ def check_http_url(text: str) -> None:
 
 
 def check_database_url(text: str) -> None:
-    """Refuse what SQLAlchemy could not open, and a database in memory, which ends with its process.
+    """Refuse a URL that SQLAlchemy cannot open, and a database in memory, which ends with its process.
 
     Raises:
         ValueError: another scheme, no such port, or no file for SQLite.

@@ -21,11 +21,11 @@ _Value = TypeVar("_Value")
 
 
 class Field(Generic[_Value]):
-    """An attribute of an event that reads one field of its packet as one type, whatever came.
+    """An attribute of an event: one field of its packet as one type, whatever came.
 
     Args:
         name: the field, as Tencent spells it.
-        read: makes the type of what came; None where the field is missing.
+        read: converts what came, which is None where the field is missing.
     """
 
     def __init__(self, name: str, read: Callable[[Any], _Value]) -> None:

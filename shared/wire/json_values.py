@@ -22,7 +22,7 @@ def read_json(source: bytes | str) -> Any:
     try:
         return from_json(source, allow_inf_nan=False)
     except ValueError:
-        # As a client leaves it that cuts a name: written as an escape, or as if it were a character of its own.
+        # A client that cuts a name leaves half a pair, as an escape or as bytes.
         characters = source.decode("utf-8", "surrogatepass") if isinstance(source, bytes) else source
         characters = characters.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return from_json(_SURROGATE.sub(_whole_or_replaced, characters), allow_inf_nan=False)
@@ -33,7 +33,7 @@ def _whole_or_replaced(escape: re.Match[str]) -> str:
 
 
 def out_of_text(value: Any) -> Any:
-    """The value that a text holds as JSON; text that is no JSON, and what is no text, as it is."""
+    """The value of JSON in a text; text that is no JSON, and any other value, as it is."""
     if not isinstance(value, str):
         return value
     try:
