@@ -55,11 +55,13 @@ def run(module: str) -> None:
 
 def another(name: str) -> Path | None:
     """Another package or module of a name of ours that lies on `sys.path`."""
+    # Everybody imports `deskbell`, and a folder of that name with a script or two in it never comes before ours.
+    files = "__init__.py" if name == "deskbell" else "*.py"
     for folder in sys.path:
         package, module = Path(folder, name), Path(folder, f"{name}.py")
         if module.is_file():
             return module.resolve()
-        if any(package.glob("*.py")) and not package.samefile(ROOT / name):
+        if any(package.glob(files)) and not package.samefile(ROOT / name):
             return package.resolve()
     return None
 

@@ -74,11 +74,10 @@ def sentence(folder: Path, name: str) -> str:
     return f"two packages are named {name}, Deskbell's {ROOT / name} and your {folder / name}: rename yours"
 
 
-@pytest.mark.parametrize("start", [["-P", "-m", "deskbell"], ["-m", "deskbell"]])
-@pytest.mark.parametrize("path", ["", "."])
-def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], path: str) -> None:
+@pytest.mark.parametrize(("start", "path"), [(["-P", "-m"], {"PYTHONPATH": "."}), (["-m"], {})])
+def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], path: dict[str, str]) -> None:
     """Though Python would find it before ours."""
-    described = run(*start, "describe", "--json", **({"PYTHONPATH": path} if path else {}))
+    described = run(*start, "deskbell", "describe", "--json", **path)
 
     assert described.returncode == 0, described.stderr
     assert json.loads(described.stdout)[0]["name"] == "order_status"
@@ -125,12 +124,22 @@ def test_an_import_when_a_handler_is_called_is_refused_as_well(run: Run, tmp_pat
     assert ended.stderr.splitlines()[-1] == f"shared.errors.ConfigError: {sentence(tmp_path, 'api')}"
 
 
-@pytest.mark.parametrize("name", BESIDE)
-def test_an_import_string_that_leads_to_what_both_have_is_refused(run: Run, tmp_path: Path, name: str) -> None:
-    """It would lead to ours."""
-    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS=f"{name}.main:callbacks")
+@pytest.mark.parametrize(("file", "is_refused"), [("__init__.py", True), ("deploy.py", False)])
+def test_a_package_named_deskbell_is_refused(run: Run, tmp_path: Path, file: str, *, is_refused: bool) -> None:
+    """All handlers import `deskbell`; a folder that is no package is no matter."""
+    write(tmp_path, {f"deskbell/{file}": ""})
 
-    assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {sentence(tmp_path, name)}\n")
+    described = run("-P", "-m", "deskbell", "describe")
+
+    said = f"deskbell: DESKBELL_CALLBACKS: {sentence(tmp_path, 'deskbell')} (acme/callbacks.py:2)\n"
+    assert described.stderr == (said if is_refused else "")
+
+
+def test_an_import_string_that_leads_to_what_both_have_is_refused(run: Run, tmp_path: Path) -> None:
+    """It would lead to ours."""
+    ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS="api.main:callbacks")
+
+    assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {sentence(tmp_path, 'api')}\n")
 
 
 def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:

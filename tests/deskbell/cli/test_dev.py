@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.testing import packet, signed_query
@@ -59,17 +60,19 @@ def version(url: str) -> str:
     return str(answer.json()["Body"]["Version"])
 
 
-def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A mistake is told in the process's own sentence, a new handler answers; Ctrl-C ends all, and the data stays."""
     source = tmp_path / "package" / "acme.py"
-    source.parent.mkdir()
-    source.write_text(SOURCE.replace("-> dict", "(").replace("event: Event", "event"))
+    (source.parent / "api").mkdir(parents=True)
+    (source.parent / "api" / "db.py").touch()
+    source.write_text(SOURCE + "import api.db")
 
     with running(tmp_path) as (process, url):
         assert process.stdout
         output = ""
         while "has ended; its last lines above say why" not in output:
             output += process.stdout.readline()
+        assert "two packages are named api, Deskbell's " in capfd.readouterr().err
         source.write_text(SOURCE)
         until(lambda: version(url) == "first")
         source.write_text(SOURCE.replace("first", "second"))
