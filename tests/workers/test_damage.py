@@ -56,13 +56,9 @@ GARBLED = {**api_call().to_wire(), "received_at": "yesterday", "packet": SECRET}
         (b"\xff", "DeserializationError"),
         (packed("os.system", None, [SECRET], {}), "ForeignFunctionError"),
         (packed(PERFORM, None, [], {}), "DamagedJobError"),
-        (packed(PERFORM, None, ["count"], {}), "DamagedJobError"),
-        (packed(PERFORM, None, ["count", {}, 3], {}), "DamagedJobError"),
-        (packed(PERFORM, None, ["count"], {SECRET: 3}), "DamagedJobError"),
+        (packed(PERFORM, None, ["count", {}, SECRET], {}), "DamagedJobError"),
         (packed(PERFORM, None, [["count"], {}], {}), "DamagedJobError"),
-        (packed(PERFORM, None, 3, {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", {}], 3), "DamagedJobError"),
-        (packed(PERFORM, None, ["count", None], {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", GARBLED], {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", {**api_call().to_wire(), "new": 1}], {}), "DamagedJobError"),
         (packed(FAN_OUT, None, [], {}), "DamagedJobError"),
@@ -91,11 +87,8 @@ def test_a_job_that_cannot_be_run_is_a_dead_letter_at_once(
     ("name", "damage"),
     [
         ("count", {"id": SECRET}),
-        ("count", {"command": f"{SECRET} a"}),
-        ("count", {"node": f"{SECRET} a"}),
         ("count", {"id": SECRET, "received_at": "yesterday"}),
         ("count", {"command": {SECRET: 1}}),
-        ("count", {"node": [SECRET]}),
         (f"{SECRET} a", {}),
         ("fan out", {"id": SECRET, "command": f"{SECRET} a", "node": f"{SECRET} a"}),
     ],
@@ -289,16 +282,6 @@ def test_a_damaged_job_that_is_due_does_not_hold_up_the_others(open_workplace: W
     workplace.work()
 
     assert sorted(counted) == ["a", "b"]
-
-
-def test_pickle_is_not_read_in_a_claimed_job(open_workplace: WorkplaceFactory) -> None:
-    """Jobs are JSON: another serializer's bytes are damage."""
-    workplace = open_workplace(some_jobs()[0])
-    job = damaged(workplace, data=zlib.compress(b"\x80\x04N."))
-
-    workplace.work()
-
-    assert Job.fetch(job.id, connection=workplace.redis, serializer=JSONSerializer).is_failed
 
 
 def test_data_that_unpack_to_more_than_there_is_room_for_are_damage(open_workplace: WorkplaceFactory) -> None:

@@ -43,11 +43,6 @@ class AuditLog:
     """Writes and reads the entries."""
 
     def __init__(self, redis: Redis) -> None:
-        """Prepare.
-
-        Args:
-            redis: the connection.
-        """
         self._redis = redis
 
     def begin(self, action: str, selection: str, by: str) -> str:

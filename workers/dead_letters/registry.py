@@ -154,11 +154,6 @@ class DeadLetters:
     """Finds dead letters."""
 
     def __init__(self, redis: Redis) -> None:
-        """Prepare.
-
-        Args:
-            redis: the connection.
-        """
         self._redis = redis
 
     def pages(self, selection: Selection) -> Iterator[list[DeadLetter]]:

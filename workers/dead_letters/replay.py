@@ -34,7 +34,7 @@ Progress = Callable[[int], object]
 
 
 class Throttle:
-    """Rate limit of a replay: the size of its batches, and the wait before each."""
+    """Rate limit of a replay: the size of its batches, and the wait before each; None is no limit."""
 
     def __init__(
         self,
@@ -42,13 +42,6 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Begin.
-
-        Args:
-            rate: the rate; None sets no limit.
-            clock: returns seconds.
-            sleep: waits for seconds.
-        """
         self._seconds_each = rate.period_ms / 1000 / rate.starts if rate else 0.0
         self.batch = min(PAGE, max(1, int(1 / self._seconds_each / _BATCHES_PER_SECOND))) if rate else PAGE
         self._clock = clock
@@ -62,15 +55,9 @@ class Throttle:
 
 
 class Replays:
-    """Puts dead letters back, or deletes them."""
+    """Puts dead letters back, or deletes them; `by` is who asks for it, and recorded."""
 
     def __init__(self, redis: Redis, by: str) -> None:
-        """Prepare.
-
-        Args:
-            redis: the connection.
-            by: who asks for it; recorded.
-        """
         self._redis = redis
         self._by = by
         self._audit = AuditLog(redis)

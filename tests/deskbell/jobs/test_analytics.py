@@ -242,8 +242,8 @@ def test_a_failure_to_make_the_table_is_not_hidden(url: str, settings: Settings)
 def test_an_errors_text_holds_no_value_of_the_row(open_workplace: WorkplaceFactory, url: str) -> None:
     """SQLAlchemy would quote the row; RQ keeps the text with the dead letter, for every dashboard."""
     workplace = open_workplace(analytics.jobs, analytics_url=url)
-    analytics._with_table(analytics._engine(url))
-    with analytics._engine(url).begin() as connection:
+    analytics.record_event(api_call(), workplace.performer.settings)
+    with look_into(url).begin() as connection:
         connection.execute(text("DROP TABLE deskbell_events"))
     event = api_call(SystemClientUserID=SECRET)
     workplace.put_jobs(event)

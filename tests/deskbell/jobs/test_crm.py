@@ -36,12 +36,14 @@ class Crm:
         status, headers: of its answers.
         hang: when set, it answers no request before it is let go.
         requests: method, path, headers and body of each request.
+        connections: the addresses that they came from.
     """
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     hang: threading.Event | None = None
     requests: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
+    connections: set[Any] = field(default_factory=set)
     url: str = ""
 
 
@@ -50,13 +52,16 @@ def serving(crm_service: Crm) -> Iterator[None]:
     """Serve it over HTTP on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            crm_service.connections.add(self.client_address)
             crm_service.requests.append((self.command, self.path, dict(self.headers), json.loads(body)))
             if crm_service.hang:
                 crm_service.hang.wait(DEADLINE_SECONDS)
             self.send_response_only(crm_service.status)
-            for name, value in crm_service.headers.items():
+            for name, value in ({"Content-Length": "0"} | crm_service.headers).items():
                 self.send_header(name, value)
             self.end_headers()
 
@@ -64,6 +69,7 @@ def serving(crm_service: Crm) -> Iterator[None]:
 
     class Server(ThreadingHTTPServer):
         request_queue_size = 256  # 64 jobs may come at once
+        daemon_threads = True
 
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -307,8 +313,7 @@ def test_one_connection_serves_the_jobs_of_a_process(service: Crm, settings: Set
     for _ in range(2):
         crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
 
-    assert len(crm._client.made) == 1
-    assert len(service.requests) == 2
+    assert (len(service.requests), len(service.connections)) == (2, 1)
 
 
 def test_a_worker_upserts_retries_and_gives_up(service: Crm, open_workplace: WorkplaceFactory, redis: Redis) -> None:
