@@ -160,13 +160,11 @@ class Drainer:
         """Remove from the spool what Redis has; whether the disk did so."""
         if self._began is None:
             self._begin()
-        if in_doubt:
-            removed = await self._patiently(self._spool.remove_taken(batch, in_doubt))
-            results["taken_before"] += removed or 0
-        else:
-            removed = await self._patiently(self._spool.remove(batch))
+        removed = await self._patiently(self._spool.remove(batch, in_doubt))
         if removed is None:
             return False
+        if in_doubt:
+            results["taken_before"] += removed
         for result, count in results.items():
             self._metrics.drained.labels(result).inc(count)
         self._drained += results

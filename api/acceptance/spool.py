@@ -134,13 +134,13 @@ class Spool:
         """The first events that wait, `most` at most; None when there are none."""
         return await self._disk.run(lambda: self._first(most))
 
-    async def remove(self, batch: Batch) -> int:
-        """Remove events that Redis has; how many."""
-        return await self._disk.run(lambda: self._after(batch.file, lambda file: file.remove(batch.rows)))
+    async def remove(self, batch: Batch, in_doubt: SequenceNumber | None) -> int:
+        """Remove a batch that Redis has, or all events of the call in doubt, if Redis had taken that; how many."""
 
-    async def remove_taken(self, batch: Batch, in_doubt: SequenceNumber) -> int:
-        """Remove the events of a call that Redis has taken; how many."""
-        return await self._disk.run(lambda: self._after(batch.file, lambda file: file.remove_taken(in_doubt)))
+        def remove(file: SpoolFile) -> int:
+            return file.remove_taken(in_doubt) if in_doubt else file.remove(batch.rows)
+
+        return await self._disk.run(lambda: self._after(batch.file, remove))
 
     async def adopt(self) -> None:
         """Take over the files of processes that died."""
