@@ -66,7 +66,7 @@ def redis(valkey_url: str) -> Iterator[Redis]:
         yield connection
 
 
-def patient_settings(redis_url: str, folder: Path, **given: Any) -> Settings:
+def patient_settings(redis_url: str, folder: Path, /, **given: Any) -> Settings:
     """Settings for a server, one app with one token; what is given takes precedence."""
     defaults: dict[str, Any] = {
         "redis_url": SecretStr(redis_url),
