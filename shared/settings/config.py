@@ -72,10 +72,14 @@ class Settings(BaseSettings):
     path_secret: SecretStr | None = Field(
         default=None, description="16 to 128 letters, digits, `-` or `_`: the URL becomes `/<secret>/callback`."
     )
-    insecure: bool = Field(default=False, description="`1` lets start an app that nothing protects.")
-    callbacks: str = Field(default="", description="The handlers: `package.module:callbacks`; several with commas.")
-    jobs: str = Field(default="", description="The job types: `package.module:jobs`; several with commas.")
-    app_dir: Path = Field(default=Path(), description="The folder the integrator's package lies in.")
+    insecure: bool = Field(
+        default=False, description="`1` allows an app without a token and without a path secret: anyone may call."
+    )
+    callbacks: str = Field(
+        default="", description="The handlers, `package.module:callbacks`; several are separated by commas."
+    )
+    jobs: str = Field(default="", description="The job types, `package.module:jobs`; several are separated by commas.")
+    app_dir: Path = Field(default=Path(), description="The folder that holds the integrator's package.")
     budget_ms: int = Field(
         default=1500,
         ge=100,
@@ -84,7 +88,7 @@ class Settings(BaseSettings):
     )
     long_budget: bool = Field(
         default=False,
-        description="`1` lets `BUDGET_MS` be up to 10,000, for a caller of whom you know that it waits longer.",
+        description="`1` allows a `BUDGET_MS` of up to 10,000, for a caller that is known to wait longer than Tencent.",
     )
     accept_ms: int | None = Field(
         default=None,
@@ -96,12 +100,14 @@ class Settings(BaseSettings):
     max_in_flight: PositiveInt = Field(
         default=500, description="Callbacks that one process answers at once; the next is refused, 1010."
     )
-    redis_timeout_ms: int = Field(default=250, ge=10, description="Milliseconds the api waits for one answer of Redis.")
+    redis_timeout_ms: int = Field(
+        default=250, ge=10, description="Milliseconds that the api waits for one answer of Redis."
+    )
     refused_seconds: int = Field(
         default=300,
         ge=0,
-        description="Seconds for which Redis may refuse what only a person can make it do (a wrong password, a missing "
-        "right) before `/readyz` answers 503: meanwhile events are kept on the disk alone.",
+        description="Seconds for which Redis may refuse for a reason that only a person can mend (a wrong password, a "
+        "missing right) before `/readyz` answers 503: until then events are kept on the disk alone.",
     )
     min_replicas: int = Field(
         default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
@@ -119,26 +125,26 @@ class Settings(BaseSettings):
     grace_seconds: int = Field(
         default=10,
         ge=0,
-        description="Seconds that jobs and callbacks under way are given when a process is told to stop.",
+        description="Seconds that jobs and callbacks under way have to end when a process is told to stop.",
     )
     heartbeat_file: Path | None = Field(
         default=None,
-        description="A file that the worker processes touch every five seconds or less, as long as Redis takes their "
-        "signs of life: a health check looks at its age.",
+        description="A file that the worker processes touch every five seconds or less, as long as Redis accepts their "
+        "heartbeats: a health check looks at its age.",
     )
-    log_size: PositiveInt = Field(default=10_000, description="Entries kept in the event log, about.")
+    log_size: PositiveInt = Field(default=10_000, description="About how many entries the event log keeps.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines; `console` for people, with tracebacks."
     )
     limits: dict[str, LimitSetting] = Field(
         default_factory=dict,
-        description='JSON: other limits than job types are declared with, `{"crm.contact": "10/s"}`; a number means so '
-        "many at once, `null` none. The same for all workers.",
+        description='JSON: limits that replace those of job types, `{"crm.contact": "10/s"}`; a number means so many '
+        "at once, `null` no limit. Give all workers the same.",
     )
     breakers: dict[str, BreakerSetting] = Field(
         default_factory=dict,
-        description='JSON: other breakers, `{"crm.contact": {"failures": 10, "pause": 60}}`; `null` means none. The '
-        "same for all workers.",
+        description='JSON: circuit breakers that replace those of job types, `{"crm.contact": {"failures": 10, "pause":'
+        " 60}}`; `null` means none. Give all workers the same.",
     )
     crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
     crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
