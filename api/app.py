@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.status import HTTP_404_NOT_FOUND
 
 from api.acceptance.backlog import BacklogReader
+from api.acceptance.deliveries import Deliveries
 from api.acceptance.intake import Intake
 from api.admission.authentication import Authenticator
+from api.admission.concurrency import ConcurrencyLimit
 from api.admission.paths import CallbackPaths
 from api.admission.rejections import RejectionLog
 from api.admission.token_usage import TokenUsage
@@ -85,10 +87,12 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         CallbackRoutes,
         settings=settings,
         paths=paths,
+        concurrency=ConcurrencyLimit(settings.max_in_flight),
         authenticator=Authenticator(settings, token_usage.note),
-        replies=replies,
-        intake=intake,
         rejections=rejections,
+        replies=replies,
+        deliveries=Deliveries(),
+        intake=intake,
         metrics=metrics,
         lateness=lateness,
     )

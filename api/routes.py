@@ -16,7 +16,7 @@ envelope, too.
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -64,10 +64,8 @@ class Answer:
         await send({"type": "http.response.body", "body": self.envelope})
 
 
-_EXPLAINED = (
-    "misfit",
-    "no_handler",
-)  # their reason is our text and names no value; that of `Refuse` is the integrator's
+# Their reason is our text and names no value; that of `Refuse` is the integrator's.
+_EXPLAINED = ("misfit", "no_handler")
 _WRONG_PATH = Rejection(Code.NOT_OUR_APP, "the path does not hold the secret", "wrong_path_secret")
 _WRONG_METHOD = Rejection(Code.NOT_A_PACKET, "not a POST", "not_a_post")
 _NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
@@ -100,53 +98,52 @@ class CallbackContext:
         return asyncio.get_running_loop().time() - self.arrival.request_started_at
 
 
+@dataclass(eq=False)
 class CallbackRoutes:
     """Answers the callbacks; everything else goes on to the app inside.
 
     They are answered before FastAPI's own routing, which would cost more than all of the work done here.
+
+    Attributes:
+        app: the app inside.
+        settings: the settings.
+        paths, concurrency, authenticator, rejections: decide on admission.
+        replies: computes replies.
+        deliveries, intake: keep events.
+        metrics: counts the callbacks.
+        lateness: makes the time-out of each.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        settings: Settings,
-        paths: CallbackPaths,
-        authenticator: Authenticator,
-        replies: Replies,
-        intake: Intake,
-        rejections: RejectionLog,
-        metrics: Metrics,
-        lateness: Lateness,
-    ) -> None:
-        self._app = app
-        self._replies = replies
-        self._intake = intake
-        self._authenticator = authenticator
-        self._metrics = metrics
-        self._rejections = rejections
-        self._lateness = lateness
-        self._paths = paths
-        self._budget = settings.budget_ms / 1000
-        self._reserve = settings.reserved_ms / 1000
-        self._max_body = settings.max_body_bytes
-        self._concurrency = ConcurrencyLimit(settings.max_in_flight)
-        self._deliveries = Deliveries()
-        self._log = get_log()
+    app: ASGIApp
+    _: KW_ONLY
+    settings: Settings
+    paths: CallbackPaths
+    concurrency: ConcurrencyLimit
+    authenticator: Authenticator
+    rejections: RejectionLog
+    replies: Replies
+    deliveries: Deliveries
+    intake: Intake
+    metrics: Metrics
+    lateness: Lateness
+
+    def __post_init__(self) -> None:
+        self._budget = self.settings.budget_ms / 1000
+        self._reserve = self.settings.reserved_ms / 1000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
-        path = self._paths.read(scope["path"]) if scope["type"] == "http" else None
+        path = self.paths.read(scope["path"]) if scope["type"] == "http" else None
         if not path:
-            await self._app(scope, receive, send)
-        elif not self._authenticator.path_secret_matches(path.secret):
-            self._rejections.note(_WRONG_PATH, status=404)
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
+        elif not self.authenticator.path_secret_matches(path.secret):
+            self.rejections.note(_WRONG_PATH, status=404)
+            await self.app(scope, receive, send)
         elif scope["method"] != "POST":
-            self._rejections.note(_WRONG_METHOD, status=405)
+            self.rejections.note(_WRONG_METHOD, status=405)
             await _NOT_POST.send(send)
         else:
-            context = CallbackContext(path.node, scope, receive, arrival_of(scope), Slot(self._concurrency))
+            context = CallbackContext(path.node, scope, receive, arrival_of(scope), Slot(self.concurrency))
             answer = await self._answer(context)
             await answer.send(send)
 
@@ -156,7 +153,7 @@ class CallbackRoutes:
         last = max(context.arrival.request_started_at + self._budget, context.arrival.read_at + self._reserve)
         try:
             with context.slot:
-                async with self._lateness.until(last, self._reserve) as deadline:
+                async with self.lateness.until(last, self._reserve) as deadline:
                     answer = await self._handle(context, deadline)
         except Rejection as rejection:
             return self._reject(context, rejection)
@@ -168,21 +165,21 @@ class CallbackRoutes:
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(500, envelope(500, "internal error"))
         spent = context.seconds
-        self._metrics.callbacks.labels(context.log["outcome"]).inc()
-        self._metrics.seconds.observe(spent)
-        self._log.info("callback", node=context.node, **context.log, status=answer.status, ms=round(spent * 1000, 3))
+        self.metrics.callbacks.labels(context.log["outcome"]).inc()
+        self.metrics.seconds.observe(spent)
+        get_log().info("callback", node=context.node, **context.log, status=answer.status, ms=round(spent * 1000, 3))
         return answer
 
     def _reject(self, context: CallbackContext, rejection: Rejection) -> Answer:
         code, ms = rejection.code, round(context.seconds * 1000, 3)
-        self._rejections.note(rejection, node=context.node, **context.log, status=code.status, ms=ms)
+        self.rejections.note(rejection, node=context.node, **context.log, status=code.status, ms=ms)
         # What remains of the body may not have been read: the connection is not to carry another request.
         headers = ((b"connection", b"close"),) if code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
         return Answer(code.status, envelope(code.number, rejection.info), headers=headers)
 
     async def _handle(self, context: CallbackContext, deadline: Deadline) -> Answer:
         query = parse_query(context.scope["query_string"])
-        app_id = context.log["app"] = self._authenticator.authenticate(query, time.time())
+        app_id = context.log["app"] = self.authenticator.authenticate(query, time.time())
         body = await self._read(context)
         if not body:  # the console's verify button (PROTOCOL §1)
             context.log["outcome"] = "verified"
@@ -200,7 +197,7 @@ class CallbackRoutes:
         )
         context.log |= {"event_id": event.id, "command": event.command}
         identity = delivery_identity(app_id, context.node, event.request_id, packet, body)
-        kept = await self._deliveries.earlier(identity) or await self._accept(context, deadline, event, identity)
+        kept = await self.deliveries.earlier(identity) or await self._accept(context, deadline, event, identity)
         if kept.event_id != event.id:
             context.log |= {"event_id": kept.event_id, "outcome": "duplicate"}
         return Answer(200, kept.answer, kept.event_id)
@@ -213,27 +210,27 @@ class CallbackRoutes:
         length = headers.get(b"content-length", b"")
         announced = int(length) if length.isdigit() else 0
         body = bytearray()
-        while max(announced, len(body)) <= self._max_body:
+        while max(announced, len(body)) <= self.settings.max_body_bytes:
             message = await context.receive()
             if message["type"] == "http.disconnect":
                 raise Rejection(Code.NOT_A_PACKET, "the body broke off")
             part = message.get("body", b"")
             context.slot.hold(len(part))
             body += part
-            if not message.get("more_body") and len(body) <= self._max_body:
+            if not message.get("more_body") and len(body) <= self.settings.max_body_bytes:
                 return bytes(body)
-        raise Rejection(Code.TOO_LARGE, f"the body is larger than {self._max_body} bytes")
+        raise Rejection(Code.TOO_LARGE, f"the body is larger than {self.settings.max_body_bytes} bytes")
 
     async def _accept(self, context: CallbackContext, deadline: Deadline, event: Event, identity: str) -> Kept:
         """Compute the reply, and keep the event with it."""
-        with self._deliveries.first(identity) as result:
+        with self.deliveries.first(identity) as result:
             due = context.arrival.request_started_at + self._budget
-            reply = await self._replies.reply_to(event, due - self._reserve, due)
+            reply = await self.replies.reply_to(event, due - self._reserve, due)
             deadline.extend(self._reserve)  # a handler that blocked the event loop may have used it up
             context.log["outcome"] = reply.outcome
             if reply.outcome in _EXPLAINED:
                 context.log["reason"] = reply.info
-            kept = await self._intake.keep(event, reply, identity)
+            kept = await self.intake.keep(event, reply, identity)
             result.set_result(kept)
         return kept
 

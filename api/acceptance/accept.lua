@@ -7,14 +7,14 @@
 -- was in doubt, and the events in it were kept elsewhere.
 --
 -- KEYS  the queue, RQ's set of queues, the event log, the mark; then for each event its reply key and its job key
--- ARGV  seconds an answer is remembered, size of the log, the time, the call's number, the seconds that the mark lives,
---       n, then n fields and values that all jobs share; then for each event: its number, id, answer, data, app,
---       command, node, outcome
+-- ARGV  the time, the call's number, seconds an answer is remembered, size of the log, seconds the mark lives, n, then n
+--       fields and values that all jobs share; then for each event: its number, id, answer, data, app, command, node,
+--       outcome
 -- Returns, for each event, false when it was accepted, else the id and answer remembered; and last the number that the
 -- mark held before, -1 when there was none: where the producer knows a higher one, Redis has lost writes.
 
 local queue, queues, log, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local remember, log_size, now = ARGV[1], ARGV[2], ARGV[3]
+local now, call_number, remember, log_size, mark_seconds = unpack(ARGV, 1, 5)
 local shared = tonumber(ARGV[6])
 local template = {unpack(ARGV, 7, 6 + shared)}
 local per_event = 8
@@ -53,6 +53,6 @@ for n = 1, (#KEYS - 4) / 2 do
 end
 -- The mark never falls: a spool file restored from a copy sends lower numbers again. It is written even so, because WAIT
 -- waits for the writes of its own connection alone: a script that wrote nothing would pass for one that is replicated.
-redis.call('SET', mark, string.format('%d', math.max(tonumber(ARGV[4]), last)), 'EX', ARGV[5])
+redis.call('SET', mark, string.format('%d', math.max(tonumber(call_number), last)), 'EX', mark_seconds)
 results[#KEYS / 2 - 1] = last -- behind the results of the events, which have two keys each after the first four
 return results

@@ -119,8 +119,8 @@ class AcceptScript:
         events = queue(EVENTS, connect(settings))
         self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
         template = _job_template(events_job(events, "", {}))
-        self._shared = [settings.dedup_seconds, settings.log_size]
-        self._template = [len(template) * 2, *(part for pair in template.items() for part in pair)]
+        fields = [part for pair in template.items() for part in pair]
+        self._constants = [settings.dedup_seconds, settings.log_size, _NUMBER_SECONDS, len(fields), *fields]
         self._seconds = settings.redis_timeout_ms / 1000
         self._replicas = settings.min_replicas
         self._wait_ms = max(1, settings.redis_timeout_ms // 2)
@@ -142,10 +142,9 @@ class AcceptScript:
             Exception: Redis did not take them, or did not say so in time.
         """
         keys = [*self._keys, MARK_KEY + sequence.producer]
-        for entry in entries:
-            keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
-        arguments = [*self._shared, utcformat(now()), sequence.number, _NUMBER_SECONDS, *self._template]
+        arguments = [utcformat(now()), sequence.number, *self._constants]
         for entry, number in zip(entries, numbers or [sequence.number] * len(entries), strict=True):
+            keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
             arguments += (number, *entry.fields)
         *found, before = await self._run(self._accept, keys, arguments)
         if entries and not numbers:
