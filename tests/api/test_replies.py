@@ -11,11 +11,10 @@ from pydantic import AfterValidator
 
 from api.metrics import Metrics
 from api.monitoring.drift import DriftLog
-from deskbell import ApiCall, Callbacks, Refuse
+from deskbell import Callbacks, Refuse
 from deskbell.testing import api_call
-from shared.errors import DeclarationError, PacketError
+from shared.errors import PacketError
 from shared.handlers.replies import Replies
-from shared.wire.commands import received
 from shared.wire.events import Event, Reply
 from tests.logged import capture_logs
 from tests.unreadable import IDS, UNREADABLE
@@ -49,34 +48,6 @@ def test_an_async_handler_runs_on_the_event_loop_and_a_plain_one_beside_it() -> 
 
     assert reply_of(callbacks, api_call("on_the_loop")).variables == {"Main": "true"}
     assert reply_of(callbacks, api_call("beside")).variables == {"Main": "false"}
-
-
-def test_the_handler_gets_the_variables_and_the_call() -> None:
-    """By name, converted; one parameter takes the whole call."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("both")
-    async def both(Count: int, call: ApiCall, Missing: str = "default") -> dict[str, object]:
-        return {"Next": Count + 1, "Node": call.node, "Missing": Missing}
-
-    reply = reply_of(callbacks, api_call("both", Count="41", Missing=""))
-
-    assert reply.variables == {"Next": "42", "Node": "both", "Missing": "default"}
-    assert reply.outcome == "answered"
-    assert reply.handler_ms > 0
-
-
-def test_an_event_that_is_no_api_call_gets_the_receipt() -> None:
-    """Handlers answer API calls."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("any")
-    def any_call() -> dict[str, str]:
-        return {"a": "b"}
-
-    event = received({"CallbackCommand": "Member.EventNotify"}, app_id="1")
-
-    assert reply_of(callbacks, event) == Reply(outcome="receipt")
 
 
 def _swallow(callbacks: Callbacks, **options: Any) -> None:
@@ -113,16 +84,6 @@ def test_a_late_handler_is_given_up(declare: Callable[..., None]) -> None:
     reply = reply_of(callbacks, api_call("late"), seconds=0.05)
 
     assert (reply.code, reply.outcome, reply.variables) == (1008, "out_of_time", None)
-
-
-def test_the_fallback_answers_for_a_late_handler() -> None:
-    """The fallback is a success."""
-    callbacks = Callbacks()
-    _wait(callbacks, fallback={"Status": "unknown"})
-
-    reply = reply_of(callbacks, api_call("late"), seconds=0.05)
-
-    assert (reply.code, reply.outcome, reply.variables) == (0, "fallback", {"Status": "unknown"})
 
 
 def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
@@ -185,17 +146,6 @@ def test_a_result_that_cannot_become_variables_is_a_failure(result: object) -> N
         return result
 
     assert reply_of(callbacks, api_call("odd")).code == 1009
-
-
-def test_none_is_no_variables() -> None:
-    """The answer has no Body."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("nothing")
-    def nothing() -> None:
-        return None
-
-    assert reply_of(callbacks, api_call("nothing")).envelope == b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'
 
 
 @pytest.mark.parametrize("error", [KeyError, SystemExit, asyncio.CancelledError])
@@ -289,16 +239,6 @@ def test_a_refusal_with_a_code_that_is_none_is_a_failure(code: Any) -> None:
         raise Refuse("no", code=code)
 
     assert reply_of(callbacks, api_call("refuses")).code == 1009
-
-
-def test_a_handler_takes_an_api_call_and_no_other_event() -> None:
-    """`call: Event` would otherwise be a variable named call."""
-    callbacks = Callbacks()
-
-    def wrong(call: Event) -> None: ...
-
-    with pytest.raises(DeclarationError, match="write call: ApiCall"):
-        callbacks.api_call()(wrong)
 
 
 class Odd(Refuse):

@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from deskbell import ApiCall, Callbacks, Refuse
 from deskbell.testing import packet
 from shared.redis.queues import EVENTS, queue
 from shared.wire.commands import event_from_wire
-from shared.wire.protocol import API_CALL, sign
-from tests.conftest import PACKETS, ApiFactory
+from shared.wire.protocol import API_CALL
+from tests.conftest import ApiFactory
 from tests.desk import APP, Desk, written
 
 SECRET = "a-path-secret-of-some-length"
@@ -57,23 +56,6 @@ def envelope_of(answer: httpx.Response) -> dict[str, Any]:
 def kept(redis: Redis) -> list[Any]:
     """The events on the queue, as workers will see them."""
     return [event_from_wire(job.args[0]) for job in queue(EVENTS, redis).jobs]
-
-
-def test_the_documented_packet_is_answered_with_variables_in_the_documented_order(start_api: ApiFactory) -> None:
-    """The envelope of PROTOCOL §3.1, byte for byte as the sample has it."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("documented")
-    def documented(testKey3: str = "10") -> dict[str, str]:
-        return {"testKey1": "value1", "testKey3": testKey3}
-
-    desk = start_api(callbacks)
-
-    answer = desk.post(PACKETS.joinpath("api_call.json").read_bytes(), "documented")
-
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.content == PACKETS.joinpath("api_call.reply.json").read_bytes().strip()
 
 
 def test_an_answered_event_is_kept_with_its_reply(start_api: ApiFactory, redis: Redis) -> None:
@@ -135,16 +117,6 @@ def test_an_answer_never_holds_the_text_of_an_exception(start_api: ApiFactory) -
     assert b"ValueError" not in answer.content
 
 
-def test_without_a_node_and_a_handler_the_receipt_is_sent(start_api: ApiFactory, redis: Redis) -> None:
-    """An API call nobody answers, and every other command, are acknowledged and kept."""
-    desk = start_api()
-
-    answers = [desk.post(PACKETS.joinpath(name).read_bytes()) for name in ("api_call.json", "session_event.json")]
-
-    assert [answer.content for answer in answers] == [b'{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}'] * 2
-    assert [event.command for event in kept(redis)] == [API_CALL, "Desk.SessionEventNotify"]
-
-
 def test_query_keys_are_read_without_regard_to_case(start_api: ApiFactory) -> None:
     """Pages spell the key SdkAppid and SdkAppId (PROTOCOL §1)."""
     desk = start_api()
@@ -175,19 +147,6 @@ def test_who_is_not_tencent_is_refused(start_api: ApiFactory, redis: Redis, quer
 
     assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (403, code)
     assert written(redis) == []
-
-
-def test_several_tokens_of_an_app_live_at_once(start_api: ApiFactory) -> None:
-    """While a token is rotated the old one and the new one are good, another app's is not."""
-    desk = start_api(apps={APP: [SecretStr("old"), SecretStr("new")], "2": [SecretStr("other")]})
-    now = str(int(time.time()))
-
-    statuses = {
-        token: desk.post(packet(), RequestTime=now, Sign=sign(token, now)).status_code
-        for token in ("old", "new", "other")
-    }
-
-    assert statuses == {"old": 200, "new": 200, "other": 403}
 
 
 def test_a_missing_sign_may_be_admitted_a_wrong_one_never(start_api: ApiFactory) -> None:
@@ -293,17 +252,6 @@ def test_the_commands_in_url_and_body_must_agree(start_api: ApiFactory, redis: R
 
     agree = desk.post(packet(), CallbackCommand=API_CALL.upper())
     assert agree.status_code == 200
-
-
-def test_a_query_that_two_readers_could_read_differently_is_refused(start_api: ApiFactory, redis: Redis) -> None:
-    """A key that stands twice, in whatever case, and a query of a thousand fields: 400, 1001."""
-    desk = start_api()
-    query = desk.query(packet())
-
-    for more in (f"&SdkAppid={APP}", "&sdkappid=2", "&Sign=0", "&a=1" * 1000):
-        answer = desk.http.post(f"/callback?{query}{more}", json=packet())
-        assert (answer.status_code, envelope_of(answer)["ErrorCode"]) == (400, 1001)
-    assert written(redis) == []
 
 
 def test_a_body_that_is_announced_too_large_is_not_read(start_api: ApiFactory, redis: Redis) -> None:

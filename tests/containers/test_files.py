@@ -47,17 +47,6 @@ def check(service: str, replaced: str, by: object) -> int:
     return subprocess.run(local, check=False, capture_output=True).returncode
 
 
-def test_one_service_builds_and_what_an_integrator_names_is_never_built_over() -> None:
-    """Several that build one name make several images, and the last to be built replaces every container."""
-    assert [name for name in SERVICES if "build" in SERVICES[name]] == ["rq-dashboard"]
-    images = {name: SERVICES[name]["image"] for name in OURS}
-
-    assert {name for name, image in images.items() if image == "${IMAGE:-deskbell}"} == set(INTEGRATORS)
-    assert {image for name, image in images.items() if name not in INTEGRATORS} == {"deskbell"}
-    for name in OURS:
-        assert SERVICES[name]["pull_policy"].endswith("never" if name not in INTEGRATORS else ":-never}")
-
-
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_container_has_the_least_rights_bounds_and_a_health_check_that_answers_soon(name: str) -> None:
     """No disk, memory or right of the host's beyond what it needs; started again, and given time to end."""
@@ -78,15 +67,6 @@ def test_each_container_has_the_least_rights_bounds_and_a_health_check_that_answ
         assert service["init"] is True
 
 
-def test_who_writes_to_redis_has_its_word_that_nothing_is_lost() -> None:
-    """Acknowledged is on the disk; what is beyond the memory is refused, not evicted."""
-    command = SERVICES["redis"]["command"]
-    options = dict(zip(command[1::2], command[2::2], strict=True))
-
-    assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "always")
-    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("${REDIS_MAXMEMORY:-1gb}", "noeviction")
-
-
 def test_what_is_published_is_published_on_loopback() -> None:
     """The api speaks no TLS, and whoever opens rq-dashboard can delete jobs."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
@@ -95,14 +75,6 @@ def test_what_is_published_is_published_on_loopback() -> None:
         "api": ["${API_ADDRESS:-127.0.0.1}:${API_PORT:-8000}:8000"],
         "rq-dashboard": ["127.0.0.1:${DASHBOARD_PORT:-9181}:9181"],
     }
-
-
-def test_variables_of_the_integrator_reach_whoever_runs_his_code() -> None:
-    """The api and every worker, and nobody else; the file need not be there."""
-    assert [name for name in SERVICES if "env_file" in SERVICES[name]] == INTEGRATORS
-    assert [name for name in SERVICES if ":/app:" in str(SERVICES[name].get("volumes"))] == INTEGRATORS
-    for name in INTEGRATORS:
-        assert SERVICES[name]["env_file"] == [{"path": "${APP_ENV_FILE:-app.env}", "required": False}]
 
 
 def test_no_secret_has_a_default() -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from deskbell import ApiCall, Callbacks, Jobs, Settings
 from deskbell.testing import api_call
 from shared.declarations.functions import describe
-from shared.errors import DeclarationError, VariableError
+from shared.errors import DeclarationError
 from shared.handlers.handler import Handler
 from shared.wire.events import Reply
 
@@ -123,15 +123,6 @@ def test_arguments_are_variables_and_the_call() -> None:
 
     assert arguments == {"OrderID": 1002, "ring": call, "Note": "none"}
     assert handler(**arguments) == {"OrderID": 1002, "User": "user517", "Note": "none"}
-
-
-def test_arguments_that_do_not_fit_are_refused() -> None:
-    """The error names the variables."""
-    callbacks = Callbacks()
-    callbacks.api_call()(order_status)
-
-    with pytest.raises(VariableError, match=r"^OrderID is missing$"):
-        only(callbacks).bind(api_call("order_status"))
 
 
 def test_a_fallback_is_kept_as_it_will_be_answered() -> None:
@@ -251,14 +242,6 @@ def test_a_fallback_that_cannot_be_answered_is_refused(fallback: Any, reason: st
     )
 
 
-def test_an_annotation_that_text_does_not_convert_to_is_refused() -> None:
-    """At the declaration, not with the first call."""
-
-    def handler(Found: Handler) -> None: ...
-
-    assert "parameter Found is annotated shared.handlers.handler.Handler, which no text can be" in refusal_of(handler)
-
-
 @pytest.mark.parametrize(
     ("annotation", "default", "reason"),
     [
@@ -277,14 +260,6 @@ def test_a_parameter_that_would_hold_something_else_is_refused(annotation: Any, 
     handler.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
 
     assert f": parameter {reason}" in refusal_of(handler)
-
-
-def test_a_constraint_in_an_annotation_is_taken() -> None:
-    """As pydantic writes it."""
-
-    def handler(OrderID: Annotated[int, Field(ge=1, description="printed on the parcel")] = 1) -> None: ...
-
-    Callbacks().api_call("taken")(handler)
 
 
 def test_a_second_parameter_for_the_call_is_refused() -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AllowInfNan, AwareDatetime, BaseModel, ConfigDict, Field, PastDate, PositiveInt
+from pydantic import AfterValidator, AllowInfNan, AwareDatetime, BaseModel, ConfigDict, Field, PastDate, PositiveInt
 from typing_extensions import TypedDict
 
 from shared.errors import ResultError, VariableError
@@ -139,6 +139,14 @@ class Tree(BaseModel):
 @pytest.mark.parametrize(
     ("annotation", "came", "expected"),
     [
+        (str, " 1002 ", " 1002 "),
+        (str, 1.5, "1.5"),
+        (int, "-7", -7),
+        (int, "9" * 100, int("9" * 100)),
+        (float, 3, 3.0),
+        (Decimal, 3, Decimal(3)),
+        (bool, True, True),
+        (Annotated[str, AfterValidator(str.upper)], "abc", "ABC"),
         (Strictly, '{"day":"2026-01-31","count":1}', Strictly(day=date(2026, 1, 31), count=1)),
         (Strictly, {"day": "2026-01-31", "count": 1}, Strictly(day=date(2026, 1, 31), count=1)),
         (Strictly, '{"day":"2026-01-31","count":"1"}', MISFIT),

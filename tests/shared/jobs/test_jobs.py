@@ -140,18 +140,6 @@ def test_every_option_is_kept() -> None:
     )
 
 
-def test_async_functions_are_told_from_others() -> None:
-    """Only they run on an event loop."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall)
-    async def on_a_loop(event: ApiCall) -> None: ...
-
-    jobs.on(ApiCall)(record_enquiry)
-
-    assert [job_type.is_async for job_type in jobs.types] == [True, False]
-
-
 def test_the_event_class_selects() -> None:
     """`Event` itself means every event."""
     jobs = Jobs()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from deskbell import ApiCall, Event, OtherEvent
-from shared.wire.commands import event_class, event_from_wire, received
+from deskbell import ApiCall, Event
+from shared.wire.commands import event_from_wire, received
 from shared.wire.events import Reply, new_event_id
 from shared.wire.json_values import text
-from shared.wire.protocol import API_CALL, COMMANDS, envelope
+from shared.wire.protocol import API_CALL, envelope
 from tests.conftest import PACKETS
 
 APP = "1400000001"
@@ -33,23 +33,6 @@ def api_call(**variables: Any) -> Event:
 def over_the_wire(sent: Event) -> Event:
     """The event as a worker gets it: through JSON text."""
     return event_from_wire(json.loads(to_json(sent.to_wire())))
-
-
-@pytest.mark.parametrize("command", ["Chatbot.InterfaceInvocation", "ChatBot.INTERFACEINVOCATION"])
-def test_an_api_call_is_one_in_any_spelling(command: str) -> None:
-    """The class goes by the documented spelling, which the event carries; the packet stays as it came."""
-    call = event(command)
-
-    assert type(call) is ApiCall
-    assert call.command == API_CALL
-    assert call.raw["CallbackCommand"] == command
-
-
-@pytest.mark.parametrize("command", [*COMMANDS, "Unknown.Command"])
-def test_every_command_has_a_class(command: str) -> None:
-    """An unlisted command's is OtherEvent."""
-    assert (command in event_class(command).COMMANDS) is (event_class(command) is not OtherEvent)
-    assert (event_class(command) is OtherEvent) is (command == "Unknown.Command")
 
 
 def test_an_event_carries_what_the_query_said() -> None:
@@ -170,43 +153,6 @@ def test_an_event_shows_nothing_of_the_packet() -> None:
 def test_the_event_time_is_milliseconds_as_number_or_text(sent: Any) -> None:
     """Pages type it Integer and String (PROTOCOL §3.2)."""
     assert event(EventTime=sent).event_time == NOON
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        None,
-        "",
-        "now",
-        "1e3",
-        "2022-12-01",
-        [],
-        {},
-        [1669896000123],
-        10**30,
-        -(10**30),
-        int("9" * 4300),
-        "9" * 5000,
-        1e300,
-        float("inf"),
-        float("nan"),
-    ],
-)
-def test_an_event_time_that_is_no_time_is_none(sent: Any) -> None:
-    """A sender's nonsense must not end a job."""
-    assert event(EventTime=sent).event_time is None
-
-
-def test_a_missing_event_time_is_none() -> None:
-    """Every field but the command may be missing."""
-    assert event().event_time is None
-
-
-def test_the_user_and_the_session_are_fields_of_the_packet() -> None:
-    """PROTOCOL §3.3."""
-    came = event(ClientUserId="user517", SessionId="s1")
-
-    assert (came.user_id, came.session_id) == ("user517", "s1")
 
 
 def test_the_user_and_the_session_of_an_api_call_are_system_variables() -> None:
