@@ -171,7 +171,7 @@ local function give_back_turn(job_type, job_id)
 end
 
 -- A job does not run any more: its slot is free, and if it was the probe another may be.
-local function release_slot(job_type, job_id)
+local function free_slot(job_type, job_id)
   local limit = LIMITS[job_type]
   if limit and limit.concurrency then
     redis.call('ZREM', 'deskbell:slots:' .. job_type, job_id)
@@ -186,8 +186,8 @@ local function release_slot(job_type, job_id)
 end
 
 -- A job has left its worker, with whatever outcome: its slot and the lock of its key are free.
-local function release(job_type, job_id)
-  release_slot(job_type, job_id)
+local function leave(job_type, job_id)
+  free_slot(job_type, job_id)
   give_back_turn(job_type, job_id)
 end
 

@@ -19,13 +19,13 @@ local now_ms = server_ms()  -- not the worker's clock: leases must mean the same
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
 
-local function write(id, list, queue, number, job, attempts)
+local function claim(id, list, queue, number, job, attempts)
   local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count + 1)
   local attempt, meta = 0, nil
   if attempts then
     attempt, meta = begin_attempt(job[3], attempts)
   end
-  register(id, execution, queue, worker, now, lease)
+  begin_lease(id, execution, queue, worker, now, lease)
   redis.call('LREM', list, 1, id)
   count = count + 1
   local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
@@ -44,7 +44,7 @@ local function drop(id, list)
   missing[#missing + 1] = id
 end
 
--- Whether an execution of a job is under way, by anybody's lease: see recover.lua.
+-- Whether an execution of a job is under way, by anybody's lease: see reap.lua.
 local function is_running(id, queue)
   for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
     local member = id .. ':' .. execution
@@ -58,7 +58,7 @@ end
 
 local function give_back(job_type, id)
   give_back_start(job_type, id)
-  release(job_type, id)
+  leave(job_type, id)
 end
 
 -- Returns whether an id whose job runs stays on its list.
@@ -96,11 +96,11 @@ local function take(id, list, queue, number)
     give_back(job_type, id)
     return false, true
   end
-  write(id, list, queue, number, job, attempts_of[job_type])
+  claim(id, list, queue, number, job, attempts_of[job_type])
   return false, false
 end
 
-local function look_at(list, queue, number)
+local function claim_from(list, queue, number)
   local may, seen, left, taken_off = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
   while may > 0 and seen < WINDOW do
     local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
@@ -131,7 +131,7 @@ local suspended = redis.call('EXISTS', 'rq:suspended')
 for number, list in ipairs(KEYS) do
   local queue = ARGV[6 + number]
   if suspended == 0 and free > 0 then
-    look_at(list, queue, number)
+    claim_from(list, queue, number)
   end
   lengths[number] = redis.call('LLEN', list)
 end

@@ -35,27 +35,6 @@ class KilledError(Exception):
     """Raised in place of a job's own outcome at RQ's command `kill-horse`."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureDecision:
-    """What was decided of a job that failed; however often Redis refuses to write it, it is decided once.
-
-    Attributes:
-        retries_left: RQ's count, as the failure leaves it.
-        retry_intervals: RQ's intervals, as the failure leaves them.
-        meta: the job's own record, as the failure leaves it.
-        text: the traceback.
-        is_stopped: whether a person has stopped the job.
-        has_failed: False of a job that was not begun, since it was not its turn.
-    """
-
-    retries_left: int | None
-    retry_intervals: list[int] | None
-    meta: dict[str, Any]
-    text: str
-    is_stopped: bool = False
-    has_failed: bool = True
-
-
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Execution:
     """A claimed job under way.
@@ -73,7 +52,7 @@ class Execution:
         task: the coroutine's.
         timer: what comes when it does not end.
         lost: the seconds that others had blocked the loop for when its time was reckoned.
-        decision: what was decided when it failed.
+        is_decided: whether it failed, and it was decided whether to try again: that happens once.
     """
 
     lease: Lease
@@ -88,7 +67,7 @@ class Execution:
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     lost: float = 0.0
-    decision: FailureDecision | None = None
+    is_decided: bool = False
 
     def __post_init__(self) -> None:
         self.timeout = self.lease.timeout

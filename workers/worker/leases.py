@@ -38,9 +38,10 @@ _SHARE = 0.6  # of the time within which an abandoned job is to run again
 _REAPED_AT_ONCE = 100
 _REAPING_SHARE = 0.06  # of a lease, for each queue
 _DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
+_LONGEST_NUMBER = 10  # digits
 _PREFIX_LENGTH = 24
 _UNANSWERED = 100
-_WHEN_FULL = frozenset({"renew", "settle", "put_back", "recover"})
+_WHEN_FULL = frozenset({"renew", "ack", "release", "reap"})
 """Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
 
 
@@ -95,7 +96,7 @@ class Leases:
         self._is_unsure = False
         limits = limits_text(jobs)
         self._claim, self._ack, self._renew, self._release, self._reap = (
-            redis.register_script(_script(name, limits)) for name in ("claim", "settle", "renew", "put_back", "recover")
+            redis.register_script(_script(name, limits)) for name in ("claim", "ack", "renew", "release", "reap")
         )
 
     def through(self, redis: AsyncRedis) -> "Leases":
@@ -216,19 +217,16 @@ def _claimed(answer: list[Any], queues: Sequence[str], asked_at: float) -> Claim
 
 
 def _seconds(timeout: bytes | None) -> int:
-    """A job's time-out, as its hash has it."""
-    try:
-        seconds = int(timeout or 0)
-    except ValueError:
-        seconds = 0
-    return seconds if seconds > 0 else _DEFAULT_TIMEOUT_SECONDS
+    """A job's time-out, as its hash has it: anybody may have written that."""
+    text = timeout or b""
+    return (int(text) if text.isdigit() and len(text) < _LONGEST_NUMBER else 0) or _DEFAULT_TIMEOUT_SECONDS
 
 
 def _script(name: str, limits: str) -> str:
     """A script of this package, with what it needs in front of it."""
     here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
-    return flags + limits + here.joinpath("executions.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    return flags + limits + here.joinpath("lease.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
 
 
 def _date() -> str:

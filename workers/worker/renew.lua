@@ -1,7 +1,7 @@
--- Renew a worker's leases: a sign of life of the worker, of each execution and of its job, as RQ writes them.
+-- Renew a worker's leases: the heartbeat of the worker, of each execution and of its job, as RQ writes them.
 --
--- ARGV  now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known without a sign of
---       life, then for each execution: the job's id, its own, the queue
+-- ARGV  now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known without a
+--       heartbeat, then for each execution: the job's id, its own, the queue
 -- Returns {1 when the worker was still known, executions that are not ours any more}
 
 local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])

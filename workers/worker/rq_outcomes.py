@@ -6,8 +6,8 @@ Redis refuses; so its steps (`handle_job_failure`, `handle_job_success`) are tak
 """
 
 import copy
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -30,14 +30,12 @@ from workers.job import AllowListedJob
 from workers.lease import LeaseLostError
 from workers.redis_errors import is_transient
 from workers.retries import give_back
-from workers.worker.execution import Execution, FailureDecision, StoppedError
+from workers.worker.execution import Execution, StoppedError
 
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
 
 _READY_TRIES = 20
 _WATCH_TRIES = 3
-
-_Write = Callable[[AllowListedJob, Queue, Pipeline, dict[str, Any]], None]
 
 
 class RQOutcomes:
@@ -66,8 +64,10 @@ class RQOutcomes:
             error: what was raised.
         """
         execution.job.read()
-        execution.decision = execution.decision or self._decide(execution, error)
-        self._write_failure(execution, execution.decision)
+        if not execution.is_decided:
+            self._decide(execution, error)
+            execution.is_decided = True
+        self._write_failure(execution, traceback_text(error), error)
 
     def dead_letter(self, execution: Execution, text: str) -> None:
         """Write a dead letter, whatever retries the job has left.
@@ -77,14 +77,16 @@ class RQOutcomes:
             text: why.
         """
         execution.job.read()
-        self._write_failure(execution, FailureDecision(0, None, execution.job.meta, text))
+        execution.job.retries_left = 0
+        self._write_failure(execution, text)
 
     def succeed(self, execution: Execution) -> None:
         """Write a success, and queue the jobs that depend on it."""
         execution.job.read()
         self._write(execution, self._success)
 
-    def _decide(self, execution: Execution, error: BaseException) -> FailureDecision:
+    def _decide(self, execution: Execution, error: BaseException) -> None:
+        """Set how often the job is to be tried again, and when."""
         job = execution.job
         try:
             if execution.attempt:
@@ -99,21 +101,17 @@ class RQOutcomes:
                 raise
             self._log.error("outcome_not_written", job_id=execution.lease.job_id, error=surprise)
             job.reset()
-        is_stopped = isinstance(error, StoppedError)
-        has_failed = not isinstance(error, OutOfTurnError)
-        text = traceback_text(error)
-        return FailureDecision(job.retries_left, job.retry_intervals, job.meta, text, is_stopped, has_failed)
 
-    def _write_failure(self, execution: Execution, decision: FailureDecision) -> None:
+    def _write_failure(self, execution: Execution, text: str, error: BaseException | None = None) -> None:
         free_slot(self._jobs, execution.lease, self._worker.connection)
-        self._write(execution, partial(self._failure, decision))
+        self._write(execution, partial(self._failure, text=text, error=error))
 
-    def _write(self, execution: Execution, write: _Write) -> None:
+    def _write(self, execution: Execution, write: Callable[[Execution], None]) -> None:
         """Write an outcome; of a job whose hash RQ's code cannot cope with, only the data are kept."""
         tries = _WATCH_TRIES
         while True:
             try:
-                return self._transact(execution, write)
+                return write(execution)
             except WatchError:  # a renewal came between; if it was a reaper, LeaseLostError comes next
                 tries -= 1
                 if not tries:
@@ -124,65 +122,57 @@ class RQOutcomes:
                 self._log.error("job_reset", job_id=execution.lease.job_id, queue=execution.lease.queue, error=error)
                 execution.job.reset()
 
-    def _transact(self, execution: Execution, write: _Write) -> None:
+    def _failure(self, execution: Execution, text: str, error: BaseException | None) -> None:
+        is_stopped = isinstance(error, StoppedError)
+        with self._transaction(execution) as (job, queue, pipeline, result):
+            pipeline.multi()
+            if job.is_reset:
+                pipeline.delete(job.key)
+            if job.should_retry and not is_stopped:
+                _retry(job, queue, pipeline)
+            else:
+                job.set_status(JobStatus.STOPPED if is_stopped else JobStatus.FAILED, pipeline)
+                job._handle_failure(text, pipeline, **result)  # noqa: SLF001 - RQ has no public way
+                pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
+            if not isinstance(error, OutOfTurnError):  # `rq info` shows how many jobs of a worker have failed
+                self._worker.increment_failed_job_count(pipeline)
+
+    def _success(self, execution: Execution) -> None:
+        with self._transaction(execution) as (job, queue, pipeline, result):
+            queue.move_dependents_to_ready(job, pipeline)
+            if not pipeline.explicit_transaction:
+                pipeline.multi()
+            if job.is_reset:
+                pipeline.delete(job.key)
+            ttl = job.get_result_ttl(self._worker.default_result_ttl)
+            if ttl != 0:
+                job._handle_success(ttl, pipeline, **result)  # noqa: SLF001 - RQ has no public way
+            if (job.repeats_left or 0) > 0:
+                Repeat.schedule(job, queue, pipeline)
+            else:
+                job.cleanup(ttl, pipeline, remove_from_queue=False)
+            self._worker.increment_successful_job_count(pipeline)
+
+    @contextmanager
+    def _transaction(self, execution: Execution) -> Iterator[tuple[AllowListedJob, Queue, Pipeline, dict[str, Any]]]:
+        """A transaction that ends the lease: a copy of the job, its queue, the pipeline, what RQ keeps of a result."""
         lease, worker = execution.lease, self._worker
         held = lease.execution(worker.connection, worker.name)
         queue = next(queue for queue in worker.queues if queue.name == lease.queue)
         job = copy.copy(execution.job)  # RQ changes a job as it writes it, whether Redis takes that or not
         job.ended_at, job.origin = now(), lease.queue
         job.started_at = job.started_at or job.ended_at
-        result = {
-            "worker_name": worker.name,
-            "execution_id": held.id,
-            "execution_started_at": held.created_at,
-            "execution_ended_at": job.ended_at,
-        }
+        times = {"execution_started_at": held.created_at, "execution_ended_at": job.ended_at}
         with worker.connection.pipeline() as pipeline:
             pipeline.watch(held.key, job.dependents_key)
             if not pipeline.exists(held.key):
                 raise LeaseLostError
-            write(job, queue, pipeline, result)
+            yield job, queue, pipeline, {"worker_name": worker.name, "execution_id": held.id, **times}
             held.delete(job, pipeline)
             worker.increment_total_working_time(job.ended_at - job.started_at, pipeline)
             pipeline.execute()
         with suppress(Exception):  # the outcome is written; what is not queued now, maintenance queues
             _queue_dependents(job, queue)
-
-    def _failure(
-        self, decision: FailureDecision, job: AllowListedJob, queue: Queue, pipeline: Pipeline, result: dict[str, Any]
-    ) -> None:
-        pipeline.multi()
-        if job.is_reset:
-            pipeline.delete(job.key)
-        else:
-            job.retries_left, job.retry_intervals, job.meta = (
-                decision.retries_left,
-                decision.retry_intervals,
-                decision.meta,
-            )
-        if job.should_retry and not decision.is_stopped:
-            _retry(job, queue, pipeline)
-        else:
-            job.set_status(JobStatus.STOPPED if decision.is_stopped else JobStatus.FAILED, pipeline)
-            job._handle_failure(decision.text, pipeline, **result)  # noqa: SLF001 - RQ has no public way
-            pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
-        if decision.has_failed:  # `rq info` and rq-dashboard show how many jobs of a worker have failed
-            self._worker.increment_failed_job_count(pipeline)
-
-    def _success(self, job: AllowListedJob, queue: Queue, pipeline: Pipeline, result: dict[str, Any]) -> None:
-        queue.move_dependents_to_ready(job, pipeline)
-        if not pipeline.explicit_transaction:
-            pipeline.multi()
-        if job.is_reset:
-            pipeline.delete(job.key)
-        ttl = job.get_result_ttl(self._worker.default_result_ttl)
-        if ttl != 0:
-            job._handle_success(ttl, pipeline, **result)  # noqa: SLF001 - RQ has no public way
-        if (job.repeats_left or 0) > 0:
-            Repeat.schedule(job, queue, pipeline)
-        else:
-            job.cleanup(ttl, pipeline, remove_from_queue=False)
-        self._worker.increment_successful_job_count(pipeline)
 
 
 def _retry(job: AllowListedJob, queue: Queue, pipeline: Pipeline) -> None:

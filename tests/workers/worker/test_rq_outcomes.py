@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ResponseError
+from rq import get_current_job
 from rq.job import JobStatus
 from rq.worker import BaseWorker
 
@@ -96,3 +97,27 @@ def test_a_job_that_waits_for_its_turn_is_no_failed_one(
 
     assert workplace.job(event, "call").get_status() == JobStatus.SCHEDULED
     assert len(counted) == count
+
+
+def test_a_job_whose_outcome_rq_cannot_write_is_a_dead_letter_without_the_rest_of_its_hash(
+    open_workplace: WorkplaceFactory,
+) -> None:
+    """What its function put into `meta` is no JSON: it is dropped, said, and the job does not hang."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, attempts=3)
+    def fail(event: ApiCall) -> None:  # noqa: ARG001
+        job = get_current_job()
+        assert job
+        job.meta["seen"] = object()
+        raise OSError
+
+    workplace, event = open_workplace(jobs), api_call()
+    workplace.put_jobs(event)
+
+    with capture_logs() as logs:
+        workplace.work()
+
+    job = workplace.job(event, "fail")
+    assert (job.get_status(), job.meta, job.args[0]) == (JobStatus.FAILED, {}, "fail")
+    assert [line["event"] for line in logs] == ["attempt", "job_reset"]

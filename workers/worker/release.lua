@@ -1,4 +1,4 @@
--- Put claimed jobs back at the head of their queues, as if they had not been claimed: the attempt does not count.
+-- Release leases: put jobs back at the head of their queues as if they had not been claimed; the attempt does not count.
 --
 -- ARGV  the worker's name, 1 when the jobs had begun, so that their starts count, then for each job, the last claimed
 --       first: its id, execution, queue, and 1 when its attempt was counted at the claim
@@ -20,11 +20,11 @@ local function put_back(id, execution, queue, is_counted)
     redis.call('HSET', key, 'status', 'queued')
     count = count + 1
   end
-  strike_off(id, execution, queue, worker)
+  end_lease(id, execution, queue, worker)
   if not have_begun then
     give_back_start(job_type, id)
   end
-  release(job_type, id)
+  leave(job_type, id)
 end
 
 for at = 3, #ARGV, 4 do

@@ -1,4 +1,4 @@
--- What every script of a worker needs: an execution as RQ keeps it, and an attempt in a job's `meta`.
+-- What every script of a worker needs: a lease, which is an execution as RQ keeps it; and the attempt in a job's `meta`.
 
 -- The type of a job, as its id tells it; an event's own has none.
 local function type_of(id, queue)
@@ -6,12 +6,12 @@ local function type_of(id, queue)
 end
 
 -- A lease lasts as long as the execution's own key. In the registry an execution stands for longer, about as long as RQ
--- lets it: RQ's workers and tools take from there what has run out by clocks of their own, and `rq info` must not take a
--- job from a worker whose sign of life is a little late.
+-- lets it: RQ's workers and tools take from there what has expired by clocks of their own, and `rq info` must not take a
+-- job from a worker whose heartbeat is a little late.
 local MARGIN = 50
 
--- Write an execution: what rq.executions.Execution.create writes.
-local function register(id, execution, queue, worker, now, lease)
+-- Begin a lease: what rq.executions.Execution.create writes.
+local function begin_lease(id, execution, queue, worker, now, lease)
   local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
   redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
   redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
@@ -27,13 +27,13 @@ local function keep_index(worker, lease)
   redis.call('EXPIRE', 'rq:worker:' .. worker .. ':executions', lease + 60)
 end
 
--- Whether an execution is its worker's still: it is until it is struck off.
+-- Whether a lease is its worker's still: it is until it is ended.
 local function is_held(id, execution, queue)
   return redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
 end
 
--- Strike an execution off: the last thing that a script does about a job, so that until then it is somewhere.
-local function strike_off(id, execution, queue, worker)
+-- End a lease: the last thing that a script does about a job, so that until then it is somewhere.
+local function end_lease(id, execution, queue, worker)
   local member = id .. ':' .. execution
   redis.call('ZREM', 'rq:wip:' .. queue, member)
   redis.call('DEL', 'rq:execution:' .. member)
@@ -58,10 +58,7 @@ local function read_attempt(meta)
   if attempt then
     return tonumber(attempt), rest
   end
-  local is_json, read = pcall(cjson.decode, meta)
-  if not is_json or type(read) ~= 'table' then  -- unreadable: replaced, or saving the job would fail each time
-    return 0, '}'
-  end
+  local read = read_table(meta)  -- what is unreadable is replaced, or saving the job would fail each time
   local before = tonumber(read.attempt) or 0
   read.attempt = nil
   local is_sound, others = pcall(cjson.encode, read)  -- Python writes NaN, which is no JSON

@@ -1,18 +1,18 @@
--- Recover the jobs of a queue whose workers gave no sign of life in time: back to the head of their queue, the attempt
--- counted. Those that have no attempt left are claimed anew, to be buried by RQ's own code.
+-- Reap the leases of a queue that have expired, whoever held them: the job goes back to the head of the queue, its attempt
+-- counted. A job that has no attempt left is leased anew, so that its dead letter can be written as RQ writes it.
 --
 -- ARGV  now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits of the
 --       executions' ids, how many at most
--- Returns {ids put back, {id, execution, …} to be buried, how many members left the registry: fewer than at most when
---          there are no more, or none that can be recovered now}
+-- Returns {ids put back, {id, execution, …} of jobs that have no attempt left, how many leases were ended: fewer than at
+--          most when there are no more, or none that can be reaped now}
 
 local now, date, worker, queue, lease = server_ms() / 1000, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
-local recovered, spent, struck_off = {}, {}, 0
+local reaped, exhausted, ended = {}, {}, 0
 
 -- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
-local function has_run_out(member, score)
+local function has_expired(member, score)
   return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
 end
 
@@ -21,37 +21,37 @@ local function runs_elsewhere(id, execution)
   local others = redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)
   for _, other in ipairs(others) do
     local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
-    if score and not has_run_out(id .. ':' .. other, score) then
+    if score and not has_expired(id .. ':' .. other, score) then
       return true
     end
   end
   return false
 end
 
-local function recover(id, retries_left)
+local function requeue(id, retries_left)
   local key = 'rq:job:' .. id
   if retries_left > 0 then
     push_first(queue, id)
     redis.call('HSET', key, 'status', 'queued', 'enqueued_at', date, 'retries_left', retries_left - 1)
-    recovered[#recovered + 1] = id
+    reaped[#reaped + 1] = id
   else
-    local execution = prefix .. string.format('%08x', #spent / 2 + 1)
-    register(id, execution, queue, worker, now, lease)
-    spent[#spent + 1] = id
-    spent[#spent + 1] = execution
+    local execution = prefix .. string.format('%08x', #exhausted / 2 + 1)
+    begin_lease(id, execution, queue, worker, now, lease)
+    exhausted[#exhausted + 1] = id
+    exhausted[#exhausted + 1] = execution
   end
 end
 
-local function look_at(member, id, execution)
+local function end_expired(member, id, execution)
   local owner = redis.call('HGET', 'rq:execution:' .. member, 'worker_name')
   local job = redis.call('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
   if not runs_elsewhere(id, execution) then
     if job[1] == 'started' then
-      recover(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
+      requeue(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
-    release(type_of(id, queue), id)
+    leave(type_of(id, queue), id)
   end
-  strike_off(id, execution, queue, owner or '')
+  end_lease(id, execution, queue, owner or '')
 end
 
 -- A score of 0 is none: RQ's own cleanup, too, begins there.
@@ -59,12 +59,12 @@ local members = redis.call('ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCOR
 for at = 1, #members, 2 do
   local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
-  if id and has_run_out(member, score) then
-    look_at(member, id, execution)
-    struck_off = struck_off + 1
+  if id and has_expired(member, score) then
+    end_expired(member, id, execution)
+    ended = ended + 1
   end
 end
-if #spent > 0 then
+if #exhausted > 0 then
   keep_index(worker, lease)
 end
-return {recovered, spent, struck_off}
+return {reaped, exhausted, ended}

@@ -1,13 +1,13 @@
--- Settle jobs that have succeeded: write what RQ writes, for each whose execution is still ours.
+-- Acknowledge jobs that have succeeded: write what RQ writes, for each whose lease is still ours.
 --
--- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it began, in
---       seconds of the server's clock
--- Returns {executions that were not ours any more, executions to be settled by RQ's own code,
+-- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it was claimed,
+--       in seconds of the server's clock
+-- Returns {executions that were not ours any more, executions whose outcome is to be written by RQ's own code,
 --          job types whose pauses have ended, each followed by its queue}
 --
--- An execution that its worker did not renew in time has been struck off and the job may be running elsewhere: nothing
--- is written for it. A job that others wait for, that repeats, that is one of RQ's groups or limits, or that is kept for
--- ever is rare, and RQ's.
+-- A lease that its worker did not renew in time has been reaped, and the job may be running elsewhere: nothing is written
+-- for it. A job that others wait for, that repeats, that belongs to one of RQ's groups or rate limits, or that is kept
+-- for ever is rare, and left to RQ's own code.
 
 local now, date, worker = server_ms() / 1000, ARGV[1], ARGV[2]
 local lost, left = {}, {}
@@ -28,10 +28,10 @@ local function is_rqs(id, job, ttl)
     or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
 end
 
-local function keep_result(id, execution, began, ttl)
+local function keep_result(id, execution, claimed_at, ttl)
   local key = 'rq:results:' .. id
   redis.call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
-    'execution_started_at', began, 'execution_ended_at', string.format('%.6f', now))
+    'execution_started_at', claimed_at, 'execution_ended_at', string.format('%.6f', now))
   redis.call('EXPIRE', key, ttl)
 end
 
@@ -42,17 +42,17 @@ local function forget(id)
   redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
 end
 
-local function finish(id, execution, queue, began, ttl, status)
+local function finish(id, execution, queue, claimed_at, ttl, status)
   local key = 'rq:job:' .. id
   status = status == 'queued' and status or 'finished'  -- one that was queued anew while it ran is to run again
   redis.call('HSET', key, 'status', status, 'ended_at', date, 'last_heartbeat', date)
   redis.call('EXPIRE', key, ttl)
   redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
-  keep_result(id, execution, began, ttl)
+  keep_result(id, execution, claimed_at, ttl)
   redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
 end
 
-local function settle(id, execution, queue, began)
+local function ack(id, execution, queue, claimed_at)
   local job_type = type_of(id, queue)
   if not is_held(id, execution, queue) then
     lost[#lost + 1] = execution
@@ -63,23 +63,23 @@ local function settle(id, execution, queue, began)
   local is_there, ttl = job[4], result_ttl(job[1])
   if is_there and is_rqs(id, job, ttl) then
     note_answer(job_type, id)
-    release_slot(job_type, id)  -- not its turn: what comes after it must not run before its end is written
+    free_slot(job_type, id)  -- not its turn: what comes after it must not run before its end is written
     left[#left + 1] = execution
     return
   end
   note_success(job_type, id)  -- while the job is there to say of which key it is
-  release(job_type, id)
+  leave(job_type, id)
   if is_there and ttl == 0 then
     forget(id)
   elseif is_there then
-    finish(id, execution, queue, began, ttl, job[6])
+    finish(id, execution, queue, claimed_at, ttl, job[6])
   end
-  strike_off(id, execution, queue, worker)
-  successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(began)
+  end_lease(id, execution, queue, worker)
+  successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(claimed_at)
 end
 
 for at = 3, #ARGV, 4 do
-  settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  ack(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
 if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
