@@ -22,7 +22,7 @@ CORE = {
     "shared/handlers": "replies executor callbacks handler variables results",
     "workers": "fan_out perform retries job lease",
     "workers/worker": "worker leases call execution outcomes rq_outcomes "
-    "claim.lua renew.lua settle.lua put_back.lua recover.lua executions.lua",
+    "claim.lua renew.lua ack.lua release.lua reap.lua lease.lua",
     "shared": "errors",
     "shared/wire": "events commands protocol codes",
     "shared/jobs": "jobs job_type",

@@ -38,7 +38,7 @@ class Background:
             if is_transient(error):
                 self._outage.note(error, step.__name__)
             else:
-                get_log().error("upkeep_failed", error=error)
+                get_log().error("maintenance_failed", error=error)
             return False
         self._outage.end(step.__name__)
         return True

@@ -7,7 +7,6 @@ from rq.exceptions import DeserializationError
 
 from shared.errors import DamagedJobError, ForeignFunctionError
 from shared.redis.queues import FAN_OUT, PERFORM
-from shared.wire.events import Wire
 from workers.fan_out import FanOut
 from workers.job_data import read_data
 from workers.perform import Attempt, Performer
@@ -30,17 +29,17 @@ class Calls:
             DamagedJobError: the arguments are not those of the function, or hold no event.
             UnknownJobError: no job type here has the job's name.
         """
-        name, instance, args, kwargs = _read(execution.lease.data)
-        if instance is not None or name not in (FAN_OUT, PERFORM):
-            raise ForeignFunctionError(f"a worker of Deskbell runs {FAN_OUT} and {PERFORM}, nothing else")
-        try:
-            if name == FAN_OUT:
-                execution.function = partial(self._fan_out, _wire(*args, **kwargs))
-                return
-            job_name, wire = _name_and_wire(*args, **kwargs)
-        except TypeError:  # its text names arguments that anybody may have written
-            raise DamagedJobError(f"the job's arguments are not those of {name}") from None
-        attempt = execution.attempt = Attempt(self._performer, job_name, wire, execution.lease)
+        name, arguments = _read(execution.lease.data)
+        match arguments:
+            case [wire] if name == FAN_OUT:
+                execution.function = partial(self._fan_out, wire)
+            case [str(job_name), wire] if name == PERFORM:
+                self._prepare_attempt(execution, Attempt(self._performer, job_name, wire, execution.lease))
+            case _:  # which may hold what anybody has written
+                raise DamagedJobError(f"the job's arguments are not those of {name}")
+
+    def _prepare_attempt(self, execution: Execution, attempt: Attempt) -> None:
+        execution.attempt = attempt
         attempt.prepare()
         execution.function = attempt.function
         execution.is_isolated, execution.is_async = attempt.job_type.isolation is not None, attempt.job_type.is_async
@@ -48,19 +47,12 @@ class Calls:
             execution.timeout = attempt.job_type.timeout
 
 
-def _read(data: bytes) -> tuple[Any, Any, Any, Any]:
+def _read(data: bytes) -> tuple[str, Any]:
+    """The function that a job's data name, and its arguments."""
     try:
         name, instance, args, kwargs = read_data(data)
     except Exception:  # noqa: BLE001 - whatever it is: its text may quote the data, and "cannot be read" is the cause
         raise DeserializationError from None
-    return name, instance, args, kwargs
-
-
-def _wire(wire: Wire) -> Wire:
-    return wire
-
-
-def _name_and_wire(name: str, wire: Wire) -> tuple[str, Wire]:
-    if not isinstance(name, str):
-        raise TypeError
-    return name, wire
+    if instance is not None or name not in (FAN_OUT, PERFORM):
+        raise ForeignFunctionError(f"a worker of Deskbell runs {FAN_OUT} and {PERFORM}, nothing else")
+    return name, None if kwargs else args

@@ -47,11 +47,11 @@ class Execution:
         is_async: whether the function runs on the event loop.
         is_isolated: whether it runs in a process of its own.
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
-        state: `running`; `ended` with an outcome that is not on Redis yet; `settling` while it is written; or `over`.
+        state: `running`; `ended` with an outcome that is not on Redis yet; `writing` while it is written; or `over`.
         cut_off: why it does not end by itself, if so.
         task: the coroutine's.
-        timer: what comes when it does not end.
-        lost: the seconds that others had blocked the loop for when its time was reckoned.
+        timer: gives the job up when its time has come.
+        lost: the seconds that others had blocked the loop for when its time began.
         is_decided: whether it failed, and it was decided whether to try again: that happens once.
     """
 
@@ -62,7 +62,7 @@ class Execution:
     is_async: bool = False
     is_isolated: bool = False
     timeout: float = field(init=False)
-    state: Literal["running", "ended", "settling", "over"] = "running"
+    state: Literal["running", "ended", "writing", "over"] = "running"
     cut_off: BaseException | None = None
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -83,7 +83,7 @@ current_execution: ContextVar[Execution | None] = ContextVar("deskbell_execution
 
 
 class Executor:
-    """Runs jobs, and tells how each ended."""
+    """Runs jobs, and reports how each ended."""
 
     def __init__(
         self,
@@ -153,8 +153,8 @@ class Executor:
     def lose(self, execution_id: str) -> None:
         """Forget a job whose lease was lost; a thread may go on for as long as the job may take."""
         execution = self._executions.get(execution_id)
-        # The outcome of one that settles may just have been written, which ends the lease, too.
-        if execution and execution.state != "settling":
+        # An outcome that is being written may just have been written, which ends the lease, too.
+        if execution and execution.state != "writing":
             del self._executions[execution_id]
             get_log().warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._drop(execution)
@@ -285,7 +285,7 @@ class Executor:
 
 def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
     """The leases that are to be renewed; those whose outcomes are being written may end at any moment."""
-    return [execution.lease for execution in list(executions.values()) if execution.state != "settling"]
+    return [execution.lease for execution in list(executions.values()) if execution.state != "writing"]
 
 
 def _call_in_thread(execution: Execution) -> Any:

@@ -130,7 +130,7 @@ class Heartbeat:
     async def _reap(self, queue: str) -> None:
         job_ids, exhausted = await self._leases.reap(queue)
         for job_id in job_ids:
-            self._log.warning("job_recovered", job_id=job_id.decode(), queue=queue)
+            self._log.warning("job_reaped", job_id=job_id.decode(), queue=queue)
         for lease in exhausted:
             self._log.error("job_abandoned", job_id=lease.job_id, queue=queue)
             self._outcomes.dead_letter(self._executor.add(lease))

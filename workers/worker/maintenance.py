@@ -72,7 +72,7 @@ class Maintenance:
         except Exception as error:
             if is_transient(error):
                 raise
-            get_log().error("upkeep_failed", error=error)
+            get_log().error("maintenance_failed", error=error)
             self._queue_unread()
         for queue in self._worker.queues:
             queue.ready_job_registry.cleanup()

@@ -1,16 +1,16 @@
-"""What comes of a worker's jobs when they end.
+"""Outcomes of jobs: a batched ack of what has succeeded, and all else one by one.
 
-1. What has succeeded is settled with all that succeeded meanwhile, in one script.
-2. What failed is judged, and written by RQ's code in a thread: see `workers/worker/rq_outcomes.py`. So is a success
-   that other jobs wait for, and a dead letter of a job that was abandoned.
-3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed; so
-   is one that has run out meanwhile, unless the job has become somebody else's: then it is forgotten.
+1. All jobs that have succeeded since the last ack are acknowledged in one script.
+2. A failure is written as RQ writes it, in a thread: see `workers/worker/rq_outcomes.py`. So is a success that other
+   jobs wait for, and the dead letter of an abandoned job.
+3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed, also
+   one that has expired, unless it was reaped: then the job is forgotten.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from rq.exceptions import NoSuchJobError
 
@@ -32,7 +32,7 @@ class Outcomes:
         self,
         executions: dict[str, Execution],
         leases: Leases,
-        failures: RQOutcomes,
+        rq_outcomes: RQOutcomes,
         threads: DaemonThreads,
         wake: Callable[[], None],
         outage: WorkerOutage,
@@ -41,25 +41,25 @@ class Outcomes:
 
         Args:
             executions: the jobs under way, by execution; one whose outcome is written leaves them.
-            leases: where successes are settled.
-            failures: what writes the rest.
+            leases: where successes are acknowledged.
+            rq_outcomes: writes the rest.
             threads: where it does.
-            wake: called when there is something to settle, or a free slot.
+            wake: called when there is something to acknowledge, or a free slot.
             outage: told when Redis does not take an outcome.
         """
         self._executions = executions
         self._leases = leases
-        self._failures = failures
+        self._rq_outcomes = rq_outcomes
         self._threads = threads
         self._wake = wake
         self._outage = outage
         self._done: list[Execution] = []
-        self._doubted: set[str] = set()
+        self._in_doubt: set[str] = set()
         self._log = get_log()
 
     @property
     def are_due(self) -> bool:
-        """Whether there is something to settle."""
+        """Whether there is something to acknowledge."""
         return bool(self._done)
 
     @property
@@ -75,11 +75,11 @@ class Outcomes:
             self._done.append(execution)
             self._wake()
         else:
-            self._write(execution, partial(self._failures.fail, execution, error))
+            self._write(execution, partial(self._rq_outcomes.fail, execution, error))
 
     def dead_letter(self, execution: Execution) -> None:
         """Write a dead letter of an abandoned job that has no attempt left."""
-        self._write(execution, partial(self._failures.dead_letter, execution, ABANDONED))
+        self._write(execution, partial(self._rq_outcomes.dead_letter, execution, ABANDONED))
 
     async def ack(self) -> None:
         """Acknowledge what has succeeded.
@@ -90,20 +90,22 @@ class Outcomes:
         if not self._done:
             return
         batch = self._done[:]
-        self._set_states(batch, "settling")
+        for execution in batch:
+            execution.state = "writing"
         try:
             lost, left = await self._leases.ack(execution.lease for execution in batch)
         except BaseException:
-            self._set_states(batch, "ended")
-            self._doubted.update(execution.lease.execution_id for execution in batch)
+            for execution in batch:
+                execution.state = "ended"
+                self._in_doubt.add(execution.lease.execution_id)
             raise
         del self._done[: len(batch)]
-        lost -= self._doubted  # settled already, by the call that was not answered, or by somebody else
-        self._doubted.clear()
+        lost -= self._in_doubt  # acknowledged already, by the call that was not answered; or reaped
+        self._in_doubt.clear()
         for execution in batch:
             execution_id = execution.lease.execution_id
             if execution_id in left:
-                self._write(execution, partial(self._failures.succeed, execution))
+                self._write(execution, partial(self._rq_outcomes.succeed, execution))
             else:
                 if execution_id in lost:
                     self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
@@ -113,7 +115,7 @@ class Outcomes:
         if execution.state == "over":  # it was lost while it waited
             self._outage.end(execution.lease.execution_id)
             return
-        execution.state = "settling"
+        execution.state = "writing"
         self._threads.start(outcome, partial(self._written, execution, outcome))
 
     def _written(self, execution: Execution, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
@@ -123,10 +125,10 @@ class Outcomes:
             self._outage.end(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
             self._log.error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
-            self._done.append(execution)  # settling strikes it off
+            self._done.append(execution)  # the ack ends its lease
         elif error:
             if not is_transient(error) and not isinstance(error, LeaseLostError):
-                # Of the latter the lease has run out; the next renewal says whose the job is.
+                # A lost lease has expired, or was ended by what was just written; the next renewal says which.
                 lease = execution.lease
                 self._log.error("outcome_not_written", job_id=lease.job_id, queue=lease.queue, error=error)
             execution.state = "ended"
@@ -134,11 +136,6 @@ class Outcomes:
         else:
             self._forget(execution)
         self._wake()
-
-    def _set_states(self, executions: Iterable[Execution], state: Literal["ended", "settling"]) -> None:
-        for execution in executions:
-            if execution.state != "over":
-                execution.state = state
 
     def _forget(self, execution: Execution) -> None:
         execution.state = "over"

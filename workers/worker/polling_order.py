@@ -1,4 +1,4 @@
-"""The order in which a worker's claims look at its queues."""
+"""Polling order: strict priority of queues, with a turn for the others, so that none starves."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ _TURN = 8
 
 
 class PollingOrder:
-    """The order that was given; but one claim in eight begins with a later queue, each in its turn: none starves."""
+    """The order that was given, except that one claim in eight begins with a later queue, each in its turn."""
 
     def __init__(self, names: Sequence[str]) -> None:
         """Prepare.

@@ -39,7 +39,7 @@ class RQCommands:
                 await self._hear()
             except Exception as error:  # noqa: BLE001 - whatever it is, commands are to be heard
                 if not is_transient(error):  # else the worker itself says that Redis is away
-                    self._log.error("upkeep_failed", error=error)
+                    self._log.error("maintenance_failed", error=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _hear(self) -> None:

@@ -1,4 +1,4 @@
-"""Outcomes that are written as RQ writes them: retries, dead letters, stopped jobs, successes that other jobs wait for.
+"""Fenced writes of outcomes, as RQ writes them: retries, dead letters, stopped jobs, successes that others wait for.
 
 Each is one transaction, fenced by the lease: it watches the execution, and nothing is written when the lease has been
 reaped, for then the job may be running elsewhere. RQ's own worker keeps one job's state in itself and only logs what

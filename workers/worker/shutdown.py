@@ -1,4 +1,4 @@
-"""How a worker comes to its end, and that it does: a job may block the loop that would end it."""
+"""Graceful shutdown: signals, the grace period, and a forced exit, since a job may block the loop that would end it."""
 
 import asyncio
 import os
@@ -34,11 +34,11 @@ class Shutdown(Enum):
 
 
 class ShutdownSignals:
-    """SIGTERM, SIGINT and the end of the supervisor: the loop is told; if it gets to nothing, the process ends anyway.
+    """SIGTERM, SIGINT and the end of the supervisor begin the shutdown; a loop that does not turn cannot prevent it.
 
-    A job that blocks the loop is then recovered when its lease has run out; the others are put back. The same signal a
-    second time means "at once"; one of each does not: a service manager sends the first to every process, and the
-    supervisor the second.
+    When the process is ended without its loop, a job that blocks the loop is reaped when its lease has expired, and the
+    others are released. The same signal a second time means "at once". One of each does not: a service manager sends
+    the first to every process, and the supervisor the second.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class ShutdownSignals:
             loop: the worker's loop.
             shut_down: called there the first time, and once more to end at once.
             save: called in a thread before the process is ended without the loop; may take two seconds.
-            grace_seconds: what the first one gives the jobs under way.
-            parent: a socket on which the supervisor is told that this process is ready, and may be told to end; when it
-                closes, the supervisor is gone.
+            grace_seconds: how long the jobs under way have after the first signal.
+            parent: a socket to the supervisor: this process writes on it when it is ready, and shuts down when it can
+                be read, since something has come or the supervisor is gone.
         """
         self._loop = loop
         self._shut_down = shut_down
@@ -70,11 +70,11 @@ class ShutdownSignals:
             signal.signal(number, self._signalled)
         if parent:
             loop.add_reader(parent, self._orphaned)
-            with suppress(OSError):  # it is gone already, which the loop will hear
+            with suppress(OSError):  # it is gone already, which the loop will notice
                 parent.send(b"1")
 
     def close(self) -> None:
-        """The worker has ended by itself."""
+        """Take back the forced exit: the worker has ended by itself."""
         for timer in self._timers:
             timer.cancel()
 
@@ -158,7 +158,7 @@ class GracePeriod:
                 count = await self._leases.release(left, have_begun=True)
                 await self._leases.release_unanswered()
         except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
-            self._log.error("not_put_back", count=len(left), error=error)
+            self._log.error("jobs_not_released", count=len(left), error=error)
         else:
             if left:
-                self._log.info("put_back", count=count, job_ids=[lease.job_id for lease in left])
+                self._log.info("jobs_released", count=count, job_ids=[lease.job_id for lease in left])

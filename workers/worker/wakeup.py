@@ -1,8 +1,8 @@
-"""Knowing at once that a job has come, without taking it.
+"""Wake-ups: an idle worker learns at once that a job has come, by a blocking read that takes nothing.
 
 Clients that enqueue, RQ's own among them, only push ids onto a list. `BLMOVE list list LEFT LEFT` waits for the first
-of them, takes it from the head and puts it back there in one step: nothing changes, at no moment is the id elsewhere,
-and every worker that waits wakes.
+of them, takes it from the head and puts it back there in one step: nothing changes, the id is never anywhere else, and
+every worker that waits wakes.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Wakeup:
 
 
 class QueueWakeups:
-    """One for each queue that was found empty."""
+    """Blocking reads, one for each queue that was found empty."""
 
     def __init__(self, redis: AsyncRedis, wake: Callable[[], None]) -> None:
         """Prepare.

@@ -154,9 +154,9 @@ class Watchdog:
         try:
             self._write(write)
         except (RedisError, OSError) as error:
-            get_log().error("not_put_back", count=len(left), error=error)
+            get_log().error("jobs_not_released", count=len(left), error=error)
         else:
-            get_log().info("put_back", count=len(left))
+            get_log().info("jobs_released", count=len(left))
 
     def _write(self, write: Callable[[Leases], Awaitable[Any]]) -> None:
         """Write from another thread, through a connection and a loop of its own."""

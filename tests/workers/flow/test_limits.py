@@ -59,9 +59,9 @@ class Lua:
         """Whether a job may start."""
         return bool(self.run(f"return admits('{job_type}', '{job_id}', {now}) and 1 or 0"))
 
-    def release(self, job_id: str, now: int = NOW) -> None:
+    def leave(self, job_id: str, now: int = NOW) -> None:
         """A job leaves its worker."""
-        self.run(f"server_ms = function() return {now} end release('crm-contact', '{job_id}')")
+        self.run(f"server_ms = function() return {now} end leave('crm-contact', '{job_id}')")
 
     def may_claim(self, now: int = NOW, queue: str = "crm") -> int:
         """How many jobs may be claimed."""
@@ -78,11 +78,11 @@ class Lua:
     def fail(self, job_id: str, now: int = NOW, failures: int = 1) -> int:
         """A job fails; whether its attempt counts."""
         noted = f"note_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
-        return int(self.run(f"local n = {noted} release('crm-contact', '{job_id}') return n"))
+        return int(self.run(f"local n = {noted} leave('crm-contact', '{job_id}') return n"))
 
     def succeed(self, job_id: str) -> None:
         """A job succeeds."""
-        self.run(f"note_success('crm-contact', '{job_id}') release('crm-contact', '{job_id}')")
+        self.run(f"note_success('crm-contact', '{job_id}') leave('crm-contact', '{job_id}')")
 
 
 def started(lua: Lua, *times: int, takes: int = 0) -> list[int]:
@@ -91,7 +91,7 @@ def started(lua: Lua, *times: int, takes: int = 0) -> list[int]:
     running: list[int] = []
     for at in times:
         for begun in [begun for begun in running if begun + takes <= at]:
-            lua.release(f"job {begun}", NOW + begun + takes)
+            lua.leave(f"job {begun}", NOW + begun + takes)
             running.remove(begun)
         if lua.admits(f"job {at}", NOW + at):
             given.append(at)
@@ -124,7 +124,7 @@ def test_within_any_period_what_is_called_is_reached_no_more_often_than_the_rate
 
     for at in range(0, 12_000, 40):
         for job_id in [job_id for job_id, end in ends.items() if end <= at]:
-            lua.release(job_id, NOW + ends.pop(job_id))
+            lua.leave(job_id, NOW + ends.pop(job_id))
         if lua.admits(f"job {at}", NOW + at):
             reached.append(at + chance.choice([0, 5, chance.randrange(1000)]))
             ends[f"job {at}"] = reached[-1] + chance.choice([0, 5, chance.randrange(2000)])
@@ -185,7 +185,7 @@ def test_no_more_jobs_run_at_once_than_the_concurrency_says(redis: Redis) -> Non
     lua = Lua(redis, job_type(limit=Concurrency(2)))
 
     first = [lua.admits(job_id) for job_id in ("a", "b", "c")]
-    lua.release("a")
+    lua.leave("a")
 
     assert first == [True, True, False]
     assert [lua.admits(job_id) for job_id in ("c", "d")] == [True, False]
@@ -282,7 +282,7 @@ def test_a_probe_that_was_put_back_or_whose_worker_died_leaves_room_for_another(
     """At once, or when its time-out and a minute have passed."""
     lua = paused(redis)
     lua.probe("a", NOW + 10_000)
-    lua.release("a")
+    lua.leave("a")
 
     assert lua.probe("b", NOW + 10_001) == (True, True)
     assert lua.may_claim(NOW + 100_000) == 0

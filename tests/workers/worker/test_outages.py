@@ -95,7 +95,7 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     assert given_up.meta["attempts"] == 8
     events = [line["event"] for line in logs]
     assert [events.count(event) for event in ("attempt", "redis_away", "redis_back")] == [3, 1, 1]
-    assert not {"outcome_not_written", "upkeep_failed"} & set(events)
+    assert not {"outcome_not_written", "maintenance_failed"} & set(events)
     assert "failed to persist" not in caplog.text
     assert redis.zcard("rq:wip:default") == 0
 
@@ -285,7 +285,7 @@ def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workpla
         workplace.work()
 
     assert ran == [event.id]
-    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
+    assert not [line for line in logs if line["event"] in {"job_reaped", "lease_lost"}]
 
 
 def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
@@ -318,7 +318,7 @@ def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
         lost = step(lambda executions: executions.renew([theirs]))[1]
 
     assert lost == set()
-    assert not [line for line in logs if line["event"] in {"job_recovered", "lease_lost"}]
+    assert not [line for line in logs if line["event"] in {"job_reaped", "lease_lost"}]
 
 
 def test_nothing_is_reaped_for_a_lease_from_the_first_heartbeat_after_a_gap() -> None:

@@ -158,7 +158,7 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
         process.terminate()
         exit_status = process.wait(30)
     left = workplace.queue("crm").job_ids, status(redis, job_id), redis.zcard("rq:wip:crm")
-    [stops], [put_back] = logged(tmp_path, "worker_stops"), logged(tmp_path, "put_back")
+    [stops], [put_back] = logged(tmp_path, "worker_stops"), logged(tmp_path, "jobs_released")
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst", **QUICKLY) as process:
         process.wait(30)
 
