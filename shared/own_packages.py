@@ -1,8 +1,8 @@
-"""The names of Deskbell's packages, and what becomes of an integrator's package that has one of them.
+"""Guards against import shadowing: an integrator's package with the name of one of Deskbell's.
 
-Python has one package of a name. Deskbell's own code gets Deskbell's, whatever comes first on `sys.path`. A folder
-`api` of the integrator's that nothing imports is no matter; code of his that imports it, and would get the other one,
-is refused in a sentence that names both.
+Python loads one package for each name. Deskbell's code gets Deskbell's, whatever comes first on `sys.path`. When the
+integrator's code imports a name that both have, the import is refused in a sentence that names both places. A folder
+of such a name that his code does not import does no harm: most FastAPI projects have an `api`.
 """
 
 import builtins
@@ -25,10 +25,10 @@ _import = builtins.__import__
 
 
 def import_own(*names: str) -> None:
-    """Import packages of ours, whatever comes first on `sys.path`.
+    """Import Deskbell's packages, whatever comes first on `sys.path`.
 
     Raises:
-        ConfigError: another's has been imported under that name.
+        ConfigError: another package has already been imported under the name.
     """
     sys.path.insert(0, str(ROOT))
     try:
@@ -41,21 +41,22 @@ def import_own(*names: str) -> None:
 
 
 def command(module: str) -> list[str]:
-    """The command that runs a module of ours as `python -m` does, also where another package comes before ours."""
+    """The command that runs a module of Deskbell's as `python -P -m` does, whatever comes first on its `sys.path`."""
     own_first = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from shared.own_packages import run; run({module!r})"
     return [sys.executable, "-P", "-c", own_first]
 
 
 def run(module: str) -> None:
-    """Run a module of ours in a process that `command` started."""
+    """Run a module of Deskbell's in a process that `command` started."""
     sys.path.remove(str(ROOT))
     import_own(module.partition(".")[0])
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def another(name: str) -> Path | None:
-    """Another package or module of a name of ours that lies on `sys.path`."""
-    # Everybody imports `deskbell`, and a folder of that name with a script or two in it never comes before ours.
+    """The place on `sys.path` of a package or module that has a name of Deskbell's and is not Deskbell's."""
+    # A folder without __init__.py never hides a package. Handlers import `deskbell` and always mean Deskbell's; who
+    # imports `api` and has such a folder means that folder.
     files = "__init__.py" if name == "deskbell" else "*.py"
     for folder in sys.path:
         package, module = Path(folder, name), Path(folder, f"{name}.py")
@@ -67,16 +68,16 @@ def another(name: str) -> Path | None:
 
 
 def refuse_shadowed() -> None:
-    """Refuse, from now on, an import by code that is not ours of a name that both have, where it would get ours.
+    """From now on, let an import raise ConfigError if other code than Deskbell's would get Deskbell's of two packages.
 
-    Where no package but ours has such a name, nothing is done. The import raises ConfigError.
+    If no other package on `sys.path` has a name of Deskbell's, imports stay as they are.
     """
     if any(map(another, OWN)):
         builtins.__import__ = _checked_import
 
 
 def check_import_string(module: str) -> None:
-    """Refuse an import string that leads into a package of ours, except to what ships for it.
+    """Refuse an import string that leads into a package of Deskbell's, other than to the job types and the example.
 
     Args:
         module: `package.module`.
@@ -108,7 +109,7 @@ def _checked_import(
 
 
 def _is_own(name: str) -> bool:
-    """Whether who imports a name gets our package."""
+    """Whether importing a name gives Deskbell's package."""
     loaded = sys.modules.get(name)
     spec = loaded.__spec__ if loaded else find_spec(name)
     return spec is not None and Path(str(spec.origin)).parent == ROOT / name

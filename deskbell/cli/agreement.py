@@ -1,7 +1,7 @@
-"""Whether jobs ask for what handlers have: said where both are loaded, by `deskbell doctor` and `deskbell dev`.
+"""Compares job types with handlers, for `deskbell doctor` and `deskbell dev`, which load both.
 
 The api does not load jobs, and a worker loads no handlers. A job for a node without a handler is no error: its calls
-are answered 1006, kept, and the job is run for them. But it is likelier that the node is misspelt.
+are answered 1006 and kept, and the job runs for them. More often the node is misspelt.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from shared.wire.commands import ApiCall
 
 
 def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
-    """What jobs ask for and no handler has: nodes, and variables that no handler of these nodes declares."""
+    """Sentences about job types: nodes that no handler has, and variables that no handler of their nodes declares."""
     nodes: dict[str, list[Handler]] = {}
     for handler in callbacks.handlers:
         if handler.is_node:
@@ -35,7 +35,7 @@ def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
 
 
 def disagreements_of(settings: Settings) -> Iterator[str]:
-    """The same of the settings' handlers and jobs; nothing where one of the two is not set.
+    """The sentences about the job types and handlers of the settings; none if one of the two is not set.
 
     Raises:
         ConfigError: they cannot be loaded.
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) -> Iterator[str]:
-    """The variables that a job compares or is ordered by, and that no handler of its nodes is told of."""
+    """Variables in a job's `when=` or `ordered_by=` that no handler of its nodes declares."""
     if job_type.events != (ApiCall,) or not job_type.nodes or not job_type.nodes <= nodes.keys():
         return
     handlers = [handler for node in job_type.nodes for handler in nodes[node]]

@@ -18,17 +18,17 @@ from shared.settings.config import load_settings
 
 def api(host: str, port: int, processes: int, fd: int | None) -> None:
     """Serve the api on an address, or on an inherited socket, until SIGTERM; SIGHUP replaces its processes."""
-    environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
+    environment = dict(os.environ)  # without what DESKBELL_ENV_FILE adds: each process reads that file itself
     settings = load_settings()
     configure_logs(settings.log_format)
-    settings.require_authentication()  # refuses here, once, what each process would refuse
+    settings.require_authentication()  # refused here, once, and not by each process
     refuse_cluster(settings)
     listener = open_listener(host, port, fd, processes)
     with ExitStack() as stack:
         folder = None
         if processes > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deskbell-metrics-"))
-            environment[MULTIPROCESS] = folder  # whichever process /metrics reaches, it counts for all
+            environment[MULTIPROCESS] = folder  # whichever process answers /metrics, it adds up all of them
         supervisor = Supervisor(
             ["api", "--fd", str(listener.fileno())],
             processes,

@@ -1,7 +1,7 @@
-"""`deskbell dashboard`: rq-dashboard, at the same Redis as all the rest.
+"""`deskbell dashboard`: rq-dashboard on the Redis that the settings name.
 
-rq-dashboard's own command reads a URL in its own way: with Sentinel it knows neither users nor TLS. And its `--json`
-does not reach the page of workers, which fails while one is busy.
+rq-dashboard's own command takes a URL, but with Sentinel neither users nor TLS, and its `--json` does not reach the
+page of workers, which fails while a worker is busy.
 """
 
 import logging
@@ -67,7 +67,7 @@ def dashboard_app(settings: Settings, username: str | None = None, password: str
     web.Job = _ShownJob
     web.Worker = SimpleNamespace(all=partial(Worker.all, job_class=_ShownJob, serializer=JSONSerializer))
     app = make_flask_app(None, username, password, "")
-    app.config["RQ_DASHBOARD_REDIS_URL"] = "Redis"  # what the page calls it: the URL itself may hold a password
+    app.config["RQ_DASHBOARD_REDIS_URL"] = "Redis"  # shown on the page: the URL may hold a password
     web.setup_rq_connection(app)
     return app
 
@@ -76,12 +76,12 @@ class _ShownJob(Job):
     """A job as rq-dashboard 0.9 can show it."""
 
     def get_call_string(self) -> str:
-        """What stands for a call under way: its arguments are what a customer wrote."""
+        """The description instead of the call: the arguments are what a customer wrote."""
         return str(self.description)
 
     @property
     def dependency_ids(self) -> list[Any]:
-        """The jobs it waits for, as bytes, which they were before RQ 3."""
+        """The jobs it depends on, as bytes, which they were before RQ 3."""
         return [dependency_id.encode() for dependency_id in self._dependency_ids]
 
 

@@ -1,4 +1,4 @@
-"""`deskbell dev`: the whole stack, kept running, started anew when code changes."""
+"""`deskbell dev`: the whole stack, restarted when code changes."""
 
 import os
 from contextlib import suppress
@@ -22,10 +22,10 @@ _FOLDER = Path(".deskbell")
 
 
 def dev() -> None:
-    """Run the stack until Ctrl-C, starting api and workers anew when code changes."""
+    """Run the stack until Ctrl-C; restart api and workers when code changes."""
     end_on_signals()
     check_proxies()
-    settings = load_settings()  # a wrong setting ends this at once: no change of code would mend it
+    settings = load_settings()  # a wrong setting ends this at once: no change of code would help
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
     with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):
@@ -35,13 +35,13 @@ def dev() -> None:
 
 
 def _reload(stack: Stack, console: Console) -> None:
-    """Start api and workers anew whenever code changes, also after a mistake in it has ended them."""
+    """Restart api and workers whenever code changes, also after a mistake in the code has ended them."""
     watched = {Path(stack.environment.get("DESKBELL_APP_DIR", ".")), *_own_sources()}
     reported = None
     for changes in watch(*watched, watch_filter=PythonFilter(), yield_on_timeout=True, rust_timeout=1000):
         if changes:
             names = sorted({Path(path).name for _, path in changes})
-            console.print(f"[bold]{', '.join(names)} changed: starting anew[/bold]")
+            console.print(f"[bold]{', '.join(names)} changed: restarting[/bold]")
             stack.restart("api", "workers", "agreement")
             reported = None
         elif (name := stack.dead()) != reported:
@@ -54,7 +54,7 @@ def _greet(stack: Stack, settings: Settings, console: Console) -> None:
     console.print(f"api           {stack.api_url}{secret}/callback")
     console.print(f"rq-dashboard  {stack.dashboard_url}")
     console.print(f"CRM           {stack.crm_url}")
-    if not settings.model_fields_set & {"redis_url"}:  # a URL that was given may hold a password, and is known
+    if not settings.model_fields_set & {"redis_url"}:  # a given URL may hold a password, and is known
         console.print(
             f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
         )
@@ -65,7 +65,7 @@ def _greet(stack: Stack, settings: Settings, console: Console) -> None:
 
 
 def _own_sources() -> list[Path]:
-    """Deskbell's own packages, where they lie in a checkout rather than among installed packages."""
+    """Deskbell's own packages in a checkout; none if they are installed."""
     root = Path(__file__).parents[2]
     return (
         [root / name for name in ("api", "deskbell", "workers", "shared")] if (root / "pyproject.toml").exists() else []

@@ -195,7 +195,9 @@ def doctor(
 
 def parent_of(fd: int) -> socket.socket | None:
     """The socket to the supervisor; None where there is none, as in tests of a single process."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # by it we are told to end, though a script may ignore it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # the supervisor ends us by it; a script may have had it ignored
     return None if fd < 0 else socket.socket(fileno=fd)
 
 

@@ -87,7 +87,7 @@ class Stack:
         return next((name for name in lasting if self._children[name].poll() is not None), None)
 
     def restart(self, *names: str) -> None:
-        """End some of `api`, `workers` and `agreement` and start them anew; who calls the api meanwhile waits."""
+        """Restart some of `api`, `workers` and `agreement`; a call to the api waits meanwhile."""
         for name in names:
             end(self._children[name])
             self._children[name] = self._spawn(self._commands[name])

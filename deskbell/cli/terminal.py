@@ -1,4 +1,4 @@
-"""What surrounds a command: its streams, its words and the disk may be anything, and none of it ends in a traceback."""
+"""The streams and arguments of a command: an odd encoding, a closed stream or a full disk ends in no traceback."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from deskbell.cli.exit import stop
 
 
 def prepare() -> None:
-    """Let every character be written, escaped where the encoding lacks it, and read words as the text they are."""
+    """Let every character be written, escaped if the encoding lacks it, and read arguments as UTF-8 in any locale."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed: the next file or connection would get its number
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
@@ -20,19 +20,19 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Write what waits, so that what cannot be written is noticed now; a job may have closed the stream."""
+    """Flush standard output, so that an error is noticed now; a job may have closed the stream."""
     if not getattr(sys.stdout, "closed", True):
         sys.stdout.flush()
 
 
 def drop_output() -> None:
-    """Let what cannot be written go nowhere: Python would try once more as it ends."""
+    """Send standard output to the null device: Python would try to flush it once more as it ends."""
     with suppress(ValueError, AttributeError):  # closed, or replaced by what is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _text(word: str) -> str:
-    """A word whose bytes are none of the locale's encoding is UTF-8, as terminals send it also where LC_ALL is C."""
+    """Decode an argument as UTF-8 if it does not fit the locale: terminals send UTF-8 also when LC_ALL is C."""
     try:
         word.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""`deskbell worker`: the supervisor of the processes that do the work. It loads none of their code."""
+"""`deskbell worker`: the supervisor of the processes that do the work. It loads no code of the integrator's."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ def worker(queues: list[str], options: list[str], processes: int, *, burst: bool
     """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes.
 
     Args:
-        queues: those to serve; all of them when none is named.
+        queues: those to serve; all of them if there are none.
         options: of each process.
         processes: how many.
         burst: whether they end by themselves.
     """
-    environment = dict(os.environ)  # as it is before a file adds to it: each process reads that file anew
+    environment = dict(os.environ)  # without what DESKBELL_ENV_FILE adds: each process reads that file itself
     settings = load_settings()
     configure_logs(settings.log_format)
     words = ["worker", *options, *(["--burst"] if burst else []), "--", *queues]

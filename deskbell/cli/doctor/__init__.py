@@ -2,11 +2,11 @@
 
 Read its modules in this order:
 
-1. `findings`: what a check may find, and what each is told with.
+1. `findings`: what a check may find.
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
 4. `queues`: why jobs do not move.
-5. `keys`: whether somebody has written over keys.
+5. `keys`: whether a key has a foreign type.
 6. `tokens`: the apps, and when each token was last used.
 """
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from deskbell.cli.doctor.findings import Checked, Finding, could_not_read, problem
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from deskbell.cli.doctor.keys import key_types
-from deskbell.cli.doctor.queues import blocks, held, pauses, queue_table, suspended, waiting_for_nobody
+from deskbell.cli.doctor.queues import blocks, held, pauses, queue_table, suspended, unread_queues
 from deskbell.cli.doctor.server import accepting, durability, forgotten, version
 from deskbell.cli.doctor.tokens import token_table
 from deskbell.cli.exit import stop
@@ -39,7 +39,7 @@ _ON_REDIS = (
     blocks,
     held,
     queue_table,
-    waiting_for_nobody,
+    unread_queues,
     key_types,
 )
 

@@ -17,7 +17,7 @@ _LOOK_SECONDS = 0.1
 
 
 def locks(checked: Checked) -> Iterator[Finding]:
-    """Whether the api would start, and whom it lets call."""
+    """Whether the api would start, and who may call it."""
     settings = checked.settings
     if not checked.is_api:
         yield said("no DESKBELL_APPS: this host runs no api")

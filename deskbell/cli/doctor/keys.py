@@ -1,4 +1,4 @@
-"""Whether somebody has written over keys that RQ and Deskbell share: what reads one of another type stands still."""
+"""The types of RQ's and Deskbell's keys: whatever reads a key of a foreign type fails."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ _OF_A_QUEUE = {"queue": "list"} | dict.fromkeys(("wip", "finished", "failed", "d
 
 
 def key_types(checked: Checked) -> Iterator[Finding]:
-    """Whether somebody has written over keys of the queues."""
+    """Whether each key has its type."""
     redis = checked.connection
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
         yield _mismatch(Queue.redis_queues_keys, "set", found)

@@ -52,15 +52,15 @@ def queue_table(checked: Checked) -> Iterator[Finding]:
             "are held behind others": here.deferred_job_registry.get_job_count(cleanup=False),
             "are dead letters": here.failed_job_registry.get_job_count(cleanup=False),
         }
-        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
-        yield said(f"queue {name}: {told}; workers: {workers[name]}")
+        counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
+        yield said(f"queue {name}: {counted}; workers: {workers[name]}")
 
 
 def held(checked: Checked) -> Iterator[Finding]:
     """Which jobs dead letters hold back."""
     names = _names(checked)
     if not any(queue(name, checked.connection).deferred_job_registry.get_job_count(cleanup=False) for name in names):
-        return  # reading all dead letters is dear
+        return  # reading all dead letters is expensive
     dead_letters = DeadLetters(checked.connection)
     for group in dead_letters.groups(dead_letters.pages(Selection())):
         if group.awaited_by:
@@ -70,7 +70,7 @@ def held(checked: Checked) -> Iterator[Finding]:
             )
 
 
-def waiting_for_nobody(checked: Checked) -> Iterator[Finding]:
+def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
     workers = _living(checked)
     unread = [name for name in _names(checked) if not workers[name]]
@@ -81,7 +81,7 @@ def waiting_for_nobody(checked: Checked) -> Iterator[Finding]:
 
 
 def _names(checked: Checked) -> list[str]:
-    """The queues that somebody may wait on: those of job types, and those that hold jobs."""
+    """The queues of job types, and those that hold jobs."""
     used = [EVENTS, *(checked.jobs.queues if checked.jobs else [])]
     held = [each.name for each in Queue.all(checked.connection) if _holds_any(checked, each.name)]
     return list(dict.fromkeys([*used, *sorted(held)]))

@@ -20,7 +20,8 @@ def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None
         host: the address to listen on.
         port: its port.
         fd: the socket to serve on instead.
-        parent: a socket on which a supervisor is told that callbacks are answered; when it closes, that one is gone.
+        parent: the socket to the supervisor, which is told when this process is ready; when it closes, the supervisor
+            is gone.
     """
     settings = load_settings()
     configure_logs(settings.log_format)
@@ -28,5 +29,5 @@ def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None
     callbacks = load_callbacks(settings)
     get_log().info("serving", handlers=[handler.name for handler in callbacks.handlers])
     if MULTIPROCESS in os.environ:
-        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # somebody may have tidied up
+        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # a cleaner of temporary folders may have deleted it
     serve(lambda: create_app(settings, callbacks), settings, listener, parent)

@@ -1,4 +1,4 @@
-"""Signals: one that was ignored when the process began stays ignored, as `nohup` and scripts ask for."""
+"""Signal handlers. A signal that was ignored when the process started stays ignored, as `nohup` asks for."""
 
 import signal
 from collections.abc import Callable
@@ -22,13 +22,13 @@ def end_cleanly(*_: object) -> Never:
 
 
 def end_with_status(number: int, _: object) -> Never:
-    """A signal's handler: end this process with the status that shells give one that a signal has ended."""
+    """A signal's handler: end this process with the status that shells give a process ended by that signal."""
     raise EndedBySignal(128 + number)
 
 
 def end_on_signals() -> None:
-    """Let SIGTERM end this process as an exception does, as Ctrl-C does already: then a stack ends what it started.
+    """Let SIGTERM and SIGHUP end this process by an exception, as Ctrl-C does, so that a stack ends what it started.
 
-    So does the end of the terminal: its SIGHUP would end this process alone and leave the others running.
+    SIGHUP comes when the terminal is closed; it would end this process alone and leave the others running.
     """
     handle_signals(end_with_status, signal.SIGTERM, signal.SIGHUP)

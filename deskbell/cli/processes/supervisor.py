@@ -1,12 +1,12 @@
-"""A supervisor: processes of one role that are started again when they die and replaced one by one at SIGHUP.
+"""A supervisor: runs the processes of one role, starts them again when they die, replaces them one by one at SIGHUP.
 
-1. A process is started with this one's command, the environment of the start and one end of a socket pair.
-2. It writes a byte when it is ready: its settings and its code are loaded. The pair's end tells it that this process is
-   gone, and it ends too.
-3. SIGHUP: for each a new one is started, which reads settings and code anew. The old one is told to end when the new
-   one is ready; when the new one does not start, the rest stays as it is. Meanwhile one that dies is started again.
-4. One that is ready is told to end by SIGINT, not SIGTERM: service managers send SIGTERM to every process of a
-   service, and a second one of the same kind means "at once". One that does not end within its grace period is killed.
+1. Each process runs the same command with the environment of the start, and holds one end of a socket pair.
+2. A process writes a byte to the pair when it is ready, that is, when its settings and its code are loaded. If the
+   pair is closed, the supervisor is gone, and the process ends.
+3. SIGHUP is a rolling restart: a new process reads settings and code again, and the old one is told to end when the new
+   one is ready. If the new one does not start, the others stay. A process that dies meanwhile is started again.
+4. A process that is ready is told to end by SIGINT, not SIGTERM: service managers send SIGTERM to every process of a
+   service, and a second one means "at once". A process that does not end within its grace period is killed.
 """
 
 import signal
@@ -25,7 +25,7 @@ AGAIN = 75
 
 _START_SECONDS = 60.0
 _MARGIN_SECONDS = 5.0  # beyond the grace period, for writing what must be written
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0  # at least, between two starts in the same place
 
 
@@ -66,10 +66,10 @@ class Process:
         """The exit status, or None while it runs."""
         return self.child.poll()
 
-    def look(self) -> bool:
-        """See whether it has become ready since the last look."""
+    def has_become_ready(self) -> bool:
+        """Whether it has become ready since this was asked last."""
         was_ready = self.is_ready
-        with suppress(OSError):  # nothing said yet, or it has died
+        with suppress(OSError):  # nothing written yet, or it has died
             self.is_ready = was_ready or self._ours.recv(1) == b"1"
         return self.is_ready and not was_ready
 
@@ -147,7 +147,7 @@ class Supervisor:
             self._end_all()
 
     def _start_all(self) -> int:
-        """Start the first process and, when it is ready, the others: what is wrong is said once.
+        """Start the first process and, when it is ready, the others: an error in the settings is printed once.
 
         Returns:
             The exit status when the first does not start, or 0.
@@ -155,8 +155,8 @@ class Supervisor:
         first = self._start()
         self._serving = [first]
         deadline = first.started + _START_SECONDS
-        while not (self._look(first) or self._stops or first.status is not None or time.monotonic() > deadline):
-            time.sleep(_LOOK_SECONDS)
+        while not (self._note_ready(first) or self._stops or first.status is not None or time.monotonic() > deadline):
+            time.sleep(_POLL_SECONDS)
         if not (first.is_ready or self._stops or (self._burst and first.status == 0)):
             return max(first.status or 0, 1)  # a negative one is a signal's number
         self._serving += [self._start() for _ in range(self._count - 1)]
@@ -166,14 +166,14 @@ class Supervisor:
         is_ready = False
         while not self._stops and not self._is_done():
             for process in self._all():
-                self._look(process)
+                self._note_ready(process)
             if not is_ready and all(process.is_ready for process in self._serving):
                 is_ready = True
                 self._log.info("ready", processes=self._count)
             self._reap()
             self._revive()
             self._replace()
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def _is_done(self) -> bool:
         return self._burst and all(process.status not in (None, AGAIN) for process in self._serving)
@@ -190,13 +190,13 @@ class Supervisor:
     def _start(self) -> Process:
         return Process(self._words, self._environment, [self._listener.fileno()] if self._listener else [])
 
-    def _look(self, process: Process) -> bool:
-        if process.look():
+    def _note_ready(self, process: Process) -> bool:
+        if process.has_become_ready():
             self._log.info("process_started", pid=process.child.pid)
         return process.is_ready
 
     def _revive(self) -> None:
-        """Start one in the place of each that has died; a successor that is being started takes it at once."""
+        """Replace each process that has died; if its successor is starting already, that one takes its place."""
         for at, process in enumerate(self._serving):
             status = process.status
             is_early = time.monotonic() < process.started + _PAUSE_SECONDS
@@ -216,7 +216,7 @@ class Supervisor:
         if self._is_to_reload:
             self._is_to_reload, self._is_replacing = False, True
             self._to_replace = [process for process in self._serving if process.status is None]
-            if new:  # it may have read what was there before
+            if new:  # it may have read the settings and code of before
                 self._dismiss(new)
                 self._successor = None
         elif new and new.is_ready:
@@ -238,7 +238,7 @@ class Supervisor:
         self._leaving.append(process)
 
     def _reap(self) -> None:
-        """Forget those that have ended; kill those that take too long."""
+        """Forget processes that have ended, and kill those whose grace period is over."""
         for process in list(self._leaving):
             if process.status is None and time.monotonic() > process.patience_ends:
                 self._log.error("process_killed", pid=process.child.pid, seconds=self._patience)
@@ -261,7 +261,7 @@ class Supervisor:
                 for process in self._leaving:
                     process.end(_MARGIN_SECONDS)
             self._reap()
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def _close(self, process: Process) -> None:
         process.close()

@@ -1,4 +1,4 @@
-"""How a role begins that can do nothing without Redis: it waits, with one line, and begins when Redis is there."""
+"""Waits for Redis at the start of a worker or of the dashboard, with one log line."""
 
 import select
 import signal
@@ -20,15 +20,15 @@ _REFUSED = 1
 
 
 def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> Redis:
-    """A connection to Redis, which answers; it is waited for if need be.
+    """A connection to a Redis that answers; waits for it if necessary.
 
-    Ends the process with a sentence when Redis refuses at once what only a person can make it do, and with status 0
-    when it is told to end while it waits.
+    Ends the process with a sentence if Redis refuses at the first try for a reason that only a person can remove, and
+    with status 0 if the process is told to end while it waits.
 
     Args:
         settings: where Redis is.
-        parent: a socket on which a supervisor is told that this process has begun, before it waits; when it closes,
-            that one is gone.
+        parent: the socket to the supervisor, which is told that this process has started before it waits; when it
+            closes, the supervisor is gone.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     handle_signals(end_cleanly, *before)
@@ -47,14 +47,14 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
 
 
 def refuse_cluster(settings: Settings) -> None:
-    """End the process with a sentence when Redis answers, and runs in cluster mode; nothing is waited for."""
+    """End the process with a sentence if Redis answers and runs in cluster mode; does not wait for Redis."""
     with suppress(RedisError, OSError), connect(settings, settings.redis_timeout_ms / 1000) as connection:
         if is_cluster(connection):
             _stop(CLUSTER)
 
 
 def _ask(connection: Redis, outage: Outage) -> str:
-    """Ask Redis for what is needed; what a person must do before it does that, if so."""
+    """Check Redis; what a person must do before it can be used, or "" if nothing or if Redis is away."""
     try:
         check_redis(connection)
     except (RedisError, OSError) as error:
@@ -67,7 +67,7 @@ def _ask(connection: Redis, outage: Outage) -> str:
 
 
 def _is_alone(parent: socket.socket | None) -> bool:
-    """Whether the supervisor is gone; takes a moment."""
+    """Whether the supervisor is gone; takes half a second unless it is."""
     return bool(select.select([parent] if parent else [], [], [], _PAUSE_SECONDS)[0])
 
 

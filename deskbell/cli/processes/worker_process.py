@@ -20,20 +20,21 @@ from workers.worker.worker import CONCURRENCY, ConcurrentWorker
 
 
 def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
-    """Serve queues, all of them when none is named, until told to end or, with `burst`, until they are empty.
+    """Serve queues until told to end or, with `burst`, until they are empty.
 
     Args:
-        queues: their names.
+        queues: their names; all queues if there are none.
         concurrency: how many jobs at once.
         burst: whether to end when there is nothing left to do.
-        parent: a socket on which a supervisor is told that this process works; when it closes, that one is gone.
+        parent: the socket to the supervisor, which is told when this process is ready; when it closes, the supervisor
+            is gone.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     settings = load_settings()
     configure_logs(settings.log_format)
     log_unawaited()
     if settings.crm_url:
-        client_options(settings.crm_url)  # refuses here, once, what each job would stumble over
+        client_options(settings.crm_url)  # a proxy that cannot be used is refused here, once, and not by each job
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:
@@ -45,4 +46,4 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     performer = Performer(jobs, settings)
     ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
     if ours.run(burst=burst) is Shutdown.STRAGGLERS:
-        sys.exit(AGAIN)  # threads that hang end only with their process
+        sys.exit(AGAIN)  # a thread that hangs ends only with its process

@@ -82,7 +82,7 @@ def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path, capfd: py
         assert process.wait(60) == 0
 
     assert re.search(r"^Redis +unix:///\S+, DESKBELL_REDIS_URL for dead and doctor$", output, re.MULTILINE)
-    assert "acme.py changed: starting anew" in output
+    assert "acme.py changed: restarting" in output
     assert output.endswith("Stopped.\n")
     assert version(url) == ""
     assert (tmp_path / ".deskbell" / "valkey" / "appendonlydir").is_dir()
