@@ -1,17 +1,22 @@
-"""The handlers of an integrator, and which one a call reaches."""
+"""The registry of handlers, and which of them an event reaches."""
 
-import inspect
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import Field
 
-from deskbell import ApiCall, Callbacks, Jobs, Settings
-from deskbell.testing import api_call
-from shared.declarations.functions import describe
+from deskbell import (
+    ApiCall,
+    AssignAgent,
+    Assignment,
+    Callbacks,
+    Jobs,
+)
+from deskbell.testing import api_call, event_of, reply
 from shared.errors import DeclarationError
 from shared.handlers.handler import Handler
-from shared.wire.events import Reply
+from shared.wire.commands import received
+from shared.wire.events import Event
+from shared.wire.protocol import ASSIGN_AGENT
 
 
 def found(callbacks: Callbacks, call: ApiCall) -> str | None:
@@ -26,6 +31,11 @@ def only(callbacks: Callbacks) -> Handler:
     return handler
 
 
+def of_app(app_id: str, packet: dict[str, Any], node: str = "") -> Event:
+    """An event of an app."""
+    return received(packet, app_id=app_id, node=node)
+
+
 def order_status(OrderID: str) -> dict[str, str]:
     """Answer the order as it was asked for."""
     return {"OrderStatus": OrderID}
@@ -36,15 +46,20 @@ def another(OrderID: str) -> dict[str, str]:
     return {"Another": OrderID}
 
 
-WHERE = describe(order_status)
-
-
 def test_the_decorator_returns_the_function_untouched() -> None:
     """So that a test calls it like any other."""
     callbacks = Callbacks()
 
     assert callbacks.api_call("order_status")(order_status) is order_status
     assert only(callbacks).function is order_status
+
+
+def test_parentheses_may_be_missing() -> None:
+    """Then the node has the function's name."""
+    callbacks = Callbacks()
+
+    assert callbacks.api_call(order_status) is order_status
+    assert only(callbacks).name == "order_status"
 
 
 def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:
@@ -110,33 +125,57 @@ def test_two_plain_handlers_are_told_apart_by_the_node_alone() -> None:
     assert found(callbacks, api_call()) is None
 
 
-def test_arguments_are_variables_and_the_call() -> None:
-    """A parameter annotated ApiCall takes the whole call, whatever its name; the others are variables."""
+@pytest.mark.parametrize("command", ASSIGN_AGENT)
+def test_both_names_of_agent_routing_reach_it(command: str) -> None:
+    """Two pages, one callback (PROTOCOL §3.2)."""
     callbacks = Callbacks()
+    callbacks.assign_agent(lambda: None)
 
-    @callbacks.api_call()
-    def handler(OrderID: int, *, ring: ApiCall, Note: str = "none") -> dict[str, object]:
-        return {"OrderID": OrderID, "User": ring.user_id, "Note": Note}
-
-    call = api_call("handler", OrderID="1002", SystemClientUserID="user517", ring="a variable of that name", Note="")
-    arguments = only(callbacks).bind(call)
-
-    assert arguments == {"OrderID": 1002, "ring": call, "Note": "none"}
-    assert handler(**arguments) == {"OrderID": 1002, "User": "user517", "Note": "none"}
+    assert callbacks.find(of_app("1", {"CallbackCommand": command.upper()}))
 
 
-def test_a_fallback_is_kept_as_it_will_be_answered() -> None:
-    """Its values are converted once, at the declaration; no fallback is not an empty one."""
+def test_a_handler_limited_to_an_app_goes_before_one_that_is_not() -> None:
+    """For one node, and for calls without one."""
     callbacks = Callbacks()
-    callbacks.api_call("a", fallback={"OrderStatus": None, "Parcels": 0})(order_status)
-    callbacks.api_call("b", fallback={})(order_status)
-    callbacks.api_call("c")(order_status)
+    callbacks.api_call("node", app="1400000001")(lambda: {"who": "one"})
+    callbacks.api_call("node")(lambda: {"who": "all"})
+    packet = {"CallbackCommand": "Chatbot.InterfaceInvocation"}
 
-    assert [handler.fallback for handler in callbacks.handlers] == [
-        Reply(variables={"OrderStatus": "", "Parcels": "0"}, outcome="fallback"),
-        Reply(variables={}, outcome="fallback"),
-        None,
-    ]
+    assert reply(callbacks, of_app("1400000001", packet, "node")).variables == {"who": "one"}
+    assert reply(callbacks, of_app("1400000002", packet, "node")).variables == {"who": "all"}
+    assert reply(callbacks, of_app("1400000001", packet)).variables == {"who": "one"}
+
+
+def test_a_handler_of_another_app_answers_nothing() -> None:
+    """Whatever the node."""
+    callbacks = Callbacks()
+    callbacks.api_call("node", app=["1400000001", "1400000002"])(lambda: None)
+    packet = {"CallbackCommand": "Chatbot.InterfaceInvocation"}
+
+    assert callbacks.find(of_app("1400000003", packet, "node")) is None
+    assert callbacks.find(of_app("1400000003", packet)) is None
+    assert callbacks.find(of_app("1400000002", packet, "node"))
+
+
+def test_an_app_goes_before_conditions() -> None:
+    """Of all handlers that fit, the one for the app is meant first, then the one with the most conditions."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(when={"ClientUserId": "vip", "SessionId": "s"})(lambda: Assignment(1))
+    callbacks.assign_agent(app="1400000001")(lambda: Assignment(2))
+    callbacks.assign_agent(app="1400000001", when={"SessionId": "s"})(lambda: Assignment(3))
+    packet = {"CallbackCommand": ASSIGN_AGENT[0], "ClientUserId": "vip"}
+
+    assert reply(callbacks, of_app("1400000001", packet)).fields == {"AgentGroupId": 2}
+    assert reply(callbacks, of_app("1400000001", packet | {"SessionId": "s"})).fields == {"AgentGroupId": 3}
+    assert reply(callbacks, of_app("1400000002", packet | {"SessionId": "s"})).fields == {"AgentGroupId": 1}
+
+
+def test_a_list_or_an_object_fits_no_condition() -> None:
+    """However long it is, it is not written out to be compared."""
+    callbacks = Callbacks()
+    callbacks.assign_agent(when={"ClientUserId": "[]"})(lambda: Assignment(1))
+
+    assert callbacks.find(event_of(AssignAgent, ClientUserId=[])) is None
 
 
 def test_include_takes_in_the_handlers_of_another() -> None:
@@ -174,48 +213,6 @@ def test_what_is_no_callbacks_cannot_be_included() -> None:
         Callbacks().include(other)
 
 
-def refusal_of(function: Any, *name: Any, **options: Any) -> str:
-    """The sentence with which a declaration is refused, after order_status was declared."""
-    callbacks = Callbacks()
-    callbacks.api_call("taken", when={"type": "1"})(order_status)
-    with pytest.raises(DeclarationError) as caught:
-        callbacks.api_call(*name, **options)(function)
-    assert [handler.name for handler in callbacks.handlers] == ["taken"]
-    return str(caught.value)
-
-
-def test_parentheses_may_be_missing() -> None:
-    """Then the node has the function's name."""
-    callbacks = Callbacks()
-
-    assert callbacks.api_call(order_status) is order_status
-    assert only(callbacks).name == "order_status"
-
-
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "../a", ".hidden", "-a", "_a", "节点", "a\n", "a" * 65, 5])
-def test_a_node_that_cannot_stand_in_a_url_is_refused(name: Any) -> None:
-    """It is the last part of the path."""
-    assert refusal_of(order_status, name) == (
-        f"{WHERE}: the node must match [A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}, got {name!r}; "
-        'write for example api_call("order_status")'
-    )
-
-
-def test_a_second_handler_of_a_node_is_refused() -> None:
-    """The sentence names both functions and another name."""
-    assert refusal_of(another, "taken") == (
-        f"{describe(another)}: the node taken already has a handler, {WHERE}; "
-        "write another name: @callbacks.api_call('taken_2')"
-    )
-
-
-def test_a_second_handler_with_the_same_when_is_refused() -> None:
-    """One of them would never be reached."""
-    assert refusal_of(another, when={"type": "1"}) == (
-        f"{describe(another)}: when= is the same as that of {WHERE}; add a variable that tells them apart"
-    )
-
-
 def test_including_a_duplicate_is_refused() -> None:
     """As declaring it is."""
     callbacks, orders = Callbacks(), Callbacks()
@@ -224,60 +221,3 @@ def test_including_a_duplicate_is_refused() -> None:
 
     with pytest.raises(DeclarationError, match=r"the node a already has a handler"):
         callbacks.include(orders)
-
-
-@pytest.mark.parametrize(
-    ("fallback", "reason"),
-    [
-        ("unknown", "expected a dict, a TypedDict, a pydantic model or None, got str"),
-        ({1: "a"}, "expected names of variables as str, got int"),
-        ({"a": object()}, "variable 'a': this object has no text"),
-        ({"a": float("nan")}, "variable 'a': this float has no text"),
-    ],
-)
-def test_a_fallback_that_cannot_be_answered_is_refused(fallback: Any, reason: str) -> None:
-    """It would be found out when it is needed most."""
-    assert refusal_of(order_status, fallback=fallback) == (
-        f'{WHERE}: fallback= cannot be answered: {reason}; write fallback={{"Status": "unknown"}}'
-    )
-
-
-@pytest.mark.parametrize(
-    ("annotation", "default", "reason"),
-    [
-        (int, Field(3, ge=1), "OrderID has a Field() as its default, which would be its value; write OrderID: "),
-        (Annotated[int, Field(alias="order")], inspect.Parameter.empty, "OrderID has a Field() with an alias or "),
-        (Annotated[int, Field(default=3)], inspect.Parameter.empty, "OrderID has a Field() with an alias or a default"),
-        (Settings, inspect.Parameter.empty, "OrderID is annotated Settings, which jobs are given, and handlers are "),
-    ],
-)
-def test_a_parameter_that_would_hold_something_else_is_refused(annotation: Any, default: Any, reason: str) -> None:
-    """What other libraries read from a parameter, or from its annotation, nobody reads here."""
-
-    def handler(OrderID: Any) -> None: ...
-
-    parameter = inspect.Parameter("OrderID", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-    handler.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
-
-    assert f": parameter {reason}" in refusal_of(handler)
-
-
-def test_a_second_parameter_for_the_call_is_refused() -> None:
-    """One is enough."""
-
-    def handler(call: ApiCall, again: ApiCall) -> None: ...
-
-    assert refusal_of(handler).endswith(": 2 parameters take the whole event; write one, event: ApiCall")
-
-
-def test_a_misspelt_system_variable_is_refused() -> None:
-    """As a parameter it would be missing from each call, as a condition it would never fit."""
-
-    def handler(SystemClientUserId: str) -> None: ...
-
-    assert refusal_of(handler).endswith(
-        ": a parameter names 'SystemClientUserId'; write 'SystemClientUserID', as Desk does"
-    )
-    assert refusal_of(order_status, when={"SystemSesionID": "x"}).endswith(
-        ": when= names 'SystemSesionID'; write 'SystemSessionID', as Desk does"
-    )
