@@ -1,7 +1,7 @@
 """What an integrator imports: `from deskbell import Callbacks, Jobs, ApiCall`.
 
-Also public: `deskbell.testing`, for the tests of handlers and jobs, and `deskbell.jobs`, the job types that ship. The
-command is in `deskbell.cli`. Everything else is in `api`, `workers` and `shared`, and not public.
+Also public: `testing`, for the tests of handlers and jobs, and `jobs`, the job types that ship. `cli` is the command.
+`_own` makes sure that `shared` is Deskbell's. Everything else is in `api`, `workers` and `shared`, and not public.
 """
 
 from deskbell import _own  # noqa: F401 - first
