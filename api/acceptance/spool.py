@@ -186,9 +186,9 @@ class Spool:
         own = self._opened()
         found: list[Kept | None] = []
         new: dict[str, Entry] = {}
-        with self._others() as others:
+        with self._readers() as readers:
             for entry in entries:
-                before = new.get(entry.identity) or self._find(entry.identity, others)
+                before = new.get(entry.identity) or _find(entry.identity, readers)
                 found.append(Kept(before.event_id, before.answer) if before else None)
                 if not before:
                     new[entry.identity] = entry
@@ -263,30 +263,15 @@ class Spool:
         elif left:
             left.close(remove=True)
 
-    def _find(self, identity: str, others: Sequence[sqlite3.Connection]) -> Kept | None:
-        """The event that waits for a delivery in any file of the folder."""
-        for file in [self._opened(), *self._adopted]:
-            found = self._after(file, lambda each: each.find(identity))
-            if found:
-                return found
-        for connection in others:
-            with suppress(sqlite3.Error):  # its process may be just beginning, or ending
-                found = find(connection, identity)
-                if found:
-                    return found
-        return None
-
     @contextmanager
-    def _others(self) -> Iterator[list[sqlite3.Connection]]:
-        """The files of the other processes that live, to be read."""
-        ours = {self._opened().path, *(file.path for file in self._adopted)}
+    def _readers(self) -> Iterator[list[sqlite3.Connection]]:
+        """Connections that read the files of all processes of this host."""
         with ExitStack() as stack:
-            others = []
+            readers = []
             for path in file_paths(self._folder):
-                if path not in ours:
-                    with suppress(sqlite3.Error):  # its process may be just ending, or it is another user's
-                        others.append(stack.enter_context(closing(connect_to_read(path))))
-            yield others
+                with suppress(sqlite3.Error):  # its process may be just ending, or it is another user's
+                    readers.append(stack.enter_context(closing(connect_to_read(path))))
+            yield readers
 
     def _check_room(self, own: SpoolFile, needed: int) -> None:
         others = sum(_size(path) for path in file_paths(self._folder) if path != own.path)
@@ -327,6 +312,15 @@ def survey(folder: Path) -> Survey:
         events, size = events + found.events, size + found.size
         oldest += [found.oldest] if found.oldest is not None else []
     return Survey(Backlog(events, size, min(oldest, default=None)), damaged)
+
+
+def _find(identity: str, readers: Sequence[sqlite3.Connection]) -> Kept | None:
+    """The event that waits for a delivery in any file."""
+    for reader in readers:
+        with suppress(sqlite3.Error):  # its process may be just beginning, or ending; a damaged file shows when written
+            if found := find(reader, identity):
+                return found
+    return None
 
 
 def _size(path: Path) -> int:

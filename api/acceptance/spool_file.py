@@ -156,10 +156,6 @@ class SpoolFile:
         self.events += len(entries)
         self.oldest = self.oldest or now
 
-    def find(self, identity: str) -> Kept | None:
-        """The event that waits here for a delivery."""
-        return find(self._opened, identity)
-
     def first(self, most: int) -> list[Row]:
         """The first events, as many as one call of Redis takes: of one epoch, and of one call in doubt."""
         rows: list[Row] = []

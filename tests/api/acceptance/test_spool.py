@@ -463,7 +463,7 @@ def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_follo
     with closing(sqlite3.connect(file.path)) as connection:
         connection.execute("DROP TABLE entries")
     with pytest.raises(sqlite3.Error) as damage:
-        file.find("anything")
+        file.first(1)
     file.recover(damage.value)
     file.append([entry("three")], None)
 
