@@ -1,18 +1,17 @@
 """The registry of handlers: functions of the integrator's that answer the commands whose reply Desk uses."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Never, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from shared.errors import DeclarationError
-from shared.handlers.declaration import check_options, declared_handler, refuse_conflict
+from shared.handlers.declaration import HandlerOptions, check_options, declared_handler, refuse_conflict
 from shared.handlers.handler import (
     API_CALL,
     ASSIGN_AGENT,
     BEFORE_CONTACT_USER,
     C2C_SIGNAL,
     CommandSpec,
-    Fallback,
     Handler,
 )
 from shared.wire.commands import ApiCall
@@ -27,14 +26,7 @@ class Decorator(Protocol):
     @overload
     def __call__(self, function: _Function, /) -> _Function: ...
     @overload
-    def __call__(
-        self,
-        *,
-        when: Mapping[str, str] | None = None,
-        fallback: Any = None,
-        app: str | Iterable[str] | None = None,
-        **unknown: Never,
-    ) -> Callable[[_Function], _Function]: ...
+    def __call__(self, **options: Unpack[HandlerOptions]) -> Callable[[_Function], _Function]: ...
 
 
 class Callbacks:
@@ -47,13 +39,7 @@ class Callbacks:
     def api_call(self, name: _Function, /) -> _Function: ...
     @overload
     def api_call(
-        self,
-        name: str | None = None,
-        *,
-        when: Mapping[str, str] | None = None,
-        fallback: Mapping[str, Any] | Fallback | None = None,
-        app: str | Iterable[str] | None = None,
-        **unknown: Never,
+        self, name: str | None = None, **options: Unpack[HandlerOptions]
     ) -> Callable[[_Function], _Function]: ...
     def api_call(self, name: Any = None, **options: Any) -> Any:
         """Declare the handler of an API-call node. The function is returned untouched.
@@ -75,7 +61,7 @@ class Callbacks:
         Raises:
             DeclarationError: at import, in a sentence that says what to write instead.
         """
-        return self._declare(API_CALL, name, options)
+        return self._declare(API_CALL, name, **options)
 
     @property
     def assign_agent(self) -> Decorator:
@@ -84,7 +70,7 @@ class Callbacks:
         It takes an `AssignAgent`, or fields of its packet by name, and returns an `Assignment`, or None to leave
         the choice to Desk. Options as for `api_call`; the fallback is an `Assignment` or a function of the event.
         """
-        return partial(self._declare_of_event, ASSIGN_AGENT)
+        return partial(self._declare, ASSIGN_AGENT)
 
     @property
     def before_contact_user(self) -> Decorator:
@@ -94,7 +80,7 @@ class Callbacks:
         `Refuse`. When it fails or is late, the answer is a failure, which refuses; `fallback=lambda event: None`
         allows.
         """
-        return partial(self._declare_of_event, BEFORE_CONTACT_USER)
+        return partial(self._declare, BEFORE_CONTACT_USER)
 
     @property
     def c2c_signal(self) -> Decorator:
@@ -103,7 +89,7 @@ class Callbacks:
         It takes the signal's data, a JSON value converted as annotated, and may take the whole `C2CSignal` in another
         parameter. It returns a JSON value, or None; the strings around both are Deskbell's.
         """
-        return partial(self._declare_of_event, C2C_SIGNAL)
+        return partial(self._declare, C2C_SIGNAL)
 
     def include(self, other: "Callbacks") -> None:
         """Add the handlers of another `Callbacks`, as a router does; one that is here already is not added again."""
@@ -126,16 +112,13 @@ class Callbacks:
         """The handlers, in the order of their declaration."""
         return list(self._handlers)
 
-    def _declare_of_event(self, spec: CommandSpec, function: Any = None, **options: Any) -> Any:
-        return self._declare(spec, function, options)
-
-    def _declare(self, spec: CommandSpec, given: Any, options: dict[str, Any]) -> Any:
-        check_options(spec, given, options)
-        if callable(given):  # @callbacks.api_call, without parentheses
-            return self._declare(spec, None, options)(given)
+    def _declare(self, spec: CommandSpec, name: Any = None, /, **options: Any) -> Any:
+        check_options(spec, name, options)
+        if callable(name):  # @callbacks.api_call, without parentheses
+            return self._declare(spec, **options)(name)
 
         def declare(function: _Function) -> _Function:
-            self._add(declared_handler(spec, function, given, **options))
+            self._add(declared_handler(spec, function, name, **options))
             return function
 
         return declare

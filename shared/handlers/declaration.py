@@ -1,11 +1,11 @@
 """How a function becomes a handler: what `Callbacks` refuses, in a sentence that says what to write instead."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, TypedDict, get_args
 
 from shared.declarations.functions import check_function, describe, first_annotation, name_of, parameters, returned
 from shared.declarations.options import (
@@ -33,8 +33,15 @@ from shared.handlers.variables import Inputs
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
 
-_OPTIONS = ("app", "fallback", "when")
 _IMMUTABLE = (str, int, float, bool, Decimal, date, datetime, str | None, int | None, float | None, bool | None)
+
+
+class HandlerOptions(TypedDict, total=False):
+    """The options of the decorators; `Callbacks.api_call` says what they mean."""
+
+    when: Mapping[str, str] | None
+    fallback: Any
+    app: str | Iterable[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,8 @@ _FORMS = {
 
 def check_options(spec: CommandSpec, name: object, options: Mapping[str, Any]) -> None:
     """Refuse options that do not exist, and a name where there is no node."""
-    known = ("name", *_OPTIONS) if spec is API_CALL else _OPTIONS
-    refuse_unknown(spec.decorator, [option for option in options if option not in _OPTIONS], known)
+    known = HandlerOptions.__annotations__.keys()
+    refuse_unknown(spec.decorator, options.keys() - known, known | {"name"} if spec is API_CALL else known)
     if spec is not API_CALL and not (name is None or callable(name)):
         raise DeclarationError(f"{spec.decorator}: it has no name; write @callbacks.{spec.decorator}")
 
