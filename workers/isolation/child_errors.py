@@ -1,7 +1,7 @@
-"""What a job raised in a process of its own, told to its worker as text and places: no object of the integrator's.
+"""Serialized exceptions: what a job raised in a child process, as JSON for its worker: no object of the integrator's.
 
-The worker makes an exception of it that has the name, the places, the HTTP status and the text of the first. What
-steers (`Retry`, `Discard`, and the errors that no attempt can help) is of its own class again.
+The worker makes an exception of it that has the name, the frames, the HTTP status and the text of the first. What
+steers the worker (`Retry`, `Discard`, and the errors that no further attempt can help) is of its own class again.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _MOST_OF_A_NAME = 100
 _MOST_OF_A_VALUE = 1000
 
 
-def tell(error: BaseException) -> dict[str, Any]:
+def encode_error(error: BaseException) -> dict[str, Any]:
     """An exception as native JSON, bounded."""
     kind = _steering(type(error))
     error = as_raised(error)
@@ -27,23 +27,23 @@ def tell(error: BaseException) -> dict[str, Any]:
         "name": type(error).__name__[:_MOST_OF_A_NAME],
         "kind": kind.__name__ if kind else None,
         "state": _plain(vars(error)) if kind else {},
-        "said": _said(error),
+        "message": _message(error),
         "status": status_of(error),
-        "places": last_frames_of(error),
+        "frames": last_frames_of(error),
         "text": traceback_text(error),
     }
 
 
-def retell(told: dict[str, Any]) -> Exception:
-    """The exception that a worker goes on with."""
-    kind = getattr(errors, told["kind"] or "", Exception)
-    name = told["name"]
+def decode_error(encoded: dict[str, Any]) -> Exception:
+    """The exception that the worker goes on with."""
+    kind = getattr(errors, encoded["kind"] or "", Exception)
+    name = encoded["name"]
     error: Exception = kind.__new__(kind if kind.__name__ == name else type(name, (kind,), {}))
-    error.args = (told["said"],)
+    error.args = (encoded["message"],)
     vars(error).update(
-        told["state"] | {KEPT_TEXT: told["text"]} | ({"status": told["status"]} if told["status"] else {})
+        encoded["state"] | {KEPT_TEXT: encoded["text"]} | ({"status": encoded["status"]} if encoded["status"] else {})
     )
-    return error.with_traceback(_traceback(read_frames(told["places"])))
+    return error.with_traceback(_traceback(read_frames(encoded["frames"])))
 
 
 def _steering(kind: type[BaseException]) -> type[BaseException] | None:
@@ -52,7 +52,7 @@ def _steering(kind: type[BaseException]) -> type[BaseException] | None:
     return next((each for each in ours if issubclass(each, JobDecision | DeskbellError)), None)
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     try:
         return str(error)[:_MOST_OF_A_VALUE]
     except BaseException:  # noqa: BLE001 - whatever an integrator's `__str__` does
@@ -65,15 +65,15 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in short.items() if isinstance(value, str | int | float | None)}
 
 
-def _traceback(places: Sequence[Frame]) -> TracebackType | None:
-    """A traceback through places; Python gives a frame only to code that runs."""
+def _traceback(frames: Sequence[Frame]) -> TracebackType | None:
+    """A traceback through frames; Python gives a frame only to code that runs."""
     whole = None
-    for place in reversed(places):
-        code: CodeType = compile("raise RuntimeError", place.file, "exec")
+    for frame in reversed(frames):
+        code: CodeType = compile("raise RuntimeError", frame.file, "exec")
         try:
-            exec(code.replace(co_name=place.function, co_qualname=place.function, co_firstlineno=place.line), {})  # noqa: S102
+            exec(code.replace(co_name=frame.function, co_qualname=frame.function, co_firstlineno=frame.line), {})  # noqa: S102
         except RuntimeError as raised:
             inner = raised.__traceback__.tb_next if raised.__traceback__ else None
             assert inner
-            whole = TracebackType(whole, inner.tb_frame, inner.tb_lasti, place.line)
+            whole = TracebackType(whole, inner.tb_frame, inner.tb_lasti, frame.line)
     return whole

@@ -1,8 +1,7 @@
-"""Jobs that ask for a process of their own, each in a child of a fork server.
+"""Process isolation: jobs that ask for a process of their own, each in a child of a fork server.
 
-Such a job can be killed where it stands: when its time is up, when it is stopped, when its execution has become
-somebody else's, and with its worker. A child that dies by itself, or because the system has no memory left, takes no
-other job with it.
+Such a job can be killed at any moment: when its time is up, when it is stopped, when its lease is lost, and with its
+worker. A child that dies, for instance because the system has no memory left, takes no other job with it.
 """
 
 import asyncio
@@ -17,15 +16,15 @@ from shared.errors import ProcessDied
 from shared.logs import get_log
 from shared.own_packages import command
 from shared.wire.events import Wire
-from workers.isolation.child_errors import retell
+from workers.isolation.child_errors import decode_error
 from workers.isolation.fork_server import kill
 from workers.lease import Lease
 
-_MOST_BYTES = 1024 * 1024  # of what a child says; its text is bounded to far less
+_MOST_BYTES = 1024 * 1024  # of a child's answer; its text is bounded to far less
 _READY_SECONDS = 60.0
 _TRIES = 3
 _AGAIN_SECONDS = 1.0
-_END_SECONDS = 5.0  # between a child's last word and its end
+_END_SECONDS = 5.0  # between a child's answer and its end
 
 
 class Children:
@@ -35,7 +34,7 @@ class Children:
         """Prepare; the fork server is started by `start`, or with the first job.
 
         Args:
-            worker_name: stands in their log lines.
+            worker_name: what their log lines call the worker.
         """
         self._worker_name = worker_name
         self._server: subprocess.Popen[bytes] | None = None
@@ -43,7 +42,7 @@ class Children:
         self._alive: dict[int, asyncio.Future[int]] = {}
 
     def start(self) -> None:
-        """Start the fork server, which has then the code and the settings that its worker has; do not wait for it."""
+        """Start the fork server without waiting for it; so early it has the code and the settings of its worker."""
         self._is_wanted = asyncio.create_task(self._start_early())
 
     async def _start_early(self) -> None:
@@ -74,7 +73,7 @@ class Children:
 
         Raises:
             ProcessDied: the child has ended before the job did.
-            Exception: what the job raised, as told: see `workers/isolation/child_errors.py`.
+            Exception: what the job raised: see `workers/isolation/child_errors.py`.
         """
         held = {each: getattr(lease, each) for each in ("job_id", "execution_id", "queue", "attempt", "claimed_at")}
         asked = {"lease": held, "job": name, "wire": wire}
@@ -103,29 +102,29 @@ class Children:
     async def _talk(
         self, child: int, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Tell a child its job, and hear what came of it."""
+        """Send a child its job, and read its answer."""
         end = self._alive[child] = asyncio.get_running_loop().create_future()
-        saying = asyncio.create_task(reader.readline())
+        answering = asyncio.create_task(reader.readline())
         try:
             writer.write(json.dumps(asked).encode() + b"\n")
-            await asyncio.wait({saying, end}, return_when=asyncio.FIRST_COMPLETED)
-            # What a child started may hold the line after its end, and the other way round.
-            await asyncio.wait({saying, end}, timeout=_END_SECONDS)
+            await asyncio.wait({answering, end}, return_when=asyncio.FIRST_COMPLETED)
+            # What the child has started may hold the socket open after its end; a child may go on after its answer.
+            await asyncio.wait({answering, end}, timeout=_END_SECONDS)
         finally:
             if not end.done():
                 kill([child])
-            saying.cancel()
+            answering.cancel()
             del self._alive[child]
-        said = saying.result() if saying.done() and not saying.cancelled() else b""
-        if not said.endswith(b"\n"):
+        answer = answering.result() if answering.done() and not answering.cancelled() else b""
+        if not answer.endswith(b"\n"):
             raise _death(end.result() if end.done() else None)
-        if told := json.loads(said):
-            raise retell(told)
+        if encoded := json.loads(answer):
+            raise decode_error(encoded)
 
     async def _fork(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         await self.ready()
         ours, theirs = socket.socketpair()
-        with theirs, suppress(OSError):  # when the server is gone, the line is closed at both ends
+        with theirs, suppress(OSError):  # when the server is gone, the socket is closed at both ends
             socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
         return await asyncio.open_unix_connection(sock=ours, limit=_MOST_BYTES)
 
@@ -135,31 +134,31 @@ class Children:
         self._control.setblocking(False)
         with theirs:
             words = [*command("workers.isolation.fork_server"), str(theirs.fileno()), self._worker_name]
-            # A session of its own: a Ctrl-C of the terminal is the worker's to heed.
+            # A session of its own: a Ctrl-C in the terminal is for the worker alone.
             self._server = subprocess.Popen(  # noqa: ASYNC220, S603 - it is not waited for; our own command
                 words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
             )
         get_log().info("fork_server_started", server_pid=self._server.pid)
         self._ready = asyncio.Event()
-        self._heard = b""
-        asyncio.get_running_loop().add_reader(self._control, self._hear)
+        self._unread = b""
+        asyncio.get_running_loop().add_reader(self._control, self._read_control)
         await self._ready.wait()
 
-    def _hear(self) -> None:
-        """Hear that the fork server is ready, and how children end."""
+    def _read_control(self) -> None:
+        """Read that the fork server is ready, and how children ended."""
         try:
-            heard = self._control.recv(65_536)
+            received = self._control.recv(65_536)
         except BlockingIOError:
             return
         except OSError:
-            heard = b""
-        *lines, self._heard = (self._heard + heard).split(b"\n")
+            received = b""
+        *lines, self._unread = (self._unread + received).split(b"\n")
         for line in lines:
             child, _, status = line.partition(b" ")
             end = self._alive.get(int(child)) if status else None
             if end and not end.done():
                 end.set_result(int(status))
-        if not heard:
+        if not received:
             self._end_server()
         self._ready.set()
 

@@ -1,12 +1,14 @@
 """A fork server: a process that has imported the job types, and forks a child for each job that asks for its own.
 
-1. A worker starts it, and hands it a socket for each such job: see `workers/isolation/children.py`.
-2. The child says its number on the socket, is told the job there, runs it, says what it came to, and ends: its memory
-   is the system's again.
-3. The server tells the worker how each child ended, of which signal for instance.
+1. A worker starts it, and sends it a socket for each such job: see `workers/isolation/children.py`.
+2. The child writes its process id on the socket, reads the job there, runs it, writes its outcome, and ends, which
+   gives its memory back to the system.
+3. The server writes to the worker how each child ended, by which signal for instance.
 4. When the worker is gone, the server kills the children with all that they have started, and ends.
 
-It has one thread, as a process that forks must; signals that are meant for the worker it does not heed.
+It has one thread, as a process that forks must, and ignores signals that are meant for the worker. (The fork server of
+`multiprocessing` imports only what can be imported without an error, is one for the whole process, blocks the event
+loop while it imports, and leaves what a child has started when its worker dies.)
 """
 
 import ctypes
@@ -25,7 +27,7 @@ from rq.job import _current_job
 
 from shared.logs import flush_logs, get_log, name_process
 from shared.redis.connections import connect
-from workers.isolation.child_errors import tell
+from workers.isolation.child_errors import encode_error
 from workers.job import AllowListedJob
 from workers.lease import Lease
 from workers.perform import Attempt, Performer, call, performer
@@ -41,7 +43,7 @@ class ForkServer:
         """Prepare; on the main thread.
 
         Args:
-            control: on which sockets of children come in, and their ends are told.
+            control: where sockets for children come in, and the ends of children are written.
             performer: runs the jobs.
         """
         self._control = control
@@ -74,22 +76,24 @@ class ForkServer:
             self._fork(socket.socket(fileno=descriptor))
         return bool(data)
 
-    def _fork(self, line: socket.socket) -> None:
-        with line:
+    def _fork(self, channel: socket.socket) -> None:
+        with channel:
             try:
                 child = os.fork()
-            except OSError as error:  # too many processes, no memory: the worker finds the line closed, and asks again
+            except (
+                OSError
+            ) as error:  # too many processes, no memory: the worker finds the socket closed and tries again
                 get_log().error("not_forked", error=error)
                 return
             if not child:
-                self._be_child(line)
+                self._be_child(channel)
             self._children.add(child)
 
-    def _be_child(self, line: socket.socket) -> Never:
+    def _be_child(self, channel: socket.socket) -> Never:
         status = 1
         try:
             self._detach()
-            perform(line, self._performer)
+            perform(channel, self._performer)
             status = 0
         finally:
             with suppress(Exception):
@@ -127,19 +131,19 @@ def kill(children: Iterable[int]) -> None:
             os.killpg(child, signal.SIGKILL)
 
 
-def perform(line: socket.socket, performer: Performer) -> None:
-    """Run the job that is told on a line, and say what it came to: null, or what was raised."""
-    with line.makefile("rwb") as file:
+def perform(channel: socket.socket, performer: Performer) -> None:
+    """Run the job that is read from a socket, and write its outcome: null, or what was raised."""
+    with channel.makefile("rwb") as file:
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
         if not (asked := file.readline()):  # the worker has given the job up
             return
-        told = None
+        outcome = None
         try:
             _run(json.loads(asked), performer)
         except BaseException as error:  # noqa: BLE001 - SystemExit, too, is the job's failure
-            told = tell(error)
-        file.write(json.dumps(told).encode() + b"\n")
+            outcome = encode_error(error)
+        file.write(json.dumps(outcome).encode() + b"\n")
 
 
 def _run(asked: dict[str, Any], performer: Performer) -> None:
@@ -151,7 +155,7 @@ def _run(asked: dict[str, Any], performer: Performer) -> None:
 
 
 def main() -> None:
-    """Serve the worker that started this process, and named itself, on the socket that this process has inherited."""
+    """Serve the worker that started this process, on the socket that this process has inherited."""
     descriptor, worker = sys.argv[1:]
     control = socket.socket(fileno=int(descriptor))
     ready = performer()

@@ -16,7 +16,7 @@ class Background:
         """There are none yet.
 
         Args:
-            outage: told when Redis does not do what a step asks, and when it does.
+            outage: notes when Redis does not do what a step asks, and when it does.
         """
         self._outage = outage
         self._tasks: list[asyncio.Task[None]] = []

@@ -8,9 +8,9 @@
 --          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …},
 --          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms}
 --
--- Only the first 500 ids of a queue are looked at. What a limit holds back stays where it is and in its order;
--- the job types behind it, within those 500, are not held up. An id that is on a list while its
--- job runs is one too many, and taken off; one that was queued anew meanwhile waits until the job has ended.
+-- Only the first 500 ids of a queue are looked at. A job that a limit holds back stays where it is; the jobs behind it,
+-- within those 500, are not held up. An id that is on a list while its job runs is a duplicate, and removed; one that was
+-- queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
 local date, worker, free, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,7 +1,7 @@
 """The jobs under way in one worker: `async def` on its event loop, `def` in threads, isolated ones in child processes.
 
 A job ends once: with its function, or before it, when its time is up, when it is stopped, or when its lease is lost. A
-function that goes on all the same is a straggler: it holds its thread, or its task, and its result counts no more.
+function that goes on nevertheless is a straggler: it holds its thread, or its task, and its result is ignored.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from redis import Redis
-from rq.job import _current_job  # RQ has no public way to say which job runs
+from rq.job import _current_job  # RQ has no public way to set the current job
 from rq.timeouts import JobTimeoutException
 
 from shared.declarations.functions import drop, is_awaited
@@ -48,7 +48,7 @@ class Execution:
         is_isolated: whether it runs in a process of its own.
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
         state: `running`; `ended` with an outcome that is not on Redis yet; `writing` while it is written; or `over`.
-        cut_off: why it does not end by itself, if so.
+        cut_off: why it was ended before its function, if it was.
         task: the coroutine's.
         timer: gives the job up when its time has come.
         lost: the seconds that others had blocked the loop for when its time began.
@@ -79,7 +79,7 @@ class Execution:
 
 
 current_execution: ContextVar[Execution | None] = ContextVar("deskbell_execution", default=None)
-"""Set in the context of a job: the tasks that it makes are its own."""
+"""Set in the context of a job, so that the tasks that it makes are known to be its own."""
 
 
 class Executor:
@@ -284,7 +284,7 @@ class Executor:
 
 
 def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
-    """The leases that are to be renewed; those whose outcomes are being written may end at any moment."""
+    """The leases that are to be renewed: not those whose outcomes are being written, which may end at any moment."""
     return [execution.lease for execution in list(executions.values()) if execution.state != "writing"]
 
 

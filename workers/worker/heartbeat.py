@@ -21,7 +21,7 @@ _AGAIN_SECONDS = 2.0
 
 
 def register(worker: BaseWorker, outage: WorkerOutage) -> None:
-    """Begin a worker as RQ does; again and again while Redis is away."""
+    """Register a worker as RQ does; it is tried again while Redis is away."""
     while True:
         try:
             worker.bootstrap(logging_level="WARNING")
@@ -37,7 +37,7 @@ def register(worker: BaseWorker, outage: WorkerOutage) -> None:
 
 
 def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
-    """End a worker as RQ does; when Redis is away, RQ forgets it when it has had no heartbeat for long."""
+    """Deregister a worker as RQ does; when Redis is away, its key expires for lack of heartbeats."""
     try:
         worker.set_state(WorkerStatus.IDLE)
         worker.register_death()
@@ -46,11 +46,11 @@ def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
 
 
 class ReapGuard:
-    """Tells whether a lease that has expired tells of a death: not when nobody could renew leases for a while.
+    """Decides whether an expired lease means that its worker is dead: it does not when nobody could renew leases.
 
     After a gap between heartbeats Redis was away, or this worker was frozen. If it was Redis, the leases of all workers
-    have expired, and they live: each has the time of a whole lease to renew them before anything is taken from it. The
-    first heartbeat counts as one after a gap: a worker that has just started cannot know that Redis was there before.
+    have expired, though they live: each has the time of a whole lease to renew them before anything is reaped. The
+    first heartbeat counts as one after a gap: a worker that has just started cannot know whether Redis was away.
     """
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,6 +1,6 @@
 -- What every script of a worker needs: a lease, which is an execution as RQ keeps it; and the attempt in a job's `meta`.
 
--- The type of a job, as its id tells it; an event's own has none.
+-- The type of a job, which its id ends with; an event's own job has none.
 local function type_of(id, queue)
   return queue ~= 'events' and string.sub(id, 34) or ''
 end

@@ -4,10 +4,10 @@
 2. `renew` keeps the leases while the worker lives: its heartbeat.
 3. `ack` writes what has succeeded. Other outcomes are written as RQ writes them: see `workers/worker/rq_outcomes.py`.
 4. `release` undoes claims when the worker ends.
-5. `reap` finds leases that have expired, whoever held them, and puts their jobs back.
+5. `reap` ends leases that have expired, of any worker, and puts their jobs back.
 
 Each is one script: one round trip for any number of jobs, and no moment at which a job is nowhere. A lease that was
-reaped is no longer its worker's: whatever a worker that was frozen writes later is refused.
+reaped is no longer its worker's: what a worker that was frozen writes later is refused (fencing).
 """
 
 import json
@@ -42,7 +42,7 @@ _LONGEST_NUMBER = 10  # digits
 _PREFIX_LENGTH = 24
 _UNANSWERED = 100
 _WHEN_FULL = frozenset({"renew", "ack", "release", "reap"})
-"""Scripts that a Redis that is full carries out: refused, they would have jobs run twice that have ended well."""
+"""Scripts that run although Redis is full: if they were refused, jobs that have succeeded would run twice."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,7 +52,7 @@ class Claimed:
     Attributes:
         leases: of the jobs that were claimed.
         suspended: whether `rq suspend` holds all workers back.
-        held: how many jobs are to be asked for again: a limit holds them back, or ids that had no job were before them.
+        held: how many jobs are to be claimed later: a limit holds them back, or ids that had no job were before them.
         lengths: what is left on each queue.
         missing: ids that have no job; they were taken off.
         opens_in: the seconds until a rate or a pause lets go of jobs; None when neither holds any back.

@@ -45,7 +45,7 @@ class Outcomes:
             rq_outcomes: writes the rest.
             threads: where it does.
             wake: called when there is something to acknowledge, or a free slot.
-            outage: told when Redis does not take an outcome.
+            outage: notes when Redis does not take an outcome.
         """
         self._executions = executions
         self._leases = leases

@@ -1,4 +1,4 @@
--- Reap the leases of a queue that have expired, whoever held them: the job goes back to the head of the queue, its attempt
+-- Reap the leases of a queue that have expired, of any worker: the job goes back to the head of the queue, its attempt
 -- counted. A job that has no attempt left is leased anew, so that its dead letter can be written as RQ writes it.
 --
 -- ARGV  now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits of the

@@ -1,4 +1,4 @@
-"""RQ's commands to a worker, heard on its channel: shut down, and stop jobs (`rq.command`)."""
+"""RQ's commands to a worker, read from its pub/sub channel: shut down, and stop jobs (`rq.command`)."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ class RQCommands:
         """Prepare.
 
         Args:
-            redis: what commands are heard through.
+            redis: the connection that listens.
             channel: the worker's.
             executor: whose jobs are stopped.
             shut_down: called when the worker is to end.
@@ -33,17 +33,17 @@ class RQCommands:
         self._log = get_log()
 
     async def listen(self) -> None:
-        """Hear commands until cancelled, whatever happens to the connection."""
+        """Carry out commands until cancelled, whatever happens to the connection."""
         while True:
             try:
-                await self._hear()
-            except Exception as error:  # noqa: BLE001 - whatever it is, commands are to be heard
+                await self._read()
+            except Exception as error:  # noqa: BLE001 - whatever it is, commands are listened for again
                 if not is_transient(error):  # else the worker itself says that Redis is away
                     self._log.error("maintenance_failed", error=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _hear(self) -> None:
-        """Hear commands until the connection is lost."""
+    async def _read(self) -> None:
+        """Carry out commands until the connection is lost."""
         async with self._redis.pubsub() as channel:
             await channel.subscribe(self._channel)
             # Without a time-out: when the kernel gives an idle socket up (ETIMEDOUT), redis-py takes that for the end
@@ -55,11 +55,11 @@ class RQCommands:
     def _take(self, data: bytes) -> None:
         try:
             self._obey(json.loads(data))
-        except Exception as error:  # noqa: BLE001 - whatever was said, the next command is heard
+        except Exception as error:  # noqa: BLE001 - whatever was sent, the next command is read
             self._log.error("command_unreadable", error=error)
 
     def _obey(self, command: dict[str, Any]) -> None:
-        """Carry out a command; one that we do not know is nothing to us."""
+        """Carry out a command; an unknown one is ignored."""
         match command["command"]:
             case "shutdown":
                 self._shut_down()

@@ -22,7 +22,7 @@ from workers.worker.wakeup import Wakeup
 _COLD_SECONDS = 2.0  # for a worker that ends at once to release its jobs
 _AGAIN_SECONDS = 1.0
 
-_MARGIN_SECONDS = 2.5  # beyond the grace period; whoever supervises this process kills it after five seconds
+_MARGIN_SECONDS = 2.5  # beyond the grace period; the supervisor kills this process after five seconds
 
 
 class Shutdown(Enum):
@@ -121,7 +121,7 @@ class GracePeriod:
             outcomes: where successes are acknowledged.
             leases: the worker's.
             background: how failures of that are logged.
-            wakeup: what tells that a job has ended.
+            wakeup: set when a job has ended.
         """
         self._executor = executor
         self._outcomes = outcomes

@@ -1,7 +1,8 @@
-"""A watchdog for the worker's event loop: what becomes of a job that blocks it, so that the other jobs pay nothing.
+"""A watchdog for the worker's event loop: a job that blocks it costs no other job an attempt.
 
 1. The job and the line are logged while the loop stands still (see `shared/runtime/loop_lag.py`), and counted on Redis.
-2. Meanwhile the leases of all jobs are renewed from here; else they would run elsewhere, one attempt the poorer.
+2. Meanwhile the leases of all jobs are renewed from here; else they would be reaped, and run elsewhere with an attempt
+   less.
 3. When a job has blocked for longer than it may take, a signal raises RQ's time-out inside it, as RQ's own alarm does.
 4. Before a process is ended whose loop does not turn at all, the successes of other jobs are acknowledged, and those
    under way are released, their attempts uncounted.
@@ -41,7 +42,7 @@ class _OwnedTask(asyncio.Task[Any]):
 
 
 class Watchdog:
-    """Watches the running loop, a worker's; the loop's tasks are made through it."""
+    """Watches the running event loop of a worker; the loop's tasks are made through it."""
 
     def __init__(
         self,
@@ -118,27 +119,27 @@ class Watchdog:
             return
         if time.monotonic() - self._renewed_at > self._leases.seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
-            with suppress(RedisError, OSError):  # what was lost, and that Redis is away, the loop will find out as well
+            with suppress(RedisError, OSError):  # the loop will find out as well what was lost, and that Redis is away
                 self._write(lambda leases: leases.renew(to_renew(self._executions)))
         if execution and block.seconds - self._struck > execution.lease.timeout:
             self._struck, self._target = block.seconds, execution
             signal.pthread_kill(self._thread_id, signal.SIGALRM)
 
     def _raise(self, _: int, __: FrameType | None) -> None:
-        """On the loop's thread: when the step that blocked has ended meanwhile, another job's may have begun."""
+        """On the loop's thread: unless the step that blocked has ended meanwhile, and another job's has begun."""
         target, self._target = self._target, None
         if target and self._owner(asyncio.current_task(self._loop)) is target:
             raise JobTimeoutException("Task exceeded maximum timeout value, and blocked the event loop")
 
     def _note(self, block: Block, execution: Execution | None) -> None:
-        """Let `deskbell doctor` know as it begins and when it is over, and `/metrics` when it is over."""
+        """Write for `deskbell doctor` that a block begins or is over, and for `/metrics` that it is over."""
         with suppress(RedisError, OSError):
             self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
             if block.is_over and execution:
                 self._redis.hincrby(BLOCKED_KEY, execution.name, 1)
 
     def _end(self, block: Block) -> None:
-        """Before the process is ended. If no job is to blame, attempts count: one that does it each time must end."""
+        """Before the process is ended. When no job is known to block, attempts count: it might block each time."""
         if block.holder:
             self.save(but=block.holder)
 

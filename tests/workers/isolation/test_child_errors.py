@@ -1,4 +1,4 @@
-"""What a child tells its worker of an exception."""
+"""What a child writes to its worker of an exception."""
 
 import json
 import traceback
@@ -10,7 +10,7 @@ from deskbell import Discard, Retry
 from shared.errors import ConfigError, NotRunError
 from workers.causes import cause_of, last_frames_of, status_of
 from workers.dead_letters.tracebacks import traceback_text
-from workers.isolation.child_errors import retell, tell
+from workers.isolation.child_errors import decode_error, encode_error
 
 
 class LaterError(Retry):
@@ -60,8 +60,8 @@ def raised(error: BaseException) -> BaseException:
 
 def retold(error: BaseException) -> Exception:
     """What a worker makes of it, by way of JSON."""
-    told: dict[str, Any] = json.loads(json.dumps(tell(error)))
-    return retell(told)
+    told: dict[str, Any] = json.loads(json.dumps(encode_error(error)))
+    return decode_error(told)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_it_is_bounded() -> None:
     try:
         dig(500)
     except StatusError as error:
-        told = json.dumps(tell(error))
+        told = json.dumps(encode_error(error))
 
     assert len(told) < 200_000
 
