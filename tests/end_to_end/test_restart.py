@@ -19,7 +19,7 @@ from shared.redis.queues import EVENTS, queue
 from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk
-from tests.processes import PATIENT
+from tests.processes import PATIENT, is_alive
 from tests.serving import Api, Load, running_api
 from tests.waiting import until
 
@@ -63,15 +63,6 @@ def write(folder: Path, version: str, more: str = "") -> None:
     (folder / "acme_calls.py").write_text(SOURCE.replace("VERSION", version) + more)
     for compiled in folder.glob("__pycache__/acme_calls*"):
         compiled.unlink()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def in_thread(call: Callable[[], httpx.Response], stack: ExitStack) -> "Callable[[], httpx.Response]":

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from rq import Worker
 
-from deskbell import ApiCall, Event, Jobs
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, end_group, running_worker
+from tests.workers.working import Workplace, end_group, jobs_in, running_worker
 
 JOBS = """
 import os
@@ -41,13 +40,7 @@ async def give_up(event: ApiCall) -> None:
 @pytest.fixture
 def workplace(open_workplace: WorkplaceFactory) -> Workplace:
     """The queues of the job types of the worker processes."""
-    jobs = Jobs()
-    jobs.on(Event, name="note", queue="crm")(_nothing)
-    jobs.on(ApiCall, name="give_up", queue="crm", node="discarded")(_nothing)
-    return open_workplace(jobs)
-
-
-def _nothing(event: Event) -> None: ...
+    return open_workplace(jobs_in(JOBS))
 
 
 def rq(url: str, *words: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from redis import Redis
 from rq.job import Job
@@ -91,6 +92,20 @@ def signals_kept() -> Iterator[None]:
 def fetch(redis: Redis, job_id: str) -> Job:
     """A job as Redis has it."""
     return Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+
+
+def status_of(redis: Redis, job_id: str) -> str:
+    """A job's status."""
+    return str(fetch(redis, job_id).get_status().value)
+
+
+def jobs_in(source: str) -> Jobs:
+    """The job types of a module that worker processes run, for the fan-out in this one."""
+    module: dict[str, Any] = {}
+    with patch.dict(os.environ, DESKBELL_REDIS_URL="redis://127.0.0.1:1"):  # which nothing here connects to
+        exec(source, module)  # noqa: S102 - a test's own text
+    jobs: Jobs = module["jobs"]
+    return jobs
 
 
 def traceback_of(job: Job) -> str:

@@ -24,7 +24,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import claim as claim_one
 from tests.workers.claiming import worker_of
-from tests.workers.working import Workplace, running_worker
+from tests.workers.working import Workplace, jobs_in, running_worker
 from workers.flow.limits import limits_text
 from workers.job import AllowListedJob
 from workers.lease import Lease
@@ -589,12 +589,7 @@ def test_a_concurrency_holds_across_processes(
     open_workplace: WorkplaceFactory, redis: Redis, valkey_url: str, tmp_path: Any
 ) -> None:
     """Two workers with many free slots each never run more jobs together, and do reach the limit."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall, queue="crm")
-    def count(event: ApiCall) -> None: ...
-
-    put(open_workplace(jobs), 60)
+    put(open_workplace(jobs_in(COUNTING)), 60)
 
     with (
         running_worker(tmp_path, COUNTING, valkey_url, "crm"),

@@ -13,11 +13,12 @@ from rq import Worker
 from rq.command import send_kill_horse_command, send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from deskbell import ApiCall, Jobs
+from deskbell import ApiCall
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
+from tests.processes import is_alive
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, fetch, logged, running_worker, traceback_of
+from tests.workers.working import Workplace, fetch, jobs_in, logged, running_worker, traceback_of
 
 JOBS = """
 import asyncio, os, re, signal, subprocess, sys, threading
@@ -77,27 +78,12 @@ def raises(event: ApiCall) -> None:
 QUICKLY = {"ABANDONED_SECONDS": "5", "GRACE_SECONDS": "1"}
 
 
-def elsewhere() -> Jobs:
-    """The job types as the worker process has them, for the fan-out in this one."""
-    jobs = Jobs()
-    for name in ("alone", "alone_async", "together"):
-        jobs.on(ApiCall, name=name, queue="crm", node="x")(_nothing)
-    for name in ("dies", "hangs"):
-        jobs.on(ApiCall, name=name, queue="crm", node=name, timeout=3600)(_nothing)
-    jobs.on(ApiCall, name="slow", queue="crm", node="slow", timeout=1, attempts=1)(_nothing)
-    jobs.on(ApiCall, name="raises", queue="crm", node="raises", attempts=3)(_nothing)
-    return jobs
-
-
-def _nothing(event: ApiCall) -> None: ...
-
-
 @pytest.fixture
 def put(open_workplace: WorkplaceFactory) -> Callable[..., tuple[Workplace, ApiCall]]:
     """A factory of a workplace with an event on it that is fanned out."""
 
     def put_one(node: str, **variables: str) -> tuple[Workplace, ApiCall]:
-        workplace, event = open_workplace(elsewhere()), api_call(node, **variables)
+        workplace, event = open_workplace(jobs_in(JOBS)), api_call(node, **variables)
         workplace.put_jobs(event)
         return workplace, event
 
@@ -123,14 +109,6 @@ def refusals(redis: Redis, command: str) -> int:
     return sum(int(stats.get(name, 0)) for name in ("rejected_calls", "failed_calls"))
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that its parent has not asked after yet has, too."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def test_one_worker_runs_jobs_together_and_each_that_asks_for_it_in_a_process_of_its_own(
     put: Put, valkey_url: str, tmp_path: Path
 ) -> None:
@@ -146,7 +124,7 @@ def test_one_worker_runs_jobs_together_and_each_that_asks_for_it_in_a_process_of
     assert together == worker.pid
     assert len({together, alone, alone_async}) == 3
     assert attempts(redis, "alone") == attempts(redis, "alone_async") == [b"1"]
-    assert is_gone(alone)
+    assert not is_alive(alone)
     assert {line["outcome"] for line in logged(tmp_path, "attempt")} == {"done"}
     assert "printed" in (tmp_path / "worker.log").read_text().splitlines()
     assert worker.returncode == 0
@@ -179,7 +157,7 @@ def test_a_function_that_nothing_can_interrupt_is_killed_when_its_time_is_up(
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--concurrency", "1"):
         until(lambda: workplace.job(event, "slow").is_failed)
         [pid] = pids(workplace.redis, "slow")
-        until(lambda: is_gone(pid))
+        until(lambda: not is_alive(pid))
 
     assert "TimeoutError: the job took longer than 1 seconds" in traceback_of(workplace.job(event, "slow"))
     assert logged(tmp_path, "stragglers") == []
@@ -209,13 +187,13 @@ def test_a_child_and_what_it_has_started_end_when_its_job_does_not_go_on(
             "server": lambda: os.kill(started["server_pid"], signal.SIGKILL),
         }
         ends[end]()
-        until(lambda: is_gone(child) and is_gone(grandchild))
+        until(lambda: not is_alive(child) and not is_alive(grandchild))
         if end in ("stop", "kill-horse", "server"):
             expected = "stopped" if end == "stop" else "finished"
             until(lambda: fetch(redis, job_id).get_status() == expected)
         if end in ("SIGTERM", "SIGINT to the group", "SIGKILL"):
             worker.wait(DEADLINE_SECONDS)
-            until(lambda: is_gone(started["server_pid"]))
+            until(lambda: not is_alive(started["server_pid"]))
 
     if end.startswith(("SIGTERM", "SIGINT")):
         assert (workplace.queue("crm").job_ids, worker.returncode) == ([job_id], 0)

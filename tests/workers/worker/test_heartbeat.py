@@ -26,7 +26,7 @@ from shared.runtime.threads import DaemonThreads
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.claiming import put_job
+from tests.workers.claiming import counting_jobs, put_job
 from tests.workers.working import Workplace, logged, running_worker, signals_kept
 from workers.worker.leases import Leases
 from workers.worker.maintenance import Maintenance
@@ -54,17 +54,6 @@ def failing_jobs() -> Jobs:
         raise OSError
 
     return jobs
-
-
-def counting_jobs() -> tuple[Jobs, list[str]]:
-    """A job type `count`, and what it counted."""
-    jobs, counted = Jobs(), []
-
-    @jobs.on(ApiCall)
-    def count(event: ApiCall) -> None:
-        counted.append(event.id)
-
-    return jobs, counted
 
 
 def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url: str, tmp_path: Path) -> None:

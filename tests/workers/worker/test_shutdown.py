@@ -12,16 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from redis import Redis
 from rq import Worker
 from rq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import until
-from tests.workers.working import Workplace, fetch, logged, running_worker, signals_kept
+from tests.workers.working import Workplace, jobs_in, logged, running_worker, signals_kept, status_of
 from workers.worker.shutdown import ShutdownSignals
 
 JOBS = """
@@ -45,13 +43,13 @@ async def brief(event: ApiCall) -> None:
         await redis.rpush(f"ended:{event.node}", event.id)
 
 @jobs.on(ApiCall, queue="crm", node="hangs")
-async def hangs_once(event: ApiCall) -> None:
+async def hangs(event: ApiCall) -> None:
     with Redis.from_url(URL) as redis:
         if began(redis, event):
             await asyncio.Event().wait()
 
 @jobs.on(ApiCall, queue="crm", node="hangs_in_thread", timeout=3600)
-def hangs_in_thread_once(event: ApiCall) -> None:
+def hangs_in_thread(event: ApiCall) -> None:
     with Redis.from_url(URL) as redis:
         if began(redis, event):
             threading.Event().wait()
@@ -86,24 +84,10 @@ def plain(event: ApiCall) -> None:
 QUICKLY = {"ABANDONED_SECONDS": "5", "GRACE_SECONDS": "1"}
 
 
-def elsewhere() -> Jobs:
-    """The job types as the worker process has them, for the fan-out in this one."""
-    jobs = Jobs()
-    for name in ("brief", "quick", "blocks", "plain"):
-        jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
-    jobs.on(ApiCall, name="late", queue="crm", node="late", attempts=1, timeout=1)(_nothing)
-    jobs.on(ApiCall, name="hangs_once", queue="crm", node="hangs")(_nothing)
-    jobs.on(ApiCall, name="hangs_in_thread_once", queue="crm", node="hangs_in_thread")(_nothing)
-    return jobs
-
-
-def _nothing(event: ApiCall) -> None: ...
-
-
 @pytest.fixture
 def workplace(open_workplace: WorkplaceFactory) -> Workplace:
     """The queues of the job types of the worker process."""
-    return open_workplace(elsewhere())
+    return open_workplace(jobs_in(JOBS))
 
 
 def put(workplace: Workplace, node: str, count: int = 1) -> list[str]:
@@ -111,13 +95,7 @@ def put(workplace: Workplace, node: str, count: int = 1) -> list[str]:
     events = [api_call(node) for _ in range(count)]
     for event in events:
         workplace.put_jobs(event)
-    names = {"hangs": "hangs_once", "hangs_in_thread": "hangs_in_thread_once"}
-    return [f"{event.id}-{names.get(node, node)}" for event in events]
-
-
-def status(redis: Redis, job_id: str) -> str:
-    """A job's status."""
-    return fetch(redis, job_id).get_status().value
+    return [f"{event.id}-{node}" for event in events]
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "command"])
@@ -141,7 +119,7 @@ def test_a_worker_told_to_stop_lets_its_jobs_end_and_claims_no_more(
         exit_status = process.wait(30)
 
     assert exit_status == 0
-    assert [status(redis, job_id) for job_id in ids] == ["finished", "finished", "queued"]
+    assert [status_of(redis, job_id) for job_id in ids] == ["finished", "finished", "queued"]
     assert workplace.queue("crm").job_ids == ids[2:]
     assert Worker.all(redis) == []
 
@@ -157,7 +135,7 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
         until(lambda: redis.llen(f"began:{node}"))
         process.terminate()
         exit_status = process.wait(30)
-    left = workplace.queue("crm").job_ids, status(redis, job_id), redis.zcard("rq:wip:crm")
+    left = workplace.queue("crm").job_ids, status_of(redis, job_id), redis.zcard("rq:wip:crm")
     [stops], [put_back] = logged(tmp_path, "worker_stops"), logged(tmp_path, "jobs_released")
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst", **QUICKLY) as process:
         process.wait(30)
@@ -167,7 +145,7 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
     assert stops["why"] == "told to stop"
     assert (stops["under_way"], put_back["count"], put_back["job_ids"]) == (1, 1, [job_id])
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"1"]
-    assert status(redis, job_id) == "finished"
+    assert status_of(redis, job_id) == "finished"
 
 
 def test_a_worker_told_twice_to_stop_ends_at_once_and_loses_nothing(
@@ -205,7 +183,7 @@ def test_a_worker_ends_though_a_job_blocks_its_loop(
             process.terminate()
             time.sleep(0.2)  # two signals at once may be one
         exit_status = process.wait(20)
-    left = redis.zcard("rq:wip:crm"), status(redis, job_id)
+    left = redis.zcard("rq:wip:crm"), status_of(redis, job_id)
 
     assert (exit_status, left) == (1, (1, "started"))
 
@@ -224,7 +202,7 @@ def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
             until(lambda: len(Worker.all(redis)) == 2)
             os.kill(killed.pid, signal.SIGKILL)
             began = time.monotonic()
-            until(lambda: status(redis, job_id) == "finished")
+            until(lambda: status_of(redis, job_id) == "finished")
             seconds = time.monotonic() - began
 
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"2"]
@@ -240,7 +218,7 @@ def test_a_frozen_worker_settles_nothing_when_it_wakes(workplace: Workplace, val
         until(lambda: redis.llen("began:blocks"))
         os.kill(frozen.pid, signal.SIGSTOP)
         with start():
-            until(lambda: status(redis, job_id) == "finished")
+            until(lambda: status_of(redis, job_id) == "finished")
         before = redis.hgetall(f"rq:job:{job_id}"), redis.xlen(f"rq:results:{job_id}")
         os.kill(frozen.pid, signal.SIGCONT)
         redis.rpush("go:blocks", "")
@@ -262,7 +240,7 @@ def test_a_process_with_too_many_stragglers_is_started_again(
     options = ("--concurrency", "2", "--processes", "1")
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", *options, **QUICKLY) as process:
-        until(lambda: [status(redis, job_id) for job_id in ids] == ["failed", "failed"])
+        until(lambda: [status_of(redis, job_id) for job_id in ids] == ["failed", "failed"])
         put(workplace, "quick")
         until(lambda: redis.llen("quick"))
         process.terminate()
@@ -313,10 +291,10 @@ def test_rqs_commands_end_a_job(node: str, command: str, workplace: Workplace, v
         until(lambda: redis.pubsub_numsub(worker.pubsub_channel_name)[0][1])
         if command == "stop":
             send_stop_job_command(redis, job_id, serializer=JSONSerializer)
-            until(lambda: status(redis, job_id) == "stopped")
+            until(lambda: status_of(redis, job_id) == "stopped")
         else:
             send_kill_horse_command(redis, worker.name)
-            until(lambda: status(redis, job_id) == "finished")
+            until(lambda: status_of(redis, job_id) == "finished")
 
     assert (redis.zscore("rq:failed:crm", job_id) is not None) == (command == "stop")
     assert redis.lrange(f"began:{node}", 0, -1) == ([b"1"] if command == "stop" else [b"1", b"2"])

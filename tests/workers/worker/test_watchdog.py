@@ -15,13 +15,12 @@ import pytest
 from redis import Redis
 from rq.timeouts import JobTimeoutException
 
-from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, read_blocks
 from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, fetch, logged, running_worker
+from tests.workers.working import Workplace, jobs_in, logged, running_worker, status_of
 from workers.worker.execution import current_execution
 from workers.worker.watchdog import Watchdog
 
@@ -69,27 +68,10 @@ def innocent_thread(event: ApiCall) -> None:
 """
 
 
-def elsewhere() -> Jobs:
-    """The job types as the worker process has them, for the fan-out in this one."""
-    jobs = Jobs()
-    for name in ("blocks", "gathers", "innocent_thread"):
-        jobs.on(ApiCall, name=name, queue="crm", node=name)(_nothing)
-    jobs.on(ApiCall, name="innocent", queue="crm", node="innocent", timeout=1)(_nothing)
-    return jobs
-
-
-def _nothing(event: ApiCall) -> None: ...
-
-
 @pytest.fixture
 def workplace(open_workplace: WorkplaceFactory) -> Workplace:
     """The queues of the job types of the worker process."""
-    return open_workplace(elsewhere())
-
-
-def status(redis: Redis, job_id: str) -> str:
-    """A job's status."""
-    return fetch(redis, job_id).get_status().value
+    return open_workplace(jobs_in(JOBS))
 
 
 def put(workplace: Workplace, node: str) -> str:
@@ -149,7 +131,7 @@ def test_time_that_another_job_blocks_the_loop_for_is_not_a_jobs_own(
         redis.rpush("go", "")
         until(lambda: not redis.zcard("rq:wip:crm"))
 
-    assert status(redis, innocent) == status(redis, blocks) == "finished"
+    assert status_of(redis, innocent) == status_of(redis, blocks) == "finished"
     assert redis.lrange("innocent", 0, -1) == [b"1"]
 
 
@@ -168,7 +150,7 @@ def test_a_process_that_ends_because_of_a_block_puts_the_other_jobs_back(
         if end == "SIGTERM":
             process.terminate()
         exit_status = process.wait(DEADLINE_SECONDS)
-    left = workplace.queue("crm").job_ids, [status(redis, job_id) for job_id in (innocent, blocks)]
+    left = workplace.queue("crm").job_ids, [status_of(redis, job_id) for job_id in (innocent, blocks)]
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst") as process:
         process.wait(DEADLINE_SECONDS)
 

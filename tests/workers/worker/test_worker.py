@@ -30,7 +30,8 @@ from shared.redis.queues import PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.working import Workplace, fetch, running_worker, traceback_of
+from tests.workers.claiming import counting_jobs
+from tests.workers.working import Workplace, fetch, jobs_in, running_worker, traceback_of
 from workers.job import AllowListedJob
 
 SECRET = "planted-4711"
@@ -46,17 +47,6 @@ def planted(*arguments: Any) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_called() -> None:
     called.clear()
-
-
-def counting_jobs() -> tuple[Jobs, list[str]]:
-    """A job type `count`, and what it counted."""
-    jobs, counted = Jobs(), []
-
-    @jobs.on(ApiCall)
-    def count(event: ApiCall) -> None:
-        counted.append(event.id)
-
-    return jobs, counted
 
 
 def plant(workplace: Workplace, *data: Any, **fields: bytes | str | int) -> Job:
@@ -310,7 +300,7 @@ def test_a_running_worker_puts_due_retries_back_by_itself(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
     """Each worker process schedules the retries of its queue; SIGTERM ends it with status 0."""
-    workplace = open_workplace(crm_job("twice"))
+    workplace = open_workplace(jobs_in(RETRYING))
     event = api_call()
     workplace.put_jobs(event)
 
@@ -339,21 +329,11 @@ def hang_once(event: ApiCall) -> None:
 """
 
 
-def crm_job(name: str) -> Jobs:
-    """A job type as a worker in another process has it, for the fan-out in this one."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall, name=name, queue="crm")
-    def elsewhere(event: ApiCall) -> None: ...
-
-    return jobs
-
-
 def test_a_job_whose_worker_is_killed_in_the_middle_is_run_again(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
     """RQ knows the job as started; when its heartbeat is missed, maintenance has it tried again, as attempt 2."""
-    workplace = open_workplace(crm_job("hang_once"))
+    workplace = open_workplace(jobs_in(HANGING_ONCE))
     event = api_call()
     workplace.put_jobs(event)
     crm, job_id = workplace.queue("crm"), f"{event.id}-hang_once"

@@ -14,7 +14,7 @@ from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
-from tests.processes import environment
+from tests.processes import environment, is_alive
 from tests.waiting import until
 from tests.workers.working import end_group, running_worker
 
@@ -55,15 +55,6 @@ def pid_of(worker: BaseWorker) -> int:
     """The worker's process, which is in charge of its own session."""
     assert worker.pid
     return worker.pid
-
-
-def is_alive(worker: BaseWorker) -> bool:
-    """Whether the worker's process is there."""
-    try:
-        os.kill(pid_of(worker), 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_burst_of_several_processes_empties_all_queues(
@@ -121,7 +112,7 @@ def test_an_interrupted_burst_ends_its_workers_and_starts_no_others(
     assert status == 1
     assert sorted(workplace.redis.lrange("ended", 0, -1)) == sorted(event.id.encode() for event in events[:2])
     assert workplace.queue("crm").job_ids == [f"{events[2].id}-wait"]
-    assert not [worker for worker in workers if is_alive(worker)]
+    assert not [worker for worker in workers if is_alive(pid_of(worker))]
 
 
 def test_a_killed_worker_is_started_again_and_sigterm_ends_them_all(
@@ -146,7 +137,7 @@ def test_a_killed_worker_is_started_again_and_sigterm_ends_them_all(
         status = process.wait()
 
     assert status == 0
-    assert not [worker for worker in (*first, second) if is_alive(worker)]
+    assert not [worker for worker in (*first, second) if is_alive(pid_of(worker))]
 
 
 RELOADED = """
@@ -188,7 +179,7 @@ def test_sighup_replaces_workers_and_their_jobs_end_first(
         new = until(lambda: [each for each in Worker.all(redis) if each not in old][int(processes) - 1 :])
         redis.rpush("go", "")
         until(lambda: redis.llen("ended") == 1)
-        until(lambda: not [each for each in old if is_alive(each)])
+        until(lambda: not [each for each in old if is_alive(pid_of(each))])
         workplace.put_event(api_call())
         redis.rpush("go", "")
         until(lambda: redis.llen("ended") == 2)
@@ -208,7 +199,7 @@ def test_a_worker_whose_supervisor_was_killed_ends(redis: Redis, valkey_url: str
         [worker] = until(lambda: Worker.all(redis))
         process.kill()
 
-        until(lambda: not is_alive(worker))
+        until(lambda: not is_alive(pid_of(worker)))
 
     assert Worker.all(redis) == []
 

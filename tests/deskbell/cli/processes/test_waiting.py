@@ -14,7 +14,7 @@ from tests import forked
 from tests.away import a_server, clustered
 from tests.desk import APP, TOKEN
 from tests.forked import Forked
-from tests.processes import environment
+from tests.processes import environment, is_alive
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.working import end_group
 
@@ -41,14 +41,6 @@ class Role:
     def events(self) -> list[str]:
         """What each of the log's lines is about."""
         return [line["event"] for line in self.lines()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @contextmanager
