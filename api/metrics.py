@@ -47,11 +47,6 @@ class Metrics:
     """
 
     def __init__(self, handlers: Iterable[str] = ()) -> None:
-        """Register them.
-
-        Args:
-            handlers: the names of the handlers.
-        """
         self._registry = CollectorRegistry()
         self.handlers = names = list(handlers)
         self.callbacks = self._counter(

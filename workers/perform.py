@@ -107,15 +107,7 @@ class Attempt:
     function: Callable[[], Any]
 
     def __init__(self, performer: Performer, name: str, wire: Wire, lease: Lease | None = None) -> None:
-        """Begin the log line.
-
-        Args:
-            performer: has the job types.
-            name: the job type's name.
-            wire: the event, as fan-out wrote it.
-            lease: our worker's; its claim has counted the attempt, and the start for a rate.
-        """
-        self.number = lease.attempt if lease else 0
+        self.number = lease.attempt if lease else 0  # with a lease the claim has counted it, and the start for a rate
         self.name = loggable_job_name(name)
         self.wire = wire
         self._performer = performer

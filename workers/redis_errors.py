@@ -23,14 +23,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 class WorkerOutage(Outage):
-    """An outage as all parts of a worker see it."""
+    """An outage as all parts of a worker see it; `connection` is the one that RQ's own code uses."""
 
     def __init__(self, connection: Redis) -> None:
-        """Begin without an outage.
-
-        Args:
-            connection: the one that RQ's own code uses.
-        """
         super().__init__()
         self._connection = connection
 

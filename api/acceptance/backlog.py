@@ -14,14 +14,8 @@ class BacklogReader:
     """Reads the spool's folder in a thread of its own."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        """Prepare.
-
-        Args:
-            folder: the spool.
-            seconds: how long a reader waits for the disk.
-        """
         self._folder = folder.absolute()
-        self._seconds = seconds
+        self._seconds = seconds  # that a reader waits for the disk
         self._disk = DaemonThreads(most=1)
         self._reading: asyncio.Future[Survey] | None = None
 

@@ -38,20 +38,11 @@ class Drainer:
     """Sends Redis the events of the spool."""
 
     def __init__(self, script: AcceptScript, spool: Spool, breaker: Breaker, metrics: Metrics, patience: float) -> None:
-        """Make a drainer.
-
-        Args:
-            script: sends to Redis.
-            spool: what is sent.
-            breaker: whether Redis takes events.
-            metrics: counts what was sent.
-            patience: seconds that new events may wait for the last of the spool.
-        """
         self._script = script
         self._spool = spool
         self._breaker = breaker
         self._metrics = metrics
-        self._patience = patience
+        self._patience = patience  # seconds that new events may wait for the last of the spool
         self._log = get_log()
         self._probe = SequenceNumber.of_new_producer()
         self._began: float | None = None

@@ -36,19 +36,13 @@ class Authenticator:
     """Decides whether a callback comes from Tencent and is for one of our apps."""
 
     def __init__(self, settings: Settings, note_use: Callable[[str, str, float], None]) -> None:
-        """Read the secrets.
-
-        Args:
-            settings: the apps and their tokens.
-            note_use: called with the app, the token's fingerprint and the Unix seconds of each signed callback.
-        """
         self._tokens = {
             app_id: {token.get_secret_value(): fingerprint(token.get_secret_value()) for token in tokens}
             for app_id, tokens in settings.apps.items()
         }
         self._needs_sign = {app_id: settings.needs_sign(app_id) for app_id in settings.apps}
         self._path_secret = settings.path_secret.get_secret_value().encode() if settings.path_secret else None
-        self._note_use = note_use
+        self._note_use = note_use  # called with the app, the token's fingerprint and the Unix seconds
 
     def path_secret_matches(self, secret: str) -> bool:
         """Whether the first part of the URL path is the secret, if one is set; compared in constant time."""

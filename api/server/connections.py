@@ -57,13 +57,6 @@ class Connections:
     """What all connections of a process share."""
 
     def __init__(self, *, budget_seconds: float, max_body_bytes: int, most: int | None = None) -> None:
-        """Prepare.
-
-        Args:
-            budget_seconds: what a request may take to arrive.
-            max_body_bytes: the largest body.
-            most: how many connections; by default what the limit of open files allows.
-        """
         self.budget_seconds = budget_seconds
         self.most_bytes = max_body_bytes + _MOST_HEAD_BYTES + _MOST_REST_BYTES
         self.most = most or min(max(file_limit() - _OTHER_FILES, file_limit() // 2), _MOST_CONNECTIONS)

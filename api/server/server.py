@@ -65,14 +65,6 @@ class Server(uvicorn.Server):
         grace_seconds: float = 10,
         parent: socket.socket | None = None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            make_app: makes the app.
-            connections: limits the connections.
-            grace_seconds: how long what is in flight is waited for.
-            parent: see `serve`.
-        """
         config = uvicorn.Config(
             make_app,
             factory=True,

@@ -52,17 +52,9 @@ class Stack:
     def __init__(
         self, folder: Path, *, ports: Sequence[int] = (0, 0, 0), given: Mapping[str, str], logs: Path | None = None
     ) -> None:
-        """Prepare a stack.
-
-        Args:
-            folder: where data is kept; made when it is not there.
-            ports: the ports preferred for api, dashboard and CRM; free ones are taken where they are not.
-            given: settings that take precedence over the stack's own.
-            logs: the file that the processes' logs go to; None is standard output.
-        """
         self._folder = folder.resolve()
-        self._ports = ports
-        self._logs = logs
+        self._ports = ports  # preferred for api, dashboard and CRM; free ones are taken where they are not
+        self._logs = logs  # None is standard output
         self._output: IO[bytes] | None = None
         self._exit = ExitStack()
         self._commands: dict[str, _Command] = {}

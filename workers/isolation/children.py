@@ -28,14 +28,9 @@ _END_SECONDS = 5.0  # between a child's answer and its end
 
 
 class Children:
-    """The children of one worker; on its event loop."""
+    """The children of one worker; on its event loop. The fork server is started by `start`, or with the first job."""
 
     def __init__(self, worker_name: str) -> None:
-        """Prepare; the fork server is started by `start`, or with the first job.
-
-        Args:
-            worker_name: what their log lines call the worker.
-        """
         self._worker_name = worker_name
         self._server: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()

@@ -37,15 +37,9 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 class ForkServer:
-    """Forks children for a worker."""
+    """Forks children for a worker; on the main thread. Their sockets come in through `control`, their ends go out."""
 
     def __init__(self, control: socket.socket, performer: Performer) -> None:
-        """Prepare; on the main thread.
-
-        Args:
-            control: where sockets for children come in, and the ends of children are written.
-            performer: runs the jobs.
-        """
         self._control = control
         self._performer = performer
         self._children: set[int] = set()

@@ -13,11 +13,6 @@ class Background:
     """The background tasks of a worker; on its event loop."""
 
     def __init__(self, outage: WorkerOutage) -> None:
-        """There are none yet.
-
-        Args:
-            outage: notes when Redis does not do what a step asks, and when it does.
-        """
         self._outage = outage
         self._tasks: list[asyncio.Task[None]] = []
 

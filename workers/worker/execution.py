@@ -95,24 +95,13 @@ class Executor:
         lost: Callable[[Execution], float],
         wake: Callable[[], None],
     ) -> None:
-        """Prepare.
-
-        Args:
-            executions: the jobs under way, by execution.
-            connection: what jobs are read through that somebody looks at.
-            threads: where `def` functions run.
-            children: where isolated jobs run.
-            ended: called once for each job, on the event loop, with what it raised.
-            lost: the seconds, ever, in which the loop could not run because of others than a job.
-            wake: called when a slot is free, or a function has ended whose job was not ours any more.
-        """
         self._executions = executions
         self._connection = connection
         self._threads = threads
         self._children = children
-        self._ended = ended
-        self._lost = lost
-        self._wake = wake
+        self._ended = ended  # called once for each job, on the event loop, with what it raised
+        self._lost = lost  # the seconds, ever, in which others than a job kept the loop from running
+        self._wake = wake  # called when a slot is free, or a function has ended whose job was not ours any more
         self._loop = asyncio.get_running_loop()
         self._left: set[Execution] = set()
         self.stragglers = 0

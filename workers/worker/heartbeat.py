@@ -54,12 +54,6 @@ class ReapGuard:
     """
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare.
-
-        Args:
-            lease_seconds: how long a lease is.
-            clock: seconds, of any beginning.
-        """
         self._lease = lease_seconds
         self._clock = clock
         self._last = float("-inf")
@@ -94,25 +88,14 @@ class Heartbeat:
         threads: DaemonThreads,
         file: Path | None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            worker: what RQ knows of this worker.
-            leases: its leases.
-            executor: its jobs under way.
-            outcomes: where abandoned jobs that have no attempt left become dead letters.
-            threads: where RQ's own code runs.
-            file: touched at each heartbeat that Redis takes.
-        """
         self.seconds = min(leases.seconds / 6, _LONGEST_SECONDS)
         self._worker = worker
         self._leases = leases
         self._executor = executor
         self._outcomes = outcomes
         self._threads = threads
-        self._file = file
+        self._file = file  # touched at each heartbeat that Redis takes
         self._reap_guard = ReapGuard(leases.seconds)
-        self._threads = DaemonThreads()
         self._log = get_log()
 
     async def beat(self) -> None:

@@ -76,15 +76,6 @@ class Leases:
     def __init__(
         self, redis: AsyncRedis, worker_name: str, queues: Sequence[str], jobs: Jobs, settings: Settings
     ) -> None:
-        """Make the scripts.
-
-        Args:
-            redis: the connection they go through.
-            worker_name: RQ's name of the worker.
-            queues: those it claims from.
-            jobs: the job types, for their attempts and limits.
-            settings: for the time within which an abandoned job is to run again.
-        """
         self.seconds = round(settings.abandoned_seconds * _SHARE)
         self._redis = redis
         self._jobs, self._settings = jobs, settings

@@ -31,13 +31,6 @@ class Maintenance:
     """RQ's scheduler and maintenance, a step at a time, in threads."""
 
     def __init__(self, worker: BaseWorker, jobs: Jobs, threads: DaemonThreads) -> None:
-        """Prepare.
-
-        Args:
-            worker: whose queues are maintained.
-            jobs: the job types, some of which may be ordered.
-            threads: where RQ's code runs.
-        """
         self._jobs = jobs
         self._worker = worker
         self._threads = threads

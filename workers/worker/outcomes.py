@@ -37,21 +37,11 @@ class Outcomes:
         wake: Callable[[], None],
         outage: WorkerOutage,
     ) -> None:
-        """Prepare.
-
-        Args:
-            executions: the jobs under way, by execution; one whose outcome is written leaves them.
-            leases: where successes are acknowledged.
-            rq_outcomes: writes the rest.
-            threads: where it does.
-            wake: called when there is something to acknowledge, or a free slot.
-            outage: notes when Redis does not take an outcome.
-        """
-        self._executions = executions
+        self._executions = executions  # one whose outcome is written leaves them
         self._leases = leases
         self._rq_outcomes = rq_outcomes
         self._threads = threads
-        self._wake = wake
+        self._wake = wake  # called when there is something to settle, or a free slot
         self._outage = outage
         self._done: list[Execution] = []
         self._in_doubt: set[str] = set()

@@ -9,11 +9,6 @@ class PollingOrder:
     """The order that was given, except that one claim in eight begins with a later queue, each in its turn."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Prepare.
-
-        Args:
-            names: the queues, the most urgent first.
-        """
         self._names = list(names)
         self._claims = 0
 

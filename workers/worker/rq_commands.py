@@ -18,14 +18,6 @@ class RQCommands:
     """Carries out what RQ's tools send to one worker."""
 
     def __init__(self, redis: AsyncRedis, channel: str, executor: Executor, shut_down: Callable[[], None]) -> None:
-        """Prepare.
-
-        Args:
-            redis: the connection that listens.
-            channel: the worker's.
-            executor: whose jobs are stopped.
-            shut_down: called when the worker is to end.
-        """
         self._redis = redis
         self._channel = channel
         self._executor = executor

@@ -46,12 +46,6 @@ class RQOutcomes:
     """
 
     def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
-        """Prepare.
-
-        Args:
-            worker: whose counts, name and connection are used.
-            jobs: the job types, whose slots are freed.
-        """
         self._worker = worker
         self._jobs = jobs
         self._log = get_log()

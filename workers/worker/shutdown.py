@@ -49,19 +49,9 @@ class ShutdownSignals:
         grace_seconds: float,
         parent: socket.socket | None = None,
     ) -> None:
-        """Listen; on the main thread.
-
-        Args:
-            loop: the worker's loop.
-            shut_down: called there the first time, and once more to end at once.
-            save: called in a thread before the process is ended without the loop; may take two seconds.
-            grace_seconds: how long the jobs under way have after the first signal.
-            parent: a socket to the supervisor: this process writes on it when it is ready, and shuts down when it can
-                be read, since something has come or the supervisor is gone.
-        """
         self._loop = loop
-        self._shut_down = shut_down
-        self._save = save
+        self._shut_down = shut_down  # called on the loop the first time, and once more to end at once
+        self._save = save  # called in a thread before the process is ended without its loop
         self._patience = grace_seconds + _MARGIN_SECONDS
         self._timers: list[threading.Timer] = []
         self._signals: set[int] = set()
@@ -114,15 +104,6 @@ class GracePeriod:
     def __init__(
         self, executor: Executor, outcomes: Outcomes, leases: Leases, background: Background, wakeup: Wakeup
     ) -> None:
-        """Prepare.
-
-        Args:
-            executor: the jobs under way.
-            outcomes: where successes are acknowledged.
-            leases: the worker's.
-            background: how failures of that are logged.
-            wakeup: set when a job has ended.
-        """
         self._executor = executor
         self._outcomes = outcomes
         self._leases = leases

@@ -40,12 +40,6 @@ class QueueWakeups:
     """Blocking reads, one for each queue that was found empty."""
 
     def __init__(self, redis: AsyncRedis, wake: Callable[[], None]) -> None:
-        """Prepare.
-
-        Args:
-            redis: the connections that wait.
-            wake: called when a job has come.
-        """
         self._redis = redis
         self._wake = wake
         self._waiting: dict[str, asyncio.Task[None]] = {}

@@ -52,21 +52,12 @@ class Watchdog:
         redis: Redis,
         settings: Settings,
     ) -> None:
-        """Watch the loop; on its thread, the main one.
-
-        Args:
-            executions: the jobs under way, by execution.
-            outcomes: those that have succeeded, and are not acknowledged yet.
-            leases: the worker's.
-            redis: a connection that is not the loop's.
-            settings: where Redis is.
-        """
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._executions = executions
         self._outcomes = outcomes
         self._leases = leases
-        self._redis = redis
+        self._redis = redis  # not the loop's
         self._settings = settings
         self._renewed_at = 0.0
         self._holder: Execution | None = None

@@ -67,15 +67,6 @@ class ConcurrentWorker(BaseWorker):
         concurrency: int = CONCURRENCY,
         parent: socket.socket | None = None,
     ) -> None:
-        """Make a worker.
-
-        Args:
-            queues: the queues it serves, the most urgent first.
-            performer: knows the job types.
-            connection: to Redis, for RQ's own code.
-            concurrency: how many jobs it performs at once.
-            parent: a socket to the supervisor: see `ShutdownSignals`.
-        """
         super().__init__(
             list(queues),
             name=uuid.uuid4().hex,

@@ -40,13 +40,6 @@ class Process:
     """
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str], fds: Sequence[int]) -> None:
-        """Start it.
-
-        Args:
-            words: role and options.
-            environment: its whole environment.
-            fds: the files it inherits.
-        """
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
         role, *options = words
@@ -103,22 +96,12 @@ class Supervisor:
         burst: bool = False,
         forget: Callable[[int], object] = lambda _: None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            words: role and options of each process.
-            count: how many.
-            environment: what each finds at its start; a file of settings is read by each itself.
-            grace_seconds: what each gives the work under way when it is told to end.
-            listener: the socket that they share; closed when they are to stop, so that no connection waits on it.
-            burst: whether they end by themselves when there is nothing left to do.
-            forget: called with the pid of each that has ended.
-        """
-        self._words, self._environment, self._listener = words, environment, listener
+        self._words, self._environment = words, environment
+        self._listener = listener  # closed when they are to stop, so that no connection waits on it
         self._count = count
         self._patience = grace_seconds + _MARGIN_SECONDS
-        self._burst = burst
-        self._forget = forget
+        self._burst = burst  # they end by themselves when there is nothing left to do
+        self._forget = forget  # called with the pid of each that has ended
         self._serving: list[Process] = []
         self._to_replace: list[Process] = []
         self._successor: Process | None = None
