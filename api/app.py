@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from api.metrics import CONTENT_TYPE, Metrics
 from api.monitoring.collectors import collect_queues, collect_spool
 from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
-from api.routes import CallbackRoutes
+from api.routes import Answer, CallbackRoutes
 from api.server.arrival import SINCE
 from api.server.connections import NOTE
 from api.server.openapi import document
@@ -101,7 +101,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTP_404_NOT_FOUND and (rejection := paths.rejection(request.scope)):
             rejections.note(rejection, status=HTTP_404_NOT_FOUND)
-        return _envelope_response(error.status_code, http_info(error.status_code), error.headers)
+        return Answer(envelope(error.status_code, http_info(error.status_code)), error.status_code, error.headers)
 
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, _answer_defect)
@@ -152,8 +152,4 @@ def _settle_garbage_collector() -> None:
 
 
 async def _answer_defect(_: Request, __: Exception) -> Response:
-    return _envelope_response(500, "internal error")
-
-
-def _envelope_response(status: int, info: str, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(envelope(status, info), status, headers, media_type="application/json")
+    return Answer(envelope(500, "internal error"), 500)

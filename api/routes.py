@@ -19,6 +19,7 @@ import time
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.acceptance.accept import Kept
@@ -42,33 +43,17 @@ from shared.wire.events import Event
 from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes out: an HTTP status, an envelope, the id of the event if one was kept, and further headers."""
+class Answer(Response):
+    """What goes out: an envelope, an HTTP status, and headers."""
 
-    status: int
-    envelope: bytes
-    event_id: str | None = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-    async def send(self, send: Send) -> None:
-        """Send this answer."""
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(self.envelope)),
-            *self.headers,
-        ]
-        if self.event_id:
-            headers.append((b"x-deskbell-event", self.event_id.encode()))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.envelope})
+    media_type = "application/json"
 
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.
 _EXPLAINED = ("misfit", "no_handler")
 _WRONG_PATH = Rejection(Code.NOT_OUR_APP, "the path does not hold the secret", "wrong_path_secret")
 _WRONG_METHOD = Rejection(Code.NOT_A_PACKET, "not a POST", "not_a_post")
-_NOT_POST = Answer(405, envelope(405, http_info(405)), headers=((b"allow", b"POST"),))
+_NOT_POST = Answer(envelope(405, http_info(405)), 405, {"allow": "POST"})
 _LATE = Rejection(Code.NOT_A_PACKET, "the body did not arrive in time")
 _NOT_KEPT = Rejection(Code.CANNOT_KEEP, "cannot keep the event now")
 
@@ -96,6 +81,11 @@ class CallbackContext:
     def seconds(self) -> float:
         """Seconds since its first byte arrived."""
         return asyncio.get_running_loop().time() - self.arrival.request_started_at
+
+    @property
+    def ms(self) -> float:
+        """The same in milliseconds, for the log."""
+        return round(self.seconds * 1000, 3)
 
 
 @dataclass(eq=False)
@@ -141,11 +131,11 @@ class CallbackRoutes:
             await self.app(scope, receive, send)
         elif scope["method"] != "POST":
             self.rejections.note(_WRONG_METHOD, status=405)
-            await _NOT_POST.send(send)
+            await _NOT_POST(scope, receive, send)
         else:
             context = CallbackContext(path.node, scope, receive, arrival_of(scope), Slot(self.concurrency))
             answer = await self._answer(context)
-            await answer.send(send)
+            await answer(scope, receive, send)
 
     async def _answer(self, context: CallbackContext) -> Answer:
         """Answer one callback within the budget, and log it."""
@@ -163,19 +153,21 @@ class CallbackRoutes:
             return self._reject(context, _NOT_KEPT if "event_id" in context.log else _LATE)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
             context.log |= {"outcome": "defect", "error": error}
-            answer = Answer(500, envelope(500, "internal error"))
+            answer = Answer(envelope(500, "internal error"), 500)
         spent = context.seconds
         self.metrics.callbacks.labels(context.log["outcome"]).inc()
         self.metrics.seconds.observe(spent)
-        get_log().info("callback", node=context.node, **context.log, status=answer.status, ms=round(spent * 1000, 3))
+        get_log().info(
+            "callback", node=context.node, **context.log, status=answer.status_code, ms=round(spent * 1000, 3)
+        )
         return answer
 
     def _reject(self, context: CallbackContext, rejection: Rejection) -> Answer:
-        code, ms = rejection.code, round(context.seconds * 1000, 3)
-        self.rejections.note(rejection, node=context.node, **context.log, status=code.status, ms=ms)
+        code = rejection.code
+        self.rejections.note(rejection, node=context.node, **context.log, status=code.status, ms=context.ms)
         # What remains of the body may not have been read: the connection is not to carry another request.
-        headers = ((b"connection", b"close"),) if code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else ()
-        return Answer(code.status, envelope(code.number, rejection.info), headers=headers)
+        headers = {"connection": "close"} if code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else None
+        return Answer(envelope(code.number, rejection.info), code.status, headers)
 
     async def _handle(self, context: CallbackContext, deadline: Deadline) -> Answer:
         query = parse_query(context.scope["query_string"])
@@ -183,7 +175,7 @@ class CallbackRoutes:
         body = await self._read(context)
         if not body:  # the console's verify button (PROTOCOL §1)
             context.log["outcome"] = "verified"
-            return Answer(200, RECEIPT)
+            return Answer(RECEIPT)
         if not app_id:
             raise Rejection(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")
         packet = _packet(body, query)
@@ -200,7 +192,7 @@ class CallbackRoutes:
         kept = await self.deliveries.earlier(identity) or await self._accept(context, deadline, event, identity)
         if kept.event_id != event.id:
             context.log |= {"event_id": kept.event_id, "outcome": "duplicate"}
-        return Answer(200, kept.answer, kept.event_id)
+        return Answer(kept.answer, headers={"x-deskbell-event": kept.event_id})
 
     async def _read(self, context: CallbackContext) -> bytes:
         """The body, rejected as soon as it is too large."""
