@@ -154,12 +154,9 @@ class CallbackRoutes:
         except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(envelope(500, "internal error"), 500)
-        spent = context.seconds
         self.metrics.callbacks.labels(context.log["outcome"]).inc()
-        self.metrics.seconds.observe(spent)
-        get_log().info(
-            "callback", node=context.node, **context.log, status=answer.status_code, ms=round(spent * 1000, 3)
-        )
+        self.metrics.seconds.observe(context.seconds)
+        get_log().info("callback", node=context.node, **context.log, status=answer.status_code, ms=context.ms)
         return answer
 
     def _reject(self, context: CallbackContext, rejection: Rejection) -> Answer:
