@@ -39,81 +39,48 @@ local function claim(id, list, queue, number, job, attempts)
   claimed[at + 4], claimed[at + 5], claimed[at + 6] = job[1], job[2], attempt
 end
 
-local function drop(id, list)
-  redis.call('LREM', list, 1, id)
-  missing[#missing + 1] = id
-end
-
--- Whether an execution of a job is under way, by anybody's lease: see reap.lua.
-local function is_running(id, queue)
-  for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
-    local member = id .. ':' .. execution
-    local score = redis.call('ZSCORE', 'rq:wip:' .. queue, member)
-    if score and tonumber(score) > now and redis.call('EXISTS', 'rq:execution:' .. member) == 1 then
-      return true
+-- Look at an id: its job is `claimed`, `left` where it is, or the id is `removed`.
+local function look_at(id, list, queue, number)
+  local key, job_type = 'rq:job:' .. id, type_of(id, queue)
+  if is_running(id, queue, now) then
+    if redis.call('HGET', key, 'status') ~= 'started' then
+      return 'left'
     end
+    redis.call('LREM', list, 1, id)
+    return 'removed'
+  elseif not admits(job_type, id, now_ms) then
+    return 'left'
   end
-  return false
-end
-
-local function give_back(job_type, id)
+  local job = redis.call('HMGET', key, 'data', 'timeout', 'meta', 'status')
+  -- One that has ended or waits for its time is here because a push whose answer was lost was sent again.
+  if job[1] and job[4] ~= 'finished' and job[4] ~= 'scheduled' then
+    claim(id, list, queue, number, job, attempts_of[job_type])
+    return 'claimed'
+  end
+  redis.call('LREM', list, 1, id)
   give_back_start(job_type, id)
   leave(job_type, id)
-end
-
--- Returns whether an id whose job runs stays on its list.
-local function stays(id, list)
-  if redis.call('HGET', 'rq:job:' .. id, 'status') == 'started' then
-    redis.call('LREM', list, 1, id)
-    return false
-  end
-  held = held + 1
-  return true
-end
-
--- Look at an id: claim its job, or drop it when it has none. Returns whether it is left where it is, and not claimed.
-local function take(id, list, queue, number)
-  if not string.find(id, '^[%w_-]+$') then
-    drop(id, list)
-    return false, true
-  end
-  local job_type = type_of(id, queue)
-  if is_running(id, queue) then
-    return stays(id, list), true
-  end
-  if not admits(job_type, id, now_ms) then
-    held = held + 1
-    return true, true
-  end
-  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status')
   if not job[1] then
-    drop(id, list)
-    give_back(job_type, id)
-    return false, true
+    missing[#missing + 1] = id
   end
-  if job[4] == 'finished' or job[4] == 'scheduled' then  -- a push whose answer was lost was sent again
-    redis.call('LREM', list, 1, id)
-    give_back(job_type, id)
-    return false, true
-  end
-  claim(id, list, queue, number, job, attempts_of[job_type])
-  return false, false
+  return 'removed'
 end
 
 local function claim_from(list, queue, number)
-  local may, seen, left, taken_off = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
+  local may, seen, left, removed = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
   while may > 0 and seen < WINDOW do
     local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
     if #ids == 0 then
       return
     end
     for _, id in ipairs(ids) do
-      local is_left, is_unclaimed = take(id, list, queue, number)
+      local found = look_at(id, list, queue, number)
       seen = seen + 1
-      left = is_left and left + 1 or left
-      if not is_left and is_unclaimed then
-        taken_off = taken_off + 1
-      elseif not is_unclaimed then
+      if found == 'left' then
+        left, held = left + 1, held + 1
+      elseif found == 'removed' then
+        removed = removed + 1
+      else
         may, free = may - 1, free - 1
       end
       if may == 0 or is_probing then
@@ -121,7 +88,7 @@ local function claim_from(list, queue, number)
       end
     end
   end
-  if may > 0 and taken_off > 0 then
+  if may > 0 and removed > 0 then
     held = held + 1  -- there may be jobs behind the ids that have none
   end
 end

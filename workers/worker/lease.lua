@@ -10,16 +10,22 @@ end
 -- job from a worker whose heartbeat is a little late.
 local MARGIN = 50
 
--- Begin a lease: what rq.executions.Execution.create writes.
-local function begin_lease(id, execution, queue, worker, now, lease)
-  local member, seconds = id .. ':' .. execution, string.format('%.6f', now)
+-- Let a lease last, from now on; `...` are further fields of the execution.
+local function extend_lease(id, execution, queue, now, lease, ...)
+  local member = id .. ':' .. execution
   redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
-  redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
-    'last_heartbeat', seconds, 'worker_name', worker)
+  redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now), ...)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)
   redis.call('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
   redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
-  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
+end
+
+-- Begin a lease: what rq.executions.Execution.create writes.
+local function begin_lease(id, execution, queue, worker, now, lease)
+  local seconds = string.format('%.6f', now)
+  extend_lease(id, execution, queue, now, lease, 'id', execution, 'job_id', id, 'created_at', seconds,
+    'worker_name', worker)
+  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', id .. ':' .. execution)
 end
 
 -- Keep the index of a worker's executions a little longer than they last; to be called when any were registered.
@@ -30,6 +36,24 @@ end
 -- Whether a lease is its worker's still: it is until it is ended.
 local function is_held(id, execution, queue)
   return redis.call('ZSCORE', 'rq:wip:' .. queue, id .. ':' .. execution)
+end
+
+-- Whether a lease has expired. That of one of our workers is the life of the execution's key; that of RQ's own ends with
+-- its score in the registry, too.
+local function has_expired(member, score, now)
+  return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
+end
+
+-- Whether a job runs, by anybody's lease but one.
+local function is_running(id, queue, now, but)
+  for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
+    local member = id .. ':' .. execution
+    local score = execution ~= but and redis.call('ZSCORE', 'rq:wip:' .. queue, member)
+    if score and not has_expired(member, score, now) then
+      return true
+    end
+  end
+  return false
 end
 
 -- End a lease: the last thing that a script does about a job, so that until then it is somewhere.

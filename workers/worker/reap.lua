@@ -11,23 +11,6 @@ local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
 local reaped, exhausted, ended = {}, {}, 0
 
--- The lease of one of our workers is the life of the execution's key; that of RQ's own ends with the score, too.
-local function has_expired(member, score)
-  return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
-end
-
--- A job may have been begun anew since: then only the old execution is to go.
-local function runs_elsewhere(id, execution)
-  local others = redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)
-  for _, other in ipairs(others) do
-    local score = other ~= execution and redis.call('ZSCORE', registry, id .. ':' .. other)
-    if score and not has_expired(id .. ':' .. other, score) then
-      return true
-    end
-  end
-  return false
-end
-
 local function requeue(id, retries_left)
   local key = 'rq:job:' .. id
   if retries_left > 0 then
@@ -45,7 +28,7 @@ end
 local function end_expired(member, id, execution)
   local owner = redis.call('HGET', 'rq:execution:' .. member, 'worker_name')
   local job = redis.call('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
-  if not runs_elsewhere(id, execution) then
+  if not is_running(id, queue, now, execution) then  -- begun anew since: only the old execution is to go
     if job[1] == 'started' then
       requeue(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
@@ -59,7 +42,7 @@ local members = redis.call('ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCOR
 for at = 1, #members, 2 do
   local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
-  if id and has_expired(member, score) then
+  if id and has_expired(member, score, now) then
     end_expired(member, id, execution)
     ended = ended + 1
   end

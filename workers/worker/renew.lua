@@ -8,17 +8,11 @@ local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
 
 local function renew(id, execution, queue)
-  local member = id .. ':' .. execution
-  local score = redis.call('ZSCORE', 'rq:wip:' .. queue, member)
-  if not score then
+  if not is_held(id, execution, queue) then
     lost[#lost + 1] = execution
     return
   end
-  redis.call('ZADD', 'rq:wip:' .. queue, 'XX', math.floor(now) + lease + MARGIN, member)
-  redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now))
-  redis.call('EXPIRE', 'rq:execution:' .. member, lease)
-  redis.call('ZADD', 'rq:executions:' .. id, 'XX', math.floor(now) + lease + 60, execution)
-  redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
+  extend_lease(id, execution, queue, now, lease)
   if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
     redis.call('HSET', 'rq:job:' .. id, 'last_heartbeat', date)
   end
