@@ -136,7 +136,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(redis: Redis,
 def test_a_command_whose_answer_did_not_come_is_not_sent_again(redis: Redis, valkey_url: str) -> None:
     """RQ's code writes what must not be written twice; redis-py would send it up to eleven times."""
     redis.set("count", 0)
-    with Line(valkey_url) as line, client(line.url, 0.2) as ours:
+    with Line(valkey_url) as line, client(line.url, 1.0) as ours:
         ours.ping()
         line.hold("answers")
         with pytest.raises(RedisTimeoutError):
