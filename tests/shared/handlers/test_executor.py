@@ -1,4 +1,4 @@
-"""Handlers that hang, and what they must not take from others."""
+"""Handlers that hang: they are left behind, and take nothing from others."""
 
 import asyncio
 import contextvars
