@@ -21,7 +21,7 @@ dev: .venv/run  ## the same stack, kept running, reloading; data in .deskbell/; 
 	@$(BIN)/deskbell dev
 
 test: check  ## all checks and all tests
-	$(BIN)/pytest -n 4 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 4 --dist worksteal --durations=25 --cov --cov-report=term:skip-covered
 
 check: .venv/test  ## what CI checks before the tests: style, types, import order, known vulnerabilities
 	$(BIN)/ruff check .

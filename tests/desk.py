@@ -29,7 +29,7 @@ class Desk:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=10)
+        self.http = httpx.Client(base_url=url, timeout=30)
 
     def call(self, node: str = "", /, **variables: Any) -> httpx.Response:
         """Call an API-call node, signed."""

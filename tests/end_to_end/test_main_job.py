@@ -16,7 +16,7 @@ from deskbell.testing import packet, signed_query
 from shared.redis.queues import EVENTS, queue
 from shared.wire.protocol import API_CALL
 from tests.desk import Desk
-from tests.processes import PATIENT, environment
+from tests.processes import PATIENT, environment, unmeasured
 
 pytestmark = pytest.mark.timeout(600)  # a whole stack is started, more than once, on a machine that may be busy
 
@@ -56,7 +56,7 @@ def test_the_demo_shows_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -
     hostile = environment(
         HOME="/", ALL_PROXY="socks://127.0.0.1:9", http_proxy="http://127.0.0.1:9", PYTHONIOENCODING="ascii"
     )
-    running = [subprocess.Popen([*DESKBELL, "demo"], env=env, **options) for env in (environment(HOME="/"), hostile)]
+    running = [subprocess.Popen([*DESKBELL, "demo"], env=env, **options) for env in (unmeasured(HOME="/"), hostile)]
     outputs = [process.communicate(timeout=120)[0] for process in running]
 
     for process, output in zip(running, outputs, strict=True):

@@ -91,8 +91,8 @@ def test_a_rolling_restart_under_load_loses_and_refuses_nobody(
     """SIGHUP, twice: every process is another, the code is new, and no sender has seen anything but answers."""
     with running_api(valkey_url, folder, "--processes", str(processes), **SETTINGS) as api, ExitStack() as stack:
         until(lambda: api.lines("ready"))
-        kept_alive = stack.enter_context(Load(api.desk.url, 3))
-        closed = stack.enter_context(Load(api.desk.url, 3, keep_alive=False))
+        kept_alive = stack.enter_context(Load(api.desk.url, 1))
+        closed = stack.enter_context(Load(api.desk.url, 2, keep_alive=False))
         until(lambda: min(len(kept_alive.kept), len(closed.kept)) >= 50)
         for times in (1, 2):
             write(folder, f"after {times}")
@@ -121,7 +121,7 @@ def test_a_token_is_rotated_under_load_and_nobody_is_refused(redis: Redis, valke
     settings = {**SETTINGS, "DESKBELL_ENV_FILE": "deskbell.env", "DESKBELL_APPS": ""}
 
     with running_api(valkey_url, folder, **settings) as api, ExitStack() as stack:
-        load = stack.enter_context(Load(api.desk.url, 3, keep_alive=False))
+        load = stack.enter_context(Load(api.desk.url, 2, keep_alive=False))
         until(lambda: len(load.kept) >= 20)
         own = [ring_anew(api, "own").json()["Body"]["Own"]]
         file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["{TOKEN}", "new-token"]}}\'\nACME_VERSION=two\n')

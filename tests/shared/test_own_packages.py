@@ -12,6 +12,7 @@ from redis import Redis
 from deskbell.testing import api_call
 from shared.own_packages import ROOT
 from shared.redis.queues import EVENTS, events_job, queue
+from tests import forked
 from tests.desk import APP, TOKEN
 from tests.processes import environment
 
@@ -48,6 +49,8 @@ def run(tmp_path: Path) -> Run:
             "DESKBELL_CALLBACKS": "acme.callbacks:callbacks",
             "DESKBELL_JOBS": "acme.jobs:jobs",
         } | settings
+        if command[:3] == ("-P", "-m", "deskbell") and "PYTHONPATH" not in settings:
+            return forked.run(*command[3:], env=environment(**given), cwd=tmp_path)
         return subprocess.run(
             [sys.executable, *command],
             env=environment(**given),

@@ -15,7 +15,7 @@ from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.testing import packet, signed_query
 from shared.wire.protocol import API_CALL
 from tests import forked
-from tests.processes import PATIENT, environment
+from tests.processes import PATIENT, environment, unmeasured
 from tests.waiting import until
 
 SOURCE = """
@@ -36,7 +36,7 @@ def note(event: Event) -> None: ...
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`deskbell dev` in a folder, and the api's URL that it printed."""
-    settings = environment(
+    settings = unmeasured(
         DESKBELL_APP_DIR=str(folder / "package"),
         DESKBELL_CALLBACKS="acme:callbacks",
         DESKBELL_JOBS="acme:jobs",

@@ -205,22 +205,6 @@ def in_seconds(seconds: int) -> str:
         (lambda: {"Retry-After": "soon"}, 30, 30),
         (lambda: {"Retry-After": "-5"}, 30, 30),
     ],
-    ids=[
-        "seconds",
-        "none",
-        "a day is an hour",
-        "too many digits",
-        "a date",
-        "a date by a clock that is fast",
-        "a date without Date",
-        "a date gone by",
-        "a date too far",
-        "Date is no date",
-        "missing",
-        "empty",
-        "no number and no date",
-        "negative",
-    ],
 )
 def test_a_crm_that_is_asked_too_often_says_when(
     headers: Callable[[], dict[str, str]], least: float, most: float, service: Crm, settings: Settings

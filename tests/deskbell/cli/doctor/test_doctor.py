@@ -1,7 +1,6 @@
 """`deskbell doctor`: every reason why events or jobs do not move is a problem, and nothing unread passes for none."""
 
 import json
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
 from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY
 from shared.wire.protocol import fingerprint
+from tests import forked
 from tests.away import Server, a_server
 from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory, open_workplace
 from tests.desk import APP, TOKEN, serving
@@ -464,14 +464,7 @@ def test_the_command_ends_with_1_and_says_what_is_unknown_while_redis_is_away(tm
     """As a person runs it."""
     settings = environment(DESKBELL_REDIS_URL="redis://127.0.0.1:1/0", DESKBELL_APPS=APPS)
 
-    found = subprocess.run(
-        [sys.executable, "-P", "-m", "deskbell", "doctor"],
-        env=settings,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = forked.run("doctor", env=settings, cwd=tmp_path)
 
     assert found.returncode == 1, found.stderr
     lines = found.stdout.splitlines()
