@@ -10,6 +10,7 @@ import importlib
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -60,10 +61,11 @@ def another(name: str) -> Path | None:
     files = "__init__.py" if name == "deskbell" else "*.py"
     for folder in sys.path:
         package, module = Path(folder, name), Path(folder, f"{name}.py")
-        if module.is_file():
-            return module.resolve()
-        if any(package.glob(files)) and not package.samefile(ROOT / name):
-            return package.resolve()
+        with suppress(OSError):  # a folder that cannot be read: Python passes over it, too
+            if module.is_file():
+                return module.resolve()
+            if any(package.glob(files)) and not package.samefile(ROOT / name):
+                return package.resolve()
     return None
 
 

@@ -54,13 +54,7 @@ class Description:
 
 
 def describe(url: str, form: str, *, reveal_secret: bool) -> None:
-    """Print what to enter.
-
-    Args:
-        url: where Desk reaches the api.
-        form: `text`, `json` or `markdown`.
-        reveal_secret: whether the path secret stands in the URLs.
-    """
+    """Print what to enter."""
     settings = load_settings()
     base = _base(url, settings, reveal_secret=reveal_secret)
     descriptions = [_description(handler, base) for handler in load_callbacks(settings).handlers]

@@ -19,16 +19,7 @@ _FAILED = 1
 
 
 def send(words: list[str], url: str, app: str, token: str, command: str, body_file: Path | None) -> None:
-    """Post a callback, and exit with status 0 only on ErrorCode 0.
-
-    Args:
-        words: the node, if any, then fields as NAME=VALUE.
-        url: the api.
-        app: `SdkAppid`.
-        token: the app's token; "" sends no Sign.
-        command: `CallbackCommand`, where the body does not say it.
-        body_file: the body, instead of one made of the fields.
-    """
+    """Post a callback, and exit with status 0 only on ErrorCode 0."""
     node, fields = _split(words)
     if body_file and fields:
         stop(f"--body-file and {next(iter(fields))}=… exclude each other")

@@ -9,14 +9,7 @@ from shared.settings.config import load_settings
 
 
 def worker(queues: list[str], options: list[str], processes: int, *, burst: bool) -> None:
-    """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes.
-
-    Args:
-        queues: those to serve; all of them if there are none.
-        options: of each process.
-        processes: how many.
-        burst: whether they end by themselves.
-    """
+    """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes."""
     environment = dict(os.environ)  # without what DESKBELL_ENV_FILE adds: each process reads that file itself
     settings = load_settings()
     configure_logs(settings.log_format)

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from deskbell.testing import api_call
-from shared.own_packages import ROOT
+from shared.own_packages import ROOT, another
 from shared.redis.queues import EVENTS, events_job, queue
 from tests import forked
 from tests.desk import APP, TOKEN
@@ -84,6 +84,13 @@ def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], 
 
     assert described.returncode == 0, described.stderr
     assert json.loads(described.stdout)[0]["name"] == "order_status"
+
+
+def test_a_folder_that_cannot_be_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python does so as well."""
+    monkeypatch.setattr(sys, "path", ["x" * 5000])
+
+    assert another("api") is None
 
 
 COMMANDS = {

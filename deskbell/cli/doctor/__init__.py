@@ -45,11 +45,7 @@ _ON_REDIS = (
 
 
 def doctor(api_redis_url: str | None = None) -> None:
-    """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them.
-
-    Args:
-        api_redis_url: Redis as the api's user, where that is another than this command's.
-    """
+    """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them."""
     if api_redis_url is not None:
         try:
             RedisUrl.parse(api_redis_url)

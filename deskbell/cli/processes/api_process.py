@@ -14,15 +14,7 @@ from shared.settings.config import load_settings
 
 
 def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None) -> None:
-    """Be one process of `deskbell api`.
-
-    Args:
-        host: the address to listen on.
-        port: its port.
-        fd: the socket to serve on instead.
-        parent: the socket to the supervisor, which is told when this process is ready; when it closes, the supervisor
-            is gone.
-    """
+    """Be one process of `deskbell api`."""
     settings = load_settings()
     configure_logs(settings.log_format)
     listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)

@@ -20,15 +20,7 @@ from workers.worker.worker import CONCURRENCY, ConcurrentWorker
 
 
 def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
-    """Serve queues until told to end or, with `burst`, until they are empty.
-
-    Args:
-        queues: their names; all queues if there are none.
-        concurrency: how many jobs at once.
-        burst: whether to end when there is nothing left to do.
-        parent: the socket to the supervisor, which is told when this process is ready; when it closes, the supervisor
-            is gone.
-    """
+    """Serve queues until told to end or, with `burst`, until they are empty."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     settings = load_settings()
     configure_logs(settings.log_format)
