@@ -71,9 +71,8 @@ class Authenticator:
         candidates = [app_id] if app_id else list(self._tokens)
         if not all(self._tokens[each] and (given or self._needs_sign[each]) for each in candidates):
             return app_id
-        about = {"app": app_id} if app_id else {}
         if not given or not _REQUEST_TIME.fullmatch(request_time):
-            raise Rejection(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing", **about)
+            raise Rejection(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing", app=app_id)
         # Every token is tried, whichever fits, each in constant time: nothing leaks how near a guess was.
         fitting = [
             token_fingerprint
@@ -82,11 +81,11 @@ class Authenticator:
             if hmac.compare_digest(sign(token, request_time).encode(), given.encode())
         ]
         if not fitting:
-            raise Rejection(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", **about)
+            raise Rejection(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", app=app_id)
         skew = round(now - int(request_time), 1)
         if abs(now - int(request_time)) > SIGN_WINDOW_SECONDS:
             info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
-            raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, **about)
+            raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, app=app_id)
         if app_id:  # without an app it is unknown whose token it was
             self._note_use(app_id, fitting[0], now)
         return app_id
