@@ -29,7 +29,7 @@ def unpack(data: bytes) -> bytes:
 
 
 def read_data(data: bytes) -> Any:
-    """What a job calls: a function's name, an instance, arguments by place and by name.
+    """What a job calls: a function's name, an instance, positional and named arguments.
 
     Raises:
         ValueError: the data are no JSON that can be read, or too much of it.

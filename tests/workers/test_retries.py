@@ -80,7 +80,7 @@ def test_an_attempt_that_redis_does_not_count_is_none(monkeypatch: pytest.Monkey
 
 
 def test_after_the_last_attempt_the_count_begins_anew() -> None:
-    """A job whose worker died in its last attempt was buried by RQ; a person who puts it back means all attempts."""
+    """RQ made a dead letter of a job whose worker died in its last attempt; who replays it means all attempts."""
     job = make_job(attempts=2)
 
     counted = [begin_attempt(job, 2) for _ in range(5)]
@@ -113,7 +113,7 @@ def test_a_job_type_waits_as_it_has_chosen() -> None:
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_an_attempt_that_is_given_back_is_made_again_under_its_number(attempts: int) -> None:
-    """Also the last: it is tried again, not buried."""
+    """Also the last: it is tried again, and no dead letter."""
     job = make_job(attempts=attempts)
     for _ in range(attempts - 1):
         begin_attempt(job, attempts)
@@ -157,7 +157,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
 
 @pytest.mark.parametrize("error", [OSError(), Discard("gone"), ConfigError("?")])
 def test_a_dead_letter_begins_at_attempt_one_though_more_attempts_are_granted_now(error: Exception) -> None:
-    """Redeployed with more attempts, a job type gives those it buried before all of them, not the difference."""
+    """Redeployed with more attempts, a job type gives its dead letters all of them, not the difference."""
     job = make_job(attempts=1)
     settle(job, begin_attempt(job, 1), error)
 
@@ -182,7 +182,7 @@ WAITS = [(Retry(after=60, counts=False), DAY), (Unavailable("expired"), DAY), (U
 
 @pytest.mark.parametrize(("error", "longest"), WAITS)
 def test_a_wait_that_does_not_count_is_bounded_from_its_first(error: Exception, longest: int) -> None:
-    """Any number of waits, the attempt's number the same each time; when they have lasted too long the job dies."""
+    """Any number of waits, the attempt's number the same each time; after too long the job fails for good."""
     job = make_job(attempts=2)
     numbers = []
     for _ in range(20):

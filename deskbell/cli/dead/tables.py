@@ -19,7 +19,6 @@ from workers.dead_letters.details import Details
 from workers.dead_letters.registry import Group, Meta
 
 _MANY = 10  # RQ keeps as many results of a job
-_MANY_ATTEMPTS = 1_000_000  # more is no count
 _UNITS = (
     ("d", timedelta(days=1)),
     ("h", timedelta(hours=1)),
@@ -110,18 +109,11 @@ def _pretty(event: dict[str, Any] | None) -> str:
 
 
 def _attempts(meta: Meta) -> str:
-    """How many were made, and how many there might have been; a dead letter may tell only one of them."""
-    made, allowed = (meta.get(name) for name in ("made", "attempts"))
-    if _is_count(made) and _is_count(allowed):
+    """How many were made, and of how many; where that was not recorded, the attempt in which the worker died."""
+    made, allowed, at = (meta.get(name) for name in ("made", "attempts", "attempt"))
+    if isinstance(made, int) and isinstance(allowed, int):
         return f"{made} of {allowed}"
-    if _is_count(allowed):
-        return f"{allowed} at most"
-    at = meta.get("attempt")  # its worker died in this one
-    return str(at) if _is_count(at) and at else ""
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < _MANY_ATTEMPTS
+    return str(at) if isinstance(at, int) and at else ""
 
 
 def _json(items: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""`crm.contact` in worker processes: whatever fails, dies, waits and is replayed, no contact goes back in time."""
+"""`crm.contact` in worker processes: no contact is overwritten by an older event, whatever fails."""
 
 import itertools
 import json

@@ -32,7 +32,7 @@ def test_threads_that_come_at_once_are_given_the_same() -> None:
 
 
 def test_other_texts_and_a_failure_are_made_anew() -> None:
-    """A failure is not remembered: the next job may find mended what was wrong."""
+    """A failure is not remembered: the next job may find the fault corrected."""
     asked: list[str] = []
 
     @Once

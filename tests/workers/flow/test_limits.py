@@ -434,7 +434,7 @@ def end_pause(redis: Redis, name: str = "call") -> None:
 def test_a_job_that_finds_nobody_served_pauses_the_queue_and_is_not_at_fault(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
-    """An expired token: no job dies of it, one is tried at a time, and the log says why and when it is over."""
+    """An expired token: no job fails for good, one is tried at a time, and the log says why and when it is over."""
     jobs, is_expired, runs = Jobs(), [True], []
 
     @jobs.on(ApiCall, attempts=1, breaker=Breaker(failures=10, pause=3600), name="crm.call")

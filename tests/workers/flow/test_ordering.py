@@ -567,8 +567,8 @@ def wait_for_notes(redis: Redis, more: int) -> None:
     until(lambda: count() >= wanted)
 
 
-def test_a_job_keeps_its_place_and_its_attempt(open_workplace: WorkplaceFactory) -> None:
-    """Both are in its `meta`, which the claim writes too; a place has more digits than some JSON writers keep."""
+def test_a_job_keeps_its_position_and_its_attempt(open_workplace: WorkplaceFactory) -> None:
+    """Both are in its `meta`, which the claim writes too; a position has more digits than some JSON writers keep."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, ordered_by="session", attempts=2)
@@ -589,7 +589,7 @@ def test_a_job_keeps_its_place_and_its_attempt(open_workplace: WorkplaceFactory)
 
 
 def fail_all(workplace: Workplace, events: Iterable[Event]) -> None:
-    """Have the jobs of events die, one after the other."""
+    """Have the jobs of events fail for good, one after the other."""
     fan_out(workplace, events)
     drain(workplace)
 
