@@ -39,31 +39,20 @@ local function claim(id, list, queue, number, job, attempts)
   claimed[at + 4], claimed[at + 5], claimed[at + 6] = job[1], job[2], attempt
 end
 
--- Look at an id: its job is `claimed`, `left` where it is, or the id is `removed`.
+-- Look at an id: its job is `claimed`, `left` where it is, or the id is `removed`. An id whose job runs, has ended or waits
+-- for its time is there once too often: a push whose answer was lost was sent again.
 local function look_at(id, list, queue, number)
-  local key, job_type = 'rq:job:' .. id, type_of(id, queue)
-  if is_running(id, queue, now) then
-    if redis.call('HGET', key, 'status') ~= 'started' then
-      return 'left'
-    end
+  local job, job_type = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status'), type_of(id, queue)
+  local data, status, runs = job[1], job[4], job[1] and is_running(id, queue, now)
+  if not data or status == 'finished' or status == 'scheduled' or (runs and status == 'started') then
     redis.call('LREM', list, 1, id)
+    missing[#missing + 1] = not data and id or nil
     return 'removed'
-  elseif not admits(job_type, id, now_ms) then
+  elseif runs or not admits(job_type, id, now_ms) then
     return 'left'
   end
-  local job = redis.call('HMGET', key, 'data', 'timeout', 'meta', 'status')
-  -- One that has ended or waits for its time is here because a push whose answer was lost was sent again.
-  if job[1] and job[4] ~= 'finished' and job[4] ~= 'scheduled' then
-    claim(id, list, queue, number, job, attempts_of[job_type])
-    return 'claimed'
-  end
-  redis.call('LREM', list, 1, id)
-  give_back_start(job_type, id)
-  leave(job_type, id)
-  if not job[1] then
-    missing[#missing + 1] = id
-  end
-  return 'removed'
+  claim(id, list, queue, number, job, attempts_of[job_type])
+  return 'claimed'
 end
 
 local function claim_from(list, queue, number)

@@ -29,6 +29,8 @@ def test_five_hundred_ids_of_a_queue_are_looked_at(
     workplace = open_workplace(limited_jobs(Concurrency(1)))
     redis.zadd("deskbell:slots:few", {"another": 9e15})
     put_ids(redis, held, "few")
+    for number in range(held):
+        redis.hset(f"rq:job:{number:032x}-few", "data", "{}")
     job_id = put_job(workplace, "free")
 
     with worker_of(workplace, valkey_url) as step:
