@@ -131,22 +131,14 @@ class ConcurrentWorker(BaseWorker):
         rq_outcomes = RQOutcomes(self, self._jobs)
         self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wakeup.set, self._outage)
         self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
-        self._executor = Executor(
-            self._under_way,
-            self.connection,
-            threads,
-            children,
-            self._outcomes.take,
-            self._watchdog.lost,
-            self._wakeup.set,
-        )
-        self._wakeups = QueueWakeups(redis, self._wakeup.set)
+        ended, lost, wake = self._outcomes.take, self._watchdog.lost, self._wakeup.set
+        self._executor = Executor(self._under_way, self.connection, threads, children, ended, lost, wake)
+        self._wakeups = QueueWakeups(redis, wake)
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        heartbeat = Heartbeat(
-            self, self._leases, self._executor, self._outcomes, threads, self._settings.heartbeat_file
-        )
+        file = self._settings.heartbeat_file
+        heartbeat = Heartbeat(self, self._leases, self._executor, self._outcomes, threads, file)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
         await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)
