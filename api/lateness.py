@@ -60,10 +60,6 @@ class Lateness:
     async def retry_if_blocked(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
         """The result of a call, which is made once more if it timed out while the loop was blocked.
 
-        Args:
-            call: makes the call, and times out by itself.
-            seconds: after which it does.
-
         Raises:
             Exception: what the call, or the second one, raised.
         """

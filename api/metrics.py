@@ -41,9 +41,6 @@ class Metrics:
     """The metrics of an api. Labels are names that this project or the integrator chose, never what came in.
 
     Every label that is known at the start begins with 0: Prometheus sees no increase in a series that begins with 1.
-
-    Attributes:
-        handlers: the names of the handlers.
     """
 
     def __init__(self, handlers: Iterable[str] = ()) -> None:
@@ -112,11 +109,7 @@ class Metrics:
         )
 
     def render(self, *others: Metric) -> bytes:
-        """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once.
-
-        Args:
-            others: further metrics, read for this answer.
-        """
+        """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once."""
         return generate_latest(_Once([*others, *self._families()]))
 
     def living(self, gauge: Gauge) -> dict[tuple[str, ...], float]:

@@ -93,15 +93,6 @@ class CallbackRoutes:
     """Answers the callbacks; everything else goes on to the app inside.
 
     They are answered before FastAPI's own routing, which would cost more than all of the work done here.
-
-    Attributes:
-        app: the app inside.
-        settings: the settings.
-        paths, concurrency, authenticator, rejections: decide on admission.
-        replies: computes replies.
-        deliveries, intake: keep events.
-        metrics: counts the callbacks.
-        lateness: makes the time-out of each.
     """
 
     app: ASGIApp

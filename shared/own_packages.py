@@ -81,9 +81,6 @@ def refuse_shadowed() -> None:
 def check_import_string(module: str) -> None:
     """Refuse an import string that leads into a package of Deskbell's, other than to the job types and the example.
 
-    Args:
-        module: `package.module`.
-
     Raises:
         ConfigError: says what to rename, or to write.
     """

@@ -36,11 +36,7 @@ class FanOut:
         self._log = get_log()
 
     def fan_out(self, wire: Wire) -> None:
-        """Make the jobs of one event, once.
-
-        Args:
-            wire: the event, as the api wrote it.
-        """
+        """Make the jobs of one event, once."""
         started = time.perf_counter()
         fields: dict[str, Any] = {}
         job = get_current_job()

@@ -52,12 +52,7 @@ _LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 
 
 class Performer:
-    """Makes attempts at jobs.
-
-    Attributes:
-        jobs: the job types.
-        settings: what the functions may ask for.
-    """
+    """Makes attempts at jobs."""
 
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
         self.jobs = jobs
@@ -65,10 +60,6 @@ class Performer:
 
     def perform(self, name: str, wire: Wire) -> None:
         """Make one attempt at RQ's current job, in a stock worker.
-
-        Args:
-            name: the job type's name.
-            wire: the event, as fan-out wrote it.
 
         Raises:
             UnknownJobError: there is no such job type here.

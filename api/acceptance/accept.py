@@ -43,16 +43,7 @@ return taken and 1 or 0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event as it is accepted.
-
-    Attributes:
-        identity: the delivery's identity.
-        event_id: the event's id.
-        answer: the envelope.
-        data: the `data` of its RQ job.
-        app_id, command, node: the event's.
-        outcome: the reply's.
-    """
+    """An event as it is accepted."""
 
     identity: str
     event_id: str

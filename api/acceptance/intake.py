@@ -75,11 +75,6 @@ class Intake:
 
         A caller that is cancelled before the event was sent takes it back.
 
-        Args:
-            event: what came in.
-            reply: what it is to be answered.
-            identity: the delivery's identity.
-
         Returns:
             What to answer, and the event kept: this one, or the one kept before for the same delivery.
 

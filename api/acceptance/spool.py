@@ -286,12 +286,7 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What waits on a host's disk, whether its processes live or not.
-
-    Attributes:
-        backlog: what waits.
-        damaged: files that were set aside, or that cannot be read.
-    """
+    """What waits on a host's disk, whether its processes live or not."""
 
     backlog: Backlog
     damaged: list[Path]

@@ -53,10 +53,6 @@ class Authenticator:
     def authenticate(self, query: Query, now: float) -> str:
         """Check the app and the signature.
 
-        Args:
-            query: the URL's query.
-            now: Unix seconds.
-
         Returns:
             The `SdkAppid`; "" when the query has none and the Sign satisfies any of our apps: the console's *verify*
             button may leave it out (PROTOCOL §1), a callback may not.

@@ -13,12 +13,7 @@ MOST_BODY_BYTES = 64 * 1024 * 1024
 
 
 class ConcurrencyLimit:
-    """Counts what is in flight.
-
-    Attributes:
-        count: callbacks.
-        body_bytes: bytes of their bodies.
-    """
+    """Counts what is in flight."""
 
     def __init__(self, most: int, most_body_bytes: int = MOST_BODY_BYTES) -> None:
         self.count = 0

@@ -42,13 +42,7 @@ async def collect_spool(backlog: BacklogReader) -> list[Metric]:
 
 
 def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Mapping[str, int]) -> list[Metric]:
-    """Metrics of the queues, from what Redis knows.
-
-    Args:
-        waiting: how many jobs wait, by queue.
-        paused: the queues that a breaker has paused.
-        blocks: how often a worker's event loop was blocked, by job type.
-    """
+    """Metrics of the queues, from what Redis knows."""
     jobs = GaugeMetricFamily("deskbell_jobs_waiting", "Jobs that wait, by queue.", labels=["queue"])
     pauses = GaugeMetricFamily("deskbell_queue_paused", "1 while a breaker has the queue paused.", labels=["queue"])
     holding = set(paused)
@@ -64,14 +58,7 @@ def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Ma
 
 
 def spool_families(events: int, size: int, oldest_seconds: float, damaged: int) -> list[Metric]:
-    """Metrics of what waits on this host's disk.
-
-    Args:
-        events: how many.
-        size: their bytes.
-        oldest_seconds: for how long the first has waited.
-        damaged: files that were set aside, or cannot be read.
-    """
+    """Metrics of what waits on this host's disk."""
     return [
         GaugeMetricFamily(name, text, value=value)
         for name, text, value in (

@@ -38,14 +38,7 @@ def connections_of(settings: Settings) -> Connections:
 def serve(
     make_app: Callable[[], ASGIApp], settings: Settings, listener: socket.socket, parent: socket.socket | None = None
 ) -> None:
-    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
-
-    Args:
-        make_app: makes the app.
-        settings: its settings.
-        listener: the socket.
-        parent: a socket on which the supervisor learns that callbacks are answered; it closes when the supervisor ends.
-    """
+    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends."""
     raise_file_limit()
     server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -61,10 +61,6 @@ def place(file: str, line: int | None) -> str:
 def check_function(function: Any, declare: str) -> None:
     """Refuse what is no function, or one whose call runs nothing.
 
-    Args:
-        function: what the decorator was given.
-        declare: the decorator as it should be called, for messages.
-
     Raises:
         DeclarationError: in a sentence that says what to write instead.
     """
@@ -91,10 +87,6 @@ def check_function(function: Any, declare: str) -> None:
 
 def parameters(function: Callable[..., Any], example: str) -> list[inspect.Parameter]:
     """The parameters of a function that are still to be given, annotations evaluated.
-
-    Args:
-        function: the handler or the job.
-        example: a parameter as it should be written, for the message.
 
     Raises:
         DeclarationError: a parameter cannot be given by name, has no annotation, or one that cannot be evaluated.

@@ -37,14 +37,7 @@ class Monitor(Protocol):
     """Is told what happens while replies are computed."""
 
     def check(self, handler: Handler | None, event: Event, result: Any, reply: Reply) -> None:
-        """A reply was computed: look whether the event or the result departs from what the handler declares.
-
-        Args:
-            handler: None when no handler takes the event.
-            event: what came in.
-            result: what the handler, or its fallback, returned; None when neither did.
-            reply: the reply.
-        """
+        """A reply was computed: look whether the event or the result departs from what the handler declares."""
 
     def note_straggler(self, handler: Handler) -> None:
         """A run was left behind."""

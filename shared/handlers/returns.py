@@ -55,12 +55,6 @@ def _inner(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 def check_returned(where: str, annotation: Any, can_be: Callable[[Any], bool], write: str) -> None:
     """Refuse a function whose return annotation names a type that can never be answered.
 
-    Args:
-        where: the function, for messages.
-        annotation: what it says.
-        can_be: whether a type can be answered.
-        write: what to return instead.
-
     Raises:
         DeclarationError: one of the types it may return cannot be answered.
     """

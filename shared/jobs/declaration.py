@@ -48,13 +48,7 @@ def check_events(where: str, events: tuple[Any, ...]) -> None:
 
 
 def check_job_type(where: str, job_type: JobType, on_dead: object) -> None:
-    """Refuse options that are wrong.
-
-    Args:
-        where: the function, for messages.
-        job_type: what the options make.
-        on_dead: the option, None when it was left out.
-    """
+    """Refuse options that are wrong."""
     _check_name(where, job_type.name)
     _check_queue(where, job_type.queue)
     _check_numbers(where, job_type)

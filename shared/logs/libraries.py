@@ -22,11 +22,7 @@ Write = Callable[[logging.LogRecord], None]
 
 
 def carry_over(write: Write) -> None:
-    """Write the lines of libraries, too.
-
-    Args:
-        write: called with each record.
-    """
+    """Write the lines of libraries, too."""
     _LibraryLogger.write = staticmethod(write)
     for name in _LEVELS:
         logging.getLogger(name).__class__ = _LibraryLogger

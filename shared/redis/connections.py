@@ -44,10 +44,6 @@ def client(redis_url: str, seconds: float) -> Redis:
 
     RQ's code writes what must not be written twice, and when a connection breaks, nobody knows whether the command was
     carried out. An idle connection that the server has closed is not used.
-
-    Args:
-        redis_url: the setting.
-        seconds: the longest wait for one answer, or for one connection.
     """
     url = RedisUrl.parse(redis_url)
     waiting = _waiting(seconds) | {"retry": Retry(NoBackoff(), 0)}
@@ -60,13 +56,7 @@ def client(redis_url: str, seconds: float) -> Redis:
 
 
 def async_client(redis_url: str, seconds: float, retries: int) -> AsyncRedis:
-    """A client for an event loop.
-
-    Args:
-        redis_url: the setting.
-        seconds: the longest wait for one answer, or for one connection.
-        retries: how often a command is sent again after its connection broke; never after a time-out.
-    """
+    """A client for an event loop."""
     url = RedisUrl.parse(redis_url)
     retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
     waiting = _waiting(seconds) | {"retry": retry}

@@ -26,9 +26,6 @@ _RQ_PREFIX = "RQ_KEY_PREFIX"
 def check_environment(known: Collection[str]) -> None:
     """Refuse misspelt settings, which would be ignored.
 
-    Args:
-        known: the settings' names in capitals, without the prefix.
-
     Raises:
         ConfigError: there is such a name; its value is not shown.
     """

@@ -26,9 +26,6 @@ def exempt_loopback() -> None:
 def client_options(url: str) -> dict[str, Any]:
     """The options of a client of httpx that concern proxies.
 
-    Args:
-        url: where it is to reach.
-
     Raises:
         ConfigError: it needs a proxy, and the environment names one that cannot be used.
     """

@@ -82,9 +82,6 @@ RECEIPT = envelope()
 def parse_packet(body: bytes) -> Packet:
     """Read a callback's body.
 
-    Args:
-        body: the bytes that came, as `application/json`.
-
     Returns:
         The packet, with `CallbackCommand` a well-formed string and, for an API call, `Body` an object or null. Half a
         surrogate pair, which a client leaves when it cuts a name, becomes U+FFFD: no text can hold it.

@@ -48,12 +48,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a FailedJobRegistry.
-
-    Attributes:
-        id: the RQ job's id.
-        queue: the queue it failed on.
-    """
+    """An entry of a FailedJobRegistry."""
 
     id: str
     queue: str
@@ -177,11 +172,7 @@ class DeadLetters:
         return found
 
     def as_seen(self, seen: Mapping[Entry, datetime | None]) -> Iterator[list[DeadLetter]]:
-        """Dead letters that were read before, in pages, without those that have been put back and failed again since.
-
-        Args:
-            seen: each with the time at which it had failed.
-        """
+        """Those that were seen before, in pages, but for those that were put back and have failed again since."""
         for entries in batched(seen, PAGE):
             yield [
                 dead_letter for dead_letter in self._read(entries) if dead_letter.failed_at == seen[dead_letter.entry]
@@ -259,11 +250,7 @@ def registry_key(queue: str) -> str:
 
 
 def failure_text(result: Any) -> str:
-    """The text that RQ keeps of a failure.
-
-    Args:
-        result: the fields of an entry in a job's results.
-    """
+    """The text that RQ keeps of a failure."""
     try:
         unpacking = zlib.decompressobj()
         return unpacking.decompress(b64decode(result[b"exc_string"]), _MOST_TEXT_BYTES).decode(errors="replace")

@@ -66,12 +66,6 @@ class Replays:
     def replay(self, pages: Pages, selection: str, throttle: Throttle, progress: Progress) -> Counter[str]:
         """Put dead letters back on their queues, their attempts anew.
 
-        Args:
-            pages: the dead letters, in the order in which they are enqueued.
-            selection: which dead letters are meant; recorded.
-            throttle: how fast.
-            progress: told how many more have been looked at.
-
         Returns:
             What became of how many: `replayed`; `gone` if somebody else was faster, `expired` if there is no job any
             more, `alive` if it is under way, `limited` if only RQ's own code may put it back.
@@ -86,11 +80,6 @@ class Replays:
 
     def discard(self, pages: Pages, selection: str, progress: Progress) -> Counter[str]:
         """Delete dead letters for good, and let the jobs that wait for them start.
-
-        Args:
-            pages: the dead letters.
-            selection: which dead letters are meant; recorded.
-            progress: told how many more have been looked at.
 
         Returns:
             What became of how many: `discarded`, `gone` or `alive`, as for `replay`.

@@ -61,11 +61,6 @@ class Children:
     async def perform(self, lease: Lease, name: str, wire: Wire) -> None:
         """Run a job in a child; when this is cancelled, the child is killed.
 
-        Args:
-            lease: the job's.
-            name: its type's.
-            wire: the event.
-
         Raises:
             ProcessDied: the child has ended before the job did.
             Exception: what the job raised: see `workers/isolation/child_errors.py`.

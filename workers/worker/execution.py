@@ -7,7 +7,7 @@ function that goes on nevertheless is a straggler: it holds its thread, or its t
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -61,16 +61,13 @@ class Execution:
     function: Callable[[], Any] | None = None
     is_async: bool = False
     is_isolated: bool = False
-    timeout: float = field(init=False)
+    timeout: float = 0.0
     state: Literal["running", "ended", "writing", "over"] = "running"
     cut_off: BaseException | None = None
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     lost: float = 0.0
     is_decided: bool = False
-
-    def __post_init__(self) -> None:
-        self.timeout = self.lease.timeout
 
     @property
     def name(self) -> str:
@@ -117,7 +114,8 @@ class Executor:
 
     def add(self, lease: Lease) -> Execution:
         """A job that has been claimed, and is to be started, or to become a dead letter."""
-        execution = self._executions[lease.execution_id] = Execution(lease, AllowListedJob.of(lease, self._connection))
+        job = AllowListedJob.of(lease, self._connection)
+        execution = self._executions[lease.execution_id] = Execution(lease, job, timeout=lease.timeout)
         return execution
 
     def start(self, execution: Execution) -> None:

@@ -95,12 +95,7 @@ class Leases:
         return Leases(redis, self._worker, self._queues, self._jobs, self._settings)
 
     async def claim(self, queues: Sequence[str], free: int) -> Claimed:
-        """Claim jobs.
-
-        Args:
-            queues: the worker's, in the order they are looked at.
-            free: how many at most.
-        """
+        """Claim jobs."""
         if self._is_unsure:  # what the claim took whose answer was lost is ours, and we do not know it
             await self.release_unanswered()
         prefix, asked_at = _prefix(), time.monotonic()

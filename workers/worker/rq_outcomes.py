@@ -51,12 +51,7 @@ class RQOutcomes:
         self._log = get_log()
 
     def fail(self, execution: Execution, error: BaseException) -> None:
-        """Write a retry, or a dead letter; however often this is called, it is decided once which.
-
-        Args:
-            execution: the job; its attempt logs the failure, and says whether to try again.
-            error: what was raised.
-        """
+        """Write a retry, or a dead letter; however often this is called, it is decided once which."""
         execution.job.read()
         if not execution.is_decided:
             self._decide(execution, error)
@@ -64,12 +59,7 @@ class RQOutcomes:
         self._write_failure(execution, traceback_text(error), error)
 
     def dead_letter(self, execution: Execution, text: str) -> None:
-        """Write a dead letter, whatever retries the job has left.
-
-        Args:
-            execution: the job.
-            text: why.
-        """
+        """Write a dead letter, whatever retries the job has left."""
         execution.job.read()
         execution.job.retries_left = 0
         self._write_failure(execution, text)

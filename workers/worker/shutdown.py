@@ -112,12 +112,7 @@ class GracePeriod:
         self._log = get_log()
 
     async def run(self, seconds: float, how: Callable[[], Shutdown | None]) -> None:
-        """Let the jobs under way end, but no longer than this, and no longer than until the worker is to end at once.
-
-        Args:
-            seconds: the grace period.
-            how: how the worker is to end now.
-        """
+        """Let the jobs under way end for so many seconds, or until the worker is to end at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         if self._executor.is_busy():

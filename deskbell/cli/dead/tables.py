@@ -61,13 +61,7 @@ def audit_table(runs: Sequence[AuditEntry]) -> Table:
 
 
 def details_text(details: Details, now: datetime, *, values: bool) -> str:
-    """All about one dead letter.
-
-    Args:
-        details: what Redis tells of it.
-        now: the time.
-        values: whether to print what may quote a customer, too.
-    """
+    """All about one dead letter."""
     lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(details, now) if value]
     lines += _places(details)
     if values:
