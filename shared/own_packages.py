@@ -11,6 +11,7 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -74,8 +75,9 @@ def refuse_shadowed() -> None:
 
     If no other package on `sys.path` has a name of Deskbell's, imports stay as they are.
     """
-    if any(map(another, OWN)):
+    if builtins.__import__ is not _checked_import and any(map(another, OWN)):
         builtins.__import__ = _checked_import
+        sys.meta_path.append(_LastFinder())
 
 
 def check_import_string(module: str) -> None:
@@ -105,6 +107,15 @@ def _checked_import(
     if is_theirs and _is_own(top) and (found := another(top)):
         raise ConfigError(_sentence(top, found))
     return _import(name, globals, locals, fromlist, level)
+
+
+class _LastFinder(MetaPathFinder):
+    """Is asked for what is not found: `importlib.import_module`, as pytest calls it, passes `__import__` by."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        top = fullname.partition(".")[0]
+        if top in OWN and (found := another(top)):
+            raise ImportError(_sentence(top, found))
 
 
 def _is_own(name: str) -> bool:

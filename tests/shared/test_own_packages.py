@@ -191,3 +191,12 @@ def test_under_pytest_a_name_that_both_have_is_refused_when_both_are_imported(
     assert ended.returncode == (2 if said else 0), ended.stdout
     assert said in ended.stdout
     assert not said or sentence(tmp_path, "shared") in ended.stdout
+
+
+def test_tests_that_lie_in_a_package_whose_name_both_have_are_refused(run: Run, tmp_path: Path) -> None:
+    """Their names lead pytest into ours, where they are not."""
+    write(tmp_path, {"conftest.py": "import deskbell", "shared/tests/__init__.py": "", "shared/tests/test_db.py": ""})
+
+    ended = run("-m", "pytest", "-p", "no:cacheprovider", "shared")
+
+    assert f"E   ImportError: {sentence(tmp_path, 'shared')}\n" in ended.stdout
