@@ -91,17 +91,7 @@ class AllowListedJob(Job):
         """
         raise ForeignFunctionError("a worker of Deskbell runs its own entry points, nothing that RQ would import")
 
-    @property
-    def success_callback(self) -> None:
-        """None is called."""
-
-    @property
-    def failure_callback(self) -> None:
-        """None is called."""
-
-    @property
-    def stopped_callback(self) -> None:
-        """None is called."""
+    success_callback = failure_callback = stopped_callback = property(lambda _: None)
 
     def send_webhooks(self, *_: Any, **__: Any) -> None:
         """Send none."""

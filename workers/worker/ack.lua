@@ -14,10 +14,8 @@ local lost, left = {}, {}
 local successes, seconds_worked = 0, 0
 
 local function result_ttl(written)
-  if not written or written == '' then
-    return 500  -- RQ's DEFAULT_RESULT_TTL
-  end
-  return string.find(written, '^%d%d?%d?%d?%d?%d?%d?%d?%d?$') and tonumber(written) or written == '-1' and -1 or 500
+  local is_number = written == '-1' or string.find(written or '', '^%d%d?%d?%d?%d?%d?%d?%d?%d?$')
+  return is_number and tonumber(written) or 500  -- RQ's DEFAULT_RESULT_TTL
 end
 
 local function is_rqs(id, job, ttl)
