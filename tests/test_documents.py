@@ -25,7 +25,7 @@ from shared.wire.events import Outcome
 from tests.processes import environment
 from tools import walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
-from workers.perform import LEVELS
+from workers.attempt import LEVELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -5,12 +5,12 @@ A job's life, a file for each step:
 1. `fan_out`: an event becomes one job for each job type that wants it.
 2. `worker.leases`: a worker claims a job under a lease.
 3. `flow`: limits, circuit breakers and the FIFO order of a key decide whether it may start now.
-4. `perform`: one attempt, by the worker's event loop, in a thread, or in a child process (`isolation`).
+4. `attempt`: one attempt, by the worker's event loop, in a thread, or in a child process (`isolation`).
 5. `worker.outcomes`: a success is acked.
 6. `retries`, `worker.rq_outcomes`: a failure is tried again later, or the job is a dead letter.
 7. `dead_letters`: dead letters are found, replayed, discarded.
 
-`job` and `lease` are what is claimed; `worker.heartbeat` renews leases and reaps those of workers that died. `job_data`
-reads a job's arguments, `unawaited` runs what a function has left to run, `causes` names what was raised, and
-`redis_errors` tells an outage of Redis from an error.
+`perform` is the entry point of jobs for a stock `rq worker`. `job` and `lease` are what is claimed; `worker.heartbeat`
+renews leases and reaps those of workers that died. `job_data` reads a job's arguments, `unawaited` runs what a function
+has left to run, `causes` names what was raised, and `redis_errors` tells an outage of Redis from an error.
 """

@@ -1,177 +1,56 @@
-"""The entry point of jobs: one attempt at a job, which is one call of a job type's function for one event.
+"""The entry point of jobs for a stock `rq worker`, which calls `perform` by its import path.
 
-A stock `rq worker` calls `perform` by its import path; our worker makes the same attempt without it. The job itself
-names only a job type.
-
-1. `Attempt.prepare` finds the job type and reads the event.
-2. `Attempt.begin` takes an ordered job's turn and counts the attempt, unless the claim has done so.
-3. The function is called: here by `call`, in our worker by `workers/worker/execution.py`.
-4. `Attempt.done` logs the success; `Attempt.failed` decides about a retry, in `workers/retries.py`, and logs that.
+Our worker makes the same attempt (`workers/attempt.py`) without it.
 """
 
 import asyncio
-import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from redis.exceptions import RedisError
 from rq import get_current_job
-from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from shared.declarations.functions import is_awaited
-from shared.declarations.policies import Backoff, Rate
-from shared.errors import DamagedJobError, UnknownJobError
-from shared.jobs.job_type import JobType
-from shared.jobs.jobs import Jobs
 from shared.loading import load_jobs
-from shared.logs import Level, configure_logs, get_log
-from shared.redaction import loggable_fields, loggable_job_name
-from shared.settings.config import Settings, load_settings
-from shared.wire.commands import event_from_wire
+from shared.logs import configure_logs
+from shared.settings.config import load_settings
 from shared.wire.events import Wire
-from workers.causes import code_of
-from workers.flow.limits import note_failure, note_success, start_anew
-from workers.flow.turns import take_turn
-from workers.lease import Lease, LeaseLostError
-from workers.retries import begin_attempt, settle_failure
+from workers.attempt import Attempt, Performer
+from workers.flow.limits import note_success
+from workers.lease import LeaseLostError
 from workers.unawaited import await_result, check_ran, log_unawaited
 
-LEVELS: dict[str, Level] = {
-    "done": "info",
-    "retry": "warning",
-    "discarded": "error",
-    "dead": "error",
-    "out_of_turn": "info",
-}
-"""The outcomes of an attempt, and the level of its line."""
 
-_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
+def perform(name: str, wire: Wire) -> None:
+    """The entry point: configured from the environment."""
+    perform_with(performer(), name, wire)
 
 
-class Performer:
-    """Makes attempts at jobs."""
+def perform_with(performer: Performer, name: str, wire: Wire) -> None:
+    """Make one attempt at RQ's current job.
 
-    def __init__(self, jobs: Jobs, settings: Settings) -> None:
-        self.jobs = jobs
-        self.settings = settings
-
-    def perform(self, name: str, wire: Wire) -> None:
-        """Make one attempt at RQ's current job, in a stock worker.
-
-        Raises:
-            UnknownJobError: there is no such job type here.
-            DamagedJobError: the job holds no event.
-            Exception: whatever the function raised. RQ then retries the job or makes it a dead letter.
-        """
-        job = get_current_job()
-        assert job, "perform is called by an RQ worker"
-        attempt = Attempt(self, name, wire)
-        try:
-            attempt.prepare()
-            attempt.begin(job)
-            call(attempt)
-        except BaseException as error:
-            attempt.failed(job, error)
-            with suppress(RedisError):
-                job.save_meta()  # as RQ does for a retry, and not for a dead letter
-            raise
-        with suppress(RedisError, LeaseLostError):  # the job is done all the same; its slot expires
-            note_success(self.jobs, attempt.job_type, job)
-        attempt.done()
-
-
-class Attempt:
-    """One attempt at a job, and its log line.
-
-    Attributes:
-        number: from 1; 0 while it has not been counted.
-        name: the job type's, as it may be logged.
-        wire: the event, as fan-out wrote it.
-        job_type: the type, once it is prepared.
-        function: the type's function with its arguments, once it is prepared.
+    Raises:
+        UnknownJobError: there is no such job type here.
+        DamagedJobError: the job holds no event.
+        Exception: whatever the function raised. RQ then retries the job or makes it a dead letter.
     """
-
-    job_type: JobType
-    function: Callable[[], Any]
-
-    def __init__(self, performer: Performer, name: str, wire: Wire, lease: Lease | None = None) -> None:
-        self.number = lease.attempt if lease else 0  # with a lease the claim has counted it, and the start for a rate
-        self.name = loggable_job_name(name)
-        self.wire = wire
-        self._performer = performer
-        self._name = name
-        self._counts_from = lease.asked_at if lease else float("inf")
-        self._fields: dict[str, Any] = {"job": self.name}
-        self._started = time.perf_counter()
-
-    def prepare(self) -> None:
-        """Find the job type, and its function's arguments for the event.
-
-        Raises:
-            UnknownJobError: there is no such job type here.
-            DamagedJobError: this is no event.
-        """
-        jobs = self._performer.jobs
-        try:
-            event = event_from_wire(self.wire)
-            job_type = jobs.get(self._name)
-        except Exception as error:
-            raise DamagedJobError("the job holds no event, or one of another version") from error
-        self._fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
-        if job_type is None:
-            raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
-        self.job_type, self._event = job_type, event
-        self.function = partial(job_type.function, **job_type.arguments(event, self._performer.settings))
-
-    def begin(self, job: Job) -> None:
-        """Take an ordered job's turn, have a rate count the start, and count the attempt; in a thread: it asks Redis.
-
-        Nothing of it where the claim has done so.
-
-        Raises:
-            OutOfTurnError: it is not its turn yet, or as many jobs as the rate allows have started since the claim.
-        """
-        if self.has_begun:
-            return
-        take_turn(job, self.job_type, self._event)
-        if self._is_late:
-            start_anew(self._performer.jobs, self.job_type, job)
-        self.number = self.number or begin_attempt(job, self.job_type.attempts)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the claim has counted the attempt and the start, and there is no turn to take."""
-        return self.number > 0 and not self.job_type.ordered_by and not self._is_late
-
-    @property
-    def _is_late(self) -> bool:
-        """Whether the start was counted so long ago that it may no longer count when the function makes its call."""
-        limit = self.job_type.limit
-        return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
-
-    def done(self) -> None:
-        """Log that it succeeded."""
-        self._write("done")
-
-    def failed(self, job: Job, error: BaseException) -> None:
-        """Prepare RQ's decision about a job whose attempt raised, and log it."""
-        if "event_id" not in self._fields:
-            self._fields["job_id"] = job.id
-        job_type = self._performer.jobs.get(self._name)
-        counts = job_type is None or note_failure(self._performer.jobs, job_type, job, error)
-        backoff = job_type.backoff if job_type else Backoff()
-        outcome, fields = settle_failure(job, backoff, self.number, error, counts=counts)
-        if code := code_of(error):
-            fields["code"] = code
-        self._write(outcome, error=error, **fields)
-
-    def _write(self, outcome: str, **more: Any) -> None:
-        fields = self._fields | ({"attempt": self.number} if self.number else {})
-        ms = round((time.perf_counter() - self._started) * 1000, 3)
-        get_log().log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+    job = get_current_job()
+    assert job, "perform is called by an RQ worker"
+    attempt = Attempt(performer, name, wire)
+    try:
+        attempt.prepare()
+        attempt.begin(job)
+        call(attempt)
+    except BaseException as error:
+        attempt.failed(job, error)
+        with suppress(RedisError):
+            job.save_meta()  # as RQ does for a retry, and not for a dead letter
+        raise
+    with suppress(RedisError, LeaseLostError):  # the job is done all the same; its slot expires
+        note_success(performer.jobs, attempt.job_type, job)
+    attempt.done()
 
 
 def call(attempt: Attempt) -> None:
@@ -197,11 +76,6 @@ def call(attempt: Attempt) -> None:
 async def _within(seconds: float, coroutine: Any) -> None:
     async with asyncio.timeout(seconds):
         await coroutine
-
-
-def perform(name: str, wire: Wire) -> None:
-    """The entry point for a stock worker: configured from the environment."""
-    performer().perform(name, wire)
 
 
 @cache

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,8 +20,9 @@ from deskbell import Event, Jobs, Settings
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
 from tests.waiting import DEADLINE_SECONDS
+from workers.attempt import Performer
 from workers.fan_out import FanOut
-from workers.perform import Performer
+from workers.perform import perform_with
 from workers.worker.worker import ConcurrentWorker
 
 LOG = "worker.log"
@@ -68,7 +70,10 @@ class Workplace:
     @property
     def job_class(self) -> type[Job]:
         """RQ jobs that call the entry points for these job types, not for those of the environment."""
-        entry_points: dict[str, Any] = {FAN_OUT: FanOut(self.jobs).fan_out, PERFORM: self.performer.perform}
+        entry_points: dict[str, Any] = {
+            FAN_OUT: FanOut(self.jobs).fan_out,
+            PERFORM: partial(perform_with, self.performer),
+        }
 
         class WorkplaceJob(Job):
             @property

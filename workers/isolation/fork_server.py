@@ -27,10 +27,11 @@ from rq.job import _current_job
 
 from shared.logs import flush_logs, get_log, name_process
 from shared.redis.connections import connect
+from workers.attempt import Attempt, Performer
 from workers.isolation.child_errors import encode_error
 from workers.job import AllowListedJob
 from workers.lease import Lease
-from workers.perform import Attempt, Performer, call, performer
+from workers.perform import call, performer
 
 _WAIT_SECONDS = 1.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>

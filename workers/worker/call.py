@@ -7,9 +7,9 @@ from rq.exceptions import DeserializationError
 
 from shared.errors import DamagedJobError, ForeignFunctionError
 from shared.redis.queues import FAN_OUT, PERFORM
+from workers.attempt import Attempt, Performer
 from workers.fan_out import FanOut
 from workers.job_data import read_data
-from workers.perform import Attempt, Performer
 from workers.worker.execution import Execution
 
 

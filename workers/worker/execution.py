@@ -18,10 +18,10 @@ from rq.timeouts import JobTimeoutException
 from shared.declarations.functions import drop, is_awaited
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
+from workers.attempt import Attempt
 from workers.isolation.children import Children
 from workers.job import AllowListedJob
 from workers.lease import Lease
-from workers.perform import Attempt
 from workers.unawaited import await_result, check_ran
 
 _BACKSTOP_SECONDS = 1.0  # at least, between a cancellation and giving a coroutine up

@@ -27,9 +27,9 @@ from rq.worker import BaseWorker, WorkerStatus
 from shared.logs import get_log, name_process
 from shared.redis.connections import connect_async
 from shared.runtime.threads import DaemonThreads
+from workers.attempt import Performer
 from workers.isolation.children import Children
 from workers.job import AllowListedJob
-from workers.perform import Performer
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.background import Background
 from workers.worker.call import Calls

@@ -13,7 +13,7 @@ from shared.redis.queues import EVENTS
 from shared.runtime.open_files import raise_file_limit
 from shared.settings.config import load_settings
 from shared.settings.proxies import client_options
-from workers.perform import Performer
+from workers.attempt import Performer
 from workers.unawaited import log_unawaited
 from workers.worker.shutdown import Shutdown
 from workers.worker.worker import CONCURRENCY, ConcurrentWorker

@@ -25,10 +25,10 @@ from tests.waiting import until
 from tests.workers.claiming import claim as claim_one
 from tests.workers.claiming import worker_of
 from tests.workers.working import Workplace, jobs_in, running_worker
+from workers.attempt import Attempt
 from workers.flow.limits import limits_text
 from workers.job import AllowListedJob
 from workers.lease import Lease
-from workers.perform import Attempt
 
 NOW = 4_000_000_000_000  # far off: what is paused until then is paused
 UNLIMITED = 1_000_000_000
