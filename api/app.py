@@ -20,6 +20,7 @@ from api.admission.concurrency import ConcurrencyLimit
 from api.admission.paths import CallbackPaths
 from api.admission.rejections import RejectionLog
 from api.admission.token_usage import TokenUsage
+from api.errors import http_info
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics
 from api.monitoring.collectors import collect_queues, collect_spool
@@ -29,7 +30,6 @@ from api.routes import Answer, CallbackRoutes
 from api.server.arrival import SINCE
 from api.server.connections import NOTE
 from api.server.openapi import document
-from shared.errors import http_info
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
 from shared.logs import get_log, note_lost_lines

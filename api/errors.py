@@ -1,5 +1,6 @@
 """Rejections: failures answered to callbacks of which nothing is kept. They are counted as `deskbell_refused`."""
 
+from http import HTTPStatus
 from typing import Any, Literal
 
 from shared.wire.codes import Code
@@ -51,3 +52,8 @@ class Rejection(Exception):  # noqa: N818 - an answer, not an error
         self.info = info
         self.cause = cause or _CAUSES[code]
         self.details = details
+
+
+def http_info(status: int) -> str:
+    """The phrase of an HTTP status, for an envelope's `ErrorInfo`."""
+    return HTTPStatus(status).phrase.lower()

@@ -29,11 +29,11 @@ from api.admission.authentication import Authenticator, Query, parse_query
 from api.admission.concurrency import ConcurrencyLimit, Slot
 from api.admission.paths import CallbackPaths
 from api.admission.rejections import RejectionLog
-from api.errors import Rejection
+from api.errors import Rejection, http_info
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
 from api.server.arrival import Arrival, arrival_of
-from shared.errors import CannotKeepError, PacketError, http_info
+from shared.errors import CannotKeepError, PacketError
 from shared.handlers.replies import Replies
 from shared.logs import get_log
 from shared.settings.config import Settings

@@ -20,7 +20,6 @@ No message holds a value that came with a callback, a token or a Sign.
 """
 
 import re
-from http import HTTPStatus
 
 
 class DeskbellError(Exception):
@@ -168,8 +167,3 @@ class Discard(JobDecision):
         reason: see `JobDecision`.
         code: see `JobDecision`.
     """
-
-
-def http_info(status: int) -> str:
-    """The phrase of an HTTP status, for an envelope's `ErrorInfo`."""
-    return HTTPStatus(status).phrase.lower()

@@ -129,11 +129,9 @@ def guarded_call(call: Callable[[], Any]) -> Any:
     """Call an integrator's code: whatever it raises is an `Exception`."""
     try:
         return call()
-    except StopIteration as error:  # which a future refuses to hold
-        raise StandInError from error
-    except Exception:
-        raise
     except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):  # which a future refuses to hold
+            raise
         raise StandInError from error
 
 

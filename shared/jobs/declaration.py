@@ -1,21 +1,31 @@
 """How a function becomes a job type: what `Jobs.on` refuses, in a sentence that says what to write instead."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypedDict, Union, Unpack, get_args, get_origin
 
-from shared.declarations.functions import describe, parameters
+from shared.declarations.functions import check_function, describe, name_of, parameters
 from shared.declarations.options import (
     JOB_NAME_FORM,
     LONGEST_JOB_NAME,
     NODE_FORM,
+    app_ids,
     check_fields,
     check_name,
     check_variables,
+    conditions,
 )
-from shared.declarations.policies import BY_SESSION, LONGEST_SECONDS, Backoff, Breaker, is_whole
+from shared.declarations.policies import (
+    BY_SESSION,
+    LONGEST_SECONDS,
+    Backoff,
+    Breaker,
+    Concurrency,
+    is_whole,
+    parse_limit,
+)
 from shared.errors import DeclarationError
 from shared.jobs.job_type import JobType
 from shared.settings.config import Settings
@@ -27,6 +37,25 @@ _QUEUE_FORM = r"[A-Za-z0-9_-]{1,64}"
 _FIELD_FORM = r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"
 _NEAR = 0.9  # "sesion" is near to "session", "SessionID", which a variable may be called, is not
 _EVENT_NEEDED = "a job needs the event it is run for; write @jobs.on(ApiCall)"
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of `Jobs.on`, which says what they mean; `JobType` has the defaults."""
+
+    app: str | Iterable[str] | None
+    node: str | Iterable[str]
+    when: Mapping[str, str] | None
+    queue: str
+    attempts: int
+    timeout: int
+    name: str | None
+    isolation: Literal["process"] | None
+    backoff: Backoff
+    keep: int
+    limit: str | Concurrency | None
+    breaker: Breaker | None
+    ordered_by: str | None
+    on_dead: Literal["continue", "hold"] | None
 
 
 def event_classes(given: Iterable[Any]) -> tuple[type[Event], ...]:
@@ -41,23 +70,44 @@ def event_classes(given: Iterable[Any]) -> tuple[type[Event], ...]:
     return tuple(kind for each in given for kind in _members(each))
 
 
-def check_events(where: str, events: tuple[Any, ...]) -> None:
-    """Refuse a job type without an event class, or with something else in its place."""
+def declared_job_type(
+    function: Callable[..., Any], events: tuple[type[Event], ...], **options: Unpack[JobOptions]
+) -> JobType:
+    """The job type that a function is declared as.
+
+    Raises:
+        DeclarationError: an option or a parameter is wrong.
+    """
+    check_function(function, "jobs.on(ApiCall)")
+    where = describe(function)
     if not events or not all(map(_is_event, events)):
         raise DeclarationError(f"{where}: {_EVENT_NEEDED}")
-
-
-def check_job_type(where: str, job_type: JobType, on_dead: object) -> None:
-    """Refuse options that are wrong."""
+    event_parameter, settings_parameter = _bind_parameters(where, function, events)
+    given: dict[str, Any] = dict(options)
+    name, on_dead = given.pop("name", None), given.pop("on_dead", None)
+    job_type = JobType(
+        name=name_of(function) if name is None else name,
+        function=function,
+        events=events,
+        apps=app_ids(where, given.pop("app", None)),
+        nodes=_node_names(where, given.pop("node", ()), events),
+        when=conditions(where, given.pop("when", None) or {}),
+        event_parameter=event_parameter,
+        settings_parameter=settings_parameter,
+        limit=parse_limit(where, given.pop("limit", None)),
+        on_dead=on_dead or "continue",
+        **given,
+    )
     _check_name(where, job_type.name)
     _check_queue(where, job_type.queue)
     _check_numbers(where, job_type)
     _check_policies(where, job_type)
-    _check_names(where, "when=", job_type.when, job_type.events)
+    _check_names(where, "when=", job_type.when, events)
     _check_order(where, job_type, on_dead)
+    return job_type
 
 
-def node_names(where: str, node: object, events: tuple[type[Event], ...]) -> frozenset[str]:
+def _node_names(where: str, node: object, events: tuple[type[Event], ...]) -> frozenset[str]:
     """`node=`: one node or several, as a set; empty means all.
 
     Raises:
@@ -74,7 +124,7 @@ def node_names(where: str, node: object, events: tuple[type[Event], ...]) -> fro
     return frozenset(nodes)
 
 
-def bind_parameters(
+def _bind_parameters(
     where: str, function: Callable[..., Any], events: tuple[type[Event], ...]
 ) -> tuple[str, str | None]:
     """The names of the parameters that take the event and the settings.

@@ -11,7 +11,7 @@ from shared.wire.events import Event
 from shared.wire.json_values import text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
     """A function that is run for events, and how.
 
@@ -43,11 +43,11 @@ class JobType:
     apps: frozenset[str]
     nodes: frozenset[str]
     when: dict[str, str]
-    queue: str
-    attempts: int
-    timeout: int
     event_parameter: str
     settings_parameter: str | None
+    queue: str = "default"
+    attempts: int = 8
+    timeout: int = 60
     isolation: Literal["process"] | None = None
     backoff: Backoff = field(default_factory=Backoff)
     keep: int = 500

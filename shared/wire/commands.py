@@ -17,17 +17,6 @@ from shared.wire.events import Event, Field, Wire, new_event_id
 from shared.wire.json_values import flag, out_of_text, text, verbatim, whole
 
 
-class VariableField(Field[str]):
-    """An attribute of an API call that reads one variable of its `Body`."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, text)
-
-    def __get__(self, event: Event, _: type[Event]) -> str:
-        """The variable of a call."""
-        return text(event.fields.get(self.name))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall(Event):
     """A call of an API-call node of a task flow (PROTOCOL §3.1).
@@ -39,8 +28,8 @@ class ApiCall(Event):
 
     COMMANDS: ClassVar = (protocol.API_CALL,)
 
-    user_id = VariableField("SystemClientUserID")
-    session_id = VariableField("SystemSessionID")
+    user_id = Field("SystemClientUserID", text, "variables")
+    session_id = Field("SystemSessionID", text, "variables")
 
     @property
     def variables(self) -> dict[str, Any]:

@@ -26,15 +26,17 @@ class Field(Generic[_Value]):
     Args:
         name: the field, as Tencent spells it.
         read: converts what came, which is None where the field is missing.
+        source: the event's attribute that has it: "variables" of an API call.
     """
 
-    def __init__(self, name: str, read: Callable[[Any], _Value]) -> None:
+    def __init__(self, name: str, read: Callable[[Any], _Value], source: str = "raw") -> None:
         self.name = name
         self._read = read
+        self._source = source
 
     def __get__(self, event: "Event", _: type["Event"]) -> _Value:
         """The field of an event."""
-        return self._read(event.raw.get(self.name))
+        return self._read(getattr(event, self._source).get(self.name))
 
 
 Outcome = Literal[

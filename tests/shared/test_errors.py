@@ -8,7 +8,7 @@ import pytest
 
 from deskbell import Discard, Refuse, Retry, Unavailable
 from shared import errors
-from shared.errors import DeskbellError, http_info
+from shared.errors import DeskbellError
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
@@ -72,11 +72,3 @@ def test_a_code_is_no_sentence(code: str) -> None:
     """It is logged as it stands: what a customer wrote seldom has its form."""
     with pytest.raises(ValueError, match=r"^Discard\(code=\.\.\.\): expected a status such as 422 or a word"):
         Discard("no", code=code)
-
-
-@pytest.mark.parametrize(
-    ("status", "info"), [(404, "not found"), (405, "method not allowed"), (500, "internal server error")]
-)
-def test_a_status_has_a_phrase(status: int, info: str) -> None:
-    """`ErrorInfo` of what HTTP itself refuses."""
-    assert http_info(status) == info
