@@ -132,7 +132,7 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
     handlers = load_callbacks(settings).handlers
     jobs = load_jobs(settings)
     for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
-        monkeypatch.delitem(sys.modules, name)
+        del sys.modules[name]
     tested = subprocess.run(
         [sys.executable, *written[1].split()],
         cwd=tmp_path,
