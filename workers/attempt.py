@@ -14,7 +14,7 @@ from typing import Any
 
 from rq.job import Job
 
-from shared.declarations.policies import Backoff, Rate
+from shared.declarations.policies import Backoff
 from shared.errors import DamagedJobError, UnknownJobError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
@@ -24,7 +24,7 @@ from shared.settings.config import Settings
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
 from workers.causes import code_of
-from workers.flow.limits import note_failure, start_anew
+from workers.flow.limits import is_late, note_failure, start_anew
 from workers.flow.turns import take_turn
 from workers.lease import Lease
 from workers.retries import begin_attempt, settle_failure
@@ -37,8 +37,6 @@ LEVELS: dict[str, Level] = {
     "out_of_turn": "info",
 }
 """The outcomes of an attempt, and the level of its line."""
-
-_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Attempt:
         self.wire = wire
         self._performer = performer
         self._name = name
-        self._counts_from = lease.asked_at if lease else float("inf")
+        self._asked_at = lease.asked_at if lease else float("inf")
         self._fields: dict[str, Any] = {"job": self.name}
         self._started = time.perf_counter()
 
@@ -103,20 +101,14 @@ class Attempt:
         if self.has_begun:
             return
         take_turn(job, self.job_type, self._event)
-        if self._is_late:
+        if is_late(self.job_type, self._asked_at):
             start_anew(self._performer.jobs, self.job_type, job)
         self.number = self.number or begin_attempt(job, self.job_type.attempts)
 
     @property
     def has_begun(self) -> bool:
         """Whether the claim has counted the attempt and the start, and there is no turn to take."""
-        return self.number > 0 and not self.job_type.ordered_by and not self._is_late
-
-    @property
-    def _is_late(self) -> bool:
-        """Whether the start was counted so long ago that it may no longer count when the function makes its call."""
-        limit = self.job_type.limit
-        return isinstance(limit, Rate) and time.monotonic() - self._counts_from > limit.period_ms / 1000 * _LATE_SHARE
+        return self.number > 0 and not self.job_type.ordered_by and not is_late(self.job_type, self._asked_at)
 
     def done(self) -> None:
         """Log that it succeeded."""

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.client import Pipeline
 from rq import get_current_job
-from rq.job import Dependency, Job, JobStatus
+from rq.job import Job
 
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
@@ -19,7 +19,7 @@ from shared.redaction import loggable_fields
 from shared.redis.queues import FOREVER, PERFORM, queue
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
-from workers.flow.ordering import Placement, arrival_of, placement_of
+from workers.flow.ordering import Placement, arrival_of, defer, placement_of
 from workers.perform import performer
 from workers.retries import give_back, rq_retry
 
@@ -77,11 +77,10 @@ class FanOut:
 
 
 def _enqueue(
-    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, placement: Placement | None
+    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, placement: Placement
 ) -> None:
-    """Queue the job of a type; an ordered job that has a predecessor is deferred until that has ended."""
+    """Queue the job of a type; an ordered job that comes after another is deferred until that has ended."""
     target = queue(job_type.queue, connection)
-    predecessor = placement.predecessor if placement else None
     job = target.create_job(
         PERFORM,
         args=[job_type.name, wire],
@@ -92,20 +91,14 @@ def _enqueue(
         failure_ttl=FOREVER,
         result_ttl=job_type.keep,
         retry=rq_retry(job_type),
-        meta=placement.meta if placement else None,
-        depends_on=Dependency(predecessor, allow_failure=job_type.on_dead == "continue") if predecessor else None,
+        meta=placement.meta,
+        depends_on=placement.dependency,
     )
-    if placement:
-        placement.write(pipeline, job)
-    if not predecessor:
+    placement.write(pipeline, job)
+    if placement.dependency:
+        defer(job, target, pipeline)
+    else:
         target.enqueue_job(job, pipeline=pipeline)
-        return
-    # What RQ's `Queue.setup_dependencies` writes for a job whose dependency has not ended.
-    pipeline.sadd(target.redis_queues_keys, target.key)
-    job.set_status(JobStatus.DEFERRED, pipeline=pipeline)
-    job.register_dependency(pipeline=pipeline)
-    job.save(pipeline=pipeline)
-    job.cleanup(ttl=job.ttl, pipeline=pipeline)
 
 
 def fan_out(wire: Wire) -> None:

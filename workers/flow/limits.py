@@ -5,6 +5,7 @@ it, and takes nothing from a queue whose breaker is open. The script that acks a
 here, before RQ decides about the job, since an attempt that fails while the breaker is open does not count.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +26,7 @@ from workers.causes import cause_of
 from workers.lease import Lease, LeaseLostError
 
 _SLOT_MARGIN_SECONDS = 60  # by which a slot outlasts its job's time-out
+_LATE_SHARE = 0.5  # of a rate's period, between a claim and its job's beginning
 _ANSWERS = (Discard, Retry)
 
 # A worker that was frozen and has lost its lease must not free the slot, or count for the job, of the new owner.
@@ -83,6 +85,17 @@ def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) 
     return bool(counts)
 
 
+def is_late(job_type: JobType, asked_at: float) -> bool:
+    """Whether a rate counted a job's start so long ago that it may no longer count when the job makes its call.
+
+    Args:
+        job_type: the job's type.
+        asked_at: when the job was claimed, in seconds of the monotonic clock.
+    """
+    limit = job_type.limit
+    return isinstance(limit, Rate) and time.monotonic() - asked_at > limit.period_ms / 1000 * _LATE_SHARE
+
+
 def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
     """Have a rate count a job's start from now on, if the job was claimed some time ago and begins only now.
 
@@ -108,14 +121,14 @@ def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
         log_resumed(_run(jobs, _SUCCEEDED, job_type, job))
 
 
-def free_slot(jobs: Jobs, claim: Lease, connection: Redis) -> None:
+def free_slot(jobs: Jobs, lease: Lease, connection: Redis) -> None:
     """Free the slot that a job was claimed with: that of the type which its id names, whatever its data name.
 
     Raises:
         LeaseLostError: the execution is not ours any more; its slot may be another's.
     """
-    if any(job_type.type_slug == claim.type_slug and _is_limited(job_type) for job_type in jobs.types):
-        _ask(jobs, _RELEASED, claim.type_slug, claim.job_id, claim, connection)
+    if any(job_type.type_slug == lease.type_slug and _is_limited(job_type) for job_type in jobs.types):
+        _ask(jobs, _RELEASED, lease.type_slug, lease.job_id, lease, connection)
 
 
 def log_resumed(resumed: Sequence[bytes]) -> None:
@@ -128,10 +141,10 @@ def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
     return _ask(jobs, what, job_type.type_slug, job.id, getattr(job, "lease", None), job.connection, *more)
 
 
-def _ask(jobs: Jobs, what: str, name: str, job_id: str, claim: Lease | None, connection: Redis, *more: Any) -> Any:
+def _ask(jobs: Jobs, what: str, name: str, job_id: str, lease: Lease | None, connection: Redis, *more: Any) -> Any:
     script = connection.register_script(limits_text(jobs) + _FENCE + what)
-    registry = StartedJobRegistry(claim.queue, connection).key if claim else ""
-    execution = [registry, claim.member, claim.execution_id] if claim else ["", "", ""]
+    registry = StartedJobRegistry(lease.queue, connection).key if lease else ""
+    execution = [registry, lease.member, lease.execution_id] if lease else ["", "", ""]
     answer: Any = script(args=[name, job_id, *execution, *more])
     if answer == b"lost":
         raise LeaseLostError

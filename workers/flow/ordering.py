@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.client import Pipeline
-from rq.job import Job
+from rq.job import Dependency, Job, JobStatus
+from rq.queue import Queue
 
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
@@ -71,25 +72,27 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an ordered job stands.
+    """Where a job stands; one that is not ordered has no partition.
 
     Attributes:
         partition: its type and a digest of its key.
         position: its number, as text.
-        predecessor: the id of the nearest job before it that has not ended, if there is one.
+        dependency: on the nearest job before it that has not ended, if there is one.
     """
 
-    partition: str
-    position: str
-    predecessor: str | None
+    partition: str = ""
+    position: str = ""
+    dependency: Dependency | None = None
 
     @property
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> dict[str, Any] | None:
         """What the job records of it, so that a dead letter that is replayed takes its old position."""
-        return {"order": [self.partition.partition(":")[2], self.position]}
+        return {"order": [self.partition.partition(":")[2], self.position]} if self.partition else None
 
     def write(self, pipeline: Pipeline, job: Job) -> None:
         """Add the job to those of its key."""
+        if not self.partition:
+            return
         pipeline.zadd(ORDER_KEY + self.partition, {job.id: float(self.position)})
         pipeline.sadd(PARTITIONS_KEY, self.partition)
 
@@ -139,16 +142,28 @@ def arrival_of(pipeline: Pipeline, jobs: Jobs, event: Event) -> Arrival:
     return Arrival(ms, execution, seq)
 
 
-def placement_of(pipeline: Pipeline, job_type: JobType, event: Event, arrival: Arrival) -> Placement | None:
-    """A job's placement, with the keys watched that it is read from; None when the job is not ordered."""
+def placement_of(pipeline: Pipeline, job_type: JobType, event: Event, arrival: Arrival) -> Placement:
+    """A job's placement, with the keys watched that it is read from."""
     partition = partition_of(job_type, event)
     if not partition:
-        return None
+        return Placement()
     key, position = ORDER_KEY + partition, (float(arrival.position), job_type.job_id(event.id))
     pipeline.watch(key)
     before: Any = pipeline.zrevrangebyscore(key, arrival.position, "-inf", start=0, num=_NEAREST, withscores=True)
     nearest = [member.decode() for member, score in before if (score, member.decode()) < position]
-    return Placement(partition, arrival.position, _first_alive(pipeline, nearest, job_type))
+    predecessor = _first_alive(pipeline, nearest, job_type)
+    allow_failure = job_type.on_dead == "continue"
+    dependency = Dependency(predecessor, allow_failure=allow_failure) if predecessor else None
+    return Placement(partition, arrival.position, dependency)
+
+
+def defer(job: Job, target: Queue, pipeline: Pipeline) -> None:
+    """Write a job as RQ's `Queue.setup_dependencies` does for one whose dependency has not ended."""
+    pipeline.sadd(target.redis_queues_keys, target.key)
+    job.set_status(JobStatus.DEFERRED, pipeline=pipeline)
+    job.register_dependency(pipeline=pipeline)
+    job.save(pipeline=pipeline)
+    job.cleanup(ttl=job.ttl, pipeline=pipeline)
 
 
 def _first_alive(pipeline: Pipeline, job_ids: Iterable[str], job_type: JobType) -> str | None:
