@@ -225,7 +225,7 @@ def test_an_unknown_job_name_is_a_dead_letter_after_an_hour_and_names_the_known_
         workplace.work()
 
     job = workplace.job(event, "crm.enquiry")
-    assert job.is_failed
+    assert (job.is_failed, job.meta["made"]) == (True, 0)
     assert "no job type is named crm.enquiry; this worker knows analytics.row, crm.inquiry" in traceback_of(job)
     assert [(line["outcome"], line["error"]) for line in logs] == [("dead", "UnknownJobError")]
 

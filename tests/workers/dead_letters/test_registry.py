@@ -77,21 +77,6 @@ def test_a_discarded_job_knows_how_many_attempts_its_type_has(open_workplace: Wo
     assert dead_letter.cause.startswith("Discard at ")
 
 
-def test_a_job_of_a_type_that_no_worker_knows_has_made_no_attempt(
-    open_workplace: WorkplaceFactory, redis: Redis
-) -> None:
-    """A type that was removed, or renamed, while its jobs waited."""
-    unwilling, event = Unwilling(attempts=8), api_call()
-    open_workplace(unwilling.jobs).put_jobs(event)
-    redis.hset(f"rq:job:{event.id}-acme-record", "meta", '{"waits": [9, 1]}')  # for more than an hour
-
-    open_workplace(Jobs()).work()
-
-    (dead_letter,) = all_dead_letters(redis)
-    assert dead_letter.meta
-    assert (dead_letter.cause.split()[0], dead_letter.meta["made"]) == ("UnknownJobError", 0)
-
-
 def test_all_jobs_that_wait_behind_a_dead_letter_are_counted(open_workplace: WorkplaceFactory, redis: Redis) -> None:
     """Of one key each waits for the one before it: RQ's own record of the dead letter names only the first of them."""
     jobs = Jobs()

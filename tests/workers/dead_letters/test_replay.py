@@ -1,6 +1,5 @@
 """Putting dead letters back, and deleting them."""
 
-import random
 from collections import Counter
 from collections.abc import Callable
 from threading import Barrier, Thread
@@ -149,15 +148,6 @@ def test_a_replay_that_dies_half_way_is_run_again_for_the_rest(redis: Redis) -> 
     assert again == {"replayed": 400}
     assert queued(redis) == ids
     assert [(run.done, run.end) for run in AuditLog(redis).latest(2)] == [(400, "done"), (600, "")]
-
-
-def test_dead_letters_are_enqueued_in_event_order(redis: Redis) -> None:
-    """However they were chosen."""
-    ids = write_dead_letters(redis, 100)
-
-    replay(redis, [DeadLetters(redis).find(random.sample(ids, 100))])
-
-    assert queued(redis) == ids
 
 
 @pytest.mark.parametrize(
@@ -394,12 +384,6 @@ def test_a_tenth_of_twenty_thousand_dead_letters_is_found_and_put_back(redis: Re
     assert outcomes == {"replayed": 2000}
     assert queued(redis) == [f"{number:032x}-crm-contact" for number in range(10, 20_001, 10)]
     assert redis.zcard("rq:failed:crm") == 18_000
-
-
-def test_without_dead_letters_nothing_is_done(redis: Redis) -> None:
-    """Nothing to do is done."""
-    assert replay(redis) == Counter()
-    assert discard(redis) == Counter()
 
 
 def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: WorkplaceFactory) -> None:
