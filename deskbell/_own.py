@@ -14,8 +14,8 @@ try:
 finally:
     sys.path.remove(str(_ROOT))
 
-if str(_ROOT / "shared") not in (found := list(shared.__path__)):
-    raise ImportError(f"two packages are named shared, Deskbell's {_ROOT / 'shared'} and your {found[0]}: rename yours")
+if not (found := Path(shared.__path__[0])).samefile(_ROOT / "shared"):
+    raise ImportError(f"two packages are named shared, Deskbell's {_ROOT / 'shared'} and your {found}: rename yours")
 
 from shared.own_packages import refuse_shadowed  # noqa: E402 - it is ours
 

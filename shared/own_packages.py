@@ -19,10 +19,10 @@ from types import ModuleType
 from shared.errors import ConfigError
 
 OWN = ("api", "deskbell", "examples", "shared", "workers")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent  # not resolved: some installers make each file a link to elsewhere
 """The folder that Deskbell's packages lie in."""
 
-_OWN_CODE = tuple(f"{ROOT / name}/" for name in OWN)
+_OWN_FOLDERS = [(ROOT / name).resolve() for name in OWN]
 _import = builtins.__import__
 
 
@@ -103,9 +103,10 @@ def _checked_import(
     level: int = 0,
 ) -> ModuleType:
     top = name.partition(".")[0]
-    is_theirs = level == 0 and top in OWN and not str((globals or {}).get("__file__")).startswith(_OWN_CODE)
-    if is_theirs and _is_own(top) and (found := another(top)):
-        raise ConfigError(_sentence(top, found))
+    if level == 0 and top in OWN and _is_own(top) and (found := another(top)):
+        importer = Path(str((globals or {}).get("__file__"))).parent.resolve()
+        if not any(importer.is_relative_to(folder) for folder in _OWN_FOLDERS):
+            raise ConfigError(_sentence(top, found))
     return _import(name, globals, locals, fromlist, level)
 
 
@@ -122,7 +123,8 @@ def _is_own(name: str) -> bool:
     """Whether importing a name gives Deskbell's package."""
     loaded = sys.modules.get(name)
     spec = loaded.__spec__ if loaded else find_spec(name)
-    return spec is not None and Path(str(spec.origin)).parent == ROOT / name
+    folder = Path(str(spec and spec.origin)).parent
+    return folder.exists() and folder.samefile(ROOT / name)
 
 
 def _sentence(name: str, found: Path) -> str:
