@@ -1,39 +1,26 @@
 """Which types can be read from text: a parameter of another type would be a misfit in each call, and is refused."""
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 
 from shared.errors import DeclarationError
-from shared.handlers.reading import PLAIN, members_by_text, reading
+from shared.handlers.reading import PLAIN, reading
 
-_NEVER = ("callable", "is-instance", "is-subclass")
+_NEVER = ("callable", "is-instance", "is-subclass", "none")  # a variable without a value is absent
 _STRICT = ("int", "float", "bool", "decimal", "complex", "bytes", "date", "time", "datetime", "timedelta", "uuid")
-_ONE_OF = ("union", "tagged-union", "json-or-python")
-_CONTENTS = {
+_AROUND = {
     "nullable": ["schema"],
     "default": ["schema"],
     "function-after": ["schema"],
     "lax-or-strict": ["lax_schema"],
     "custom-error": ["schema"],
     "json-or-python": ["json_schema", "python_schema"],
-    "union": ["choices"],
-    "tagged-union": ["choices"],
     "model": ["schema"],
-    "dataclass": ["schema"],
-    "list": ["items_schema"],
-    "set": ["items_schema"],
-    "frozenset": ["items_schema"],
-    "tuple": ["items_schema"],
-    "dict": ["keys_schema", "values_schema"],
-    "model-fields": ["fields"],
-    "typed-dict": ["fields"],
-    "dataclass-args": ["fields"],
 }
-_INSIDE = ("list", "set", "frozenset", "tuple", "dict", "model-fields", "typed-dict", "dataclass-args")
+"""Core schemas that stand around another one, and under which keys they have it."""
 
 
 def field_of(where: str, parameter: inspect.Parameter) -> Any:
@@ -74,42 +61,23 @@ def _check_field(where: str, parameter: inspect.Parameter) -> None:
 
 
 def takes_text(annotation: Any) -> bool:
-    """Whether some text, JSON where the type is a list or an object, can be read as a type.
+    """Whether some text can be read as a type.
 
-    True where that cannot be known, as with a validator of the author's.
+    True where that cannot be known, as with a validator of the author's. What a list or a model holds is not looked at.
     """
     value: Any = create_model("Value", value=(annotation, Field(alias="value")))
     value.model_rebuild()  # otherwise the first call finds out that a name in quotes is not defined
     schema: Any = value.__pydantic_core_schema__
     while schema["type"] in ("definitions", "model"):
         schema = schema["schema"]
-    return schema["type"] != "model-fields" or _fits(schema["fields"]["value"]["schema"], top=True)
+    return schema["type"] != "model-fields" or _fits(schema["fields"]["value"]["schema"])
 
 
-def _fits(schema: Any, *, top: bool = False) -> bool:
-    """Whether a value can fit a core schema of pydantic's: text at the top, any JSON value below."""
+def _fits(schema: Any) -> bool:
+    """Whether a text can fit a core schema of pydantic's."""
     kind = schema["type"]
-    if kind in _NEVER or (kind == "none" and top):  # a variable without a value is absent
-        return False
-    if kind in _STRICT and top and schema.get("strict"):
-        return False
-    if kind == "literal":
-        return bool(members_by_text(schema["expected"])) or (not top and None in schema["expected"])
-    if kind == "enum":
-        return "missing" in schema or bool(members_by_text(schema["members"]))
-    found = [_fits(each, top=top and kind not in _INSIDE) for each in _contents(schema)]
-    return any(found) if kind in _ONE_OF else all(found)
-
-
-def _contents(schema: Any) -> Iterator[Any]:
-    """The schemas inside another one that must, or may, be fitted."""
-    for key in _CONTENTS.get(schema["type"], ()):
-        held = schema.get(key, [])
-        held = [held] if isinstance(held, dict) and "type" in held and key != "fields" else held
-        for each in held.values() if isinstance(held, dict) else held:
-            part = each[0] if isinstance(each, tuple) else each
-            if part["type"].endswith("-field"):  # of a model, a typed dict or a dataclass; one may be left out
-                part = part["schema"]
-                if part["type"] == "default":
-                    continue
-            yield part
+    if kind == "union":
+        return any(_fits(each[0] if isinstance(each, tuple) else each) for each in schema["choices"])
+    if kind in _AROUND:
+        return any(_fits(schema[key]) for key in _AROUND[kind])
+    return kind not in _NEVER and not (kind in _STRICT and schema.get("strict"))

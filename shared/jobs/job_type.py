@@ -13,27 +13,12 @@ from shared.wire.json_values import text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """A function that is run for events, and how.
+    """A function that is run for events, and how; the options are those of `Jobs.on`.
 
     Attributes:
-        name: chosen; the name on the wire, never the function's import path.
-        function: the integrator's function, `async def` or `def`.
-        events: the event classes it is run for.
-        apps: the apps, by `SdkAppid`, it is run for; empty means all.
-        nodes: the nodes it is run for; empty means all.
-        when: texts that fields of the event must have.
-        queue: the queue its jobs wait on.
-        attempts: how often a job is run at most, 1 or more.
-        timeout: seconds one run may take.
-        isolation: "process" when each run needs a child process.
-        backoff: how long to wait after an attempt that failed.
+        apps, nodes: those it is run for; empty means all.
         keep: seconds for which a finished job and its result are kept.
-        limit: how many jobs may be started in a period, or run at once, in all workers together.
-        breaker: when the queue is paused because jobs keep failing.
-        ordered_by: "session", or the name of the field whose value is the key; jobs of one key run in event order.
-        on_dead: whether the jobs behind a dead letter of their key go on or wait for it.
-        event_parameter: the parameter that takes the event.
-        settings_parameter: the parameter that takes the worker's settings, if there is one.
+        event_parameter, settings_parameter: the parameters that take the event and, if there is one, the settings.
         is_async: whether the function runs on the event loop.
     """
 

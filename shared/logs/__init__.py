@@ -34,19 +34,7 @@ Sink = Callable[[Level, str, dict[str, Any]], None]
 
 
 class Log:
-    """A logger; what is bound to it stands in each of its lines.
-
-    A field `error` may be an exception: its type and its places are written.
-    """
-
-    __slots__ = ("_bound",)
-
-    def __init__(self, **bound: Any) -> None:
-        self._bound = bound
-
-    def bind(self, **fields: Any) -> "Log":
-        """A logger with more fields."""
-        return Log(**self._bound | fields)
+    """A logger. A field `error` may be an exception: its type and its places are written."""
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went as it should."""
@@ -62,7 +50,7 @@ class Log:
 
     def log(self, level: Level, event: str, /, **fields: Any) -> None:
         """Write a line; whatever goes wrong, nothing is raised."""
-        _write(lambda: _writer.sink(level, event, self._bound | fields))
+        _write(lambda: _writer.sink(level, event, fields))
 
 
 class EndedBySignal(SystemExit):

@@ -33,18 +33,14 @@ class Pause:
 
 
 def read_pauses(written: Mapping[Any, Any]) -> list[Pause]:
-    """The pauses, by queue, in what HGETALL gives of `PAUSED_KEY`; those that are over or unreadable are left out."""
+    """The pauses, by queue, in what HGETALL gives of `PAUSED_KEY`; those that are over are left out."""
     found, now_ms = [], time.time() * 1000
     for job_type, text in written.items():
-        try:
-            fields = from_json(text)
+        fields = from_json(text)
+        if now_ms < max(fields["until"], fields.get("probe_until", 0)):
             since, until = (datetime.fromtimestamp(fields[name] / 1000, UTC) for name in ("since", "until"))
-            if now_ms < max(fields["until"], fields.get("probe_until", 0)):
-                cause = str(fields.get("cause", ""))
-                name = job_type.decode().replace("-", ".")  # its slug: a dash stands for a dot
-                found.append(Pause(str(fields["queue"]), name, since, until, cause))
-        except (ValueError, KeyError, TypeError, OverflowError, OSError):
-            continue
+            name = job_type.decode().replace("-", ".")  # its slug: a dash stands for a dot
+            found.append(Pause(fields["queue"], name, since, until, fields["cause"]))
     return sorted(found, key=lambda pause: (pause.queue, pause.job_type))
 
 

@@ -46,18 +46,10 @@ def entry_of(block: Block) -> tuple[str, bytes]:
 
 
 def read_blocks(written: Mapping[Any, Any]) -> list[LastBlock]:
-    """The blocks that HGETALL gives of `LAST_BLOCKS_KEY`, the latest first.
-
-    Raises:
-        ValueError: it holds something else.
-    """
-    found = [_read(who.decode(), from_json(text)) for who, text in written.items()]
+    """The blocks that HGETALL gives of `LAST_BLOCKS_KEY`, the latest first."""
+    found = [_read(who.decode(), **from_json(text)) for who, text in written.items()]
     return sorted(found, key=lambda block: block.noted, reverse=True)
 
 
-def _read(who: str, fields: Any) -> LastBlock:
-    try:
-        noted = datetime.fromtimestamp(fields["noted"], UTC)
-        return LastBlock(who, str(fields["at"]), float(fields["seconds"]), noted, bool(fields["is_over"]))
-    except (KeyError, TypeError, OverflowError, OSError) as error:
-        raise ValueError(f"the block of {who} is not as it was written") from error
+def _read(who: str, *, at: str, seconds: float, noted: float, is_over: bool) -> LastBlock:
+    return LastBlock(who, at, seconds, datetime.fromtimestamp(noted, UTC), is_over)

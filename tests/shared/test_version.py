@@ -13,7 +13,6 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation in a folder of its own, with its records."""
     version.commit.cache_clear()
-    monkeypatch.setattr(version, "_HERE", tmp_path / "shared")
     monkeypatch.setattr(version, "_COMMIT_FILE", tmp_path / "commit")
 
 
@@ -24,10 +23,6 @@ def test_a_commit_that_the_build_wrote_down_is_told(tmp_path: Path) -> None:
     assert version.commit() == COMMIT[:12]
 
 
-@pytest.mark.parametrize("is_checkout", [False, True])
-def test_a_commit_that_is_not_known_is_nothing(tmp_path: Path, is_checkout: bool) -> None:
-    """An installed wheel, and a checkout that git cannot read."""
-    if is_checkout:
-        tmp_path.joinpath(".git").touch()
-
+def test_a_commit_that_is_not_known_is_nothing() -> None:
+    """As in a wheel and in a checkout."""
     assert version.commit() == ""

@@ -84,17 +84,6 @@ def test_each_line_of_a_worker_has_its_name(capfd: pytest.CaptureFixture[str]) -
     assert [line["worker"] for line in lines(capfd)] == ["worker-7"] * 2
 
 
-def test_what_is_bound_stands_in_each_line(capfd: pytest.CaptureFixture[str]) -> None:
-    """So a job's lines carry its event's id."""
-    configure_logs("json")
-    log = get_log().bind(event_id="0" * 32)
-
-    log.info("attempt")
-    log.error("attempt")
-
-    assert [line["event_id"] for line in lines(capfd)] == ["0" * 32] * 2
-
-
 class Odd:
     """What an integrator's class may do when it is shown."""
 
