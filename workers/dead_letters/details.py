@@ -48,21 +48,21 @@ class Details:
 
 def read_details(redis: Redis, dead_letter: DeadLetter) -> Details:
     """Read all about a dead letter."""
-    key = Job.key_for(dead_letter.entry.id)
+    key = Job.key_for(dead_letter.id)
     asked: Any = redis.hmget(key, ["data", "enqueued_at", "worker_name"])
     data, enqueued_at, worker = asked
-    results: Any = redis.xrevrange(Result.get_key(dead_letter.entry.id))
+    results: Any = redis.xrevrange(Result.get_key(dead_letter.id))
     failures = [fields for _, fields in results if fields.get(b"type") == _FAILED]
     text = failure_text(failures[0]) if failures else ""
     return Details(
         dead_letter=dead_letter,
         enqueued_at=read_date(enqueued_at),
         failures=len(failures),
-        awaiting=DeadLetters(redis).awaiting([dead_letter.entry.id]),
+        awaiting=DeadLetters(redis).awaiting([dead_letter.id]),
         worker=((failures[0].get(b"worker_name") if failures else None) or worker or b"").decode(errors="replace"),
         frames=read_frames(failure_record(dead_letter.meta).get("where")),
         text=text,
-        event=None if dead_letter.entry.job == FOREIGN_NAME else _event(data),
+        event=None if dead_letter.job == FOREIGN_NAME else _event(data),
     )
 
 

@@ -11,7 +11,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -63,17 +63,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A job that failed for good.
+class DeadLetter(Entry):
+    """A job that failed for good: an entry of a registry, and what its job records.
 
     Attributes:
-        entry: where it is.
         cause: what was raised, and where in the integrator's code.
         failed_at: when; None where nothing tells it.
         meta: the job's `meta`; empty when it is no JSON object.
     """
 
-    entry: Entry
     cause: str
     failed_at: datetime | None
     meta: Meta
@@ -106,7 +104,7 @@ class Selection:
     def holds(self, dead_letter: DeadLetter) -> bool:
         """Whether a dead letter is among those meant."""
         is_late = self.since is None or (dead_letter.failed_at is not None and dead_letter.failed_at >= self.since)
-        return self.may_hold(dead_letter.entry) and (self.cause or "") in dead_letter.cause and is_late
+        return self.may_hold(dead_letter) and (self.cause or "") in dead_letter.cause and is_late
 
 
 @dataclass(slots=True)
@@ -138,8 +136,8 @@ class Group:
     def add(self, dead_letter: DeadLetter) -> None:
         """Count a dead letter."""
         self.count += 1
-        self.ids.append(dead_letter.entry.id)
-        self.latest = dead_letter.entry.id
+        self.ids.append(dead_letter.id)
+        self.latest = dead_letter.id
         if dead_letter.failed_at:
             self.first = min(self.first or dead_letter.failed_at, dead_letter.failed_at)
             self.last = max(self.last or dead_letter.failed_at, dead_letter.failed_at)
@@ -174,9 +172,8 @@ class DeadLetters:
     def as_seen(self, seen: Mapping[Entry, datetime | None]) -> Iterator[list[DeadLetter]]:
         """Those that were seen before, in pages, but for those that were put back and have failed again since."""
         for entries in batched(seen, PAGE):
-            yield [
-                dead_letter for dead_letter in self._read(entries) if dead_letter.failed_at == seen[dead_letter.entry]
-            ]
+            now = zip(self._read(entries), entries, strict=True)
+            yield [dead_letter for dead_letter, entry in now if dead_letter.failed_at == seen[entry]]
 
     def awaiting(self, ids: Iterable[str]) -> int:
         """How many jobs wait for any of these, directly or behind one another."""
@@ -200,7 +197,7 @@ class DeadLetters:
         groups: dict[tuple[str, str, str], Group] = {}
         for page in pages:
             for dead_letter in page:
-                key = dead_letter.entry.job, dead_letter.entry.queue, dead_letter.cause
+                key = dead_letter.job, dead_letter.queue, dead_letter.cause
                 groups.setdefault(key, Group(*key)).add(dead_letter)
         for group in groups.values():
             group.awaited_by = self.awaiting(group.ids)
@@ -232,7 +229,7 @@ class DeadLetters:
         with self._redis.pipeline(transaction=False) as pipeline:
             for dead_letter in dead_letters:
                 if not dead_letter.cause:
-                    pipeline.xrevrange(Result.get_key(dead_letter.entry.id), count=1)
+                    pipeline.xrevrange(Result.get_key(dead_letter.id), count=1)
             results = iter(pipeline.execute())
         return [found if found.cause else _from_result(found, next(results)) for found in dead_letters]
 
@@ -269,10 +266,10 @@ def _recorded(entry: Entry, fields: Any) -> DeadLetter:
     """A dead letter as the job's own record has it; without a cause when there is none."""
     created, ended, meta = fields
     if created is None and ended is None and meta is None:
-        return DeadLetter(entry, EXPIRED, None, {})
+        return DeadLetter(entry.id, entry.queue, EXPIRED, None, {})
     record = _read_meta(meta)
     cause = failure_record(record).get("cause")
-    return DeadLetter(entry, cause if isinstance(cause, str) else "", read_date(ended), record)
+    return DeadLetter(entry.id, entry.queue, cause if isinstance(cause, str) else "", read_date(ended), record)
 
 
 def failure_record(meta: Meta) -> Meta:
@@ -291,7 +288,7 @@ def _read_meta(meta: bytes | None) -> Meta:
 def _from_result(dead_letter: DeadLetter, results: Any) -> DeadLetter:
     """A dead letter as its last result has it; the job's own end may be that of an earlier attempt."""
     if not results:
-        return DeadLetter(dead_letter.entry, UNKNOWN, dead_letter.failed_at, dead_letter.meta)
+        return replace(dead_letter, cause=UNKNOWN)
     result_id, result = results[0]
     failed_at = moment(int(result_id.split(b"-")[0]))
-    return DeadLetter(dead_letter.entry, cause_in(failure_text(result)), failed_at, dead_letter.meta)
+    return replace(dead_letter, cause=cause_in(failure_text(result)), failed_at=failed_at)

@@ -100,7 +100,7 @@ class Replays:
         return outcomes
 
     def _delete(self, record: str, dead_letters: list[DeadLetter], *, also_awaited: bool = False) -> list[str]:
-        rows = ((dead_letter.entry.queue, dead_letter.entry.id, "", "") for dead_letter in dead_letters)
+        rows = ((dead_letter.queue, dead_letter.id, "", "") for dead_letter in dead_letters)
         return self._run(record, "discard", str(int(also_awaited)), rows)
 
     def _run(self, record: str, action: str, option: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -110,10 +110,10 @@ class Replays:
     def _let_go_on(self, dead_letter: DeadLetter) -> None:
         """Have RQ queue the jobs that depend on a dead letter."""
         try:
-            job = Job.fetch(dead_letter.entry.id, connection=self._redis, serializer=JSONSerializer)
+            job = Job.fetch(dead_letter.id, connection=self._redis, serializer=JSONSerializer)
         except NoSuchJobError:
             return
-        queue(dead_letter.entry.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
+        queue(dead_letter.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
 
     @contextmanager
     def _recorded(self, action: str, selection: str) -> Iterator[str]:
@@ -128,7 +128,7 @@ class Replays:
 
 def _as_new(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
     """The script's arguments for a dead letter: RQ's retries and our count of attempts as fan-out wrote them."""
-    queue_name, job_id, job = dead_letter.entry.queue, dead_letter.entry.id, dead_letter.entry.job
+    queue_name, job_id, job = dead_letter.queue, dead_letter.id, dead_letter.job
     if job == FOREIGN_NAME:
         return queue_name, job_id, "", ""
     if job == FAN_OUT_NAME:

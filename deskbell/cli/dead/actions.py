@@ -76,7 +76,7 @@ class Preview:
         self._groups = dead_letters.groups(map(self._note, chosen.pages(dead_letters)))
 
     def _note(self, page: list[DeadLetter]) -> list[DeadLetter]:
-        self._seen |= {dead_letter.entry: dead_letter.failed_at for dead_letter in page}
+        self._seen |= {Entry(each.id, each.queue): each.failed_at for each in page}
         return page
 
     @property
@@ -122,7 +122,7 @@ def list_ids(selection: Selection) -> None:
     with _redis() as redis:
         for page in DeadLetters(redis).pages(selection):
             for dead_letter in page:
-                typer.echo(terminal_text(dead_letter.entry.id))
+                typer.echo(terminal_text(dead_letter.id))
 
 
 def show(job_id: str, *, values: bool) -> None:

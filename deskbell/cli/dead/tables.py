@@ -66,15 +66,15 @@ def details_text(details: Details, now: datetime, *, values: bool) -> str:
     lines += _places(details)
     if values:
         lines += ["event", _pretty(details.event), "failure", *map(terminal_text, details.text.splitlines())]
-    lines += ["", f"To put it back: deskbell dead replay {terminal_text(details.dead_letter.entry.id)}"]
+    lines += ["", f"To put it back: deskbell dead replay {terminal_text(details.dead_letter.id)}"]
     return "\n".join(lines)
 
 
 def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
     dead_letter, event = details.dead_letter, details.event or {}
-    yield "id", dead_letter.entry.id
-    yield "job", dead_letter.entry.job
-    yield "queue", dead_letter.entry.queue
+    yield "id", dead_letter.id
+    yield "job", dead_letter.job
+    yield "queue", dead_letter.queue
     yield "cause", dead_letter.cause
     failed_at = dead_letter.failed_at
     yield "failed", f"{_date(failed_at)}, {_ago(failed_at, now)} ago" if failed_at else ""

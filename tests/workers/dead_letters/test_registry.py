@@ -33,7 +33,7 @@ def test_dead_letters_come_in_the_order_of_their_events_whatever_their_queues(re
     redis.sadd("rq:queues", "rq:queue:analytics")
     write_dead_letters(redis, 1)
 
-    ids = [dead_letter.entry.id for dead_letter in all_dead_letters(redis)]
+    ids = [dead_letter.id for dead_letter in all_dead_letters(redis)]
 
     assert ids[0] == second
     assert third in ids[1:]
@@ -49,8 +49,8 @@ def test_a_failed_job_records_its_cause_and_its_attempts(open_workplace: Workpla
     (event,) = make_dead_letters(workplace)
 
     (dead_letter,) = all_dead_letters(redis)
-    assert dead_letter.entry.id == f"{event.id}-acme-record"
-    assert dead_letter.entry.job == "acme.record"
+    assert dead_letter.id == f"{event.id}-acme-record"
+    assert dead_letter.job == "acme.record"
     assert dead_letter.meta
     *_, (_, _, function) = dead_letter.meta.pop("where")
     assert dead_letter.meta == {"attempt": 0, "attempts": 2, "made": 2, "cause": dead_letter.cause}
@@ -125,7 +125,7 @@ def test_events_that_were_not_fanned_out_are_dead_letters_too(open_workplace: Wo
     workplace.work(EVENTS)
 
     (dead_letter,) = all_dead_letters(redis)
-    assert (dead_letter.entry.id, dead_letter.entry.queue, dead_letter.entry.job) == (event.id, EVENTS, FAN_OUT_NAME)
+    assert (dead_letter.id, dead_letter.queue, dead_letter.job) == (event.id, EVENTS, FAN_OUT_NAME)
     assert dead_letter.cause == "DeserializationError"
 
 
@@ -145,7 +145,7 @@ def test_jobs_of_others_are_listed_and_nothing_of_theirs_is_unpickled(
 
     (dead_letter,) = all_dead_letters(redis)
 
-    assert dead_letter.entry.job == FOREIGN_NAME
+    assert dead_letter.job == FOREIGN_NAME
     assert dead_letter.cause.startswith("LookupError")
     assert dead_letter.meta == {}
     assert read_details(redis, dead_letter).event is None
@@ -213,7 +213,7 @@ def test_damaged_dead_letters_are_found_and_can_be_looked_at(redis: Redis, damag
     damaged = write_dead_letters(redis, 2)[1]
     damage(redis, damaged)  # type: ignore[operator]
 
-    dead_letters = {dead_letter.entry.id: dead_letter for dead_letter in all_dead_letters(redis)}
+    dead_letters = {dead_letter.id: dead_letter for dead_letter in all_dead_letters(redis)}
 
     assert len(dead_letters) == 2
     assert dead_letters[damaged].cause == cause
@@ -227,7 +227,7 @@ def test_dead_letters_are_found_by_id_in_any_queue(redis: Redis) -> None:
 
     found = DeadLetters(redis).find([*reversed(ids), *others, *others, "nobody", "rq:queues"])
 
-    assert [dead_letter.entry.id for dead_letter in found] == sorted([*ids, *others])
+    assert [dead_letter.id for dead_letter in found] == sorted([*ids, *others])
 
 
 def most_memory(redis: Redis) -> int:

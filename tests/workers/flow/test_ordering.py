@@ -614,7 +614,7 @@ def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
     dead_letters = all_dead_letters(workplace.redis)
     if is_left:
         digest = dead_letters[-1].meta["order"][0] if dead_letters[-1].meta else ""
-        workplace.redis.set(f"deskbell:turn:note:{digest}", dead_letters[-1].entry.id)
+        workplace.redis.set(f"deskbell:turn:note:{digest}", dead_letters[-1].id)
     fails.clear()
     Replays(workplace.redis, "li").replay([dead_letters], "", Throttle(), lambda _: None)
 
