@@ -95,9 +95,9 @@ class Rate:
     period_ms: int
 
     @classmethod
-    def parse(cls, text: str) -> "Rate | None":
-        """The rate that a text such as `10/s`, `600/min` or `1000/h` means; None when it means none."""
-        form = _RATE_FORM.fullmatch(text)
+    def parse(cls, text: object) -> "Rate | None":
+        """The rate that a text such as `10/s`, `600/min` or `1000/h` means; None for anything else."""
+        form = _RATE_FORM.fullmatch(text) if isinstance(text, str) else None
         if not form or int(form[1]) > _MOST_STARTS:
             return None
         return cls(int(form[1]), _PERIOD_MS[form[2]])
@@ -134,13 +134,12 @@ def parse_limit(where: str, limit: object) -> Rate | Concurrency | None:
     """
     if limit is None or isinstance(limit, Concurrency):
         return limit
-    rate = Rate.parse(limit) if isinstance(limit, str) else None
-    if rate is None:
-        raise DeclarationError(
-            f"{where}: limit= must be a number of starts, 1 to {_MOST_STARTS}, in a s, min or h, or a Concurrency, "
-            f'got {limit!r}; write limit="10/s" or limit=Concurrency(4)'
-        )
-    return rate
+    if rate := Rate.parse(limit):
+        return rate
+    raise DeclarationError(
+        f"{where}: limit= must be a number of starts, 1 to {_MOST_STARTS}, in a s, min or h, or a Concurrency, "
+        f'got {limit!r}; write limit="10/s" or limit=Concurrency(4)'
+    )
 
 
 def limit_of_setting(value: object) -> Rate | Concurrency | None:
@@ -149,13 +148,12 @@ def limit_of_setting(value: object) -> Rate | Concurrency | None:
     Raises:
         ValueError: it is none of these.
     """
-    if value is None:
-        return None
-    limit = Concurrency(value) if isinstance(value, int) and is_whole(value, 1) else None
-    limit_or_rate = limit or (Rate.parse(value) if isinstance(value, str) else None)
-    if limit_or_rate is None:
-        raise ValueError('expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null')
-    return limit_or_rate
+    if isinstance(value, int) and is_whole(value, 1):
+        return Concurrency(value)
+    rate = Rate.parse(value)
+    if rate or value is None:
+        return rate
+    raise ValueError('expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null')
 
 
 def breaker_of_setting(value: object) -> Breaker | None:

@@ -158,48 +158,6 @@ def test_a_bad_format_is_refused(tmp_path: Path, string: str) -> None:
     assert refusal(tmp_path, jobs=string) == f"DESKBELL_JOBS: expected package.module:jobs, got {string!r}"
 
 
-def test_a_module_that_does_not_exist_is_refused(write: Write, tmp_path: Path) -> None:
-    """The sentence names the part that is not there, and where it was looked for."""
-    write("acme/__init__", "")
-    where = "in DESKBELL_APP_DIR or among the installed packages"
-
-    assert refusal(tmp_path, callbacks="nowhere.callbacks:callbacks") == (
-        f"DESKBELL_CALLBACKS: there is no module nowhere {where}"
-    )
-    assert refusal(tmp_path, jobs="acme.jobs:jobs") == f"DESKBELL_JOBS: there is no module acme.jobs {where}"
-
-
-def test_a_module_that_imports_what_is_not_installed_is_told_from_one_that_is_not_there(
-    write: Write, tmp_path: Path
-) -> None:
-    """Otherwise the integrator looks for the wrong file."""
-    write("acme/callbacks", "import nowhere_to_be_found.inner")
-
-    assert refusal(tmp_path, callbacks="acme.callbacks:callbacks") == (
-        "DESKBELL_CALLBACKS: acme.callbacks imports nowhere_to_be_found, which is not installed "
-        f"({tmp_path / 'acme/callbacks.py'}:1)"
-    )
-
-
-def test_a_module_that_imports_a_missing_part_of_its_own_package_is_told_as_well(write: Write, tmp_path: Path) -> None:
-    """The missing module's name begins like that of the one in the setting."""
-    write("acme/callbacks", "import acme.nowhere")
-
-    assert refusal(tmp_path, callbacks="acme.callbacks:callbacks") == (
-        "DESKBELL_CALLBACKS: acme.callbacks imports acme.nowhere, which is not installed "
-        f"({tmp_path / 'acme/callbacks.py'}:1)"
-    )
-
-
-def test_a_missing_library_whose_name_begins_that_of_the_module_is_told_as_well(write: Write, tmp_path: Path) -> None:
-    """`acme_a` lies not in a package `acme`."""
-    write("acme_a", "import acme")
-
-    assert refusal(tmp_path, callbacks="acme_a:callbacks") == (
-        f"DESKBELL_CALLBACKS: acme_a imports acme, which is not installed ({tmp_path / 'acme_a.py'}:1)"
-    )
-
-
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -220,78 +178,94 @@ def test_a_module_that_fails_is_refused_with_its_reason(write: Write, tmp_path: 
     )
 
 
-def test_a_module_that_fails_in_another_of_the_integrators_is_refused_with_that_ones_line(
-    write: Write, tmp_path: Path
+A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
+
+
+@pytest.mark.parametrize(
+    ("modules", "given", "sentence"),
+    [
+        pytest.param(
+            {"acme/__init__": ""},
+            {"jobs": "acme.jobs:jobs"},
+            "there is no module acme.jobs in DESKBELL_APP_DIR or among the installed packages",
+            id="a module that is not there",
+        ),
+        pytest.param(
+            {"acme_a": "import nowhere.inner"},
+            {"callbacks": "acme_a:callbacks"},
+            "acme_a imports nowhere, which is not installed (FOLDER/acme_a.py:1)",
+            id="a module that imports what is not there: otherwise the integrator looks for the wrong file",
+        ),
+        pytest.param(
+            {"acme/callbacks": "import acme.nowhere"},
+            {"callbacks": "acme.callbacks:callbacks"},
+            "acme.callbacks imports acme.nowhere, which is not installed (FOLDER/acme/callbacks.py:1)",
+            id="a part of its own package, whose name begins like that of the one in the setting",
+        ),
+        pytest.param(
+            {"acme_a": "import acme"},
+            {"callbacks": "acme_a:callbacks"},
+            "acme_a imports acme, which is not installed (FOLDER/acme_a.py:1)",
+            id="a library whose name begins that of the module",
+        ),
+        pytest.param(
+            {"acme_orders": "prices = {}\nprices['tea']", "acme_a": "import acme_orders"},
+            {"jobs": "acme_a:jobs"},
+            "importing acme_a failed at FOLDER/acme_orders.py:2 with KeyError: 'tea'",
+            id="a module that fails in another one: its line, not that of the import, where nothing is to be mended",
+        ),
+        pytest.param(
+            {"acme_a": "from deskbell import Jobs\njobs = Jobs()\njobs.on()(print)\n"},
+            {"jobs": "acme_a:jobs"},
+            "builtins.print: a job needs the event it is run for; write @jobs.on(ApiCall) (FOLDER/acme_a.py:3)",
+            id="a wrong declaration, in its own words",
+        ),
+        pytest.param(
+            {"acme_a": "from deskbell import Jobs\njobs = Jobs()\n@jobs.on()\ndef f(event): ...\n"},
+            {"jobs": "acme_a:jobs"},
+            "acme_a.f (FOLDER/acme_a.py:3): a job needs the event it is run for; write @jobs.on(ApiCall)",
+            id="a wrong declaration that names its place: it stands once",
+        ),
+        pytest.param(
+            {"acme_a": A, "acme_b": A},
+            {"callbacks": "acme_a:callbacks,acme_b:callbacks"},
+            "acme_b.a (FOLDER/acme_b.py:6): the node a already has a handler, acme_a.a (FOLDER/acme_a.py:6); "
+            "write another name: @callbacks.api_call('a_2')",
+            id="two that do not go together: the setting is wrong",
+        ),
+        pytest.param({"acme_a": A}, {"callbacks": "acme_a:x"}, "acme_a has no attribute x", id="no such attribute"),
+        pytest.param(
+            {"acme_b": B},
+            {"callbacks": "acme_b:jobs"},
+            "expected acme_b:jobs to be a Callbacks, got a Jobs; is it meant for DESKBELL_JOBS?",
+            id="jobs for callbacks",
+        ),
+        pytest.param(
+            {"acme_a": A},
+            {"jobs": "acme_a:callbacks"},
+            "expected acme_a:callbacks to be a Jobs, got a Callbacks; is it meant for DESKBELL_CALLBACKS?",
+            id="callbacks for jobs",
+        ),
+        pytest.param(
+            {"acme_a": "handlers = {}"},
+            {"callbacks": "acme_a:handlers"},
+            "expected acme_a:handlers to be a Callbacks, got a dict",
+            id="an object of another type",
+        ),
+        pytest.param(
+            {"acme_a": A},
+            {"callbacks": "acme_a:Callbacks"},
+            "expected acme_a:Callbacks to be a Callbacks, got the class; write callbacks = Callbacks(), and name that",
+            id="the class in place of its object",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_a_sentence(
+    write: Write, tmp_path: Path, modules: dict[str, str], given: dict[str, str], sentence: str
 ) -> None:
-    """Not with that of the import, where there is nothing to mend."""
-    write("acme_orders", "prices = {}\nprices['tea']")
-    write("acme_a", "import acme_orders")
+    """It names the setting, the place, and what to write."""
+    for name, source in modules.items():
+        write(name, source)
 
-    assert refusal(tmp_path, jobs="acme_a:jobs") == (
-        f"DESKBELL_JOBS: importing acme_a failed at {tmp_path / 'acme_orders.py'}:2 with KeyError: 'tea'"
-    )
-
-
-def test_a_wrong_declaration_is_refused_in_its_own_words(write: Write, tmp_path: Path) -> None:
-    """They say what to write instead."""
-    write("acme_a", "from deskbell import Jobs\njobs = Jobs()\njobs.on()(print)\n")
-
-    assert refusal(tmp_path, jobs="acme_a:jobs") == (
-        "DESKBELL_JOBS: builtins.print: a job needs the event it is run for; write @jobs.on(ApiCall) "
-        f"({tmp_path / 'acme_a.py'}:3)"
-    )
-
-
-def test_the_place_of_a_wrong_declaration_stands_once(write: Write, tmp_path: Path) -> None:
-    """The sentence that names the function names its file and line already."""
-    write("acme_a", "from deskbell import Jobs\njobs = Jobs()\n@jobs.on()\ndef f(event): ...\n")
-
-    assert refusal(tmp_path, jobs="acme_a:jobs") == (
-        f"DESKBELL_JOBS: acme_a.f ({tmp_path / 'acme_a.py'}:3): a job needs the event it is run for; "
-        "write @jobs.on(ApiCall)"
-    )
-
-
-def test_two_import_strings_that_do_not_go_together_are_refused(write: Write, tmp_path: Path) -> None:
-    """Each was declared well; the setting is what is wrong."""
-    write("acme_a", CALLBACKS.format(node="a"))
-    write("acme_b", CALLBACKS.format(node="a"))
-
-    assert refusal(tmp_path, callbacks="acme_a:callbacks,acme_b:callbacks") == (
-        f"DESKBELL_CALLBACKS: acme_b.a ({tmp_path / 'acme_b.py'}:6): the node a already has a handler, "
-        f"acme_a.a ({tmp_path / 'acme_a.py'}:6); "
-        "write another name: @callbacks.api_call('a_2')"
-    )
-
-
-def test_an_attribute_that_does_not_exist_is_refused(write: Write, tmp_path: Path) -> None:
-    """The module is there; its content is not what the setting says."""
-    write("acme_a", CALLBACKS.format(node="a"))
-
-    assert refusal(tmp_path, callbacks="acme_a:handlers") == "DESKBELL_CALLBACKS: acme_a has no attribute handlers"
-
-
-def test_swapped_settings_are_refused_with_the_right_one(write: Write, tmp_path: Path) -> None:
-    """Each of the two kinds says where it belongs."""
-    write("acme_a", CALLBACKS.format(node="a"))
-    write("acme_b", JOBS.format(name="b"))
-
-    assert refusal(tmp_path, callbacks="acme_b:jobs") == (
-        "DESKBELL_CALLBACKS: expected acme_b:jobs to be a Callbacks, got a Jobs; is it meant for DESKBELL_JOBS?"
-    )
-    assert refusal(tmp_path, jobs="acme_a:callbacks") == (
-        "DESKBELL_JOBS: expected acme_a:callbacks to be a Jobs, got a Callbacks; is it meant for DESKBELL_CALLBACKS?"
-    )
-
-
-def test_an_object_of_another_type_is_refused(write: Write, tmp_path: Path) -> None:
-    """The class instead of its object is the usual case."""
-    write("acme_a", "from deskbell import Callbacks\nhandlers = {}\n")
-
-    assert refusal(tmp_path, callbacks="acme_a:handlers") == (
-        "DESKBELL_CALLBACKS: expected acme_a:handlers to be a Callbacks, got a dict"
-    )
-    assert refusal(tmp_path, callbacks="acme_a:Callbacks") == (
-        "DESKBELL_CALLBACKS: expected acme_a:Callbacks to be a Callbacks, got the class; "
-        "write callbacks = Callbacks(), and name that"
-    )
+    [setting] = given
+    assert refusal(tmp_path, **given) == f"DESKBELL_{setting.upper()}: {sentence.replace('FOLDER', str(tmp_path))}"
