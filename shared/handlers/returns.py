@@ -60,9 +60,8 @@ def check_returned(where: str, annotation: Any, can_be: Callable[[Any], bool], w
     """
     for kind in kinds(annotation):
         if kind not in (Any, NoneType) and not can_be(kind):
-            raise DeclarationError(
-                f"{where}: it may return {inspect.formatannotation(kind)}, which cannot be answered; {write}"
-            )
+            shown = inspect.formatannotation(kind, Assignment.__module__)  # ours by its public name alone
+            raise DeclarationError(f"{where}: it may return {shown}, which cannot be answered; {write}")
 
 
 def can_be_variables(kind: Any) -> bool:

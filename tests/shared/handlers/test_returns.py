@@ -70,7 +70,7 @@ def returning(annotation: Any) -> Any:
             Mapping[str, Callable[[], int]],
             "collections.abc.Mapping[str, collections.abc.Callable[[], int]]",
         ),
-        ("api_call", Assignment, "shared.handlers.results.Assignment"),
+        ("api_call", Assignment, "Assignment"),
         ("assign_agent", int, "int"),
         ("assign_agent", dict[str, int], "dict[str, int]"),
         ("assign_agent", Assignment | str, "str"),
