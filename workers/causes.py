@@ -68,11 +68,8 @@ def last_frames_of(error: BaseException) -> list[Frame]:
 
 
 def read_frames(written: Any) -> list[Frame]:
-    """The frames that were recorded, read from JSON; none when it is anything else."""
-    try:
-        return [Frame(str(file), int(line), str(function)) for file, line, function in written]
-    except (TypeError, ValueError):
-        return []
+    """The frames that were recorded, read from JSON."""
+    return [Frame(*each) for each in written or ()]
 
 
 def cause_in(text: str) -> str:

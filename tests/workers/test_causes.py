@@ -3,7 +3,6 @@
 import json
 import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rq
@@ -90,16 +89,14 @@ def test_of_a_chain_the_record_has_the_last_cause_and_the_traceback_tells_the_fi
 
 
 def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
-    """The last thirty, of a recursion too; what is anything else is none."""
+    """The last thirty, of a recursion too; none where none were."""
     error = raised(tmp_path, "def run(n=0):\n  if n == 50: raise OSError\n  run(n + 1)")
 
     written = json.loads(json.dumps(last_frames_of(error)))
 
     assert read_frames(written) == last_frames_of(error)
     assert len(written) == 30
-    rubbish: Any
-    for rubbish in (None, 5, "x", [1], ["abc"], [["a.py", "x", "f"]], [["a.py", 1]], [[]]):
-        assert read_frames(rubbish) == []
+    assert read_frames(None) == []
 
 
 @pytest.mark.parametrize(

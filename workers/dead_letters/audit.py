@@ -23,8 +23,6 @@ class AuditEntry:
     """A replay or a discard.
 
     Attributes:
-        began_at: when.
-        by: who began it.
         action: `replay` or `discard`.
         selection: which dead letters were meant, as it was typed.
         done: how many dead letters were put back, or deleted.

@@ -26,7 +26,6 @@ class Details:
     """What Redis holds about a dead letter.
 
     Attributes:
-        dead letter: the dead letter.
         enqueued_at: when the job was queued last.
         failures: how often it failed for good, ten at most.
         awaiting: how many jobs wait for it, directly or behind one another.

@@ -112,12 +112,7 @@ class Group:
     """Dead letters of one job type, queue and cause.
 
     Attributes:
-        job: the job type's name.
-        queue: the queue.
-        cause: the cause.
-        count: how many.
-        first: when the first of them failed.
-        last: when the last of them failed.
+        first, last: when the first and the last of them failed.
         latest: the id of the last event's.
         awaited_by: how many jobs wait behind them.
         ids: of all of them, in the order of their events.

@@ -25,7 +25,6 @@ from shared.declarations.policies import Rate
 from shared.redis.queues import EVENT_RETRIES, queue
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, Meta, batched
-from workers.flow.ordering import is_order
 
 _BATCHES_PER_SECOND = 10
 
@@ -134,8 +133,6 @@ def _as_new(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
     if job == FAN_OUT_NAME:
         return queue_name, job_id, "", str(EVENT_RETRIES)
     kept = {name: value for name, value in dead_letter.meta.items() if name not in _OF_THE_FAILURE}
-    if not is_order(kept.get("order")):
-        kept.pop("order", None)
     return queue_name, job_id, json.dumps({"attempt": 0} | kept), str(_attempts(dead_letter.meta) - 1)
 
 
@@ -144,8 +141,7 @@ _OF_THE_FAILURE = ("attempt", "attempts", "made", "cause", "where")
 
 def _attempts(meta: Meta) -> int:
     """How many attempts the job had: as recorded, or the number of the one in which its worker died."""
-    given = (meta.get("attempts"), meta.get("attempt"))
-    return next((attempts for attempts in given if type(attempts) is int and attempts > 0), 1)
+    return meta.get("attempts") or meta.get("attempt") or 1
 
 
 def _in_batches(pages: Pages, size: int) -> Iterator[list[DeadLetter]]:

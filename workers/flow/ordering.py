@@ -10,7 +10,6 @@
 """
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +38,6 @@ _FRACTIONS = 4096  # what a double has room for beside milliseconds
 _LARGEST_SEQ = 2**31
 _NEAREST = 20
 _ENDED = {b"finished", b"canceled", b"stopped", None}
-_DIGEST = re.compile(r"[0-9a-f]{0,32}")
-_POSITION = re.compile(r"\d{1,15}(\.\d{1,20})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +92,6 @@ class Placement:
             return
         pipeline.zadd(ORDER_KEY + self.partition, {job.id: float(self.position)})
         pipeline.sadd(PARTITIONS_KEY, self.partition)
-
-
-def is_order(value: object) -> bool:
-    """Whether this is what a job records of its position: a digest, and a number as text."""
-    match value:
-        case [str(digest), str(position)]:
-            return bool(_DIGEST.fullmatch(digest) and _POSITION.fullmatch(position))
-    return False
 
 
 def partition_of(job_type: JobType, event: Event) -> str:

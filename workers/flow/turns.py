@@ -21,13 +21,13 @@ from redis.exceptions import RedisError
 from rq.job import Job
 from rq.utils import now, utcformat
 
-from shared.errors import DamagedJobError, OutOfTurnError
+from shared.errors import OutOfTurnError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
-from workers.flow.ordering import execution_of, is_order, partition_of, received_ms
+from workers.flow.ordering import execution_of, partition_of, received_ms
 from workers.job_data import read_data
 
 GAP_SECONDS = 10
@@ -45,7 +45,6 @@ def take_turn(job: Job, job_type: JobType, event: Event) -> None:
 
     Raises:
         OutOfTurnError: it is not the job's turn yet.
-        DamagedJobError: the job's record of its position cannot be read.
     """
     if not job_type.order_key(event):
         return
@@ -64,8 +63,6 @@ def take_turn(job: Job, job_type: JobType, event: Event) -> None:
 def _ask(job: Job, job_type: JobType, event: Event, *, waits_for_fan_out: bool = True) -> Any:
     execution, seq = execution_of(event) or ("", 0)
     order = job.meta.get("order") or ["", repr(float(received_ms(event)))]  # queued before its type was ordered
-    if not is_order(order):
-        raise DamagedJobError("the job's record of its position cannot be read")
     return job.connection.register_script(_script("turns"))(
         args=[
             *(partition_of(job_type, event), job.id, order[1], int(job_type.on_dead == "hold")),

@@ -5,7 +5,6 @@ Long, because one file holds what one option promises, each rule with a test tha
 
 import asyncio
 import dataclasses
-import json
 import os
 import random
 import signal
@@ -624,22 +623,6 @@ def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
 
     assert turns_left == []
     assert ran == ["0", "1", "2", "3"]
-
-
-@pytest.mark.parametrize("position", [["ab", "nan"], ["ab"], "ab"], ids=str)
-def test_a_job_whose_position_cannot_be_read_is_a_dead_letter(position: Any, open_workplace: WorkplaceFactory) -> None:
-    """It would be tried each second for ever otherwise."""
-    jobs, ran = ordered()
-    workplace = open_workplace(jobs)
-    event = call(0)
-    fan_out(workplace, [event])
-    job_id = f"{event.id}-note"
-    workplace.redis.hset(f"rq:job:{job_id}", "meta", json.dumps({"order": position}))
-
-    workplace.work()
-
-    assert ran == []
-    assert workplace.queue().failed_job_registry.get_job_ids() == [job_id]
 
 
 def test_a_start_that_was_not_the_jobs_turn_counts_for_no_rate(open_workplace: WorkplaceFactory) -> None:
