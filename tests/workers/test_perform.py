@@ -14,7 +14,7 @@ from rq import get_current_job
 from rq.job import requeue_job
 from rq.serializers import JSONSerializer
 
-from deskbell import ApiCall, Jobs, Retry, Settings
+from deskbell import ApiCall, Jobs, Retry
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
@@ -54,22 +54,6 @@ def test_a_job_function_is_given_the_event_that_came(open_workplace: WorkplaceFa
     assert given == [event, event]
     assert workplace.job(event, "plain").is_finished
     assert workplace.job(event, "asynchronous").is_finished
-
-
-def test_a_job_function_that_asks_for_the_settings_is_given_them(open_workplace: WorkplaceFactory) -> None:
-    """The parameter annotated `Settings`, whatever its name."""
-    jobs, given = Jobs(), []
-
-    @jobs.on(ApiCall)
-    def ask(config: Settings, event: ApiCall) -> None:
-        given.append((config.crm_url, event.node))
-
-    workplace = open_workplace(jobs, crm_url="https://crm.example")
-
-    workplace.put_jobs(api_call("a"))
-    workplace.work()
-
-    assert given == [("https://crm.example", "a")]
 
 
 def test_asynchronous_jobs_share_an_event_loop_but_not_their_context(open_workplace: WorkplaceFactory) -> None:

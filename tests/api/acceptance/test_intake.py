@@ -86,21 +86,6 @@ def test_the_job_is_what_rq_itself_would_have_written(redis: Redis, make_setting
     assert our_job == their_job
 
 
-def test_rq_reads_the_job_back(start_api: ApiFactory, redis: Redis) -> None:
-    """RQ's own classes find it queued, with JSON arguments, retries and a description without values."""
-    answer = start_api().call(OrderID="1002", SystemClientUserID="user517")
-
-    job = Job.fetch(answer.headers["x-deskbell-event"], redis, queue(EVENTS, redis).serializer)
-
-    assert job.is_queued
-    assert job.func_name == "workers.fan_out.fan_out"
-    assert job.args[0]["packet"]["Body"]["SystemClientUserID"] == "user517"
-    assert job.retries_left == 9
-    assert job.description == "Chatbot.InterfaceInvocation"
-    assert job.enqueued_at
-    assert job.created_at == job.enqueued_at
-
-
 def test_a_stock_rq_worker_runs_the_event_and_its_jobs(
     start_api: ApiFactory, redis: Redis, valkey_url: str, tmp_path: Any
 ) -> None:

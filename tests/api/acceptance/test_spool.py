@@ -6,7 +6,6 @@ Long, because one file holds what one promise says under every fault, each with 
 import asyncio
 import json
 import random
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -78,7 +77,7 @@ def drain(settings: Settings) -> None:
 
 @contextmanager
 def api_process(
-    folder: Path, given: dict[str, str], *arguments: str, before: tuple[str, ...] = (), limit: int | None = None
+    folder: Path, given: dict[str, str], *arguments: str, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[subprocess.Popen[bytes], Desk]]:
     """`deskbell api` as a process of its own; killed in the end.
 
@@ -87,7 +86,6 @@ def api_process(
         given: settings.
         *arguments: of the command.
         before: words that the command is an argument of.
-        limit: the largest file that it may write, in bytes.
     """
     variables = {
         "APPS": f'{{"{APP}": ["{TOKEN}"]}}',
@@ -97,16 +95,11 @@ def api_process(
     } | given
     command = [*before, sys.executable, "-P", "-m", "deskbell", "api", "--port", "0", *arguments]
 
-    def set_limit() -> None:
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
     with subprocess.Popen(
         command,
         env=environment(**{f"DESKBELL_{name}": value for name, value in variables.items()}),
         cwd=folder,
         stdout=subprocess.PIPE,
-        preexec_fn=set_limit,  # noqa: PLW1509 - no thread of this test holds a lock
     ) as process:
         assert process.stdout
         desk = Desk(f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}")
@@ -282,19 +275,6 @@ def test_a_disk_that_is_full_answers_1010_and_keeps_what_it_had(server: Server, 
     assert kept
     assert {answer.status_code for answer in answers} == {200, 503}
     assert (unready.status_code, unready.json()["spool"]["disk"]) == (503, "full")
-    assert event_ids(server) == kept
-
-
-def test_a_file_that_may_not_grow_answers_1010_and_keeps_what_it_had(server: Server, tmp_path: Path) -> None:
-    """The system's limit on file sizes, as an error of writing."""
-    with api_process(tmp_path, {"REDIS_URL": server.url}, limit=600_000) as (_, desk):
-        answers = [desk.call(Noise=NOISE, Number=str(number)) for number in range(400)]
-        server.start()
-        kept = [answer.headers["x-deskbell-event"] for answer in answers if answer.status_code == 200]
-        until(lambda: len(event_ids(server)) >= len(kept))
-
-    assert kept
-    assert {answer.status_code for answer in answers} == {200, 503}
     assert event_ids(server) == kept
 
 

@@ -172,11 +172,3 @@ def test_a_handler_that_takes_the_whole_call_declares_all_of_it() -> None:
     def function(call: ApiCall) -> None: ...
 
     assert input_drift(handler_of(function), api_call(Any="thing")) == ([], [])
-
-
-def test_a_fixed_variable_that_is_missing_is_drift() -> None:
-    """A call to the node's URL need not have it, but the administrator was told to enter it."""
-
-    def function(OrderID: int) -> None: ...
-
-    assert input_drift(handler_of(function, when={"type": "1"}), api_call(OrderID="1")) == (["type"], [])

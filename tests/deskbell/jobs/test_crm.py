@@ -134,18 +134,6 @@ def test_the_documented_packet_upserts_the_contact_of_its_user(service: Crm, set
     }
 
 
-def test_a_repeated_attempt_has_the_same_idempotency_key(service: Crm, settings: Settings) -> None:
-    """By which a CRM knows that it has done this before."""
-    event = api_call(SystemClientUserID="user517", SystemChannelType="web")
-
-    crm.upsert_contact(event, settings)
-    crm.upsert_contact(event, settings)
-
-    assert [headers["Idempotency-Key"] for _, _, headers, _ in service.requests] == [event.id, event.id]
-    assert service.requests[0][3] == service.requests[1][3]
-    assert service.requests[0][3]["channel"] == "web"
-
-
 @pytest.mark.parametrize(
     ("user_id", "path"),
     [

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, computed_field
 
 from deskbell import Callbacks
 from deskbell.testing import api_call, reply
-from shared.errors import DeclarationError, ResultError, VariableError
+from shared.errors import DeclarationError, ResultError
 from shared.handlers.handler import Handler
 
 
@@ -29,15 +29,6 @@ def handler_of(function: Any, **options: Any) -> Handler:
     callbacks = Callbacks()
     callbacks.api_call("node", **options)(function)
     return callbacks.handlers[0]
-
-
-def test_a_constraint_on_an_input_is_kept() -> None:
-    """What does not fit is named, with the kind of misfit and no value."""
-
-    def function(OrderID: Annotated[int, Field(ge=1)]) -> None: ...
-
-    with pytest.raises(VariableError, match=r"^OrderID does not fit \(greater_than_equal\)$"):
-        handler_of(function).bind(api_call(OrderID="0"))
 
 
 def test_of_several_forms_of_a_result_the_nearest_counts() -> None:
@@ -87,18 +78,6 @@ def test_a_departure_from_the_outputs_is_refused_in_tests(result: Any, problem: 
 
     with pytest.raises(ResultError, match=f"^node: {problem}$"):
         reply(callbacks, api_call("node"))
-
-
-@pytest.mark.parametrize("result", [{"OrderStatus": "paid"}, {"OrderStatus": "shipped", "Parcels": 2}])
-def test_what_is_declared_is_answered(result: Any) -> None:
-    """An output that need not be there may be left out."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("node")
-    async def function() -> Status:
-        return result  # type: ignore[no-any-return]  # checked by what follows
-
-    assert reply(callbacks, api_call("node")).variables == {name: str(value) for name, value in result.items()}
 
 
 def test_an_output_that_pydantic_does_not_know_is_refused_at_import() -> None:

@@ -535,32 +535,6 @@ def test_what_a_job_decides_is_no_failure(answer: Exception, open_workplace: Wor
     assert paused_queues(redis) == []
 
 
-def test_a_limited_job_type_does_not_hold_up_its_queue(open_workplace: WorkplaceFactory) -> None:
-    """A worker passes over what is not admitted, runs the rest, and comes back to it."""
-    jobs, running, most = Jobs(), [0], [0]
-    ran: list[str] = []
-
-    @jobs.on(ApiCall, limit=Concurrency(1))
-    def slow(event: ApiCall) -> None:  # noqa: ARG001
-        running[0] += 1
-        most.append(running[0])
-        until(lambda: ran.count("quick") == 5)
-        running[0] -= 1
-        ran.append("slow")
-
-    @jobs.on(ApiCall)
-    def quick(event: ApiCall) -> None:  # noqa: ARG001
-        ran.append("quick")
-
-    workplace = open_workplace(jobs)
-    put(workplace, 5)
-
-    workplace.work()
-
-    assert ran == ["quick"] * 5 + ["slow"] * 5
-    assert max(most) == 1
-
-
 COUNTING = """
 import os
 from redis import Redis

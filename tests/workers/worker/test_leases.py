@@ -3,7 +3,6 @@
 Long, because one file holds what the scripts promise, each rule with a test that reads alone.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
-from deskbell import ApiCall, Discard, Event, Jobs, Retry
+from deskbell import ApiCall, Discard, Jobs, Retry
 from deskbell.testing import api_call
 from shared.redis.queues import PERFORM
 from tests.conftest import WorkplaceFactory
@@ -555,28 +554,3 @@ def test_a_claim_counts_the_attempt_in_whatever_meta_there_is(
         claim_all(step)
 
     assert workplace.redis.hget(f"rq:job:{job_id}", "meta") == after
-
-
-def test_an_event_of_each_kind_is_one_job_of_each_type_however_many_run_at_once(
-    open_workplace: WorkplaceFactory,
-) -> None:
-    """Sixty-four at a time, fan-out and jobs together, each effect once."""
-    jobs, ran = Jobs(), []
-
-    @jobs.on(Event, queue="crm")
-    async def contact(event: Event) -> None:
-        await asyncio.sleep(0)
-        ran.append(f"contact {event.id}")
-
-    @jobs.on(Event, queue="analytics")
-    def row(event: Event) -> None:
-        ran.append(f"row {event.id}")
-
-    workplace = open_workplace(jobs)
-    events = [api_call() for _ in range(150)]
-    for event in events:
-        workplace.put_event(event)
-
-    workplace.work("events", "crm", "analytics")
-
-    assert sorted(ran) == sorted(f"{name} {event.id}" for event in events for name in ("contact", "row"))
