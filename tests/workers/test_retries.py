@@ -88,17 +88,6 @@ def test_after_the_last_attempt_the_count_begins_anew() -> None:
     assert counted == [1, 2, 1, 2, 1]
 
 
-def test_an_error_is_a_retry_after_the_backoff() -> None:
-    """An attempt that is not the last leaves RQ a retry and one interval."""
-    job = make_job(attempts=8)
-
-    outcome, _ = settle(job, begin_attempt(job, 8), OSError())
-
-    assert outcome == "retry"
-    assert job.retries_left == 7
-    assert job.retry_intervals in ([1], [2])
-
-
 def test_a_job_type_waits_as_it_has_chosen() -> None:
     """RQ's intervals, for a worker that dies, and the wait after a failure are of one policy."""
     backoff = Backoff(base=7, factor=3, cap=30, jitter=0)

@@ -3,15 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deskbell import Jobs
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS
-from tests.workers.working import logged, running_worker, traceback_of
+from tests.workers.working import jobs_in, logged, running_worker, traceback_of
 
 JOBS = """
 import asyncio, concurrent.futures, functools, os
@@ -71,20 +69,12 @@ async def not_raised(event: ApiCall):
 """
 
 
-def declared() -> Jobs:
-    """The job types as the worker processes have them, for the fan-out in this one."""
-    module: dict[str, Any] = {}
-    exec(JOBS, module)  # noqa: S102 - the test's own source
-    jobs: Jobs = module["jobs"]
-    return jobs
-
-
 @pytest.mark.parametrize("worker", ["ours", "isolated", "stock"])
 def test_what_a_job_returns_that_has_still_to_run_is_run_or_the_job_fails(
     worker: str, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing counts as done that has not run; what nobody can run is a dead letter at once."""
-    jobs = declared()
+    jobs = jobs_in(JOBS)
     workplace, event = open_workplace(jobs), api_call()
     workplace.put_jobs(event)
 
@@ -134,9 +124,7 @@ def test_a_coroutine_that_a_job_forgets_to_await_is_an_error_in_the_log(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
     """With the job and the line: the job looks done, and what it was to do has not run."""
-    module: dict[str, Any] = {}
-    exec(FORGETFUL, module)  # noqa: S102 - the test's own source
-    workplace, event = open_workplace(module["jobs"]), api_call()
+    workplace, event = open_workplace(jobs_in(FORGETFUL)), api_call()
     workplace.put_jobs(event)
 
     with running_worker(tmp_path, FORGETFUL, valkey_url, "default", "--burst") as process:

@@ -1,6 +1,5 @@
 """Finding dead letters, and why they failed."""
 
-import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -228,26 +227,6 @@ def test_dead_letters_are_found_by_id_in_any_queue(redis: Redis) -> None:
     found = DeadLetters(redis).find([*reversed(ids), *others, *others, "nobody", "rq:queues"])
 
     assert [dead_letter.id for dead_letter in found] == sorted([*ids, *others])
-
-
-def most_memory(redis: Redis) -> int:
-    """The most bytes that grouping all dead letters takes."""
-    tracemalloc.start()
-    try:
-        all_groups(redis)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_dead_letters_are_not_held_while_they_are_counted(redis: Redis) -> None:
-    """Only their ids are, and a page: a dead letter that is held takes a thousand bytes, its id some two hundred."""
-    write_dead_letters(redis, 2 * PAGE)
-    before = most_memory(redis)
-
-    write_dead_letters(redis, 4 * PAGE)
-
-    assert (most_memory(redis) - before) / (4 * PAGE) < 400
 
 
 def test_the_details_hold_the_frames_and_the_event(open_workplace: WorkplaceFactory, redis: Redis) -> None:

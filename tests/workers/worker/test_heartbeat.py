@@ -21,7 +21,6 @@ from rq.worker import BaseWorker
 from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from shared.redis.queues import PERFORM
-from shared.runtime.loop_lag import STUCK_STATUS
 from shared.runtime.threads import DaemonThreads
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
@@ -148,32 +147,6 @@ def test_a_worker_whose_idle_socket_the_kernel_has_given_up_hears_commands_again
         until(ends)
 
     assert process.returncode == 0
-
-
-STUCK = """
-import shared.runtime.loop_lag
-from deskbell import ApiCall, Jobs
-
-shared.runtime.loop_lag.STUCK_SECONDS = 0.5
-jobs = Jobs()
-
-@jobs.on(ApiCall)
-async def count(event: ApiCall) -> None:
-    while True:
-        pass
-"""
-
-
-def test_a_worker_whose_loop_stands_still_is_ended(
-    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
-) -> None:
-    """It would renew no lease and hear no signal; another runs its jobs."""
-    put_job(open_workplace(counting_jobs()[0]), "count")
-
-    with running_worker(tmp_path, STUCK, valkey_url, "default") as process:
-        status = process.wait(_PATIENCE_SECONDS)
-
-    assert status == STUCK_STATUS
 
 
 def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(

@@ -10,12 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from redis import Redis
 
-from deskbell import ApiCall, Jobs
-from deskbell.testing import api_call
 from tests import forked
 from tests.conftest import WorkplaceFactory, open_workplace
 from tests.forked import Forked
@@ -106,28 +103,6 @@ def test_list_ends_without_a_word_when_its_reader_has_ended(redis: Redis, valkey
     assert (status, complained.read_bytes()) == (1, b"")
 
 
-def test_dead_letters_are_found_by_the_http_status(redis: Redis, dead: Dead, open_workplace: WorkplaceFactory) -> None:
-    """Those of an expired token, and no others, are what `--cause 401` puts back."""
-    assert redis.ping()
-    jobs = Jobs()
-
-    @jobs.on(ApiCall, attempts=1, name="acme.push")
-    def push(event: ApiCall) -> None:
-        answer = httpx.Response(int(event.variables["Status"]), request=httpx.Request("PUT", "http://crm.example"))
-        answer.raise_for_status()
-
-    workplace = open_workplace(jobs)
-    for status in (401, 422, 401):
-        workplace.put_jobs(api_call(Status=str(status)))
-    workplace.work()
-
-    listed, replayed = dead("list", "--cause", "401"), dead("replay", "--cause", "401")
-
-    assert re.search(r" 2 +acme.push +default +HTTPStatusError 401 at dead/test_dead.py:\d+ in push", listed.stdout)
-    assert len(listed.stdout.splitlines()) == 2
-    assert replayed.stdout == "2 replayed\n"
-
-
 def test_show_tells_the_attempts_that_were_made(redis: Redis, dead: Dead) -> None:
     """A job that was discarded at its first has not had eight; one whose worker died tells the attempt it was at."""
     discarded, abandoned = write_dead_letters(redis, 2)
@@ -175,30 +150,6 @@ def test_show_prints_nothing_that_a_terminal_would_obey(redis: Redis, dead: Dead
 def packed(event: object) -> bytes:
     """A job's data."""
     return zlib.compress(json.dumps(["workers.perform.perform", None, ["crm.contact", event], {}]).encode())
-
-
-@pytest.mark.parametrize("is_recorded", [True, False])
-def test_show_takes_no_exceptions_text_for_a_place(
-    redis: Redis,
-    dead: Dead,
-    open_workplace: WorkplaceFactory,
-    is_recorded: bool,
-) -> None:
-    """A customer may write what looks like a traceback: neither the places nor the cause are read from there."""
-    fake = 'x\nTraceback (most recent call last):\n  File "planted-4711.py", line 1, in planted\nPlanted: x'
-    unwilling = Unwilling()
-    workplace = open_workplace(unwilling.jobs)
-    event = api_call("order_status", SystemClientUserID=fake)
-    workplace.put_jobs(event)
-    workplace.work()
-    if not is_recorded:
-        redis.hset(f"rq:job:{event.id}-acme-record", "meta", "{}")
-
-    shown, listed = dead("show", f"{event.id}-acme-record").stdout, dead("list").stdout
-
-    assert "planted" not in (shown + listed).lower()
-    assert bool(re.search(r"^  > .*/failed_jobs.py:\d+ in record$", shown, re.MULTILINE)) == is_recorded
-    assert re.search(r"OSError at workers/failed_jobs.py:\d+ in record" if is_recorded else "OSError  ", listed)
 
 
 def test_show_prints_a_command_and_a_node_that_have_their_forms(redis: Redis, dead: Dead) -> None:

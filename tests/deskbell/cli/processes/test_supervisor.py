@@ -10,13 +10,13 @@ from redis import Redis
 from rq import Worker
 from rq.worker.base import BaseWorker
 
-from deskbell import ApiCall, Jobs
+from deskbell import Jobs
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
 from tests.processes import environment, is_alive
 from tests.waiting import until
-from tests.workers.working import end_group, running_worker
+from tests.workers.working import end_group, jobs_in, running_worker
 
 TWO_QUEUES = """
 import os
@@ -90,12 +90,7 @@ def test_an_interrupted_burst_ends_its_workers_and_starts_no_others(
     number: signal.Signals, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
     """The jobs in hand are finished, the rest waits where it is; the status says that something is left."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall, queue="crm")
-    def wait(event: ApiCall) -> None: ...
-
-    workplace = open_workplace(jobs)
+    workplace = open_workplace(jobs_in(WAITING))
     events = [api_call() for _ in range(3)]
     for event in events:
         workplace.put_jobs(event)
