@@ -30,11 +30,7 @@ from tests.waiting import DEADLINE_SECONDS
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
-OURS = [name for name in SERVICES if name != "redis"]
 WORKERS = [name for name in SERVICES if name.startswith("worker-")]
-INTEGRATORS = ["api", *WORKERS]
-"""The services that run an integrator's code."""
-
 SECRETS = {"DESKBELL_APPS", "REDIS_PASSWORD", "DASHBOARD_PASSWORD", "DESKBELL_CRM_TOKEN"}
 
 

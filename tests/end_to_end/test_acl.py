@@ -52,9 +52,6 @@ def breaks(event: ApiCall) -> None:
 @jobs.on(ApiCall, queue="apart", isolation="process")
 def apart(event: ApiCall) -> None: ...
 """
-QUEUES = ("together", "broken", "apart")
-
-
 ADMINISTRATOR = ("user administrator on >a ~* &* +@all", "user default off")
 
 
