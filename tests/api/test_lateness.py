@@ -25,7 +25,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 
 PATIENCE = 20
-BUDGET_MS = 600
+BUDGET_MS = 1600
 
 
 class Blocker:
@@ -64,7 +64,7 @@ class Blocker:
 def desk(start_api: ApiFactory) -> Iterator[tuple[Desk, Blocker]]:
     """An api with such a handler that has a fallback."""
     blocker = Blocker(fallback={"Status": "unknown"})
-    yield start_api(blocker.callbacks, budget_ms=BUDGET_MS, redis_timeout_ms=100), blocker
+    yield start_api(blocker.callbacks, budget_ms=BUDGET_MS, redis_timeout_ms=700), blocker
     blocker.gate.set()
 
 
@@ -117,7 +117,7 @@ def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker], r
 def test_without_a_fallback_the_handler_that_blocked_is_out_of_time(start_api: ApiFactory, redis: Redis) -> None:
     """1008, and never 1010: the event is kept."""
     blocker = Blocker()
-    api = start_api(blocker.callbacks, budget_ms=BUDGET_MS, redis_timeout_ms=100)
+    api = start_api(blocker.callbacks, budget_ms=BUDGET_MS, redis_timeout_ms=700)
 
     (answer,) = blocker.hold(api)
 

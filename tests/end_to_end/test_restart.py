@@ -30,7 +30,7 @@ from redis import Redis
 from deskbell import Callbacks
 
 callbacks = Callbacks()
-redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
+redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"], socket_timeout=None)
 
 @callbacks.api_call("version")
 async def version() -> dict[str, str]:

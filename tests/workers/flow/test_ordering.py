@@ -250,7 +250,7 @@ def test_a_fan_out_that_does_not_come_is_waited_for_three_minutes(open_workplace
     workplace = open_workplace(jobs)
     hold_in_fan_out(workplace, call(0, seconds_ago=200))
 
-    fan_out(workplace, [call(1, seconds_ago=179)])
+    fan_out(workplace, [call(1, seconds_ago=120)])
     workplace.work()
     waited = list(ran)
     fan_out(workplace, [call(2, "t", seconds_ago=181)])
@@ -470,7 +470,7 @@ def test_a_missing_seq_is_waited_for_ten_seconds_and_only_once(open_workplace: W
     jobs, ran = ordered(Event, ordered_by="ExecutionId")
     workplace = open_workplace(jobs)
 
-    fan_out(workplace, [step(1), step(3, seconds_ago=9)])
+    fan_out(workplace, [step(1), step(3, seconds_ago=3)])
     workplace.work()
     workplace.make_due()
     workplace.work()

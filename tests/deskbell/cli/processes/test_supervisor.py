@@ -41,7 +41,7 @@ from redis import Redis
 from deskbell import ApiCall, Jobs
 
 jobs = Jobs()
-redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
+redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"], socket_timeout=None)
 
 @jobs.on(ApiCall, queue="crm")
 def wait(event: ApiCall) -> None:
@@ -141,7 +141,7 @@ from redis import Redis
 from deskbell import ApiCall, Jobs
 
 jobs = Jobs()
-redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"])
+redis = Redis.from_url(os.environ["DESKBELL_REDIS_URL"], socket_timeout=None)
 
 @jobs.on(ApiCall, queue="crm", attempts=1)
 def wait(event: ApiCall) -> None:
