@@ -28,52 +28,46 @@ BACKSTOP_SECONDS = 5
 """By how much RQ's time limit of an async job is longer than its own, at which the event loop cancels it."""
 
 
-class FanOut:
-    """Fans events out."""
+def fan_out_with(jobs: Jobs, wire: Wire) -> None:
+    """Make the jobs of one event, once."""
+    started = time.perf_counter()
+    fields: dict[str, Any] = {}
+    job = get_current_job()
+    assert job, "fan_out is called by an RQ worker"
+    try:
+        event = event_from_wire(wire)
+        fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
+        wanted = jobs.wanted_by(event)
+        fields["jobs"] = [job_type.name for job_type in wanted]
+        fields["outcome"] = "done" if _make(job, jobs, event, wire, wanted) else "done_before"
+    except BaseException as error:
+        fields |= {"outcome": "failed", "error": error}
+        raise
+    finally:
+        get_log().info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
-        self._log = get_log()
 
-    def fan_out(self, wire: Wire) -> None:
-        """Make the jobs of one event, once."""
-        started = time.perf_counter()
-        fields: dict[str, Any] = {}
-        job = get_current_job()
-        assert job, "fan_out is called by an RQ worker"
-        try:
-            event = event_from_wire(wire)
-            fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
-            wanted = self._jobs.wanted_by(event)
-            fields["jobs"] = [job_type.name for job_type in wanted]
-            fields["outcome"] = "done" if self._make(job, event, wire, wanted) else "done_before"
-        except BaseException as error:
-            fields |= {"outcome": "failed", "error": error}
-            raise
-        finally:
-            self._log.info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
+def _make(job: Job, jobs: Jobs, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
+    """Write the jobs and the mark; False if the mark was there already."""
+    connection: Redis = job.connection
 
-    def _make(self, job: Job, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
-        """Write the jobs and the mark; False if the mark was there already."""
-        connection: Redis = job.connection
+    def write(pipeline: Pipeline) -> None:
+        # Through the pipeline: one connection for each event under way, not two.
+        text: Any = pipeline.hget(job.key, "meta")
+        meta = job.serializer.loads(text) if text else {}
+        if meta.get(_MARK):
+            return
+        arrival = arrival_of(pipeline, jobs, event)
+        placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
+        pipeline.multi()
+        arrival.write(pipeline)
+        for job_type, placement in zip(wanted, placements, strict=True):
+            _enqueue(pipeline, connection, job_type, event, wire, placement)
+        # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
+        pipeline.hset(job.key, "meta", job.serializer.dumps({**meta, _MARK: True}))
 
-        def write(pipeline: Pipeline) -> None:
-            # Through the pipeline: one connection for each event under way, not two.
-            text: Any = pipeline.hget(job.key, "meta")
-            meta = job.serializer.loads(text) if text else {}
-            if meta.get(_MARK):
-                return
-            arrival = arrival_of(pipeline, self._jobs, event)
-            placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
-            pipeline.multi()
-            arrival.write(pipeline)
-            for job_type, placement in zip(wanted, placements, strict=True):
-                _enqueue(pipeline, connection, job_type, event, wire, placement)
-            # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
-            pipeline.hset(job.key, "meta", job.serializer.dumps({**meta, _MARK: True}))
-
-        # It is repeated if what was read changed: another worker has the same event, or RQ wrote a heartbeat.
-        return bool(connection.transaction(write, job.key))
+    # It is repeated if what was read changed: another worker has the same event, or RQ wrote a heartbeat.
+    return bool(connection.transaction(write, job.key))
 
 
 def _enqueue(
@@ -104,7 +98,7 @@ def _enqueue(
 def fan_out(wire: Wire) -> None:
     """The entry point for a stock worker: configured from the environment."""
     try:
-        FanOut(performer().jobs).fan_out(wire)
+        fan_out_with(performer().jobs, wire)
     except Exception as error:
         if job := get_current_job():
             give_back(job, error)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from api.acceptance.accept import Entry, Kept, SequenceNumber
-from api.acceptance.spool_file import Backlog, Row, SpoolFile, connect_to_read, file_paths, find, read_backlog
+from api.acceptance.spool_file import Row, SpoolFile, connect_to_read, file_paths, find, read_backlog
 from api.lateness import Lateness
 from api.metrics import Metrics, SpoolProblem
 from shared.errors import CannotKeepError
@@ -286,27 +286,27 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What waits on a host's disk, whether its processes live or not."""
+    """What waits on a host's disk, whether its processes live or not; `oldest` is in Unix seconds."""
 
-    backlog: Backlog
+    events: int
+    size: int
+    oldest: float | None
     damaged: list[Path]
 
 
 def survey(folder: Path) -> Survey:
     """Read the files of a spool without locking them."""
-    events, size, oldest = 0, 0, []
+    found: list[tuple[int, int, float | None]] = []
     damaged = sorted(folder.glob("*.damaged-*.db"))
     for path in file_paths(folder):
         try:
             with closing(connect_to_read(path)) as connection:
-                found = read_backlog(connection)
+                found.append(read_backlog(connection))
         except sqlite3.Error:
             if path.exists():
                 damaged.append(path)
-            continue
-        events, size = events + found.events, size + found.size
-        oldest += [found.oldest] if found.oldest is not None else []
-    return Survey(Backlog(events, size, min(oldest, default=None)), damaged)
+    oldest = min((since for _, _, since in found if since is not None), default=None)
+    return Survey(sum(events for events, _, _ in found), sum(size for _, size, _ in found), oldest, damaged)
 
 
 def _find(identity: str, readers: Sequence[sqlite3.Connection]) -> Kept | None:

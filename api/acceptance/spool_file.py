@@ -80,21 +80,6 @@ class Row:
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits.
-
-    Attributes:
-        events: how many.
-        size: their bytes.
-        oldest: Unix seconds at which the first was kept; None when there is none.
-    """
-
-    events: int
-    size: int
-    oldest: float | None
-
-
 class SpoolFile:
     """An open file of the spool, and its lock. To be used in one thread.
 
@@ -238,12 +223,12 @@ class SpoolFile:
         try:
             if _prepare(connection):
                 self._removed = 0
-            found = read_backlog(connection, self._removed)
+            events, _, oldest = read_backlog(connection, self._removed)
         except BaseException:
             connection.close()
             raise
         _sync_folder(self.path.parent)
-        self._connection, self.events, self.oldest = connection, found.events, found.oldest
+        self._connection, self.events, self.oldest = connection, events, oldest
         self._epoch = new_event_id(time.time())
         self._has_leftovers = self._is_checkpointed = False
 
@@ -298,9 +283,10 @@ def find(connection: sqlite3.Connection, identity: str) -> Kept | None:
     return Kept(*found) if found else None
 
 
-def read_backlog(connection: sqlite3.Connection, removed: int = 0) -> Backlog:
-    """What waits in a file, behind the last number that was removed."""
-    return Backlog(*connection.execute(_COUNT, (removed,)).fetchone())
+def read_backlog(connection: sqlite3.Connection, removed: int = 0) -> tuple[int, int, float | None]:
+    """How many events wait in a file behind the last number that was removed, their bytes, and since when."""
+    events, size, oldest = connection.execute(_COUNT, (removed,)).fetchone()
+    return events, size, oldest
 
 
 def file_paths(folder: Path) -> list[Path]:

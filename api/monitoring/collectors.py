@@ -37,8 +37,7 @@ async def collect_spool(backlog: BacklogReader) -> list[Metric]:
     found = await backlog.read()
     if found is None:
         return []
-    waiting = found.backlog
-    return spool_families(waiting.events, waiting.size, age(waiting.oldest) or 0.0, len(found.damaged))
+    return spool_families(found.events, found.size, age(found.oldest) or 0.0, len(found.damaged))
 
 
 def queue_families(waiting: Mapping[str, int], paused: Iterable[str], blocks: Mapping[str, int]) -> list[Metric]:

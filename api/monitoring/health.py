@@ -110,7 +110,7 @@ class Health:
         """How many events wait there, and since when; this process's own while the disk does not answer."""
         found = await self._backlog.read()
         spool = self._intake.spool
-        return (found.backlog.events, found.backlog.oldest) if found else (spool.all_waiting, spool.oldest)
+        return (found.events, found.oldest) if found else (spool.all_waiting, spool.oldest)
 
     async def _show_forever(self) -> None:
         while True:

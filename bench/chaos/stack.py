@@ -220,7 +220,7 @@ def spooled(folder: Path) -> str:
     for path in file_paths(folder):
         try:
             with closing(connect_to_read(path)) as connection:
-                waiting += read_backlog(connection).events
+                waiting += read_backlog(connection)[0]
         except sqlite3.Error as error:
             return f"the spool cannot be read: {type(error).__name__}"
     return f"{waiting} in the spool" if waiting else ""

@@ -98,23 +98,22 @@ def _declares(kind: Any) -> bool:
 def _shape(where: str, kind: Any) -> Shape:
     plain = get_origin(kind) or kind
     try:
-        return _shape_of_typed_dict(plain, get_args(kind)) if is_typeddict(plain) else _shape_of_model(kind)
+        return _shape_of_typed_dict(plain) if is_typeddict(plain) else _shape_of_model(kind)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise DeclarationError(f"{where}: the fields of {plain.__name__} cannot be read ({reason})") from error
 
 
-def _shape_of_typed_dict(declared: Any, arguments: tuple[Any, ...]) -> Shape:
+def _shape_of_typed_dict(declared: Any) -> Shape:
     """Make a model of it, which checks values: a TypedDict checks none."""
     hints = get_type_hints(declared, include_extras=True)
-    given = dict(zip(getattr(declared, "__parameters__", ()), arguments, strict=False))
     said: dict[str, Any] = {name: get_origin(hint) for name, hint in hints.items()}
     # The class's own set misses a `NotRequired` or a `Required` in quotes.
     required = (declared.__required_keys__ - _marked(said, NotRequired)) | _marked(said, Required)
     # Fields go by position: a variable may have any name, a pydantic field may not.
     fields: dict[str, Any] = {
         f"p{index}": (
-            _with(given, _plain_hint(hint)),
+            _plain_hint(hint),
             Field(alias=name) if name in required else Field(default=None, alias=name),
         )
         for index, (name, hint) in enumerate(hints.items())
@@ -140,11 +139,3 @@ def _plain_hint(hint: Any) -> Any:
     while get_origin(hint) in (Required, NotRequired, ReadOnly):
         hint = get_args(hint)[0]
     return hint
-
-
-def _with(given: Mapping[Any, Any], hint: Any) -> Any:
-    """A hint of a generic TypedDict with its parameters given."""
-    if hint in given:
-        return given[hint]
-    open_ones = getattr(hint, "__parameters__", ())
-    return hint[tuple(given.get(each, each) for each in open_ones)] if open_ones and given else hint

@@ -21,7 +21,7 @@ from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
 from tests.waiting import DEADLINE_SECONDS
 from workers.attempt import Performer
-from workers.fan_out import FanOut
+from workers.fan_out import fan_out_with
 from workers.perform import perform_with
 from workers.worker.worker import ConcurrentWorker
 
@@ -71,7 +71,7 @@ class Workplace:
     def job_class(self) -> type[Job]:
         """RQ jobs that call the entry points for these job types, not for those of the environment."""
         entry_points: dict[str, Any] = {
-            FAN_OUT: FanOut(self.jobs).fan_out,
+            FAN_OUT: partial(fan_out_with, self.jobs),
             PERFORM: partial(perform_with, self.performer),
         }
 

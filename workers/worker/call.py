@@ -8,43 +8,37 @@ from rq.exceptions import DeserializationError
 from shared.errors import DamagedJobError, ForeignFunctionError
 from shared.redis.queues import FAN_OUT, PERFORM
 from workers.attempt import Attempt, Performer
-from workers.fan_out import FanOut
+from workers.fan_out import fan_out_with
 from workers.job_data import read_data
 from workers.worker.execution import Execution
 
 
-class Calls:
-    """Finds what jobs call."""
+def prepare(performer: Performer, execution: Execution) -> None:
+    """Give an execution its function, and the attempt that this is.
 
-    def __init__(self, performer: Performer) -> None:
-        self._performer = performer
-        self._fan_out = FanOut(performer.jobs).fan_out
+    Raises:
+        DeserializationError: the job's data cannot be read.
+        ForeignFunctionError: the job names another function than our two.
+        DamagedJobError: the arguments are not those of the function, or hold no event.
+        UnknownJobError: no job type here has the job's name.
+    """
+    name, arguments = _read(execution.lease.data)
+    match arguments:
+        case [wire] if name == FAN_OUT:
+            execution.function = partial(fan_out_with, performer.jobs, wire)
+        case [str(job_name), wire] if name == PERFORM:
+            _prepare_attempt(execution, Attempt(performer, job_name, wire, execution.lease))
+        case _:  # which may hold what anybody has written
+            raise DamagedJobError(f"the job's arguments are not those of {name}")
 
-    def prepare(self, execution: Execution) -> None:
-        """Give an execution its function, and the attempt that this is.
 
-        Raises:
-            DeserializationError: the job's data cannot be read.
-            ForeignFunctionError: the job names another function than our two.
-            DamagedJobError: the arguments are not those of the function, or hold no event.
-            UnknownJobError: no job type here has the job's name.
-        """
-        name, arguments = _read(execution.lease.data)
-        match arguments:
-            case [wire] if name == FAN_OUT:
-                execution.function = partial(self._fan_out, wire)
-            case [str(job_name), wire] if name == PERFORM:
-                self._prepare_attempt(execution, Attempt(self._performer, job_name, wire, execution.lease))
-            case _:  # which may hold what anybody has written
-                raise DamagedJobError(f"the job's arguments are not those of {name}")
-
-    def _prepare_attempt(self, execution: Execution, attempt: Attempt) -> None:
-        execution.attempt = attempt
-        attempt.prepare()
-        execution.function = attempt.function
-        execution.is_isolated, execution.is_async = attempt.job_type.isolation is not None, attempt.job_type.is_async
-        if execution.is_async and not execution.is_isolated:  # what the job's hash allows is the backstop
-            execution.timeout = attempt.job_type.timeout
+def _prepare_attempt(execution: Execution, attempt: Attempt) -> None:
+    execution.attempt = attempt
+    attempt.prepare()
+    execution.function = attempt.function
+    execution.is_isolated, execution.is_async = attempt.job_type.isolation is not None, attempt.job_type.is_async
+    if execution.is_async and not execution.is_isolated:  # what the job's hash allows is the backstop
+        execution.timeout = attempt.job_type.timeout
 
 
 def _read(data: bytes) -> tuple[str, Any]:

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from rq.utils import now, utcformat
 
 from shared.logs import flush_logs, get_log
+from workers.lease import Lease
 from workers.worker.background import Background
 from workers.worker.execution import Executor
 from workers.worker.leases import Leases
@@ -98,43 +99,39 @@ class ShutdownSignals:
             os._exit(1)
 
 
-class GracePeriod:
-    """The end of a worker's work: the jobs under way have some time to end, and the others are released."""
+async def end_jobs(
+    executor: Executor,
+    outcomes: Outcomes,
+    leases: Leases,
+    background: Background,
+    wakeup: Wakeup,
+    *,
+    seconds: float,
+    how: Callable[[], Shutdown | None],
+) -> None:
+    """Let jobs under way end for so many seconds, or until the worker is to end at once; release the others."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    if executor.is_busy():
+        with suppress(RedisError, OSError):
+            await leases.show("shutdown_requested_date", utcformat(now()))
+    while executor.is_busy() and how() is not Shutdown.COLD and (left := deadline - loop.time()) > 0:
+        if not await background.attempt(outcomes.ack):
+            await wakeup.sleep(min(left, _AGAIN_SECONDS))
+        elif executor.is_busy() and not outcomes.are_due:
+            await wakeup.sleep(left)
+    await _release(executor.drop_all(), outcomes, leases)
 
-    def __init__(
-        self, executor: Executor, outcomes: Outcomes, leases: Leases, background: Background, wakeup: Wakeup
-    ) -> None:
-        self._executor = executor
-        self._outcomes = outcomes
-        self._leases = leases
-        self._background = background
-        self._wakeup = wakeup
-        self._log = get_log()
 
-    async def run(self, seconds: float, how: Callable[[], Shutdown | None]) -> None:
-        """Let the jobs under way end for so many seconds, or until the worker is to end at once."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        if self._executor.is_busy():
-            with suppress(RedisError, OSError):
-                await self._leases.show("shutdown_requested_date", utcformat(now()))
-        while self._executor.is_busy() and how() is not Shutdown.COLD and (left := deadline - loop.time()) > 0:
-            if not await self._background.attempt(self._outcomes.ack):
-                await self._wakeup.sleep(min(left, _AGAIN_SECONDS))
-            elif self._executor.is_busy() and not self._outcomes.are_due:
-                await self._wakeup.sleep(left)
-        await self._release()
-
-    async def _release(self) -> None:
-        """Release what does not end; what has ended is acknowledged."""
-        left = self._executor.drop_all()
-        try:
-            async with asyncio.timeout(_COLD_SECONDS):
-                await self._outcomes.ack()
-                count = await self._leases.release(left, have_begun=True)
-                await self._leases.release_unanswered()
-        except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
-            self._log.error("jobs_not_released", count=len(left), error=error)
-        else:
-            if left:
-                self._log.info("jobs_released", count=count, job_ids=[lease.job_id for lease in left])
+async def _release(left: list[Lease], outcomes: Outcomes, leases: Leases) -> None:
+    """Release what does not end; what has ended is acknowledged."""
+    try:
+        async with asyncio.timeout(_COLD_SECONDS):
+            await outcomes.ack()
+            count = await leases.release(left, have_begun=True)
+            await leases.release_unanswered()
+    except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
+        get_log().error("jobs_not_released", count=len(left), error=error)
+    else:
+        if left:
+            get_log().info("jobs_released", count=count, job_ids=[lease.job_id for lease in left])

@@ -32,16 +32,16 @@ from workers.isolation.children import Children
 from workers.job import AllowListedJob
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.background import Background
-from workers.worker.call import Calls
+from workers.worker.call import prepare
 from workers.worker.execution import Execution, Executor
 from workers.worker.heartbeat import Heartbeat, register, unregister
 from workers.worker.leases import WORKER_KNOWN_SECONDS, Claimed, Leases
 from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance, clean_registries
 from workers.worker.outcomes import Outcomes
-from workers.worker.polling_order import PollingOrder
+from workers.worker.polling_order import polling_orders
 from workers.worker.rq_commands import RQCommands
 from workers.worker.rq_outcomes import RQOutcomes
-from workers.worker.shutdown import GracePeriod, Shutdown, ShutdownSignals
+from workers.worker.shutdown import Shutdown, ShutdownSignals, end_jobs
 from workers.worker.wakeup import WAIT_SECONDS, QueueWakeups, Wakeup
 from workers.worker.watchdog import Watchdog
 
@@ -79,7 +79,7 @@ class ConcurrentWorker(BaseWorker):
         name_process(worker=self.name)
         self._parent = parent
         self._settings, self._jobs = performer.settings, performer.jobs
-        self._calls = Calls(performer)
+        self._performer = performer
         self._concurrency = concurrency
         self._most_stragglers = min(_STRAGGLERS, concurrency)
         self._names = [queue.name for queue in self.queues]
@@ -88,7 +88,7 @@ class ConcurrentWorker(BaseWorker):
         self._under_way: dict[str, Execution] = {}
         self._ending: Shutdown | None = None
         self._wakeup = Wakeup()
-        self._polling_order = PollingOrder(self._names)
+        self._polling_order = polling_orders(self._names)
         self._pause = 0.0
         self._held_seconds = _HELD_SECONDS
 
@@ -145,8 +145,11 @@ class ConcurrentWorker(BaseWorker):
         background.start(RQCommands(redis, self.pubsub_channel_name, self._executor, self._shut_down).listen())
         try:
             await self._work(burst=burst)
-            grace = GracePeriod(self._executor, self._outcomes, self._leases, background, self._wakeup)
-            await grace.run(self._settings.grace_seconds, lambda: self._ending)
+            await end_jobs(
+                *(self._executor, self._outcomes, self._leases, background, self._wakeup),
+                seconds=self._settings.grace_seconds,
+                how=lambda: self._ending,
+            )
         finally:
             self._watchdog.close()
             children.close()
@@ -163,7 +166,7 @@ class ConcurrentWorker(BaseWorker):
             try:
                 await self._outcomes.ack()
                 was_idle = not self._under_way  # a job that ends during the claim may queue another
-                claimed = await self._leases.claim(self._polling_order.next(), self._free)
+                claimed = await self._leases.claim(next(self._polling_order), self._free)
             except Exception as error:  # noqa: BLE001 - damage that nobody foresaw must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
@@ -195,7 +198,7 @@ class ConcurrentWorker(BaseWorker):
         for lease in claimed.leases:
             execution = self._executor.add(lease)
             try:
-                self._calls.prepare(execution)
+                prepare(self._performer, execution)
             except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
                 execution.state = "ended"
                 self._outcomes.take(execution, error)

@@ -87,13 +87,13 @@ def spooled(checked: Checked) -> Iterator[Finding]:
     """What waits on this disk, of an api that runs or not, though Redis answers; and what is damaged there."""
     folder = checked.settings.spool_dir
     found = survey(folder)
-    first, deadline = found.backlog.events, time.monotonic() + _DRAIN_SECONDS
-    while checked.takes_events and found.backlog.events >= first > 0 and time.monotonic() < deadline:
+    first, deadline = found.events, time.monotonic() + _DRAIN_SECONDS
+    while checked.takes_events and found.events >= first > 0 and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)  # an api that runs drains them
         found = survey(folder)
-    waits = found.backlog.events
+    waits = found.events
     if waits:
-        age = round(max(0.0, time.time() - (found.backlog.oldest or 0)))
+        age = round(max(0.0, time.time() - (found.oldest or 0)))
         text = f"{waits} events wait on this disk, in {folder}, the first for {age} s"
         if checked.takes_events and waits >= first:
             yield problem(

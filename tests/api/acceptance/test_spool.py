@@ -125,7 +125,7 @@ def test_a_duplicate_gets_the_answer_that_waits_with_its_event(settings: Setting
     for again in (second, third):
         assert again.content == first.content
         assert again.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
-    assert survey(settings.spool_dir).backlog.events == 1
+    assert survey(settings.spool_dir).events == 1
 
 
 def test_a_duplicate_is_known_in_another_process_too(settings: Settings) -> None:
@@ -139,7 +139,7 @@ def test_a_duplicate_is_known_in_another_process_too(settings: Settings) -> None
     first, second = asyncio.run(keep_twice())
 
     assert second == first
-    assert survey(settings.spool_dir).backlog.events == 1
+    assert survey(settings.spool_dir).events == 1
 
 
 def test_what_was_kept_survives_kill_9_and_is_drained_at_the_next_start(server: Server, tmp_path: Path) -> None:
@@ -151,12 +151,12 @@ def test_what_was_kept_survives_kill_9_and_is_drained_at_the_next_start(server: 
         for child in children.stdout.split():
             subprocess.run(["kill", "-KILL", child], check=False)
         process.kill()
-    left = survey(tmp_path / ".deskbell" / "spool").backlog.events
+    left = survey(tmp_path / ".deskbell" / "spool").events
 
     server.start()
     with api_process(tmp_path, url):
         until(lambda: len(event_ids(server)) == 30)
-        until(lambda: survey(tmp_path / ".deskbell" / "spool").backlog.events == 0)
+        until(lambda: survey(tmp_path / ".deskbell" / "spool").events == 0)
 
     ids = [answer.headers["x-deskbell-event"] for answer in answers]
     assert left == 30
@@ -296,7 +296,7 @@ def test_a_file_that_is_no_spool_of_ours_is_set_aside(settings: Settings, found:
     (aside,) = settings.spool_dir.glob("0.damaged-*.db")
     assert aside.read_bytes() == before
     seen = survey(settings.spool_dir)
-    assert (seen.backlog.events, seen.damaged) == (1, [aside])
+    assert (seen.events, seen.damaged) == (1, [aside])
 
 
 def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new_one(settings: Settings) -> None:
@@ -317,7 +317,7 @@ def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new
 
     assert list(settings.spool_dir.glob("0.damaged-*.db"))
     assert kept
-    assert survey(settings.spool_dir).backlog.events == len(kept)
+    assert survey(settings.spool_dir).events == len(kept)
 
 
 def test_a_disk_that_hangs_answers_1010_in_time_and_what_it_writes_in_the_end_is_one_event(
@@ -338,7 +338,7 @@ def test_a_disk_that_hangs_answers_1010_in_time_and_what_it_writes_in_the_end_is
         first = desk.post(body, "count", RequestID="r-1")
         others = [desk.call("count") for _ in range(5)]
         gate.set()
-        until(lambda: survey(settings.spool_dir).backlog.events == 1)
+        until(lambda: survey(settings.spool_dir).events == 1)
         again = desk.post(body, "count", RequestID="r-1")
         server.start()
         until(lambda: len(event_ids(server)) == 1)

@@ -76,16 +76,6 @@ class ExtendedStatus(te.TypedDict):
 Item = TypeVar("Item")
 
 
-class Page(TypedDict, Generic[Item]):
-    Items: list[Item]
-    First: Item
-
-
-class ExtendedPage(te.TypedDict, Generic[Item]):
-    Items: list[Item]
-    First: Item
-
-
 class ModelPage(BaseModel, Generic[Item]):
     Items: list[Item]
     First: Item
@@ -114,10 +104,7 @@ STATUS = ["OrderStatus one of paid, shipped yes", "Parcels integer, at least 0 n
         (Awaitable[Status], STATUS),
         (Coroutine[Any, Any, Status], STATUS),
         (RootModel[Summary], ["Count integer yes"]),
-        (Page[int], PAGE),
-        (ExtendedPage[int], PAGE),
         (ModelPage[int], PAGE),
-        (Page[int] | None, PAGE),
         (
             Status | Summary,
             ["Count integer no", "OrderStatus one of paid, shipped no", "Parcels integer, at least 0 no"],
