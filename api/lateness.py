@@ -58,11 +58,7 @@ class Lateness:
         return Deadline(when, grace, self.lost)
 
     async def retry_if_blocked(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
-        """The result of a call, which is made once more if it timed out while the loop was blocked.
-
-        Raises:
-            Exception: what the call, or the second one, raised.
-        """
+        """The result of a call, which is made once more if it timed out while the loop was blocked."""
         lost, began = self.lost(), time.monotonic()
         try:
             return await call()

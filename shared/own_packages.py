@@ -81,11 +81,7 @@ def refuse_shadowed() -> None:
 
 
 def check_import_string(module: str) -> None:
-    """Refuse an import string that leads into a package of Deskbell's, other than to the job types and the example.
-
-    Raises:
-        ConfigError: says what to rename, or to write.
-    """
+    """Refuse an import string that leads into a package of Deskbell's, other than to the job types and the example."""
     name = module.partition(".")[0]
     if name not in OWN:
         return

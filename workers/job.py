@@ -84,11 +84,7 @@ class AllowListedJob(Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """Nothing.
-
-        Raises:
-            ForeignFunctionError: always.
-        """
+        """Nothing."""
         raise ForeignFunctionError("a worker of Deskbell runs its own entry points, nothing that RQ would import")
 
     success_callback = failure_callback = stopped_callback = property(lambda _: None)

@@ -53,11 +53,7 @@ def perform_with(performer: Performer, name: str, wire: Wire) -> None:
 
 
 def call(attempt: Attempt) -> None:
-    """Call the function of an attempt, on this thread; what is to be awaited runs on an event loop of its own.
-
-    Raises:
-        Exception: whatever it raises.
-    """
+    """Call the function of an attempt, on this thread; what is to be awaited runs on an event loop of its own."""
     result = attempt.function()
     if not is_awaited(result):
         check_ran(result)

@@ -36,12 +36,7 @@ def check_ran(result: Any) -> None:
 
 
 async def await_result(result: Any) -> None:
-    """Await a function's result, the result of that, and so on.
-
-    Raises:
-        NotRunError: see `check_ran`.
-        Exception: whatever is raised there.
-    """
+    """Await a function's result, the result of that, and so on."""
     while is_awaited(result):
         result = await awaited(result)
     check_ran(result)

@@ -122,9 +122,6 @@ class Drainer:
 
         Returns:
             The call in doubt that had taken the batch, if one had; and what became of the events, counted.
-
-        Raises:
-            Exception: Redis did not take them.
         """
         if batch is None:
             self._probe = self._probe.next()

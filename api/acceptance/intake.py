@@ -126,11 +126,7 @@ class Intake:
         return waiting[:count]
 
     async def _flush(self, batch: list[_Waiting]) -> None:
-        """Keep a batch: in the spool while the breaker is open, or behind what waits there; else on Redis.
-
-        Raises:
-            CannotKeepError: neither took it.
-        """
+        """Keep a batch: in the spool while the breaker is open, or behind what waits there; else on Redis."""
         if await self._drainer.must_queue_up():
             with suppress(CannotKeepError):  # without room on the disk the order is given up
                 await self._keep_in_spool(batch)

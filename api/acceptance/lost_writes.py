@@ -49,11 +49,7 @@ class LostWriteDetector:
         self._producer, self._number, self._at = producer, number, time.time()
 
     async def check(self) -> None:
-        """Ask Redis for the last call it knows: after an outage, and now and then while no call is sent.
-
-        Raises:
-            RedisError: it is away.
-        """
+        """Ask Redis for the last call it knows: after an outage, and now and then while no call is sent."""
         if not self._is_recent:
             return
         asked = self._producer, self._number
@@ -77,11 +73,7 @@ class LostWriteDetector:
 
 
 def read_lost_writes(connection: Redis) -> str:
-    """What an api found Redis to lack within the last days, a sentence; "" if nothing.
-
-    Raises:
-        RedisError: the server does not answer.
-    """
+    """What an api found Redis to lack within the last days, a sentence; "" if nothing."""
     found: Any = connection.get(FORGOTTEN_KEY)
     return f"{_sentence(**from_json(found))}. Dealt with it? DEL {FORGOTTEN_KEY}" if found else ""
 

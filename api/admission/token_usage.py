@@ -44,11 +44,7 @@ class TokenUsage:
         await self._save()
 
     async def check(self) -> None:
-        """Find out whether uses can be written, without writing any.
-
-        Raises:
-            RedisError: they cannot.
-        """
+        """Find out whether uses can be written, without writing any."""
         await self._script(keys=[TOKENS_KEY], args=["", 0])
 
     async def _save_forever(self) -> None:

@@ -50,11 +50,7 @@ class Durability:
 
 
 async def read_durability(redis: AsyncRedis, min_replicas: int) -> Durability:
-    """What an acknowledgement is worth on a server.
-
-    Raises:
-        RedisError: the server does not answer.
-    """
+    """What an acknowledgement is worth on a server."""
     info = await redis.info()
     now = time.time()
     try:

@@ -35,11 +35,7 @@ def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
 
 
 def disagreements_of(settings: Settings) -> Iterator[str]:
-    """The sentences about the job types and handlers of the settings; none if one of the two is not set.
-
-    Raises:
-        ConfigError: they cannot be loaded.
-    """
+    """The sentences about the job types and handlers of the settings; none if one of the two is not set."""
     if settings.callbacks and settings.jobs:
         yield from disagreements(load_callbacks(settings), load_jobs(settings))
 

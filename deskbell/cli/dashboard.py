@@ -40,11 +40,7 @@ def dashboard(host: str, port: int, username: str | None, password: str | None) 
 
 
 def serve_dashboard(listener: socket.socket, settings: Settings) -> Any:
-    """Serve rq-dashboard in a thread of this process.
-
-    Returns:
-        Werkzeug's server, to be shut down.
-    """
+    """Serve rq-dashboard in a thread of this process."""
     server = _server(listener, settings)
     threading.Thread(target=server.serve_forever, name="rq-dashboard", daemon=True).start()
     return server

@@ -30,9 +30,6 @@ class Description:
     """A handler, as the person who enters it in the console sees it.
 
     Attributes:
-        name: the node, or the handler's name.
-        command: the `CallbackCommand`s it answers.
-        url: what to enter.
         about: the first line of the function's docstring.
         apps: the apps it is limited to; empty means all.
         inputs: the node's input variables; empty for other commands, whose fields Desk knows.

@@ -24,21 +24,12 @@ def send(words: list[str], url: str, app: str, token: str, command: str, body_fi
     if body_file and fields:
         stop(f"--body-file and {next(iter(fields))}=… exclude each other")
     body = body_file.read_bytes() if body_file else json.dumps(_packet(command, fields), ensure_ascii=False).encode()
-    sys.exit(0 if post(url, node, app, token, _command_of(body, command), body) else _FAILED)
-
-
-def post(url: str, node: str, app: str, token: str, command: str, body: bytes) -> bool:
-    """Post a body, print status, envelope and milliseconds.
-
-    Returns:
-        Whether the answer's ErrorCode was 0.
-    """
     console = Console(soft_wrap=True)
     target = url.rstrip("/") + "/callback" + (f"/{node}" if node else "")
     started = time.perf_counter()
     try:
         answer = httpx.post(
-            f"{target}?{signed_query(app, token or None, command)}",
+            f"{target}?{signed_query(app, token or None, _command_of(body, command))}",
             content=body,
             headers={"Content-Type": "application/json"},
             timeout=10,
@@ -52,9 +43,10 @@ def post(url: str, node: str, app: str, token: str, command: str, body: bytes) -
     console.print(f"HTTP {answer.status_code} in {milliseconds:.1f} ms" + (f", event {event}" if event else ""))
     console.print(answer.text, markup=False, highlight=False)
     try:
-        return bool(answer.json()["ErrorCode"] == 0)
+        is_answered = answer.json()["ErrorCode"] == 0
     except (ValueError, TypeError, KeyError):
-        return False
+        is_answered = False
+    sys.exit(0 if is_answered else _FAILED)
 
 
 def _split(words: list[str]) -> tuple[str, dict[str, str]]:

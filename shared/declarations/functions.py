@@ -59,11 +59,7 @@ def place(file: str, line: int | None) -> str:
 
 
 def check_function(function: Any, declare: str) -> None:
-    """Refuse what is no function, or one whose call runs nothing.
-
-    Raises:
-        DeclarationError: in a sentence that says what to write instead.
-    """
+    """Refuse what is no function, or one whose call runs nothing."""
     where = describe(function)
     if isinstance(function, classmethod):
         raise DeclarationError(
@@ -86,11 +82,7 @@ def check_function(function: Any, declare: str) -> None:
 
 
 def parameters(function: Callable[..., Any], example: str) -> list[inspect.Parameter]:
-    """The parameters of a function that are still to be given, annotations evaluated.
-
-    Raises:
-        DeclarationError: a parameter cannot be given by name, has no annotation, or one that cannot be evaluated.
-    """
+    """The parameters of a function that are still to be given, annotations evaluated."""
     where = describe(function)
     given = function.keywords if isinstance(function, functools.partial) else {}
     found = [each for each in _signature(function).parameters.values() if each.name not in given]

@@ -38,11 +38,7 @@ def check_name(where: str, name: object, form: str, what: str, example: str) -> 
 
 
 def app_ids(where: str, app: object) -> frozenset[str]:
-    """`app=`: one SdkAppid or several, as a set; empty, from None, means all.
-
-    Raises:
-        DeclarationError: one of them is not digits in text, or there is none.
-    """
+    """`app=`: one SdkAppid or several, as a set; empty, from None, means all."""
     if app is None:
         return frozenset()
     given: list[Any] = list(app) if isinstance(app, Iterable) and not isinstance(app, str) else [app]
@@ -78,11 +74,7 @@ def check_variables(where: str, what: str, names: Iterable[str]) -> None:
 
 
 def conditions(where: str, when: object) -> dict[str, str]:
-    """`when=` with its values as texts.
-
-    Raises:
-        DeclarationError: it is not a mapping from names to texts or numbers.
-    """
+    """`when=` with its values as texts."""
     if not isinstance(when, Mapping) or not all(
         isinstance(name, str) and isinstance(value, str | int | float) for name, value in when.items()
     ):

@@ -127,11 +127,7 @@ class Breaker:
 
 
 def parse_limit(where: str, limit: object) -> Rate | Concurrency | None:
-    """`limit=` as a value.
-
-    Raises:
-        DeclarationError: it is neither a rate nor a `Concurrency`.
-    """
+    """`limit=` as a value."""
     if limit is None or isinstance(limit, Concurrency):
         return limit
     if rate := Rate.parse(limit):
@@ -143,11 +139,7 @@ def parse_limit(where: str, limit: object) -> Rate | Concurrency | None:
 
 
 def limit_of_setting(value: object) -> Rate | Concurrency | None:
-    """The limit that a setting means: a rate such as "10/s", a whole number at once, or null for none.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """The limit that a setting means: a rate such as "10/s", a whole number at once, or null for none."""
     if isinstance(value, int) and is_whole(value, 1):
         return Concurrency(value)
     rate = Rate.parse(value)
@@ -157,11 +149,7 @@ def limit_of_setting(value: object) -> Rate | Concurrency | None:
 
 
 def breaker_of_setting(value: object) -> Breaker | None:
-    """The breaker that a setting means: an object of its numbers, or null for none.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """The breaker that a setting means: an object of its numbers, or null for none."""
     if value is None:
         return None
     try:

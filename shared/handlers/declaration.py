@@ -1,4 +1,7 @@
-"""How a function becomes a handler: what `Callbacks` refuses, in a sentence that says what to write instead."""
+"""How a function becomes a handler: what `Callbacks` refuses, in a sentence that says what to write instead.
+
+What is refused raises DeclarationError.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -101,11 +104,7 @@ def declared_handler(
     fallback: object = None,
     app: object = None,
 ) -> Handler:
-    """The handler that a function is declared as.
-
-    Raises:
-        DeclarationError: an option, a parameter or what it returns could never be of use.
-    """
+    """The handler that a function is declared as."""
     check_function(function, f"callbacks.{spec.decorator}()")
     where, form = describe(function), _FORMS[spec]
     name = name_of(function) if name is None else name
@@ -137,11 +136,7 @@ def declared_handler(
 
 
 def refuse_conflict(handler: Handler, other: Handler) -> None:
-    """Refuse a handler that nothing tells apart from another of its command and apps.
-
-    Raises:
-        DeclarationError: they have one node, or the same conditions.
-    """
+    """Refuse a handler that nothing tells apart from another of its command and apps."""
     where, there = describe(handler.function), describe(other.function)
     if handler.is_node and handler.name == other.name:
         raise DeclarationError(

@@ -53,11 +53,7 @@ def _inner(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def check_returned(where: str, annotation: Any, can_be: Callable[[Any], bool], write: str) -> None:
-    """Refuse a function whose return annotation names a type that can never be answered.
-
-    Raises:
-        DeclarationError: one of the types it may return cannot be answered.
-    """
+    """Refuse a function whose return annotation names a type that can never be answered."""
     for kind in kinds(annotation):
         if kind not in (Any, NoneType) and not can_be(kind):
             shown = inspect.formatannotation(kind, Assignment.__module__)  # ours by its public name alone

@@ -24,11 +24,7 @@ _AROUND = {
 
 
 def field_of(where: str, parameter: inspect.Parameter) -> Any:
-    """A parameter as pydantic's `create_model` takes a field.
-
-    Raises:
-        DeclarationError: no value that Desk sends could be converted to its annotation.
-    """
+    """A parameter as pydantic's `create_model` takes a field."""
     _check_field(where, parameter)
     default = {} if parameter.default is inspect.Parameter.empty else {"default": parameter.default}
     try:

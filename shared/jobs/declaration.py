@@ -1,4 +1,7 @@
-"""How a function becomes a job type: what `Jobs.on` refuses, in a sentence that says what to write instead."""
+"""How a function becomes a job type: what `Jobs.on` refuses, in a sentence that says what to write instead.
+
+What is refused raises DeclarationError.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -59,11 +62,7 @@ class JobOptions(TypedDict, total=False):
 
 
 def event_classes(given: Iterable[Any]) -> tuple[type[Event], ...]:
-    """The event classes that a job type subscribes to, unions taken apart.
-
-    Raises:
-        DeclarationError: the decorator was written without parentheses, and was given the function.
-    """
+    """The event classes that a job type subscribes to, unions taken apart."""
     for each in given:
         if inspect.isfunction(each):
             raise DeclarationError(f"{describe(each)}: {_EVENT_NEEDED}")
@@ -73,11 +72,7 @@ def event_classes(given: Iterable[Any]) -> tuple[type[Event], ...]:
 def declared_job_type(
     function: Callable[..., Any], events: tuple[type[Event], ...], **options: Unpack[JobOptions]
 ) -> JobType:
-    """The job type that a function is declared as.
-
-    Raises:
-        DeclarationError: an option or a parameter is wrong.
-    """
+    """The job type that a function is declared as."""
     check_function(function, "jobs.on(ApiCall)")
     where = describe(function)
     if not events or not all(map(_is_event, events)):
@@ -108,11 +103,7 @@ def declared_job_type(
 
 
 def _node_names(where: str, node: object, events: tuple[type[Event], ...]) -> frozenset[str]:
-    """`node=`: one node or several, as a set; empty means all.
-
-    Raises:
-        DeclarationError: one of them can be no node, or an event class has no nodes.
-    """
+    """`node=`: one node or several, as a set; empty means all."""
     nodes: list[Any] = list(node) if isinstance(node, Iterable) and not isinstance(node, str) else [node]
     for each in nodes:
         check_name(where, each, NODE_FORM, "node=", 'node="order_status"')
@@ -127,11 +118,7 @@ def _node_names(where: str, node: object, events: tuple[type[Event], ...]) -> fr
 def _bind_parameters(
     where: str, function: Callable[..., Any], events: tuple[type[Event], ...]
 ) -> tuple[str, str | None]:
-    """The names of the parameters that take the event and the settings.
-
-    Raises:
-        DeclarationError: no parameter takes the event, or one would be given nothing.
-    """
+    """The names of the parameters that take the event and the settings."""
     example = f"event: {' | '.join(event.__name__ for event in events)}"
     takes_event: list[str] = []
     takes_settings: str | None = None

@@ -142,11 +142,7 @@ def check_redis(redis: Redis) -> None:
 
 
 def is_cluster(redis: Redis) -> bool:
-    """Whether the server runs in cluster mode, where our scripts cannot work; a managed Redis may not say so.
-
-    Raises:
-        RedisError: it does not answer.
-    """
+    """Whether the server runs in cluster mode, where our scripts cannot work; a managed Redis may not say so."""
     try:
         found: Any = redis.info("cluster")
     except ResponseError:

@@ -9,26 +9,14 @@ from shared.errors import ConfigError
 
 PREFIX = "DESKBELL_"
 
-# What Kubernetes and Docker links write for a service named `deskbell` or `deskbell-…`, with the form of each value: a
-# mistyped setting such as DESKBELL_PORT=8000 is none.
-_PORT = r"[0-9]{1,5}"
-_SERVICE_LINKS = {
-    "SERVICE_HOST": r"\S+",
-    "SERVICE_PORT(_[A-Z0-9_]+)?": _PORT,
-    "PORT(_[0-9]+_(TCP|UDP|SCTP))?": rf"(tcp|udp|sctp)://\S+:{_PORT}",
-    "PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO": "tcp|udp|sctp",
-    "PORT_[0-9]+_(TCP|UDP|SCTP)_PORT": _PORT,
-    "PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR": r"\S+",
-}
+_SERVICE_LINK = re.compile(  # what Kubernetes and Docker links write for a service named `deskbell` or `deskbell-…`
+    r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 _RQ_PREFIX = "RQ_KEY_PREFIX"
 
 
 def check_environment(known: Collection[str]) -> None:
-    """Refuse misspelt settings, which would be ignored.
-
-    Raises:
-        ConfigError: there is such a name; its value is not shown.
-    """
+    """Refuse misspelt settings, which would be ignored."""
     check_rq_prefix()
     for name, value in os.environ.items():
         setting = name.removeprefix(PREFIX)
@@ -40,18 +28,12 @@ def check_environment(known: Collection[str]) -> None:
 
 
 def check_rq_prefix() -> None:
-    """Refuse a prefix for RQ's keys, which RQ reads when it is imported: our scripts would write other keys.
-
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuse a prefix for RQ's keys, which RQ reads when it is imported: our scripts would write other keys."""
     prefix = os.environ.get(_RQ_PREFIX, "rq")
     if prefix != "rq":
         raise ConfigError(f"{_RQ_PREFIX}: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:")
 
 
 def _is_service_link(setting: str, value: str) -> bool:
-    return any(
-        re.fullmatch(rf"([A-Z0-9_]+_)?{form}", setting) and re.fullmatch(value_form, value)
-        for form, value_form in _SERVICE_LINKS.items()
-    )
+    """Whether a variable is none that a person wrote; DESKBELL_PORT=8000 is a mistyped setting."""
+    return bool(_SERVICE_LINK.fullmatch(setting)) and not (setting == "PORT" and value.isdigit())

@@ -36,11 +36,7 @@ def client_options(url: str) -> dict[str, Any]:
 
 
 def check_proxies() -> None:
-    """Refuse proxies that no client of httpx could use; their URLs may hold a password and are not shown.
-
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuse proxies that no client of httpx could use; their URLs may hold a password and are not shown."""
     if not _can_be_used():
         raise ConfigError(
             "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY: expected http://host:port (socks5:// needs: pip install socksio), "

@@ -132,11 +132,7 @@ def _hosts(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    """The options of the query.
-
-    Raises:
-        ValueError: one is misspelt, stands twice, or is wrong; what was given may be a part of a password.
-    """
+    """The options of the query."""
     known = ["db", *_OPTIONS] if parts.scheme == "unix" else list(_OPTIONS)
     known += _TLS_OPTIONS if parts.scheme.startswith("rediss") else ()
     known += _SENTINEL_OPTIONS if parts.scheme.endswith(_SENTINEL) else ()

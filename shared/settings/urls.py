@@ -1,6 +1,7 @@
 """Checks of settings that are URLs, or that a header holds: one that could never work is refused at start.
 
-A secret read from a file often ends in a newline, which no terminal shows. No message quotes a value.
+A secret read from a file often ends in a newline, which no terminal shows. Each check raises ValueError, without the
+value.
 """
 
 import re
@@ -11,41 +12,25 @@ _PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 def check_edges(text: str) -> None:
-    """Refuse characters that a person cannot see.
-
-    Raises:
-        ValueError: a blank at either end, or a control character such as a newline.
-    """
+    """Refuse characters that a person cannot see."""
     if text.strip() != text or not re.fullmatch(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*", text):
         raise ValueError("expected no blank at either end, no newline and no other control character")
 
 
 def check_header_text(text: str) -> None:
-    """Refuse a text that cannot be a bearer token in a header (RFC 6750 §2.1).
-
-    Raises:
-        ValueError: it holds a blank, a control character or a letter beyond ASCII.
-    """
+    """Refuse a text that cannot be a bearer token in a header (RFC 6750 §2.1)."""
     if not _HEADER_TEXT.fullmatch(text):
         raise ValueError("expected visible ASCII characters only: no blank, and no newline at its end")
 
 
 def check_path_secret(text: str) -> None:
-    """Refuse a text that cannot be part of a URL's path, or is too easy to guess.
-
-    Raises:
-        ValueError: it has another form.
-    """
+    """Refuse a text that cannot be part of a URL's path, or is too easy to guess."""
     if not _PATH_SECRET.fullmatch(text):
         raise ValueError("expected 16 to 128 letters, digits, - or _")
 
 
 def check_http_url(text: str) -> None:
-    """Refuse a URL that no request can be sent to.
-
-    Raises:
-        ValueError: another scheme, no host, no such port, a blank, a user, or a query, behind which no path can be put.
-    """
+    """Refuse a URL that no request can be sent to."""
     parts = _split(text, "http", "https")
     if re.search(r"\s", text):
         raise ValueError("expected a URL without blanks")
@@ -58,11 +43,7 @@ def check_http_url(text: str) -> None:
 
 
 def check_database_url(text: str) -> None:
-    """Refuse a URL that SQLAlchemy cannot open, and a database in memory, which ends with its process.
-
-    Raises:
-        ValueError: another scheme, no such port, or no file for SQLite.
-    """
+    """Refuse a URL that SQLAlchemy cannot open, and a database in memory, which ends with its process."""
     parts = _split(text, "sqlite", "postgresql", "postgresql+psycopg")
     if parts.scheme == "sqlite" and (parts.netloc or parts.path in {"", "/", "/:memory:"}):
         raise ValueError("expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db")

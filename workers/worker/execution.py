@@ -40,8 +40,6 @@ class Execution:
     """A claimed job under way.
 
     Attributes:
-        lease: the lease.
-        job: the RQ job.
         attempt: the attempt at a job that this is; None of a fan-out, and of a job that cannot be read.
         function: what is called; None of a job that is refused.
         is_async: whether the function runs on the event loop.
@@ -49,7 +47,6 @@ class Execution:
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
         state: `running`; `ended` with an outcome that is not on Redis yet; `writing` while it is written; or `over`.
         cut_off: why it was ended before its function, if it was.
-        task: the coroutine's.
         timer: gives the job up when its time has come.
         lost: the seconds that others had blocked the loop for when its time began.
         is_decided: whether it failed, and it was decided whether to try again: that happens once.

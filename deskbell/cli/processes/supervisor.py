@@ -33,7 +33,6 @@ class Process:
     """One process of a role.
 
     Attributes:
-        child: the process.
         is_ready: whether it has said so.
         started: when, by the monotonic clock.
         patience_ends: when it is killed, once it has been told to end.
@@ -130,11 +129,7 @@ class Supervisor:
             self._end_all()
 
     def _start_all(self) -> int:
-        """Start the first process and, when it is ready, the others: an error in the settings is printed once.
-
-        Returns:
-            The exit status when the first does not start, or 0.
-        """
+        """Start the first process and, when it is ready, the others: an error in the settings is printed once."""
         first = self._start()
         self._serving = [first]
         deadline = first.started + _START_SECONDS
