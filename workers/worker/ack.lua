@@ -19,10 +19,8 @@ local function result_ttl(written)
 end
 
 local function is_rqs(id, job, ttl)
-  local function has(field)
-    return job[field] and job[field] ~= ''
-  end
-  return ttl < 0 or has(2) or has(3) or (ttl == 0 and has(5))
+  local repeats, limit, group = job[2] or '', job[3] or '', job[5] or ''
+  return ttl < 0 or repeats ~= '' or limit ~= '' or (ttl == 0 and group ~= '')
     or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
 end
 
