@@ -168,19 +168,19 @@ def test_clocks_are_compared_with_a_real_servers(server: Server, monkeypatch: py
     ]
 
 
-def test_another_server_is_logged(server: Server, make_settings: SettingsFactory) -> None:
+def test_another_server_is_logged(
+    server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the id of its run: restarted, or another has taken over."""
+    monkeypatch.setattr("api.monitoring.durability._FRESH_SECONDS", 0)
 
     async def watch() -> None:
         redis = connect_async(make_settings(redis_url=SecretStr(server.url)))
         watch = DurabilityWatch(redis, 0)
-        watch.look()
         await eventually(lambda: "is on Redis' disk" in watch.look().worth)
-        await watch._read()
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
-        await redis.connection_pool.disconnect()
-        await watch._read()
+        await eventually(lambda: watch.look().worth and lines)
         await watch.close()
         await redis.aclose()
 

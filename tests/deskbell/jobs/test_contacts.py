@@ -198,7 +198,7 @@ def test_an_end_that_cannot_be_noted_is_no_failure(redis: Redis, nowhere: Redis)
     """The contact is written; the lock's lease ends by itself."""
     one = Write(redis, KEY, NEW)
     assert one.begin()
-    one._redis = nowhere
+    redis.connection_pool = nowhere.connection_pool
 
     one.end()
     one.take_back()

@@ -25,10 +25,14 @@ class Watch:
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
+        self.fails = False
         self.has_told = threading.Event()
         self.lag = LoopLag(asyncio.get_running_loop(), self.describe, self.look)
 
     def describe(self, task: asyncio.Task[Any] | None) -> dict[str, str]:
+        if self.fails:
+            self.has_told.set()
+            raise KeyError
         return {"task": task.get_name() if task else ""}
 
     def look(self, block: Block) -> None:
@@ -126,10 +130,10 @@ def test_what_the_process_was_frozen_for_is_no_block(watched: Run, monkeypatch: 
     monkeypatch.setattr(shared.runtime.loop_lag, "time", clock)
 
     async def scenario(watch: Watch) -> None:
-        until(lambda: watch.lag._asked_at is not None)  # the loop does not turn meanwhile
+        turns = clock.monotonic.call_count + 4
+        until(lambda: clock.monotonic.call_count > turns)  # the loop does not turn meanwhile
         clock.monotonic.return_value = 60.0
-        until(lambda: watch.lag._holders)
-        assert watch.lag.lost(None) == 60
+        until(lambda: watch.lag.lost(None) == 60)
 
     watch = watched(scenario)
 
@@ -140,15 +144,9 @@ def test_the_watch_outlives_an_error_of_those_it_tells(watched: Run) -> None:
     """It is logged, and the next block is told of."""
 
     async def scenario(watch: Watch) -> None:
-        tell = watch.lag._describe
-
-        def fail(_: object) -> dict[str, str]:
-            watch.has_told.set()
-            raise KeyError
-
-        watch.lag._describe = fail
+        watch.fails = True
         await hold(watch)
-        watch.lag._describe = tell
+        watch.fails = False
         watch.has_told.clear()
         await hold(watch)
 
@@ -208,10 +206,11 @@ def test_a_process_is_ended_even_when_its_last_line_cannot_be_written(hangs: str
 
 def test_a_watch_ends_with_its_loop() -> None:
     """A closed loop does not turn, and the process may have other things to do."""
-    loop = asyncio.new_event_loop()
-    watch = LoopLag(loop, lambda _: {})
+    loop, others = asyncio.new_event_loop(), set(threading.enumerate())
+    LoopLag(loop, lambda _: {})
+    (watching,) = set(threading.enumerate()) - others
     loop.close()
 
-    watch._thread.join(DEADLINE_SECONDS)
+    watching.join(DEADLINE_SECONDS)
 
-    assert not watch._thread.is_alive()
+    assert not watching.is_alive()
