@@ -225,7 +225,7 @@ class Spool:
     def _clear(self, file: SpoolFile) -> None:
         if file in self._adopted:
             self._adopted.remove(file)
-            file.close(remove=True)
+            file.close()
         else:
             file.recreate()
 
@@ -261,7 +261,7 @@ class Spool:
             self._log.info("spool_adopted", file=str(path), events=left.events)
             self._adopted.append(left)
         elif left:
-            left.close(remove=True)
+            left.close()
 
     @contextmanager
     def _readers(self) -> Iterator[list[sqlite3.Connection]]:
@@ -281,7 +281,7 @@ class Spool:
     def _close(self) -> None:
         for file in self._files():
             with suppress(sqlite3.Error, OSError):
-                file.close(remove=True)
+                file.close()
 
 
 @dataclass(frozen=True, slots=True)

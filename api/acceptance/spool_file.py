@@ -202,10 +202,10 @@ class SpoolFile:
             _set_aside(self.path)
             self.events, self.oldest = 0, None
 
-    def close(self, *, remove: bool = False) -> None:
-        """Let go of the file; delete it if it is empty and `remove`."""
+    def close(self) -> None:
+        """Let go of the file; delete it if it is empty."""
         self._disconnect()
-        if remove and not self.events:
+        if not self.events:
             for path in _files(self.path):
                 path.unlink(missing_ok=True)
         os.close(self._lock)

@@ -30,11 +30,7 @@ class Slot:
         self._body_bytes = 0
 
     def __enter__(self) -> Self:
-        """Begin.
-
-        Raises:
-            Rejection: too many callbacks are in flight.
-        """
+        """Begin."""
         if self._limit.count >= self._limit.most:
             raise Rejection(Code.CANNOT_KEEP, "too many callbacks at once", "overloaded")
         self._limit.count += 1
@@ -46,11 +42,7 @@ class Slot:
         self._limit.body_bytes -= self._body_bytes
 
     def hold(self, body_bytes: int) -> None:
-        """Count bytes of its body.
-
-        Raises:
-            Rejection: the bodies in flight hold too much together.
-        """
+        """Count bytes of its body."""
         self._body_bytes += body_bytes
         self._limit.body_bytes += body_bytes
         if self._limit.body_bytes > self._limit.most_body_bytes:

@@ -62,14 +62,7 @@ async def read_durability(redis: AsyncRedis, min_replicas: int) -> Durability:
 
 
 def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int, now: float) -> Durability:
-    """What an acknowledgement is worth.
-
-    Args:
-        info: what INFO answers.
-        config: `appendfsync` and `save`; empty when Redis forbids CONFIG.
-        min_replicas: the setting.
-        now: this host's Unix time when INFO was answered.
-    """
+    """What an acknowledgement is worth."""
     copies = f", and has reached {min_replicas} replica{'s' * (min_replicas > 1)}" if min_replicas else ""
     return Durability(
         f"An acknowledged event {_written(info, config)}{copies}.",

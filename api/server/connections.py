@@ -107,7 +107,7 @@ class Connections:
         for waiting, seconds, end in (
             (self.idle, 0 if self.is_draining and now >= self._drain_at else IDLE_SECONDS, WatchedProtocol.close),
             (self.arriving, self.budget_seconds + _SLACK_SECONDS, WatchedProtocol.end_late_request),
-            (self.unread, self.budget_seconds, WatchedProtocol.abort_unread),
+            (self.unread, self.budget_seconds, lambda connection: connection.abort(_UNREAD)),
         ):
             for connection, since in list(waiting.items()):
                 if since > now - seconds:
@@ -214,10 +214,6 @@ class WatchedProtocol(TimedProtocol):
             self.reject(_LATE)
         elif self.cycle.response_complete:
             self.abort(_LATE)
-
-    def abort_unread(self) -> None:
-        """Abort: the other side does not read."""
-        self.abort(_UNREAD)
 
     def reject(self, rejection: Rejection) -> None:
         """Answer a request that did not come as far as the app, and close."""

@@ -11,13 +11,7 @@ def advice(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
-    """The known name that a name is, or is likely to be meant as; None when it resembles none.
-
-    Args:
-        name: as it was written.
-        known: the known names by their plain forms, which are in lower case and without underscores.
-        cutoff: how alike the two must be, from 0 to 1.
-    """
+    """The known name that a name is, or is likely to be meant as; None when it resembles none."""
     plain = name.lower().replace("_", "")
     if plain in known:
         return known[plain]

@@ -31,13 +31,7 @@ class LateError(Exception):
 
 
 class HandlerExecutor:
-    """Runs one function.
-
-    Args:
-        function: the handler's function, or its fallback.
-        handler: the handler's name.
-        note_straggler: called for each run that is left behind.
-    """
+    """Runs one function."""
 
     def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
         self.handler = handler

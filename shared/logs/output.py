@@ -20,10 +20,6 @@ _AGAIN_SECONDS = 0.05
 class LogOutput:
     """Writes lines; those of one turn of an event loop are written together.
 
-    Args:
-        descriptor: where to write.
-        note_lost: called with the number of lines whenever some were dropped.
-
     Attributes:
         lost: how many lines were dropped.
     """

@@ -74,9 +74,6 @@ def _refusal(error: BaseException) -> str:
 class Outage:
     """Whether Redis is away, and since when.
 
-    Args:
-        clock: seconds, of any beginning.
-
     Attributes:
         cause: the type of the last error; "" while there is no outage.
         refusal: what a person must do about it; "" when it may pass by itself.

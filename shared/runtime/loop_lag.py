@@ -64,7 +64,7 @@ class LoopLag:
         self,
         loop: asyncio.AbstractEventLoop,
         describe: Callable[[Any], Mapping[str, str]],
-        look: Callable[[Block], None] | None = None,
+        look: Callable[[Block], None],
         *,
         owner: Callable[[Task | None], Any] = lambda task: task,
         last: Callable[[Block], None] | None = None,
@@ -163,8 +163,7 @@ class LoopLag:
         frames, holder = frames_of_thread(self._thread_id), self._holder()
         is_first = self._block is None
         self._block = block = Block(self._standing, holder, place_in(frames), self._describe(holder), is_first)
-        if self._look_at:
-            self._look_at(block)
+        self._look_at(block)
         if is_first:
             self._say("warning", "loop_blocked", block)
         if self._standing >= STUCK_SECONDS:
@@ -176,8 +175,7 @@ class LoopLag:
             return
         block, self._block = self._block, None
         over = Block(self._standing, block.holder, block.at, block.fields, is_over=True)
-        if self._look_at:
-            self._look_at(over)
+        self._look_at(over)
         self._say("info", "loop_unblocked", over)
 
     def _end_process(self, block: Block, where: list[str]) -> None:

@@ -249,9 +249,6 @@ class Settings(BaseSettings):
 def load_settings(**given: Any) -> Settings:
     """The settings of this process, from its environment.
 
-    Args:
-        **given: values by field name that take precedence over the environment.
-
     Raises:
         ConfigError: one sentence that names the setting, what was expected and what came.
     """

@@ -44,11 +44,7 @@ class AuditLog:
         self._redis = redis
 
     def begin(self, action: str, selection: str, by: str) -> str:
-        """Record that a replay or a discard begins.
-
-        Returns:
-            The key of its entry, for the script and for `end`.
-        """
+        """Record that a replay or a discard begins."""
         now = time.time()
         entry_id = uuid.uuid4().hex
         key = _key(entry_id)

@@ -133,12 +133,7 @@ class Leases:
         return bool(known), _texts(lost)
 
     async def release(self, leases: Iterable[Lease], *, have_begun: bool = False) -> int:
-        """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours.
-
-        Args:
-            leases: of the jobs.
-            have_begun: whether what they call may have been called: then a rate counts their starts.
-        """
+        """Put jobs back at the head of their queues, their attempts uncounted; how many were still ours."""
         latest_first = sorted(leases, key=lambda lease: (lease.claimed_at, lease.execution_id), reverse=True)
         jobs = [
             part

@@ -93,11 +93,7 @@ class ConcurrentWorker(BaseWorker):
         self._held_seconds = _HELD_SECONDS
 
     def run(self, *, burst: bool = False) -> Shutdown:
-        """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty.
-
-        Returns:
-            Why it ended.
-        """
+        """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty."""
         register(self, self._outage)
         loop = uvloop.new_event_loop()
         signals = ShutdownSignals(loop, self._shut_down, self._save, self._settings.grace_seconds, self._parent)

@@ -30,10 +30,8 @@ class Checked:
     """What the checks look at, and what they have seen so far.
 
     Attributes:
-        settings: those of this process.
         api_redis_url: Redis as the api's user; None when it is not known to be another than this command's.
         jobs: the job types, once they are loaded; None on a host that has none.
-        redis: the connection, once Redis has answered.
         takes_events: whether Redis took the api's script.
         notes_tokens: whether the api can note when a token was used.
     """

@@ -165,7 +165,8 @@ from shared.logs import configure_logs
 loop_lag.STUCK_SECONDS = 0.3
 
 async def main():
-    lag = loop_lag.LoopLag(asyncio.get_running_loop(), lambda _: {}, last=lambda _: print("last", flush=True))
+    loop = asyncio.get_running_loop()
+    lag = loop_lag.LoopLag(loop, lambda _: {}, lambda _: None, last=lambda _: print("last", flush=True))
     await asyncio.sleep(0)
     spin()
 
@@ -187,7 +188,7 @@ def test_a_process_whose_loop_does_not_turn_is_ended() -> None:
 
     assert ended.returncode == STUCK_STATUS
     assert b"last" in lines
-    assert (line["event"], line["level"], line["at"]) == ("loop_stuck", "error", "<string>:14 in spin")
+    assert (line["event"], line["level"], line["at"]) == ("loop_stuck", "error", "<string>:15 in spin")
     assert line["where"][-1].endswith(" spin")
 
 
@@ -207,7 +208,7 @@ def test_a_process_is_ended_even_when_its_last_line_cannot_be_written(hangs: str
 def test_a_watch_ends_with_its_loop() -> None:
     """A closed loop does not turn, and the process may have other things to do."""
     loop, others = asyncio.new_event_loop(), set(threading.enumerate())
-    LoopLag(loop, lambda _: {})
+    LoopLag(loop, lambda _: {}, lambda _: None)
     (watching,) = set(threading.enumerate()) - others
     loop.close()
 
