@@ -20,14 +20,13 @@ def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_set
     """By app and fingerprint, in Unix seconds; nothing is written of the tokens themselves."""
 
     async def use() -> None:
-        connection = connect_async(make_settings())
-        uses = TokenUsage(connection)
-        uses.start()
-        uses.note("1", "aaaaaaaa", 100.9)
-        uses.note("1", "aaaaaaaa", 200.9)
-        uses.note("2", "bbbbbbbb", 300)
-        await uses.close()
-        await connection.aclose()
+        async with connect_async(make_settings()) as connection:
+            uses = TokenUsage(connection)
+            uses.start()
+            uses.note("1", "aaaaaaaa", 100.9)
+            uses.note("1", "aaaaaaaa", 200.9)
+            uses.note("2", "bbbbbbbb", 300)
+            await uses.close()
 
     asyncio.run(use())
 

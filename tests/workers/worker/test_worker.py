@@ -95,8 +95,8 @@ def test_a_worker_runs_our_two_functions_and_nothing_else(
     assert len(counted) == 1, "the worker goes on"
 
 
-def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactory) -> None:
-    """RQ would import and call it when the job has ended well, failed, or was stopped."""
+def ending_jobs() -> Jobs:
+    """A job type that ends well, and one that fails for good."""
     jobs = Jobs()
 
     @jobs.on(ApiCall)
@@ -106,7 +106,12 @@ def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactor
     def fail(event: ApiCall) -> None:  # noqa: ARG001
         raise Discard("no")
 
-    workplace = open_workplace(jobs)
+    return jobs
+
+
+def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactory) -> None:
+    """RQ would import and call it when the job has ended well, failed, or was stopped."""
+    workplace = open_workplace(ending_jobs())
     callback = Callback(planted)
     target = workplace.queue()
     succeeds, fails = [
@@ -174,16 +179,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
 def test_no_webhook_that_a_hash_names_is_sent(open_workplace: WorkplaceFactory) -> None:
     """RQ would tell any URL the outcome, with the traceback: a way out of a closed network."""
-    jobs = Jobs()
-
-    @jobs.on(ApiCall)
-    def succeed(event: ApiCall) -> None: ...
-
-    @jobs.on(ApiCall)
-    def fail(event: ApiCall) -> None:  # noqa: ARG001
-        raise Discard("no")
-
-    workplace = open_workplace(jobs)
+    workplace = open_workplace(ending_jobs())
     with listener() as (url, asked):
         for name in ("succeed", "fail"):
             webhooks = [Webhook(url, "finished"), Webhook(url, "failed", method="POST")]
