@@ -7,6 +7,7 @@ disk.
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Gauge
@@ -27,28 +28,21 @@ from shared.settings.config import Settings
 _SHOW_SECONDS = 1.0
 
 
+@dataclass(eq=False)
 class Health:
     """Reports whether this process is fit to be sent callbacks."""
 
-    def __init__(
-        self,
-        redis: AsyncRedis,
-        settings: Settings,
-        intake: Intake,
-        replies: Replies,
-        metrics: Metrics,
-        backlog: BacklogReader,
-        lateness: Lateness,
-    ) -> None:
-        self._redis = redis
-        self._seconds = settings.redis_timeout_ms / 1000
-        self._refused_seconds = settings.refused_seconds
-        self._intake = intake
-        self._replies = replies
-        self._metrics = metrics
-        self._backlog = backlog
-        self._lateness = lateness
-        self._durability = DurabilityWatch(redis, settings.min_replicas)
+    redis: AsyncRedis
+    settings: Settings
+    intake: Intake
+    replies: Replies
+    metrics: Metrics
+    backlog: BacklogReader
+    lateness: Lateness
+
+    def __post_init__(self) -> None:
+        self._seconds = self.settings.redis_timeout_ms / 1000
+        self._durability = DurabilityWatch(self.redis, self.settings.min_replicas)
         self._shower: asyncio.Task[None] | None = None
         self._noted: object = None
 
@@ -72,22 +66,22 @@ class Health:
           makes all others late, without a spool the next outage of Redis rejects callbacks, and a Redis with a problem
           may lose events, or will take none.
         """
-        breaker, spool = self._intake.breaker, self._intake.spool
+        breaker, spool = self.intake.breaker, self.intake.spool
         outage = breaker.outage
         redis, lag = (outage.cause, None) if breaker.is_open else await self._ask_redis()
-        is_away = any(self._metrics.living(self._metrics.redis_away).values())
+        is_away = any(self.metrics.living(self.metrics.redis_away).values())
         if not breaker.is_open and (redis != "ok" or is_away):
             breaker.probe_soon()  # the next report says what Redis answers to an event
         self._show()
-        stuck, blocking = self._handlers(self._metrics.stuck), self._handlers(self._metrics.loop_blocked)
+        stuck, blocking = self._handlers(self.metrics.stuck), self._handlers(self.metrics.loop_blocked)
         waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or not spool.problem
         is_spooling = redis != "ok" or waiting or is_away
         durability = self._durability.look()
-        problems = [*filter(None, [self._intake.lost_writes.missing]), *durability.problems]
-        has_no_spool = any(self._metrics.living(self._metrics.spool_failing).values())
+        problems = [*filter(None, [self.intake.lost_writes.missing]), *durability.problems]
+        has_no_spool = any(self.metrics.living(self.metrics.spool_failing).values())
         is_degraded = stuck or blocking or problems or has_no_spool
-        is_failing_long = outage.refused_seconds > self._refused_seconds
+        is_failing_long = outage.refused_seconds > self.settings.refused_seconds
         return 200 if can_keep and not is_failing_long else 503, {
             "status": _status(can_keep, outage.refusal, is_spooling, is_degraded),
             "redis": redis,
@@ -104,12 +98,12 @@ class Health:
 
     def _handlers(self, gauge: Gauge) -> list[str]:
         """The handlers for which a gauge is 1 in any living process."""
-        return [handler for (handler,), value in self._metrics.living(gauge).items() if value]
+        return [handler for (handler,), value in self.metrics.living(gauge).items() if value]
 
     async def _on_disk(self) -> tuple[int, float | None]:
         """How many events wait there, and since when; this process's own while the disk does not answer."""
-        found = await self._backlog.read()
-        spool = self._intake.spool
+        found = await self.backlog.read()
+        spool = self.intake.spool
         return (found.events, found.oldest) if found else (spool.all_waiting, spool.oldest)
 
     async def _show_forever(self) -> None:
@@ -121,30 +115,30 @@ class Health:
 
     async def _note_block(self) -> None:
         """Let `deskbell doctor` know of the last block."""
-        block = self._lateness.last_block
+        block = self.lateness.last_block
         if block and block is not self._noted:
             with suppress(RedisError, OSError):  # it is tried again
                 async with asyncio.timeout(self._seconds):
-                    await self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
+                    await self.redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
                 self._noted = block
 
     def _show(self) -> None:
         """Let the other processes, and `/metrics`, know of the handlers that are stuck or block here."""
-        stuck, blocking = self._replies.saturated, self._lateness.blocking
-        for handler in self._metrics.handlers:
-            self._metrics.stuck.labels(handler).set(handler in stuck)
-        for handler in ("", *self._metrics.handlers):
-            self._metrics.loop_blocked.labels(handler).set(handler in blocking)
+        stuck, blocking = self.replies.saturated, self.lateness.blocking
+        for handler in self.metrics.handlers:
+            self.metrics.stuck.labels(handler).set(handler in stuck)
+        for handler in ("", *self.metrics.handlers):
+            self.metrics.loop_blocked.labels(handler).set(handler in blocking)
 
     async def _ask_redis(self) -> tuple[str, int | None]:
         """Whether it answers, and how many events wait to be fanned out."""
 
         async def ask() -> int:
             async with asyncio.timeout(self._seconds):
-                return await self._redis.llen(queue_key(EVENTS))
+                return await self.redis.llen(queue_key(EVENTS))
 
         try:
-            return "ok", await self._lateness.retry_if_blocked(ask, self._seconds)
+            return "ok", await self.lateness.retry_if_blocked(ask, self._seconds)
         except (RedisError, OSError) as error:
             return type(error).__name__, None
 

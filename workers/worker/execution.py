@@ -76,43 +76,36 @@ current_execution: ContextVar[Execution | None] = ContextVar("deskbell_execution
 """Set in the context of a job, so that the tasks that it makes are known to be its own."""
 
 
+@dataclass(eq=False)
 class Executor:
     """Runs jobs, and reports how each ended."""
 
-    def __init__(
-        self,
-        executions: dict[str, Execution],
-        connection: Redis,
-        threads: DaemonThreads,
-        children: Children,
-        ended: Callable[[Execution, BaseException | None], None],
-        lost: Callable[[Execution], float],
-        wake: Callable[[], None],
-    ) -> None:
-        self._executions = executions
-        self._connection = connection
-        self._threads = threads
-        self._children = children
-        self._ended = ended  # called once for each job, on the event loop, with what it raised
-        self._lost = lost  # the seconds, ever, in which others than a job kept the loop from running
-        self._wake = wake  # called when a slot is free, or a function has ended whose job was not ours any more
+    executions: dict[str, Execution]
+    connection: Redis
+    threads: DaemonThreads
+    children: Children
+    ended: Callable[[Execution, BaseException | None], None]  # called once for each job, with what it raised
+    lost: Callable[[Execution], float]  # the seconds, ever, in which others than a job kept the loop from running
+    wake: Callable[[], None]  # called when a slot is free, or a function has ended whose job was not ours any more
+
+    def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._left: set[Execution] = set()
         self.stragglers = 0
 
     def is_busy(self) -> bool:
         """Whether jobs are under way, or functions within their time whose jobs are not ours any more."""
-        return bool(self._executions or self._left)
+        return bool(self.executions or self._left)
 
     @property
     def to_renew(self) -> list[Lease]:
         """The leases that are to be renewed."""
-        return to_renew(self._executions)
+        return to_renew(self.executions)
 
     def add(self, lease: Lease) -> Execution:
         """A job that has been claimed, and is to be started, or to become a dead letter."""
-        job = AllowListedJob.of(lease, self._connection)
-        execution = self._executions[lease.execution_id] = Execution(lease, job, timeout=lease.timeout)
+        job = AllowListedJob.of(lease, self.connection)
+        execution = self.executions[lease.execution_id] = Execution(lease, job, timeout=lease.timeout)
         return execution
 
     def start(self, execution: Execution) -> None:
@@ -125,28 +118,28 @@ class Executor:
         else:
             self._begin_time(execution)
             done = partial(self._thread_done, execution, context)
-            self._threads.start(partial(context.run, _call_in_thread, execution), done)
+            self.threads.start(partial(context.run, _call_in_thread, execution), done)
 
     def stop(self, reason: BaseException, *, job_id: str | None = None, execution_id: str | None = None) -> None:
         """End one job, or one execution, or with neither all of them, before their functions do."""
-        for execution in list(self._executions.values()):
+        for execution in list(self.executions.values()):
             lease = execution.lease
             if job_id in (None, lease.job_id) and execution_id in (None, lease.execution_id):
                 self._cut_off(execution, reason)
 
     def lose(self, execution_id: str) -> None:
         """Forget a job whose lease was lost; a thread may go on for as long as the job may take."""
-        execution = self._executions.get(execution_id)
+        execution = self.executions.get(execution_id)
         # An outcome that is being written may just have been written, which ends the lease, too.
         if execution and execution.state != "writing":
-            del self._executions[execution_id]
+            del self.executions[execution_id]
             get_log().warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._drop(execution)
-            self._wake()
+            self.wake()
 
     def drop_all(self) -> list[Lease]:
         """Let the jobs that run end without an outcome; their leases."""
-        running = [execution for execution in self._executions.values() if execution.state == "running"]
+        running = [execution for execution in self.executions.values() if execution.state == "running"]
         for execution in running:
             self._drop(execution)
         return [execution.lease for execution in running]
@@ -188,12 +181,12 @@ class Executor:
         attempt = execution.attempt
         assert attempt
         if execution.is_isolated:
-            await self._children.ready()
+            await self.children.ready()
         self._begin_time(execution)
         if not attempt.has_begun:
-            await self._threads.run(partial(attempt.begin, execution.job))
+            await self.threads.run(partial(attempt.begin, execution.job))
         if execution.is_isolated:
-            await self._children.perform(execution.lease, attempt.job_type.name, attempt.wire)
+            await self.children.perform(execution.lease, attempt.job_type.name, attempt.wire)
         else:
             await await_result(attempt.function())
 
@@ -221,19 +214,19 @@ class Executor:
         self._clear_timer(execution)
         if execution in self._left:
             self._left.discard(execution)
-            self._wake()
+            self.wake()
         elif execution.state != "running":
             self.stragglers -= 1
         else:
             execution.state = "ended"
-            self._ended(execution, error)
+            self.ended(execution, error)
 
     def _begin_time(self, execution: Execution) -> None:
-        execution.lost = self._lost(execution)
+        execution.lost = self.lost(execution)
         self._set_timer(execution, execution.timeout, self._time_is_up)
 
     def _time_is_up(self, execution: Execution) -> None:
-        lost, seconds = self._lost(execution), execution.timeout
+        lost, seconds = self.lost(execution), execution.timeout
         if lost > execution.lost:  # others blocked the loop meanwhile
             more, execution.lost = lost - execution.lost, lost
             self._set_timer(execution, more, self._time_is_up)
@@ -255,7 +248,7 @@ class Executor:
         if execution.task and isinstance(reason, TimeoutError):
             reason = _timeout(execution.lease.timeout)
         execution.state = "ended"
-        self._ended(execution, reason)
+        self.ended(execution, reason)
 
     def _set_timer(self, execution: Execution, seconds: float, then: Callable[[Execution], None]) -> None:
         self._clear_timer(execution)

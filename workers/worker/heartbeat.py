@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -72,6 +73,7 @@ class ReapGuard:
         return self._clock() >= self._until
 
 
+@dataclass(eq=False)
 class Heartbeat:
     """The heartbeat of one worker; on its event loop.
 
@@ -79,56 +81,49 @@ class Heartbeat:
         seconds: how often it beats.
     """
 
-    def __init__(
-        self,
-        worker: BaseWorker,
-        leases: Leases,
-        executor: Executor,
-        outcomes: Outcomes,
-        threads: DaemonThreads,
-        file: Path | None,
-    ) -> None:
-        self.seconds = min(leases.seconds / 6, _LONGEST_SECONDS)
-        self._worker = worker
-        self._leases = leases
-        self._executor = executor
-        self._outcomes = outcomes
-        self._threads = threads
-        self._file = file  # touched at each heartbeat that Redis takes
-        self._reap_guard = ReapGuard(leases.seconds)
+    worker: BaseWorker
+    leases: Leases
+    executor: Executor
+    outcomes: Outcomes
+    threads: DaemonThreads
+    file: Path | None  # touched at each heartbeat that Redis takes
+
+    def __post_init__(self) -> None:
+        self.seconds = min(self.leases.seconds / 6, _LONGEST_SECONDS)
+        self._reap_guard = ReapGuard(self.leases.seconds)
         self._log = get_log()
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
-        known, lost = await self._leases.renew(self._executor.to_renew)
+        known, lost = await self.leases.renew(self.executor.to_renew)
         self._reap_guard.note_heartbeat()
         self._touch_file()
         for execution_id in lost:
-            self._executor.lose(execution_id)
+            self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
-            await self._threads.run(self._register)
-        for queue in self._worker.queues if self._reap_guard.may_reap else ():
+            await self.threads.run(self._register)
+        for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
 
     async def _reap(self, queue: str) -> None:
-        job_ids, exhausted = await self._leases.reap(queue)
+        job_ids, exhausted = await self.leases.reap(queue)
         for job_id in job_ids:
             self._log.warning("job_reaped", job_id=job_id.decode(), queue=queue)
         for lease in exhausted:
             self._log.error("job_abandoned", job_id=lease.job_id, queue=queue)
-            self._outcomes.dead_letter(self._executor.add(lease))
+            self.outcomes.dead_letter(self.executor.add(lease))
 
     def _touch_file(self) -> None:
-        if not self._file:
+        if not self.file:
             return
         try:
-            self._file.touch()
+            self.file.touch()
         except OSError as error:
-            self._log.error("heartbeat_failed", file=str(self._file), error=error)
+            self._log.error("heartbeat_failed", file=str(self.file), error=error)
 
     def _register(self) -> None:
-        with self._worker.connection.pipeline() as pipeline:
-            pipeline.hset(self._worker.key, mapping=self._worker.serialize())
-            worker_registration.register(self._worker, pipeline)
-            pipeline.expire(self._worker.key, WORKER_KNOWN_SECONDS)
+        with self.worker.connection.pipeline() as pipeline:
+            pipeline.hset(self.worker.key, mapping=self.worker.serialize())
+            worker_registration.register(self.worker, pipeline)
+            pipeline.expire(self.worker.key, WORKER_KNOWN_SECONDS)
             pipeline.execute()

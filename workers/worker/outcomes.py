@@ -9,6 +9,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,24 +26,18 @@ from workers.worker.rq_outcomes import ABANDONED, RQOutcomes
 _AGAIN_SECONDS = 2.0
 
 
+@dataclass(eq=False)
 class Outcomes:
     """Takes and writes the outcomes of jobs; on the event loop."""
 
-    def __init__(
-        self,
-        executions: dict[str, Execution],
-        leases: Leases,
-        rq_outcomes: RQOutcomes,
-        threads: DaemonThreads,
-        wake: Callable[[], None],
-        outage: WorkerOutage,
-    ) -> None:
-        self._executions = executions  # one whose outcome is written leaves them
-        self._leases = leases
-        self._rq_outcomes = rq_outcomes
-        self._threads = threads
-        self._wake = wake  # called when there is something to settle, or a free slot
-        self._outage = outage
+    executions: dict[str, Execution]  # one whose outcome is written leaves them
+    leases: Leases
+    rq_outcomes: RQOutcomes
+    threads: DaemonThreads
+    wake: Callable[[], None]  # called when there is something to acknowledge, or a free slot
+    outage: WorkerOutage
+
+    def __post_init__(self) -> None:
         self._done: list[Execution] = []
         self._in_doubt: set[str] = set()
         self._log = get_log()
@@ -63,13 +58,13 @@ class Outcomes:
             if execution.attempt:
                 execution.attempt.done()
             self._done.append(execution)
-            self._wake()
+            self.wake()
         else:
-            self._write(execution, partial(self._rq_outcomes.fail, execution, error))
+            self._write(execution, partial(self.rq_outcomes.fail, execution, error))
 
     def dead_letter(self, execution: Execution) -> None:
         """Write a dead letter of an abandoned job that has no attempt left."""
-        self._write(execution, partial(self._rq_outcomes.dead_letter, execution, ABANDONED))
+        self._write(execution, partial(self.rq_outcomes.dead_letter, execution, ABANDONED))
 
     async def ack(self) -> None:
         """Acknowledge what has succeeded.
@@ -83,7 +78,7 @@ class Outcomes:
         for execution in batch:
             execution.state = "writing"
         try:
-            lost, left = await self._leases.ack(execution.lease for execution in batch)
+            lost, left = await self.leases.ack(execution.lease for execution in batch)
         except BaseException:
             for execution in batch:
                 execution.state = "ended"
@@ -95,7 +90,7 @@ class Outcomes:
         for execution in batch:
             execution_id = execution.lease.execution_id
             if execution_id in left:
-                self._write(execution, partial(self._rq_outcomes.succeed, execution))
+                self._write(execution, partial(self.rq_outcomes.succeed, execution))
             else:
                 if execution_id in lost:
                     self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
@@ -103,16 +98,16 @@ class Outcomes:
 
     def _write(self, execution: Execution, outcome: Callable[[], None]) -> None:
         if execution.state == "over":  # it was lost while it waited
-            self._outage.end(execution.lease.execution_id)
+            self.outage.end(execution.lease.execution_id)
             return
         execution.state = "writing"
-        self._threads.start(outcome, partial(self._written, execution, outcome))
+        self.threads.start(outcome, partial(self._written, execution, outcome))
 
     def _written(self, execution: Execution, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
         if error and is_transient(error):
-            self._outage.note(error, execution.lease.execution_id)
+            self.outage.note(error, execution.lease.execution_id)
         else:
-            self._outage.end(execution.lease.execution_id)
+            self.outage.end(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
             self._log.error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._done.append(execution)  # the ack ends its lease
@@ -125,8 +120,8 @@ class Outcomes:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, execution, outcome)
         else:
             self._forget(execution)
-        self._wake()
+        self.wake()
 
     def _forget(self, execution: Execution) -> None:
         execution.state = "over"
-        self._executions.pop(execution.lease.execution_id, None)
+        self.executions.pop(execution.lease.execution_id, None)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 
 from deskbell.cli.processes.signals import handle_signals
 from shared.logs import get_log
@@ -81,26 +82,21 @@ class Process:
         self._ours.close()
 
 
+@dataclass(eq=False)
 class Supervisor:
     """Runs a role in processes until it is told to stop."""
 
-    def __init__(
-        self,
-        words: Sequence[str],
-        count: int,
-        *,
-        environment: Mapping[str, str],
-        grace_seconds: float,
-        listener: socket.socket | None = None,
-        burst: bool = False,
-        forget: Callable[[int], object] = lambda _: None,
-    ) -> None:
-        self._words, self._environment = words, environment
-        self._listener = listener  # closed when they are to stop, so that no connection waits on it
-        self._count = count
-        self._patience = grace_seconds + _MARGIN_SECONDS
-        self._burst = burst  # they end by themselves when there is nothing left to do
-        self._forget = forget  # called with the pid of each that has ended
+    words: Sequence[str]
+    count: int
+    _: KW_ONLY
+    environment: Mapping[str, str]
+    grace_seconds: float
+    listener: socket.socket | None = None  # closed when they are to stop, so that no connection waits on it
+    burst: bool = False  # they end by themselves when there is nothing left to do
+    forget: Callable[[int], object] = lambda _: None  # called with the pid of each that has ended
+
+    def __post_init__(self) -> None:
+        self._patience = self.grace_seconds + _MARGIN_SECONDS
         self._serving: list[Process] = []
         self._to_replace: list[Process] = []
         self._successor: Process | None = None
@@ -122,7 +118,7 @@ class Supervisor:
             if status := self._start_all():
                 return status
             self._run()
-            if not self._burst:
+            if not self.burst:
                 return 0
             return 1 if self._stops or any(process.status for process in self._serving) else 0
         finally:
@@ -135,9 +131,9 @@ class Supervisor:
         deadline = first.started + _START_SECONDS
         while not (self._note_ready(first) or self._stops or first.status is not None or time.monotonic() > deadline):
             time.sleep(_POLL_SECONDS)
-        if not (first.is_ready or self._stops or (self._burst and first.status == 0)):
+        if not (first.is_ready or self._stops or (self.burst and first.status == 0)):
             return max(first.status or 0, 1)  # a negative one is a signal's number
-        self._serving += [self._start() for _ in range(self._count - 1)]
+        self._serving += [self._start() for _ in range(self.count - 1)]
         return 0
 
     def _run(self) -> None:
@@ -147,14 +143,14 @@ class Supervisor:
                 self._note_ready(process)
             if not is_ready and all(process.is_ready for process in self._serving):
                 is_ready = True
-                self._log.info("ready", processes=self._count)
+                self._log.info("ready", processes=self.count)
             self._reap()
             self._revive()
             self._replace()
             time.sleep(_POLL_SECONDS)
 
     def _is_done(self) -> bool:
-        return self._burst and all(process.status not in (None, AGAIN) for process in self._serving)
+        return self.burst and all(process.status not in (None, AGAIN) for process in self._serving)
 
     def _stop(self, *_: object) -> None:
         self._stops += 1
@@ -166,7 +162,7 @@ class Supervisor:
         return [*self._serving, *([self._successor] if self._successor else [])]
 
     def _start(self) -> Process:
-        return Process(self._words, self._environment, [self._listener.fileno()] if self._listener else [])
+        return Process(self.words, self.environment, [self.listener.fileno()] if self.listener else [])
 
     def _note_ready(self, process: Process) -> bool:
         if process.has_become_ready():
@@ -178,7 +174,7 @@ class Supervisor:
         for at, process in enumerate(self._serving):
             status = process.status
             is_early = time.monotonic() < process.started + _PAUSE_SECONDS
-            if status is None or is_early or (self._burst and status != AGAIN):
+            if status is None or is_early or (self.burst and status != AGAIN):
                 continue
             self._log.error("process_died", pid=process.child.pid, status=status)
             self._close(process)
@@ -209,7 +205,7 @@ class Supervisor:
             self._successor = self._start()
         if self._is_replacing and not (self._to_replace or self._leaving):
             self._is_replacing = False
-            self._log.info("replaced", processes=self._count)
+            self._log.info("replaced", processes=self.count)
 
     def _dismiss(self, process: Process) -> None:
         process.end(self._patience)
@@ -228,8 +224,8 @@ class Supervisor:
 
     def _end_all(self) -> None:
         """End every process; at a further SIGTERM or SIGINT, at once."""
-        if self._listener:
-            self._listener.close()
+        if self.listener:
+            self.listener.close()
         for process in self._all():
             self._dismiss(process)
         stops = max(self._stops, 1)
@@ -243,4 +239,4 @@ class Supervisor:
 
     def _close(self, process: Process) -> None:
         process.close()
-        self._forget(process.child.pid)
+        self.forget(process.child.pid)
