@@ -63,8 +63,6 @@ class CallbackContext:
     """One callback on its way.
 
     Attributes:
-        node: the node in its path.
-        scope, receive: ASGI's.
         arrival: when its first byte arrived.
         slot: what it takes of the concurrency limit.
         log: what is known of it, for the log.

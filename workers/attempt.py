@@ -53,8 +53,6 @@ class Attempt:
     Attributes:
         number: from 1; 0 while it has not been counted.
         name: the job type's, as it may be logged.
-        wire: the event, as fan-out wrote it.
-        job_type: the type, once it is prepared.
         function: the type's function with its arguments, once it is prepared.
     """
 

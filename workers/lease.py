@@ -22,7 +22,6 @@ class Lease:
     """The lease of a job that a worker has claimed. RQ calls the same an execution.
 
     Attributes:
-        job_id: the RQ job's id.
         execution_id: RQ's id of the execution.
         queue: the queue it was claimed from.
         data: the function and its arguments, as the hash has them.

@@ -84,13 +84,6 @@ def settle_failure(
 ) -> tuple[str, dict[str, Any]]:
     """Prepare RQ's decision about a job whose attempt raised.
 
-    Args:
-        job: the job.
-        backoff: how its type waits.
-        attempt: the attempt's number; 0 when none was made.
-        error: what was raised.
-        counts: whether the attempt is used up, as far as breakers and turns are concerned.
-
     Returns:
         The outcome: `retry`, `out_of_turn`, `discarded` or `dead`; and what else the log says: that the attempt does
         not count, and until when the job may wait so. The job's `meta`, `retries_left` and interval are set, and still

@@ -3,6 +3,7 @@
 A callback beyond that would be answered late, and make the others late: it is rejected at once instead.
 """
 
+from dataclasses import dataclass
 from typing import Self
 
 from api.errors import Rejection
@@ -12,14 +13,14 @@ MOST_BODY_BYTES = 64 * 1024 * 1024
 """Bytes that the bodies in flight may hold together."""
 
 
+@dataclass
 class ConcurrencyLimit:
     """Counts what is in flight."""
 
-    def __init__(self, most: int, most_body_bytes: int = MOST_BODY_BYTES) -> None:
-        self.count = 0
-        self.body_bytes = 0
-        self.most = most
-        self.most_body_bytes = most_body_bytes
+    most: int
+    most_body_bytes: int = MOST_BODY_BYTES
+    count: int = 0
+    body_bytes: int = 0
 
 
 class Slot:

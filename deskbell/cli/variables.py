@@ -19,7 +19,6 @@ class Variable:
         kind: system, custom, collected or fixed; `custom or collected` when the handler does not say; "" of an output.
         required: whether it must have a value, or is always answered.
         type: in words.
-        description: what it is for, or "".
     """
 
     name: str

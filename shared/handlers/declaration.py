@@ -49,14 +49,7 @@ class HandlerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How handlers of a command are written, for messages.
-
-    Attributes:
-        parameter: a parameter.
-        fallback: a fallback.
-        can_be: whether a type can be what a handler returns.
-        result: what a handler returns.
-    """
+    """How handlers of a command are written, for messages."""
 
     parameter: str
     fallback: str

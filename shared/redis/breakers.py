@@ -18,7 +18,6 @@ class Pause:
     """The pause of a queue for one job type; a queue may have several.
 
     Attributes:
-        queue: its name.
         job_type: the name of the type whose jobs failed in a row.
         since: when the queue was paused, UTC.
         until: when a job is tried next, UTC; in the past while one is tried (half open).

@@ -25,7 +25,6 @@ class LastBlock:
 
     Attributes:
         who: whose code it was: "handler order_status", "job crm.contact".
-        at: the line.
         seconds: how long the loop had been blocked when this was noted.
         noted: when that was, UTC.
         is_over: whether the loop ran again.

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -41,24 +42,19 @@ class _OwnedTask(asyncio.Task[Any]):
     owner: Execution | None
 
 
+@dataclass(eq=False)
 class Watchdog:
     """Watches the running event loop of a worker; the loop's tasks are made through it."""
 
-    def __init__(
-        self,
-        executions: Mapping[str, Execution],
-        outcomes: Outcomes,
-        leases: Leases,
-        redis: Redis,
-        settings: Settings,
-    ) -> None:
+    executions: Mapping[str, Execution]
+    outcomes: Outcomes
+    leases: Leases
+    redis: Redis  # not the loop's
+    settings: Settings
+
+    def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
-        self._executions = executions
-        self._outcomes = outcomes
-        self._leases = leases
-        self._redis = redis  # not the loop's
-        self._settings = settings
         self._renewed_at = 0.0
         self._holder: Execution | None = None
         self._struck = 0.0
@@ -108,10 +104,10 @@ class Watchdog:
             self._note(block, execution)
         if block.is_over:
             return
-        if time.monotonic() - self._renewed_at > self._leases.seconds / _RENEWALS:
+        if time.monotonic() - self._renewed_at > self.leases.seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
             with suppress(RedisError, OSError):  # the loop will find out as well what was lost, and that Redis is away
-                self._write(lambda leases: leases.renew(to_renew(self._executions)))
+                self._write(lambda leases: leases.renew(to_renew(self.executions)))
         if execution and block.seconds - self._struck > execution.lease.timeout:
             self._struck, self._target = block.seconds, execution
             signal.pthread_kill(self._thread_id, signal.SIGALRM)
@@ -125,9 +121,9 @@ class Watchdog:
     def _note(self, block: Block, execution: Execution | None) -> None:
         """Write for `deskbell doctor` that a block begins or is over, and for `/metrics` that it is over."""
         with suppress(RedisError, OSError):
-            self._redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
+            self.redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
             if block.is_over and execution:
-                self._redis.hincrby(BLOCKED_KEY, execution.name, 1)
+                self.redis.hincrby(BLOCKED_KEY, execution.name, 1)
 
     def _end(self, block: Block) -> None:
         """Before the process is ended. When no job is known to block, attempts count: it might block each time."""
@@ -135,11 +131,11 @@ class Watchdog:
             self.save(but=block.holder)
 
     def _save(self, but: Execution | None) -> None:
-        running = [execution for execution in list(self._executions.values()) if execution.state == "running"]
+        running = [execution for execution in list(self.executions.values()) if execution.state == "running"]
         left = [execution.lease for execution in running if execution is not but]
 
         async def write(leases: Leases) -> None:
-            if done := self._outcomes.unacked:
+            if done := self.outcomes.unacked:
                 await leases.ack(done)
             await leases.release(left, have_begun=True)
 
@@ -154,8 +150,8 @@ class Watchdog:
         """Write from another thread, through a connection and a loop of its own."""
 
         async def connect_and_write() -> None:
-            async with connect_async(self._settings, seconds=_LAST_SECONDS, retries=0) as redis:
-                await write(self._leases.through(redis))
+            async with connect_async(self.settings, seconds=_LAST_SECONDS, retries=0) as redis:
+                await write(self.leases.through(redis))
 
         asyncio.run(connect_and_write())
 

@@ -24,11 +24,6 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
 
     Ends the process with a sentence if Redis refuses at the first try for a reason that only a person can remove, and
     with status 0 if the process is told to end while it waits.
-
-    Args:
-        settings: where Redis is.
-        parent: the socket to the supervisor, which is told that this process has started before it waits; when it
-            closes, the supervisor is gone.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     handle_signals(end_cleanly, *before)
