@@ -17,7 +17,7 @@ import httpx
 
 from tests.desk import APP, TOKEN, Desk
 from tests.forked import Forked
-from tests.processes import environment
+from tests.processes import unmeasured
 from tests.waiting import until
 
 _PATIENCE_SECONDS = 30
@@ -59,7 +59,7 @@ def running_api(url: str, folder: Path, *words: str, **settings: str) -> Iterato
             is started under `nohup`.
     """
     ours = {"DESKBELL_REDIS_URL": url, "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
-    env = environment(**ours | settings)
+    env = unmeasured(**ours | settings)  # what a supervisor starts; it is measured itself
     path = folder / "api.log"
     with path.open("wb") as log:
         process = _start(("api", "--port", "0", *words), env, folder, log)

@@ -19,6 +19,7 @@ from rq.serializers import JSONSerializer
 from deskbell import Event, Jobs, Settings
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
+from tests.processes import unmeasured
 from tests.waiting import DEADLINE_SECONDS
 from workers.attempt import Performer
 from workers.fan_out import fan_out_with
@@ -135,15 +136,17 @@ def running_worker(folder: Path, source: str, redis_url: str, *arguments: str, *
         **settings: further settings.
     """
     (folder / "acme_jobs.py").write_text(source)
-    environment = os.environ | {
+    given = {
         "DESKBELL_REDIS_URL": redis_url,
         "DESKBELL_JOBS": "acme_jobs:jobs",
         "DESKBELL_APP_DIR": str(folder),
         **{f"DESKBELL_{name}": value for name, value in settings.items()},
     }
-    alone = () if "--processes" in arguments else ("--parent-fd", "-1")
-    command = ("worker", *alone, *arguments)
-    with (folder / LOG).open("ab") as log, Forked(command, environment, folder, stdout=log) as process:
+    if "--processes" in arguments:
+        words, env = arguments, unmeasured(**given)
+    else:
+        words, env = ("--parent-fd", "-1", *arguments), os.environ | given
+    with (folder / LOG).open("ab") as log, Forked(("worker", *words), env, folder, stdout=log) as process:
         try:
             yield process
         finally:
