@@ -37,12 +37,9 @@ class LostWriteDetector:
         self._at = 0.0
 
     async def acknowledge(self, producer: str, number: int, before: int) -> None:
-        """Note that Redis acknowledged a call.
+        """Note that Redis acknowledged a call of a producer.
 
-        Args:
-            producer: whose call.
-            number: its number.
-            before: the last number that Redis had of the producer until then; its own, when the call was sent twice.
+        `before` is the last number that Redis had of it until then: the call's own, when that was sent twice.
         """
         if producer == self._producer and before < self._number and self._is_recent:
             await self._report(self._number - max(before, 0))

@@ -101,10 +101,6 @@ class Spool:
     async def keep(self, entries: Sequence[Entry], in_doubt: SequenceNumber | None) -> list[Kept | None]:
         """Keep events on the disk, all of them or none.
 
-        Args:
-            entries: the events.
-            in_doubt: the call of Redis that may have taken them, if there was one.
-
         Returns:
             For each event None, or what was kept before of its delivery.
 

@@ -22,12 +22,7 @@ class RejectionLog:
         self._held: dict[tuple[str, str], dict[str, Any]] = {}
 
     def note(self, rejection: Rejection, **fields: Any) -> None:
-        """Count a rejection, and log it now or with those that follow.
-
-        Args:
-            rejection: what was rejected, and why.
-            **fields: what else the line says; where it stands for several rejections, those of the last.
-        """
+        """Count a rejection, and log it now or with those that follow."""
         self._metrics.refused.labels(rejection.cause).inc()
         if "skew_seconds" in rejection.details:
             self._metrics.clock_skew.set(rejection.details["skew_seconds"])

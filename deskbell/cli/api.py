@@ -4,7 +4,6 @@ import os
 import sys
 import tempfile
 from contextlib import ExitStack
-from functools import partial
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -35,12 +34,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
             environment=environment,
             grace_seconds=settings.grace_seconds,
             listener=listener,
-            forget=partial(_forget, folder),
+            forget=lambda pid: folder and mark_process_dead(pid, folder),  # type: ignore[no-untyped-call]
         )
         status = supervisor.run()
     sys.exit(status)
-
-
-def _forget(folder: str | None, pid: int) -> None:
-    if folder:
-        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

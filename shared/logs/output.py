@@ -57,11 +57,7 @@ class LogOutput:
             loop.call_soon(self._end_turn, loop)
 
     def flush(self, seconds: float = 0.0) -> None:
-        """Write what waits.
-
-        Args:
-            seconds: how long a reader that does not read is waited for.
-        """
+        """Write what waits."""
         # A signal's handler may log in the middle of a write: then the lines are left to the write that goes on.
         while self._waiting and self._writing.acquire(blocking=False):
             try:

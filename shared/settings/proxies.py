@@ -58,9 +58,6 @@ def _can_be_used() -> bool:
 def _is_loopback(url: str) -> bool:
     try:
         host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

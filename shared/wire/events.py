@@ -138,11 +138,7 @@ class Event:
         return replace(self, raw=packet)
 
     def to_wire(self, reply: Reply | None = None) -> Wire:
-        """This event as native JSON.
-
-        Args:
-            reply: the answer it was given, where the event itself does not hold it yet.
-        """
+        """This event as native JSON."""
         reply = reply or self.reply or Reply()
         return {
             "id": self.id,
@@ -167,16 +163,13 @@ class Event:
         )
 
 
-def new_event_id(received_at: float) -> str:
+def new_event_id(unix_seconds: float) -> str:
     """An event id that sorts by time: 12 hex digits of ms since the epoch, then 20 random ones.
 
     The digits come from the system: an integrator may seed `random`, and two processes that are seeded alike, or a
     handler that seeds it in each call, would give two events one id.
-
-    Args:
-        received_at: Unix seconds.
     """
-    return f"{round(received_at * 1000):012x}{secrets.randbits(80):020x}"
+    return f"{round(unix_seconds * 1000):012x}{secrets.randbits(80):020x}"
 
 
 def field_names(kind: type[Event]) -> dict[str, str]:

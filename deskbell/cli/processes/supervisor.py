@@ -67,11 +67,7 @@ class Process:
         return self.is_ready and not was_ready
 
     def end(self, seconds: float) -> None:
-        """Tell it to end; told again, it ends at once.
-
-        Args:
-            seconds: how long it may take.
-        """
+        """Tell it to end; told again, it ends at once."""
         # One that is not ready may still be importing: SIGINT would end that in a traceback.
         self._end_signal = self._end_signal or (signal.SIGINT if self.is_ready else signal.SIGTERM)
         self.child.send_signal(self._end_signal)
