@@ -17,6 +17,8 @@ async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
     metrics = Metrics()
     intake = Intake(redis, settings, metrics, Lateness(metrics))
     await intake.start()
-    yield intake
-    await intake.close()
-    await redis.aclose()
+    try:
+        yield intake
+    finally:
+        await intake.close()
+        await redis.aclose()
