@@ -26,10 +26,8 @@ class Details:
     """What Redis holds about a dead letter.
 
     Attributes:
-        enqueued_at: when the job was queued last.
         failures: how often it failed for good, ten at most.
         awaiting: how many jobs wait for it, directly or behind one another.
-        worker: the name of the worker under which it failed.
         frames: what the exception passed through, the outermost first; none under a stock worker.
         text: RQ's text of the failure, which may quote what a customer wrote.
         event: the event, as it stands on the wire; None when it cannot be read.

@@ -83,6 +83,6 @@ def _on_redis(checked: Checked) -> list[Finding]:
     for check in _ON_REDIS:
         try:
             found += check(checked)
-        except (RedisError, OSError, ValueError) as error:  # the last of what is no value of RQ's or ours
+        except Exception as error:  # noqa: BLE001 - a key may hold no value of RQ's or ours: the rest is told
             found.append(could_not_read(check, error))
     return found
