@@ -1,7 +1,7 @@
 """One attempt at a job: one call of a job type's function for one event. The job itself names only a job type.
 
 1. `Attempt.prepare` finds the job type and reads the event.
-2. `Attempt.begin` takes an ordered job's turn and counts the attempt, unless the claim has done so.
+2. `Attempt.begin` takes an ordered job's FIFO lock and counts the attempt, unless the claim has done so.
 3. The function is called: by `workers/worker/execution.py`, in a stock worker by `workers/perform.py`.
 4. `Attempt.done` logs the success; `Attempt.failed` decides about a retry, in `workers/retries.py`, and logs that.
 """
@@ -24,8 +24,8 @@ from shared.settings.config import Settings
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
 from workers.causes import code_of
+from workers.flow.fifo_lock import acquire_lock
 from workers.flow.limits import is_late, note_failure, start_anew
-from workers.flow.turns import take_turn
 from workers.lease import Lease
 from workers.retries import begin_attempt, settle_failure
 
@@ -89,23 +89,23 @@ class Attempt:
         self.function = partial(job_type.function, **job_type.arguments(event, self._performer.settings))
 
     def begin(self, job: Job) -> None:
-        """Take an ordered job's turn, have a rate count the start, and count the attempt; in a thread: it asks Redis.
+        """Take an ordered job's FIFO lock, count the start for a rate limit, and count the attempt.
 
-        Nothing of it where the claim has done so.
+        What the claim has done already is not done again. To be called in a thread: it asks Redis.
 
         Raises:
-            OutOfTurnError: it is not its turn yet, or as many jobs as the rate allows have started since the claim.
+            OutOfTurnError: the job did not get the lock, or since the claim as many as the rate allows have started.
         """
         if self.has_begun:
             return
-        take_turn(job, self.job_type, self._event)
+        acquire_lock(job, self.job_type, self._event)
         if is_late(self.job_type, self._asked_at):
             start_anew(self._performer.jobs, self.job_type, job)
         self.number = self.number or begin_attempt(job, self.job_type.attempts)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the claim has counted the attempt and the start, and there is no turn to take."""
+        """Whether the claim has counted the attempt and the start, and there is no lock to take."""
         return self.number > 0 and not self.job_type.ordered_by and not is_late(self.job_type, self._asked_at)
 
     def done(self) -> None:

@@ -9,7 +9,7 @@
    to its FailedJobRegistry. That is the dead letter.
 5. A dead letter that is requeued begins at attempt 1.
 6. An attempt does not count if it fails while the breaker of its type is open (`workers/flow/limits.py`), or if it
-   began before its turn (`workers/flow/turns.py`).
+   began without the lock of its key (`workers/flow/fifo_lock.py`).
 7. `Retry(counts=False)` and `Unavailable` use up no attempt, but the job waits for a day at most, from the first of
    such waits in a row. A job of a type that this worker does not know waits for an hour: others may know it already.
 """

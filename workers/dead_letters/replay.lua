@@ -44,7 +44,7 @@ local function put_back(queue, id, meta, retries_left)
   redis.call('PERSIST', key)
 end
 
--- An ordered job takes its old position again before any job of its partition key asks for its turn: see turns.lua.
+-- An ordered job takes its old position again before any job of its partition key asks for the lock: see fifo_lock.lua.
 local function take_position(id, meta)
   local order = meta ~= '' and cjson.decode(meta).order
   if order then

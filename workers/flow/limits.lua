@@ -116,7 +116,7 @@ local function end_start(limit, job_type, job_id)
 end
 
 -- A job that was admitted has not begun: its start does not count.
-local function give_back_start(job_type, job_id)
+local function uncount_start(job_type, job_id)
   if LIMITS[job_type] and LIMITS[job_type].starts then
     redis.call('ZREM', 'deskbell:rate:' .. job_type, job_id)
   end
@@ -162,11 +162,11 @@ local function key_digest(job_type, job_id)
   return type(order) == 'table' and type(order[1]) == 'string' and order[1] or nil
 end
 
-local function give_back_turn(job_type, job_id)
+local function free_lock(job_type, job_id)
   local digest = key_digest(job_type, job_id)
-  local turn = digest and 'deskbell:turn:' .. job_type .. ':' .. digest
-  if turn and redis.call('GET', turn) == job_id then
-    redis.call('DEL', turn)
+  local lock = digest and 'deskbell:turn:' .. job_type .. ':' .. digest
+  if lock and redis.call('GET', lock) == job_id then
+    redis.call('DEL', lock)
   end
 end
 
@@ -185,10 +185,10 @@ local function free_slot(job_type, job_id)
   end
 end
 
--- A job has left its worker, with whatever outcome: its slot and the lock of its key are free.
-local function leave(job_type, job_id)
+-- A job has left its worker; its outcome does not matter.
+local function free_slot_and_lock(job_type, job_id)
   free_slot(job_type, job_id)
-  give_back_turn(job_type, job_id)
+  free_lock(job_type, job_id)
 end
 
 -- What a job calls has answered: no failures in a row any more, and after a probe the breaker is closed.

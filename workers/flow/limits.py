@@ -39,17 +39,17 @@ if before then
   return cjson.decode(before)
 end
 local answer = {note_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7])}
-leave(ARGV[1], ARGV[2])
+free_slot_and_lock(ARGV[1], ARGV[2])
 if noted then
   redis.call('SET', noted, cjson.encode(answer), 'EX', 3600)
 end
 return answer
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) leave(ARGV[1], ARGV[2]) return resumed"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) leave(ARGV[1], ARGV[2]) return resumed"
+_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
+_ANSWERED = "note_answer(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
 _RESTARTED = "return admits_rate(LIMITS[ARGV[1]], ARGV[1], ARGV[2], server_ms()) and 1 or 0"
-_UNBEGUN = "give_back_start(ARGV[1], ARGV[2]) leave(ARGV[1], ARGV[2]) return 0"
-_RELEASED = "leave(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. ARGV[5]) return 1"
+_UNBEGUN = "uncount_start(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return 0"
+_RELEASED = "free_slot_and_lock(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. ARGV[5]) return 1"
 
 
 def limits_text(jobs: Jobs) -> str:

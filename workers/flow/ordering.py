@@ -6,7 +6,7 @@
 2. The jobs of a key that have not ended stand in a sorted set by their positions. A new job that has others before it
    is written as RQ's own dependent of the nearest: RQ queues it when that one ends.
 3. Fan-outs run many at once, and not in event order. What one could not know, that a job will stand between two others,
-   is found when a job takes the lock of its key: see `workers/flow/turns.py`.
+   is found when a job takes the lock of its key: see `workers/flow/fifo_lock.py`.
 """
 
 import hashlib

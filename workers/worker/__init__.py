@@ -1,7 +1,14 @@
 """One worker process that performs many jobs at once.
 
-Read in this order: `worker` (claim, run, ack), `leases` and its scripts, `call` (what a job calls), `execution` (runs
-it), `outcomes` and `rq_outcomes` (what comes of it). Beside that: `heartbeat` (renews and reaps, unless `reap_guard`
-forbids it), `maintenance` (RQ's), `background` (steps at intervals), `rq_commands` (heard on RQ's channel), `wakeup` (a
-job has come), `polling_order` (which queue first), `watchdog` (a job that blocks the loop), `shutdown`.
+Read in this order:
+
+1. `worker`: the loop that claims, runs and acks.
+2. `polling_order`: which queue is asked first. `wakeup`: how an idle worker learns that a job has come.
+3. `leases` and its scripts: claim, renew, ack, release, reap.
+4. `call`: which function a job calls. `execution`: runs it.
+5. `outcomes` and `rq_outcomes`: write whether it succeeded.
+
+Beside the loop run `heartbeat` (renews the leases, reaps those of dead workers), `maintenance` (RQ's scheduler and
+registries), `rq_commands` (RQ's pub/sub channel) and `watchdog` (jobs that block the event loop); `background` runs a
+step at intervals. `shutdown` ends all of it.
 """

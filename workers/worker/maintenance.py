@@ -19,7 +19,7 @@ from rq.worker import BaseWorker
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
-from workers.flow.turns import wake
+from workers.flow.fifo_lock import wake
 from workers.redis_errors import is_transient
 
 SCHEDULE_SECONDS = 1.0  # as RQ's scheduler

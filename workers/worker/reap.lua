@@ -32,7 +32,7 @@ local function end_expired(member, id, execution)
     if job[1] == 'started' then
       requeue(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
-    leave(type_of(id, queue), id)
+    free_slot_and_lock(type_of(id, queue), id)
   end
   end_lease(id, execution, queue, owner or '')
 end

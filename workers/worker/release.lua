@@ -22,9 +22,9 @@ local function put_back(id, execution, queue, is_counted)
   end
   end_lease(id, execution, queue, worker)
   if not have_begun then
-    give_back_start(job_type, id)
+    uncount_start(job_type, id)
   end
-  leave(job_type, id)
+  free_slot_and_lock(job_type, id)
 end
 
 for at = 3, #ARGV, 4 do

@@ -61,7 +61,7 @@ class Lua:
 
     def leave(self, job_id: str, now: int = NOW) -> None:
         """A job leaves its worker."""
-        self.run(f"server_ms = function() return {now} end leave('crm-contact', '{job_id}')")
+        self.run(f"server_ms = function() return {now} end free_slot_and_lock('crm-contact', '{job_id}')")
 
     def may_claim(self, now: int = NOW, queue: str = "crm") -> int:
         """How many jobs may be claimed."""
@@ -78,11 +78,11 @@ class Lua:
     def fail(self, job_id: str, now: int = NOW, failures: int = 1) -> int:
         """A job fails; whether its attempt counts."""
         noted = f"note_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
-        return int(self.run(f"local n = {noted} leave('crm-contact', '{job_id}') return n"))
+        return int(self.run(f"local n = {noted} free_slot_and_lock('crm-contact', '{job_id}') return n"))
 
     def succeed(self, job_id: str) -> None:
         """A job succeeds."""
-        self.run(f"note_success('crm-contact', '{job_id}') leave('crm-contact', '{job_id}')")
+        self.run(f"note_success('crm-contact', '{job_id}') free_slot_and_lock('crm-contact', '{job_id}')")
 
 
 def started(lua: Lua, *times: int, takes: int = 0) -> list[int]:
@@ -175,7 +175,7 @@ def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
     for at, job_id in enumerate("abc"):
         lua.admits(job_id, NOW + at * 100)
 
-    lua.run("give_back_start('crm-contact', 'b') give_back_start('crm-contact', 'nobody')")
+    lua.run("uncount_start('crm-contact', 'b') uncount_start('crm-contact', 'nobody')")
 
     assert [lua.admits("d", NOW + 300), lua.admits("e", NOW + 1999), lua.admits("e", NOW + 2000)] == [True, False, True]
 

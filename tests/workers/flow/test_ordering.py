@@ -34,8 +34,8 @@ from tests.waiting import until
 from tests.workers.failed_jobs import all_dead_letters
 from tests.workers.working import Workplace, fetch, running_worker
 from workers.dead_letters.replay import Replays, Throttle
+from workers.flow.fifo_lock import wake
 from workers.flow.ordering import PARTITIONS_KEY, execution_of
-from workers.flow.turns import wake
 from workers.worker.execution import Execution
 from workers.worker.rq_outcomes import RQOutcomes
 

@@ -40,11 +40,11 @@ _SWEEP_KEY = "deskbell:orders:lock"
 _SWEEP_SECONDS = 20
 
 
-def take_turn(job: Job, job_type: JobType, event: Event) -> None:
-    """Take the lock of an ordered job's key; nothing for a job that is not ordered. In a thread: it asks Redis.
+def acquire_lock(job: Job, job_type: JobType, event: Event) -> None:
+    """Take the lock of an ordered job's key; a job that is not ordered needs none. In a thread: it asks Redis.
 
     Raises:
-        OutOfTurnError: it is not the job's turn yet.
+        OutOfTurnError: the job did not get it.
     """
     if not job_type.order_key(event):
         return
@@ -63,7 +63,7 @@ def take_turn(job: Job, job_type: JobType, event: Event) -> None:
 def _ask(job: Job, job_type: JobType, event: Event, *, waits_for_fan_out: bool = True) -> Any:
     execution, seq = execution_of(event) or ("", 0)
     order = job.meta.get("order") or ["", repr(float(received_ms(event)))]  # queued before its type was ordered
-    return job.connection.register_script(_script("turns"))(
+    return job.connection.register_script(_script("fifo_lock"))(
         args=[
             *(partition_of(job_type, event), job.id, order[1], int(job_type.on_dead == "hold")),
             *(event.id, received_ms(event), GAP_SECONDS * 1000, FAN_OUT_SECONDS * 1000 if waits_for_fan_out else 0),

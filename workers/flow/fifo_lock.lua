@@ -9,16 +9,16 @@
 local partition, me, position, holds, event = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
 local received, gap_ms, fan_out_ms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local execution, seq = ARGV[9], tonumber(ARGV[10])
-local turn = 'deskbell:turn:' .. partition
+local lock = 'deskbell:turn:' .. partition
 local DAY_SECONDS, EVENTS_READ = 86400, 200
 local time = redis.call('TIME')
 local age = time[1] * 1000 + math.floor(time[2] / 1000) - received
 
 -- Whether another job of the partition runs. A job that asks for the lock does not run, even if the lock is still its own.
 local function is_busy()
-  local holder = redis.call('GET', turn)
+  local holder = redis.call('GET', lock)
   if holder == me then
-    redis.call('DEL', turn)
+    redis.call('DEL', lock)
     return false
   end
   return holder and status_of(holder) == 'started'
@@ -78,5 +78,5 @@ local earlier = age < fan_out_ms and earlier_events() or {}
 if #earlier > 0 then
   return earlier
 end
-redis.call('SET', turn, me, 'EX', DAY_SECONDS)
+redis.call('SET', lock, me, 'EX', DAY_SECONDS)
 return 'go'
