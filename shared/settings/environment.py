@@ -9,9 +9,17 @@ from shared.errors import ConfigError
 
 PREFIX = "DESKBELL_"
 
-_SERVICE_LINK = re.compile(  # what Kubernetes and Docker links write for a service named `deskbell` or `deskbell-…`
-    r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
+# What Kubernetes and Docker links write for a service named `deskbell` or `deskbell-…`, with the form of each value: a
+# mistyped setting such as DESKBELL_REDIS_PORT=6379 is none.
+_PORT = r"[0-9]{1,5}"
+_SERVICE_LINKS = {
+    "SERVICE_HOST": r"\S+",
+    "SERVICE_PORT(_[A-Z0-9_]+)?": _PORT,
+    "PORT(_[0-9]+_(TCP|UDP|SCTP))?": rf"(tcp|udp|sctp)://\S+:{_PORT}",
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_PROTO": "tcp|udp|sctp",
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_PORT": _PORT,
+    "PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR": r"\S+",
+}
 _RQ_PREFIX = "RQ_KEY_PREFIX"
 
 
@@ -35,5 +43,7 @@ def check_rq_prefix() -> None:
 
 
 def _is_service_link(setting: str, value: str) -> bool:
-    """Whether a variable is none that a person wrote; DESKBELL_PORT=8000 is a mistyped setting."""
-    return bool(_SERVICE_LINK.fullmatch(setting)) and not (setting == "PORT" and value.isdigit())
+    return any(
+        re.fullmatch(rf"([A-Z0-9_]+_)?{form}", setting) and re.fullmatch(value_form, value)
+        for form, value_form in _SERVICE_LINKS.items()
+    )

@@ -270,7 +270,13 @@ def test_what_kubernetes_puts_into_a_pod_is_left_alone(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "8000"), ("PORTS", "tcp://h:1")],
+    [
+        ("PORT", "8000"),
+        ("REDIS_PORT", "6379"),
+        ("SERVICE_PORT", "http"),
+        ("PORTS", "tcp://h:1"),
+        ("PORT_8000_TCP_ADDR", ""),
+    ],
 )
 def test_a_name_like_those_of_kubernetes_is_refused_with_another_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
