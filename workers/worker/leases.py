@@ -85,6 +85,7 @@ class Leases:
         self._attempts_text = json.dumps(self._attempts)
         self._unanswered: deque[str] = deque(maxlen=_UNANSWERED)
         self._is_unsure = False
+        self._renewed_at = b""
         limits = limits_text(jobs)
         self._claim, self._ack, self._renew, self._release, self._reap = (
             redis.register_script(_script(name, limits)) for name in ("claim", "ack", "renew", "release", "reap")
@@ -129,7 +130,8 @@ class Leases:
             Whether Redis still knew the worker, and the ids of executions that are no longer ours.
         """
         jobs = [part for lease in leases for part in (lease.job_id, lease.execution_id, lease.queue)]
-        known, lost = await self._renew(args=[_date(), self._worker, self.seconds, WORKER_KNOWN_SECONDS, *jobs])
+        arguments: list[Any] = [_date(), self._worker, self.seconds, WORKER_KNOWN_SECONDS, *jobs]
+        known, lost, self._renewed_at = await self._renew(args=arguments)
         return bool(known), _texts(lost)
 
     async def release(self, leases: Iterable[Lease], *, have_begun: bool = False) -> int:
@@ -173,7 +175,7 @@ class Leases:
         until = time.monotonic() + self.seconds * _REAPING_SHARE
         while len(exhausted) < _REAPED_AT_ONCE and time.monotonic() < until:
             arguments: list[Any] = [_date(), self._worker, queue, self.seconds, _prefix(), _REAPED_AT_ONCE]
-            ids, rows, count = await self._reap(args=arguments)
+            ids, rows, count = await self._reap(args=[*arguments, self._renewed_at])
             job_ids += ids
             exhausted += [Lease(id_.decode(), name.decode(), queue, b"", 0, 0, now) for id_, name in _rows(rows, 2)]
             if count < _REAPED_AT_ONCE:

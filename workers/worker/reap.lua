@@ -2,7 +2,7 @@
 -- counted. A job that has no attempt left is leased anew, so that its dead letter can be written as RQ writes it.
 --
 -- ARGV  now as RQ writes dates, the worker's name, the queue, seconds of a lease, the first 24 hex digits of the
---       executions' ids, how many at most
+--       executions' ids, how many at most, when this worker's heartbeat was taken last, or ''
 -- Returns {ids put back, {id, execution, …} of jobs that have no attempt left, how many leases were ended: fewer than at
 --          most when there are no more, or none that can be reaped now}
 
@@ -10,6 +10,10 @@ local now, date, worker, queue, lease = server_ms() / 1000, ARGV[1], ARGV[2], AR
 local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
 local reaped, exhausted, ended = {}, {}, 0
+-- When Redis has stood still since this worker's heartbeat, with this script in its input, nobody could renew a lease.
+if now - (tonumber(ARGV[7]) or now) > lease / 2 then
+  return {reaped, exhausted, ended}
+end
 
 local function requeue(id, retries_left)
   local key = 'rq:job:' .. id

@@ -2,7 +2,7 @@
 --
 -- ARGV  now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known without a
 --       heartbeat, then for each execution: the job's id, its own, the queue
--- Returns {1 when the worker was still known, executions that are not ours any more}
+-- Returns {1 when the worker was still known, executions that are not ours any more, now in seconds}
 
 local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
@@ -25,4 +25,4 @@ redis.call('EXPIRE', index, ARGV[4])
 for at = 5, #ARGV, 3 do
   renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
-return {known, lost}
+return {known, lost, string.format('%.6f', now)}

@@ -110,6 +110,27 @@ def test_a_worker_that_ends_puts_back_what_it_does_not_know_it_has(
     assert {redis.hget(f"rq:job:{job_id}", "status") for job_id in ids} == {b"queued"}
 
 
+def test_what_redis_reaps_long_after_it_was_asked_is_nothing(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """It stood still meanwhile, and no worker could renew its leases; after the next heartbeat it is reaped."""
+    workplace = open_workplace(limited_jobs("1/s"), abandoned_seconds=5)
+    job_id = put_job(workplace, "free")
+    with worker_of(workplace, valkey_url, "dead") as step:
+        claim(step, free=1)
+    expire(redis)
+
+    with worker_of(workplace, valkey_url) as step:
+        step(lambda ours: ours.renew([]))
+        redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
+        late = step(lambda ours: ours.reap("default"))
+        step(lambda ours: ours.renew([]))
+        reaped, _ = step(lambda ours: ours.reap("default"))
+
+    assert late == ([], [])
+    assert reaped == [job_id.encode()]
+
+
 def test_rqs_maintenance_takes_no_job_from_a_worker(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
