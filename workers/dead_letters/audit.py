@@ -6,7 +6,6 @@ The script counts in the entry what it did, in the same moment: the count of a c
 import time
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -76,7 +75,7 @@ def _key(entry_id: str) -> str:
 
 def _entries(hashes: Iterable[Any]) -> Iterable[AuditEntry]:
     for fields in hashes:
-        with suppress(KeyError, ValueError, OverflowError):  # it has expired, or is not as it was written
+        if fields:  # else it has expired
             read = {name.decode(): value.decode() for name, value in fields.items()}
             began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
             yield AuditEntry(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
