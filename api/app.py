@@ -28,11 +28,11 @@ from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
 from api.routes import Answer, CallbackRoutes
 from api.server.arrival import SINCE
-from api.server.connections import NOTE
+from api.server.connections import RECORD_REJECTION
 from api.server.openapi import document
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
-from shared.logs import get_log, note_lost_lines
+from shared.logs import get_log, on_lost_lines
 from shared.redis.connections import connect_async
 from shared.settings.config import Settings
 from shared.wire.protocol import envelope
@@ -47,7 +47,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     settings.require_authentication()
     redis = connect_async(settings)
     metrics = Metrics(handler.name for handler in callbacks.handlers)
-    note_lost_lines(metrics.log_lines_lost.inc)
+    on_lost_lines(metrics.log_lines_lost.inc)
     rejections = RejectionLog(metrics)
     paths = CallbackPaths(settings)
     replies = Replies(callbacks, DriftLog(metrics))
@@ -64,8 +64,8 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         await intake.start()
         token_usage.start()
         health.start()
-        _settle_garbage_collector()
-        yield {NOTE: rejections.note, SINCE: asyncio.get_running_loop().time()}
+        _tune_garbage_collector()
+        yield {RECORD_REJECTION: rejections.record, SINCE: asyncio.get_running_loop().time()}
         await intake.close()
         await health.close()
         rejections.close()
@@ -88,7 +88,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         settings=settings,
         paths=paths,
         concurrency=ConcurrencyLimit(settings.max_in_flight),
-        authenticator=Authenticator(settings, token_usage.note),
+        authenticator=Authenticator(settings, token_usage.record),
         rejections=rejections,
         replies=replies,
         deliveries=Deliveries(),
@@ -100,7 +100,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
     async def answer_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTP_404_NOT_FOUND and (rejection := paths.rejection(request.scope)):
-            rejections.note(rejection, status=HTTP_404_NOT_FOUND)
+            rejections.record(rejection, status=HTTP_404_NOT_FOUND)
         return Answer(envelope(error.status_code, http_info(error.status_code)), error.status_code, error.headers)
 
     app.add_exception_handler(HTTPException, answer_http_error)
@@ -141,7 +141,7 @@ def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:
             get_log().warning("unknown_app", handler=handler.name, app=unknown)
 
 
-def _settle_garbage_collector() -> None:
+def _tune_garbage_collector() -> None:
     """Keep the collector from walking the objects that live as long as the process.
 
     On 2 cores its pauses were a quarter of the time spent and most of the p99.

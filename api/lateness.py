@@ -37,7 +37,7 @@ class Lateness:
 
     def start(self) -> None:
         """Begin to watch; on the event loop."""
-        self._lag = LoopLag(asyncio.get_running_loop(), _describe, self._note)
+        self._lag = LoopLag(asyncio.get_running_loop(), _describe, self._record)
 
     def close(self) -> None:
         """Stop."""
@@ -84,7 +84,7 @@ class Lateness:
     def _was_late(self, lost: float, due: float) -> bool:
         return self.lost() > lost or time.monotonic() > due + _LATE_SECONDS
 
-    def _note(self, block: Block) -> None:
+    def _record(self, block: Block) -> None:
         """Count a block when it begins and when it is over; in the watching thread."""
         handler = block.fields.get("handler", "")
         self._blocked[handler] = time.monotonic()

@@ -1,4 +1,4 @@
-"""The way of a callback through the api, top to bottom.
+"""The callback pipeline, an ASGI middleware: each step from the path to the answer, in order.
 
 1. The path is a callback's (`api.admission.paths`): `/callback` or `/callback/<node>`, behind the secret if one is set.
 2. Not too many callbacks are in flight (`api.admission.concurrency`).
@@ -116,10 +116,10 @@ class CallbackRoutes:
         if not path:
             await self.app(scope, receive, send)
         elif not self.authenticator.path_secret_matches(path.secret):
-            self.rejections.note(_WRONG_PATH, status=404)
+            self.rejections.record(_WRONG_PATH, status=404)
             await self.app(scope, receive, send)
         elif scope["method"] != "POST":
-            self.rejections.note(_WRONG_METHOD, status=405)
+            self.rejections.record(_WRONG_METHOD, status=405)
             await _NOT_POST(scope, receive, send)
         else:
             context = CallbackContext(path.node, scope, receive, arrival_of(scope), Slot(self.concurrency))
@@ -140,7 +140,7 @@ class CallbackRoutes:
             return self._reject(context, _NOT_KEPT)
         except (TimeoutError, asyncio.CancelledError):  # the budget is over, or this process must end
             return self._reject(context, _NOT_KEPT if "event_id" in context.log else _LATE)
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not show its text to the caller
+        except Exception as error:  # noqa: BLE001 - a defect of Deskbell's must not show its text to the caller
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(envelope(500, "internal error"), 500)
         self.metrics.callbacks.labels(context.log["outcome"]).inc()
@@ -150,7 +150,7 @@ class CallbackRoutes:
 
     def _reject(self, context: CallbackContext, rejection: Rejection) -> Answer:
         code = rejection.code
-        self.rejections.note(rejection, node=context.node, **context.log, status=code.status, ms=context.ms)
+        self.rejections.record(rejection, node=context.node, **context.log, status=code.status, ms=context.ms)
         # What remains of the body may not have been read: the connection is not to carry another request.
         headers = {"connection": "close"} if code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else None
         return Answer(envelope(code.number, rejection.info), code.status, headers)

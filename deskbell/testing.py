@@ -144,7 +144,7 @@ class _Monitor:
             found = handler.outputs.problems(result, reply.variables) if result is not None else []
             self.problems += [f"{handler.name}: {problem}" for problem in found]
 
-    def note_nothing(self, _: Handler) -> None:
+    def record_nothing(self, _: Handler) -> None:
         pass
 
-    note_straggler = note_saturated = note_nothing
+    record_straggler = record_saturated = record_nothing

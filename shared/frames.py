@@ -1,4 +1,4 @@
-"""Stack frames: the places that an exception passed through, and which of them is in the integrator's code."""
+"""Stack frames: those that an exception passed through, and which of them is in the integrator's code."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 from typing import NamedTuple
 
 MOST = 30
-"""How many places of an exception are written, the last ones: a recursion passes through many."""
+"""How many frames of an exception are written, the last ones: a recursion passes through many."""
 
 _HERE = f"{Path(__file__).resolve().parent.parent}/"
 _SHIPPED = f"{_HERE}deskbell/jobs/"
@@ -20,29 +20,29 @@ _INSTALLED = re.compile(r".*/(site|dist)-packages/")
 
 
 class Frame(NamedTuple):
-    """A place that an exception passed through, or that a thread is at."""
+    """A line of code that an exception passed through, or that a thread is at."""
 
     file: str
     line: int
     function: str
 
     def __str__(self) -> str:
-        """The place with the last two parts of the file's path: alike on every machine."""
+        """The last two parts of the file's path, the line and the function: alike on every machine."""
         return f"{'/'.join(self.file.split('/')[-2:])}:{self.line} in {self.function}"
 
     @property
     def whole(self) -> str:
-        """The place with the file's whole path."""
+        """The file's whole path, the line and the function."""
         return f"{self.file}:{self.line} {self.function}"
 
 
 def frames_of(trace: TracebackType | None) -> list[Frame]:
-    """The places of a traceback, the outermost first."""
+    """The frames of a traceback, the outermost first."""
     return _frames(walk_tb(trace))
 
 
 def integrators_part(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from the first place in the integrator's code on; all of it when there is none."""
+    """A traceback from the first frame in the integrator's code on; all of it when there is none."""
     part = trace
     for frame in frames_of(trace):
         if is_integrators(frame.file):
@@ -52,9 +52,9 @@ def integrators_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def integrators_frame(frames: Sequence[Frame]) -> Frame | None:
-    """The last place in the integrator's code; where that is installed as a library, the job's function."""
+    """The last frame in the integrator's code; where that is installed as a library, the job's function."""
     first = next((at for at, frame in enumerate(frames) if frame.file.startswith(_HERE)), 0)
-    called = frames[first:]  # before the first of ours there is only what called us: Python, RQ, uvicorn
+    called = frames[first:]  # frames before Deskbell's first are those of its callers: Python, RQ, uvicorn
     theirs = [frame for frame in called if is_integrators(frame.file)]
     return theirs[-1] if theirs else next((frame for frame in called if not _NEVER_THEIRS.match(frame.file)), None)
 
@@ -70,7 +70,7 @@ def is_integrators(file: str) -> bool:
     return file.startswith(_SHIPPED) or not (_INSTALLED.match(file) or _NEVER_THEIRS.match(file))
 
 
-def place_in(frames: Sequence[Frame]) -> str:
+def location_in(frames: Sequence[Frame]) -> str:
     """The integrator's last line among a thread's frames, else the innermost; "" when there are none."""
     return str(integrators_frame(frames) or frames[-1]) if frames else ""
 

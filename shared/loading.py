@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from shared.declarations.functions import place
+from shared.declarations.functions import location
 from shared.declarations.nearest import advice
 from shared.errors import ConfigError, DeclarationError
 from shared.frames import is_integrators
@@ -120,7 +120,7 @@ def _instead(found: Any) -> str:
 def _place(error: BaseException, module_name: str) -> str:
     """The file and line at which an import ended: the integrator's last, not that of a library which it calls."""
     if isinstance(error, SyntaxError) and error.filename:
-        return place(error.filename, error.lineno)
+        return location(error.filename, error.lineno)
     frames = traceback.extract_tb(error.__traceback__)
     package = module_name.partition(".")[0]
     theirs = [
@@ -130,4 +130,4 @@ def _place(error: BaseException, module_name: str) -> str:
         or package in Path(frame.filename).with_suffix("").parts  # also where installed
     ]
     last = (theirs or frames)[-1]
-    return place(last.filename, last.lineno)
+    return location(last.filename, last.lineno)

@@ -20,7 +20,7 @@ def as_raised(error: BaseException) -> BaseException:
 
 
 def _is_of_a_coroutine(error: BaseException) -> bool:
-    """Whether Python has put a RuntimeError in the place of what may not leave a coroutine: one without places."""
+    """Whether Python has put a RuntimeError in place of what may not leave a coroutine; it has no frames."""
     return type(error) is RuntimeError and error.args in (
         ("coroutine raised StopIteration",),
         ("coroutine raised StopAsyncIteration",),

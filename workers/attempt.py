@@ -25,9 +25,9 @@ from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
 from workers.causes import code_of
 from workers.flow.fifo_lock import acquire_lock
-from workers.flow.limits import is_late, note_failure, start_anew
+from workers.flow.limits import is_late, record_failure, start_anew
 from workers.lease import Lease
-from workers.retries import begin_attempt, settle_failure
+from workers.retries import begin_attempt, decide_retry
 
 LEVELS: dict[str, Level] = {
     "done": "info",
@@ -117,9 +117,9 @@ class Attempt:
         if "event_id" not in self._fields:
             self._fields["job_id"] = job.id
         job_type = self._performer.jobs.get(self._name)
-        counts = job_type is None or note_failure(self._performer.jobs, job_type, job, error)
+        counts = job_type is None or record_failure(self._performer.jobs, job_type, job, error)
         backoff = job_type.backoff if job_type else Backoff()
-        outcome, fields = settle_failure(job, backoff, self.number, error, counts=counts)
+        outcome, fields = decide_retry(job, backoff, self.number, error, counts=counts)
         if code := code_of(error):
             fields["code"] = code
         self._write(outcome, error=error, **fields)

@@ -21,7 +21,7 @@ from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
 from workers.flow.ordering import Placement, arrival_of, defer, placement_of
 from workers.perform import performer
-from workers.retries import give_back, rq_retry
+from workers.retries import restore_retry, rq_retry
 
 _MARK = "fanned_out"
 BACKSTOP_SECONDS = 5
@@ -101,5 +101,5 @@ def fan_out(wire: Wire) -> None:
         fan_out_with(performer().jobs, wire)
     except Exception as error:
         if job := get_current_job():
-            give_back(job, error)
+            restore_retry(job, error)
         raise

@@ -18,7 +18,7 @@ from shared.logs import configure_logs
 from shared.settings.config import load_settings
 from shared.wire.events import Wire
 from workers.attempt import Attempt, Performer
-from workers.flow.limits import note_success
+from workers.flow.limits import record_success
 from workers.unawaited import await_result, check_ran, log_unawaited
 
 
@@ -48,7 +48,7 @@ def perform_with(performer: Performer, name: str, wire: Wire) -> None:
             job.save_meta()  # as RQ does for a retry, and not for a dead letter
         raise
     with suppress(RedisError):  # the job is done all the same; its slot expires
-        note_success(performer.jobs, attempt.job_type, job)
+        record_success(performer.jobs, attempt.job_type, job)
     attempt.done()
 
 

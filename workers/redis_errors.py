@@ -29,12 +29,12 @@ class WorkerOutage(Outage):
         super().__init__()
         self._connection = connection
 
-    def note(self, error: BaseException, part: str = "") -> bool:
-        """Note that Redis did not do what was asked; True at the beginning of an outage.
+    def record_error(self, error: BaseException, part: str = "") -> bool:
+        """Record that Redis did not do what was asked; True at the beginning of an outage.
 
         Idle connections are then dropped: each may lead to a server that is gone, and would cost a time-out of its own.
         """
-        is_new = super().note(error, part)
+        is_new = super().record_error(error, part)
         if is_new:
             self._connection.connection_pool.disconnect(inuse_connections=False)
         return is_new

@@ -73,13 +73,13 @@ def begin_attempt(job: Job, attempts: int) -> int:
     return attempt
 
 
-def give_back(job: Job, error: BaseException) -> None:
+def restore_retry(job: Job, error: BaseException) -> None:
     """Let a failure use up none of RQ's retries if Redis, not the job, is its cause."""
     if is_transient(error):
         job.retries_left = (job.retries_left or 0) + 1
 
 
-def settle_failure(
+def decide_retry(
     job: Job, backoff: Backoff, attempt: int, error: BaseException, *, counts: bool
 ) -> tuple[str, dict[str, Any]]:
     """Prepare RQ's decision about a job whose attempt raised.

@@ -38,14 +38,14 @@ class Breaker:
 
     def trip(self, error: BaseException) -> None:
         """Open: Redis has not taken a call."""
-        if self.outage.note(error):
-            self._note_change(is_open=True)
+        if self.outage.record_error(error):
+            self._record_change(is_open=True)
         self._change.set()
 
     def close(self) -> None:
         """Close: Redis has taken a call."""
-        if self.outage.end():
-            self._note_change(is_open=False)
+        if self.outage.record_success():
+            self._record_change(is_open=False)
 
     def probe_soon(self) -> None:
         """Ask Redis soon whether it takes events."""
@@ -59,6 +59,6 @@ class Breaker:
                 await self._change.wait()
         self._change.clear()
 
-    def _note_change(self, *, is_open: bool) -> None:
+    def _record_change(self, *, is_open: bool) -> None:
         self._changed_at = time.monotonic()
         self._metrics.redis_away.set(is_open)

@@ -78,7 +78,7 @@ class Drainer:
         while True:
             try:
                 went_well = await self._step()
-            except Exception as error:  # noqa: BLE001 - a defect of ours must not end the draining
+            except Exception as error:  # noqa: BLE001 - a defect of Deskbell's must not end the draining
                 self._log.error("drainer_failed", error=error)
                 went_well = False
             self._stepped.set()
@@ -175,5 +175,5 @@ class Drainer:
             async with asyncio.timeout(_DISK_SECONDS):  # Python 3.11's `wait_for` may swallow a cancellation
                 return await call
         except Exception as error:  # noqa: BLE001 - it is tried again
-            self._spool.note(error)
+            self._spool.record_failure(error)
             return None

@@ -102,20 +102,20 @@ class Intake:
             self._wake.clear()
             while self._waiting:
                 await asyncio.sleep(0)  # let the requests that came in with this one join the batch
-                await self._flush_or_fail(self._take())
+                await self._flush_or_fail(self._next_batch())
 
     async def _flush_or_fail(self, batch: list[_Waiting]) -> None:
         """Flush a batch. An unforeseen error fails these callbacks and must not end the flusher, which sends all."""
         try:
             if batch:
                 await self._flush(batch)
-        except Exception as error:  # noqa: BLE001 - a defect of ours
+        except Exception as error:  # noqa: BLE001 - a defect of Deskbell's
             if not isinstance(error, CannotKeepError):
                 get_log().error("flusher_failed", error=error)
             for waiting in _not_given_up(batch):
                 waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
 
-    def _take(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Waiting]:
         """The next batch. What was given up meanwhile is left out: its failure has been answered."""
         waiting = _not_given_up(self._waiting)
         count = size = 0

@@ -37,7 +37,7 @@ class LostWriteDetector:
         self._at = 0.0
 
     async def acknowledge(self, producer: str, number: int, before: int) -> None:
-        """Note that Redis acknowledged a call of a producer.
+        """Record that Redis acknowledged a call of a producer.
 
         `before` is the last number that Redis had of it until then: the call's own, when that was sent twice.
         """

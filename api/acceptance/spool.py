@@ -110,10 +110,10 @@ class Spool:
         try:
             found = await self._write(lambda: self._keep(entries, in_doubt))
         except Exception as error:
-            self.note(error)
+            self.record_failure(error)
             raise CannotKeepError("the disk did not take the event") from error
         if None in found:  # a duplicate alone was not written, and says nothing of the disk
-            self._note_success()
+            self._record_success()
         self._metrics.spooled.inc(found.count(None))
         return found
 
@@ -122,9 +122,9 @@ class Spool:
         try:
             await self._write(self._check)
         except Exception as error:  # noqa: BLE001 - it cannot
-            self._note_problem("spool_failed", error)
+            self._record_problem("spool_failed", error)
         else:
-            self._note_success()
+            self._record_success()
 
     async def first(self, most: int) -> Batch | None:
         """The first events that wait, `most` at most; None when there are none."""
@@ -142,18 +142,18 @@ class Spool:
         """Take over the files of processes that died."""
         await self._disk.run(self._adopt)
 
-    def note(self, error: BaseException) -> None:
+    def record_failure(self, error: BaseException) -> None:
         """Count that the disk failed; log it once for each problem, until the disk works again."""
         self._metrics.spool_failures.labels(_problem(error)).inc()
-        self._note_problem("spool_failed", error)
+        self._record_problem("spool_failed", error)
 
-    def _note_problem(self, line: str, error: BaseException) -> None:
+    def _record_problem(self, line: str, error: BaseException) -> None:
         before, self.problem = self.problem, _problem(error)
         self._metrics.spool_failing.set(1)
         if self.problem != before:
             self._log.error(line, problem=self.problem, folder=str(self._folder), error=error)
 
-    def _note_success(self) -> None:
+    def _record_success(self) -> None:
         if self.problem:
             self._log.info("spool_works_again", problem=self.problem, folder=str(self._folder))
         self.problem = ""
@@ -231,7 +231,7 @@ class Spool:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             numbers = iter(range(1_000_000))
             while self._own is None:  # the numbers below are of processes that live
-                self._own = SpoolFile.take(self._folder / f"{next(numbers)}.db")
+                self._own = SpoolFile.acquire(self._folder / f"{next(numbers)}.db")
         return self._own
 
     def _adopt(self) -> None:
@@ -241,13 +241,13 @@ class Spool:
                 if path not in ours:
                     self._adopt_file(path)
         except (OSError, sqlite3.Error) as error:
-            self._note_problem("spool_unavailable", error)
+            self._record_problem("spool_unavailable", error)
             raise
 
     def _adopt_file(self, path: Path) -> None:
         """Take over a file if it was left; one that cannot be opened does not stand in the way of those after it."""
         try:
-            left = SpoolFile.take(path)
+            left = SpoolFile.acquire(path)
         except (OSError, sqlite3.Error) as error:
             if path not in self._refused:
                 self._refused.add(path)

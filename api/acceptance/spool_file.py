@@ -106,7 +106,7 @@ class SpoolFile:
         self._open()
 
     @classmethod
-    def take(cls, path: Path) -> Self | None:
+    def acquire(cls, path: Path) -> Self | None:
         """Open a file if no other process has it; a damaged one is set aside, and a new one begun."""
         lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:

@@ -35,14 +35,14 @@ def parse_query(query_string: bytes) -> Query:
 class Authenticator:
     """Decides whether a callback comes from Tencent and is for one of our apps."""
 
-    def __init__(self, settings: Settings, note_use: Callable[[str, str, float], None]) -> None:
+    def __init__(self, settings: Settings, record_use: Callable[[str, str, float], None]) -> None:
         self._tokens = {
             app_id: {token.get_secret_value(): fingerprint(token.get_secret_value()) for token in tokens}
             for app_id, tokens in settings.apps.items()
         }
         self._needs_sign = {app_id: settings.needs_sign(app_id) for app_id in settings.apps}
         self._path_secret = settings.path_secret.get_secret_value().encode() if settings.path_secret else None
-        self._note_use = note_use  # called with the app, the token's fingerprint and the Unix seconds
+        self._record_use = record_use  # called with the app, the token's fingerprint and the Unix seconds
 
     def path_secret_matches(self, secret: str) -> bool:
         """Whether the first part of the URL path is the secret, if one is set; compared in constant time."""
@@ -83,5 +83,5 @@ class Authenticator:
             info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
             raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, app=app_id)
         if app_id:  # without an app it is unknown whose token it was
-            self._note_use(app_id, fitting[0], now)
+            self._record_use(app_id, fitting[0], now)
         return app_id

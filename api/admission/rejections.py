@@ -21,7 +21,7 @@ class RejectionLog:
         self._log = get_log()
         self._held: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def note(self, rejection: Rejection, **fields: Any) -> None:
+    def record(self, rejection: Rejection, **fields: Any) -> None:
         """Count a rejection, and log it now or with those that follow."""
         self._metrics.refused.labels(rejection.cause).inc()
         if "skew_seconds" in rejection.details:

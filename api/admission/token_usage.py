@@ -30,7 +30,7 @@ class TokenUsage:
         self._saver: asyncio.Task[None] | None = None
         self._fails = False
 
-    def note(self, app_id: str, fingerprint: str, now: float) -> None:
+    def record(self, app_id: str, fingerprint: str, now: float) -> None:
         """A callback of an app was signed with the token of this fingerprint, at `now`, Unix seconds."""
         self._unsaved[f"{app_id}:{fingerprint}"] = int(now)
 

@@ -40,11 +40,11 @@ class DriftLog:
         if result is not None:
             self._check_result(handler, result, reply)
 
-    def note_straggler(self, handler: Handler) -> None:
+    def record_straggler(self, handler: Handler) -> None:
         """Count a run that was left behind."""
         self._metrics.stragglers.labels(handler.name).inc()
 
-    def note_saturated(self, handler: Handler) -> None:
+    def record_saturated(self, handler: Handler) -> None:
         """Count a call whose handler is not begun."""
         self._metrics.at_once.labels(handler.name).inc()
 

@@ -83,7 +83,7 @@ class DurabilityWatch:
         self._reading: asyncio.Task[None] | None = None
         self._found = Durability("What an acknowledged event is worth is unknown: Redis has not said so yet.")
 
-    def look(self) -> Durability:
+    def latest(self) -> Durability:
         """What was found last; when that is older than some seconds, it is read again for the next call."""
         now = asyncio.get_running_loop().time()
         if now > self._read_at + _FRESH_SECONDS and (self._reading is None or self._reading.done()):

@@ -44,11 +44,11 @@ class Health:
         self._seconds = self.settings.redis_timeout_ms / 1000
         self._durability = DurabilityWatch(self.redis, self.settings.min_replicas)
         self._shower: asyncio.Task[None] | None = None
-        self._noted: object = None
+        self._recorded_block: object = None
 
     def start(self) -> None:
         """Begin to read what an acknowledgement is worth, and to tell the other processes; on the event loop."""
-        self._durability.look()
+        self._durability.latest()
         self._shower = asyncio.create_task(self._show_forever())
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class Health:
         waiting, oldest = await self._on_disk()
         can_keep = redis == "ok" or not spool.problem
         is_spooling = redis != "ok" or waiting or is_away
-        durability = self._durability.look()
+        durability = self._durability.latest()
         problems = [*filter(None, [self.intake.lost_writes.missing]), *durability.problems]
         has_no_spool = any(self.metrics.living(self.metrics.spool_failing).values())
         is_degraded = stuck or blocking or problems or has_no_spool
@@ -109,18 +109,18 @@ class Health:
     async def _show_forever(self) -> None:
         while True:
             self._show()
-            self._durability.look()  # a report reads what was found last: it must not be of an hour ago
-            await self._note_block()
+            self._durability.latest()  # a report reads what was found last: it must not be of an hour ago
+            await self._record_block()
             await asyncio.sleep(_SHOW_SECONDS)
 
-    async def _note_block(self) -> None:
+    async def _record_block(self) -> None:
         """Let `deskbell doctor` know of the last block."""
         block = self.lateness.last_block
-        if block and block is not self._noted:
+        if block and block is not self._recorded_block:
             with suppress(RedisError, OSError):  # it is tried again
                 async with asyncio.timeout(self._seconds):
                     await self.redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
-                self._noted = block
+                self._recorded_block = block
 
     def _show(self) -> None:
         """Let the other processes, and `/metrics`, know of the handlers that are stuck or block here."""

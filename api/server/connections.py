@@ -1,4 +1,4 @@
-"""Limits the connections of one process, and closes those that hold a place without using it.
+"""Limits the connections of one process, and closes those that are not used.
 
 1. A connection is *idle* until a request begins on it, and again when its answer is out.
 2. It is *arriving* from a request's first byte to its last. Headers that have not come within the budget are rejected.
@@ -32,7 +32,7 @@ IDLE_SECONDS = 75
 LOGGER = "uvicorn.protocol"
 """The logger of connections. It logs errors alone: what is sent that is no HTTP is a rejection."""
 
-NOTE = "deskbell.note"
+RECORD_REJECTION = "deskbell.record_rejection"
 """The key of the lifespan's state that holds the function which counts and logs rejections."""
 
 _SWEEP_SECONDS = 0.25
@@ -123,7 +123,7 @@ class WatchedProtocol(TimedProtocol):
         self._connections = connections
         self._received = 0
         self._has_head = True
-        self._is_noted = False
+        self._is_recorded = False
         self._answering: RequestResponseCycle | None = None
         self.logger = logging.getLogger(LOGGER)
 
@@ -167,7 +167,7 @@ class WatchedProtocol(TimedProtocol):
         """A request has arrived."""
         super().on_message_complete()
         self._connections.arriving.pop(self, None)
-        self._note_idle()
+        self._record_idle()
 
     def on_response_complete(self) -> None:
         """The answer is out."""
@@ -175,12 +175,12 @@ class WatchedProtocol(TimedProtocol):
         if self.transport.is_closing():
             self.close()
         else:
-            self._note_idle()
+            self._record_idle()
 
     def send_400_response(self, msg: str) -> None:
         """Reject what is no HTTP, and close."""
         super().send_400_response(msg)
-        self._note(_NOT_HTTP)
+        self._record(_NOT_HTTP)
         self.close()
 
     def pause_writing(self) -> None:
@@ -223,13 +223,13 @@ class WatchedProtocol(TimedProtocol):
         )
         if not self._is_answering:
             self.transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        self._note(rejection)
+        self._record(rejection)
         self.close()
 
     def abort(self, rejection: Rejection) -> None:
         """Close at once."""
         self._connections.remove(self)
-        self._note(rejection)
+        self._record(rejection)
         self._discard_answer()
         self.transport.abort()
 
@@ -249,13 +249,13 @@ class WatchedProtocol(TimedProtocol):
             self._answering.disconnected = True
             self._answering.message_event.set()
 
-    def _note(self, rejection: Rejection) -> None:
-        if self._is_noted:
+    def _record(self, rejection: Rejection) -> None:
+        if self._is_recorded:
             return  # the bytes that were read together with it are still being parsed
-        self._is_noted = True
-        note = self.app_state.get(NOTE)
-        if note:
-            note(rejection, status=rejection.code.status)
+        self._is_recorded = True
+        record = self.app_state.get(RECORD_REJECTION)
+        if record:
+            record(rejection, status=rejection.code.status)
 
     def _check_size(self) -> None:
         if not self._has_head:
@@ -263,7 +263,7 @@ class WatchedProtocol(TimedProtocol):
         elif self._received > self._connections.most_bytes and self in self._connections.arriving:
             self.abort(_REST)
 
-    def _note_idle(self) -> None:
+    def _record_idle(self) -> None:
         """Count as idle, behind the connections that have been idle for longer."""
         if self not in self._connections.all or self in self._connections.arriving or self._is_answering:
             return

@@ -27,7 +27,7 @@ from shared.runtime.open_files import raise_file_limit
 from shared.settings.config import Settings
 
 _LAST_SECONDS = 1.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def connections_of(settings: Settings) -> Connections:
@@ -84,7 +84,7 @@ class Server(uvicorn.Server):
         for task in left:
             task.cancel()
         if left and (await asyncio.wait(left, timeout=_LAST_SECONDS))[1]:
-            leave()
+            exit_now()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and tell the parent."""
@@ -105,7 +105,7 @@ class Server(uvicorn.Server):
         self._connections.drain(loop.time())
         deadline = loop.time() + self._grace_seconds
         while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110 - uvicorn's tasks and signals set no event
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         await self._cut_short()
         await self.lifespan.shutdown()
 
@@ -116,7 +116,7 @@ class Server(uvicorn.Server):
         """
         if sig in self._signals:
             self.force_exit = True
-            timer = threading.Timer(_LAST_SECONDS, leave, (1,))
+            timer = threading.Timer(_LAST_SECONDS, exit_now, (1,))
             timer.daemon = True
             timer.start()
         self._signals.add(sig)
@@ -139,7 +139,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def leave(status: int = 0) -> None:
+def exit_now(status: int = 0) -> None:
     """End this process now."""
     flush_logs()
     with suppress(Exception):  # a handler may have closed or replaced it

@@ -3,7 +3,7 @@
 -- KEYS  the record, a hash: newest, the last event whose write was begun and not refused; before, what newest was then;
 --       holder, the write under way; until, the ms at which its lease ends
 -- ARGV  what to do, the write's id, then to begin: the event's id, seconds of a lease, seconds for which a record is kept
--- Returns for begin: go, older, busy or forgotten; for end and take_back: done, or lost when the lease had ended and
+-- Returns for begin: go, older, busy or forgotten; for end and withdraw: done, or lost when the lease had ended and
 --         another write has begun
 
 local record, what, me = KEYS[1], ARGV[1], ARGV[2]

@@ -4,7 +4,7 @@
    another job writes the contact, the job comes again a second later. The event is recorded as the newest before it is
    sent, so a worker may die at any moment.
 2. The job calls the CRM.
-3. `end` releases the lock. After a refusal `take_back` also forgets the event, so that an older one may be written.
+3. `end` releases the lock. After a refusal `withdraw` also forgets the event, so that an older one may be written.
 4. If the CRM gave no answer, it may still be writing: the job calls neither, and the lock stays until its lease
    expires.
 
@@ -65,11 +65,11 @@ class Write:
 
     def end(self) -> None:
         """Release the lock: the CRM has answered."""
-        self._settle("end")
+        self._finish("end")
 
-    def take_back(self) -> None:
+    def withdraw(self) -> None:
         """Release the lock, and forget the event: the CRM has not written it."""
-        self._settle("take_back")
+        self._finish("withdraw")
 
     def _ask(self) -> str:
         try:
@@ -79,7 +79,7 @@ class Write:
                 raise OutOfTurnError(f"Redis did not give the contact's lock: {type(error).__name__}") from None
             raise
 
-    def _settle(self, how: str) -> None:
+    def _finish(self, how: str) -> None:
         with suppress(RedisError):  # the CRM has answered all the same; the lease expires
             if self._run(how) == "lost":
                 get_log().error("contact_overtaken", event_id=self._event_id)

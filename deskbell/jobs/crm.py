@@ -71,12 +71,12 @@ def _send(client: httpx.Client, request: httpx.Request, write: Write) -> httpx.R
     try:
         answer = client.send(request)
     except _UNSENT:
-        write.take_back()
+        write.withdraw()
         raise
     if answer.is_success or answer.is_server_error:  # what failed may have been written first
         write.end()
     else:
-        write.take_back()
+        write.withdraw()
     return answer
 
 

@@ -42,7 +42,7 @@ def describe(function: Any) -> str:
     plain = inspect.unwrap(_code_of(function))
     name = f"{plain.__module__}.{plain.__qualname__}" if hasattr(plain, "__qualname__") else repr(function)
     code = getattr(plain, "__code__", None)
-    return f"{name} ({place(code.co_filename, code.co_firstlineno)})" if code else name
+    return f"{name} ({location(code.co_filename, code.co_firstlineno)})" if code else name
 
 
 def name_of(function: Any) -> str:
@@ -51,7 +51,7 @@ def name_of(function: Any) -> str:
     return str(getattr(plain, "__name__", type(plain).__name__))
 
 
-def place(file: str, line: int | None) -> str:
+def location(file: str, line: int | None) -> str:
     """A file and line for messages, the file from the current folder where it lies below that."""
     path = Path(file)
     below = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

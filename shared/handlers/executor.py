@@ -23,7 +23,7 @@ TASKS = 256
 """How many tasks of one `async def` function may outlive their cancellation."""
 
 _TASK_NAME = "handler "  # begins the names of the tasks that run a handler's code
-_HEED_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
+_CANCEL_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
 
 
 class LateError(Exception):
@@ -33,11 +33,11 @@ class LateError(Exception):
 class HandlerExecutor:
     """Runs one function."""
 
-    def __init__(self, function: Callable[..., Any], handler: str, note_straggler: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[..., Any], handler: str, record_straggler: Callable[[], None]) -> None:
         self.handler = handler
         self._function = function
         self._task_name = _TASK_NAME + handler
-        self._note_straggler = note_straggler
+        self._record_straggler = record_straggler
         self._is_async = is_async(function)
         self._stragglers: set[object] = set()
         self._threads = DaemonThreads()
@@ -80,7 +80,7 @@ class HandlerExecutor:
         finally:
             if not task.done():
                 task.cancel()
-                asyncio.get_running_loop().call_later(_HEED_SECONDS, self._leave, task)
+                asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._count_straggler, task)
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
         try:
@@ -93,14 +93,14 @@ class HandlerExecutor:
         try:
             return await _result_by(run, until)
         finally:
-            self._leave(run)
+            self._count_straggler(run)
 
-    def _leave(self, run: "asyncio.Future[Any]") -> None:
+    def _count_straggler(self, run: "asyncio.Future[Any]") -> None:
         """Count a run until it ends, if it has not by now."""
         if run.done():
             return
         self._stragglers.add(run)
-        self._note_straggler()
+        self._record_straggler()
         run.add_done_callback(self._stragglers.discard)
 
 

@@ -34,15 +34,15 @@ _FAILED = Reply(code=Code.HANDLER_FAILED.number, info="the handler failed", outc
 
 
 class Monitor(Protocol):
-    """Is told what happens while replies are computed."""
+    """Observes what happens while replies are computed."""
 
     def check(self, handler: Handler | None, event: Event, result: Any, reply: Reply) -> None:
-        """A reply was computed: look whether the event or the result departs from what the handler declares."""
+        """A reply was computed: check whether the event or the result departs from what the handler declares."""
 
-    def note_straggler(self, handler: Handler) -> None:
+    def record_straggler(self, handler: Handler) -> None:
         """A run was left behind."""
 
-    def note_saturated(self, handler: Handler) -> None:
+    def record_saturated(self, handler: Handler) -> None:
         """A handler is not begun, because too many of its runs were left behind."""
 
 
@@ -96,7 +96,7 @@ class Replies:
         share = _FALLBACK_SHARE if callable(handler.fallback) else 0
         executor = self._executor(handler, "handler", handler.function)
         if executor.saturated:
-            self._monitor.note_saturated(handler)
+            self._monitor.record_saturated(handler)
         failure = _LATE
         try:
             try:
@@ -141,8 +141,8 @@ class Replies:
     def _executor(self, handler: Handler, role: str, function: Callable[..., Any]) -> HandlerExecutor:
         key = (id(handler), role)
         if key not in self._executors:
-            note_straggler = functools.partial(self._monitor.note_straggler, handler)
-            self._executors[key] = HandlerExecutor(function, handler.name, note_straggler)
+            record_straggler = functools.partial(self._monitor.record_straggler, handler)
+            self._executors[key] = HandlerExecutor(function, handler.name, record_straggler)
         return self._executors[key]
 
 

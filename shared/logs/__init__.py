@@ -1,7 +1,7 @@
 """Logs: one JSON line for each callback and each attempt, on standard output.
 
-No line holds a variable's value, a token, a Sign or a URL's query. An exception is logged as its type and the
-places it passed through: its text may quote what a customer wrote. Only the format `console`, for developers, has it.
+No line holds a variable's value, a token, a Sign or a URL's query. An exception is logged as its type and its stack
+frames, since its text may quote what a customer wrote. Only the format `console`, for developers, has that text.
 
 Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, changes these lines,
 and an error while a line is written does not reach the caller: the line is dropped and counted.
@@ -34,14 +34,14 @@ Sink = Callable[[Level, str, dict[str, Any]], None]
 
 
 class Log:
-    """A logger. A field `error` may be an exception: its type and its places are written."""
+    """A logger. A field `error` may be an exception: its type and its stack frames are written."""
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went as it should."""
         self.log("info", event, **fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
-        """Write a line about what went wrong and mends itself."""
+        """Write a line about what went wrong and recovers by itself."""
         self.log("warning", event, **fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
@@ -112,9 +112,9 @@ def name_process(**fields: str) -> None:
     _writer.process |= fields
 
 
-def note_lost_lines(note: Callable[[int], None]) -> None:
+def on_lost_lines(note: Callable[[int], None]) -> None:
     """Have a function called with the number of lines whenever some could not be written."""
-    _writer.output.note_lost = note
+    _writer.output.on_lost = note
 
 
 def flush_logs(seconds: float = 1.0) -> None:
@@ -138,7 +138,7 @@ def lines_go_to(sink: Sink) -> Iterator[None]:
 
 
 def expanded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields with an exception replaced by its type, and by file, line and function of the places it passed through."""
+    """Fields with an exception replaced by its type, and by file, line and function of the frames it passed through."""
     error = fields.get("error")
     if not isinstance(error, BaseException):
         return fields

@@ -24,9 +24,9 @@ class LogOutput:
         lost: how many lines were dropped.
     """
 
-    def __init__(self, descriptor: int, note_lost: Callable[[int], None] | None = None) -> None:
+    def __init__(self, descriptor: int, on_lost: Callable[[int], None] | None = None) -> None:
         self.lost = 0
-        self.note_lost = note_lost
+        self.on_lost = on_lost
         self._descriptor = descriptor
         self._said = 0
         self._is_mid_line = False
@@ -70,9 +70,9 @@ class LogOutput:
     def lose(self, count: int) -> None:
         """Count lines that are not written."""
         self.lost += count
-        if self.note_lost:
+        if self.on_lost:
             with suppress(Exception):
-                self.note_lost(count)
+                self.on_lost(count)
 
     def take_lost(self) -> int:
         """How many lines were dropped since the last call; 0 while others wait."""

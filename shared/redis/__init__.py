@@ -4,6 +4,6 @@ Read in this order:
 
 1. `connections`: clients, for one server or for sentinels.
 2. `queues`: RQ's queues, and the names of our own keys.
-3. `outages`: how the log tells that Redis is away, and which errors only a person can mend.
+3. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
 4. `breakers`: the queues that a circuit breaker has paused.
 """

@@ -1,7 +1,7 @@
 """Outages of Redis, as they are logged, and which errors do not pass by themselves.
 
-The log says once that Redis is away, and once, with the length, that it is back. What only a person can mend, such as a
-wrong password, is logged each minute with what to do.
+The log says once that Redis is away, and once, with the length, that it is back. An error that only a person can
+correct, such as a wrong password, is logged each minute with what to do.
 """
 
 import re
@@ -85,7 +85,7 @@ class Outage:
         self._clock = clock
         self._since = 0.0
         self._refused_since = 0.0
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
         self._parts: set[str] = set()
         self._log = get_log()
 
@@ -94,8 +94,8 @@ class Outage:
         """For how long Redis has refused what only a person can make it do; 0 while it does not."""
         return self._clock() - self._refused_since if self.refusal else 0.0
 
-    def note(self, error: BaseException, part: str = "") -> bool:
-        """Note an error; whether it begins an outage.
+    def record_error(self, error: BaseException, part: str = "") -> bool:
+        """Record an error; whether it begins an outage.
 
         Args:
             error: what was raised.
@@ -111,18 +111,18 @@ class Outage:
         before, self.refusal = self.refusal, refusal(error)
         if self.refusal and not before:
             self._refused_since = now
-        if self.refusal and now >= self._said_at + _AGAIN_SECONDS:
-            self._said_at = now
+        if self.refusal and now >= self._logged_at + _AGAIN_SECONDS:
+            self._logged_at = now
             self._log.error("redis_refuses", problem=self.refusal, error=self.cause)
         return is_new
 
-    def end(self, part: str = "") -> bool:
-        """Note a success; whether it ends the outage, because no other part is left that had an error."""
+    def record_success(self, part: str = "") -> bool:
+        """Record a success; whether it ends the outage, because no other part is left that had an error."""
         self._parts.discard(part)
         if self._parts or not self.cause:
             return False
         self._log.info("redis_back", away_seconds=round(self._clock() - self._since, 3), cause=self.cause)
-        self.cause, self.refusal, self._said_at = "", "", float("-inf")
+        self.cause, self.refusal, self._logged_at = "", "", float("-inf")
         return True
 
 

@@ -49,7 +49,7 @@ class DaemonThreads:
         """Call a function in a thread; the future has its result. The call goes on when nobody waits for that."""
         future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_retrieve)
-        self.start(function, partial(_settle, future))
+        self.start(function, partial(_set_result, future))
         return future
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class DaemonThreads:
             done(result, error)
 
 
-def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+def _set_result(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error:

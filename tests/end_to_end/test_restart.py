@@ -69,7 +69,7 @@ def in_thread(call: Callable[[], httpx.Response], stack: ExitStack) -> "Callable
     return stack.enter_context(ThreadPoolExecutor(1)).submit(call).result
 
 
-def ring_anew(api: Api, node: str) -> httpx.Response:
+def call_on_new_connection(api: Api, node: str) -> httpx.Response:
     """Call a node on a connection of its own."""
     desk = Desk(api.desk.url)
     with desk.http:
@@ -97,7 +97,7 @@ def test_a_rolling_restart_under_load_loses_and_refuses_nobody(
             write(folder, f"after {times}")
             api.process.send_signal(signal.SIGHUP)
             until(lambda: len(api.lines("replaced")) == times)  # noqa: B023 - called within this turn
-            told = {ring_anew(api, "version").json()["Body"]["Version"] for _ in range(10)}
+            told = {call_on_new_connection(api, "version").json()["Body"]["Version"] for _ in range(10)}
             assert told == {f"after {times}"}
         kept_alive.__exit__()
         closed.__exit__()
@@ -122,16 +122,16 @@ def test_a_token_is_rotated_under_load_and_nobody_is_refused(redis: Redis, valke
     with running_api(valkey_url, folder, **settings) as api, ExitStack() as stack:
         load = stack.enter_context(Load(api.desk.url, 2, keep_alive=False))
         until(lambda: len(load.kept) >= 20)
-        own = [ring_anew(api, "own").json()["Body"]["Own"]]
+        own = [call_on_new_connection(api, "own").json()["Body"]["Own"]]
         file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["{TOKEN}", "new-token"]}}\'\nACME_VERSION=two\n')
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("replaced"))
-        own.append(ring_anew(api, "own").json()["Body"]["Own"])
+        own.append(call_on_new_connection(api, "own").json()["Body"]["Own"])
         load.__exit__()
         file.write_text(f'DESKBELL_APPS=\'{{"{APP}": ["new-token"]}}\'\n')
         api.process.send_signal(signal.SIGHUP)
         until(lambda: len(api.lines("replaced")) == 2)
-        refused = ring_anew(api, "version")
+        refused = call_on_new_connection(api, "version")
 
     assert set(load.answers) == {(200, 0)}
     assert own == ["one", "two"]
@@ -152,7 +152,7 @@ def test_a_process_that_dies_during_a_replacement_is_started_again(redis: Redis,
         died = [line["pid"] for line in api.lines("process_died")]
         redis.rpush("load", *["1"] * 4)
         until(lambda: api.lines("replaced"))
-        told = {ring_anew(api, "version").json()["Body"]["Version"] for _ in range(10)}
+        told = {call_on_new_connection(api, "version").json()["Body"]["Version"] for _ in range(10)}
         alive = [pid for pid in api.pids() if is_alive(pid)]
 
     assert died == [old[1]]
@@ -169,7 +169,7 @@ def test_a_sighup_that_was_ignored_at_the_start_stays_ignored(redis: Redis, valk
         api.process.send_signal(signal.SIGHUP)
         os.kill(api.pids()[0], signal.SIGKILL)
         until(lambda: len(api.pids()) == 2)
-        answer = ring_anew(api, "version")
+        answer = call_on_new_connection(api, "version")
         api.process.terminate()
         status = api.process.wait(20)
 
@@ -191,12 +191,12 @@ def test_sigterm_and_sigint_are_one_request_to_end(make_settings: SettingsFactor
 def test_sigterm_answers_what_is_in_flight(redis: Redis, valkey_url: str, folder: Path) -> None:
     """No connection is taken any more; the answer says that this one closes; the status is 0."""
     with running_api(valkey_url, folder, **SETTINGS) as api, ExitStack() as stack:
-        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        answer = in_thread(lambda: call_on_new_connection(api, "waits"), stack)
         until(lambda: redis.llen("begun") == 1)
         api.process.terminate()
         until(lambda: api.lines("stopping"))
         with pytest.raises(httpx.ConnectError):
-            ring_anew(api, "version")
+            call_on_new_connection(api, "version")
         redis.rpush("go", "1")
         waited = answer()
         status = api.process.wait(10)
@@ -242,7 +242,7 @@ def test_what_does_not_end_is_given_up_when_the_grace_period_is_over(
     """A handler that hangs holds up no restart; its callback is told that nothing was kept."""
     words, settings = ("--processes", str(processes)), {"DESKBELL_GRACE_SECONDS": "1", **SETTINGS}
     with running_api(valkey_url, folder, *words, **settings) as api, ExitStack() as stack:
-        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        answer = in_thread(lambda: call_on_new_connection(api, "waits"), stack)
         until(lambda: redis.llen("begun") == 1)
         api.process.terminate()
         said = answer()
@@ -259,7 +259,7 @@ def test_a_second_sigterm_ends_at_once(processes: int, redis: Redis, valkey_url:
     """Whatever is in flight."""
     words, settings = ("--processes", str(processes)), {"DESKBELL_GRACE_SECONDS": "60", **SETTINGS}
     with running_api(valkey_url, folder, *words, **settings) as api, ExitStack() as stack:
-        answer = in_thread(lambda: ring_anew(api, "waits"), stack)
+        answer = in_thread(lambda: call_on_new_connection(api, "waits"), stack)
         until(lambda: redis.llen("begun") == 1)
         api.process.terminate()
         until(lambda: api.lines("stopping"))
@@ -278,10 +278,10 @@ def test_a_process_whose_loop_stands_still_is_replaced(redis: Redis, valkey_url:
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
         until(lambda: api.lines("ready"))
         with pytest.raises(httpx.RemoteProtocolError):
-            ring_anew(api, "spins")
+            call_on_new_connection(api, "spins")
         [died] = until(lambda: api.lines("process_died"))
         until(lambda: len(api.pids()) == 3)
-        answer = ring_anew(api, "version")
+        answer = call_on_new_connection(api, "version")
 
     assert died["status"] == STUCK_STATUS
     assert api.lines("loop_stuck")[0]["where"][-1].endswith(" spins")
@@ -307,11 +307,11 @@ def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str
         write(folder, "broken", "\nthis is no Python\n")
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("not_replaced"))
-        meanwhile = ring_anew(api, "version").json()["Body"]["Version"]
+        meanwhile = call_on_new_connection(api, "version").json()["Body"]["Version"]
         write(folder, "mended")
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("replaced"))
-        mended = ring_anew(api, "version").json()["Body"]["Version"]
+        mended = call_on_new_connection(api, "version").json()["Body"]["Version"]
 
     assert (meanwhile, mended) == ("first", "mended")
     assert not [pid for pid in old if is_alive(pid)]
@@ -349,7 +349,7 @@ def test_more_connections_than_files_may_be_open_stop_nobody(redis: Redis, valke
         address = ("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))
         for _ in range(1000):
             stack.enter_context(socket.create_connection(address))
-        answers = [ring_anew(api, "version").json()["ErrorCode"] for _ in range(20)]
+        answers = [call_on_new_connection(api, "version").json()["ErrorCode"] for _ in range(20)]
         api.process.terminate()
         status = api.process.wait(20)
 

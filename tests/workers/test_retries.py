@@ -11,7 +11,7 @@ from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJ
 from shared.jobs.job_type import JobType
 from shared.redis.queues import PERFORM, queue
 from tests.workers.working import fetch
-from workers.retries import begin_attempt, rq_retry, settle_failure
+from workers.retries import begin_attempt, decide_retry, rq_retry
 
 BACKOFF = Backoff()
 DAY = 24 * 3600
@@ -21,7 +21,7 @@ def settle(
     job: Job, attempt: int, error: BaseException, *, counts: bool = True, backoff: Backoff = BACKOFF
 ) -> tuple[str, dict[str, Any]]:
     """Decide about a job, and write its `meta`."""
-    decision = settle_failure(job, backoff, attempt, error, counts=counts)
+    decision = decide_retry(job, backoff, attempt, error, counts=counts)
     job.save_meta()
     return decision
 

@@ -192,7 +192,7 @@ local function free_slot_and_lock(job_type, job_id)
 end
 
 -- What a job calls has answered: no failures in a row any more, and after a probe the breaker is closed.
-local function note_answer(job_type, job_id)
+local function record_answer(job_type, job_id)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
     return
@@ -206,8 +206,8 @@ local function note_answer(job_type, job_id)
 end
 
 -- A job has succeeded; an ordered one leaves the jobs of its key.
-local function note_success(job_type, job_id)
-  note_answer(job_type, job_id)
+local function record_success(job_type, job_id)
+  record_answer(job_type, job_id)
   local digest = key_digest(job_type, job_id)
   if digest then
     redis.call('ZREM', 'deskbell:order:' .. job_type .. ':' .. digest, job_id)
@@ -217,7 +217,7 @@ end
 -- A job has failed. `failures` is how many failures this one stands for: as many as open the breaker when what it called
 -- serves nobody. Returns 1, or 0 when the attempt does not count, since the breaker was open already; then until when this
 -- failure has opened the breaker, or 0.
-local function note_failure(job_type, job_id, now_ms, failures, cause)
+local function record_failure(job_type, job_id, now_ms, failures, cause)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
     return 1, 0

@@ -38,15 +38,15 @@ local before = noted and redis.call('GET', noted)
 if before then
   return cjson.decode(before)
 end
-local answer = {note_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7])}
+local answer = {record_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7])}
 free_slot_and_lock(ARGV[1], ARGV[2])
 if noted then
   redis.call('SET', noted, cjson.encode(answer), 'EX', 3600)
 end
 return answer
 """
-_SUCCEEDED = "note_success(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
-_ANSWERED = "note_answer(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
+_SUCCEEDED = "record_success(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
+_ANSWERED = "record_answer(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return resumed"
 _RESTARTED = "return admits_rate(LIMITS[ARGV[1]], ARGV[1], ARGV[2], server_ms()) and 1 or 0"
 _UNBEGUN = "uncount_start(ARGV[1], ARGV[2]) free_slot_and_lock(ARGV[1], ARGV[2]) return 0"
 _RELEASED = "free_slot_and_lock(ARGV[1], ARGV[2]) redis.call('DEL', 'deskbell:noted:' .. ARGV[5]) return 1"
@@ -59,7 +59,7 @@ def limits_text(jobs: Jobs) -> str:
     return f"local LIMITS = {{{entries}}}\n{_text()}"
 
 
-def note_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
+def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
     """Note that an attempt raised, and free its slot.
 
     Returns:
@@ -111,7 +111,7 @@ def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
         raise OutOfTurnError("it began too late, and others have started since")
 
 
-def note_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
+def record_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
     """Note that an attempt succeeded where no script acks it, and free its slot.
 
     Raises:

@@ -60,11 +60,11 @@ class ForkServer:
                 with suppress(BlockingIOError):
                     self._wakes.recv(4096)
             self._reap()
-            if self._control in readable and not self._take():
+            if self._control in readable and not self._accept():
                 break
         kill(self._children)
 
-    def _take(self) -> bool:
+    def _accept(self) -> bool:
         """Fork for the next job; False when the worker is gone."""
         data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
         for descriptor in descriptors:

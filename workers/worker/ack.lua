@@ -58,12 +58,12 @@ local function ack(id, execution, queue, claimed_at)
     'status')
   local is_there, ttl = job[4], result_ttl(job[1])
   if is_there and is_rqs(id, job, ttl) then
-    note_answer(job_type, id)
+    record_answer(job_type, id)
     free_slot(job_type, id)  -- and not the lock of its key: the next job of the key must wait until this one's end is written
     left[#left + 1] = execution
     return
   end
-  note_success(job_type, id)  -- while the job is there to say of which key it is
+  record_success(job_type, id)  -- while the job is there to say of which key it is
   free_slot_and_lock(job_type, id)
   if is_there and ttl == 0 then
     forget(id)

@@ -31,11 +31,11 @@ class Background:
             await step()
         except Exception as error:  # noqa: BLE001 - Redis away, or damage: the next time may do
             if is_transient(error):
-                self._outage.note(error, step.__name__)
+                self._outage.record_error(error, step.__name__)
             else:
                 get_log().error("maintenance_failed", error=error)
             return False
-        self._outage.end(step.__name__)
+        self._outage.record_success(step.__name__)
         return True
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ def register(worker: BaseWorker, outage: WorkerOutage) -> None:
         except RedisError as error:
             if not is_transient(error):
                 raise
-            outage.note(error)
+            outage.record_error(error)
             time.sleep(_AGAIN_SECONDS)
             with suppress(RedisError):
                 worker.connection.delete(worker.key)  # RQ refuses a worker that it has registered, answered or not
@@ -43,7 +43,7 @@ def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
         worker.set_state(WorkerStatus.IDLE)
         worker.register_death()
     except (RedisError, OSError) as error:
-        outage.note(error)
+        outage.record_error(error)
 
 
 class ReapGuard:
@@ -60,7 +60,7 @@ class ReapGuard:
         self._last = float("-inf")
         self._until = float("inf")
 
-    def note_heartbeat(self) -> None:
+    def record_heartbeat(self) -> None:
         """Redis has just taken a heartbeat."""
         now = self._clock()
         if now - self._last > self._lease / 2:
@@ -96,7 +96,7 @@ class Heartbeat:
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
         known, lost = await self.leases.renew(self.executor.to_renew)
-        self._reap_guard.note_heartbeat()
+        self._reap_guard.record_heartbeat()
         self._touch_file()
         for execution_id in lost:
             self.executor.lose(execution_id)

@@ -28,7 +28,7 @@ _AGAIN_SECONDS = 2.0
 
 @dataclass(eq=False)
 class Outcomes:
-    """Takes and writes the outcomes of jobs; on the event loop."""
+    """Collects and writes the outcomes of jobs; on the event loop."""
 
     executions: dict[str, Execution]  # one whose outcome is written leaves them
     leases: Leases
@@ -52,8 +52,8 @@ class Outcomes:
         """The leases of what has succeeded and is not acknowledged yet."""
         return [execution.lease for execution in self._done]
 
-    def take(self, execution: Execution, error: BaseException | None) -> None:
-        """Take a job's outcome: what it raised, if anything."""
+    def record(self, execution: Execution, error: BaseException | None) -> None:
+        """Record a job's outcome: what it raised, if anything."""
         if error is None:
             if execution.attempt:
                 execution.attempt.done()
@@ -98,16 +98,16 @@ class Outcomes:
 
     def _write(self, execution: Execution, outcome: Callable[[], None]) -> None:
         if execution.state == "over":  # it was lost while it waited
-            self.outage.end(execution.lease.execution_id)
+            self.outage.record_success(execution.lease.execution_id)
             return
         execution.state = "writing"
         self.threads.start(outcome, partial(self._written, execution, outcome))
 
     def _written(self, execution: Execution, outcome: Callable[[], None], _: Any, error: BaseException | None) -> None:
         if error and is_transient(error):
-            self.outage.note(error, execution.lease.execution_id)
+            self.outage.record_error(error, execution.lease.execution_id)
         else:
-            self.outage.end(execution.lease.execution_id)
+            self.outage.record_success(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
             self._log.error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._done.append(execution)  # the ack ends its lease

@@ -42,15 +42,15 @@ class RQCommands:
             # of one, and answers None at once, for ever. So None is the end of this connection.
             while message := await channel.get_message(timeout=None):
                 if message["type"] == "message":
-                    self._take(message["data"])
+                    self._handle(message["data"])
 
-    def _take(self, data: bytes) -> None:
+    def _handle(self, data: bytes) -> None:
         try:
-            self._obey(json.loads(data))
+            self._execute(json.loads(data))
         except Exception as error:  # noqa: BLE001 - whatever was sent, the next command is read
             self._log.error("command_unreadable", error=error)
 
-    def _obey(self, command: dict[str, Any]) -> None:
+    def _execute(self, command: dict[str, Any]) -> None:
         """Carry out a command; an unknown one is ignored."""
         match command["command"]:
             case "shutdown":

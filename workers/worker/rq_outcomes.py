@@ -29,7 +29,7 @@ from workers.flow.limits import free_slot
 from workers.job import AllowListedJob
 from workers.lease import LeaseLostError
 from workers.redis_errors import is_transient
-from workers.retries import give_back
+from workers.retries import restore_retry
 from workers.worker.execution import Execution, StoppedError
 
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
@@ -76,7 +76,7 @@ class RQOutcomes:
             if execution.attempt:
                 execution.attempt.failed(job, error)
             elif execution.function:  # a fan-out asks nothing but Redis
-                give_back(job, error)
+                restore_retry(job, error)
             else:
                 self._log.error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
                 job.retries_left = 0

@@ -58,7 +58,7 @@ class ShutdownSignals:
         self._signals: set[int] = set()
         self._parent = parent
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
+            signal.signal(number, self._on_signal)
         if parent:
             loop.add_reader(parent, self._orphaned)
             with suppress(OSError):  # it is gone already, which the loop will notice
@@ -73,16 +73,16 @@ class ShutdownSignals:
         assert self._parent
         self._loop.remove_reader(self._parent)
         if not self._timers:
-            self._end(self._patience)
+            self._begin(self._patience)
 
-    def _signalled(self, number: int, _: object) -> None:
+    def _on_signal(self, number: int, _: object) -> None:
         if number in self._signals:
-            self._end(2 * _COLD_SECONDS)
+            self._begin(2 * _COLD_SECONDS)
         elif not self._timers:
-            self._end(self._patience)
+            self._begin(self._patience)
         self._signals.add(number)
 
-    def _end(self, seconds: float) -> None:
+    def _begin(self, seconds: float) -> None:
         timer = threading.Timer(seconds, self._exit)
         timer.daemon = True
         timer.start()

@@ -57,11 +57,11 @@ class Watchdog:
         self._thread_id = threading.get_ident()
         self._renewed_at = 0.0
         self._holder: Execution | None = None
-        self._struck = 0.0
+        self._timed_out_at = 0.0
         self._target: Execution | None = None
-        self._before = signal.signal(signal.SIGALRM, self._raise)
+        self._before = signal.signal(signal.SIGALRM, self._raise_timeout)
         self._loop.set_task_factory(self._make_task)  # type: ignore[arg-type]  # it takes any options
-        self._lag = LoopLag(self._loop, _describe, self._look, owner=self._owner, last=self._end)
+        self._lag = LoopLag(self._loop, _describe, self._on_block, owner=self._owner, before_exit=self._before_exit)
         self.lost = self._lag.lost
 
     def close(self) -> None:
@@ -95,37 +95,37 @@ class Watchdog:
     def _owner(self, task: Task | None) -> Execution | None:
         return getattr(task, "owner", None)
 
-    def _look(self, block: Block) -> None:
+    def _on_block(self, block: Block) -> None:
         """In the watching thread."""
         execution: Execution | None = block.holder
         if block.is_first:
-            self._holder, self._struck, self._renewed_at = execution, 0.0, time.monotonic()
+            self._holder, self._timed_out_at, self._renewed_at = execution, 0.0, time.monotonic()
         if block.is_first or block.is_over:
-            self._note(block, execution)
+            self._record(block, execution)
         if block.is_over:
             return
         if time.monotonic() - self._renewed_at > self.leases.seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
             with suppress(RedisError, OSError):  # the loop will find out as well what was lost, and that Redis is away
                 self._write(lambda leases: leases.renew(to_renew(self.executions)))
-        if execution and block.seconds - self._struck > execution.lease.timeout:
-            self._struck, self._target = block.seconds, execution
+        if execution and block.seconds - self._timed_out_at > execution.lease.timeout:
+            self._timed_out_at, self._target = block.seconds, execution
             signal.pthread_kill(self._thread_id, signal.SIGALRM)
 
-    def _raise(self, _: int, __: FrameType | None) -> None:
+    def _raise_timeout(self, _: int, __: FrameType | None) -> None:
         """On the loop's thread: unless the step that blocked has ended meanwhile, and another job's has begun."""
         target, self._target = self._target, None
         if target and self._owner(asyncio.current_task(self._loop)) is target:
             raise JobTimeoutException("Task exceeded maximum timeout value, and blocked the event loop")
 
-    def _note(self, block: Block, execution: Execution | None) -> None:
+    def _record(self, block: Block, execution: Execution | None) -> None:
         """Write for `deskbell doctor` that a block begins or is over, and for `/metrics` that it is over."""
         with suppress(RedisError, OSError):
             self.redis.hset(LAST_BLOCKS_KEY, *entry_of(block))
             if block.is_over and execution:
                 self.redis.hincrby(BLOCKED_KEY, execution.name, 1)
 
-    def _end(self, block: Block) -> None:
+    def _before_exit(self, block: Block) -> None:
         """Before the process is ended. When no job is known to block, attempts count: it might block each time."""
         if block.holder:
             self.save(but=block.holder)

@@ -6,7 +6,7 @@
 3. It acknowledges all that have succeeded in one script (`workers/worker/outcomes.py`); other outcomes are written one
    by one, as RQ writes them (`workers/worker/rq_outcomes.py`).
 4. Beside that it renews its leases and reaps those of workers that died (`workers/worker/heartbeat.py`), does what RQ's
-   workers do for their queues (`workers/worker/maintenance.py`), and hears RQ's commands
+   workers do for their queues (`workers/worker/maintenance.py`), and carries out RQ's commands
    (`workers/worker/rq_commands.py`).
 5. At SIGTERM it claims no more, gives the jobs under way a grace period, and releases what remains
    (`workers/worker/shutdown.py`).
@@ -47,7 +47,7 @@ from workers.worker.watchdog import Watchdog
 
 CONCURRENCY = 64
 _REDIS_TIMEOUT_SECONDS = 10
-_HELD_SECONDS = 0.05  # before the next look at jobs that something holds back; twice that before each further one
+_HELD_SECONDS = 0.05  # before jobs that something holds back are asked for again; doubled each time
 _LONGEST_HELD_SECONDS = 0.5
 _MARGIN_SECONDS = 0.001
 _SUSPENDED_SECONDS = 1.0
@@ -109,7 +109,7 @@ class ConcurrentWorker(BaseWorker):
         clean_registries(self)
 
     def subscribe(self) -> None:
-        """Nothing: commands are heard on the event loop, not in RQ's thread."""
+        """Nothing: commands are read on the event loop, not in RQ's thread."""
 
     def _shut_down(self, why: Shutdown = Shutdown.WARM) -> None:
         """Claim no more, and end; the second time, at once."""
@@ -127,7 +127,7 @@ class ConcurrentWorker(BaseWorker):
         rq_outcomes = RQOutcomes(self, self._jobs)
         self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wakeup.set, self._outage)
         self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
-        ended, lost, wake = self._outcomes.take, self._watchdog.lost, self._wakeup.set
+        ended, lost, wake = self._outcomes.record, self._watchdog.lost, self._wakeup.set
         self._executor = Executor(self._under_way, self.connection, threads, children, ended, lost, wake)
         self._wakeups = QueueWakeups(redis, wake)
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
@@ -163,11 +163,11 @@ class ConcurrentWorker(BaseWorker):
                 await self._outcomes.ack()
                 was_idle = not self._under_way  # a job that ends during the claim may queue another
                 claimed = await self._leases.claim(next(self._polling_order), self._free)
-            except Exception as error:  # noqa: BLE001 - damage that nobody foresaw must not end the jobs under way
+            except Exception as error:  # noqa: BLE001 - unforeseen damage must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
             self._pause = 0.0
-            self._outage.end()
+            self._outage.record_success()
             self._start_all(claimed)
             if burst and was_idle and self._is_empty(claimed):
                 self._shut_down()
@@ -197,7 +197,7 @@ class ConcurrentWorker(BaseWorker):
                 prepare(self._performer, execution)
             except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
                 execution.state = "ended"
-                self._outcomes.take(execution, error)
+                self._outcomes.record(execution, error)
             else:
                 self._executor.start(execution)
 
@@ -238,7 +238,7 @@ class ConcurrentWorker(BaseWorker):
     async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
         if is_transient(error):
-            self._outage.note(error)
+            self._outage.record_error(error)
             with suppress(RedisError):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
         else:

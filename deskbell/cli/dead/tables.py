@@ -90,12 +90,12 @@ def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
 
 
 def _places(details: Details) -> Iterable[str]:
-    """The places that the exception passed through; the one that the cause names is marked."""
+    """The stack frames that the exception passed through; the one that the cause names is marked."""
     if details.frames:
         yield "where"
-    for place in details.frames:
-        mark = ">" if details.dead_letter.cause.endswith(f" at {place}") else " "
-        yield f"  {mark} {terminal_text(f'{place.file}:{place.line} in {place.function}')}"
+    for frame in details.frames:
+        mark = ">" if details.dead_letter.cause.endswith(f" at {frame}") else " "
+        yield f"  {mark} {terminal_text(f'{frame.file}:{frame.line} in {frame.function}')}"
 
 
 def _pretty(event: dict[str, Any] | None) -> str:

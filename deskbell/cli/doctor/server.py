@@ -78,7 +78,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
             )
         checked.takes_events = True
     try:
-        asyncio.run(_note_no_token(each))
+        asyncio.run(_check_token_script(each))
     except (RedisError, OSError) as error:
         checked.notes_tokens = False
         yield problem(f"the api cannot note when a token was used: {describe(error)}")
@@ -95,7 +95,7 @@ async def _read_durability(settings: Settings) -> Durability:
         return await read_durability(redis, settings.min_replicas)
 
 
-async def _note_no_token(settings: Settings) -> None:
+async def _check_token_script(settings: Settings) -> None:
     async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
         await TokenUsage(redis).check()
 

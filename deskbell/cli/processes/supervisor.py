@@ -125,7 +125,7 @@ class Supervisor:
         first = self._start()
         self._serving = [first]
         deadline = first.started + _START_SECONDS
-        while not (self._note_ready(first) or self._stops or first.status is not None or time.monotonic() > deadline):
+        while not (self._record_ready(first) or self._stops or first.status is not None or time.monotonic() > deadline):
             time.sleep(_POLL_SECONDS)
         if not (first.is_ready or self._stops or (self.burst and first.status == 0)):
             return max(first.status or 0, 1)  # a negative one is a signal's number
@@ -136,7 +136,7 @@ class Supervisor:
         is_ready = False
         while not self._stops and not self._is_done():
             for process in self._all():
-                self._note_ready(process)
+                self._record_ready(process)
             if not is_ready and all(process.is_ready for process in self._serving):
                 is_ready = True
                 self._log.info("ready", processes=self.count)
@@ -160,7 +160,7 @@ class Supervisor:
     def _start(self) -> Process:
         return Process(self.words, self.environment, [self.listener.fileno()] if self.listener else [])
 
-    def _note_ready(self, process: Process) -> bool:
+    def _record_ready(self, process: Process) -> bool:
         if process.has_become_ready():
             self._log.info("process_started", pid=process.child.pid)
         return process.is_ready

@@ -55,9 +55,9 @@ def _ask(connection: Redis, outage: Outage) -> str:
     except (RedisError, OSError) as error:
         if not outage.cause and (problem := refusal(error)):
             return problem
-        outage.note(error)
+        outage.record_error(error)
     else:
-        outage.end()
+        outage.record_success()
     return ""
 
 

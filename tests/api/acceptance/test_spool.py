@@ -440,7 +440,7 @@ def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
 def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
     """Their numbers are alike; the events of the new one have not been sent."""
     settings.spool_dir.mkdir()
-    file = SpoolFile.take(settings.spool_dir / "0.db")
+    file = SpoolFile.acquire(settings.spool_dir / "0.db")
     assert file
     file.append([entry("one"), entry("two")], None)
     sent = file.first(2)
@@ -515,7 +515,7 @@ def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
     async def keep() -> int:
         async with open_intake(settings) as intake:
             await intake.keep(api_call(), Reply(), "before")
-            intake.spool.note(OSError())
+            intake.spool.record_failure(OSError())
             await eventually(looking.is_set)
             asyncio.get_running_loop().call_later(0.05, gate.set)
             await intake.keep(api_call(), Reply(), "meanwhile")

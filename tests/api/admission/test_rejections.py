@@ -24,7 +24,7 @@ def logged(*turns: list[Rejection], seconds: float = 3600.0) -> tuple[list[Any],
         noted = RejectionLog(metrics)
         for turn in turns:
             for number, refusal in enumerate(turn):
-                noted.note(refusal, number=number)
+                noted.record(refusal, number=number)
             ended = asyncio.Event()
             asyncio.get_running_loop().call_later(seconds * 2, ended.set)
             if turn is not turns[-1]:
@@ -81,7 +81,7 @@ def test_what_is_held_back_is_told_at_the_end() -> None:
     async def refuse() -> None:
         refusals = RejectionLog(Metrics())
         for _ in range(3):
-            refusals.note(WRONG)
+            refusals.record(WRONG)
         refusals.close()
 
     with capture_logs() as lines:

@@ -23,9 +23,9 @@ def test_the_last_use_of_each_token_is_written_at_the_end(redis: Redis, make_set
         async with connect_async(make_settings()) as connection:
             uses = TokenUsage(connection)
             uses.start()
-            uses.note("1", "aaaaaaaa", 100.9)
-            uses.note("1", "aaaaaaaa", 200.9)
-            uses.note("2", "bbbbbbbb", 300)
+            uses.record("1", "aaaaaaaa", 100.9)
+            uses.record("1", "aaaaaaaa", 200.9)
+            uses.record("2", "bbbbbbbb", 300)
             await uses.close()
 
     asyncio.run(use())
@@ -40,11 +40,11 @@ def test_a_use_that_could_not_be_written_is_written_the_next_time(redis: Redis, 
         connection = connect_async(make_settings())
         uses = TokenUsage(connection)
         redis.set(TOKENS_KEY, "in the way")
-        uses.note("1", "aaaaaaaa", 100)
-        uses.note("1", "bbbbbbbb", 100)
+        uses.record("1", "aaaaaaaa", 100)
+        uses.record("1", "bbbbbbbb", 100)
         await uses.close()
         redis.delete(TOKENS_KEY)
-        uses.note("1", "aaaaaaaa", 200)
+        uses.record("1", "aaaaaaaa", 200)
         await uses.close()
         await connection.aclose()
 
@@ -64,8 +64,8 @@ def test_a_use_is_written_while_the_api_runs(
         connection = connect_async(make_settings())
         uses = TokenUsage(connection)
         uses.start()
-        uses.note("1", "aaaaaaaa", 100)
-        uses.note("1", "bbbbbbbb", 100)
+        uses.record("1", "aaaaaaaa", 100)
+        uses.record("1", "bbbbbbbb", 100)
         async with asyncio.timeout(10):
             while not await connection.hexists(TOKENS_KEY, "1:aaaaaaaa"):  # noqa: ASYNC110 - Redis has no event
                 await asyncio.sleep(0.01)
@@ -85,7 +85,7 @@ def test_a_use_that_redis_refuses_to_write_is_logged_once(redis: Redis, make_set
         redis.set(TOKENS_KEY, "in the way")
         uses, away = TokenUsage(connection), TokenUsage(nowhere)
         for each in (uses, away):
-            each.note("1", "aaaaaaaa", 100)
+            each.record("1", "aaaaaaaa", 100)
             await each.close()
             await each.close()
         await connection.aclose()

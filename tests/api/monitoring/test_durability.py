@@ -177,10 +177,10 @@ def test_another_server_is_logged(
     async def watch() -> None:
         redis = connect_async(make_settings(redis_url=SecretStr(server.url)))
         watch = DurabilityWatch(redis, 0)
-        await eventually(lambda: "is on Redis' disk" in watch.look().worth)
+        await eventually(lambda: "is on Redis' disk" in watch.latest().worth)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
-        await eventually(lambda: watch.look().worth and lines)
+        await eventually(lambda: watch.latest().worth and lines)
         await watch.close()
         await redis.aclose()
 

@@ -114,7 +114,7 @@ def test_after_a_refusal_an_older_event_is_written(write: Callable[[str], Write]
     assert first.begin()
     first.end()
     assert refused.begin()
-    refused.take_back()
+    refused.withdraw()
 
     assert older.begin()
     older.end()
@@ -125,7 +125,7 @@ def test_a_refusal_of_the_first_event_leaves_nothing(redis: Redis, write: Callab
     """There is no contact yet."""
     refused = write(NEW)
     assert refused.begin()
-    refused.take_back()
+    refused.withdraw()
 
     assert not redis.keys("deskbell:contact:*")
 
@@ -152,7 +152,7 @@ def test_what_may_have_been_written_once_is_not_taken_back_by_a_later_refusal(
     end_lease(redis)
     again = write(NEW)
     assert again.begin()
-    again.take_back()
+    again.withdraw()
 
     assert not write(MIDDLE).begin()
 
@@ -201,7 +201,7 @@ def test_an_end_that_cannot_be_noted_is_no_failure(redis: Redis, nowhere: Redis)
     redis.connection_pool = nowhere.connection_pool
 
     one.end()
-    one.take_back()
+    one.withdraw()
 
 
 def test_a_key_tells_nothing_of_the_user() -> None:

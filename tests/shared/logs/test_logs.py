@@ -16,7 +16,7 @@ import pytest
 from rq.timeouts import JobTimeoutException
 
 from shared import logs
-from shared.logs import configure_logs, expanded, get_log, name_process, note_lost_lines
+from shared.logs import configure_logs, expanded, get_log, name_process, on_lost_lines
 from shared.logs.output import LogOutput
 from tests.processes import environment
 
@@ -497,7 +497,7 @@ def test_lost_lines_are_told_to_whoever_counts_them(capfd: pytest.CaptureFixture
     """The api has a metric of them."""
     noted: list[int] = []
     configure_logs("json")
-    note_lost_lines(noted.append)
+    on_lost_lines(noted.append)
 
     logging.getLogger("acme.library").warning("odd %s", Odd(leave))
 

@@ -34,9 +34,9 @@ def test_an_outage_is_a_line_when_it_begins_and_one_when_it_is_over() -> None:
     with capture_logs() as logs:
         for error in (RedisConnectionError(), RedisTimeoutError(), RedisTimeoutError()):
             clock.now += 10
-            outage.note(error)
+            outage.record_error(error)
         clock.now += 5
-        ended = outage.end(), outage.end()
+        ended = outage.record_success(), outage.record_success()
 
     assert [line["event"] for line in logs] == ["redis_away", "redis_back"]
     assert (logs[0]["error"], logs[1]["cause"], logs[1]["away_seconds"]) == ("ConnectionError", "TimeoutError", 25)
@@ -47,9 +47,9 @@ def test_an_outage_is_over_when_all_who_were_refused_have_been_heard() -> None:
     """Redis may take reads and refuse writes: that one is answered is not the end."""
     outage = Outage()
     with capture_logs() as logs:
-        outage.note(RedisConnectionError(), "claims")
-        outage.note(RedisConnectionError(), "outcomes")
-        ended = outage.end("claims"), outage.end("claims"), outage.end("outcomes")
+        outage.record_error(RedisConnectionError(), "claims")
+        outage.record_error(RedisConnectionError(), "outcomes")
+        ended = outage.record_success("claims"), outage.record_success("claims"), outage.record_success("outcomes")
 
     assert ended == (False, False, True)
     assert [line["event"] for line in logs] == ["redis_away", "redis_back"]
@@ -62,13 +62,13 @@ def test_what_only_a_person_can_mend_is_said_each_minute() -> None:
     with locked() as redis, pytest.raises(RedisError) as wrong:
         redis.ping()
     with capture_logs() as logs:
-        outage.note(RedisConnectionError())
+        outage.record_error(RedisConnectionError())
         seconds = [outage.refused_seconds]
         for _ in range(121):
             clock.now += 1
-            outage.note(wrong.value)
+            outage.record_error(wrong.value)
         seconds.append(outage.refused_seconds)
-        outage.end()
+        outage.record_success()
         seconds.append(outage.refused_seconds)
 
     assert [line["event"] for line in logs] == ["redis_away", *["redis_refuses"] * 3, "redis_back"]

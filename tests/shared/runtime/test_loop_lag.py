@@ -166,7 +166,7 @@ loop_lag.STUCK_SECONDS = 0.3
 
 async def main():
     loop = asyncio.get_running_loop()
-    lag = loop_lag.LoopLag(loop, lambda _: {}, lambda _: None, last=lambda _: print("last", flush=True))
+    lag = loop_lag.LoopLag(loop, lambda _: {}, lambda _: None, before_exit=lambda _: print("last", flush=True))
     await asyncio.sleep(0)
     spin()
 

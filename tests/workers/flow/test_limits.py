@@ -77,12 +77,12 @@ class Lua:
 
     def fail(self, job_id: str, now: int = NOW, failures: int = 1) -> int:
         """A job fails; whether its attempt counts."""
-        noted = f"note_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
+        noted = f"record_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
         return int(self.run(f"local n = {noted} free_slot_and_lock('crm-contact', '{job_id}') return n"))
 
     def succeed(self, job_id: str) -> None:
         """A job succeeds."""
-        self.run(f"note_success('crm-contact', '{job_id}') free_slot_and_lock('crm-contact', '{job_id}')")
+        self.run(f"record_success('crm-contact', '{job_id}') free_slot_and_lock('crm-contact', '{job_id}')")
 
 
 def started(lua: Lua, *times: int, takes: int = 0) -> list[int]:

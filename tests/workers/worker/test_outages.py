@@ -77,13 +77,13 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     workplace, event = open_workplace(jobs), api_call()
     workplace.put_jobs(event)
 
-    note, refusals = WorkerOutage.note, []
+    note, refusals = WorkerOutage.record_error, []
 
     def count(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
         refusals.append(error)
         return note(self, error, *arguments)
 
-    monkeypatch.setattr(WorkerOutage, "note", count)
+    monkeypatch.setattr(WorkerOutage, "record_error", count)
     with capture_logs() as logs, ended_when(lambda: len(refusals) >= 9, outage):
         workplace.work()
 
@@ -107,7 +107,7 @@ def test_an_outage_drops_the_connections_that_lie_idle(redis: Redis, make_settin
             one.watch("a")
             other.watch("a")
             idle = {str(one.client_id()), str(other.client_id())}
-        WorkerOutage(ours).note(RedisConnectionError())
+        WorkerOutage(ours).record_error(RedisConnectionError())
 
         assert len(idle) == 2
         until(lambda: not {each["id"] for each in redis.client_list()} & idle)
@@ -135,13 +135,13 @@ def test_an_outage_in_the_middle_of_a_fan_out_takes_none_of_the_events_retries(
 
     monkeypatch.setattr("workers.fan_out.arrival_of", begin)
     monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
-    note, refusals = WorkerOutage.note, []
+    note, refusals = WorkerOutage.record_error, []
 
     def count_refusals(self: WorkerOutage, error: Exception, *arguments: Any) -> bool:
         refusals.append(error)
         return note(self, error, *arguments)
 
-    monkeypatch.setattr(WorkerOutage, "note", count_refusals)
+    monkeypatch.setattr(WorkerOutage, "record_error", count_refusals)
     workplace.put_event(event)
     with ended_when(lambda: begun.is_set() and len(refusals) >= 2, outage):
         workplace.work(EVENTS)
@@ -328,7 +328,7 @@ def test_nothing_is_reaped_for_a_lease_from_the_first_heartbeat_after_a_gap() ->
     states = [guard.may_reap]
     for at in (100.0, 105.0, 110.0, 115.1, 120.0, 125.0, 125.2):
         now = at
-        guard.note_heartbeat()
+        guard.record_heartbeat()
         states.append(guard.may_reap)
 
     assert states == [False, False, False, True, False, False, False, True]
