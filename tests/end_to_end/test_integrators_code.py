@@ -1,8 +1,6 @@
 """What an integrator's code may do to the process that it runs in, without harm to answers, jobs and our log lines."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from redis import Redis
 
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS, events_job, queue
+from tests import forked
 from tests.processes import PATIENT, environment
 from tests.serving import running_api
 from tests.waiting import until
@@ -153,7 +152,6 @@ def worked_off(url: str, folder: Path) -> list[dict[str, Any]]:
 
 def burst(url: str, folder: Path, **settings: str) -> str:
     """What such a worker writes to standard output."""
-    command = [sys.executable, "-P", "-m", "deskbell", "worker", "--burst", "--concurrency", "2"]
-    variables = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs", **settings)
-    done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, timeout=60, check=True, text=True)
-    return done.stdout
+    words = ("worker", "--burst", "--concurrency", "2", "--parent-fd", "-1")
+    given = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs", **settings)
+    return forked.run(*words, env=given, cwd=folder).stdout
