@@ -131,18 +131,6 @@ def test_a_duplicate_gets_the_stored_answer_and_starts_nothing(start_api: ApiFac
     assert redis.xlen(LOG_KEY) == 1
 
 
-def test_a_failure_that_was_kept_is_remembered_too(start_api: ApiFactory, redis: Redis) -> None:
-    """The FAIL of a kept event is its one answer."""
-    desk = start_api()
-    body = packet(OrderID="1")
-
-    first, second = (desk.post(body, "nowhere", RequestID="r-1") for _ in range(2))
-
-    assert first.json()["ErrorCode"] == 1006
-    assert second.content == first.content
-    assert queue(EVENTS, redis).count == 1
-
-
 def test_two_processes_keep_a_delivery_once(redis: Redis, make_settings: SettingsFactory) -> None:
     """Both have a reply; the script takes the first and hands its answer to the other."""
     settings = make_settings()

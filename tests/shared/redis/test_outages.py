@@ -163,11 +163,6 @@ def test_what_may_pass_by_itself_is_no_refusal(error: Exception) -> None:
     assert refusal(error) == ""
 
 
-def test_what_a_role_needs_is_there(redis: Redis) -> None:
-    """An answer, no cluster, and scripts."""
-    check_redis(redis)
-
-
 def test_a_server_that_keeps_its_information_to_itself_is_taken_for_no_cluster(redis: Redis) -> None:
     """A managed Redis may forbid INFO."""
     redis.acl_setuser("silent", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
