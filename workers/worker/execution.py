@@ -138,9 +138,10 @@ class Executor:
             self.wake()
 
     def drop_all(self) -> list[Lease]:
-        """Let the jobs that run end without an outcome; their leases."""
+        """Let the jobs that run end without an outcome; their leases, which are not renewed any more."""
         running = [execution for execution in self.executions.values() if execution.state == "running"]
         for execution in running:
+            del self.executions[execution.lease.execution_id]
             self._drop(execution)
         return [execution.lease for execution in running]
 

@@ -176,6 +176,41 @@ def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
     assert workplace.queue().scheduled_job_registry.get_job_ids() == [job_id]
 
 
+def test_a_job_that_a_stopping_worker_has_released_is_not_taken_for_lost(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker renews its leases once more between the release and its end."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall)
+    async def hang(event: ApiCall) -> None:  # noqa: ARG001
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    workplace = open_workplace(jobs, abandoned_seconds=5, grace_seconds=0)
+    job_id = put_job(workplace, "hang")
+    renew_really, release_really, renewed = Leases.renew, Leases.release, threading.Event()
+
+    async def renew(self: Leases, *arguments: Any) -> Any:
+        answer = await renew_really(self, *arguments)
+        renewed.set()
+        return answer
+
+    async def release(self: Leases, *arguments: Any, **options: Any) -> int:
+        count = await release_really(self, *arguments, **options)
+        renewed.clear()
+        await asyncio.to_thread(renewed.wait, _PATIENCE_SECONDS)
+        return count
+
+    monkeypatch.setattr(Leases, "renew", renew)
+    monkeypatch.setattr(Leases, "release", release)
+    with capture_logs() as logs:
+        workplace.work()
+
+    assert "lease_lost" not in [line["event"] for line in logs]
+    assert workplace.queue().job_ids == [job_id]
+
+
 def test_a_job_whose_outcome_is_being_written_is_not_put_back(
     open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
