@@ -13,7 +13,7 @@ from shared.errors import ConfigError, DeclarationError
 from shared.frames import is_integrators
 from shared.handlers.callbacks import Callbacks
 from shared.jobs.jobs import Jobs
-from shared.own_packages import check_import_string, refuse_shadowed
+from shared.own_packages import OWN, check_import_string, refuse_shadowed
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
@@ -88,6 +88,7 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
             ) from None
         raise ConfigError(
             f"{setting}: {module_name} imports {error.name}, which is not installed ({_place(error, module_name)})"
+            f"{_public(error)}"
         ) from error
     except (ConfigError, DeclarationError) as error:
         where = _place(error, module_name)
@@ -97,7 +98,7 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     except BaseException as error:  # also of `sys.exit()`, or `pytest.skip()`
         where = _place(error, module_name)
         raise ConfigError(
-            f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}"
+            f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}{_public(error)}"
         ) from error
     try:
         found: Any = getattr(module, attribute)
@@ -106,6 +107,17 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     if not isinstance(found, kind):
         raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")
     return found
+
+
+def _public(error: BaseException) -> str:
+    """Where the name is that an integrator tried to import from a package of Deskbell's; "" for any other error."""
+    if not isinstance(error, ImportError) or str(error.name).partition(".")[0] not in OWN:
+        return ""
+    wanted = "" if isinstance(error, ModuleNotFoundError) else error.msg.partition("'")[2].partition("'")[0]
+    for name in getattr(sys.modules.get("deskbell"), "__all__", ()):
+        if name.lower() == wanted.lower():
+            return f"; write from deskbell import {name}"
+    return "; what you import of Deskbell is in deskbell, deskbell.jobs and deskbell.testing"
 
 
 def _instead(found: Any) -> str:

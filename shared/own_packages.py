@@ -88,7 +88,8 @@ def check_import_string(module: str) -> None:
     if found := another(name):
         raise ConfigError(_sentence(name, found))
     if not module.startswith(("deskbell.jobs.", "examples.")):
-        raise ConfigError(f"{name} is a package of Deskbell's own, {ROOT / name}; expected one of yours, got {module}")
+        expected = "expected one of yours, deskbell.jobs.crm or deskbell.jobs.analytics"
+        raise ConfigError(f"{name} is a package of Deskbell's own, {ROOT / name}; {expected}, got {module}")
 
 
 def _checked_import(

@@ -178,6 +178,28 @@ def test_a_module_that_fails_is_refused_with_its_reason(write: Write, tmp_path: 
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("from shared import Callbacks", "; write from deskbell import Callbacks"),
+        ("from deskbell import callbacks", "; write from deskbell import Callbacks"),
+        (
+            "from shared import api_call",
+            "; what you import of Deskbell is in deskbell, deskbell.jobs and deskbell.testing",
+        ),
+        ("from json import callbacks", ")"),
+        ("raise ImportError", "ImportError: "),
+    ],
+)
+def test_who_imports_what_deskbell_does_not_have_is_told_what_to_write(
+    write: Write, tmp_path: Path, source: str, advice: str
+) -> None:
+    """The public name, or else the public packages; of other libraries nothing is said."""
+    write("acme_a", source)
+
+    assert refusal(tmp_path, callbacks="acme_a:callbacks").endswith(advice)
+
+
 A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
 
 
@@ -195,6 +217,13 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
             {"callbacks": "acme_a:callbacks"},
             "acme_a imports nowhere, which is not installed (FOLDER/acme_a.py:1)",
             id="a module that imports what is not there: otherwise the integrator looks for the wrong file",
+        ),
+        pytest.param(
+            {"acme_a": "from workers.jobs import crm"},
+            {"callbacks": "acme_a:callbacks"},
+            "acme_a imports workers.jobs, which is not installed (FOLDER/acme_a.py:1); what you import of Deskbell is "
+            "in deskbell, deskbell.jobs and deskbell.testing",
+            id="a package of Deskbell's that is not public, and not there",
         ),
         pytest.param(
             {"acme/callbacks": "import acme.nowhere"},

@@ -156,7 +156,8 @@ def test_an_import_string_that_leads_to_ours_alone_is_refused(run: Run) -> None:
     """But for what ships to be named there."""
     ended = run("-P", "-m", "deskbell", "describe", DESKBELL_CALLBACKS="deskbell.main:callbacks")
 
-    own = f"deskbell is a package of Deskbell's own, {ROOT / 'deskbell'}; expected one of yours, got deskbell.main"
+    expected = "expected one of yours, deskbell.jobs.crm or deskbell.jobs.analytics, got deskbell.main"
+    own = f"deskbell is a package of Deskbell's own, {ROOT / 'deskbell'}; {expected}"
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: DESKBELL_CALLBACKS: {own}\n")
 
 
