@@ -1,3 +1,5 @@
+"""The handlers of `make bench-hang`: some answer at once, and some hang when a call says so."""
+
 import asyncio
 import time
 import uuid

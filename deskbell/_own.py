@@ -1,6 +1,6 @@
 """Imports Deskbell's own `shared`, whatever comes first on `sys.path`; to be imported before anything else of it.
 
-Under pytest and `python -m` the folder of whoever calls comes first, and may have a `shared`.
+Under pytest and `python -m` the caller's folder comes first, and may have a `shared`.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The processes that do the work.
+"""The workers: they turn events into jobs and run them, as RQ workers do.
 
 A job's life, a file for each step:
 

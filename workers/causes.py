@@ -1,6 +1,6 @@
 """The cause by which dead letters are grouped: the type of what was raised, and where in the integrator's code.
 
-A worker of ours records the cause and the traceback's frames in the job's `meta` when the job fails for good. Where it
+Deskbell's worker records the cause and the traceback's frames in the job's `meta` when the job fails for good. Where it
 could not, because a stock worker ran the job or the worker died, the type is read from the text that RQ keeps. The
 exception's own text is never part of a cause: a customer may have written it.
 """
@@ -34,7 +34,7 @@ def cause_of(error: BaseException) -> str:
 
 
 def code_of(error: BaseException) -> str | None:
-    """The code that an integrator has given an exception of ours, else the HTTP status that it tells.
+    """The code that an integrator has given one of Deskbell's exceptions, else the HTTP status that it tells.
 
     Of a job's own process that died: of which signal, or with which status.
     """

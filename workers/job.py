@@ -1,7 +1,7 @@
 """An RQ job that calls nothing: an allow-list for what stands in Redis, where anybody may have written it.
 
-RQ imports and calls the function, the three callbacks and the webhooks that a job's hash names. Whoever can write to
-Redis could have a worker call anything; so our worker calls its two entry points by itself (see
+RQ imports and calls the function, the three callbacks and the webhooks that a job's hash names. Anyone who can write
+to Redis could have a worker call anything; so our worker calls its two entry points by itself (see
 `workers/worker/call.py`), and RQ's code gets jobs of this class.
 """
 
@@ -19,7 +19,7 @@ from workers.lease import Lease
 
 
 class AllowListedJob(Job):
-    """An RQ job whose hash is read when somebody first looks at it: few jobs that succeed are ever looked at.
+    """An RQ job with lazy loading: its hash is read when an attribute is used, which few jobs that succeed need.
 
     Attributes:
         lease: what a worker holds it by; None of a job that RQ's code has fetched.

@@ -1,7 +1,7 @@
 """A lease: one worker's right to run one job, for a limited time.
 
-Whoever holds it renews it while the job runs. When it is not renewed in time, anybody may reap it and put the job back
-on its queue; its former holder can then write nothing about the job any more.
+The worker that holds it renews it while the job runs. When it is not renewed in time, any worker may reap it and put
+the job back on its queue; its former holder can then write nothing about the job any more.
 """
 
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ def call(attempt: Attempt) -> None:
         try:
             runner.run(_within(attempt.job_type.timeout, await_result(result)))
         except JobTimeoutException:
-            stack.pop_all()  # RQ's alarm went off: the coroutine did not heed its cancellation, nor would it another
+            stack.pop_all()  # RQ's alarm went off: the coroutine ignored its cancellation, and would ignore another
             runner.get_loop().close()
             raise
 

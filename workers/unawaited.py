@@ -1,7 +1,7 @@
 """Coroutines that nobody awaited, and other code that a job's function returns instead of running it.
 
-What can be awaited is awaited; for what nobody can run the job fails. A coroutine that the function made and forgot is
-logged when Python reports it.
+An awaitable is awaited; a generator or a function that was returned fails the job. A coroutine that the function made
+and forgot is logged when Python reports it.
 """
 
 import functools
@@ -21,7 +21,7 @@ _NOT_RUN = (Generator, AsyncGenerator, map, filter, functools.partial, FunctionT
 
 
 def check_ran(result: Any) -> None:
-    """Refuse a result that nobody will run.
+    """Refuse a result that is code which will not run.
 
     Raises:
         NotRunError: the function returned a generator, or a function, of which nothing has run; or an exception.

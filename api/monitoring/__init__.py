@@ -1,4 +1,4 @@
-"""What the operator and the integrator learn of a running api.
+"""Monitoring: what the operator and the integrator can see of a running api.
 
 `health` is the report of `/readyz`; it includes `durability`, what an acknowledgement is worth. `collectors` reads what
 `/metrics` says of the queues and of the disk. `drift` logs how calls and results depart from what handlers declare;

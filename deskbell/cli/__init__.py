@@ -1,4 +1,4 @@
-"""The command `deskbell`.
+"""The command `deskbell`, a typer app.
 
 `main` has every command and its options, which it hands to a file for each: `api`, `worker`, `dashboard`, `dev`,
 `demo`, `send`, `describe` (with `variables`), and the rooms `doctor` and `dead`. `processes` has the processes of api

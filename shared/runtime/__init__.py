@@ -1,4 +1,4 @@
-"""What a process needs besides its work.
+"""Threads, tasks and the event loop, as each process of Deskbell needs them.
 
 Read in this order:
 

@@ -106,8 +106,8 @@ class Settings(BaseSettings):
     refused_seconds: int = Field(
         default=300,
         ge=0,
-        description="Seconds for which Redis may refuse for a reason that only a person can mend (a wrong password, a "
-        "missing right) before `/readyz` answers 503: until then events are kept on the disk alone.",
+        description="Seconds for which Redis may refuse for a reason that only a person can correct (a wrong password, "
+        "a missing right) before `/readyz` answers 503: until then events are kept on the disk alone.",
     )
     min_replicas: int = Field(
         default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."

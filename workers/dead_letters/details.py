@@ -1,7 +1,7 @@
 """The details of one dead letter: all that Redis holds about it.
 
-What a customer may have written, the event and the exception's text, stands in fields of its own: nobody needs to see
-it to find out why a job failed.
+What a customer may have written, the event and the exception's text, is in separate fields: the cause of a failure
+can be found without showing it.
 """
 
 from collections.abc import Sequence

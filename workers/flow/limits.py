@@ -1,8 +1,8 @@
 """Sliding-window rate limit, semaphore and circuit breaker (with a half-open probe): Python's side of `limits.lua`.
 
-`limits.lua` stands in front of every script that claims or acks. A claim starts a job only if its type's limit admits
-it, and takes nothing from a queue whose breaker is open. The script that acks a success notes it. A failure is noted
-here, before RQ decides about the job, since an attempt that fails while the breaker is open does not count.
+`limits.lua` is put in front of every script that claims or acks. A claim starts a job only if its type's limit admits
+it, and takes nothing from a queue whose breaker is open. The script that acks a success records it. A failure is
+recorded here, before RQ decides about the job, since an attempt that fails while the breaker is open does not count.
 """
 
 import time
@@ -60,13 +60,13 @@ def limits_text(jobs: Jobs) -> str:
 
 
 def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
-    """Note that an attempt raised, and free its slot.
+    """Record that an attempt raised, and free its slot.
 
     Returns:
         Whether the attempt counts.
 
     Raises:
-        LeaseLostError: the execution is not ours any more; nothing was noted.
+        LeaseLostError: the execution is not ours any more; nothing was recorded.
     """
     if not _is_limited(job_type):
         return not isinstance(error, OutOfTurnError)
@@ -112,10 +112,10 @@ def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
 
 
 def record_success(jobs: Jobs, job_type: JobType, job: Job) -> None:
-    """Note that an attempt succeeded where no script acks it, and free its slot.
+    """Record that an attempt succeeded where no script acks it, and free its slot.
 
     Raises:
-        LeaseLostError: the execution is not ours any more; nothing was noted.
+        LeaseLostError: the execution is not ours any more; nothing was recorded.
     """
     if _is_limited(job_type):
         log_resumed(_run(jobs, _SUCCEEDED, job_type, job))

@@ -47,7 +47,7 @@ def decode_error(encoded: dict[str, Any]) -> Exception:
 
 
 def _steering(kind: type[BaseException]) -> type[BaseException] | None:
-    """The class of ours that an exception is of, if a worker decides by it."""
+    """Deskbell's class that an exception is of, if a worker decides by it."""
     ours = (each for each in kind.__mro__ if each.__module__ == errors.__name__ and each is not DeskbellError)
     return next((each for each in ours if issubclass(each, JobDecision | DeskbellError)), None)
 
@@ -60,7 +60,7 @@ def _message(error: BaseException) -> str:
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of an exception of ours: numbers, truth values and short texts."""
+    """The attributes of one of Deskbell's exceptions: numbers, truth values and short texts."""
     short = {name: value[:_MOST_OF_A_VALUE] if isinstance(value, str) else value for name, value in state.items()}
     return {name: value for name, value in short.items() if isinstance(value, str | int | float | None)}
 

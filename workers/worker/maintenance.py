@@ -24,7 +24,7 @@ from workers.redis_errors import is_transient
 
 SCHEDULE_SECONDS = 1.0  # as RQ's scheduler
 MAINTENANCE_SECONDS = 30.0
-_LOCKS_SECONDS = 10  # between looks for a lock whose holder died
+_LOCKS_SECONDS = 10  # between tries to get the lock of a holder that died
 
 
 class Maintenance:

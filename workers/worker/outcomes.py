@@ -1,4 +1,4 @@
-"""Outcomes of jobs: a batched ack of what has succeeded, and all else one by one.
+"""Outcomes of jobs: a batched ack of what has succeeded; other outcomes are written one by one.
 
 1. All jobs that have succeeded since the last ack are acknowledged in one script.
 2. A failure is written as RQ writes it, in a thread: see `workers/worker/rq_outcomes.py`. So is a success that other

@@ -35,7 +35,7 @@ class Shutdown(Enum):
 
 
 class ShutdownSignals:
-    """SIGTERM, SIGINT and the end of the supervisor begin the shutdown; a loop that does not turn cannot prevent it.
+    """SIGTERM, SIGINT and the end of the supervisor begin the shutdown; a blocked loop cannot prevent it.
 
     When the process is ended without its loop, a job that blocks the loop is reaped when its lease has expired, and the
     others are released. The same signal a second time means "at once". One of each does not: a service manager sends
@@ -95,7 +95,7 @@ class ShutdownSignals:
             self._save()
             get_log().error("exit_forced")
             flush_logs()
-        finally:  # whatever comes of that
+        finally:  # also when that failed
             os._exit(1)
 
 

@@ -4,7 +4,7 @@
 2. Meanwhile the leases of all jobs are renewed from here; else they would be reaped, and run elsewhere with an attempt
    less.
 3. When a job has blocked for longer than it may take, a signal raises RQ's time-out inside it, as RQ's own alarm does.
-4. Before a process is ended whose loop does not turn at all, the successes of other jobs are acknowledged, and those
+4. Before a process is ended whose loop does not run at all, the successes of other jobs are acknowledged, and those
    under way are released, their attempts uncounted.
 """
 
@@ -70,7 +70,7 @@ class Watchdog:
         signal.signal(signal.SIGALRM, self._before)
 
     def save(self, *, but: Execution | None) -> None:
-        """Write on Redis what this process, whose loop does not turn, can no longer write; in any other thread.
+        """Ack what has succeeded and release the rest when the loop is blocked and cannot; in another thread.
 
         It takes two seconds at most.
 
@@ -96,7 +96,7 @@ class Watchdog:
         return getattr(task, "owner", None)
 
     def _on_block(self, block: Block) -> None:
-        """In the watching thread."""
+        """Handle one check that found the loop blocked, or running again; in the watching thread."""
         execution: Execution | None = block.holder
         if block.is_first:
             self._holder, self._timed_out_at, self._renewed_at = execution, 0.0, time.monotonic()
@@ -113,7 +113,7 @@ class Watchdog:
             signal.pthread_kill(self._thread_id, signal.SIGALRM)
 
     def _raise_timeout(self, _: int, __: FrameType | None) -> None:
-        """On the loop's thread: unless the step that blocked has ended meanwhile, and another job's has begun."""
+        """On the loop's thread: raise in the job that blocks, unless another job's step has begun meanwhile."""
         target, self._target = self._target, None
         if target and self._owner(asyncio.current_task(self._loop)) is target:
             raise JobTimeoutException("Task exceeded maximum timeout value, and blocked the event loop")

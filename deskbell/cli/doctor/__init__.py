@@ -1,4 +1,4 @@
-"""`deskbell doctor`: what an operator asks first.
+"""`deskbell doctor`: diagnostics, a check for each thing that can keep events or jobs from moving.
 
 Read its modules in this order:
 
@@ -68,7 +68,7 @@ def doctor(api_redis_url: str | None = None) -> None:
     kinds = {finding.kind for finding in found}
     if "problem" in kinds:
         sys.exit(1)
-    console.print("no problem found" + (", as far as could be looked" if "unknown" in kinds else ""))
+    console.print("no problem found" + (", as far as could be checked" if "unknown" in kinds else ""))
 
 
 def _on_redis(checked: Checked) -> list[Finding]:

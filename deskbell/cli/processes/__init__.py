@@ -1,4 +1,4 @@
-"""The processes behind the commands.
+"""The supervisor, and one process of each role.
 
 Read in this order: `supervisor` (starts and replaces), `api_process` and `worker_process` (one process of a role),
 `waiting` (for Redis), `listening`, `signals`.

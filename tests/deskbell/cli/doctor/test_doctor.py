@@ -283,7 +283,7 @@ def test_what_a_user_may_not_read_is_unknown_and_not_none(look: Look, server: Se
         redis.acl_setuser("api", enabled=True, passwords=["+p"], keys=keys, commands=["+@all"])
         status, lines = look(REDIS_URL=server.url.replace("unix://", "unix://api:p@"))
 
-    assert (status, lines[-1]) == (0, "no problem found, as far as could be looked")
+    assert (status, lines[-1]) == (0, "no problem found, as far as could be checked")
     unread = [line.partition(". ")[0] for line in lines if line.startswith("unknown: ")]
     assert "unknown: Whether `rq suspend` holds all workers back" in unread
     assert "unknown: Which queues no living worker reads" in unread
