@@ -58,10 +58,11 @@ def _greet(stack: Stack, settings: Settings, console: Console) -> None:
         console.print(
             f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
         )
-    if settings.apps:
-        console.print(f"call it       deskbell send NODE NAME=VALUE --url {stack.api_url}{secret} --app … --token …\n")
-    else:
-        console.print(f"call it       deskbell send order_status OrderID=1002 --url {stack.api_url}{secret}\n")
+    call = (
+        "NODE NAME=VALUE" if settings.callbacks or settings.jobs else "order_status OrderID=1002"
+    )  # else the shop of examples/ runs
+    sender = " --app … --token …" if settings.apps else ""
+    console.print(f"call it       deskbell send {call} --url {stack.api_url}{secret}{sender}\n")
 
 
 def _own_sources() -> list[Path]:

@@ -113,8 +113,10 @@ def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
         typer.echo(groups_json(groups, with_ids=with_ids))
     elif groups:
         _console().print(groups_table(groups, datetime.now(UTC)))
-    else:
+    elif selection == Selection():
         typer.echo("no dead letters")
+    else:
+        typer.echo(f"no dead letters with {selection}")
 
 
 def list_ids(selection: Selection) -> None:

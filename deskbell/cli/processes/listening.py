@@ -28,5 +28,5 @@ def open_listener(host: str, port: int, fd: int | None = None, processes: int = 
         address = listener.getsockname()
     except OSError as error:
         stop(f"cannot listen on {host}:{port}: {error.strerror}" if fd is None else f"--fd {fd}: {error.strerror}")
-    get_log().info("listening", host=address[0], port=address[1], processes=processes)
+    get_log().info("listening", address=address[0], port=address[1], processes=processes)
     return listener

@@ -34,8 +34,8 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
             stop(f"no job type waits on the queue {queue!r}; there are {', '.join([EVENTS, *jobs.queues])}")
     raise_file_limit()
     connection = wait_for_redis(settings, parent)
-    get_log().info("working", queues=chosen, jobs=jobs.names)
     performer = Performer(jobs, settings)
     ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
+    get_log().info("working", queues=chosen, jobs=jobs.names)
     if ours.run(burst=burst) is Shutdown.STRAGGLERS:
         sys.exit(AGAIN)  # a thread that hangs ends only with its process

@@ -76,7 +76,7 @@ def test_list_is_filtered_and_is_json_on_request(redis: Redis, dead: Dead) -> No
         "awaited_by": 0,
     }
     assert json.loads(nothing.stdout) == []
-    assert dead("list", "--job", "nobody").stdout == "no dead letters\n"
+    assert dead("list", "--job", "nobody").stdout == "no dead letters with --job 'nobody'\n"
 
 
 def test_list_names_each_dead_letter_on_request(redis: Redis, dead: Dead) -> None:
