@@ -22,7 +22,7 @@ from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.servers import redis_server
-from tests.workers.working import Workplace
+from tests.workers.running import Workplace
 
 # What a script starts in the background ignores SIGINT, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -82,7 +82,7 @@ def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> Non
 
 
 def test_the_design_lists_every_key_on_redis() -> None:
-    """Each of ours that the code and the scripts name, and no other."""
+    """Each of Deskbell's that the code and the scripts name, and no other."""
     code = [path for room in ROOMS for path in (ROOT / room).rglob("*.*") if path.suffix in {".py", ".lua"}]
     design = (ROOT / "docs" / "DESIGN.md").read_text()
     keys = r"\bdeskbell(?::[a-z]+)+(?!/)"
@@ -149,7 +149,7 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
 
 
 def test_the_http_document_lists_every_error_code() -> None:
-    """Each of ours with its status."""
+    """Each of Deskbell's codes with its status."""
     rows = {row[0]: row[1] for row in table((ROOT / "docs" / "HTTP.md").read_text(), "ErrorCode")}
 
     for code in Code:

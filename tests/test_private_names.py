@@ -167,7 +167,7 @@ def test_a_library_still_has_the_names_that_we_reach_into(owner: str) -> None:
     present = asyncio.run(there())
     for name in names.split():
         users = [path for path, text in PRODUCT.items() if re.search(rf"\b{name}\b", text)]
-        assert users, f"nothing of ours uses {owner}'s {name} any more: take it off this table"
+        assert users, f"nothing in Deskbell uses {owner}'s {name} any more: take it off this table"
         assert name in present, f"{owner} has no {name} any more, which is used in {', '.join(users)}"
 
 

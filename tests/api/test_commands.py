@@ -83,7 +83,7 @@ def test_the_documented_packets_get_the_documented_answers(
 
 
 def test_without_a_handler_every_command_gets_the_receipt_and_is_kept(redis: Redis, start_api: ApiFactory) -> None:
-    """In any case of its letters, and one that nobody knows, too."""
+    """In upper or lower case, and an unknown one, too."""
     desk, commands = start_api(), [*COMMANDS, "Desk.Invented"]
 
     answers = [

@@ -1,4 +1,4 @@
-"""An event loop that stands still, because a handler blocks it: what the others are told, and what is told of it."""
+"""An event loop that a handler blocks: what other callbacks are answered, and what is logged."""
 
 import asyncio
 import socket

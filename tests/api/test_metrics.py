@@ -1,4 +1,4 @@
-"""What `/metrics` tells: each metric once, of every process, from the start."""
+"""`/metrics`: each metric once, of every process, from the start."""
 
 import os
 import re
@@ -14,9 +14,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.away import a_server
 from tests.debian import program
 from tests.processes import PATIENT, environment
+from tests.redis_outages import a_server
 from tests.serving import Api, running_api
 from tests.waiting import until
 
@@ -56,7 +56,7 @@ def acme(url: str, folder: Path, *words: str) -> Iterator[Api]:
 
 
 def scrape(api: Api) -> str:
-    """What whichever process answers tells: each connection is taken by one or the other."""
+    """The metrics, from either process: each connection is accepted by one or the other."""
     return httpx.get(f"{api.desk.url}/metrics", timeout=30).text
 
 
@@ -138,7 +138,7 @@ def test_nothing_is_told_of_processes_that_are_gone(redis: Redis, valkey_url: st
 
 
 def told_pids(text: str) -> set[int]:
-    """The processes that a scrape tells of."""
+    """The processes that a scrape reports."""
     return {int(pid) for pid in re.findall(r'^process_open_fds{pid="(\d+)"}', text, re.MULTILINE)}
 
 

@@ -107,7 +107,7 @@ def desk(redis: Redis, make_settings: SettingsFactory) -> Iterator[Desk]:
 
 
 def check(answer: httpx.Response, redis: Redis, before: int) -> int:
-    """The answer is an envelope of ours, and one event more is kept exactly if it says so."""
+    """The answer is an envelope, and an event is kept if and only if the answer says so."""
     envelope = answer.json()
     assert list(envelope)[:3] == ["ActionStatus", "ErrorInfo", "ErrorCode"]
     assert (envelope["ActionStatus"] == "OK") is (envelope["ErrorCode"] == 0)

@@ -72,7 +72,7 @@ def test_what_could_not_be_known_is_told_apart(sent: float, differing: int) -> N
 
 @pytest.mark.parametrize("excused", [True, False])
 def test_two_requests_at_once_are_excused_only_if_redis_may_be_away(excused: bool) -> None:
-    """Otherwise there is one place to look; a third request that gets either answer says nothing new."""
+    """Otherwise Redis has the first answer; a third request that gets either answer says nothing new."""
     answers = [FIRST, replace(FIRST, sent=1.05, event_id="e1"), replace(FIRST, sent=5.0, event_id="e1")]
 
     found = judge("a fault", DELIVERIES, answers, SPAN, KEPT, 1.5, excused=excused)
@@ -81,7 +81,7 @@ def test_two_requests_at_once_are_excused_only_if_redis_may_be_away(excused: boo
 
 
 def test_a_refusal_is_not_lost() -> None:
-    """What was answered 1010 need not be there, and is told from other failures."""
+    """What was answered 1010 need not be there, and is counted apart from other failures."""
     found = verdict(FIRST, Answer(1, 2.0, 0.1, 503, FULL), Answer(2, 2.0, 0.1, 403, FULL))
 
     assert (found.refused, found.otherwise, found.lost) == (1, 1, 0)

@@ -64,7 +64,7 @@ def test_each_container_has_the_least_rights_bounds_and_a_health_check_that_answ
 
 
 def test_what_is_published_is_published_on_loopback() -> None:
-    """The api speaks no TLS, and whoever opens rq-dashboard can delete jobs."""
+    """The api speaks no TLS, and rq-dashboard lets anyone delete jobs."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert published == {
@@ -142,7 +142,7 @@ def test_who_answers_over_http_is_healthy_with_the_right_answer(start_api: ApiFa
 
 
 def test_the_crm_is_healthy_logs_json_and_ends_with_status_0(tmp_path: Path) -> None:
-    """As each role of ours does."""
+    """As each role does."""
     given = {"CRM_DATABASE": str(tmp_path / "crm.db"), "DESKBELL_CRM_TOKEN": "token"}
     with running(*SERVICES["crm"]["command"][1:3], "127.0.0.1", "0", **given) as crm:
         port = next(match[1] for line in crm.stdout if (match := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
@@ -164,7 +164,7 @@ def test_rq_dashboard_is_healthy_logs_json_and_ends_with_status_0(redis: Redis, 
 
 @contextmanager
 def running(*arguments: str, **variables: str) -> Iterator[Any]:
-    """A Python of ours as a process of its own."""
+    """A Python process."""
     command = [sys.executable, "-P", *arguments]
     with subprocess.Popen(
         command, env=environment(**variables), stdout=PIPE, stderr=STDOUT, text=True, cwd=ROOT

@@ -21,7 +21,7 @@ from tests.processes import PATIENT, environment
 from tests.servers import redis_server
 from tests.serving import running_api
 from tests.waiting import until
-from tests.workers.working import running_worker
+from tests.workers.running import running_worker
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
 PASSWORDS = {
@@ -83,7 +83,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
 
 
 def documented_users() -> list[str]:
-    """The lines of the document, with passwords of ours."""
+    """The lines of the document, with the test's passwords."""
     blocks = re.findall(r"```acl\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     text = "".join(blocks)
     for placeholder, password in PASSWORDS.items():

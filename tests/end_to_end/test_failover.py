@@ -24,7 +24,7 @@ from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for
 from tests.serving import Load, running_api
 from tests.waiting import until
-from tests.workers.working import running_worker
+from tests.workers.running import running_worker
 
 JOBS = """
 import os

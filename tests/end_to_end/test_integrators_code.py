@@ -132,7 +132,7 @@ def fails(event: ApiCall) -> None:
 def test_the_text_of_what_a_job_raised_is_shown_where_a_developer_works(
     redis: Redis, valkey_url: str, tmp_path: Path, log_format: str
 ) -> None:
-    """With the traceback; production's lines have its type and its places."""
+    """With the traceback; production's lines have its type and its stack frames."""
     (tmp_path / "acme_jobs.py").write_text(FAILING)
     events, event = queue(EVENTS, redis), api_call()
     events.enqueue_job(events_job(events, event.command, event.to_wire(), event.id))

@@ -239,7 +239,7 @@ def test_an_idle_connection_holds_up_the_end_for_a_moment_only(valkey_url: str, 
 def test_what_does_not_end_is_given_up_when_the_grace_period_is_over(
     processes: int, redis: Redis, valkey_url: str, folder: Path
 ) -> None:
-    """A handler that hangs holds up no restart; its callback is told that nothing was kept."""
+    """A handler that hangs holds up no restart; its callback is answered that nothing was kept."""
     words, settings = ("--processes", str(processes)), {"DESKBELL_GRACE_SECONDS": "1", **SETTINGS}
     with running_api(valkey_url, folder, *words, **settings) as api, ExitStack() as stack:
         answer = in_thread(lambda: call_on_new_connection(api, "waits"), stack)
@@ -272,7 +272,7 @@ def test_a_second_sigterm_ends_at_once(processes: int, redis: Redis, valkey_url:
 
 
 def test_a_process_whose_loop_stands_still_is_replaced(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """It would answer nobody, and hear no signal."""
+    """It would answer no request, and handle no signal."""
     assert redis.ping()
     write(folder, "stuck", STUCK)
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
@@ -299,7 +299,7 @@ def test_processes_whose_parent_was_killed_end(redis: Redis, valkey_url: str, fo
 
 
 def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """The old processes go on; mended, it takes their place."""
+    """The old processes go on; once it is fixed, new ones replace them."""
     assert redis.ping()
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
         until(lambda: api.lines("ready"))
@@ -308,12 +308,12 @@ def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("not_replaced"))
         meanwhile = call_on_new_connection(api, "version").json()["Body"]["Version"]
-        write(folder, "mended")
+        write(folder, "fixed")
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("replaced"))
-        mended = call_on_new_connection(api, "version").json()["Body"]["Version"]
+        fixed = call_on_new_connection(api, "version").json()["Body"]["Version"]
 
-    assert (meanwhile, mended) == ("first", "mended")
+    assert (meanwhile, fixed) == ("first", "fixed")
     assert not [pid for pid in old if is_alive(pid)]
 
 

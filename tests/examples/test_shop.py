@@ -42,7 +42,7 @@ class CountingCrm(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the CRM is told."""
+    """The CRM's answers, as the test sets them."""
 
     protocol_version = "HTTP/1.1"
     server: CountingCrm
@@ -122,7 +122,7 @@ def served(app: FastAPI) -> Iterator[str]:
 def test_the_crm_bears_64_requests_at_once_beside_one_who_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is told that the database is locked, though the reader is not done before they are."""
+    """No writer gets "database is locked", though the reader is done after them."""
     path = tmp_path / "crm.db"
     monkeypatch.setenv("CRM_DATABASE", str(path))
     monkeypatch.setenv("DESKBELL_CRM_TOKEN", TOKEN)

@@ -60,8 +60,8 @@ def _vulnerabilities(packages: list[dict[str, Any]]) -> list[str]:
 
 
 def _in_words(package: dict[str, Any], vulnerability: dict[str, Any]) -> str:
-    mended = ", ".join(vulnerability["fix_versions"]) or "no version"
-    return f"{package['name']} {package['version']}: {vulnerability['id']}, mended in {mended}"
+    fixed = ", ".join(vulnerability["fix_versions"]) or "no version"
+    return f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in {fixed}"
 
 
 def _last_line(text: str) -> str:

@@ -31,7 +31,7 @@ def test_a_vulnerable_package_is_found(tmp_path: Path, capsys: pytest.CaptureFix
     """With its version, what is known of it, and the version that is sound."""
     found = audit(LOCK, program(tmp_path, writes(SOUND, UNSOUND, UNKNOWN)))
 
-    assert found == ["h11 0.9: CVE-1, mended in 0.16"]
+    assert found == ["h11 0.9: CVE-1, fixed in 0.16"]
     assert capsys.readouterr().out == "audit: 2 of 3 packages are known to the service\n"
 
 

@@ -38,7 +38,7 @@ def echo(call_names: str = "") -> dict[str, str]:
 
 
 def log_of(log_format: str, folder: Path, redis_url: str) -> str:
-    """What an api process prints while it is called with hostile names, in every place a name may stand."""
+    """What an api process prints while it is called with hostile names, wherever a name may stand."""
     (folder / "handlers.py").write_text(HANDLERS)
     settings = environment(
         DESKBELL_REDIS_URL=redis_url,

@@ -43,7 +43,7 @@ def whole_answer(desk: Desk, headers: list[bytes], tail: bytes) -> bytes:
 
 
 def test_no_stranger_fills_the_log(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """What is no HTTP, or a flood, is counted and logged as refusals are, and no error of ours."""
+    """What is no HTTP, or a flood, is counted and logged as refusals are, and no error of Deskbell's."""
     assert redis.ping()
     unsigned = b"POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     sent = [b"\x16\x03\x01\x02\x00\x01\xfc", unsigned * 40, unsigned * 2 + b"no HTTP\r\n\r\n"]

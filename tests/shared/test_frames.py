@@ -1,4 +1,4 @@
-"""Which place of a traceback is the integrator's."""
+"""Which frame of a traceback is the integrator's."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ STANDARD = Frame("/usr/lib/python3.11/asyncio/tasks.py", 3, "wait_for")
         ([], None),
     ],
 )
-def test_the_place_is_in_no_library_nor_in_ours(frames: list[Frame], place: str | None) -> None:
+def test_the_frame_is_in_no_library_nor_in_deskbell(frames: list[Frame], place: str | None) -> None:
     """But the job types that ship, and an integrator's package that is installed, count as the integrator's."""
     found = integrators_frame(frames)
 

@@ -241,7 +241,7 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
             {"acme_orders": "prices = {}\nprices['tea']", "acme_a": "import acme_orders"},
             {"jobs": "acme_a:jobs"},
             "importing acme_a failed at FOLDER/acme_orders.py:2 with KeyError: 'tea'",
-            id="a module that fails in another one: its line, not that of the import, where nothing is to be mended",
+            id="a module that fails in another one: its line, not that of the import, where nothing is to be corrected",
         ),
         pytest.param(
             {"acme_a": "from deskbell import Jobs\njobs = Jobs()\njobs.on()(print)\n"},

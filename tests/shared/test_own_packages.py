@@ -1,4 +1,4 @@
-"""An integrator's package that has the name of one of ours: in processes of their own, as he starts them."""
+"""An integrator's package that has the name of one of Deskbell's: in processes of their own, as he starts them."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run something in the integrator's folder: `acme`, and folders of his that have names of ours."""
+    """Run something in the integrator's folder: `acme`, with packages that have the names of Deskbell's."""
     write(tmp_path, {"acme/__init__.py": "", "acme/callbacks.py": HANDLERS.format(body="pass"), "acme/jobs.py": JOBS})
     for name in BESIDE:
         write(tmp_path, {f"{name}/__init__.py": "", f"{name}/db.py": "", f"{name}/main.py": ""})
@@ -73,7 +73,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def sentence(folder: Path, name: str) -> str:
-    """What is said of a name that both have."""
+    """The sentence about a name that both have."""
     return f"two packages are named {name}, Deskbell's {ROOT / name} and your {folder / name}: rename yours"
 
 
@@ -125,7 +125,7 @@ def test_code_that_imports_what_both_have_is_refused(run: Run, tmp_path: Path, c
 
 
 def test_an_import_when_a_handler_is_called_is_refused_as_well(run: Run, tmp_path: Path) -> None:
-    """The handler fails, and the log has the sentence's place."""
+    """The handler fails, and the log has its line."""
     write(tmp_path, {"acme/callbacks.py": HANDLERS.format(body="import api.main")})
     call = "from shared.settings.config import load_settings as s; from shared.loading import load_callbacks as l; "
 

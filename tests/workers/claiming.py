@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from deskbell import ApiCall, Concurrency, Jobs, Settings
 from deskbell.testing import api_call
 from shared.redis.queues import PERFORM
-from tests.workers.working import Workplace
+from tests.workers.running import Workplace
 from workers.lease import Lease
 from workers.worker.leases import Claimed, Leases
 

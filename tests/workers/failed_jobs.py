@@ -13,7 +13,7 @@ from deskbell import Event, Jobs
 from deskbell.testing import api_call
 from shared.redis.queues import PERFORM
 from shared.wire.events import new_event_id
-from tests.workers.working import Workplace
+from tests.workers.running import Workplace
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 
 TRACEBACK = """Traceback (most recent call last):
@@ -26,7 +26,7 @@ OSError: user517
 
 
 class Unwilling:
-    """A job type whose jobs fail until they are told otherwise."""
+    """A job type whose jobs fail until a flag is set."""
 
     def __init__(self, *, attempts: int = 1, queue: str = "default", name: str = "acme.record") -> None:
         self.jobs = Jobs()

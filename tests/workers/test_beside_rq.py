@@ -15,7 +15,7 @@ from rq import Worker
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, end_group, jobs_in, running_worker
+from tests.workers.running import Workplace, end_group, jobs_in, running_worker
 
 JOBS = """
 import os

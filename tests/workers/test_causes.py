@@ -127,7 +127,7 @@ def test_rq_and_the_workers_write_the_sentences_that_are_looked_for() -> None:
 
 
 def test_the_cause_of_what_may_not_leave_a_coroutine_is_what_was_raised(tmp_path: Path) -> None:
-    """Python raises RuntimeError in its place, with none of the integrator's places."""
+    """Python raises RuntimeError instead, without the integrator's frames."""
     source = """
 import asyncio
 async def stops(): raise StopIteration
@@ -137,4 +137,4 @@ def run(): asyncio.run(stops())
 
     assert isinstance(error, RuntimeError)
     assert cause_of(error) == "StopIteration at acme/jobs.py:3 in stops"
-    assert [place.function for place in last_frames_of(error)] == ["stops"]
+    assert [frame.function for frame in last_frames_of(error)] == ["stops"]

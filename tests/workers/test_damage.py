@@ -15,7 +15,7 @@ from deskbell.testing import api_call
 from shared.redis.queues import FAN_OUT, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
-from tests.workers.working import Workplace, fetch, traceback_of
+from tests.workers.running import Workplace, fetch, traceback_of
 from workers.job_data import MOST_BYTES, unpack
 
 SECRET = "planted-4711"
@@ -131,7 +131,7 @@ def test_a_hash_that_rq_cannot_read_does_not_keep_a_job_from_its_end(
 
 
 def test_an_id_without_a_job_is_a_counted_line(open_workplace: WorkplaceFactory) -> None:
-    """A hash that expired, one without data, ids that RQ does not admit: each is said and taken off the queue."""
+    """A hash that expired, one without data, ids that RQ does not admit: each is logged and taken off the queue."""
     jobs, counted = some_jobs()
     workplace = open_workplace(jobs)
     workplace.redis.hset("rq:job:dataless", "status", "queued")

@@ -23,7 +23,7 @@ from tests.conftest import SettingsFactory, WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.claiming import put_job
-from tests.workers.working import Workplace, fetch, running_worker, signals_kept
+from tests.workers.running import Workplace, fetch, running_worker, signals_kept
 from workers.flow.ordering import arrival_of
 from workers.retries import rq_retry
 from workers.worker.worker import ConcurrentWorker
@@ -92,7 +92,7 @@ def test_an_event_that_nobody_wants_is_done(open_workplace: WorkplaceFactory) ->
     assert event.id in workplace.queue(EVENTS).finished_job_registry
 
 
-def test_an_event_that_is_put_back_after_its_jobs_have_run_starts_none(open_workplace: WorkplaceFactory) -> None:
+def test_an_event_that_is_queued_again_after_its_jobs_have_run_starts_none(open_workplace: WorkplaceFactory) -> None:
     """RQ runs a job again when a worker dies after its work; the mark outlives the jobs."""
     jobs, ran = Jobs(), []
 
@@ -293,7 +293,7 @@ def test_descriptions_ids_and_logs_hold_no_value(open_workplace: WorkplaceFactor
 def test_as_many_fan_outs_as_there_are_slots_find_a_connection(
     open_workplace: WorkplaceFactory, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each holds one while it watches, and no other: redis-py's pools have room for a hundred unless they are told."""
+    """Each holds one while it watches, and no other: redis-py's pools have room for a hundred by default."""
     workplace = open_workplace(two_jobs())
     for _ in range(_AT_ONCE):
         workplace.put_event(api_call("x"))

@@ -19,7 +19,7 @@ from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import DEADLINE_SECONDS, eventually
-from tests.workers.working import traceback_of
+from tests.workers.running import traceback_of
 from workers import fan_out
 from workers.worker.leases import Claimed, Leases
 
@@ -363,7 +363,7 @@ def test_a_coroutine_that_ends_well_in_spite_of_its_cancellation_has_done_its_wo
 
 
 def test_each_attempt_is_one_log_line_without_values(open_workplace: WorkplaceFactory) -> None:
-    """Event, command, node, job, attempt, outcome and time; an error is its type and place, never its text."""
+    """Event, command, node, job, attempt, outcome and time; an error is its type and stack frames, never its text."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, attempts=2)

@@ -10,14 +10,14 @@ from deskbell import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
 from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJobError
 from shared.jobs.job_type import JobType
 from shared.redis.queues import PERFORM, queue
-from tests.workers.working import fetch
+from tests.workers.running import fetch
 from workers.retries import begin_attempt, decide_retry, rq_retry
 
 BACKOFF = Backoff()
 DAY = 24 * 3600
 
 
-def settle(
+def decide(
     job: Job, attempt: int, error: BaseException, *, counts: bool = True, backoff: Backoff = BACKOFF
 ) -> tuple[str, dict[str, Any]]:
     """Decide about a job, and write its `meta`."""
@@ -72,7 +72,7 @@ def test_an_attempt_that_redis_does_not_count_is_none(monkeypatch: pytest.Monkey
         patch.setattr(Job, "save", Mock(side_effect=RedisConnectionError))
         with pytest.raises(OutOfTurnError) as raised:
             begin_attempt(job, 3)
-    outcome, _ = settle(job, 0, raised.value, counts=False)
+    outcome, _ = decide(job, 0, raised.value, counts=False)
 
     assert before == (1, 2)
     assert outcome == "out_of_turn"
@@ -93,7 +93,7 @@ def test_a_job_type_waits_as_it_has_chosen() -> None:
     backoff = Backoff(base=7, factor=3, cap=30, jitter=0)
     retry, job = rq_retry(make_type(4, backoff)), make_job(attempts=8)
 
-    settle(job, 2, OSError(), backoff=backoff)
+    decide(job, 2, OSError(), backoff=backoff)
 
     assert retry
     assert retry.intervals == [7, 21, 30]
@@ -108,7 +108,7 @@ def test_an_attempt_that_is_given_back_is_made_again_under_its_number(attempts: 
         begin_attempt(job, attempts)
     last = begin_attempt(job, attempts)
 
-    assert settle(job, last, OSError(), counts=False) == ("retry", {"counts": False})
+    assert decide(job, last, OSError(), counts=False) == ("retry", {"counts": False})
     assert begin_attempt(fetch(job.connection, job.id), attempts) == last == attempts
 
 
@@ -117,7 +117,7 @@ def test_retry_says_when_in_seconds_rounded_up_and_within_a_year(after: float, s
     """RQ takes whole seconds, and a date beyond the year 9999, such as from milliseconds, would end the worker."""
     job = make_job(attempts=8)
 
-    outcome, _ = settle(job, begin_attempt(job, 8), Retry(after=after))
+    outcome, _ = decide(job, begin_attempt(job, 8), Retry(after=after))
 
     assert outcome == "retry"
     assert job.retry_intervals == [seconds]
@@ -128,7 +128,7 @@ def test_the_last_attempt_is_not_tried_again(error: Exception) -> None:
     """Nor if it asks for it: the attempt counts."""
     job = make_job(attempts=1)
 
-    outcome, _ = settle(job, begin_attempt(job, 1), error)
+    outcome, _ = decide(job, begin_attempt(job, 1), error)
 
     assert outcome == "dead"
     assert not job.should_retry
@@ -140,7 +140,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
     job = make_job(attempts=8)
     attempt = begin_attempt(job, 8)
 
-    assert settle(job, attempt, error)[0] == outcome
+    assert decide(job, attempt, error)[0] == outcome
     assert not job.should_retry
 
 
@@ -148,7 +148,7 @@ def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
 def test_a_dead_letter_begins_at_attempt_one_though_more_attempts_are_granted_now(error: Exception) -> None:
     """Redeployed with more attempts, a job type gives its dead letters all of them, not the difference."""
     job = make_job(attempts=1)
-    settle(job, begin_attempt(job, 1), error)
+    decide(job, begin_attempt(job, 1), error)
 
     attempt = begin_attempt(fetch(job.connection, job.id), 8)
 
@@ -176,11 +176,11 @@ def test_a_wait_that_does_not_count_is_bounded_from_its_first(error: Exception, 
     numbers = []
     for _ in range(20):
         numbers.append(begin_attempt(job, 2))
-        assert settle(job, numbers[-1], error)[1]["counts"] is False
+        assert decide(job, numbers[-1], error)[1]["counts"] is False
     count, since = job.meta["waits"]
 
     job.meta["waits"] = [count, since - longest - 1]
-    outcome, _ = settle(job, begin_attempt(job, 2), error)
+    outcome, _ = decide(job, begin_attempt(job, 2), error)
 
     assert numbers == [1] * 20
     assert (count, outcome) == (20, "dead")
@@ -191,9 +191,9 @@ def test_a_wait_that_does_not_count_is_bounded_from_its_first(error: Exception, 
 def test_a_failure_that_counts_ends_a_row_of_waits() -> None:
     """A day is for each row: what is called was there in between."""
     job = make_job(attempts=3)
-    settle(job, begin_attempt(job, 3), Retry(after=60, counts=False))
+    decide(job, begin_attempt(job, 3), Retry(after=60, counts=False))
 
-    settle(job, begin_attempt(job, 3), OSError())
+    decide(job, begin_attempt(job, 3), OSError())
 
     assert "waits" not in job.meta
 
@@ -204,7 +204,7 @@ def test_waits_without_a_time_of_their_own_are_longer_each_time(error: Exception
     job = make_job(attempts=8)
     seconds = []
     for _ in range(15):
-        settle(job, begin_attempt(job, 8), error)
+        decide(job, begin_attempt(job, 8), error)
         seconds += job.retry_intervals or []
 
     assert seconds[0] <= 2
@@ -215,8 +215,8 @@ def test_a_wait_that_was_asked_for_is_as_long_as_it_says_and_a_day_at_most() -> 
     """A `Retry-After` in milliseconds must not park a job for a year."""
     job = make_job(attempts=8)
 
-    settle(job, begin_attempt(job, 8), Retry(after=1.2, counts=False))
+    decide(job, begin_attempt(job, 8), Retry(after=1.2, counts=False))
     first = job.retry_intervals
-    settle(job, begin_attempt(job, 8), Retry(after=10**9, counts=False))
+    decide(job, begin_attempt(job, 8), Retry(after=10**9, counts=False))
 
     assert (first, job.retry_intervals) == ([2], [DAY])

@@ -9,7 +9,7 @@ import pytest
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS
-from tests.workers.working import jobs_in, logged, running_worker, traceback_of
+from tests.workers.running import jobs_in, logged, running_worker, traceback_of
 
 JOBS = """
 import asyncio, concurrent.futures, functools, os

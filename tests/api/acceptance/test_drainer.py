@@ -26,9 +26,9 @@ from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
 from shared.wire.events import Reply
 from tests.api.intakes import open_intake
-from tests.away import Line, Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import serving
+from tests.redis_outages import Line, Server, a_server, counting, event_ids
 from tests.replicated import PASSWORD, Replicated
 from tests.waiting import eventually, until
 
@@ -85,7 +85,7 @@ def read_only(server: Server) -> Iterator[None]:
 
 @contextmanager
 def stale(server: Server) -> Iterator[None]:
-    """A replica that has lost its master, and says so."""
+    """A replica that has lost its master."""
     with server.connect() as redis:
         redis.config_set("replica-serve-stale-data", "no")
         redis.replicaof("127.0.0.1", "1")
@@ -164,7 +164,7 @@ def test_only_the_first_answer_waits_for_a_redis_that_hangs(
 def test_a_call_that_redis_took_and_never_answered_is_not_sent_again(
     server: Server, make_settings: SettingsFactory
 ) -> None:
-    """Not even when Redis has long forgotten the answers: the mark of the call tells."""
+    """Not even when Redis has long forgotten the answers: the mark of the call decides."""
     with Line(server.url) as line, server.connect() as redis:
         settings = make_settings(redis_url=SecretStr(line.url), **QUICK)
 
@@ -213,10 +213,10 @@ def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
         assert event_ids(server)[1:] == [late]
 
 
-def test_a_drain_that_nobody_heard_the_end_of_is_not_repeated(
+def test_a_drain_that_was_killed_before_its_end_is_not_repeated(
     server: Server, make_settings: SettingsFactory, tmp_path: Path
 ) -> None:
-    """Killed after Redis took the events and before the disk forgot them: the file's mark tells."""
+    """Killed after Redis took the events and before the disk forgot them: the file's mark decides."""
     folder = tmp_path / "spool"
     settings = make_settings(redis_url=SecretStr(server.url), spool_dir=folder, **QUICK)
 
@@ -275,8 +275,8 @@ def test_a_spool_restored_from_a_copy_repeats_no_numbers(
     assert event_ids(server) == [*first, *more, *after]
 
 
-def test_what_redis_remembers_of_a_delivery_goes_before_the_spool(server: Server, settings: Settings) -> None:
-    """Redis away, a duplicate is answered anew, as nobody can know; of the two events one has jobs."""
+def test_redis_memory_of_a_delivery_takes_precedence_over_the_spool(server: Server, settings: Settings) -> None:
+    """While Redis is away, a duplicate cannot be known and is answered anew; of the two events one has jobs."""
     with serving(settings, counting()) as desk:
         body = packet()
         first = desk.post(body, "count", RequestID="r-1")
@@ -352,7 +352,7 @@ class Fate:
 def test_whatever_happens_in_whatever_order_each_acknowledged_event_is_there_once(
     server: Server, make_settings: SettingsFactory, seed: int
 ) -> None:
-    """Redis killed, mute, deaf and back, answers forgotten, the api begun anew: by chance, the same each time."""
+    """Redis killed, hanging, unreachable and back, answers forgotten, the api restarted: random, with a fixed seed."""
     chance = random.Random(seed)
     acknowledged: list[str] = []
 

@@ -186,7 +186,7 @@ def test_an_event_given_up_before_it_was_sent_is_not_kept(redis: Redis, make_set
 def test_a_batch_that_neither_redis_nor_the_disk_takes_fails_as_a_whole_and_the_next_is_kept(
     redis: Redis, make_settings: SettingsFactory, tmp_path: Path
 ) -> None:
-    """A script that cannot write leaves nothing behind; the flusher lives on, and so does the search for a way out."""
+    """A script that cannot write leaves nothing behind; the flusher goes on, and so do the probes of Redis."""
     no_folder = tmp_path / "file"
     no_folder.touch()
 
@@ -260,7 +260,7 @@ def test_the_log_does_not_grow_for_ever(redis: Redis, make_settings: SettingsFac
 
 
 def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_settings: SettingsFactory) -> None:
-    """A script that fails half-way is not taken back: the sender's next try must not be told that all is well."""
+    """A script that fails half-way is not taken back: the sender's next try must not be answered with success."""
     redis.set(queue(EVENTS, redis).key, "not a list")
 
     async def keep_twice() -> tuple[Kept, Kept]:
@@ -278,7 +278,7 @@ def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_
 
 
 def test_a_log_that_cannot_be_written_costs_no_event(redis: Redis, make_settings: SettingsFactory) -> None:
-    """Nobody's answer depends on it."""
+    """No answer depends on it."""
     redis.set(LOG_KEY, "not a stream")
 
     async def keep() -> None:
@@ -319,7 +319,7 @@ def test_large_events_leave_in_smaller_batches(redis: Redis, make_settings: Sett
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] >= 4
 
 
-def test_what_nobody_foresaw_fails_its_callbacks_and_not_those_that_follow(
+def test_an_unforeseen_error_fails_its_callbacks_and_not_those_that_follow(
     redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One flusher sends everything: it must not end."""

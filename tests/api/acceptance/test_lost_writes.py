@@ -15,10 +15,10 @@ from shared.redis.connections import connect_async
 from shared.redis.queues import FORGOTTEN_KEY, MARK_KEY
 from shared.wire.events import Reply
 from tests.api.intakes import open_intake
-from tests.away import Server, a_server
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 from tests.logged import capture_logs
+from tests.redis_outages import Server, a_server
 from tests.waiting import eventually, until
 
 
@@ -37,7 +37,7 @@ def server() -> Iterator[Server]:
 def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
     redis: Redis, make_settings: SettingsFactory
 ) -> None:
-    """By the number of the last call, in the next one; said once, kept for `doctor`."""
+    """By the number of the last call, in the next one; logged once, kept for `doctor`."""
 
     async def keep() -> str:
         async with open_intake(make_settings()) as intake:
@@ -67,7 +67,7 @@ def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
 def test_a_redis_that_went_back_in_time_is_noticed_though_nobody_calls(
     redis: Redis, make_settings: SettingsFactory
 ) -> None:
-    """By a process whose callers have gone to another since; said once, also when it is called again."""
+    """By a process whose callers have gone to another since; logged once, also when it is called again."""
 
     async def keep() -> None:
         async with open_intake(make_settings()) as intake:
@@ -127,7 +127,7 @@ def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: Set
     assert asyncio.run(keep()) == ""
 
 
-def test_a_sender_that_was_closed_tells_of_no_loss(redis: Redis, make_settings: SettingsFactory) -> None:
+def test_a_producer_that_was_closed_is_no_lost_write(redis: Redis, make_settings: SettingsFactory) -> None:
     """A call that never arrived was closed, and Redis goes away again before another is sent."""
 
     async def check() -> str:

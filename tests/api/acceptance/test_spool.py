@@ -27,10 +27,10 @@ from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
 from shared.wire.events import Reply
 from tests.api.intakes import open_intake
-from tests.away import Server, a_server, counting, event_ids
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import environment
+from tests.redis_outages import Server, a_server, counting, event_ids
 from tests.waiting import eventually, until
 
 NOWHERE = SecretStr("redis://127.0.0.1:1/0")
@@ -283,7 +283,7 @@ def test_a_disk_that_is_full_answers_1010_and_keeps_what_it_had(server: Server, 
 
 
 @pytest.mark.parametrize("found", [b"rubbish" * 1000, "foreign", "newer"])
-def test_a_file_that_is_no_spool_of_ours_is_set_aside(settings: Settings, found: bytes | str) -> None:
+def test_a_file_that_is_no_spool_is_set_aside(settings: Settings, found: bytes | str) -> None:
     """Never deleted; events are kept in a new one."""
     settings.spool_dir.mkdir()
     path = settings.spool_dir / "0.db"
@@ -437,7 +437,7 @@ def test_a_file_that_cannot_be_read_keeps_no_event_from_the_disk(
     assert len(event_ids(server)) == 2
 
 
-def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_followed(settings: Settings) -> None:
+def test_what_was_sent_of_a_file_set_aside_is_not_removed_from_the_one_that_followed(settings: Settings) -> None:
     """Their numbers are alike; the events of the new one have not been sent."""
     settings.spool_dir.mkdir()
     file = SpoolFile.acquire(settings.spool_dir / "0.db")
@@ -458,7 +458,7 @@ def test_what_was_sent_of_a_file_set_aside_is_not_struck_from_the_one_that_follo
 
 
 def test_a_duplicate_does_not_say_that_a_full_disk_has_room(make_settings: SettingsFactory) -> None:
-    """Only what was written tells: or each of them would be followed by another line in the log."""
+    """Only a write shows that; else each duplicate would add a line to the log."""
     settings = make_settings(redis_url=NOWHERE, spool_max_mb=1)
 
     async def fill() -> str:
@@ -497,7 +497,7 @@ def test_a_disk_that_hangs_takes_one_thread_however_often_metrics_are_asked(
     assert not any("deskbell_spool_events" in answer.text for answer in hanging)
 
 
-def test_an_event_that_comes_while_the_disk_is_looked_at_waits_for_it(
+def test_an_event_that_comes_while_the_disk_is_checked_waits_for_it(
     make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write under way is not one that hangs."""

@@ -37,7 +37,7 @@ def rejection(ours: Authenticator, asked: dict[str, str]) -> Rejection:
 
 @pytest.mark.parametrize(("seconds", "admitted"), [(-61, False), (-60, True), (0, True), (60, True), (61, False)])
 def test_a_sign_is_good_for_a_minute_either_way(make_settings: SettingsFactory, seconds: int, admitted: bool) -> None:
-    """RequestTime may be 60 s from now, not 61 (PROTOCOL §2); of a stale one the skew is told."""
+    """RequestTime may be 60 s from now, not 61 (PROTOCOL §2); the rejection of a stale one has the skew."""
     if admitted:
         assert authenticator(make_settings).authenticate(query(seconds=seconds), NOW) == APP
     else:
@@ -89,7 +89,7 @@ def test_a_token_is_good_for_its_own_app_alone(make_settings: SettingsFactory) -
     assert rejection(ours, query(OTHER, "old")).cause == "sign_wrong"
 
 
-def test_the_use_of_a_token_is_noted_once_it_has_proved_good(make_settings: SettingsFactory) -> None:
+def test_the_use_of_a_token_is_recorded_when_its_sign_is_valid(make_settings: SettingsFactory) -> None:
     """By fingerprint; a wrong or stale Sign uses none."""
     uses: list[tuple[str, str, float]] = []
     ours = authenticator(make_settings, uses, apps={APP: [SecretStr("old"), SecretStr("new")]})

@@ -1,4 +1,4 @@
-"""Paths: which are callbacks, and what is said of those that look like one."""
+"""Paths: which are callbacks, and the advice for those that look like one."""
 
 import httpx
 import pytest
@@ -51,9 +51,7 @@ def test_one_slash_more_is_taken(start_api: ApiFactory, path: str) -> None:
         ("/echo", "/callback/<node>"),
     ],
 )
-def test_a_call_for_a_path_that_is_not_there_is_told_to_the_operator(
-    start_api: ApiFactory, path: str, advice: str
-) -> None:
+def test_a_callback_for_an_unknown_path_is_logged_with_advice(start_api: ApiFactory, path: str, advice: str) -> None:
     """The administrator sees the exception branch alone; nothing of the path is logged."""
     desk = start_api(echo())
 
@@ -69,7 +67,7 @@ def test_a_call_for_a_path_that_is_not_there_is_told_to_the_operator(
     assert 'deskbell_refused_total{cause="no_such_path"} 1.0' in desk.http.get("/metrics").text
 
 
-def test_a_path_without_the_secret_is_told_as_such(start_api: ApiFactory) -> None:
+def test_a_path_without_the_secret_is_logged_as_such(start_api: ApiFactory) -> None:
     """In the log alone: the answer is that of any path."""
     desk = start_api(path_secret=SecretStr(SECRET))
 

@@ -44,7 +44,7 @@ def test_a_flood_of_one_cause_is_one_line() -> None:
     assert 'deskbell_refused_total{cause="sign_wrong"} 500.0' in metrics
 
 
-def test_what_a_second_held_back_is_told_at_its_end() -> None:
+def test_rejections_held_back_are_logged_at_the_end_of_the_second() -> None:
     """In one line, with how many there were and the last of them."""
     lines, _ = logged([WRONG] * 5, [], seconds=0.05)
 
@@ -52,7 +52,7 @@ def test_what_a_second_held_back_is_told_at_its_end() -> None:
 
 
 def test_causes_do_not_hide_each_other() -> None:
-    """Each has a line a second of its own; of a stale Sign the skew is told."""
+    """Each has a line a second of its own; the line of a stale Sign has the skew."""
     lines, metrics = logged([WRONG, STALE, WRONG, STALE])
 
     assert [line["outcome"] for line in lines] == ["sign_wrong", "sign_stale"]
@@ -75,7 +75,7 @@ def test_a_flood_of_seconds_is_a_line_for_each() -> None:
     assert len(lines) <= 6
 
 
-def test_what_is_held_back_is_told_at_the_end() -> None:
+def test_rejections_held_back_are_logged_when_the_api_ends() -> None:
     """An api that ends loses no count."""
 
     async def refuse() -> None:

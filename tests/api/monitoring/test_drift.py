@@ -94,7 +94,7 @@ def test_a_call_that_no_handler_takes_is_logged_with_the_handler_to_write(start_
     assert "planted" not in str(lines)
 
 
-def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_same_word(start_api: ApiFactory) -> None:
+def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_same_line(start_api: ApiFactory) -> None:
     """Jobs may be all that it is for."""
     desk = start_api()
 
@@ -106,8 +106,8 @@ def test_a_call_without_a_node_that_no_handler_takes_gets_the_receipt_and_the_sa
     assert line["write"].startswith("@callbacks.api_call\nasync def answer(Tier: str)")
 
 
-def test_each_node_has_lines_of_its_own_and_not_without_end(start_api: ApiFactory) -> None:
-    """A node that is sent ever new names is told of some times, and hides no other's drift."""
+def test_each_node_has_its_own_lines_and_a_limit(start_api: ApiFactory) -> None:
+    """A node that is sent ever new names is logged twenty times, and hides no other's drift."""
     callbacks = order_status()
     callbacks.api_call("other")(_takes_nothing)
     desk = start_api(callbacks)
@@ -126,7 +126,7 @@ def _takes_nothing() -> dict[str, str]:
     return {}
 
 
-def test_a_handler_for_an_app_that_is_not_ours_is_told_at_the_start(start_api: ApiFactory) -> None:
+def test_a_handler_for_an_unknown_app_is_logged_at_the_start(start_api: ApiFactory) -> None:
     """It would never be called."""
     callbacks = Callbacks()
     callbacks.api_call("node", app="1400000009")(_takes_nothing)

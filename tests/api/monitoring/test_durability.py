@@ -1,4 +1,4 @@
-"""What an acknowledgement is worth: said truly, and made worth more by replicas."""
+"""What an acknowledgement is worth, as `/readyz` reports it, and how replicas raise it."""
 
 import asyncio
 import re
@@ -18,10 +18,10 @@ from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, queue
 from shared.wire.events import Reply
 from tests.api.intakes import open_intake
-from tests.away import Line, Server, a_server
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 from tests.logged import capture_logs
+from tests.redis_outages import Line, Server, a_server
 from tests.waiting import eventually, until
 
 NO_FILE = "Redis writes no append-only file; set appendonly yes and appendfsync always"
@@ -70,7 +70,7 @@ def test_what_an_answer_is_worth_is_what_redis_is_configured_to(
     assert not found.problems
 
 
-def test_a_redis_that_forbids_config_is_asked_what_it_may_tell(server: Server) -> None:
+def test_a_redis_that_forbids_config_is_asked_for_what_it_allows(server: Server) -> None:
     """The rest is said to be unknown."""
     with server.connect() as redis:
         redis.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config"])
@@ -148,7 +148,7 @@ GOOD = {"aof_enabled": 1}
     ],
 )
 def test_what_keeps_events_out_is_said(info: dict[str, Any], kind: str, text: str) -> None:
-    """A memory that is full, or nearly; a policy that is not told; cluster mode; clocks that differ."""
+    """A memory that is full, or nearly; an unknown policy; cluster mode; clocks that differ."""
     found = judge(GOOD | info, {"appendfsync": "always", "save": ""}, 0, 7200)
 
     assert [text in each for each in getattr(found, kind)] == [True]
@@ -195,7 +195,7 @@ def test_another_server_is_logged(
 def test_readyz_tells_of_now_and_not_of_the_last_time_that_it_was_asked(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asks once a day is told of the last seconds: it is read though nobody asks."""
+    """It is read though nobody asks: a report once a day is of the last seconds."""
     monkeypatch.setattr("api.monitoring.durability._FRESH_SECONDS", 0.05)
     monkeypatch.setattr("api.monitoring.health._SHOW_SECONDS", 0.05)
 

@@ -8,10 +8,10 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from tests.away import Server, a_server, counting
 from tests.conftest import SettingsFactory
 from tests.desk import Desk, serving
 from tests.logged import capture_logs
+from tests.redis_outages import Server, a_server, counting
 from tests.waiting import until
 
 QUICK = {"budget_ms": 5000, "redis_timeout_ms": 500, "accept_ms": 4000}
@@ -55,7 +55,7 @@ def readyz(desk: Desk) -> tuple[int, str, Any]:
 def test_an_api_that_starts_with_a_redis_that_refuses_it_says_so_and_keeps_events(
     how: Callable[[Redis], Any], expected: str, server: Server, make_settings: SettingsFactory
 ) -> None:
-    """Before the first callback; when it is mended the events get there by themselves."""
+    """Before the first callback; when that is corrected the events get there by themselves."""
     settings = make_settings(redis_url=SecretStr(server.url), **QUICK)
     with server.connect() as redis, capture_logs() as logs, how(redis), serving(settings, counting()) as desk:
         until(lambda: readyz(desk)[1] == "failing")
@@ -74,7 +74,7 @@ def test_an_api_that_starts_with_a_redis_that_refuses_it_says_so_and_keeps_event
 def test_an_api_that_is_refused_for_longer_than_the_setting_is_not_ready(
     server: Server, make_settings: SettingsFactory
 ) -> None:
-    """The disk is the only place left; also when no callback comes that would have found it out."""
+    """Events can be kept on the disk alone; also when no callback has come that would have found that out."""
     settings = make_settings(redis_url=SecretStr(server.url), refused_seconds=0, **QUICK)
     with server.connect() as redis, serving(settings, counting()) as desk:
         before = until(lambda: readyz(desk)[1] == "ready")

@@ -1,4 +1,4 @@
-"""Connections that hold a place without using it are closed, and the others do not notice."""
+"""Connections that are not used are closed, and the others are not affected."""
 
 import os
 import socket
@@ -232,7 +232,7 @@ def test_thousands_of_idle_connections_make_room_for_callers(redis: object, make
 
 
 def test_slow_senders_make_room_where_none_is_idle(redis: object, make_settings: SettingsFactory) -> None:
-    """Half a request holds a place no better than none."""
+    """Half a request keeps a connection open no longer than none."""
     assert redis
     connections = Connections(budget_seconds=60, max_body_bytes=262_144, most=50)
     with desk_and_raw(make_settings, connections) as desk, ExitStack() as stack:

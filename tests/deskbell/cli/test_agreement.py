@@ -29,7 +29,7 @@ def callbacks() -> Callbacks:
 
 
 def said(events: Any, **options: Any) -> list[str]:
-    """What is said of one job beside these handlers."""
+    """The sentences about one job beside these handlers."""
     jobs = Jobs()
     jobs.on(*events, name="job", **options)(job)
     return list(disagreements(callbacks(), jobs))
@@ -50,7 +50,7 @@ def test_jobs_that_ask_for_what_there_is_are_left_alone(options: Any) -> None:
 
 
 def test_a_node_that_no_handler_has_is_said() -> None:
-    """With the job's place and the nearest node."""
+    """With the job's file and line, and the nearest node."""
     assert said([ApiCall], node=["order_staus", "zzz", "anything"]) == [
         (
             f"the job job, {describe(job)}, is run for the node order_staus, which no handler has; "

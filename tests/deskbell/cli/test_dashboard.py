@@ -16,7 +16,7 @@ from shared.redis.queues import EVENTS, events_job, queue
 from shared.settings.config import Settings
 from tests.conftest import SettingsFactory
 from tests.waiting import until
-from tests.workers.working import fetch, running_worker
+from tests.workers.running import fetch, running_worker
 
 SECRET = "what the customer wrote"
 STATES = ("queued", "started", "failed", "deferred", "scheduled", "finished", "canceled")
@@ -125,7 +125,7 @@ def test_every_page_answers_while_a_worker_is_busy_and_when_it_is_idle(
 
 
 def test_a_job_put_back_by_a_button_keeps_what_we_note_in_it(redis: Redis, settings: Settings) -> None:
-    """Its attempts and its place: whether one is put back or all of a queue."""
+    """Its attempts and its position: whether one is put back or all of a queue."""
     client = dashboard_app(settings).test_client()
     crm = queue("crm", redis)
     (running,) = crm.started_job_registry.get_job_ids()

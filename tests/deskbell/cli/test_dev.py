@@ -61,7 +61,7 @@ def version(url: str) -> str:
 
 
 def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A mistake is told in the process's own sentence, a new handler answers; Ctrl-C ends all, and the data stays."""
+    """A mistake is printed in a sentence, a new handler answers; Ctrl-C ends all, and the data stays."""
     source = tmp_path / "package" / "acme.py"
     (source.parent / "api").mkdir(parents=True)
     (source.parent / "api" / "db.py").touch()

@@ -26,7 +26,7 @@ from shared.wire.events import Reply
 from tests.conftest import PACKETS, SettingsFactory, WorkplaceFactory
 from tests.deskbell.jobs.postgres import running_postgres
 from tests.waiting import until
-from tests.workers.working import traceback_of
+from tests.workers.running import traceback_of
 
 SECRET = "planted-4711"
 
@@ -150,7 +150,7 @@ def test_text_that_postgresql_does_not_hold_costs_a_character_not_the_row(url: s
 
 
 def test_threads_that_use_an_empty_database_at_once_do_not_fail(url: str, settings: Settings) -> None:
-    """The table is made by whoever comes first."""
+    """The table is made by the first of them."""
     together = threading.Barrier(8, timeout=10)
 
     def record(event: ApiCall) -> None:
@@ -166,7 +166,7 @@ def test_threads_that_use_an_empty_database_at_once_do_not_fail(url: str, settin
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_sqlite_bears_64_jobs_at_once_beside_one_who_reads_and_one_who_writes(url: str, settings: Settings) -> None:
-    """Nobody is told that the database is locked, though it waits for nobody: 0 s in the reader."""
+    """No reader gets "database is locked", though its time-out is 0 s."""
     path = make_url(url).database
     assert path
     analytics.record_event(api_call(), settings)
@@ -230,7 +230,7 @@ def test_a_table_that_another_process_is_just_making_is_no_failure(url: str, set
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_failure_to_make_the_table_is_not_hidden(url: str, settings: Settings) -> None:
-    """Something else has the table's name: it is said, and the job is tried again."""
+    """Something else has the table's name: that is logged, and the job is tried again."""
     with look_into(url).connect() as owner:
         owner.execute(text("CREATE TYPE deskbell_events AS ENUM ()"))
         owner.commit()

@@ -40,7 +40,7 @@ def _briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_lease(redis: Redis) -> None:
-    """Let the time pass for which a write that nobody heard the end of keeps the lock."""
+    """Let the lease of a write without an answer expire."""
     redis.hset(KEY, "until", 0)
 
 

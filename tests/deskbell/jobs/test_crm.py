@@ -23,14 +23,14 @@ from shared.redis.breakers import PAUSED_KEY, paused_queues
 from shared.wire.commands import received
 from tests.conftest import PACKETS, SettingsFactory, WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS
-from tests.workers.working import traceback_of
+from tests.workers.running import traceback_of
 
 TOKEN = "crm-token"
 
 
 @dataclass
 class Crm:
-    """A CRM that answers as it is told, and keeps what it was asked.
+    """A CRM that gives the answers set by the test, and records the requests.
 
     Attributes:
         status, headers: of its answers.
@@ -316,7 +316,7 @@ def test_a_worker_upserts_retries_and_gives_up(service: Crm, open_workplace: Wor
 def test_an_expired_token_pauses_the_queue_and_makes_no_dead_letter(
     service: Crm, open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
-    """One job asks; the others wait, no attempt used up, and `doctor` is told why. With the new token all are done."""
+    """One job asks; the others wait, no attempt used up, and `doctor` says why. With the new token all are done."""
     workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
     events = [api_call(SystemClientUserID=f"user-{number}") for number in range(40)]
     service.status = 401
@@ -349,7 +349,7 @@ def let_go_on(redis: Redis) -> None:
 
 
 def test_a_crm_that_says_when_for_long_makes_no_dead_letter(service: Crm, open_workplace: WorkplaceFactory) -> None:
-    """429 more often than the job has attempts: it has waited as it was told."""
+    """429 more often than the job has attempts: it waits as Retry-After says."""
     workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
     event = api_call(SystemClientUserID="user517")
     service.status, service.headers = 429, {"Retry-After": "20"}

@@ -26,7 +26,7 @@ from shared.wire.events import new_event_id
 from tests.conftest import WorkplaceFactory
 from tests.forked import Forked
 from tests.waiting import until
-from tests.workers.working import running_worker
+from tests.workers.running import running_worker
 from workers.dead_letters.registry import DeadLetters, Selection
 from workers.dead_letters.replay import Replays, Throttle
 

@@ -16,8 +16,8 @@ from deskbell.testing import api_call
 from shared.errors import PacketError
 from shared.handlers.replies import Replies
 from shared.wire.events import Event, Reply
+from tests.hostile_exceptions import HOSTILE, IDS
 from tests.logged import capture_logs
-from tests.unreadable import IDS, UNREADABLE
 
 
 def reply_of(callbacks: Callbacks, event: Event, seconds: float = 5.0) -> Reply:
@@ -115,7 +115,7 @@ def test_a_deadline_that_has_passed_is_not_waited_for() -> None:
 def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseException]) -> None:
     """1009, also for what would end the process or be taken for a cancelled request, on the loop and in a thread.
 
-    The log says what was raised and where, and neither what stood in for it nor our own places.
+    The log says what was raised and where, and neither what stood in for it nor Deskbell's own frames.
     """
     callbacks = Callbacks()
 
@@ -133,7 +133,7 @@ def test_whatever_a_handler_raises_is_a_failure_of_the_handler(error: type[BaseE
         assert (reply.code, reply.info, reply.outcome) == (1009, "the handler failed", "failed")
         [line] = lines
         assert (line["event"], line["error"]) == ("handler_failed", error.__name__)
-        assert [place.rpartition(" ")[2] for place in line["where"]] == [node]
+        assert [frame.rpartition(" ")[2] for frame in line["where"]] == [node]
 
 
 @pytest.mark.parametrize("result", ["text", 5, ["a"], {"a": object()}, {1: "a"}, {"a": float("nan")}])
@@ -242,7 +242,7 @@ def test_a_refusal_with_a_code_that_is_none_is_a_failure(code: Any) -> None:
 
 
 class Odd(Refuse):
-    """Says to the class above it what it is told, or nothing."""
+    """Passes its arguments on to the class above it, or nothing."""
 
     def __init__(self, *given: Any) -> None:
         if given:
@@ -266,7 +266,7 @@ def test_a_refusal_of_ones_own_class_is_a_refusal(given: tuple[Any, ...]) -> Non
     assert reply.envelope
 
 
-@pytest.mark.parametrize("kind", UNREADABLE, ids=IDS)
+@pytest.mark.parametrize("kind", HOSTILE, ids=IDS)
 def test_a_handler_whose_exception_cannot_be_read_has_failed(kind: type[Exception]) -> None:
     """It is answered and logged as any other."""
     callbacks = Callbacks()

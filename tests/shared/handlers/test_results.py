@@ -32,7 +32,7 @@ def test_an_assignment_may_name_a_group_agents_or_both() -> None:
     ],
 )
 def test_an_assignment_that_desk_could_not_read_is_refused(given: Any) -> None:
-    """Where it is made, so that the log shows the place."""
+    """Where it is made, so that the log shows the line."""
     with pytest.raises(ValueError, match=r"^Assignment\("):
         Assignment(**given)
 

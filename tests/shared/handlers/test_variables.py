@@ -118,7 +118,7 @@ def test_a_validator_of_the_author_does_not_show_the_value() -> None:
 
 
 def test_every_variable_that_is_wrong_is_named_once() -> None:
-    """The administrator mends all of them in one go; a list with two wrong items is one variable."""
+    """The administrator can correct all of them at once; a list with two wrong items is one variable."""
 
     def handler(OrderID: int, Items: list[int], Name: str, Fine: int) -> None: ...
 

@@ -220,7 +220,7 @@ def test_the_last_places_of_a_recursion_are_written() -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_only_the_console_shows_an_exceptions_text(capfd: pytest.CaptureFixture[str], log_format: Any) -> None:
-    """Of ours and of libraries: a developer needs the traceback, production's logs must not quote a customer."""
+    """Deskbell's and libraries': a developer needs the traceback, production's logs must not quote a customer."""
     configure_logs(log_format)
 
     get_log().error("handler_failed", error=failure())
@@ -389,7 +389,7 @@ def test_a_line_that_a_full_disk_does_not_take_is_dropped_and_counted() -> None:
 
 
 def test_a_line_that_a_closed_pipe_does_not_take_is_dropped() -> None:
-    """Whoever reads the log may die before us."""
+    """The process that reads the log may end first."""
     reads, writes = os.pipe()
     output = LogOutput(writes)
     os.close(reads)

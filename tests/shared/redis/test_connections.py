@@ -13,7 +13,7 @@ from redis.sentinel import SentinelConnectionPool
 from rq.connections import get_connection_kwargs
 
 from shared.redis.connections import async_client, client
-from tests.away import Line
+from tests.redis_outages import Line
 from tests.replicated import PASSWORD, SENTINEL_PASSWORD, SERVICE, replicated
 from tests.tls import AUTHORITY, CLIENT, tls
 from tests.waiting import eventually

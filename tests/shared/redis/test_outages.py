@@ -13,8 +13,8 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.redis.outages import CLUSTER, Outage, check_redis, refusal
-from tests.away import a_server, clustered
 from tests.logged import capture_logs
+from tests.redis_outages import a_server, clustered
 from tests.tls import tls
 
 

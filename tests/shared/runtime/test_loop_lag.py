@@ -1,4 +1,4 @@
-"""The watch over an event loop."""
+"""The watchdog of an event loop."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.waiting import DEADLINE_SECONDS, eventually, until
 
 
 class Watch:
-    """A watch over the running loop, and what it has told."""
+    """A LoopLag of the running loop, and what it has reported."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
@@ -66,7 +66,7 @@ def watched(request: pytest.FixtureRequest) -> Run:
 
 
 async def hold(watch: Watch) -> None:
-    """Block the loop until the watch has told of it."""
+    """Block the loop until LoopLag has reported it."""
     assert watch.has_told.wait(DEADLINE_SECONDS)
 
 
@@ -141,7 +141,7 @@ def test_what_the_process_was_frozen_for_is_no_block(watched: Run, monkeypatch: 
 
 
 def test_the_watch_outlives_an_error_of_those_it_tells(watched: Run) -> None:
-    """It is logged, and the next block is told of."""
+    """It is logged, and the next block is reported."""
 
     async def scenario(watch: Watch) -> None:
         watch.fails = True

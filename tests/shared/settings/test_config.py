@@ -240,7 +240,7 @@ def test_no_secret_is_in_a_repr() -> None:
 def test_a_misspelt_setting_is_refused_with_the_nearest(
     monkeypatch: pytest.MonkeyPatch, name: str, advice: str
 ) -> None:
-    """Ignored, it would be the default that nobody chose; its value is not shown."""
+    """Ignored, the default would apply, which nobody chose; its value is not shown."""
     assert refusal(monkeypatch, **{name: PLANTED}) == f"DESKBELL_{name}: there is no such setting{advice}"
 
 
@@ -287,7 +287,7 @@ def test_a_name_like_those_of_kubernetes_is_refused_with_another_value(
 
 @pytest.mark.parametrize("prefix", ["{deskbell-7}:rq", ""])
 def test_a_prefix_of_rqs_keys_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
-    """RQ would heed it, our scripts would not: jobs would lie where nobody looks."""
+    """RQ would use it, our scripts would not: jobs would lie on queues that no worker reads."""
     monkeypatch.setenv("RQ_KEY_PREFIX", prefix)
 
     assert refusal(monkeypatch) == (
@@ -321,7 +321,7 @@ def test_other_variables_of_the_environment_are_left_alone(monkeypatch: pytest.M
         {"apps": {"1": ["t"]}, "signature": "when-present", "insecure": True},
     ],
 )
-def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
+def test_settings_that_authenticate_every_app_are_accepted(given: dict[str, Any]) -> None:
     """By a Sign that is required, by the path's secret, or by an explicit word."""
     Settings(**given).require_authentication()
 
@@ -350,7 +350,7 @@ def test_a_door_that_is_locked_may_open(given: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_door_without_a_lock_stays_shut(given: dict[str, Any], sentence: str) -> None:
+def test_settings_that_leave_an_app_unauthenticated_are_refused(given: dict[str, Any], sentence: str) -> None:
     """An api that anybody could call does not start."""
     with pytest.raises(ConfigError) as caught:
         Settings(**given).require_authentication()
@@ -391,7 +391,7 @@ def test_another_word_for_signature_is_refused(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_sign_cannot_be_asked_of_an_app_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A typo would leave the app's door as it was."""
+    """A typo would leave the app's authentication as it was."""
     sentence = refusal(monkeypatch, APPS='{"1": ["t"]}', SIGNATURE='{"2": "when-present"}')
 
     assert sentence == "DESKBELL_SIGNATURE: 2 is no app of DESKBELL_APPS"

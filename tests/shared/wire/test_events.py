@@ -129,7 +129,7 @@ def test_from_wire_leaves_the_wire_as_it_was() -> None:
 
 
 def test_an_event_in_another_time_zone_is_the_same_event() -> None:
-    """The wire holds an instant, not a place."""
+    """The wire holds an instant, not a time zone."""
     came = event()
     elsewhere = dataclasses.replace(came, received_at=came.received_at.astimezone(timezone(timedelta(hours=8))))
 

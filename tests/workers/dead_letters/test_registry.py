@@ -41,7 +41,7 @@ def test_dead_letters_come_in_the_order_of_their_events_whatever_their_queues(re
 
 
 def test_a_failed_job_records_its_cause_and_its_attempts(open_workplace: WorkplaceFactory, redis: Redis) -> None:
-    """The place is in the job's own function, and no value of the event is in it."""
+    """The frame is in the job's own function, and no value of the event is in it."""
     unwilling = Unwilling(attempts=2)
     workplace = open_workplace(unwilling.jobs)
 
@@ -129,14 +129,14 @@ def test_events_that_were_not_fanned_out_are_dead_letters_too(open_workplace: Wo
 
 
 def nothing_works() -> None:
-    """A job that is none of ours."""
+    """A job that Deskbell did not write."""
     raise LookupError("user517")
 
 
 def test_jobs_of_others_are_listed_and_nothing_of_theirs_is_unpickled(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RQ pickles by default; whoever can write to Redis could have a pickle run anything."""
+    """RQ pickles by default; anyone who can write to Redis could have a pickle run anything."""
     foreign = Queue("reports", connection=redis)
     foreign.enqueue(nothing_works, meta={"user": "user517"})
     SimpleWorker([foreign], connection=redis).work(burst=True)

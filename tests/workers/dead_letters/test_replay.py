@@ -17,7 +17,7 @@ from shared.declarations.policies import Rate
 from shared.redis.queues import EVENTS, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
-from tests.workers.working import Workplace, fetch
+from tests.workers.running import Workplace, fetch
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 from workers.dead_letters.replay import Replays, Throttle
@@ -94,7 +94,7 @@ def test_a_replayed_job_is_as_rq_itself_requeues_it(open_workplace: WorkplaceFac
 
 
 def test_replaying_twice_enqueues_once(redis: Redis) -> None:
-    """What somebody else has put back already is said to be gone."""
+    """A dead letter that somebody else has replayed is reported as gone."""
     ids = write_dead_letters(redis, 3)
     pages = list(DeadLetters(redis).pages(Selection()))
 
@@ -162,7 +162,7 @@ def test_a_replay_that_dies_half_way_is_run_again_for_the_rest(redis: Redis) -> 
         (lambda redis, key: redis.hset(key, "meta", b"\x80"), "replayed"),
     ],
 )
-def test_only_what_is_dead_is_put_back(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
+def test_only_a_dead_letter_is_replayed(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
     """A job under way that stands in the registry still, or an entry whose job has expired, is left where it is."""
     dead, other = write_dead_letters(redis, 2)
     change(redis, f"rq:job:{dead}")
@@ -272,7 +272,7 @@ def test_a_discarded_dead_letter_leaves_nothing_behind(open_workplace: Workplace
     ],
 )
 def test_only_what_is_dead_is_deleted(redis: Redis, change: Callable[[Redis, str], Any], outcome: str) -> None:
-    """What somebody has put back meanwhile is not, nor what runs; an entry without a job goes."""
+    """What somebody has replayed meanwhile is not, nor what runs; an entry without a job goes."""
     dead, _ = write_dead_letters(redis, 2)
     pages = list(DeadLetters(redis).pages(Selection()))
     change(redis, f"rq:job:{dead}")
@@ -317,7 +317,7 @@ def test_a_replay_keeps_its_rate(redis: Redis, rate: str) -> None:
 
 
 def test_a_run_is_recorded_with_who_when_which_and_how_many(redis: Redis) -> None:
-    """The last one first; an interruption is told from an end."""
+    """The last one first; an interrupted run is marked as such."""
     write_dead_letters(redis, 5)
     dead_letters: list[DeadLetter] = all_dead_letters(redis)
 
@@ -343,7 +343,7 @@ def test_a_run_is_recorded_with_who_when_which_and_how_many(redis: Redis) -> Non
 
 
 def test_records_of_runs_expire(redis: Redis) -> None:
-    """After 90 days, with their place in the list."""
+    """After 90 days, with their entry in the list."""
     redis.zadd("deskbell:dead:runs", {"old": 1.0})
 
     key = AuditLog(redis).begin("replay", "--all", "me")
@@ -365,7 +365,7 @@ end
 """
 
 
-def test_a_tenth_of_twenty_thousand_dead_letters_is_found_and_put_back(redis: Redis) -> None:
+def test_a_tenth_of_twenty_thousand_dead_letters_is_found_and_replayed(redis: Redis) -> None:
     """By its cause, all of it, in order; the others stay."""
     redis.eval(_MANY, 0)
 
@@ -377,7 +377,7 @@ def test_a_tenth_of_twenty_thousand_dead_letters_is_found_and_put_back(redis: Re
 
 
 def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: WorkplaceFactory) -> None:
-    """Also what it waited for: nobody would ever look at it again, or delete it."""
+    """Also what it waited for, which nothing else would delete."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, ordered_by="session", keep=100)

@@ -5,7 +5,7 @@ import pytest
 from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
-from tests.workers.working import traceback_of
+from tests.workers.running import traceback_of
 from workers.dead_letters.tracebacks import bounded, traceback_text
 
 MOST = 75_000

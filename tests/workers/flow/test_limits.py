@@ -24,7 +24,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import claim as claim_one
 from tests.workers.claiming import worker_of
-from tests.workers.working import Workplace, jobs_in, running_worker
+from tests.workers.running import Workplace, jobs_in, running_worker
 from workers.attempt import Attempt
 from workers.flow.limits import limits_text
 from workers.job import AllowListedJob
@@ -175,7 +175,7 @@ def test_a_start_that_is_given_back_is_free_and_no_other(redis: Redis) -> None:
     for at, job_id in enumerate("abc"):
         lua.admits(job_id, NOW + at * 100)
 
-    lua.run("uncount_start('crm-contact', 'b') uncount_start('crm-contact', 'nobody')")
+    lua.run("uncount_start('crm-contact', 'b') uncount_start('crm-contact', 'unknown')")
 
     assert [lua.admits("d", NOW + 300), lua.admits("e", NOW + 1999), lua.admits("e", NOW + 2000)] == [True, False, True]
 
@@ -237,7 +237,7 @@ def test_failures_in_a_row_pause_the_queue(redis: Redis) -> None:
 
 
 def test_a_failure_that_stands_for_all_pauses_the_queue_at_once(redis: Redis) -> None:
-    """What is called serves nobody: nine more jobs would only hear the same."""
+    """The service is down for everybody: nine more jobs would only fail the same way."""
     lua = Lua(redis, job_type(breaker=Breaker(failures=10, pause=10)))
 
     lua.fail("a", failures=10)
@@ -278,7 +278,7 @@ def test_a_probe_that_fails_pauses_anew_and_its_attempt_does_not_count(redis: Re
     assert [lua.probe("b", NOW + 21_999), lua.probe("b", NOW + 22_000)] == [(False, False), (True, True)]
 
 
-def test_a_probe_that_was_put_back_or_whose_worker_died_leaves_room_for_another(redis: Redis) -> None:
+def test_a_probe_that_was_released_or_whose_worker_died_leaves_room_for_another(redis: Redis) -> None:
     """At once, or when its time-out and a minute have passed."""
     lua = paused(redis)
     lua.probe("a", NOW + 10_000)
@@ -332,7 +332,7 @@ def test_a_pause_that_has_passed_leaves_the_breakers_of_other_types_alone(
 
 
 def test_a_pause_that_is_long_past_is_forgotten(redis: Redis) -> None:
-    """After a day nobody knows any more why; the row of failures begins anew."""
+    """After a day the pause is forgotten; the count of failures in a row begins anew."""
     lua = paused(redis)
 
     lua.may_claim(NOW + 10_000 + 24 * 3600 * 1000)
@@ -370,7 +370,7 @@ def test_a_pause_that_cannot_be_read_holds_nothing_back(redis: Redis, rubbish: s
 
 
 def test_a_pause_that_has_passed_is_shown_only_while_a_job_is_tried() -> None:
-    """When none of its type comes nothing is paused any more, and nobody should be told that it is."""
+    """When no job of its type comes, the queue must not be shown as paused for ever."""
     passed = {"queue": "crm", "since": 1000, "until": 2000, "cause": ""}
     tried = passed | {"probe": "a", "probe_until": NOW}
 

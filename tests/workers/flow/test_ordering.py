@@ -32,7 +32,7 @@ from tests.forked import Forked
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.failed_jobs import all_dead_letters
-from tests.workers.working import Workplace, fetch, running_worker
+from tests.workers.running import Workplace, fetch, running_worker
 from workers.dead_letters.replay import Replays, Throttle
 from workers.flow.fifo_lock import wake
 from workers.flow.ordering import PARTITIONS_KEY, execution_of

@@ -37,7 +37,7 @@ class UnsayableError(Exception):
 
 
 class EndingError(Exception):
-    """One that ends whoever reads it."""
+    """One that ends the process which reads it."""
 
     def __str__(self) -> str:
         raise SystemExit
@@ -104,7 +104,7 @@ def test_what_steers_is_of_its_class_and_has_its_state() -> None:
 
 
 def test_it_is_bounded() -> None:
-    """Whatever is raised, and through however many places."""
+    """Whatever is raised, and however many frames it has."""
 
     def dig(depth: int) -> None:
         if depth:

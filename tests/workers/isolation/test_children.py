@@ -18,7 +18,7 @@ from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.processes import is_alive
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, fetch, jobs_in, logged, running_worker, traceback_of
+from tests.workers.running import Workplace, fetch, jobs_in, logged, running_worker, traceback_of
 
 JOBS = """
 import asyncio, os, re, signal, subprocess, sys, threading
@@ -228,7 +228,7 @@ def test_the_job_of_a_killed_worker_runs_again_within_the_time_set(put: Put, val
 def test_what_a_child_raises_counts_as_what_any_job_raises(
     what: str, status: str, cause: str | None, seconds: int | None, put: Put, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Steering steers, the places are the integrator's, and the text is Python's own."""
+    """What steers keeps its class, the frames are the integrator's, and the text is Python's own."""
     workplace, event = put("raises", What=what)
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst") as worker:

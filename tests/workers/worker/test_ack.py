@@ -1,4 +1,4 @@
-"""Which successes a script settles, and which are left to RQ's own code."""
+"""Which successes the ack script writes, and which are left to RQ's own code."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from redis import Redis
 from deskbell import ApiCall, Jobs
 from tests.conftest import WorkplaceFactory
 from tests.workers.claiming import claim, put_job, worker_of
-from tests.workers.working import Workplace
+from tests.workers.running import Workplace
 
 OF_RQ = [{"result_ttl": -1}, {"repeats_left": 2}, {"rate_limit_key": "x"}, {"result_ttl": 0, "group_id": "g"}]
 
@@ -27,7 +27,7 @@ def one_job(open_workplace: WorkplaceFactory, **fields: Any) -> tuple[Workplace,
     return workplace, job_id
 
 
-def test_a_job_that_is_not_to_be_kept_is_gone_when_it_is_settled(
+def test_a_job_that_is_not_to_be_kept_is_deleted_by_its_ack(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
     """In the script, as any other: what RQ deletes of it is deleted, and it is in no registry."""
@@ -36,9 +36,9 @@ def test_a_job_that_is_not_to_be_kept_is_gone_when_it_is_settled(
 
     with worker_of(workplace, valkey_url) as step:
         claims = claim(step).leases
-        settled = step(lambda ours: ours.ack(claims))
+        acked = step(lambda ours: ours.ack(claims))
 
-    assert settled == (set(), set())
+    assert acked == (set(), set())
     assert redis.keys(f"*{job_id}*") == []
     assert redis.exists("rq:wip:default", "rq:finished:default", "rq:worker:ours:executions") == 0
 
@@ -52,8 +52,8 @@ def test_what_rq_keeps_in_ways_of_its_own_is_left_to_it(
 
     with worker_of(workplace, valkey_url) as step:
         claims = claim(step).leases
-        settled = step(lambda ours: ours.ack(claims))
+        acked = step(lambda ours: ours.ack(claims))
 
-    assert settled == (set(), {claims[0].execution_id})
+    assert acked == (set(), {claims[0].execution_id})
     assert redis.hget(f"rq:job:{job_id}", "status") == b"started"
     assert redis.zcard("rq:wip:default") == 1

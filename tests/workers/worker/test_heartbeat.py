@@ -26,7 +26,7 @@ from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import counting_jobs, put_job
-from tests.workers.working import Workplace, logged, running_worker, signals_kept
+from tests.workers.running import Workplace, logged, running_worker, signals_kept
 from workers.worker.leases import Leases
 from workers.worker.maintenance import Maintenance
 from workers.worker.rq_outcomes import RQOutcomes
@@ -56,7 +56,7 @@ def failing_jobs() -> Jobs:
 
 
 def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """It was struck off while it was frozen: `rq info` shows it again, with its queues and its birth."""
+    """RQ had removed it while it was frozen: `rq info` shows it again, with its queues and its birth."""
     with running_worker(tmp_path, IDLE, valkey_url, "default", "events", ABANDONED_SECONDS="5"):
         [before] = until(lambda: Worker.all(redis))
         redis.delete(before.key)
@@ -69,7 +69,7 @@ def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url
 
 
 def test_a_worker_touches_its_heartbeat_file_as_long_as_it_lives(valkey_url: str, tmp_path: Path) -> None:
-    """Again and again: a health check looks at the file's age alone."""
+    """At each heartbeat: a health check uses the file's age alone."""
     file = tmp_path / "heartbeat"
     given = {"HEARTBEAT_FILE": str(file), "ABANDONED_SECONDS": "5"}
     with running_worker(tmp_path, IDLE, valkey_url, "default", **given):
@@ -79,7 +79,7 @@ def test_a_worker_touches_its_heartbeat_file_as_long_as_it_lives(valkey_url: str
         until(lambda: file.stat().st_mtime)
 
 
-def test_a_heartbeat_file_that_cannot_be_written_is_said_and_ends_nothing(
+def test_a_heartbeat_file_that_cannot_be_written_is_logged_and_ends_nothing(
     redis: Redis, valkey_url: str, tmp_path: Path
 ) -> None:
     """It is no outage of Redis', whose errors have the same root."""
@@ -90,8 +90,8 @@ def test_a_heartbeat_file_that_cannot_be_written_is_said_and_ends_nothing(
         assert not logged(tmp_path, "redis_away")
 
 
-def test_a_worker_hears_commands_after_those_that_it_cannot_read(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """Nobody who can publish makes it deaf."""
+def test_commands_are_read_after_one_that_is_unreadable(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """A client that can publish cannot stop it."""
     with running_worker(tmp_path, IDLE, valkey_url, "default") as process:
         [worker] = until(lambda: Worker.all(redis))
         until(lambda: redis.pubsub_numsub(worker.pubsub_channel_name)[0][1])
@@ -132,7 +132,7 @@ PubSub.connect, RQCommands.listen = connect_and_note, listen_and_lose
 """
 
 
-def test_a_worker_whose_idle_socket_the_kernel_has_given_up_hears_commands_again(
+def test_a_worker_whose_idle_socket_the_kernel_has_closed_reads_commands_again(
     redis: Redis, valkey_url: str, tmp_path: Path
 ) -> None:
     """redis-py takes the kernel's ETIMEDOUT for the end of a wait, and would answer "nothing" at once, for ever."""
@@ -152,7 +152,7 @@ def test_a_worker_whose_idle_socket_the_kernel_has_given_up_hears_commands_again
 def test_a_job_whose_outcome_is_being_written_is_not_taken_for_lost(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RQ's code has struck it off, and the worker gives a sign of life before it is told of it."""
+    """RQ's code has ended its lease, and the worker renews its leases before it learns that."""
     workplace = open_workplace(failing_jobs(), abandoned_seconds=5)
     job_id = put_job(workplace, "fail")
     renew_really, fail_really, renewed = Leases.renew, RQOutcomes.fail, threading.Event()
@@ -211,10 +211,10 @@ def test_a_job_that_a_stopping_worker_has_released_is_not_taken_for_lost(
     assert workplace.queue().job_ids == [job_id]
 
 
-def test_a_job_whose_outcome_is_being_written_is_not_put_back(
+def test_a_job_whose_outcome_is_being_written_is_not_released(
     open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker is told to end at that moment: the attempt was made, and counts."""
+    """Also when the worker is told to end at that moment: the attempt was made, and counts."""
     workplace = open_workplace(failing_jobs(), grace_seconds=0)
     job_id = put_job(workplace, "fail")
     fail_really, may_write = RQOutcomes.fail, threading.Event()
@@ -239,7 +239,7 @@ def test_a_coroutine_that_is_stopped_is_cancelled_where_it_waits(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
     """`rq`'s stop-job reaches the function itself: it can clean up, and does not go on."""
-    jobs, heard = Jobs(), []
+    jobs, events = Jobs(), []
 
     @jobs.on(ApiCall, timeout=60)
     async def wait(event: ApiCall) -> None:
@@ -247,16 +247,16 @@ def test_a_coroutine_that_is_stopped_is_cancelled_where_it_waits(
             await asyncio.to_thread(stop, redis, f"{event.id}-wait")
             await asyncio.sleep(_PATIENCE_SECONDS)
         except asyncio.CancelledError:
-            heard.append("cancelled")
+            events.append("cancelled")
             raise
-        heard.append("went on")
+        events.append("went on")
 
     workplace = open_workplace(jobs)
     job_id = put_job(workplace, "wait")
 
     workplace.work()
 
-    assert heard == ["cancelled"]
+    assert events == ["cancelled"]
     assert redis.hget(f"rq:job:{job_id}", "status") == JobStatus.STOPPED.value.encode()
 
 
@@ -275,7 +275,7 @@ def behind(workplace: Workplace, first: Job) -> Job:
     )
 
 
-def test_what_rq_has_left_ready_is_queued_by_who_wrote_the_outcome(
+def test_a_dependent_that_rq_has_left_ready_is_queued_after_the_outcome(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ gives up at once when another thread queues the same: the dependent runs all the same, and now."""
@@ -302,7 +302,9 @@ async def maintained(worker: BaseWorker, jobs: Jobs, *steps: Callable[[Maintenan
         threads.close()
 
 
-def test_what_a_worker_that_died_has_left_ready_is_queued(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+def test_a_dependent_that_a_dead_worker_has_left_ready_is_queued(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
     """Within a second or so, with the retries that are due: RQ's maintenance would come to it in ten minutes."""
     jobs = counting_jobs()[0]
     workplace = open_workplace(jobs)

@@ -24,7 +24,7 @@ from shared.redis.queues import PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, lost_answer, put
-from tests.workers.working import Workplace, signals_kept, traceback_of
+from tests.workers.running import Workplace, signals_kept, traceback_of
 
 
 def snapshot(redis: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _content(redis: Any, key: str) -> Any:
     else:
         held = sorted(_member(m) for m in (redis.smembers(key) if kind == "set" else redis.lrange(key, 0, -1)))
     ttl = redis.ttl(key)
-    if ttl > 0:  # a worker is known for longer here, since it gives a sign of life for many jobs at once
+    if ttl > 0:  # a worker is known for longer here, since its heartbeat is for many jobs at once
         ttl = 1 if key.startswith("rq:worker:") else round(ttl / 60)
     return kind, held, ttl
 
@@ -85,7 +85,7 @@ BY_CHANCE = {
 
 @pytest.mark.parametrize("outcome", [None, Discard("no"), Retry(after=90), OSError("away")], ids=str)
 def test_rqs_keys_are_what_rq_itself_writes(outcome: Exception | None, open_workplace: WorkplaceFactory) -> None:
-    """While a job runs, and when it has ended well, died, or is to be retried: key by key, minute by minute."""
+    """While a job runs, and when it has succeeded, has failed, or is to be retried: every key and its time to live."""
     jobs, seen = Jobs(), []
     redis: Redis
 
@@ -155,7 +155,7 @@ def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(
 
 
 @pytest.mark.parametrize("renewed", [False, True])
-def test_rqs_tools_do_not_take_a_job_whose_sign_of_life_is_late_and_recovery_does(
+def test_rqs_tools_do_not_take_a_job_whose_heartbeat_is_late_and_the_reaper_does(
     renewed: bool, open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
     """The lease is the life of the execution's key; the registry, which RQ's tools clean, allows 50 s more."""
@@ -178,16 +178,16 @@ def test_rqs_tools_do_not_take_a_job_whose_sign_of_life_is_late_and_recovery_doe
 
 
 def test_a_lease_of_rqs_own_worker_is_left_to_its_end(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
-    """Its score has no margin; as long as its execution's key lives it is not recovered."""
+    """Its score has no margin; as long as its execution's key exists it is not reaped."""
     workplace = open_workplace(counting_jobs()[0])
     put(workplace)
 
     with executions(valkey_url) as step:
         [claim] = claim_all(step)
         workplace.redis.zadd("rq:wip:default", {claim.member: time.time() + 5})
-        recovered = step(lambda ours: ours.reap("default"))[0]
+        reaped = step(lambda ours: ours.reap("default"))[0]
 
-    assert recovered == []
+    assert reaped == []
 
 
 def test_queues_are_claimed_from_in_their_order_and_each_in_its_own(
@@ -228,10 +228,10 @@ def test_a_later_queue_does_not_starve(open_workplace: WorkplaceFactory) -> None
     assert 1 <= ran[:30].count("patient") <= 6
 
 
-def test_a_success_is_written_once_and_only_by_who_holds_the_execution(
+def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """A worker that was frozen until its job was recovered and begun elsewhere can settle nothing."""
+    """Fencing: a worker that was frozen until its job was reaped and begun elsewhere can ack nothing."""
     workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
 
@@ -242,22 +242,22 @@ def test_a_success_is_written_once_and_only_by_who_holds_the_execution(
         new = claim_all(other)
         refused = frozen(lambda ours: ours.ack(old))
         refused_again = frozen(lambda ours: ours.renew(old))
-        put_back = frozen(lambda ours: ours.release(old))
+        released = frozen(lambda ours: ours.release(old))
         status = workplace.redis.hget(f"rq:job:{job_id}", "status")
-        settled = other(lambda theirs: theirs.ack(new))
+        acked = other(lambda theirs: theirs.ack(new))
 
     assert refused == ({old[0].execution_id}, set())
     assert refused_again == (False, {old[0].execution_id})
-    assert put_back == 0
+    assert released == 0
     assert status == b"started"
-    assert settled == (set(), set())
+    assert acked == (set(), set())
     assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"finished"
     assert workplace.redis.xlen(f"rq:results:{job_id}") == 1
     assert not workplace.redis.exists("rq:wip:default", "rq:worker:frozen:executions", "rq:worker:other:executions")
 
 
 @pytest.mark.parametrize("outcome", [OSError("late"), Discard("late")], ids=str)
-def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
+def test_a_failure_of_an_execution_that_was_reaped_writes_nothing(
     outcome: Exception, open_workplace: WorkplaceFactory
 ) -> None:
     """Neither status, retry, meta nor dead letter: the job is running elsewhere."""
@@ -268,7 +268,7 @@ def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
     @jobs.on(ApiCall, attempts=3)
     def late(event: ApiCall) -> None:  # noqa: ARG001
         member: Any = redis.zrange("rq:wip:default", 0, -1)[0]
-        redis.zrem("rq:wip:default", member)  # what recovery and another worker's claim do
+        redis.zrem("rq:wip:default", member)  # what the reaper and another worker's claim do
         redis.delete(f"rq:execution:{member.decode()}")
         redis.hset(job_key, mapping={"worker_name": "other", "meta": '{"attempt": 2}'})
         after.append(redis.hgetall(job_key))
@@ -289,9 +289,7 @@ def test_a_failure_of_an_execution_that_was_recovered_writes_nothing(
     assert workplace.queue().failed_job_registry.get_job_ids() == []
 
 
-def test_jobs_that_are_put_back_are_as_if_they_had_not_been_claimed(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
+def test_released_jobs_are_as_if_they_had_not_been_claimed(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
     """At the head of the queue, in their order, the attempt uncounted."""
     workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 4)
@@ -311,7 +309,7 @@ def test_jobs_that_are_put_back_are_as_if_they_had_not_been_claimed(
     assert after[b"meta"] == b'{"attempt": 0}'
 
 
-def test_an_abandoned_job_is_put_back_at_once_and_its_attempt_has_counted(
+def test_a_reaped_job_is_back_on_its_queue_and_its_attempt_has_counted(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
     """A job that kills its workers must come to an end."""
@@ -324,19 +322,17 @@ def test_an_abandoned_job_is_put_back_at_once_and_its_attempt_has_counted(
             [claim] = claim_all(step)
             attempts.append(claim.attempt)
             expire(workplace.redis)
-            recovered = step(lambda ours: ours.reap("default"))
+            reaped = step(lambda ours: ours.reap("default"))
 
     assert attempts == [1, 2, 3]
-    assert recovered[0] == []
-    assert [lease.job_id for lease in recovered[1]] == [job_id]
-    assert workplace.queue().started_job_registry.get_job_ids() == [job_id], "until it is buried"
+    assert reaped[0] == []
+    assert [lease.job_id for lease in reaped[1]] == [job_id]
+    assert workplace.queue().started_job_registry.get_job_ids() == [job_id], "until its dead letter is written"
 
 
 @pytest.mark.usefixtures("reaps_at_once")
-def test_an_abandoned_job_without_attempts_left_is_a_dead_letter(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
-    """RQ's own code buries it, and the letter says why."""
+def test_a_reaped_job_without_attempts_left_is_a_dead_letter(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """RQ's own code writes the dead letter, which says why."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, name="count", attempts=1)
@@ -360,7 +356,7 @@ def test_an_abandoned_job_without_attempts_left_is_a_dead_letter(
     assert workplace.queue().started_job_registry.get_job_ids() == []
 
 
-def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
+def test_of_a_job_that_runs_elsewhere_only_the_expired_lease_is_reaped(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
     """Two executions of one job: the one that is renewed goes on."""
@@ -372,9 +368,9 @@ def test_only_the_execution_is_struck_off_of_a_job_that_runs_elsewhere(
         workplace.redis.zadd("rq:wip:default", {f"{job_id}:{old.execution_id}": 1})
         workplace.redis.rpush("rq:queue:default", job_id)
         [new] = claim_all(step)
-        recovered = step(lambda ours: ours.reap("default"))
+        reaped = step(lambda ours: ours.reap("default"))
 
-    assert recovered == ([], [])
+    assert reaped == ([], [])
     assert workplace.queue().job_ids == []
     members = StartedJobRegistry(queue=workplace.queue()).get_job_and_execution_ids(cleanup=False)
     assert members == [(job_id, new.execution_id)]
@@ -386,8 +382,8 @@ def claim_in_vain(step: Callable[..., Any]) -> None:
         claim_all(step, free=1)
 
 
-def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
-    """Redis claimed, the connection broke: the worker finds the jobs in its own index, and puts them back."""
+def test_a_claim_whose_answer_was_lost_is_released(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+    """Redis claimed, the connection broke: the worker finds the jobs in its own index, and releases them."""
     workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
 
@@ -400,10 +396,10 @@ def test_a_claim_whose_answer_was_lost_is_put_back(open_workplace: WorkplaceFact
     assert workplace.redis.hget(f"rq:job:{ids[1]}", "meta") == b'{"attempt": 0}'
 
 
-def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
+def test_a_job_without_attempts_left_is_not_released_with_a_claim_whose_answer_was_lost(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """What recovery claimed to bury it stays claimed, and its last attempt counted, or it would never end."""
+    """A job reaped to become a dead letter keeps its lease, and its last attempt counts: else it would never end."""
     workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
     workplace.redis.lrem("rq:queue:default", 1, ids[1])
@@ -422,10 +418,10 @@ def test_a_spent_job_is_not_put_back_with_a_claim_whose_answer_was_lost(
     assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
 
 
-def test_a_job_that_is_on_its_queue_still_is_not_put_there_again(
+def test_a_job_that_is_still_on_its_queue_is_not_pushed_again(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """However it came to be at two places: put back, or recovered, it is at one."""
+    """Whether it is released or reaped, its id is on the queue once."""
     workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
 
@@ -443,23 +439,23 @@ def test_a_job_that_is_on_its_queue_still_is_not_put_there_again(
 def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """Leases are renewed, jobs that have ended well settled, the rest put back; only claims are refused."""
+    """Leases are renewed, successes acked, other jobs released or reaped; only claims are refused."""
     workplace = open_workplace(counting_jobs()[0])
     redis = workplace.redis
     ids = put(workplace, 4)
 
     with executions(valkey_url) as step, full(redis):
         with lifted(redis):
-            settled, put_back, abandoned = claim_all(step, free=3)
+            acked, released, abandoned = claim_all(step, free=3)
             expire(redis)
-        lost = step(lambda ours: ours.renew([settled, put_back]))[1]
-        outcome = step(lambda ours: ours.ack([settled]))
-        count = step(lambda ours: ours.release([put_back]))
-        recovered = step(lambda ours: ours.reap("default"))[0]
+        lost = step(lambda ours: ours.renew([acked, released]))[1]
+        outcome = step(lambda ours: ours.ack([acked]))
+        count = step(lambda ours: ours.release([released]))
+        reaped = step(lambda ours: ours.reap("default"))[0]
         with pytest.raises(OutOfMemoryError):
             claim_all(step)
 
-    assert (lost, outcome, count, recovered) == (set(), (set(), set()), 1, [abandoned.job_id.encode()])
+    assert (lost, outcome, count, reaped) == (set(), (set(), set()), 1, [abandoned.job_id.encode()])
     assert workplace.queue().finished_job_registry.get_job_ids() == [ids[0]]
     assert workplace.queue().job_ids == [ids[2], ids[1], ids[3]]
 
@@ -498,8 +494,8 @@ def test_a_suspended_worker_claims_nothing_until_it_is_resumed(open_workplace: W
     assert len(counted) == 2
 
 
-def test_a_job_that_others_depend_on_lets_them_go(open_workplace: WorkplaceFactory) -> None:
-    """Through RQ's own code: the dependent is queued when its dependency has ended well, and runs."""
+def test_the_jobs_that_depend_on_a_job_are_queued_when_it_succeeds(open_workplace: WorkplaceFactory) -> None:
+    """Through RQ's own code: the dependent is queued when its dependency has succeeded, and runs."""
     jobs, counted = counting_jobs()
     workplace = open_workplace(jobs)
     default = workplace.queue()

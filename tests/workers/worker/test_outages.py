@@ -24,7 +24,7 @@ from tests.conftest import SettingsFactory, WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import CLAIMED_AT, claim_all, executions, expire, put
-from tests.workers.working import fetch, traceback_of
+from tests.workers.running import fetch, traceback_of
 from workers.flow.ordering import arrival_of
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker import leases as executions_module
@@ -58,7 +58,7 @@ def refusing(redis: Redis, how: str) -> Iterator[None]:
 def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     how: str, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is judged and logged once, and written when Redis takes it: as a retry, or a dead letter with all it had."""
+    """It is decided and logged once, and written when Redis takes it: as a retry, or a dead letter with all it had."""
     jobs, redis = Jobs(), open_workplace(Jobs()).redis
     outage = refusing(redis, how)
     all_run = threading.Barrier(3, outage.__enter__)
@@ -101,7 +101,7 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
 
 
 def test_an_outage_drops_the_connections_that_lie_idle(redis: Redis, make_settings: SettingsFactory) -> None:
-    """Each may lead to where no server is any more, and would be found out by a time-out of its own."""
+    """Each may lead to a server that is gone, and would cost a time-out of its own."""
     with connect(make_settings()) as ours:
         with ours.pipeline() as one, ours.pipeline() as other:
             one.watch("a")
@@ -157,7 +157,7 @@ def test_an_outage_in_the_middle_of_a_fan_out_takes_none_of_the_events_retries(
 def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody else has recovered the job: it is still this worker's, renewed, and dead of what it died of."""
+    """No other worker has reaped the job: its lease is renewed, and its dead letter has the cause of its failure."""
     jobs = Jobs()
     redis: Redis
 
@@ -264,7 +264,7 @@ def test_other_errors_are_told_apart(error: Exception, expected: bool) -> None:
     assert is_transient(error) is expected
 
 
-def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workplace: WorkplaceFactory) -> None:
+def test_a_worker_renews_its_leases_before_it_reaps_expired_ones(open_workplace: WorkplaceFactory) -> None:
     """Redis did not answer for longer than a lease: the jobs under way are not run twice."""
     jobs, ran = Jobs(), []
     redis: Redis
@@ -288,10 +288,10 @@ def test_a_worker_renews_its_leases_before_it_recovers_what_ran_out(open_workpla
     assert not [line for line in logs if line["event"] in {"job_reaped", "lease_lost"}]
 
 
-def test_who_hears_of_redis_first_after_a_pause_leaves_the_others_time_to_renew(
+def test_the_first_worker_to_reach_redis_after_an_outage_leaves_the_others_time_to_renew(
     open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """All leases have run out and all workers live: nothing is recovered, by us or by RQ's maintenance."""
+    """All leases have expired and all workers live: nothing is reaped, by a worker or by RQ's maintenance."""
     jobs = Jobs()
     redis: Redis
 
@@ -334,7 +334,7 @@ def test_nothing_is_reaped_for_a_lease_from_the_first_heartbeat_after_a_gap() ->
     assert states == [False, False, False, True, False, False, False, True]
 
 
-def test_a_worker_that_cannot_renew_recovers_nothing(
+def test_a_worker_that_cannot_renew_reaps_nothing(
     open_workplace: WorkplaceFactory, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does RQ's maintenance: it could take what is this worker's own."""
@@ -362,7 +362,7 @@ def test_a_worker_that_cannot_renew_recovers_nothing(
 def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The jobs may be another's by then; what is still its own it puts back, and no attempt is lost."""
+    """The jobs may be another's by then; those that are still its own are released, and no attempt is lost."""
     jobs, ran = Jobs(), []
 
     @jobs.on(ApiCall, attempts=3)
@@ -388,10 +388,10 @@ def test_a_worker_that_was_frozen_with_an_answer_begins_nothing_of_it(
     assert (ran, froze) == ([1], [1])
 
 
-def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
+def test_an_unforeseen_error_does_not_end_the_worker(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said, and the next claim may do."""
+    """It is logged, and the worker claims again."""
     jobs, ran = Jobs(), []
 
     @jobs.on(ApiCall)

@@ -1,4 +1,4 @@
-"""What comes of the jobs of a worker that died, and of a claim whose answer was lost: none waits, none holds a slot."""
+"""Reaping the jobs of a dead worker, and releasing a claim whose answer was lost: no job waits, none holds a slot."""
 
 import os
 import signal
@@ -9,14 +9,14 @@ from redis import Redis
 from deskbell import ApiCall, Concurrency, Jobs
 from tests.conftest import WorkplaceFactory
 from tests.workers.claiming import claim, expire, limited_jobs, lost_answer, put_job, worker_of
-from tests.workers.working import signals_kept
+from tests.workers.running import signals_kept
 from workers.worker.worker import ConcurrentWorker
 
 
-def test_all_that_a_dead_worker_held_is_recovered_at_once(
+def test_all_jobs_of_a_dead_worker_are_reaped_at_once(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
-    """However many: a worker is not back after a hundred of them a look."""
+    """However many there were: a hundred at each heartbeat would take too long."""
     workplace = open_workplace(limited_jobs("1/s"))
     ids = [put_job(workplace, "free") for _ in range(450)]
     with worker_of(workplace, valkey_url, "dead") as step:
@@ -31,10 +31,10 @@ def test_all_that_a_dead_worker_held_is_recovered_at_once(
     assert sorted(redis.lrange("rq:queue:default", 0, -1)) == sorted(reaped)
 
 
-def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
+def test_at_most_a_hundred_dead_letters_are_written_at_one_heartbeat(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
-    """Each is a thread's work; the rest comes at the next look."""
+    """Each is a thread's work; the others are reaped at the next heartbeat."""
     workplace = open_workplace(limited_jobs("1/s"))
     for _ in range(250):
         put_job(workplace, "free")
@@ -51,19 +51,19 @@ def test_no_more_are_taken_to_be_buried_than_a_worker_buries(
     assert redis.zcount("rq:wip:default", 0, 1) == 150
 
 
-@pytest.mark.parametrize("how", ["recovered", "buried", "put back"])
+@pytest.mark.parametrize("how", ["reaped", "dead letter", "released"])
 def test_a_job_that_leaves_its_worker_frees_its_slot(
     how: str, open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
-    """Recovered or put back, the slot is not held until its lease has run out."""
+    """Whether it is reaped or released, its slot does not stay taken until it expires."""
     workplace = open_workplace(limited_jobs(Concurrency(1)))
     job_id = put_job(workplace, "few")
 
     with worker_of(workplace, valkey_url) as step:
         claims = claim(step).leases
         held = redis.zrange("deskbell:slots:few", 0, -1)
-        redis.hset(f"rq:job:{job_id}", "retries_left", int(how != "buried"))
-        if how == "put back":
+        redis.hset(f"rq:job:{job_id}", "retries_left", int(how != "dead letter"))
+        if how == "released":
             step(lambda ours: ours.release(claims))
         else:
             expire(redis)
@@ -73,7 +73,7 @@ def test_a_job_that_leaves_its_worker_frees_its_slot(
     assert redis.zcard("deskbell:slots:few") == 0
 
 
-def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
+def test_a_worker_releases_the_jobs_of_a_claim_whose_answer_was_lost(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
     """Redis claimed, the connection broke: the jobs run at once, and it is their first attempt."""
@@ -95,10 +95,10 @@ def test_a_worker_puts_back_what_a_claim_took_whose_answer_was_lost(
     assert redis.zcard("rq:wip:default") == 0
 
 
-def test_a_worker_that_ends_puts_back_what_it_does_not_know_it_has(
+def test_a_worker_that_ends_releases_the_jobs_of_a_claim_whose_answer_was_lost(
     open_workplace: WorkplaceFactory, redis: Redis
 ) -> None:
-    """The answer of its last claim was lost, and then it was told to end."""
+    """Its last claim was not answered before it was told to end."""
     workplace = open_workplace(limited_jobs("1000/s"))
     ids = [put_job(workplace, "free") for _ in range(2)]
 
@@ -110,10 +110,10 @@ def test_a_worker_that_ends_puts_back_what_it_does_not_know_it_has(
     assert {redis.hget(f"rq:job:{job_id}", "status") for job_id in ids} == {b"queued"}
 
 
-def test_what_redis_reaps_long_after_it_was_asked_is_nothing(
+def test_a_reap_that_redis_runs_long_after_it_was_sent_reaps_nothing(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
-    """It stood still meanwhile, and no worker could renew its leases; after the next heartbeat it is reaped."""
+    """Redis stood still meanwhile, and no worker could renew its leases."""
     workplace = open_workplace(limited_jobs("1/s"), abandoned_seconds=5)
     job_id = put_job(workplace, "free")
     with worker_of(workplace, valkey_url, "dead") as step:
@@ -134,7 +134,7 @@ def test_what_redis_reaps_long_after_it_was_asked_is_nothing(
 def test_rqs_maintenance_takes_no_job_from_a_worker(
     open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
 ) -> None:
-    """RQ's own goes by the clock of whoever cleans; the registries of what has ended it cleans as ever."""
+    """RQ's own goes by the clock of the worker that cleans; registries of jobs that have ended are cleaned as ever."""
     workplace = open_workplace(limited_jobs("1/s"))
     job_id = put_job(workplace, "free")
     with worker_of(workplace, valkey_url, "slow") as step:

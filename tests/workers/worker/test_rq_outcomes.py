@@ -57,7 +57,7 @@ def test_a_lease_that_is_renewed_while_a_failure_is_written_costs_no_attempt(
 def test_a_failure_that_redis_refuses_is_written_later_with_the_same_retries(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """We say that Redis is away, and RQ does not call the failure lost, whatever an integrator configures."""
+    """The log says that Redis is away, and not that the failure is lost, whatever an integrator configures."""
     execute, refusals = Pipeline._execute_transaction, ["NOREPLICAS Not enough good replicas to write."]
 
     def refuse(pipeline: Any, *arguments: Any) -> Any:
@@ -79,7 +79,7 @@ def test_a_failure_that_redis_refuses_is_written_later_with_the_same_retries(
 
 
 @pytest.mark.parametrize(("error", "count"), [(OutOfTurnError("not yet"), 0), (OSError(), 1), (Retry(after=9), 1)])
-def test_a_job_that_waits_for_its_turn_is_no_failed_one(
+def test_a_job_that_waits_for_its_turn_is_not_counted_as_failed(
     error: Exception, count: int, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`rq info` and rq-dashboard show how many jobs of a worker have failed."""
@@ -102,7 +102,7 @@ def test_a_job_that_waits_for_its_turn_is_no_failed_one(
 def test_a_job_whose_outcome_rq_cannot_write_is_a_dead_letter_without_the_rest_of_its_hash(
     open_workplace: WorkplaceFactory,
 ) -> None:
-    """What its function put into `meta` is no JSON: it is dropped, said, and the job does not hang."""
+    """What its function put into `meta` is no JSON: it is dropped and logged, and the job does not stay started."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, attempts=3)

@@ -1,4 +1,4 @@
-"""How worker processes end, and what comes of their jobs: told to stop, told twice, killed, frozen, hung.
+"""How worker processes end, and what happens to their jobs: a signal, a second one, SIGKILL, frozen, hanging.
 
 Each test runs a real process and ends it with a real signal.
 """
@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
 from tests.waiting import until
-from tests.workers.working import Workplace, jobs_in, logged, running_worker, signals_kept, status_of
+from tests.workers.running import Workplace, jobs_in, logged, running_worker, signals_kept, status_of
 from workers.worker.shutdown import ShutdownSignals
 
 JOBS = """
@@ -125,10 +125,10 @@ def test_a_worker_told_to_stop_lets_its_jobs_end_and_claims_no_more(
 
 
 @pytest.mark.parametrize("node", ["hangs", "hangs_in_thread"])
-def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_attempt(
+def test_what_does_not_end_in_the_grace_period_is_released_without_costing_an_attempt(
     node: str, workplace: Workplace, valkey_url: str, tmp_path: Path
 ) -> None:
-    """The next worker makes attempt 1 of it; the log says that the worker stops, and what it put back."""
+    """The next worker makes attempt 1 of it; the log says that the worker stops, and what it released."""
     [job_id], redis = put(workplace, node), workplace.redis
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", **QUICKLY) as process:
@@ -136,14 +136,14 @@ def test_what_does_not_end_in_the_grace_period_is_put_back_without_costing_an_at
         process.terminate()
         exit_status = process.wait(30)
     left = workplace.queue("crm").job_ids, status_of(redis, job_id), redis.zcard("rq:wip:crm")
-    [stops], [put_back] = logged(tmp_path, "worker_stops"), logged(tmp_path, "jobs_released")
+    [stops], [released] = logged(tmp_path, "worker_stops"), logged(tmp_path, "jobs_released")
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "--burst", **QUICKLY) as process:
         process.wait(30)
 
     assert exit_status == 0
     assert left == ([job_id], "queued", 0)
     assert stops["why"] == "told to stop"
-    assert (stops["under_way"], put_back["count"], put_back["job_ids"]) == (1, 1, [job_id])
+    assert (stops["under_way"], released["count"], released["job_ids"]) == (1, 1, [job_id])
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"1"]
     assert status_of(redis, job_id) == "finished"
 
@@ -171,7 +171,7 @@ def test_a_worker_told_twice_to_stop_ends_at_once_and_loses_nothing(
 def test_a_worker_ends_though_a_job_blocks_its_loop(
     signals: int, grace: str, workplace: Workplace, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Soon after the grace period, or after the second signal; the job is recovered when its lease has run out."""
+    """Soon after the grace period, or after the second signal; the job is reaped when its lease has expired."""
     [job_id], redis = put(workplace, "blocks"), workplace.redis
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", ABANDONED_SECONDS="5", GRACE_SECONDS=grace) as process:
@@ -189,7 +189,7 @@ def test_a_worker_ends_though_a_job_blocks_its_loop(
 def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
     node: str, workplace: Workplace, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Another worker that lives finds the lease run out, whether or not it has ever had work."""
+    """Any other worker that lives reaps the expired lease, whether or not it has ever had a job."""
     [job_id], redis = put(workplace, node), workplace.redis
     start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", **QUICKLY)
 
@@ -203,7 +203,7 @@ def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"2"]
 
 
-def test_a_frozen_worker_settles_nothing_when_it_wakes(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
+def test_a_frozen_worker_acks_nothing_when_it_goes_on(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
     """Its job has been done by another meanwhile, once; the late end of the first changes nothing, and it goes on."""
     [job_id], redis = put(workplace, "blocks"), workplace.redis
     start = partial(running_worker, tmp_path, JOBS, valkey_url, "crm", **QUICKLY)

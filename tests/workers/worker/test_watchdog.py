@@ -20,7 +20,7 @@ from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY, read_blocks
 from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import Workplace, jobs_in, logged, running_worker, status_of
+from tests.workers.running import Workplace, jobs_in, logged, running_worker, status_of
 from workers.worker.execution import current_execution
 from workers.worker.watchdog import Watchdog
 
@@ -136,10 +136,10 @@ def test_time_that_another_job_blocks_the_loop_for_is_not_a_jobs_own(
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "stuck"])
-def test_a_process_that_ends_because_of_a_block_puts_the_other_jobs_back(
+def test_a_process_that_ends_because_of_a_block_releases_the_other_jobs(
     end: str, workplace: Workplace, valkey_url: str, tmp_path: Path
 ) -> None:
-    """Their attempts uncounted; the one that blocks is recovered when its lease has run out, its attempt used up."""
+    """Their attempts uncounted; the one that blocks is reaped when its lease has expired, its attempt used up."""
     innocent, redis = put(workplace, "innocent_thread"), workplace.redis
     source = JOBS + ("shared.runtime.loop_lag.STUCK_SECONDS = 1\n" if end == "stuck" else "")
 

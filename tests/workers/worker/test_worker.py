@@ -31,7 +31,7 @@ from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import counting_jobs
-from tests.workers.working import Workplace, fetch, jobs_in, running_worker, traceback_of
+from tests.workers.running import Workplace, fetch, jobs_in, running_worker, traceback_of
 from workers.job import AllowListedJob
 
 SECRET = "planted-4711"
@@ -178,7 +178,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_no_webhook_that_a_hash_names_is_sent(open_workplace: WorkplaceFactory) -> None:
-    """RQ would tell any URL the outcome, with the traceback: a way out of a closed network."""
+    """RQ would send the outcome to any URL, with the traceback: a way out of a closed network."""
     workplace = open_workplace(ending_jobs())
     with listener() as (url, asked):
         for name in ("succeed", "fail"):
@@ -203,7 +203,7 @@ class Bomb:
 
 @pytest.mark.parametrize("field", ["data", "meta", "result"])
 def test_pickle_in_a_job_hash_is_never_unpickled(field: str, open_workplace: WorkplaceFactory, tmp_path: Path) -> None:
-    """Whoever can write to Redis could otherwise run anything, in each worker and in its scheduler."""
+    """Anyone who can write to Redis could otherwise run anything, in each worker and in its scheduler."""
     jobs, counted = counting_jobs()
     workplace = open_workplace(jobs)
     folder = tmp_path / "made"
@@ -253,7 +253,7 @@ def test_what_is_refused_is_logged_without_its_arguments(open_workplace: Workpla
     assert SECRET not in str(logs)
 
 
-def test_retries_that_are_due_are_put_back_and_run(open_workplace: WorkplaceFactory) -> None:
+def test_retries_that_are_due_are_queued_and_run(open_workplace: WorkplaceFactory) -> None:
     """A burst, too, begins with the retries whose time has come; the others stay."""
     jobs, ran = Jobs(), []
 
@@ -292,7 +292,7 @@ def twice(event: ApiCall) -> None:
 """
 
 
-def test_a_running_worker_puts_due_retries_back_by_itself(
+def test_a_running_worker_queues_due_retries_by_itself(
     open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
 ) -> None:
     """Each worker process schedules the retries of its queue; SIGTERM ends it with status 0."""

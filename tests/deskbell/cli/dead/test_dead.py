@@ -116,7 +116,7 @@ def test_show_tells_the_attempts_that_were_made(redis: Redis, dead: Dead) -> Non
 def test_show_tells_why_a_job_failed_and_values_only_on_request(
     redis: Redis, dead: Dead, open_workplace: WorkplaceFactory
 ) -> None:
-    """Cause, places, attempts and event; with --values the event's packet and the exception's text."""
+    """Cause, stack frames, attempts and event; with --values the event's packet and the exception's text."""
     assert redis.ping()
     (event,) = make_dead_letters(open_workplace(Unwilling(attempts=2).jobs))
 

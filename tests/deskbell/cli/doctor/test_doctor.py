@@ -23,10 +23,10 @@ from shared.redis.queues import EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queu
 from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY
 from shared.wire.protocol import fingerprint
 from tests import forked
-from tests.away import Server, a_server
 from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory, open_workplace
 from tests.desk import APP, TOKEN, serving
 from tests.processes import environment
+from tests.redis_outages import Server, a_server
 
 __all__ = ["open_workplace"]  # a fixture
 
@@ -116,7 +116,7 @@ async def push(event: ApiCall) -> None: ...
 
 
 def test_a_queue_that_nobody_reads_is_a_problem(look: Look, redis: Redis, tmp_path: Path) -> None:
-    """One that job types use, one that holds jobs, or all of them; a worker that gives no sign of life is none."""
+    """One that job types use, one that holds jobs, or all of them; a worker without a heartbeat does not count."""
     (tmp_path / "acme_erp.py").write_text(JOBS)
 
     none, of_none = look(JOBS="acme_erp:jobs")
@@ -201,7 +201,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_loop_that_is_blocked_is_a_problem_and_one_that_was_a_warning(look: Look, redis: Redis) -> None:
-    """With whose code it was and where; after an hour it is told no more, nor that a dead process still blocks."""
+    """With whose code it was and where; after an hour it is no longer shown, nor a block of a dead process."""
 
     def block(seconds_ago: float, *, is_over: bool) -> str:
         at = {"at": "acme/jobs.py:12 in enquire", "seconds": 3.1, "noted": time.time() - seconds_ago}
@@ -244,7 +244,7 @@ def test_a_redis_whose_memory_is_full_is_a_problem(look: Look, server: Server) -
 
 
 def test_a_redis_in_cluster_mode_is_a_problem(look: Look, tmp_path: Path) -> None:
-    """Its keys lie on several servers: no script of ours runs there."""
+    """Its keys lie on several servers: no script of Deskbell's runs there."""
     with ValkeyServer(data_dir=tmp_path / "data", config={"cluster-enabled": "yes"}) as server:
         status, lines = look(REDIS_URL=f"redis://127.0.0.1:{server.port}/0")
 
@@ -379,7 +379,7 @@ def test_a_redis_that_has_forgotten_is_a_problem(look: Look, redis: Redis) -> No
 
 @pytest.mark.parametrize("said", ["x", "[]", "[" * 10_000])
 def test_what_somebody_has_written_over_is_unknown_and_no_traceback(look: Look, redis: Redis, said: str) -> None:
-    """Whoever can write to Redis keeps nobody from being told the rest."""
+    """The other checks are made, whatever has been written to Redis."""
     redis.set(FORGOTTEN_KEY, said)
     redis.hset(TOKENS_KEY, f"{APP}:{fingerprint(TOKEN)}", "9" * 30)
 

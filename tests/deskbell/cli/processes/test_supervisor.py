@@ -16,7 +16,7 @@ from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
 from tests.processes import environment, is_alive
 from tests.waiting import until
-from tests.workers.working import end_group, jobs_in, running_worker
+from tests.workers.running import end_group, jobs_in, running_worker
 
 TWO_QUEUES = """
 import os
@@ -75,7 +75,7 @@ def test_a_burst_of_several_processes_empties_all_queues(
 
 
 def test_a_burst_whose_worker_fails_says_so(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """A server that refuses us is an exit status of 1, not a silence that looks like success."""
+    """A server that refuses us is an exit status of 1, and not an empty output that looks like success."""
     assert redis.ping()
     url = valkey_url.replace("unix://", "unix://nobody:wrong@")
 
@@ -189,7 +189,7 @@ def test_sighup_replaces_workers_and_their_jobs_end_first(
 
 
 def test_a_worker_whose_supervisor_was_killed_ends(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """Whoever starts the supervisor again would have twice as many."""
+    """Else a supervisor that is started again would make twice as many."""
     with running_worker(tmp_path, TWO_QUEUES, valkey_url, "--processes", "1") as process:
         [worker] = until(lambda: Worker.all(redis))
         process.kill()
@@ -200,7 +200,7 @@ def test_a_worker_whose_supervisor_was_killed_ends(redis: Redis, valkey_url: str
 
 
 def test_a_worker_started_by_a_script_ends_though_the_script_ignores_sigint(tmp_path: Path) -> None:
-    """SIGINT is how its supervisor tells it, also while it waits for Redis; SIGTERM is how the script tells that."""
+    """Its supervisor sends it SIGINT, also while it waits for Redis; SIGTERM is how the script tells that."""
     (tmp_path / "acme_jobs.py").write_text(TWO_QUEUES)
     settings = {"REDIS_URL": f"unix://{tmp_path}/no.sock", "JOBS": "acme_jobs:jobs", "APP_DIR": str(tmp_path)}
     variables = environment(**{f"DESKBELL_{name}": value for name, value in settings.items()})

@@ -11,12 +11,12 @@ import pytest
 from rq import Worker
 
 from tests import forked
-from tests.away import a_server, clustered
 from tests.desk import APP, TOKEN
 from tests.forked import Forked
 from tests.processes import environment, is_alive
+from tests.redis_outages import a_server, clustered
 from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.working import end_group
+from tests.workers.running import end_group
 
 SETTINGS = {"DESKBELL_JOBS": "deskbell.jobs.analytics:jobs", "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
 ROLES = {

@@ -6,11 +6,11 @@ from rq.job import JobStatus
 from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
 from tests.conftest import WorkplaceFactory
+from tests.hostile_exceptions import HOSTILE, IDS
 from tests.logged import capture_logs
-from tests.unreadable import IDS, UNREADABLE
 
 
-@pytest.mark.parametrize("kind", UNREADABLE, ids=IDS)
+@pytest.mark.parametrize("kind", HOSTILE, ids=IDS)
 def test_a_job_whose_exception_cannot_be_read_is_a_dead_letter(
     kind: type[Exception], open_workplace: WorkplaceFactory
 ) -> None:

@@ -1,16 +1,16 @@
-"""Exceptions of an integrator's that raise when they are read: each ends the process, if it is let."""
+"""Hostile exceptions of an integrator's: reading an attribute raises what would end the process."""
 
 from typing import Any
 
 from deskbell import Discard, Retry
 
 
-def _leave(_: object) -> Any:
+def _exit(_: object) -> Any:
     raise SystemExit
 
 
 class Silent(Exception):  # noqa: N818 - a test's
-    __str__ = __repr__ = _leave
+    __str__ = __repr__ = _exit
 
 
 class Interrupting(Exception):  # noqa: N818
@@ -19,19 +19,19 @@ class Interrupting(Exception):  # noqa: N818
 
 
 class Answering(Exception):  # noqa: N818
-    response = status_code = status = property(_leave)
+    response = status_code = status = property(_exit)
 
 
 class Printed(Exception):  # noqa: N818
-    deskbell_text = __notes__ = property(_leave)
+    deskbell_text = __notes__ = property(_exit)
 
 
 class Rootless(Exception):  # noqa: N818
-    __traceback__ = __cause__ = __context__ = property(_leave)
+    __traceback__ = __cause__ = __context__ = property(_exit)
 
 
 class _Nameless(type):
-    __name__ = property(_leave)
+    __name__ = property(_exit)
 
 
 class Named(Exception, metaclass=_Nameless): ...  # noqa: N818
@@ -45,5 +45,5 @@ class Never(Discard):
     def __init__(self) -> None: ...
 
 
-UNREADABLE: list[type[Exception]] = [Silent, Interrupting, Answering, Printed, Rootless, Named, Again, Never]
+HOSTILE: list[type[Exception]] = [Silent, Interrupting, Answering, Printed, Rootless, Named, Again, Never]
 IDS = ["str", "interrupt", "response", "text", "traceback", "name", "retry", "discard"]

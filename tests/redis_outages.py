@@ -1,6 +1,6 @@
-"""Redis as a test needs it to go away.
+"""Outages of Redis in a test.
 
-A server of its own, which can be killed, frozen and started again, and a line to it that keeps back what is said on it.
+A server that can be killed, frozen and started again, and a proxy in front of it that can delay requests and answers.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ Way = Literal["requests", "answers"]
 
 
 class Line:
-    """A TCP port that leads to a Unix socket, and keeps back requests or answers for as long as it is told to."""
+    """A TCP port that leads to a Unix socket, and can delay requests or answers."""
 
     def __init__(self, target: str) -> None:
         self._target = target.removeprefix("unix://")

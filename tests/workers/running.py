@@ -1,4 +1,4 @@
-"""Working jobs off in a test: workers in this process, and workers in processes of their own."""
+"""Running jobs in a test: workers in this process, and worker processes."""
 
 import json
 import os
@@ -163,7 +163,7 @@ def logged(folder: Path, event: str) -> list[dict[str, Any]]:
 
 
 def end_group(pid: int) -> None:
-    """Kill a process of ours with all that it started in its session."""
+    """Kill a process of the test with all that it started in its session."""
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # macOS says the second of a group that is gone
