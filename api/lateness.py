@@ -77,7 +77,7 @@ class Lateness:
 
     @property
     def blocking(self) -> list[str]:
-        """The handlers whose code blocked the loop within the last minute; "" is code that is no handler's."""
+        """The handlers whose code blocked the loop within the last minute; "" is code that is not a handler's."""
         since = time.monotonic() - _RECENT_SECONDS
         return [handler for handler, at in list(self._blocked.items()) if at > since]
 

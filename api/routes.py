@@ -44,7 +44,7 @@ from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, p
 
 
 class Answer(Response):
-    """What goes out: an envelope, an HTTP status, and headers."""
+    """An HTTP response: an envelope, an HTTP status, and headers."""
 
     media_type = "application/json"
 
@@ -64,8 +64,8 @@ class CallbackContext:
 
     Attributes:
         arrival: when its first byte arrived.
-        slot: what it takes of the concurrency limit.
-        log: what is known of it, for the log.
+        slot: its share of the concurrency limit.
+        log: the fields of its log line so far.
     """
 
     node: str

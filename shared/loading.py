@@ -87,16 +87,16 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
                 f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR or among the installed packages"
             ) from None
         raise ConfigError(
-            f"{setting}: {module_name} imports {error.name}, which is not installed ({_place(error, module_name)})"
+            f"{setting}: {module_name} imports {error.name}, which is not installed ({_location(error, module_name)})"
             f"{_public(error)}"
         ) from error
     except (ConfigError, DeclarationError) as error:
-        where = _place(error, module_name)
+        where = _location(error, module_name)
         raise ConfigError(f"{setting}: {error}" + ("" if where in str(error) else f" ({where})")) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also of `sys.exit()`, or `pytest.skip()`
-        where = _place(error, module_name)
+        where = _location(error, module_name)
         raise ConfigError(
             f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}{_public(error)}"
         ) from error
@@ -129,7 +129,7 @@ def _instead(found: Any) -> str:
     return f"a {type(found).__name__}"
 
 
-def _place(error: BaseException, module_name: str) -> str:
+def _location(error: BaseException, module_name: str) -> str:
     """The file and line at which an import ended: the integrator's last, not that of a library which it calls."""
     if isinstance(error, SyntaxError) and error.filename:
         return location(error.filename, error.lineno)

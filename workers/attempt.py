@@ -25,7 +25,7 @@ from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
 from workers.causes import code_of
 from workers.flow.fifo_lock import acquire_lock
-from workers.flow.limits import is_late, record_failure, start_anew
+from workers.flow.limits import is_late, record_failure, recount_start
 from workers.lease import Lease
 from workers.retries import begin_attempt, decide_retry
 
@@ -74,7 +74,7 @@ class Attempt:
 
         Raises:
             UnknownJobError: there is no such job type here.
-            DamagedJobError: this is no event.
+            DamagedJobError: the data are not an event.
         """
         jobs = self._performer.jobs
         try:
@@ -100,7 +100,7 @@ class Attempt:
             return
         acquire_lock(job, self.job_type, self._event)
         if is_late(self.job_type, self._asked_at):
-            start_anew(self._performer.jobs, self.job_type, job)
+            recount_start(self._performer.jobs, self.job_type, job)
         self.number = self.number or begin_attempt(job, self.job_type.attempts)
 
     @property

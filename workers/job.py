@@ -84,7 +84,7 @@ class AllowListedJob(Job):
 
     @property
     def func(self) -> Callable[..., Any]:
-        """Nothing."""
+        """Refuse: RQ would import and call the function that the hash names."""
         raise ForeignFunctionError("a worker of Deskbell runs its own entry points, nothing that RQ would import")
 
     success_callback = failure_callback = stopped_callback = property(lambda _: None)

@@ -32,6 +32,6 @@ def read_data(data: bytes) -> Any:
     """What a job calls: a function's name, an instance, positional and named arguments.
 
     Raises:
-        ValueError: the data are no JSON that can be read, or too much of it.
+        ValueError: the data are not readable JSON, or too much of it.
     """
     return from_json(unpack(data))

@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a delivery is answered: the id of the event that was kept for it, and the envelope."""
+    """The answer to a delivery: the id of the event that was kept for it, and the envelope."""
 
     event_id: str
     answer: bytes
@@ -155,7 +155,7 @@ class AcceptScript:
         await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
-        """What a script returns. Sent twice, it does the same as once."""
+        """Run a script. It is idempotent: sent twice, it does the same as once."""
         return await self._lateness.retry_if_blocked(lambda: self._run_once(script, keys, arguments), self._seconds)
 
     async def _run_once(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:

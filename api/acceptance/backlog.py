@@ -4,6 +4,7 @@ A disk that hangs takes one thread, however often it is asked, and none of the e
 """
 
 import asyncio
+import time
 from pathlib import Path
 
 from api.acceptance.spool import Survey, survey
@@ -30,3 +31,8 @@ class BacklogReader:
         reading = self._reading
         await asyncio.wait({reading}, timeout=self._seconds)
         return None if not reading.done() or reading.exception() else reading.result()
+
+
+def age(oldest: float | None) -> float | None:
+    """Seconds since a time; 0 if the clock has been put back since."""
+    return None if oldest is None else round(max(0.0, time.time() - oldest), 1)

@@ -18,7 +18,7 @@ class Deliveries:
         self._under_way: dict[str, asyncio.Future[Kept]] = {}
 
     async def earlier(self, identity: str) -> Kept | None:
-        """What a request of the same delivery that is under way is answered; None when there is no such request.
+        """Wait for a request of the same delivery that is under way; its answer, or None when there is no such request.
 
         Raises:
             CannotKeepError: it was not kept.

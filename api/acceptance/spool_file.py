@@ -93,7 +93,7 @@ class SpoolFile:
         """Open a file whose lock is held.
 
         Raises:
-            sqlite3.Error: it is no spool, or the disk does not do its work.
+            sqlite3.Error: it is not a spool, or the disk does not do its work.
         """
         self.path = path
         self.events = 0

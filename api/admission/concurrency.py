@@ -24,7 +24,7 @@ class ConcurrencyLimit:
 
 
 class Slot:
-    """What one callback takes of the limit, while it is in flight."""
+    """One callback's share of the limit, while it is in flight."""
 
     def __init__(self, limit: ConcurrencyLimit) -> None:
         self._limit = limit

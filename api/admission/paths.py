@@ -32,7 +32,7 @@ class CallbackPaths:
         self._form = re.compile(f"(?P<secret>{self._secret})/callback(?:/(?P<node>{NODE_FORM}))?/?")
 
     def read(self, path: str) -> CallbackPath | None:
-        """What a path says; None when it is no callback's."""
+        """What a path says; None when it is not a callback's."""
         found = self._form.fullmatch(path)
         return CallbackPath(found["secret"][1:], found["node"] or "") if found else None
 

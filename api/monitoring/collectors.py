@@ -7,8 +7,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from rq import Queue
 
-from api.acceptance.backlog import BacklogReader
-from api.monitoring.health import age
+from api.acceptance.backlog import BacklogReader, age
 from shared.redis.breakers import PAUSED_KEY, read_pauses
 from shared.redis.queues import EVENTS, queue_key
 from shared.runtime.blocks import BLOCKED_KEY

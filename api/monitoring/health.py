@@ -5,7 +5,6 @@ disk.
 """
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from api.acceptance.backlog import BacklogReader
+from api.acceptance.backlog import BacklogReader, age
 from api.acceptance.intake import Intake
 from api.lateness import Lateness
 from api.metrics import Metrics
@@ -147,8 +146,3 @@ def _status(can_keep: bool, is_failing: object, is_spooling: object, is_degraded
     if not can_keep or is_failing:
         return "failing" if can_keep else "not ready"
     return "spooling" if is_spooling else "degraded" if is_degraded else "ready"
-
-
-def age(oldest: float | None) -> float | None:
-    """Seconds since a time; 0 if the clock has been put back since."""
-    return None if oldest is None else round(max(0.0, time.time() - oldest), 1)

@@ -30,7 +30,7 @@ IDLE_SECONDS = 75
 """Seconds an idle connection is kept: longer than proxies keep theirs, so that the proxy closes first."""
 
 LOGGER = "uvicorn.protocol"
-"""The logger of connections. It logs errors alone: what is sent that is no HTTP is a rejection."""
+"""The logger of connections. It logs errors alone: a request that is not HTTP is a rejection."""
 
 RECORD_REJECTION = "deskbell.record_rejection"
 """The key of the lifespan's state that holds the function which counts and logs rejections."""
@@ -54,7 +54,7 @@ _CROWDED = Rejection(Code.CANNOT_KEEP, "too many connections", "crowded")
 
 
 class Connections:
-    """What all connections of a process share."""
+    """The connections of a process, by state, and their limits."""
 
     def __init__(self, *, budget_seconds: float, max_body_bytes: int, most: int | None = None) -> None:
         self.budget_seconds = budget_seconds
@@ -70,7 +70,7 @@ class Connections:
 
     @property
     def protocol(self) -> Callable[..., "WatchedProtocol"]:
-        """What uvicorn makes for each connection."""
+        """The factory that uvicorn calls for each connection."""
         return partial(WatchedProtocol, connections=self)
 
     def add(self, newcomer: "WatchedProtocol") -> None:
@@ -178,7 +178,7 @@ class WatchedProtocol(TimedProtocol):
             self._record_idle()
 
     def send_400_response(self, msg: str) -> None:
-        """Reject what is no HTTP, and close."""
+        """Reject a request that is not HTTP, and close."""
         super().send_400_response(msg)
         self._record(_NOT_HTTP)
         self.close()

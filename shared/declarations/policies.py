@@ -161,7 +161,7 @@ def breaker_of_setting(value: object) -> Breaker | None:
 
 
 def is_whole(value: object, least: int) -> bool:
-    """Whether a value is a whole number of `least` or more; True and False are none."""
+    """Whether a value is a whole number of `least` or more; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 

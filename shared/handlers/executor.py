@@ -105,7 +105,7 @@ class HandlerExecutor:
 
 
 def handler_of(task: "asyncio.Task[Any] | None") -> str:
-    """The name of the handler whose code a task runs; "" when it is no handler's."""
+    """The name of the handler whose code a task runs; "" when it is not a handler's."""
     name = task.get_name() if task else ""
     return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
 

@@ -4,7 +4,7 @@ Desk sends text, and sometimes numbers, true or false (PROTOCOL §3.1). Pydantic
 
 1. a number, true or false is read as its text is, so that `1`, `1.0` and `"1"` are the same argument;
 2. where the type is a list or an object, text that holds one as JSON is read as JSON, and so is a list or an object;
-3. text that reads as a number is no date, and no float is infinite.
+3. text that reads as a number is not a date, and no float is infinite.
 
 `shared.handlers.text_types` says which types no text can fit.
 """

@@ -80,7 +80,7 @@ def signal_reply(result: Any) -> Reply:
         return _answered()
     try:
         data = json.dumps(to_jsonable_python(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        data.encode()  # half a surrogate pair is no text
+        data.encode()  # half a surrogate pair is not text
         return _answered(fields={"RspData": data})
     except ValueError:
         raise ResultError(f"expected a JSON value, got a {type(result).__name__} that JSON cannot say") from None

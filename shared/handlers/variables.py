@@ -101,7 +101,7 @@ def to_variables(result: Any) -> dict[str, str] | None:
             raise ResultError(f"expected names of variables as str, got {type(name).__name__}")
         try:
             variables[name] = value if type(value) is str else _text(value)
-            (name + variables[name]).encode()  # half a surrogate pair is no text
+            (name + variables[name]).encode()  # half a surrogate pair is not text
         except ValueError:
             raise ResultError(f"variable {name!r}: this {type(value).__name__} has no text") from None
     return variables

@@ -58,7 +58,7 @@ class RedisUrl:
         """Read the setting.
 
         Raises:
-            ValueError: it is no such URL; the message quotes nothing of it.
+            ValueError: it is not such a URL; the message quotes nothing of it.
         """
         check_edges(text)
         parts = _split(text)

@@ -55,7 +55,7 @@ def _split(text: str, *schemes: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         fits = text.startswith(beginnings) and parts.port != 0
-    except ValueError:  # the port is no number, or a bracket is not closed
+    except ValueError:  # the port is not a number, or a bracket is not closed
         fits = False
     if not fits:
         raise ValueError(f"expected a valid URL that begins with {' or '.join(beginnings)}")

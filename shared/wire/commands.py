@@ -79,7 +79,7 @@ class C2CSignal(Event):
     Attributes:
         user_id: `From_Account`, the user who sends it.
         to_account: the chatbot.
-        data: `Data`, out of its string: a JSON value; text that is no JSON stays text.
+        data: `Data`, out of its string: a JSON value; text that is not JSON stays text.
     """
 
     COMMANDS: ClassVar = (protocol.C2C_SIGNAL,)

@@ -33,7 +33,7 @@ def _whole_or_replaced(escape: re.Match[str]) -> str:
 
 
 def out_of_text(value: Any) -> Any:
-    """The value of JSON in a text; text that is no JSON, and any other value, as it is."""
+    """The value of JSON in a text; text that is not JSON, and any other value, as it is."""
     if not isinstance(value, str):
         return value
     try:

@@ -247,7 +247,7 @@ def test_sighup_replaces_the_processes_of_a_container(stack: Stack) -> None:
     assert stack.containers() == before
 
 
-def test_an_integrators_code_libraries_and_variables_have_their_places(stack: Stack) -> None:
+def test_an_integrators_code_libraries_and_variables_are_found(stack: Stack) -> None:
     """The Dockerfile and the commands of OPERATIONS.md; what IMAGE names is never built over."""
     acme = stack.folder / "acme"
     acme.mkdir()

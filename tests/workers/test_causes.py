@@ -88,7 +88,7 @@ def test_of_a_chain_the_record_has_the_last_cause_and_the_traceback_tells_the_fi
     assert cause_in(text) == "ValueError"
 
 
-def test_the_places_that_are_recorded_are_read_again(tmp_path: Path) -> None:
+def test_the_frames_that_are_recorded_are_read_again(tmp_path: Path) -> None:
     """The last thirty, of a recursion too; none where none were."""
     error = raised(tmp_path, "def run(n=0):\n  if n == 50: raise OSError\n  run(n + 1)")
 

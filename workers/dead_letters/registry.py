@@ -32,7 +32,7 @@ FAN_OUT_NAME = "(fan-out)"
 """What stands for a job type's name where the dead letter is an event that was not fanned out."""
 
 FOREIGN_NAME = "(foreign)"
-"""What stands for a job type's name where the job is none of Deskbell's."""
+"""Stands for a job type's name where Deskbell did not write the job."""
 
 EXPIRED = "expired"
 """The cause of a dead letter whose job is not on Redis any more."""
@@ -69,7 +69,7 @@ class DeadLetter(Entry):
     Attributes:
         cause: what was raised, and where in the integrator's code.
         failed_at: when; None where nothing tells it.
-        meta: the job's `meta`; empty when it is no JSON object.
+        meta: the job's `meta`; empty when it is not a JSON object.
     """
 
     cause: str
@@ -152,7 +152,7 @@ class DeadLetters:
                 yield page
 
     def find(self, ids: Iterable[str]) -> list[DeadLetter]:
-        """The dead letters of these ids, in the order of their events; those that are none are left out."""
+        """The dead letters of these ids, in the order of their events; other ids are left out."""
         queues = self._queues()
         found: list[DeadLetter] = []
         for page in batched(sorted(set(ids)), PAGE):
@@ -251,7 +251,7 @@ def failure_text(result: Any) -> str:
 
 
 def read_date(text: bytes | None) -> datetime | None:
-    """A date as RQ writes it; None when it is none."""
+    """A date as RQ writes it; None when the text is not a date."""
     with suppress(ValueError, OverflowError):
         return datetime.fromisoformat((text or b"").decode()).astimezone(UTC)
     return None

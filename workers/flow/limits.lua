@@ -33,7 +33,7 @@ local function wait_until(ms)
   opens_at = math.min(opens_at or ms, ms)
 end
 
--- A table from JSON; an empty one from what is none, which must not end a script that claims.
+-- A table from JSON; an empty one when the text is not JSON, which must not end a script that claims.
 local function read_table(text)
   local is_json, read = pcall(cjson.decode, text or '{}')
   return is_json and type(read) == 'table' and read or {}

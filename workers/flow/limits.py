@@ -96,7 +96,7 @@ def is_late(job_type: JobType, asked_at: float) -> bool:
     return isinstance(limit, Rate) and time.monotonic() - asked_at > limit.period_ms / 1000 * _LATE_SHARE
 
 
-def start_anew(jobs: Jobs, job_type: JobType, job: Job) -> None:
+def recount_start(jobs: Jobs, job_type: JobType, job: Job) -> None:
     """Have a rate count a job's start from now on, if the job was claimed some time ago and begins only now.
 
     Raises:

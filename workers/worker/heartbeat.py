@@ -47,7 +47,7 @@ def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
 
 
 class ReapGuard:
-    """Decides whether an expired lease means that its worker is dead: it does not when nobody could renew leases.
+    """Decides whether an expired lease means a dead worker: it does not when no worker could renew its leases.
 
     After a gap between heartbeats Redis was away, or this worker was frozen. If it was Redis, the leases of all workers
     have expired, though they live: each has the time of a whole lease to renew them before anything is reaped. The

@@ -85,7 +85,7 @@ local function read_attempt(meta)
   local read = read_table(meta)  -- what is unreadable is replaced, or saving the job would fail each time
   local before = tonumber(read.attempt) or 0
   read.attempt = nil
-  local is_sound, others = pcall(cjson.encode, read)  -- Python writes NaN, which is no JSON
+  local is_sound, others = pcall(cjson.encode, read)  -- Python writes NaN, which is not JSON
   rest = is_sound and next(read) and string.sub(others, 1, 1) == '{' and ', ' .. string.sub(others, 2) or '}'
   return before >= 0 and math.floor(before) or 0, rest
 end

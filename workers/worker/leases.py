@@ -47,7 +47,7 @@ _WHEN_FULL = frozenset({"renew", "ack", "release", "reap"})
 
 @dataclass(slots=True, frozen=True)
 class Claimed:
-    """What one claim gave.
+    """The result of one claim.
 
     Attributes:
         leases: of the jobs that were claimed.
@@ -188,7 +188,7 @@ class Leases:
 
 
 def _claimed(answer: list[Any], queues: Sequence[str], asked_at: float) -> Claimed:
-    """What `claim.lua` answered."""
+    """The answer of `claim.lua`."""
     suspended, held, lengths, claimed, missing, opens_in, now_ms = answer
     claimed_at = now_ms / 1000
     leases = [

@@ -88,10 +88,10 @@ class Maintenance:
 
 
 def clean_registries(worker: BaseWorker) -> None:
-    """What RQ's workers do for the registries of their queues, except for jobs under way.
+    """Clean the registries of a worker's queues as RQ's workers do, except for jobs under way.
 
-    Those RQ takes from workers by its own clock, when the score is past, and one at a time; ours are reaped by their
-    leases, and never when nobody could renew them: see `Heartbeat`.
+    RQ takes those from their workers by its own clock, when the score is past, and one at a time. Here they are reaped
+    by their leases, and never while no worker could renew them: see `ReapGuard` in `workers/worker/heartbeat.py`.
     """
     for queue in worker.queues:
         if queue.acquire_maintenance_lock():

@@ -41,7 +41,7 @@ local function end_expired(member, id, execution)
   end_lease(id, execution, queue, owner or '')
 end
 
--- A score of 0 is none: RQ's own cleanup, too, begins there.
+-- From 0 on, as RQ's own cleanup does.
 local members = redis.call('ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCORES', 'LIMIT', 0, most)
 for at = 1, #members, 2 do
   local member, score = members[at], members[at + 1]

@@ -160,7 +160,7 @@ class RQOutcomes:
 
 
 def _retry(job: AllowListedJob, queue: Queue, pipeline: Pipeline) -> None:
-    """As RQ's `Job.retry`, but all of it in the transaction."""
+    """Queue or schedule the retry as RQ's `Job.retry` does, but all of it in the transaction."""
     seconds = job.get_retry_interval()
     job.retries_left = (job.retries_left or 0) - 1
     if seconds:

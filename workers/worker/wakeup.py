@@ -20,7 +20,7 @@ _PAUSE_SECONDS = 0.5
 
 
 class Wakeup:
-    """What ends a worker's sleep early: there is something to acknowledge or to claim, or the worker is to end."""
+    """An event that ends a worker's sleep early: there is something to ack or to claim, or the worker is to end."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

@@ -105,11 +105,11 @@ class ConcurrentWorker(BaseWorker):
             signals.close()
 
     def clean_registries(self) -> None:
-        """RQ's, except for jobs under way."""
+        """Clean RQ's registries, except for jobs under way."""
         clean_registries(self)
 
     def subscribe(self) -> None:
-        """Nothing: commands are read on the event loop, not in RQ's thread."""
+        """Do nothing: commands are read on the event loop, not in RQ's thread."""
 
     def _shut_down(self, why: Shutdown = Shutdown.WARM) -> None:
         """Claim no more, and end; the second time, at once."""
@@ -117,7 +117,7 @@ class ConcurrentWorker(BaseWorker):
         self._wakeup.set()
 
     def _save(self) -> None:
-        """Before the process is ended without its loop; in a thread."""
+        """Write what the loop can no longer write, before the process is ended; in a thread."""
         self._watchdog.save(but=self._watchdog.holder)
 
     async def _main(self, *, burst: bool) -> Shutdown:

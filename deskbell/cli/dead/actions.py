@@ -149,7 +149,7 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
-            outcomes = Replays(redis, by or _whoever()).replay(pages, str(chosen), throttle, progress)
+            outcomes = Replays(redis, by or _user_name()).replay(pages, str(chosen), throttle, progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
 
 
@@ -164,7 +164,7 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
             typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("discarded") as progress:
-            outcomes = Replays(redis, by or _whoever()).discard(pages, str(chosen), progress)
+            outcomes = Replays(redis, by or _user_name()).discard(pages, str(chosen), progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
 
 
@@ -223,7 +223,7 @@ def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:
         stop(f"{unknown:,} of the ids are no dead letter's", _FAILED)
 
 
-def _whoever() -> str:
+def _user_name() -> str:
     """The person, as far as the system knows."""
     try:
         user = getpass.getuser()

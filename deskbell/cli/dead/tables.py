@@ -63,7 +63,7 @@ def audit_table(runs: Sequence[AuditEntry]) -> Table:
 def details_text(details: Details, now: datetime, *, values: bool) -> str:
     """All about one dead letter."""
     lines = [f"{name:<9} {terminal_text(value)}" for name, value in _facts(details, now) if value]
-    lines += _places(details)
+    lines += _frames(details)
     if values:
         lines += ["event", _pretty(details.event), "failure", *map(terminal_text, details.text.splitlines())]
     lines += ["", f"To put it back: deskbell dead replay {terminal_text(details.dead_letter.id)}"]
@@ -89,7 +89,7 @@ def _facts(details: Details, now: datetime) -> Iterable[tuple[str, str]]:
     yield "received", _date(moment(event.get("received_at")))
 
 
-def _places(details: Details) -> Iterable[str]:
+def _frames(details: Details) -> Iterable[str]:
     """The stack frames that the exception passed through; the one that the cause names is marked."""
     if details.frames:
         yield "where"

@@ -195,7 +195,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("function", "reason"), REFUSED)
-def test_what_could_never_run_is_refused_with_its_place(function: Any, reason: str) -> None:
+def test_what_could_never_run_is_refused_with_its_line(function: Any, reason: str) -> None:
     """As a handler and as a job, at import."""
     callbacks, jobs = Callbacks(), Jobs()
 

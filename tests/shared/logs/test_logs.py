@@ -191,7 +191,7 @@ def test_no_configuration_of_logging_reaches_our_lines_or_our_libraries(capfd: p
     assert [line["event"] for line in lines(capfd)] == ["ours", "uvicorn's", "RQ's"]
 
 
-def test_an_exception_is_its_type_and_its_places() -> None:
+def test_an_exception_is_its_type_and_its_frames() -> None:
     """Its text may quote what a customer wrote, so it stays out."""
     fields = expanded({"error": failure()})
 
@@ -201,12 +201,12 @@ def test_an_exception_is_its_type_and_its_places() -> None:
     assert PLANTED not in str(fields)
 
 
-def test_an_exception_that_was_never_raised_has_no_places() -> None:
+def test_an_exception_that_was_never_raised_has_no_frames() -> None:
     """There is no traceback to read."""
     assert expanded({"error": KeyError(PLANTED)}) == {"error": "KeyError", "where": []}
 
 
-def test_the_last_places_of_a_recursion_are_written() -> None:
+def test_the_last_frames_of_a_recursion_are_written() -> None:
     """A line has a bounded length."""
 
     def recur() -> None:
@@ -493,7 +493,7 @@ asyncio.run(log_and_fork())
     assert child["pid"] != parent["pid"]
 
 
-def test_lost_lines_are_told_to_whoever_counts_them(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lost_lines_are_counted(capfd: pytest.CaptureFixture[str]) -> None:
     """The api has a metric of them."""
     noted: list[int] = []
     configure_logs("json")

@@ -55,7 +55,7 @@ def test_an_outage_is_over_when_all_who_were_refused_have_been_heard() -> None:
     assert [line["event"] for line in logs] == ["redis_away", "redis_back"]
 
 
-def test_what_only_a_person_can_mend_is_said_each_minute() -> None:
+def test_a_refusal_that_only_a_person_can_end_is_logged_each_minute() -> None:
     """From the moment it is known, also when Redis was only away before."""
     clock = Clock()
     outage = Outage(clock)

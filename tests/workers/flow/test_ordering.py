@@ -282,7 +282,7 @@ def test_the_next_job_waits_through_retries(open_workplace: WorkplaceFactory) ->
 
 
 def failing_first(on_dead: str, error: Exception) -> tuple[Jobs, Ran, list[bool]]:
-    """A job type whose job of node 0 is a dead letter until it is mended."""
+    """A job type whose job of node 0 is a dead letter until a flag is set."""
     jobs, ran, is_broken = Jobs(), Ran(), [True]
     options: dict[str, Any] = {"on_dead": on_dead}
 

@@ -79,7 +79,7 @@ def retold(error: BaseException) -> Exception:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_it_has_the_name_the_places_the_status_and_the_text_of_the_first(error: BaseException) -> None:
+def test_it_has_the_name_the_frames_the_status_and_the_text_of_the_first(error: BaseException) -> None:
     """So that it counts, is logged and is found as if it had been raised in the worker."""
     first = raised(error)
 
@@ -119,7 +119,7 @@ def test_it_is_bounded() -> None:
     assert len(told) < 200_000
 
 
-def test_python_prints_it_with_its_places() -> None:
+def test_python_prints_it_with_its_frames() -> None:
     """Where a developer reads, in the console's lines."""
     second = retold(raised(ValueError("no")))
 
