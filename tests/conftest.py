@@ -21,6 +21,7 @@ from shared.jobs.jobs import Jobs
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 from tests.desk import APP, TOKEN, Desk, serving
+from tests.redis_outages import Server, a_server
 from tests.servers import redis_server
 from tests.workers.running import Workplace
 
@@ -93,6 +94,14 @@ def start_api(redis: Redis, make_settings: SettingsFactory) -> Iterator[ApiFacto
         yield lambda callbacks=None, **given: stack.enter_context(
             serving(make_settings(**given), callbacks or Callbacks())
         )
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of this test alone, started."""
+    with a_server() as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture

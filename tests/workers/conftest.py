@@ -2,7 +2,16 @@
 
 import pytest
 
+from tests.conftest import WorkplaceFactory
+from tests.workers.claiming import counting_jobs
+from tests.workers.running import Workplace
 from workers.worker.heartbeat import ReapGuard
+
+
+@pytest.fixture
+def workplace(open_workplace: WorkplaceFactory) -> Workplace:
+    """A workplace for the job type `count`."""
+    return open_workplace(counting_jobs()[0])
 
 
 @pytest.fixture

@@ -25,23 +25,15 @@ from deskbell.testing import api_call, packet
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
 from shared.wire.events import Reply
-from tests.api.intakes import open_intake
+from tests.api.intakes import drain, open_intake, spool
 from tests.conftest import SettingsFactory
 from tests.desk import serving
-from tests.redis_outages import Line, Server, a_server, counting, event_ids
+from tests.redis_outages import Line, Server, counting, event_ids
 from tests.replicated import PASSWORD, Replicated
 from tests.waiting import eventually, until
 
 QUICK = {"budget_ms": 5000, "redis_timeout_ms": 200, "accept_ms": 4000}
 """A Redis given up soon, and a disk that may take its time: the machine that runs tests may be busy."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of this test alone, started."""
-    with a_server() as server:
-        server.start()
-        yield server
 
 
 @pytest.fixture
@@ -74,20 +66,10 @@ def configured(server: Server, name: str, value: str, after: str) -> Iterator[No
 
 
 @contextmanager
-def read_only(server: Server) -> Iterator[None]:
-    """A replica."""
+def replica(server: Server, serves_stale_data: str) -> Iterator[None]:
+    """A replica that has lost its master, and may serve what it has."""
     with server.connect() as redis:
-        redis.config_set("replica-serve-stale-data", "yes")
-        redis.replicaof("127.0.0.1", "1")
-        yield
-        redis.replicaof("NO", "ONE")
-
-
-@contextmanager
-def stale(server: Server) -> Iterator[None]:
-    """A replica that has lost its master."""
-    with server.connect() as redis:
-        redis.config_set("replica-serve-stale-data", "no")
+        redis.config_set("replica-serve-stale-data", serves_stale_data)
         redis.replicaof("127.0.0.1", "1")
         yield
         redis.replicaof("NO", "ONE")
@@ -108,8 +90,8 @@ FAULTS: dict[str, Any] = {
     "frozen": lambda server: server.frozen(),
     "out of memory": lambda server: configured(server, "maxmemory", "1", "0"),
     "too few replicas": lambda server: configured(server, "min-replicas-to-write", "1", "0"),
-    "read-only": read_only,
-    "master down": stale,
+    "read-only": lambda server: replica(server, "yes"),
+    "master down": lambda server: replica(server, "no"),
     "damaged": damaged,
 }
 
@@ -199,12 +181,8 @@ def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
                 line.hold("requests")
                 return (await intake.keep(api_call(), Reply(), "late")).event_id
 
-        async def drain() -> None:
-            async with open_intake(make_settings(redis_url=SecretStr(server.url), **QUICK)) as intake:
-                await eventually(lambda: not intake.spool.all_waiting)
-
         late = asyncio.run(keep_through_the_line())
-        asyncio.run(drain())
+        drain(make_settings(redis_url=SecretStr(server.url), **QUICK))
         redis.delete(*redis.keys(REPLY_KEY + "*"))
         refused = redis.info("errorstats").get("errorstat_CLOSED", {"count": 0})["count"]
         line.release("requests")
@@ -214,63 +192,41 @@ def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
 
 
 def test_a_drain_that_was_killed_before_its_end_is_not_repeated(
-    server: Server, make_settings: SettingsFactory, tmp_path: Path
+    server: Server, settings: Settings, tmp_path: Path
 ) -> None:
     """Killed after Redis took the events and before the disk forgot them: the file's mark decides."""
-    folder = tmp_path / "spool"
-    settings = make_settings(redis_url=SecretStr(server.url), spool_dir=folder, **QUICK)
-
-    async def spool() -> list[str]:
-        async with open_intake(settings) as intake:
-            events = [api_call() for _ in range(300)]
-            await asyncio.gather(*(intake.keep(event, Reply(), event.id) for event in events))
-            return [event.id for event in events]
-
-    async def drain() -> None:
-        async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.spool.all_waiting)
-
     server.kill()
-    ids = asyncio.run(spool())
-    shutil.copytree(folder, tmp_path / "copy")
+    ids = spool(settings, *map(str, range(300)))
+    shutil.copytree(settings.spool_dir, tmp_path / "copy")
     server.start()
-    asyncio.run(drain())
-    shutil.rmtree(folder)
-    shutil.copytree(tmp_path / "copy", folder)
+    drain(settings)
+    restore(tmp_path / "copy", settings)
     with server.connect() as redis:
         redis.delete(*redis.keys(REPLY_KEY + "*"))
-    asyncio.run(drain())
+    drain(settings)
 
     assert event_ids(server) == ids
 
 
-def test_a_spool_restored_from_a_copy_repeats_no_numbers(
-    server: Server, make_settings: SettingsFactory, tmp_path: Path
-) -> None:
+def restore(copy: Path, settings: Settings) -> None:
+    """Put an earlier copy in the place of the spool."""
+    shutil.rmtree(settings.spool_dir)
+    shutil.copytree(copy, settings.spool_dir)
+
+
+def test_a_spool_restored_from_a_copy_repeats_no_numbers(server: Server, settings: Settings, tmp_path: Path) -> None:
     """What is appended after that is another epoch: the mark of the first does not swallow it."""
-    folder = tmp_path / "spool"
-    settings = make_settings(redis_url=SecretStr(server.url), spool_dir=folder, **QUICK)
-
-    async def spool(count: int) -> list[str]:
-        async with open_intake(settings) as intake:
-            return [(await intake.keep(api_call(), Reply(), uuid4().hex)).event_id for _ in range(count)]
-
-    async def drain() -> None:
-        async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.spool.all_waiting)
-
     server.kill()
-    first = asyncio.run(spool(1))
-    shutil.copytree(folder, tmp_path / "copy")
-    more = asyncio.run(spool(5))
+    first = spool(settings, "1")
+    shutil.copytree(settings.spool_dir, tmp_path / "copy")
+    more = spool(settings, *"23456")
     server.start()
-    asyncio.run(drain())
+    drain(settings)
     server.kill()
-    shutil.rmtree(folder)
-    shutil.copytree(tmp_path / "copy", folder)
-    after = asyncio.run(spool(3))
+    restore(tmp_path / "copy", settings)
+    after = spool(settings, *"789")
     server.start()
-    asyncio.run(drain())
+    drain(settings)
 
     assert event_ids(server) == [*first, *more, *after]
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 
-import pytest
 from pydantic import SecretStr
 from redis import Redis
 
@@ -18,20 +16,13 @@ from tests.api.intakes import open_intake
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 from tests.logged import capture_logs
-from tests.redis_outages import Server, a_server
+from tests.redis_outages import Server
 from tests.waiting import eventually, until
 
 
 def mark_of(redis: Redis) -> str:
     """The key with the number of the last call; another has that of the calls that bring no event, which are fewer."""
     return max(map(os.fsdecode, redis.keys(MARK_KEY + "*")), key=lambda key: int(redis.get(key) or 0))
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of this test alone, not started yet."""
-    with a_server() as server:
-        yield server
 
 
 def test_a_redis_that_went_back_in_time_between_two_calls_is_noticed(
@@ -86,7 +77,6 @@ def test_a_redis_that_went_back_in_time_is_noticed_though_nobody_calls(
 
 def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, make_settings: SettingsFactory) -> None:
     """After an outage, in which events went to the disk: before the first of them is sent."""
-    server.start()
     settings = make_settings(redis_url=SecretStr(server.url))
     with capture_logs() as lines, serving(settings, Callbacks()) as desk:
         assert [desk.call(Number=str(number)).status_code for number in range(3)] == [200] * 3
@@ -107,7 +97,6 @@ def test_a_redis_that_comes_back_without_its_data_is_noticed(server: Server, mak
 
 def test_an_outage_that_loses_nothing_is_none(server: Server, make_settings: SettingsFactory) -> None:
     """A call that was sent and not answered is no loss, either."""
-    server.start()
     settings = make_settings(redis_url=SecretStr(server.url), redis_timeout_ms=300)
 
     async def keep() -> str:

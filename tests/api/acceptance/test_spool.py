@@ -26,7 +26,7 @@ from deskbell import Callbacks, Settings
 from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
 from shared.wire.events import Reply
-from tests.api.intakes import open_intake
+from tests.api.intakes import drain, open_intake, spool
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 from tests.processes import environment
@@ -53,26 +53,6 @@ def server() -> Iterator[Server]:
 def entry(identity: str) -> Entry:
     """An event as a file takes it."""
     return Entry(identity, f"{identity:0>32}", b"{}", b"data", APP, "command", "", "answered")
-
-
-def spool(settings: Settings, *identities: str) -> list[str]:
-    """Have events kept by an api that then ends; gives their ids."""
-
-    async def keep() -> list[str]:
-        async with open_intake(settings) as intake:
-            return [(await intake.keep(api_call(), Reply(), identity)).event_id for identity in identities]
-
-    return asyncio.run(keep())
-
-
-def drain(settings: Settings) -> None:
-    """Start an api, and end it when nothing waits."""
-
-    async def wait() -> None:
-        async with open_intake(settings) as intake:
-            await eventually(lambda: not intake.spool.all_waiting)
-
-    asyncio.run(wait())
 
 
 @contextmanager

@@ -1,16 +1,16 @@
 """Departures from a node's contract, in production: counted, and logged once."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pytest
 
 from api.monitoring.drift import input_drift
 from deskbell import ApiCall, Callbacks
 from deskbell.testing import api_call
-from shared.handlers.handler import Handler
 from shared.wire.protocol import RECEIPT
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
+from tests.shared.declared import handler_of
 
 
 class Status(TypedDict):
@@ -137,13 +137,6 @@ def test_a_handler_for_an_unknown_app_is_logged_at_the_start(start_api: ApiFacto
     assert [(line["handler"], line["app"]) for line in lines if line["event"] == "unknown_app"] == [
         ("node", ["1400000009"])
     ]
-
-
-def handler_of(function: Any, **options: Any) -> Handler:
-    """The handler that a function is declared as."""
-    callbacks = Callbacks()
-    callbacks.api_call("node", **options)(function)
-    return callbacks.handlers[0]
 
 
 @pytest.mark.parametrize(

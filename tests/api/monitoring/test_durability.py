@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,14 +24,6 @@ from tests.redis_outages import Line, Server, a_server
 from tests.waiting import eventually, until
 
 NO_FILE = "Redis writes no append-only file; set appendonly yes and appendfsync always"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of this test alone, started."""
-    with a_server() as server:
-        server.start()
-        yield server
 
 
 def found_on(server: Server, **user: Any) -> Durability:

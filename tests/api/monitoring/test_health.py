@@ -11,18 +11,10 @@ from redis import Redis
 from tests.conftest import SettingsFactory
 from tests.desk import Desk, serving
 from tests.logged import capture_logs
-from tests.redis_outages import Server, a_server, counting
+from tests.redis_outages import Server, counting
 from tests.waiting import until
 
 QUICK = {"budget_ms": 5000, "redis_timeout_ms": 500, "accept_ms": 4000}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server of this test alone, started."""
-    with a_server() as server:
-        server.start()
-        yield server
 
 
 @contextmanager

@@ -8,25 +8,9 @@ import pytest
 import typing_extensions as te
 from pydantic import BaseModel, Field, InstanceOf, RootModel
 
-from deskbell import Callbacks, Kind
+from deskbell import Kind
 from deskbell.cli.variables import Variable, input_variables, output_variables
-from shared.handlers.handler import Handler
-
-
-class Status(TypedDict):
-    OrderStatus: Annotated[Literal["paid", "shipped"], Field(description="Where the order is.")]
-    Parcels: NotRequired[Annotated[int, Field(ge=0)]]
-
-
-class Summary(BaseModel):
-    count: Annotated[int, Field(alias="Count", description="Orders so far.")]
-
-
-def handler_of(function: Any, **options: Any) -> Handler:
-    """The handler that a function is declared as."""
-    callbacks = Callbacks()
-    callbacks.api_call("node", **options)(function)
-    return callbacks.handlers[0]
+from tests.shared.declared import Status, Summary, handler_of
 
 
 def test_inputs_say_name_kind_need_type_and_description() -> None:

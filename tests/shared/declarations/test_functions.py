@@ -1,7 +1,7 @@
 """Functions as integrators hand them in."""
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from deskbell import ApiCall, Callbacks, Jobs
 from deskbell.testing import api_call, reply
 from shared.declarations.functions import check_function, describe, is_async, name_of, parameters, returned
 from shared.errors import DeclarationError
+from tests.shared.declared import timed
 
 
 class Client:
@@ -66,16 +67,6 @@ class AsyncCall:
     async def __call__(self, OrderID: str) -> dict[str, str]:
         """Answer."""
         return {"OrderStatus": OrderID}
-
-
-def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A plain wrapper, as a metric's timer is."""
-
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 WORKING = [

@@ -13,10 +13,10 @@ from deskbell import (
 )
 from deskbell.testing import api_call, event_of, reply
 from shared.errors import DeclarationError
-from shared.handlers.handler import Handler
 from shared.wire.commands import received
 from shared.wire.events import Event
 from shared.wire.protocol import ASSIGN_AGENT
+from tests.shared.declared import only_handler, order_status
 
 
 def found(callbacks: Callbacks, call: ApiCall) -> str | None:
@@ -25,20 +25,9 @@ def found(callbacks: Callbacks, call: ApiCall) -> str | None:
     return handler.name if handler else None
 
 
-def only(callbacks: Callbacks) -> Handler:
-    """The one handler that was declared."""
-    [handler] = callbacks.handlers
-    return handler
-
-
 def of_app(app_id: str, packet: dict[str, Any], node: str = "") -> Event:
     """An event of an app."""
     return received(packet, app_id=app_id, node=node)
-
-
-def order_status(OrderID: str) -> dict[str, str]:
-    """Answer the order as it was asked for."""
-    return {"OrderStatus": OrderID}
 
 
 def another(OrderID: str) -> dict[str, str]:
@@ -51,7 +40,7 @@ def test_the_decorator_returns_the_function_untouched() -> None:
     callbacks = Callbacks()
 
     assert callbacks.api_call("order_status")(order_status) is order_status
-    assert only(callbacks).function is order_status
+    assert only_handler(callbacks).function is order_status
 
 
 def test_parentheses_may_be_missing() -> None:
@@ -59,7 +48,7 @@ def test_parentheses_may_be_missing() -> None:
     callbacks = Callbacks()
 
     assert callbacks.api_call(order_status) is order_status
-    assert only(callbacks).name == "order_status"
+    assert only_handler(callbacks).name == "order_status"
 
 
 def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:

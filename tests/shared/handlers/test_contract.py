@@ -1,6 +1,6 @@
 """The contract of a node: what is declared, and what departs from it."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, computed_field
@@ -8,27 +8,11 @@ from pydantic import AfterValidator, BaseModel, Field, computed_field
 from deskbell import Callbacks
 from deskbell.testing import api_call, reply
 from shared.errors import DeclarationError, ResultError
-from shared.handlers.handler import Handler
-
-
-class Status(TypedDict):
-    OrderStatus: Annotated[Literal["paid", "shipped"], Field(description="Where the order is.")]
-    Parcels: NotRequired[Annotated[int, Field(ge=0)]]
+from tests.shared.declared import Status, Summary, handler_of
 
 
 class Loose(TypedDict):
     OrderStatus: str
-
-
-class Summary(BaseModel):
-    count: Annotated[int, Field(alias="Count", description="Orders so far.")]
-
-
-def handler_of(function: Any, **options: Any) -> Handler:
-    """The handler that a function is declared as."""
-    callbacks = Callbacks()
-    callbacks.api_call("node", **options)(function)
-    return callbacks.handlers[0]
 
 
 def test_of_several_forms_of_a_result_the_nearest_counts() -> None:

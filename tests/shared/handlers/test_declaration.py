@@ -18,15 +18,11 @@ from deskbell import (
 from shared.declarations.functions import describe
 from shared.errors import DeclarationError
 from shared.wire.events import Event, Reply
+from tests.shared.declared import order_status
 
 
 def nothing() -> None:
     """A handler that answers nothing."""
-
-
-def order_status(OrderID: str) -> dict[str, str]:
-    """Answer the order as it was asked for."""
-    return {"OrderStatus": OrderID}
 
 
 def another(OrderID: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from shared.redis.queues import EVENTS, queue
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory
 from tests.logged import capture_logs
+from tests.shared.declared import timed
 from tests.waiting import eventually
 
 PATIENCE = 10
@@ -347,16 +348,6 @@ def test_an_answer_that_is_too_large_is_none() -> None:
     callbacks.api_call("node")(lambda: {"Text": "x" * 300_000})
 
     assert reply_of(callbacks, seconds=PATIENCE).code == 1009
-
-
-def timed(function: Any) -> Any:
-    """A plain wrapper around any function, as a metric's timer is."""
-
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return wrapper
 
 
 STATE: contextvars.ContextVar[str] = contextvars.ContextVar("state", default="unset")

@@ -7,13 +7,7 @@ import pytest
 
 from deskbell import ApiCall, AssignAgent, Assignment, BeforeContactUser, C2CSignal, Callbacks, Refuse
 from deskbell.testing import api_call, event_of, reply
-from shared.handlers.handler import Handler
-
-
-def only(callbacks: Callbacks) -> Handler:
-    """The one handler that was declared."""
-    [handler] = callbacks.handlers
-    return handler
+from tests.shared.declared import only_handler
 
 
 def test_an_agent_is_assigned_by_a_handler() -> None:
@@ -53,7 +47,7 @@ def test_arguments_are_variables_and_the_call() -> None:
         return {"OrderID": OrderID, "User": ring.user_id, "Note": Note}
 
     call = api_call("handler", OrderID="1002", SystemClientUserID="user517", ring="a variable of that name", Note="")
-    arguments = only(callbacks).bind(call)
+    arguments = only_handler(callbacks).bind(call)
 
     assert arguments == {"OrderID": 1002, "ring": call, "Note": "none"}
     assert handler(**arguments) == {"OrderID": 1002, "User": "user517", "Note": "none"}

@@ -17,7 +17,7 @@ from deskbell import (
 from deskbell.testing import api_call
 from shared.declarations.functions import describe
 from shared.errors import DeclarationError
-from shared.jobs.job_type import JobType
+from tests.shared.declared import only_job
 
 
 def record_enquiry(event: ApiCall) -> str:
@@ -31,12 +31,6 @@ def another(event: ApiCall) -> None:
 
 def record_anything(event: Event) -> None:
     """Record any event."""
-
-
-def only(jobs: Jobs) -> JobType:
-    """The one job type that was declared."""
-    [job_type] = jobs.types
-    return job_type
 
 
 WHERE = describe(record_enquiry)
@@ -107,7 +101,7 @@ def test_a_result_is_kept_for_whole_seconds(keep: Any) -> None:
     jobs = Jobs()
     jobs.on(ApiCall, keep=0)(record_enquiry)
 
-    assert only(jobs).keep == 0
+    assert only_job(jobs).keep == 0
     assert refusal_of(record_enquiry, ApiCall, keep=keep) == (
         f"{WHERE}: keep= must be whole seconds from 0 to 31536000, got {keep!r}; write keep=3600"
     )
@@ -201,7 +195,7 @@ def test_what_an_event_may_match_is_taken(events: list[Any], options: dict[str, 
     jobs = Jobs()
     jobs.on(*events, **options)(record_anything)
 
-    assert only(jobs).events == tuple(events)
+    assert only_job(jobs).events == tuple(events)
 
 
 def test_a_job_that_does_not_take_its_event_is_refused() -> None:

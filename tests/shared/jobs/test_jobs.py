@@ -25,6 +25,7 @@ from shared.declarations.policies import Rate
 from shared.errors import DeclarationError
 from shared.jobs.job_type import JobType
 from shared.wire.commands import received
+from tests.shared.declared import only_job
 
 
 def session_event(**fields: Any) -> Event:
@@ -35,12 +36,6 @@ def session_event(**fields: Any) -> Event:
 def wanted(jobs: Jobs, event: Event) -> list[str]:
     """The names of the job types that are run for an event."""
     return [job_type.name for job_type in jobs.wanted_by(event)]
-
-
-def only(jobs: Jobs) -> JobType:
-    """The one job type that was declared."""
-    [job_type] = jobs.types
-    return job_type
 
 
 def record_enquiry(event: ApiCall) -> str:
@@ -62,8 +57,30 @@ def test_the_decorator_returns_the_function_untouched() -> None:
     call = api_call()
 
     assert jobs.on(ApiCall)(record_enquiry) is record_enquiry
-    assert only(jobs).function is record_enquiry
+    assert only_job(jobs).function is record_enquiry
     assert record_enquiry(call) == call.id
+
+
+DEFAULTS = JobType(
+    name="record_enquiry",
+    function=record_enquiry,
+    events=(ApiCall,),
+    apps=frozenset(),
+    nodes=frozenset(),
+    when={},
+    queue="default",
+    attempts=8,
+    timeout=60,
+    event_parameter="event",
+    settings_parameter=None,
+    isolation=None,
+    backoff=Backoff(base=2, factor=2, cap=600, jitter=0.5),
+    keep=500,
+    limit=None,
+    breaker=None,
+    ordered_by=None,
+    on_dead="continue",
+)
 
 
 def test_a_job_type_has_defaults() -> None:
@@ -71,26 +88,7 @@ def test_a_job_type_has_defaults() -> None:
     jobs = Jobs()
     jobs.on(ApiCall)(record_enquiry)
 
-    assert only(jobs) == JobType(
-        name="record_enquiry",
-        function=record_enquiry,
-        events=(ApiCall,),
-        apps=frozenset(),
-        nodes=frozenset(),
-        when={},
-        queue="default",
-        attempts=8,
-        timeout=60,
-        event_parameter="event",
-        settings_parameter=None,
-        isolation=None,
-        backoff=Backoff(base=2, factor=2, cap=600, jitter=0.5),
-        keep=500,
-        limit=None,
-        breaker=None,
-        ordered_by=None,
-        on_dead="continue",
-    )
+    assert only_job(jobs) == DEFAULTS
 
 
 def test_every_option_is_kept() -> None:
@@ -110,25 +108,9 @@ def test_every_option_is_kept() -> None:
         record_enquiry
     )
 
-    assert only(jobs) == JobType(
-        name="crm.enquiry",
-        function=record_enquiry,
-        events=(ApiCall,),
-        apps=frozenset(),
-        nodes=frozenset({"a", "b"}),
-        when={"type": "1"},
-        queue="crm-2",
-        attempts=1,
-        timeout=5,
-        event_parameter="event",
-        settings_parameter=None,
-        isolation="process",
-        backoff=Backoff(base=1),
-        keep=60,
-        limit=Rate(starts=10, period_ms=1000),
-        breaker=Breaker(failures=3),
-        ordered_by="session",
-        on_dead="hold",
+    kept = options | {"when": {"type": "1"}, "limit": Rate(starts=10, period_ms=1000), "nodes": frozenset({"a", "b"})}
+    assert only_job(jobs) == dataclasses.replace(
+        DEFAULTS, queue="crm-2", attempts=1, timeout=5, name="crm.enquiry", **kept
     )
 
 
@@ -152,8 +134,8 @@ def test_a_union_selects_as_its_members_do() -> None:
     @jobs.on(ApiCall | SessionEvent)
     def job(event: ApiCall | SessionEvent) -> None: ...
 
-    assert only(jobs).events == (ApiCall, SessionEvent)
-    assert only(jobs).event_parameter == "event"
+    assert only_job(jobs).events == (ApiCall, SessionEvent)
+    assert only_job(jobs).event_parameter == "event"
     assert wanted(jobs, api_call()) == wanted(jobs, session_event()) == ["job"]
     assert wanted(jobs, received({"CallbackCommand": "Desk.New"}, app_id="1")) == []
 
@@ -213,7 +195,7 @@ def test_a_job_takes_its_event_and_the_settings() -> None:
         return config, ring, pause
 
     call, settings = api_call(), Settings()
-    arguments = only(jobs).arguments(call, settings)
+    arguments = only_job(jobs).arguments(call, settings)
 
     assert arguments == {"ring": call, "config": settings}
     assert job(**arguments) == (settings, call, 0.5)
@@ -223,9 +205,9 @@ def test_a_job_id_is_the_same_each_time_and_one_that_rq_admits() -> None:
     """Fan-out may run twice; the second run must name the same jobs."""
     jobs = Jobs()
     jobs.on(ApiCall, name="crm.enquiry_2")(record_enquiry)
-    identifier = only(jobs).job_id("0" * 32)
+    identifier = only_job(jobs).job_id("0" * 32)
 
-    assert identifier == only(jobs).job_id("0" * 32) == "0" * 32 + "-crm-enquiry_2"
+    assert identifier == only_job(jobs).job_id("0" * 32) == "0" * 32 + "-crm-enquiry_2"
     assert JOB_ID_PATTERN.fullmatch(identifier)
 
 
@@ -237,7 +219,7 @@ def test_two_names_never_share_a_job_id(first: str, second: str) -> None:
     """Or one job would take the other's place."""
     jobs = Jobs()
     jobs.on(ApiCall, name=first)(record_enquiry)
-    made = only(jobs)
+    made = only_job(jobs)
 
     other = dataclasses.replace(made, name=second)
 

@@ -134,10 +134,9 @@ def work_as_rq(workplace: Workplace) -> None:
 
 
 def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(
-    open_workplace: WorkplaceFactory, valkey_url: str
+    workplace: Workplace, valkey_url: str
 ) -> None:
     """Ids go from the lists into RQ's StartedJobRegistry in one step, with a lease; RQ sees the execution."""
-    workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 3)
 
     with executions(valkey_url) as step:
@@ -156,10 +155,9 @@ def test_a_claimed_job_is_in_the_registry_and_never_in_the_workers_memory_alone(
 
 @pytest.mark.parametrize("renewed", [False, True])
 def test_rqs_tools_do_not_take_a_job_whose_heartbeat_is_late_and_the_reaper_does(
-    renewed: bool, open_workplace: WorkplaceFactory, valkey_url: str
+    renewed: bool, workplace: Workplace, valkey_url: str
 ) -> None:
     """The lease is the life of the execution's key; the registry, which RQ's tools clean, allows 50 s more."""
-    workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
     registry = workplace.queue().started_job_registry
 
@@ -177,9 +175,8 @@ def test_rqs_tools_do_not_take_a_job_whose_heartbeat_is_late_and_the_reaper_does
     assert (early, kept, late) == ([], [job_id], [job_id.encode()])
 
 
-def test_a_lease_of_rqs_own_worker_is_left_to_its_end(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+def test_a_lease_of_rqs_own_worker_is_left_to_its_end(workplace: Workplace, valkey_url: str) -> None:
     """Its score has no margin; as long as its execution's key exists it is not reaped."""
-    workplace = open_workplace(counting_jobs()[0])
     put(workplace)
 
     with executions(valkey_url) as step:
@@ -228,11 +225,8 @@ def test_a_later_queue_does_not_starve(open_workplace: WorkplaceFactory) -> None
     assert 1 <= ran[:30].count("patient") <= 6
 
 
-def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
+def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(workplace: Workplace, valkey_url: str) -> None:
     """Fencing: a worker that was frozen until its job was reaped and begun elsewhere can ack nothing."""
-    workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
 
     with executions(valkey_url, "frozen") as frozen, executions(valkey_url, "other") as other:
@@ -289,9 +283,8 @@ def test_a_failure_of_an_execution_that_was_reaped_writes_nothing(
     assert workplace.queue().failed_job_registry.get_job_ids() == []
 
 
-def test_released_jobs_are_as_if_they_had_not_been_claimed(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+def test_released_jobs_are_as_if_they_had_not_been_claimed(workplace: Workplace, valkey_url: str) -> None:
     """At the head of the queue, in their order, the attempt uncounted."""
-    workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 4)
     before = workplace.redis.hgetall(f"rq:job:{ids[0]}")
 
@@ -309,11 +302,8 @@ def test_released_jobs_are_as_if_they_had_not_been_claimed(open_workplace: Workp
     assert after[b"meta"] == b'{"attempt": 0}'
 
 
-def test_a_reaped_job_is_back_on_its_queue_and_its_attempt_has_counted(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
+def test_a_reaped_job_is_back_on_its_queue_and_its_attempt_has_counted(workplace: Workplace, valkey_url: str) -> None:
     """A job that kills its workers must come to an end."""
-    workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
 
     with executions(valkey_url) as step:
@@ -356,11 +346,8 @@ def test_a_reaped_job_without_attempts_left_is_a_dead_letter(open_workplace: Wor
     assert workplace.queue().started_job_registry.get_job_ids() == []
 
 
-def test_of_a_job_that_runs_elsewhere_only_the_expired_lease_is_reaped(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
+def test_of_a_job_that_runs_elsewhere_only_the_expired_lease_is_reaped(workplace: Workplace, valkey_url: str) -> None:
     """Two executions of one job: the one that is renewed goes on."""
-    workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
 
     with executions(valkey_url) as step:
@@ -382,9 +369,8 @@ def claim_in_vain(step: Callable[..., Any]) -> None:
         claim_all(step, free=1)
 
 
-def test_a_claim_whose_answer_was_lost_is_released(open_workplace: WorkplaceFactory, valkey_url: str) -> None:
+def test_a_claim_whose_answer_was_lost_is_released(workplace: Workplace, valkey_url: str) -> None:
     """Redis claimed, the connection broke: the worker finds the jobs in its own index, and releases them."""
-    workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
 
     with executions(valkey_url) as step:
@@ -397,10 +383,9 @@ def test_a_claim_whose_answer_was_lost_is_released(open_workplace: WorkplaceFact
 
 
 def test_a_job_without_attempts_left_is_not_released_with_a_claim_whose_answer_was_lost(
-    open_workplace: WorkplaceFactory, valkey_url: str
+    workplace: Workplace, valkey_url: str
 ) -> None:
     """A job reaped to become a dead letter keeps its lease, and its last attempt counts: else it would never end."""
-    workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
     workplace.redis.lrem("rq:queue:default", 1, ids[1])
 
@@ -418,11 +403,8 @@ def test_a_job_without_attempts_left_is_not_released_with_a_claim_whose_answer_w
     assert workplace.redis.zscore("rq:wip:default", spent.member) is not None
 
 
-def test_a_job_that_is_still_on_its_queue_is_not_pushed_again(
-    open_workplace: WorkplaceFactory, valkey_url: str
-) -> None:
+def test_a_job_that_is_still_on_its_queue_is_not_pushed_again(workplace: Workplace, valkey_url: str) -> None:
     """Whether it is released or reaped, its id is on the queue once."""
-    workplace = open_workplace(counting_jobs()[0])
     ids = put(workplace, 2)
 
     with executions(valkey_url) as step:
@@ -437,10 +419,9 @@ def test_a_job_that_is_still_on_its_queue_is_not_pushed_again(
 
 
 def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
-    open_workplace: WorkplaceFactory, valkey_url: str
+    workplace: Workplace, valkey_url: str
 ) -> None:
     """Leases are renewed, successes acked, other jobs released or reaped; only claims are refused."""
-    workplace = open_workplace(counting_jobs()[0])
     redis = workplace.redis
     ids = put(workplace, 4)
 
@@ -512,9 +493,8 @@ def test_the_jobs_that_depend_on_a_job_are_queued_when_it_succeeds(open_workplac
 
 
 @pytest.mark.parametrize("result_ttl", [0, -1, 7])
-def test_a_result_is_kept_as_long_as_its_job_says(result_ttl: int, open_workplace: WorkplaceFactory) -> None:
+def test_a_result_is_kept_as_long_as_its_job_says(result_ttl: int, workplace: Workplace) -> None:
     """Not at all, for ever, or seconds: as RQ keeps it."""
-    workplace = open_workplace(counting_jobs()[0])
     job = workplace.queue().enqueue(
         PERFORM, args=["count", api_call().to_wire()], description="count", result_ttl=result_ttl
     )
@@ -539,10 +519,9 @@ def test_a_result_is_kept_as_long_as_its_job_says(result_ttl: int, open_workplac
     ],
 )
 def test_a_claim_counts_the_attempt_in_whatever_meta_there_is(
-    meta: bytes, after: bytes, open_workplace: WorkplaceFactory, valkey_url: str
+    meta: bytes, after: bytes, workplace: Workplace, valkey_url: str
 ) -> None:
     """After the last comes the first; what else stands there stays; what cannot be read is replaced."""
-    workplace = open_workplace(counting_jobs()[0])
     [job_id] = put(workplace)
     workplace.redis.hset(f"rq:job:{job_id}", "meta", meta)
 

@@ -137,9 +137,8 @@ def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactor
 
 
 @pytest.mark.usefixtures("reaps_at_once")
-def test_no_callback_is_called_for_a_job_whose_worker_died(open_workplace: WorkplaceFactory) -> None:
+def test_no_callback_is_called_for_a_job_whose_worker_died(workplace: Workplace) -> None:
     """RQ's maintenance, too, calls the callbacks of what it finds abandoned."""
-    workplace = open_workplace(counting_jobs()[0])
     default = workplace.queue()
     job = default.enqueue(PERFORM, args=["count", {}], description="x", on_failure=Callback(planted))
     workplace.redis.lpop(default.key)
@@ -241,9 +240,8 @@ def test_a_job_whose_data_cannot_be_read_is_a_dead_letter_and_the_worker_goes_on
     assert len(counted) == 1
 
 
-def test_what_is_refused_is_logged_without_its_arguments(open_workplace: WorkplaceFactory) -> None:
+def test_what_is_refused_is_logged_without_its_arguments(workplace: Workplace) -> None:
     """RQ's own line would hold the exception's text and the arguments."""
-    workplace = open_workplace(counting_jobs()[0])
     plant(workplace, "os.system", None, [SECRET], {})
 
     with capture_logs() as logs:

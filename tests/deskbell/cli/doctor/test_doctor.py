@@ -26,7 +26,7 @@ from tests import forked
 from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory, open_workplace
 from tests.desk import APP, TOKEN, serving
 from tests.processes import environment
-from tests.redis_outages import Server, a_server
+from tests.redis_outages import Server
 
 __all__ = ["open_workplace"]  # a fixture
 
@@ -191,13 +191,11 @@ def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(server: Server) -> Iterator[Server]:
     """A server of this test alone, started, that a worker reads."""
-    with a_server() as server:
-        server.start()
-        with server.connect() as redis:
-            Worker([queue(EVENTS, redis)], connection=redis).register_birth()
-            yield server
+    with server.connect() as redis:
+        Worker([queue(EVENTS, redis)], connection=redis).register_birth()
+        yield server
 
 
 def test_a_loop_that_is_blocked_is_a_problem_and_one_that_was_a_warning(look: Look, redis: Redis) -> None:
