@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from redis import Redis
@@ -25,6 +25,8 @@ from workers.attempt import Performer
 from workers.fan_out import fan_out_with
 from workers.perform import perform_with
 from workers.worker.worker import ConcurrentWorker
+
+AnEvent = TypeVar("AnEvent", bound=Event)
 
 LOG = "worker.log"
 """The file that worker processes log to, in the folder of the integrator's module."""
@@ -43,10 +45,11 @@ class Workplace:
         events = self.queue(EVENTS)
         return events.enqueue_job(events_job(events, event.command, event.to_wire(), event.id))
 
-    def put_jobs(self, event: Event) -> None:
-        """Put an event on its queue and have it fanned out."""
+    def put_jobs(self, event: AnEvent) -> AnEvent:
+        """Put an event on its queue and have it fanned out; gives the event."""
         self.put_event(event)
         self.work(EVENTS)
+        return event
 
     def work(self, *names: str, concurrency: int = 64) -> None:
         """Run a worker until its queues are empty; it begins by queueing the retries that are due."""

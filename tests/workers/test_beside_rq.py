@@ -97,8 +97,7 @@ def test_a_stock_worker_shares_the_queues(workplace: Workplace, valkey_url: str,
 def test_rqs_command_line_shows_suspends_and_requeues(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
     """`rq info` lists the worker, `rq suspend` stops it until `rq resume`, `rq requeue` puts a dead letter back."""
     redis, command = workplace.redis, partial(rq, valkey_url)
-    event = api_call("discarded")
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("discarded"))
 
     with running_worker(tmp_path, JOBS, valkey_url, "crm", "events") as process:
         until(lambda: redis.zcard("rq:failed:crm"))

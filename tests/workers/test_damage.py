@@ -165,8 +165,7 @@ def test_a_job_that_expires_while_it_runs_is_a_counted_line(open_workplace: Work
 
     workplace = open_workplace(jobs)
     redis = workplace.redis
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     redis.delete(f"rq:job:{event.id}")
 
     with capture_logs() as logs:

@@ -73,9 +73,7 @@ def test_each_wanted_job_type_gets_one_job_on_its_own_queue(open_workplace: Work
     def other(event: OtherEvent) -> None: ...
 
     workplace = open_workplace(jobs)
-    event = api_call("order_status", type="1")
-
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("order_status", type="1"))
 
     assert workplace.queue("crm").job_ids == [f"{event.id}-enquiry", f"{event.id}-of_type_one"]
     assert workplace.queue("analytics").job_ids == [f"{event.id}-analytics-row"]
@@ -101,8 +99,7 @@ def test_an_event_that_is_queued_again_after_its_jobs_have_run_starts_none(open_
         ran.append(event.id)
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     workplace.work()
 
     with capture_logs() as logs:
@@ -231,9 +228,7 @@ def test_a_job_holds_the_event_as_json_and_the_chosen_name_and_is_kept_for_ever_
     async def async_enquiry(event: ApiCall) -> None: ...
 
     workplace = open_workplace(jobs)
-    event = api_call("order_status", OrderID="1002")
-
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("order_status", OrderID="1002"))
 
     plain, asynchronous = workplace.job(event, "crm.enquiry"), workplace.job(event, "crm.async_enquiry")
     stored = workplace.redis.hgetall(plain.key)[b"data"]
@@ -252,9 +247,7 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
     def enquiry(event: ApiCall) -> None: ...
 
     workplace = open_workplace(jobs)
-    event = api_call()
-
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     ours = workplace.redis.hgetall(Job.key_for(f"{event.id}-enquiry"))
     workplace.queue("crm").enqueue(
         PERFORM,

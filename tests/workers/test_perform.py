@@ -46,9 +46,7 @@ def test_a_job_function_is_given_the_event_that_came(open_workplace: WorkplaceFa
         given.append(event)
 
     workplace = open_workplace(jobs)
-    event = api_call("order_status", OrderID="1002", SystemClientUserID="user517")
-
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("order_status", OrderID="1002", SystemClientUserID="user517"))
     workplace.work()
 
     assert given == [event, event]
@@ -90,8 +88,7 @@ def test_attempts_count_from_one_and_wait_in_rqs_schedule_until_they_are_exhaust
         raise OSError("the database is away")
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     default = workplace.queue()
 
     for _ in range(2):
@@ -124,9 +121,7 @@ def test_retry_at_once_does_not_wait(open_workplace: WorkplaceFactory) -> None:
         raise Retry(after=0)
 
     workplace = open_workplace(jobs)
-    event = api_call()
-
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     workplace.work()
 
     assert attempts == [1, 2, 3, 4]
@@ -225,8 +220,7 @@ def test_a_dead_letter_that_is_requeued_has_all_its_attempts(open_workplace: Wor
             raise OSError
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     while len(attempts) < 4:
         workplace.work()
         workplace.make_due()
@@ -252,8 +246,7 @@ def test_an_asynchronous_job_out_of_time_is_cancelled(open_workplace: WorkplaceF
             tidied.append(event.id)
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     with capture_logs() as logs:
         workplace.work()
@@ -272,8 +265,7 @@ def test_a_plain_job_out_of_time_has_failed_though_its_thread_goes_on(open_workp
         threading.Event().wait(DEADLINE_SECONDS)
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     with capture_logs() as logs:
         workplace.work()
@@ -302,8 +294,7 @@ def test_a_coroutine_that_does_not_heed_its_cancellation_is_given_up(
         ran.append("following")
 
     workplace = open_workplace(jobs)
-    event = api_call("stubborn")
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("stubborn"))
     workplace.put_jobs(api_call("next"))
 
     workplace.work()
@@ -354,8 +345,7 @@ def test_a_coroutine_that_ends_well_in_spite_of_its_cancellation_has_done_its_wo
             return
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     workplace.work()
 
@@ -372,8 +362,7 @@ def test_each_attempt_is_one_log_line_without_values(open_workplace: WorkplaceFa
             raise ValueError(event.variables["OrderID"])
 
     workplace = open_workplace(jobs)
-    event = api_call("order_status", OrderID=SECRET)
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call("order_status", OrderID=SECRET))
 
     with capture_logs() as logs:
         workplace.work()

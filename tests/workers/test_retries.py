@@ -123,24 +123,22 @@ def test_retry_says_when_in_seconds_rounded_up_and_within_a_year(after: float, s
     assert job.retry_intervals == [seconds]
 
 
-@pytest.mark.parametrize("error", [OSError(), Retry(after=5)])
-def test_the_last_attempt_is_not_tried_again(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "attempts", "outcome"),
+    [
+        (OSError(), 1, "dead"),
+        (Retry(after=5), 1, "dead"),
+        (Discard("gone"), 8, "discarded"),
+        (DamagedJobError("?"), 8, "dead"),
+    ],
+)
+def test_the_last_attempt_is_not_tried_again_nor_what_further_ones_cannot_help(
+    error: Exception, attempts: int, outcome: str
+) -> None:
     """Nor if it asks for it: the attempt counts."""
-    job = make_job(attempts=1)
+    job = make_job(attempts=attempts)
 
-    outcome, _ = decide(job, begin_attempt(job, 1), error)
-
-    assert outcome == "dead"
-    assert not job.should_retry
-
-
-@pytest.mark.parametrize(("error", "outcome"), [(Discard("gone"), "discarded"), (DamagedJobError("?"), "dead")])
-def test_giving_up_leaves_no_retries(error: Exception, outcome: str) -> None:
-    """What further attempts cannot help is not tried again, though attempts are left."""
-    job = make_job(attempts=8)
-    attempt = begin_attempt(job, 8)
-
-    assert decide(job, attempt, error)[0] == outcome
+    assert decide(job, begin_attempt(job, attempts), error)[0] == outcome
     assert not job.should_retry
 
 

@@ -46,17 +46,6 @@ def test_a_sign_is_good_for_a_minute_either_way(make_settings: SettingsFactory, 
         assert rejected.details == {"skew_seconds": -seconds, "app": APP}
 
 
-def test_the_documented_vector_is_admitted(make_settings: SettingsFactory) -> None:
-    """Token, RequestTime and Sign of PROTOCOL §2."""
-    vector = {
-        "sdkappid": APP,
-        "requesttime": "1669872112",
-        "sign": "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061",
-    }
-
-    assert authenticator(make_settings).authenticate(vector, NOW) == APP
-
-
 @pytest.mark.parametrize(
     ("changed", "code", "cause"),
     [

@@ -245,8 +245,7 @@ def test_an_errors_text_holds_no_value_of_the_row(open_workplace: WorkplaceFacto
     analytics.record_event(api_call(), workplace.performer.settings)
     with look_into(url).begin() as connection:
         connection.execute(text("DROP TABLE deskbell_events"))
-    event = api_call(SystemClientUserID=SECRET)
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call(SystemClientUserID=SECRET))
 
     for _ in range(8):
         workplace.work("analytics")

@@ -221,23 +221,17 @@ def test_a_date_is_counted_from_now_however_old_the_event_is(service: Crm, setti
     assert raised.value.after <= 61
 
 
-@pytest.mark.parametrize("status", [401, 403, 407, 503])
-def test_a_crm_that_serves_nobody_is_not_the_jobs_fault(status: int, service: Crm, settings: Settings) -> None:
-    """A token that has expired, say: every job would be answered alike."""
+@pytest.mark.parametrize(
+    ("status", "decision"),
+    [*((status, Unavailable) for status in (401, 403, 407, 503)), *((status, Discard) for status in (400, 404, 422))],
+)
+def test_a_crm_that_serves_nobody_is_waited_for_and_what_it_refuses_is_discarded(
+    status: int, decision: type[Unavailable | Discard], service: Crm, settings: Settings
+) -> None:
+    """Every job would be answered alike, or this one the same again; the status is told."""
     service.status = status
 
-    with pytest.raises(Unavailable, match=f"the CRM answered {status}") as raised:
-        crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
-
-    assert raised.value.code == str(status)
-
-
-@pytest.mark.parametrize("status", [400, 404, 422])
-def test_what_the_crm_refuses_is_discarded_with_its_status(status: int, service: Crm, settings: Settings) -> None:
-    """It would answer the same again; the dead letter says what."""
-    service.status = status
-
-    with pytest.raises(Discard, match=f"the CRM answered {status}") as raised:
+    with pytest.raises(decision, match=f"the CRM answered {status}") as raised:
         crm.upsert_contact(api_call(SystemClientUserID="user517"), settings)
 
     assert raised.value.code == str(status)

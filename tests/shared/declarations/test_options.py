@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deskbell import ApiCall, AssignAgent, Callbacks, Jobs
-from shared.declarations.options import check_fields, check_name, check_variables, conditions, refuse_unknown
+from deskbell import ApiCall, Callbacks, Jobs
+from shared.declarations.options import conditions, refuse_unknown
 from shared.errors import DeclarationError
 
 
@@ -27,25 +27,6 @@ def test_an_unknown_option_is_refused_with_the_nearest(option: str, advice: str)
     assert str(caught.value) == f"api_call: unknown option {option}; {advice}"
 
 
-def test_a_name_of_the_right_form_passes() -> None:
-    """The whole name counts."""
-    check_name("acme.handler", "order", r"[a-z]+", "the node", "x")
-
-    with pytest.raises(DeclarationError):
-        check_name("acme.handler", "order\n", r"[a-z]+", "the node", "x")
-
-
-@pytest.mark.parametrize("name", ["Order", "", 5, None, b"order"])
-def test_a_name_of_another_form_is_refused(name: Any) -> None:
-    """Expected, got, and what to write."""
-    with pytest.raises(DeclarationError) as caught:
-        check_name("acme.handler", name, r"[a-z]+", "the node", 'api_call("order")')
-
-    assert str(caught.value) == (
-        f'acme.handler: the node must match [a-z]+, got {name!r}; write for example api_call("order")'
-    )
-
-
 def test_conditions_are_texts() -> None:
     """Numbers are written as Desk writes them, since that is what they are compared with."""
     assert conditions("acme.handler", {"type": 1, "paid": True, "shop": "tea"}) == {
@@ -62,28 +43,6 @@ def test_conditions_that_compare_no_texts_are_refused(when: Any) -> None:
         conditions("acme.handler", when)
 
     assert str(caught.value) == 'acme.handler: when= must map names to texts; write when={"type": "1"}'
-
-
-@pytest.mark.parametrize("name", ["session_id", "sessionid", "SESSIONID", "SesionId"])
-def test_a_documented_field_in_another_spelling_is_refused(name: str) -> None:
-    """By its attribute's name, in another case, or misspelt: it would never be there."""
-    check_fields("acme.handler", "when=", ["SessionId", "Unlisted"], [AssignAgent])
-
-    with pytest.raises(DeclarationError) as caught:
-        check_fields("acme.handler", "when=", [name], [AssignAgent])
-
-    assert str(caught.value) == f"acme.handler: when= names {name!r}; write 'SessionId', as the packet does"
-
-
-@pytest.mark.parametrize("name", ["SystemClientUserId", "SystemClientUsrID"])
-def test_a_misspelt_system_variable_is_refused(name: str) -> None:
-    """Other variables may have any name."""
-    check_variables("acme.handler", "when=", ["SystemClientUserID", "SystemClientUserName", "systems"])
-
-    with pytest.raises(DeclarationError) as caught:
-        check_variables("acme.handler", "when=", [name])
-
-    assert str(caught.value) == f"acme.handler: when= names {name!r}; write 'SystemClientUserID', as Desk does"
 
 
 def plain(event: ApiCall) -> None:

@@ -103,23 +103,19 @@ def test_a_breaker_that_never_or_always_pauses_is_refused(option: str, value: An
 
 
 @pytest.mark.parametrize(
-    ("text", "rate"),
+    ("option", "limit"),
     [
         ("10/s", Rate(10, 1000)),
         ("600/min", Rate(600, 60_000)),
         ("1/h", Rate(1, 3_600_000)),
         ("10000/s", Rate(10_000, 1000)),
+        (Concurrency(4), Concurrency(4)),
+        (None, None),
     ],
 )
-def test_a_rate_is_written_as_starts_in_a_period(text: str, rate: Rate) -> None:
-    """As a quota is stated."""
-    assert parse_limit("here", text) == rate
-
-
-def test_a_concurrency_is_a_limit_and_none_is_none() -> None:
-    """Both are left as they are."""
-    assert parse_limit("here", Concurrency(4)) == Concurrency(4)
-    assert parse_limit("here", None) is None
+def test_a_rate_is_written_as_starts_in_a_period(option: Any, limit: Rate | Concurrency | None) -> None:
+    """As a quota is stated; a concurrency and no limit are left as they are."""
+    assert parse_limit("here", option) == limit
 
 
 @pytest.mark.parametrize(

@@ -43,46 +43,30 @@ def test_the_decorator_returns_the_function_untouched() -> None:
     assert only_handler(callbacks).function is order_status
 
 
-def test_parentheses_may_be_missing() -> None:
-    """Then the node has the function's name."""
+def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:
+    """The name is the last part of the URL; parentheses may be missing."""
     callbacks = Callbacks()
 
     assert callbacks.api_call(order_status) is order_status
-    assert only_handler(callbacks).name == "order_status"
-
-
-def test_a_node_is_named_after_the_function_unless_it_is_chosen() -> None:
-    """The name is the last part of the URL."""
-    callbacks = Callbacks()
-
-    callbacks.api_call()(order_status)
     callbacks.api_call("where-is.my_order2")(order_status)
 
     assert [handler.name for handler in callbacks.handlers] == ["order_status", "where-is.my_order2"]
 
 
-def test_a_call_reaches_the_handler_of_its_node() -> None:
-    """Whatever its variables are, and whatever the handler's `when` says."""
+def test_a_call_reaches_the_handler_of_its_node_or_none() -> None:
+    """Whatever its variables are, and whatever the handler's `when` says: the flow asked for this node."""
     callbacks = Callbacks()
     callbacks.api_call("a", when={"type": "1"})(order_status)
     callbacks.api_call("b")(order_status)
 
     assert found(callbacks, api_call("a", type="2")) == "a"
     assert found(callbacks, api_call("b", type="1")) == "b"
-
-
-def test_a_node_without_a_handler_reaches_none() -> None:
-    """Not even the one without `when`: the flow asked for something else."""
-    callbacks = Callbacks()
-    callbacks.api_call("a")(order_status)
-    callbacks.api_call("b", when={"type": "1"})(order_status)
-
     assert found(callbacks, api_call("c", type="1")) is None
     assert found(callbacks, api_call("A")) is None
 
 
 def test_without_a_node_the_most_specific_handler_is_chosen() -> None:
-    """The one with the most variables that all fit, whatever the order of declaration."""
+    """The one with the most variables that all fit, whatever the order of declaration, or the one without `when`."""
     callbacks = Callbacks()
     callbacks.api_call("one", when={"type": "1"})(order_status)
     callbacks.api_call("three", when={"type": "1", "shop": "tea", "lang": "zh"})(order_status)
@@ -93,16 +77,7 @@ def test_without_a_node_the_most_specific_handler_is_chosen() -> None:
     assert found(callbacks, api_call(type="1", shop="tea")) == "two"
     assert found(callbacks, api_call(type="1", shop="tea", lang="zh")) == "three"
     assert found(callbacks, api_call(type="1", shop="coffee", lang="zh")) == "one"
-
-
-def test_without_a_node_and_a_fitting_when_the_plain_handler_is_chosen() -> None:
-    """The one that has no `when`."""
-    callbacks = Callbacks()
-    callbacks.api_call("one", when={"type": "1"})(order_status)
-    callbacks.api_call("plain")(order_status)
-
-    assert found(callbacks, api_call(type="2")) == "plain"
-    assert found(callbacks, api_call()) == "plain"
+    assert found(callbacks, api_call(type="2")) == found(callbacks, api_call()) == "plain"
 
 
 def test_two_plain_handlers_are_told_apart_by_the_node_alone() -> None:

@@ -60,16 +60,12 @@ def test_only_api_calls_have_nodes(decorator: str) -> None:
     )
 
 
-def test_a_second_handler_of_a_node_is_refused() -> None:
-    """The sentence names both functions and another name."""
+def test_a_second_handler_of_a_node_or_with_the_same_when_is_refused() -> None:
+    """One of them would never be reached: the sentence names both functions and what to write."""
     assert refusal_of(another, "taken") == (
         f"{describe(another)}: the node taken already has a handler, {WHERE}; "
         "write another name: @callbacks.api_call('taken_2')"
     )
-
-
-def test_a_second_handler_with_the_same_when_is_refused() -> None:
-    """One of them would never be reached."""
     assert refusal_of(another, when={"type": "1"}) == (
         f"{describe(another)}: when= is the same as that of {WHERE}; add a variable that tells them apart"
     )

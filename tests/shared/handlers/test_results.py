@@ -1,5 +1,6 @@
 """What handlers return, as what answers hold."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ def test_an_assignment_may_name_a_group_agents_or_both() -> None:
     assert assignment_reply(Assignment(group_id=6521)).fields == {"AgentGroupId": 6521}
     assert assignment_reply(Assignment(agents=("a", "b"))).fields == {"AgentIdList": ["a", "b"]}
     assert assignment_reply(Assignment(6521, ["a"])).fields == {"AgentGroupId": 6521, "AgentIdList": ["a"]}
-    assert assignment_reply(None) == Reply(outcome="answered")
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,29 @@ def test_an_assignment_that_desk_could_not_read_is_refused(given: Any) -> None:
         Assignment(**given)
 
 
-@pytest.mark.parametrize("result", [{"group_id": 1}, 6521, "a", False])
-def test_another_result_is_no_assignment(result: Any) -> None:
-    """A dict is the likeliest slip."""
-    with pytest.raises(ResultError, match="expected an Assignment or None"):
-        assignment_reply(result)
+NO_ASSIGNMENTS: list[Any] = [{"group_id": 1}, 6521, "a", False]
+NO_PERMISSIONS: list[Any] = [False, True, "", {}]
+NO_JSON: list[Any] = [object(), {"a": object()}, "\ud800", float("nan"), [float("inf")]]
 
 
-@pytest.mark.parametrize("result", [False, True, "", {}])
-def test_a_permission_is_given_by_none_alone(result: Any) -> None:
+@pytest.mark.parametrize(
+    ("reply", "result", "sentence"),
+    [
+        *((assignment_reply, result, "expected an Assignment or None") for result in NO_ASSIGNMENTS),
+        *((permission_reply, result, "expected None, which allows") for result in NO_PERMISSIONS),
+        *((signal_reply, result, "expected a JSON value") for result in NO_JSON),
+    ],
+)
+def test_a_result_of_another_kind_is_refused(reply: Callable[[Any], Reply], result: Any, sentence: str) -> None:
     """`return False` must not let an agent write to a user."""
-    with pytest.raises(ResultError, match="expected None, which allows"):
-        permission_reply(result)
-    assert permission_reply(None) == Reply(outcome="answered")
+    with pytest.raises(ResultError, match=sentence):
+        reply(result)
+
+
+@pytest.mark.parametrize("reply", [assignment_reply, permission_reply, signal_reply])
+def test_nothing_is_an_answer(reply: Callable[[Any], Reply]) -> None:
+    """It assigns nobody, allows, and has no RspData."""
+    assert reply(None) == Reply(outcome="answered")
 
 
 @pytest.mark.parametrize(
@@ -59,18 +69,6 @@ def test_a_permission_is_given_by_none_alone(result: Any) -> None:
 def test_a_signal_is_answered_as_json_in_a_string(result: Any, text: str) -> None:
     """The string around it is ours (PROTOCOL §3.4)."""
     assert signal_reply(result).fields == {"RspData": text}
-
-
-def test_a_signal_may_be_answered_with_nothing() -> None:
-    """Then there is no RspData."""
-    assert signal_reply(None) == Reply(outcome="answered")
-
-
-@pytest.mark.parametrize("result", [object(), {"a": object()}, "\ud800", float("nan"), [float("inf")]])
-def test_what_json_cannot_say_is_no_answer_to_a_signal(result: Any) -> None:
-    """The message names the type, not the value."""
-    with pytest.raises(ResultError, match="expected a JSON value"):
-        signal_reply(result)
 
 
 def test_the_agents_may_come_from_a_generator() -> None:

@@ -388,8 +388,7 @@ def test_a_job_and_all_that_rq_keeps_of_it_expire_together(open_workplace: Workp
     workplace = open_workplace(jobs)
     ids = []
     for node in ("a", "dies", "b"):
-        event = api_call(node, SystemSessionID="s")
-        workplace.put_jobs(event)
+        event = workplace.put_jobs(api_call(node, SystemSessionID="s"))
         ids.append(f"{event.id}-note")
     keys = [Job(job_id, workplace.redis, JSONSerializer).dependencies_key for job_id in ids]
     waited = [workplace.redis.exists(key) for key in keys]

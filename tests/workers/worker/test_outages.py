@@ -278,8 +278,7 @@ def test_a_worker_renews_its_leases_before_it_reaps_expired_ones(open_workplace:
 
     workplace = open_workplace(jobs, abandoned_seconds=5)
     redis = workplace.redis
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     with capture_logs() as logs:
         workplace.work()

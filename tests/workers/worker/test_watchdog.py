@@ -76,8 +76,7 @@ def workplace(open_workplace: WorkplaceFactory) -> Workplace:
 
 def put(workplace: Workplace, node: str) -> str:
     """Put a job on the queue; its id."""
-    event = api_call(node)
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call(node))
     return f"{event.id}-{node}"
 
 

@@ -262,8 +262,7 @@ def test_retries_that_are_due_are_queued_and_run(open_workplace: WorkplaceFactor
             raise OSError
 
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     workplace.work()
     workplace.work()
@@ -295,8 +294,7 @@ def test_a_running_worker_queues_due_retries_by_itself(
 ) -> None:
     """Each worker process schedules the retries of its queue; SIGTERM ends it with status 0."""
     workplace = open_workplace(jobs_in(RETRYING))
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
 
     with running_worker(tmp_path, RETRYING, valkey_url, "crm") as process:
         until(lambda: workplace.job(event, "twice").is_finished)
@@ -328,8 +326,7 @@ def test_a_job_whose_worker_is_killed_in_the_middle_is_run_again(
 ) -> None:
     """RQ knows the job as started; when its heartbeat is missed, maintenance has it tried again, as attempt 2."""
     workplace = open_workplace(jobs_in(HANGING_ONCE))
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     crm, job_id = workplace.queue("crm"), f"{event.id}-hang_once"
 
     with running_worker(tmp_path, HANGING_ONCE, valkey_url, "crm") as process:
@@ -356,8 +353,7 @@ def test_a_job_that_a_killed_stock_worker_has_moved_is_run(open_workplace: Workp
     """RQ moves a job to its intermediate list, and registers an execution before it marks the job as started."""
     jobs, counted = counting_jobs()
     workplace = open_workplace(jobs)
-    event = api_call()
-    workplace.put_jobs(event)
+    event = workplace.put_jobs(api_call())
     default, job_id = workplace.queue(), f"{event.id}-count"
     workplace.redis.lmove(default.key, default.intermediate_queue_key)
     workplace.redis.zadd(StartedJobRegistry(queue=default).key, {f"{job_id}:execution": 1})
