@@ -27,15 +27,6 @@ def test_an_unknown_option_is_refused_with_the_nearest(option: str, advice: str)
     assert str(caught.value) == f"api_call: unknown option {option}; {advice}"
 
 
-def test_conditions_are_texts() -> None:
-    """Numbers are written as Desk writes them, since that is what they are compared with."""
-    assert conditions("acme.handler", {"type": 1, "paid": True, "shop": "tea"}) == {
-        "type": "1",
-        "paid": "true",
-        "shop": "tea",
-    }
-
-
 @pytest.mark.parametrize("when", ["type", ["type"], {1: "1"}, {"type": ["1"]}, {"type": None}, {"type": {"a": 1}}])
 def test_conditions_that_compare_no_texts_are_refused(when: Any) -> None:
     """No variable would ever fit them."""

@@ -185,7 +185,7 @@ def test_what_no_event_would_ever_match_is_refused(events: list[Any], options: d
         ([OtherEvent], {"when": {"Evnt": "x"}, "ordered_by": "Sesion_Id"}),
         ([TaskFlowEvent], {"when": {"NextNodeName": "x"}, "ordered_by": "ExecutionId"}),
         ([SessionEvent, TaskFlowEvent], {"ordered_by": "ExecutionId"}),
-        ([ApiCall], {"when": {"SystemClientUserName": "x"}}),
+        ([ApiCall], {"when": {"SystemClientUserName": "x", "systems": "x"}}),
         ([Event], {"node": "a", "when": {"type": "1", "agentid": "y"}}),
         ([SessionEvent, ApiCall], {"when": {"event": "x"}}),
     ],

@@ -92,10 +92,10 @@ def test_a_job_type_has_defaults() -> None:
 
 
 def test_every_option_is_kept() -> None:
-    """As it was declared; texts that are compared are texts."""
+    """As it was declared; values that are compared are texts, as Desk writes them."""
     jobs = Jobs()
     options: dict[str, Any] = {
-        "when": {"type": 1},
+        "when": {"type": 1, "paid": True},
         "isolation": "process",
         "backoff": Backoff(base=1),
         "keep": 60,
@@ -108,7 +108,11 @@ def test_every_option_is_kept() -> None:
         record_enquiry
     )
 
-    kept = options | {"when": {"type": "1"}, "limit": Rate(starts=10, period_ms=1000), "nodes": frozenset({"a", "b"})}
+    kept = options | {
+        "when": {"type": "1", "paid": "true"},
+        "limit": Rate(starts=10, period_ms=1000),
+        "nodes": frozenset({"a", "b"}),
+    }
     assert only_job(jobs) == dataclasses.replace(
         DEFAULTS, queue="crm-2", attempts=1, timeout=5, name="crm.enquiry", **kept
     )
