@@ -49,12 +49,7 @@ class Lateness:
         return self._lag.lost(None) if self._lag else 0.0
 
     def until(self, when: float, grace: float) -> "Deadline":
-        """Like `asyncio.timeout_at`, but it does not time out because the loop was blocked.
-
-        Args:
-            when: the loop's time.
-            grace: seconds from the end of a block, if the loop was blocked meanwhile.
-        """
+        """Like `asyncio.timeout_at`; if the loop was blocked meanwhile, `grace` seconds are left at the block's end."""
         return Deadline(when, grace, self.lost)
 
     async def retry_if_blocked(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:

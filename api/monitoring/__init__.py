@@ -1,6 +1,5 @@
 """Monitoring: what the operator and the integrator can see of a running api.
 
 `health` is the report of `/readyz`; it includes `durability`, what an acknowledgement is worth. `collectors` reads what
-`/metrics` says of the queues and of the disk. `drift` logs how calls and results depart from what handlers declare;
-`unhandled` writes the handler to paste for a call that none takes.
+`/metrics` says of the queues and of the disk. `drift` logs how calls and results depart from what handlers declare.
 """

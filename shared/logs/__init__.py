@@ -118,11 +118,7 @@ def on_lost_lines(note: Callable[[int], None]) -> None:
 
 
 def flush_logs(seconds: float = 1.0) -> None:
-    """Write what waits, before this process ends or becomes another.
-
-    Args:
-        seconds: how long a reader that does not read is waited for.
-    """
+    """Write what waits, before this process ends; a reader that does not read is given so many seconds."""
     with suppress(Exception):
         _writer.output.flush(seconds)
 

@@ -95,12 +95,7 @@ class Outage:
         return self._clock() - self._refused_since if self.refusal else 0.0
 
     def record_error(self, error: BaseException, part: str = "") -> bool:
-        """Record an error; whether it begins an outage.
-
-        Args:
-            error: what was raised.
-            part: the name of the caller, where several use Redis for different things.
-        """
+        """Record an error; whether it begins an outage. A part is one of several callers with their own success."""
         now = self._clock()
         self._parts.add(part)
         is_new = not self.cause

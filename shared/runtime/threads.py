@@ -20,12 +20,9 @@ _Work = tuple[Callable[[], Any], _Done]
 
 
 class DaemonThreads:
-    """As many threads as there are calls at once, up to a number; a free thread serves the next call.
+    """As many threads as there are calls at once, up to `most`; a call waits for the first that is free.
 
     All methods are called on the running event loop.
-
-    Args:
-        most: how many threads at most; further calls wait for one of them.
     """
 
     def __init__(self, most: int = sys.maxsize) -> None:

@@ -86,12 +86,7 @@ def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException
 
 
 def is_late(job_type: JobType, asked_at: float) -> bool:
-    """Whether a rate counted a job's start so long ago that it may no longer count when the job makes its call.
-
-    Args:
-        job_type: the job's type.
-        asked_at: when the job was claimed, in seconds of the monotonic clock.
-    """
+    """Whether a rate counted a start so long ago (`time.monotonic()`) that it may no longer count at the job's call."""
     limit = job_type.limit
     return isinstance(limit, Rate) and time.monotonic() - asked_at > limit.period_ms / 1000 * _LATE_SHARE
 

@@ -72,10 +72,7 @@ class Watchdog:
     def save(self, *, but: Execution | None) -> None:
         """Ack what has succeeded and release the rest when the loop is blocked and cannot; in another thread.
 
-        It takes two seconds at most.
-
-        Args:
-            but: a job that is to be reaped when its lease has expired, the attempt counted.
+        It takes two seconds at most. One job, `but`, keeps its lease until it expires: its attempt counts.
         """
         thread = threading.Thread(target=self._save, args=(but,), daemon=True)
         thread.start()

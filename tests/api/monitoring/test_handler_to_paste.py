@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.monitoring.unhandled import handler_to_paste
+from api.monitoring.drift import handler_to_paste
 from deskbell import Callbacks
 from deskbell.testing import api_call, reply
 
