@@ -50,9 +50,10 @@ def attempts_in(folder: Path, interruptions: Iterable[Interruption]) -> list[Att
     found: dict[str, Attempt] = {}
     for line in _lines(folder):
         if line["what"] == "began":
-            of_process = (each for each in interruptions if each.pid in line["processes"] and each.until >= line["at"])
-            interruption = next(of_process, None)
-            until = interruption.until if interruption else None
+            of_process = [each for each in interruptions if each.pid in line["processes"]]
+            interruption = next((each for each in of_process if each.until >= line["at"]), None)
+            # What a frozen process begins as it is woken, before it knows that its leases are lost, takes no time.
+            until = interruption.until if interruption else line["at"] if of_process else None
             found[line["run"]] = Attempt(line["job"], line["key"], line["at"], until, interruption=interruption)
         else:
             attempt = found[line["run"]]

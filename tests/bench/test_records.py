@@ -40,6 +40,15 @@ def test_a_run_ends_at_the_latest_when_its_process_can_work_no_more(tmp_path: Pa
     assert (second.began, second.ended, second.outcome, second.interruption) == (5, 6, "done", None)
 
 
+def test_a_run_that_a_frozen_process_begins_when_it_is_woken_is_beside_none(tmp_path: Path) -> None:
+    """It has claimed the job before, and does not know yet that another has it."""
+    write(
+        tmp_path, ("began", "a", OTHER, 5), ("began", "b", WORKER, 6), ("done", "b", WORKER, 7), ("done", "a", OTHER, 8)
+    )
+
+    assert most_at_once(attempts_in(tmp_path, [Interruption(WORKER, 4, is_killed=False)])) == 1
+
+
 def test_an_effect_had_anew_is_excused_only_by_what_was_done_to_its_process(tmp_path: Path) -> None:
     """Before the process began the run, nothing had been done to it that counts."""
     write(
