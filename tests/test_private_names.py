@@ -100,7 +100,7 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
     "rq.worker.BaseWorker": (
         rq_worker,
         (
-            "_state bootstrap clean_registries default_result_ttl increment_successful_job_count"
+            "_set_ip_address _state bootstrap clean_registries default_result_ttl increment_successful_job_count"
             " increment_failed_job_count increment_total_working_time last_cleaned_at register_death"
             " run_maintenance_tasks serialize"
             " set_state subscribe worker_ttl"

@@ -104,6 +104,13 @@ class ConcurrentWorker(BaseWorker):
             unregister(self, self._outage)
             signals.close()
 
+    def _set_ip_address(self, connection: Redis) -> None:
+        """RQ's, without which a worker starts as well: `register` waits for a Redis that goes away just now."""
+        try:
+            super()._set_ip_address(connection)
+        except (RedisError, OSError):
+            self.ip_address = "unknown"
+
     def clean_registries(self) -> None:
         """Clean RQ's registries, except for jobs under way."""
         clean_registries(self)

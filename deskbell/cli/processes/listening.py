@@ -7,11 +7,7 @@ from shared.logs import get_log
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
-
-    Raises:
-        OSError: the address is taken or not ours, or there is no such host.
-    """
+    """A listening socket; port 0 takes a free one. An address that is taken or not ours is an OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,10 +10,12 @@ from unittest.mock import Mock
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ExecAbortError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 from rq import get_current_job
 
 from deskbell import ApiCall, Breaker, Discard, Jobs
@@ -30,6 +32,7 @@ from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker import leases as executions_module
 from workers.worker.heartbeat import ReapGuard
 from workers.worker.leases import Leases
+from workers.worker.worker import ConcurrentWorker
 
 REFUSALS: dict[str, tuple[Callable[[Redis], object], Callable[[Redis], object]]] = {
     "read-only": (
@@ -439,3 +442,13 @@ def test_a_worker_that_cannot_show_its_state_goes_on(
 
     assert len(ran) == 2
     assert shown[:2] == ["idle", "idle"]
+
+
+def test_a_worker_is_made_while_redis_is_away(open_workplace: WorkplaceFactory) -> None:
+    """Redis may go away after it has answered that it is there; registering waits for it."""
+    performer = open_workplace(Jobs()).performer
+
+    with Redis(port=1, retry=Retry(NoBackoff(), 0)) as nowhere:
+        worker = ConcurrentWorker(["default"], performer, nowhere)
+
+    assert worker.ip_address == "unknown"
