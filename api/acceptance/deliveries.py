@@ -18,11 +18,7 @@ class Deliveries:
         self._under_way: dict[str, asyncio.Future[Kept]] = {}
 
     async def earlier(self, identity: str) -> Kept | None:
-        """Wait for a request of the same delivery that is under way; its answer, or None when there is no such request.
-
-        Raises:
-            CannotKeepError: it was not kept.
-        """
+        """The answer of a request of the same delivery that is under way, or its CannotKeepError; None without one."""
         first = self._under_way.get(identity)
         if first is None:
             return None
