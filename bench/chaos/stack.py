@@ -198,18 +198,11 @@ def rows(database: Path) -> dict[str, list[str]]:
 def left(connect: Callable[[], Redis]) -> str:
     """What is still in a queue, started, scheduled, or a dead letter; "" when there is nothing."""
     try:
-        with connect() as redis:
-            return ", ".join(
-                f"{count} in {key}"
-                for name in QUEUES
-                for key, count in {
-                    f"rq:queue:{name}": redis.llen(f"rq:queue:{name}"),
-                    **{
-                        f"rq:{kind}:{name}": redis.zcard(f"rq:{kind}:{name}") for kind in ("wip", "scheduled", "failed")
-                    },
-                }.items()
-                if count
-            )
+        with connect() as redis, redis.pipeline() as pipeline:  # at one moment: jobs go from one to another
+            keys = [f"rq:{kind}:{name}" for name in QUEUES for kind in ("queue", "wip", "scheduled", "failed")]
+            for key in keys:
+                (pipeline.llen if key.startswith("rq:queue:") else pipeline.zcard)(key)
+            return ", ".join(f"{count} in {key}" for key, count in zip(keys, pipeline.execute(), strict=True) if count)
     except (RedisError, OSError) as error:
         return f"Redis does not answer: {type(error).__name__}"
 

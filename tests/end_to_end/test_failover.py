@@ -24,7 +24,7 @@ from tests.processes import environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for
 from tests.serving import Load, running_api
 from tests.waiting import until
-from tests.workers.running import running_worker
+from tests.workers.running import running_worker, unfinished
 
 JOBS = """
 import os
@@ -78,7 +78,7 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
         load.__exit__()
 
         until(lambda: "deskbell_spool_events 0.0" in api.desk.http.get("/metrics").text)
-        wait_for(lambda: not [name for name in (EVENTS, "together", "apart") if busy(redis, name)])
+        wait_for(lambda: unfinished(redis, EVENTS, "together", "apart") == 0)
         ran = (tmp_path / "jobs" / "ran").read_text().split()
         assert {worker.name for worker in Worker.all(redis)} == known
         assert [worker.poll() for worker in workers] == [None, None]
@@ -86,12 +86,6 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
     assert elected > killed
     assert set(load.answers) <= {(200, 0), (503, 1010)}
     assert set(load.kept) <= set(ran)
-
-
-def busy(redis: Redis, name: str) -> int:
-    """How many jobs of a queue wait, run or are to be tried again."""
-    here = queue(name, redis)
-    return int(here.count + here.started_job_registry.count + here.scheduled_job_registry.count)
 
 
 def test_the_commands_and_the_dashboard_find_the_master(servers: Replicated, tmp_path: Path) -> None:

@@ -117,6 +117,16 @@ def jobs_in(source: str) -> Jobs:
     return jobs
 
 
+def unfinished(redis: Redis, *names: str) -> int:
+    """How many jobs of queues wait, run or are to be tried again, at one moment: they go from one to another."""
+    with redis.pipeline() as pipeline:
+        for name in names:
+            pipeline.llen(f"rq:queue:{name}")
+            for registry in ("wip", "scheduled"):
+                pipeline.zcard(f"rq:{registry}:{name}")
+        return sum(pipeline.execute())
+
+
 def traceback_of(job: Job) -> str:
     """What RQ keeps with a dead letter."""
     result = job.latest_result()

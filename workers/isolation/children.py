@@ -38,7 +38,7 @@ class Children:
 
     def start(self) -> None:
         """Start the fork server without waiting for it; so early it has the code and the settings of its worker."""
-        self._is_wanted = asyncio.create_task(self._start_early())
+        self._early_start = asyncio.create_task(self._start_early())
 
     async def _start_early(self) -> None:
         with suppress(ProcessDied):  # the first job tries again

@@ -26,7 +26,7 @@ from shared.wire.events import new_event_id
 from tests.conftest import WorkplaceFactory
 from tests.forked import Forked
 from tests.waiting import until
-from tests.workers.running import running_worker
+from tests.workers.running import running_worker, unfinished
 from workers.dead_letters.registry import DeadLetters, Selection
 from workers.dead_letters.replay import Replays, Throttle
 
@@ -158,9 +158,7 @@ def test_no_contact_goes_back_in_time(
         workplace.work(EVENTS)
 
     def is_over(dead: int) -> bool:
-        queue = workplace.queue("crm")
-        waits = queue.count + queue.started_job_registry.count + queue.scheduled_job_registry.count
-        return not waits and queue.failed_job_registry.count == dead
+        return not unfinished(redis, "crm") and workplace.queue("crm").failed_job_registry.count == dead
 
     with ExitStack() as stack:
         first, _ = start(stack), start(stack)

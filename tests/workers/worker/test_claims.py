@@ -12,6 +12,7 @@ from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.claiming import claim, limited_jobs, put_job, worker_of
 from workers.worker.leases import Claimed, Leases
+from workers.worker.wakeup import Wakeup
 
 WINDOW = 500
 
@@ -189,19 +190,21 @@ def test_the_starts_of_a_rate_are_forgotten_when_they_count_no_more(
 def test_a_worker_asks_for_what_is_held_back_ever_more_rarely(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And when the rate lets go, at once: some seven times in a second, not twenty."""
+    """It waits twice as long each time, up to half a second, and no longer than until a rate lets go."""
     workplace = open_workplace(limited_jobs("1/s"))
-    for _ in range(2):
-        put_job(workplace, "few")
-    claim_really, asked = Leases.claim, []
+    claim_really, waits = Leases.claim, []
+    opens_in = iter([None, None, None, None, None, None, 0.2])
 
-    async def count(self: Leases, queues: Any, free: int) -> Claimed:
-        asked.append(time.monotonic())
+    async def hold_back(self: Leases, queues: Any, free: int) -> Claimed:
+        for seconds in opens_in:
+            return Claimed([], suspended=False, held=1, lengths={"default": 1}, missing=[], opens_in=seconds)
         return await claim_really(self, queues, free)
 
-    monkeypatch.setattr(Leases, "claim", count)
+    async def record(_: Wakeup, seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(Leases, "claim", hold_back)
+    monkeypatch.setattr(Wakeup, "sleep", record)
     workplace.work()
 
-    assert asked[-1] - asked[0] >= 1
-    assert len(asked) < 13
-    assert workplace.queue().finished_job_registry.count == 2
+    assert waits == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5, 0.2], abs=0.002)
