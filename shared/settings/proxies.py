@@ -5,8 +5,6 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from shared.errors import ConfigError
 
 PROXIES = {name for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in (upper, upper.lower())}
@@ -45,6 +43,8 @@ def check_proxies() -> None:
 
 
 def _can_be_used() -> bool:
+    import httpx  # noqa: PLC0415 - a fifth of the start of a process, and most processes ask nobody over HTTP
+
     proxies = [proxy for name in PROXIES if (proxy := os.environ.get(name))]
     try:
         httpx.Client(verify=False).close()  # noqa: S501 - it sends nothing
