@@ -18,7 +18,7 @@ from api.metrics import Metrics
 from api.server.arrival import waited
 from deskbell import Callbacks
 from shared.redis.queues import EVENTS, queue
-from shared.runtime.blocks import LAST_BLOCKS_KEY, read_blocks
+from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from tests.conftest import ApiFactory
 from tests.desk import Desk
 from tests.logged import capture_logs
@@ -99,9 +99,9 @@ def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker], r
 
     with capture_logs() as lines:
         blocker.hold(api)
-        until(lambda: any(line["event"] == "loop_unblocked" for line in lines))
+        until(lambda: any(line["event"] == "loop_unblocked" and "handler" in line for line in lines))
 
-    at = next(line for line in lines if line["event"] == "loop_blocked")
+    at = next(line for line in lines if line["event"] == "loop_blocked" and "handler" in line)
     assert (at["handler"], at["at"].partition(":")[0]) == ("blocks", "api/test_lateness.py")
     assert at["at"].endswith(" in blocks")
     after = api.http.get("/readyz").json()
@@ -110,8 +110,13 @@ def test_a_block_is_told_with_its_handler_and_line(desk: tuple[Desk, Blocker], r
     metrics = api.http.get("/metrics").text
     assert 'deskbell_loop_blocks_total{handler="blocks"} 1.0' in metrics
     assert 'deskbell_loop_blocks_total{handler="beside"} 0.0' in metrics
-    [block] = until(lambda: read_blocks(redis.hgetall(LAST_BLOCKS_KEY)))
-    assert (block.who, block.at, block.is_over) == ("handler blocks", at["at"], True)
+    noted = until(lambda: blocks_of(redis, "handler blocks"))
+    assert [(block.at, block.is_over) for block in noted] == [(at["at"], True)]
+
+
+def blocks_of(redis: Redis, who: str) -> list[LastBlock]:
+    """The last block of a handler: on a busy machine a loop may stand still without one, too."""
+    return [block for block in read_blocks(redis.hgetall(LAST_BLOCKS_KEY)) if block.who == who]
 
 
 def test_without_a_fallback_the_handler_that_blocked_is_out_of_time(start_api: ApiFactory, redis: Redis) -> None:

@@ -197,10 +197,10 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
             id="a module that imports what is not there: otherwise the integrator looks for the wrong file",
         ),
         pytest.param(
-            {"acme_a": "from workers.jobs import crm"},
+            {"acme_a": "from workers.clients import crm"},
             {"callbacks": "acme_a:callbacks"},
-            "acme_a imports workers.jobs, which is not installed (FOLDER/acme_a.py:1); what you import of Deskbell is "
-            "in deskbell, deskbell.jobs and deskbell.testing",
+            "acme_a imports workers.clients, which is not installed (FOLDER/acme_a.py:1); what you import of Deskbell "
+            "is in deskbell, deskbell.jobs and deskbell.testing",
             id="a package of Deskbell's that is not public, and not there",
         ),
         pytest.param(
