@@ -7,6 +7,10 @@ PATIENT = {"DESKBELL_LONG_BUDGET": "1", "DESKBELL_BUDGET_MS": "10000", "DESKBELL
 """Settings for an api whose tests are not about time: the machine that runs them may be busy."""
 
 
+ALONE = ("--parent-fd", "-1")
+"""Options of `api` and `worker`: be one process of the role, without a supervisor and its start of another Python."""
+
+
 def environment(**variables: str) -> dict[str, str]:
     """PATH, what measures coverage, and what is given."""
     return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")} | unmeasured(**variables)

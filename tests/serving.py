@@ -1,4 +1,4 @@
-"""`deskbell api` as a process of its own, and callbacks posted to it without a pause."""
+"""`deskbell api` as a process of its own, and callbacks that are posted to it all the time."""
 
 import json
 import os
@@ -21,6 +21,7 @@ from tests.processes import unmeasured
 from tests.waiting import until
 
 _PATIENCE_SECONDS = 30
+_PAUSE_SECONDS = 0.01
 Process = Forked | subprocess.Popen[bytes]
 
 
@@ -96,6 +97,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 class Load:
     """Signed callbacks, one after the other from several senders, until it is told to stop.
 
+    A sender pauses after each answer: what is tested is that calls come at every moment, not how many come.
+
     Attributes:
         answers: how many there were of each status and `ErrorCode`; of an error, of its type.
         kept: the events acknowledged.
@@ -125,7 +128,7 @@ class Load:
             desk.http.headers["Connection"] = "close"
         number = 0
         with desk.http:
-            while not self._stop.is_set():
+            while not self._stop.wait(_PAUSE_SECONDS):
                 number += 1
                 try:
                     answer = desk.call(Number=f"{sender}-{number}", Apart="1" if number % 50 == 0 else "0")

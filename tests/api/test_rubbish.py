@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -164,6 +163,8 @@ def test_a_stranger_gets_an_envelope_and_keeps_nothing(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_api_is_what_its_openapi_document_says(redis: Redis, make_settings: SettingsFactory) -> None:
     """Schemathesis calls every operation with what the document allows and with what it does not."""
+    import schemathesis  # noqa: PLC0415 - half a second, which every process that collects tests would spend
+
     patient = make_settings(insecure=True, apps={APP: []}, budget_ms=10_000, redis_timeout_ms=2000)  # no 1010 when busy
     app = create_app(patient, handlers())
     schema = schemathesis.openapi.from_dict(app.openapi())

@@ -17,7 +17,7 @@ from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests import forked
 from tests.debian import program
 from tests.desk import APP, TOKEN
-from tests.processes import PATIENT, environment
+from tests.processes import ALONE, PATIENT, environment
 from tests.servers import redis_server
 from tests.serving import running_api
 from tests.waiting import until
@@ -96,7 +96,7 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
     (tmp_path / "jobs").mkdir()
     urls = {name: f"unix://deskbell-{name}:{name}-password@{tmp_path / 's'}" for name in ("api", "worker")}
 
-    with running_api(urls["api"], tmp_path, "--parent-fd", "-1", **PATIENT) as api:
+    with running_api(urls["api"], tmp_path, *ALONE, **PATIENT) as api:
         desk = api.desk
         answers = [desk.call(SystemSessionID="s-1", Number=str(number)) for number in range(3)]
         ready, metrics = desk.http.get("/readyz"), desk.http.get("/metrics")

@@ -18,7 +18,7 @@ from shared.handlers.callbacks import Callbacks
 from shared.redis.queues import EVENTS, queue
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import serving
-from tests.processes import PATIENT
+from tests.processes import ALONE, PATIENT
 from tests.serving import running_api
 from tests.waiting import until
 
@@ -77,7 +77,7 @@ def test_what_was_answered_survives_a_kill_of_the_api(
 ) -> None:
     """An api killed between requests has told the truth; its successor knows the answer it gave."""
     body = packet(OrderID="1")
-    with running_api(valkey_url, folder, "--parent-fd", "-1", **PATIENT) as api:
+    with running_api(valkey_url, folder, *ALONE, **PATIENT) as api:
         first = api.desk.post(body, RequestID="r-1")
         api.process.kill()
         api.process.wait()

@@ -1,12 +1,9 @@
 """Redis behind Sentinel: the master dies under load, and nothing that was acknowledged is lost."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -19,8 +16,9 @@ from deskbell.cli.dashboard import serve_dashboard
 from deskbell.cli.processes.listening import listen
 from shared.redis.connections import connect
 from shared.redis.queues import EVENTS, queue
+from tests import forked
 from tests.desk import APP, TOKEN
-from tests.processes import environment
+from tests.processes import ALONE, environment
 from tests.replicated import PASSWORD, Replicated, replicated, wait_for
 from tests.serving import Load, running_api
 from tests.waiting import until
@@ -58,7 +56,7 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
     (tmp_path / "jobs").mkdir()
     settings = Settings(redis_url=SecretStr(servers.url))
     with ExitStack() as stack:
-        api = stack.enter_context(running_api(servers.url, tmp_path, DESKBELL_MIN_REPLICAS="1"))
+        api = stack.enter_context(running_api(servers.url, tmp_path, *ALONE, DESKBELL_MIN_REPLICAS="1"))
         workers = [
             stack.enter_context(running_worker(tmp_path / "jobs", JOBS, servers.url, *words, ABANDONED_SECONDS="5"))
             for words in ((EVENTS, "together", "--processes", "2"), ("apart",))
@@ -91,13 +89,11 @@ def test_the_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Re
 def test_the_commands_and_the_dashboard_find_the_master(servers: Replicated, tmp_path: Path) -> None:
     """`doctor`, `dead` and `dashboard` take the same setting."""
     ours = environment(DESKBELL_REDIS_URL=servers.url, DESKBELL_APPS=json.dumps({APP: [TOKEN]}))
-    deskbell = [sys.executable, "-P", "-m", "deskbell"]
-    options: dict[str, Any] = {"env": ours, "cwd": tmp_path, "capture_output": True, "text": True}
     with Redis.from_url(f"redis://:{PASSWORD}@127.0.0.1:{servers.master_port}") as master:
         queue("crm", master).enqueue("shared.redis.queues.queue_key", "x")
 
-    doctor = subprocess.run([*deskbell, "doctor"], check=False, **options)
-    dead = subprocess.run([*deskbell, "dead", "list"], check=False, **options)
+    doctor = forked.run("doctor", env=ours, cwd=tmp_path)
+    dead = forked.run("dead", "list", env=ours, cwd=tmp_path)
     with listen("127.0.0.1", 0) as listener:
         server = serve_dashboard(listener, Settings(redis_url=SecretStr(servers.url)))
         port = listener.getsockname()[1]

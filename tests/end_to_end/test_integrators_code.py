@@ -10,7 +10,7 @@ from redis import Redis
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS, events_job, queue
 from tests import forked
-from tests.processes import PATIENT, environment
+from tests.processes import ALONE, PATIENT, environment
 from tests.serving import running_api
 from tests.waiting import until
 
@@ -152,6 +152,6 @@ def worked_off(url: str, folder: Path) -> list[dict[str, Any]]:
 
 def burst(url: str, folder: Path, **settings: str) -> str:
     """What such a worker writes to standard output."""
-    words = ("worker", "--burst", "--concurrency", "2", "--parent-fd", "-1")
+    words = ("worker", "--burst", "--concurrency", "2", *ALONE)
     given = environment(DESKBELL_REDIS_URL=url, DESKBELL_JOBS="acme_jobs:jobs", **settings)
     return forked.run(*words, env=given, cwd=folder).stdout

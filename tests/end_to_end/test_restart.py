@@ -18,7 +18,7 @@ from shared.redis.queues import EVENTS, queue
 from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk
-from tests.processes import PATIENT, is_alive
+from tests.processes import ALONE, PATIENT, is_alive
 from tests.serving import Api, Load, running_api
 from tests.waiting import until
 
@@ -210,7 +210,7 @@ def test_sigterm_answers_what_is_in_flight(redis: Redis, valkey_url: str, folder
 def test_a_connection_that_is_kept_alive_gets_one_more_answer(valkey_url: str, redis: Redis, folder: Path) -> None:
     """A sender who is just writing is not cut off: the answer says that the connection closes."""
     assert redis.ping()
-    with running_api(valkey_url, folder, **SETTINGS) as api:
+    with running_api(valkey_url, folder, *ALONE, **SETTINGS) as api:
         before = api.desk.call("version")
         api.process.terminate()
         until(lambda: api.lines("stopping"))
@@ -226,7 +226,7 @@ def test_a_connection_that_is_kept_alive_gets_one_more_answer(valkey_url: str, r
 def test_an_idle_connection_holds_up_the_end_for_a_moment_only(valkey_url: str, redis: Redis, folder: Path) -> None:
     """Shorter than the grace period."""
     assert redis.ping()
-    with running_api(valkey_url, folder, DESKBELL_GRACE_SECONDS="25", **SETTINGS) as api:
+    with running_api(valkey_url, folder, *ALONE, DESKBELL_GRACE_SECONDS="25", **SETTINGS) as api:
         api.desk.call("version")
         with socket.create_connection(("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))):
             api.process.terminate()
@@ -345,7 +345,7 @@ def test_a_stop_during_a_replacement_is_heeded(redis: Redis, valkey_url: str, fo
 def test_more_connections_than_files_may_be_open_stop_nobody(redis: Redis, valkey_url: str, folder: Path) -> None:
     """The oldest idle ones make room; callbacks are answered, and the process ends as ever."""
     assert redis.ping()
-    with running_api(valkey_url, folder, FILES="300", **SETTINGS) as api, ExitStack() as stack:
+    with running_api(valkey_url, folder, *ALONE, FILES="300", **SETTINGS) as api, ExitStack() as stack:
         address = ("127.0.0.1", int(api.desk.url.rsplit(":", 1)[1]))
         for _ in range(1000):
             stack.enter_context(socket.create_connection(address))

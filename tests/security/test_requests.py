@@ -15,6 +15,7 @@ from deskbell import Callbacks
 from deskbell.testing import packet
 from tests.conftest import patient_settings
 from tests.desk import APP, Desk, serving, written
+from tests.processes import ALONE
 from tests.serving import running_api
 from tests.waiting import until
 
@@ -48,7 +49,7 @@ def test_no_stranger_fills_the_log(redis: Redis, valkey_url: str, tmp_path: Path
     unsigned = b"POST /callback HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     sent = [b"\x16\x03\x01\x02\x00\x01\xfc", unsigned * 40, unsigned * 2 + b"no HTTP\r\n\r\n"]
     times = 10
-    with running_api(valkey_url, tmp_path, "--parent-fd", "-1") as api:
+    with running_api(valkey_url, tmp_path, *ALONE) as api:
         host, port = api.desk.url.removeprefix("http://").split(":")
         for data in sent * times:
             with socket.create_connection((host, int(port)), timeout=10) as connection:

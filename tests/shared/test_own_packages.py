@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Run:
             return forked.run(*command[3:], env=environment(**given), cwd=tmp_path)
         return subprocess.run(
             [sys.executable, *command],
-            env=environment(**given),
+            env=environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **given),  # what they import is no matter here
             cwd=tmp_path,
             capture_output=True,
             timeout=60,

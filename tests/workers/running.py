@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from deskbell import Event, Jobs, Settings
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
-from tests.processes import unmeasured
+from tests.processes import ALONE, unmeasured
 from tests.waiting import DEADLINE_SECONDS
 from workers.attempt import Performer
 from workers.fan_out import fan_out_with
@@ -158,7 +158,7 @@ def running_worker(folder: Path, source: str, redis_url: str, *arguments: str, *
     if "--processes" in arguments:
         words, env = arguments, unmeasured(**given)
     else:
-        words, env = ("--parent-fd", "-1", *arguments), os.environ | given
+        words, env = (*ALONE, *arguments), os.environ | given
     with (folder / LOG).open("ab") as log, Forked(("worker", *words), env, folder, stdout=log) as process:
         try:
             yield process

@@ -19,7 +19,7 @@ from shared.redis.queues import EVENTS, queue
 from tests import forked
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
-from tests.processes import PATIENT, environment
+from tests.processes import ALONE, PATIENT, environment
 from tests.serving import running_api
 
 ROOT = Path(__file__).parents[3]
@@ -120,17 +120,21 @@ def test_send_says_what_a_word_should_have_been(deskbell: Run) -> None:
             {"APPS": APPS, "CALLBACKS": "nothing.here:callbacks"},
             "DESKBELL_CALLBACKS: there is no module nothing",
         ),
-        ("api", {"APPS": APPS, "CALLBACKS": "json:loads"}, "DESKBELL_CALLBACKS: expected json:loads to be a Callbacks"),
+        (
+            f"api {' '.join(ALONE)}",
+            {"APPS": APPS, "CALLBACKS": "json:loads"},
+            "DESKBELL_CALLBACKS: expected json:loads to be a Callbacks",
+        ),
         ("worker", {}, "DESKBELL_JOBS: expected package.module:jobs, got nothing"),
-        ("worker", {"JOBS": "json"}, "DESKBELL_JOBS: expected package.module:jobs, got 'json'"),
-        ("worker", {"JOBS": "json:jobs"}, "DESKBELL_JOBS: json has no attribute jobs"),
+        (f"worker {' '.join(ALONE)}", {"JOBS": "json"}, "DESKBELL_JOBS: expected package.module:jobs, got 'json'"),
+        (f"worker {' '.join(ALONE)}", {"JOBS": "json:jobs"}, "DESKBELL_JOBS: json has no attribute jobs"),
     ],
 )
 def test_a_wrong_setting_ends_in_one_sentence(
     deskbell: Run, command: str, settings: dict[str, str], sentence: str
 ) -> None:
     """It names the setting, what was expected and what came; no traceback; exit status 2."""
-    ended = deskbell(command, *(["--port", "0"] if command == "api" else []), **settings)
+    ended = deskbell(*command.split(), *(["--port", "0"] if command.startswith("api") else []), **settings)
 
     assert ended.returncode == 2
     assert sentence in ended.stderr
@@ -138,19 +142,30 @@ def test_a_wrong_setting_ends_in_one_sentence(
     assert [json.loads(line)["event"] for line in ended.stdout.splitlines()] in ([], ["listening"])
 
 
-@pytest.mark.parametrize("command", ["api", "worker", "dashboard", "doctor", "dead list"])
-def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence(command: str) -> None:
+EACH_COMMAND = """
+import sys
+from deskbell.cli.main import main
+
+for command in ("api", "worker", "dashboard", "doctor", "dead list"):
+    sys.argv = ["deskbell", *command.split()]
+    try:
+        main()
+    except SystemExit as ended:
+        print(command, ended.code, "rq" in sys.modules)
+"""
+
+
+def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence() -> None:
     """Also one that RQ itself would refuse in a traceback, as it is imported."""
-    words = [sys.executable, "-P", "-m", "deskbell", *command.split()]
+    words, given = [sys.executable, "-P", "-c", EACH_COMMAND], environment(RQ_KEY_PREFIX="a b")
 
-    ended = subprocess.run(
-        words, env=environment(RQ_KEY_PREFIX="a b"), capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = subprocess.run(words, env=given, capture_output=True, text=True, timeout=60, check=False)
 
-    assert ended.returncode == 2
-    assert ended.stderr == (
-        "deskbell: RQ_KEY_PREFIX: expected it not to be set, got 'a b'; Deskbell's keys are under rq:\n"
-    )
+    commands = ("api", "worker", "dashboard", "doctor", "dead list")
+    assert ended.stdout.splitlines() == [f"{command} 2 False" for command in commands]
+    assert ended.stderr.splitlines() == [
+        "deskbell: RQ_KEY_PREFIX: expected it not to be set, got 'a b'; Deskbell's keys are under rq:"
+    ] * len(commands)
 
 
 def test_the_version_is_that_of_the_package(deskbell: Run) -> None:
@@ -227,7 +242,7 @@ def test_a_handler_that_hangs_does_not_keep_the_api_from_ending(
         "DESKBELL_REDIS_TIMEOUT_MS": "1400",
     }
 
-    with running_api(valkey_url, tmp_path, **settings) as api:
+    with running_api(valkey_url, tmp_path, *ALONE, **settings) as api:
         sent = deskbell("send", "hangs", "--url", api.desk.url, "--token", TOKEN)
         api.process.terminate()
         assert api.process.wait(60) == 0

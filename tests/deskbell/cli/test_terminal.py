@@ -12,7 +12,7 @@ from deskbell import Callbacks
 from tests import forked
 from tests.conftest import ApiFactory
 from tests.desk import APP, TOKEN
-from tests.processes import environment
+from tests.processes import ALONE, environment
 
 CALLBACKS = """
 from typing import Annotated, TypedDict
@@ -121,9 +121,8 @@ def test_what_goes_to_loopback_goes_directly(run: Run, start_api: ApiFactory, na
 def test_a_proxy_that_cannot_be_used_is_a_sentence(run: Run, proxy: str) -> None:
     """It names the variables, and shows no password."""
     sent = run("send", "--url", "http://desk.invalid", ALL_PROXY=proxy)
-    worker = run(
-        "worker", DESKBELL_JOBS="examples.shop.jobs:jobs", DESKBELL_CRM_URL="http://crm.invalid", ALL_PROXY=proxy
-    )
+    crm = {"DESKBELL_JOBS": "examples.shop.jobs:jobs", "DESKBELL_CRM_URL": "http://crm.invalid"}
+    worker = run("worker", *ALONE, ALL_PROXY=proxy, **crm)
 
     for ended in (sent, worker):
         assert ended.returncode == 2

@@ -569,7 +569,7 @@ def test_a_late_failure_frees_no_slot_and_counts_for_nothing(open_workplace: Wor
         redis.delete(f"rq:execution:{member.decode()}")
         raise OSError
 
-    workplace, event = open_workplace(jobs), api_call()
+    workplace, event = open_workplace(jobs, abandoned_seconds=5), api_call()  # its next heartbeat comes soon
     redis = workplace.redis
     workplace.put_jobs(event)
 

@@ -268,7 +268,7 @@ def test_a_failure_of_an_execution_that_was_reaped_writes_nothing(
         after.append(redis.hgetall(job_key))
         raise outcome
 
-    workplace = open_workplace(jobs)
+    workplace = open_workplace(jobs, abandoned_seconds=5)  # its next heartbeat comes soon
     redis = workplace.redis
     event = api_call()
     job_key = f"rq:job:{event.id}-late"
