@@ -1,105 +1,180 @@
-"""The entry point of events: makes one job for each job type that wants the event, once (idempotent).
+"""Fan-out (publish/subscribe): an event becomes one job for each job type that wants it, once.
 
-The jobs and the mark that they were made are written in one transaction, and the mark stands in the event's own RQ job.
-So it does not matter how often, or how far, a fan-out ran before: there is one set of jobs.
+1. `prepare_fan_out` finds the job types. It asks nothing of Redis: a worker does it on its event loop.
+2. `fan_out.lua` writes the jobs and the mark that they were made, which stands in the event's own RQ job. It is part of
+   the script by which our worker acks the event, for many at once, so nothing is written when the lease was lost.
+3. `fan_out` is the entry point for a stock `rq worker`, which acks the event by itself. When the event is run again,
+   the mark says that there is nothing left to do.
 """
 
+import json
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
+from pydantic_core import to_json
 from redis import Redis
-from redis.client import Pipeline
 from rq import get_current_job
 from rq.job import Job
+from rq.utils import now, utcformat
 
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.redaction import loggable_fields
-from shared.redis.queues import FOREVER, PERFORM, queue
+from shared.redis.queues import FOREVER, PERFORM, compress, job_template, queue
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
-from workers.flow.ordering import Placement, arrival_of, defer, placement_of
+from workers.flow.limits import limits_text
+from workers.flow.ordering import execution_of, key_digest, received_ms
 from workers.perform import performer
 from workers.retries import restore_retry, rq_retry
 
-_MARK = "fanned_out"
 BACKSTOP_SECONDS = 5
 """By how much RQ's time limit of an async job is longer than its own, at which the event loop cancels it."""
 
+_OWN_JOB_BYTES = 1000  # about what a job takes beside its event
 
-def fan_out_with(jobs: Jobs, wire: Wire) -> None:
-    """Make the jobs of one event, once."""
+_FAN_OUT = """
+local meta = redis.call('HGET', ARGV[1], 'meta')
+return fan_out_once(ARGV[1], meta, read_fan_out(4), cjson.decode(ARGV[3]), ARGV[2]) and 1 or 0
+"""
+
+
+@dataclass(slots=True)
+class FanOut:
+    """What one event becomes.
+
+    Attributes:
+        wire: the event as JSON.
+        place: what its jobs' positions are computed from: the digest of its execution or "", its `Seq`, and the
+            milliseconds of its receipt.
+        wanted: the job types that want it, each with the digest of its partition key or "".
+        started: when the fan-out began, in seconds of `time.perf_counter()`.
+    """
+
+    event: Event
+    wire: bytes
+    place: tuple[str, int, int]
+    wanted: list[tuple[JobType, str]]
+    started: float
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its jobs take."""
+        return (len(self.wire) + _OWN_JOB_BYTES) * len(self.wanted)
+
+    def arguments(self, numbers: Mapping[str, int]) -> list[str | bytes | int]:
+        """What `read_fan_out` in `fan_out.lua` reads.
+
+        Args:
+            numbers: of the job types in the script's table, from 1.
+        """
+        arguments: list[str | bytes | int] = [len(self.wanted), self.event.id, *self.place]
+        for job_type, digest in self.wanted:
+            arguments += (numbers[job_type.name], digest, self._data(job_type))
+        return arguments
+
+    def _data(self, job_type: JobType) -> bytes:
+        """RQ's `data` of a job: function, instance, arguments, keyword arguments."""
+        return compress(b'["%s",null,["%s",%s],{}]' % (PERFORM.encode(), job_type.name.encode(), self.wire))
+
+    def log(self, outcome: str, **more: Any) -> None:
+        """Log how it ended: `done`, `done_before` or `failed`."""
+        fields = loggable_fields(event_id=self.event.id, command=self.event.command, node=self.event.node)
+        _log(self.started, outcome, **fields, jobs=[job_type.name for job_type, _ in self.wanted], **more)
+
+
+def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
+    """Find what an event becomes.
+
+    Raises:
+        Exception: it holds no event, or one of another version; that is logged.
+    """
     started = time.perf_counter()
-    fields: dict[str, Any] = {}
-    job = get_current_job()
-    assert job, "fan_out is called by an RQ worker"
     try:
         event = event_from_wire(wire)
-        fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
-        wanted = jobs.wanted_by(event)
-        fields["jobs"] = [job_type.name for job_type in wanted]
-        fields["outcome"] = "done" if _make(job, jobs, event, wire, wanted) else "done_before"
-    except BaseException as error:
-        fields |= {"outcome": "failed", "error": error}
+        is_ordered = any(job_type.ordered_by for job_type in jobs.types)
+        execution, seq = (execution_of(event) if is_ordered else None) or ("", 0)
+        place = (execution, seq, received_ms(event))
+        wanted = [(job_type, key_digest(job_type, event)) for job_type in jobs.wanted_by(event)]
+        return FanOut(event, to_json(wire, inf_nan_mode="strings"), place, wanted, started)
+    except Exception as error:
+        _log(started, "failed", error=error)
         raise
-    finally:
-        get_log().info("fan_out", **fields, ms=round((time.perf_counter() - started) * 1000, 3))
 
 
-def _make(job: Job, jobs: Jobs, event: Event, wire: Wire, wanted: list[JobType]) -> bool:
+class JobTemplates:
+    """What all jobs of a type have in common, as RQ itself writes it, made once for each type."""
+
+    def __init__(self, jobs: Jobs, connection: Redis) -> None:
+        self._texts = {job_type.name: _template(job_type, connection) for job_type in jobs.types}
+
+    def arguments(self, fan_outs: Iterable[FanOut | None]) -> tuple[str, list[list[str | bytes | int]]]:
+        """The table of job types that some fan-outs need, as JSON, and the arguments of each; none of what is None."""
+        fan_outs = list(fan_outs)
+        names = dict.fromkeys(job_type.name for each in fan_outs if each for job_type, _ in each.wanted)
+        numbers = {name: number for number, name in enumerate(names, 1)}
+        table = f"[{','.join(self._texts[name] for name in names)}]"
+        return table, [each.arguments(numbers) if each else [""] for each in fan_outs]
+
+
+def fan_out_text() -> str:
+    """`fan_out.lua` with what it needs; `limits_text` stands in front of it."""
+    flow = files("workers.flow")
+    texts = [flow.joinpath(name).read_text() for name in ("order.lua", "place.lua")]
+    return "".join(texts) + files("workers").joinpath("fan_out.lua").read_text()
+
+
+def fan_out(wire: Wire) -> None:
+    """The entry point for a stock worker: configured from the environment."""
+    fan_out_with(performer().jobs, wire)
+
+
+def fan_out_with(jobs: Jobs, wire: Wire) -> None:
+    """Make the jobs of RQ's current job, an event, once."""
+    job = get_current_job()
+    assert job, "fan_out is called by an RQ worker"
+    made = prepare_fan_out(jobs, wire)
+    try:
+        is_done = _run(job, jobs, made)
+    except Exception as error:
+        made.log("failed", error=error)
+        restore_retry(job, error)
+        raise
+    made.log("done" if is_done else "done_before")
+
+
+def _run(job: Job, jobs: Jobs, made: FanOut) -> bool:
     """Write the jobs and the mark; False if the mark was there already."""
-    connection: Redis = job.connection
-
-    def write(pipeline: Pipeline) -> None:
-        # Through the pipeline: one connection for each event under way, not two.
-        text: Any = pipeline.hget(job.key, "meta")
-        meta = job.serializer.loads(text) if text else {}
-        if meta.get(_MARK):
-            return
-        arrival = arrival_of(pipeline, jobs, event)
-        placements = [placement_of(pipeline, job_type, event, arrival) for job_type in wanted]
-        pipeline.multi()
-        arrival.write(pipeline)
-        for job_type, placement in zip(wanted, placements, strict=True):
-            _enqueue(pipeline, connection, job_type, event, wire, placement)
-        # Not into `job.meta`: RQ saves that with a retry, also when this transaction failed.
-        pipeline.hset(job.key, "meta", job.serializer.dumps({**meta, _MARK: True}))
-
-    # It is repeated if what was read changed: another worker has the same event, or RQ wrote a heartbeat.
-    return bool(connection.transaction(write, job.key))
+    table, (arguments,) = JobTemplates(jobs, job.connection).arguments([made])
+    script = job.connection.register_script(limits_text(jobs) + _stock_text())
+    return bool(script(args=[job.key, utcformat(now()), table, *arguments]))
 
 
-def _enqueue(
-    pipeline: Pipeline, connection: Redis, job_type: JobType, event: Event, wire: Wire, placement: Placement
-) -> None:
-    """Queue the job of a type; an ordered job that comes after another is deferred until that has ended."""
-    target = queue(job_type.queue, connection)
-    job = target.create_job(
+@cache
+def _stock_text() -> str:
+    return fan_out_text() + _FAN_OUT
+
+
+def _template(job_type: JobType, connection: Redis) -> str:
+    """A job type, as `fan_out.lua` needs it."""
+    job = queue(job_type.queue, connection).create_job(
         PERFORM,
-        args=[job_type.name, wire],
-        job_id=job_type.job_id(event.id),
         description=job_type.name,
         # The event loop cancels an async job on time; RQ's alarm is the backstop for one that blocks the loop.
         timeout=job_type.timeout + (BACKSTOP_SECONDS if job_type.is_async else 0),
         failure_ttl=FOREVER,
         result_ttl=job_type.keep,
         retry=rq_retry(job_type),
-        meta=placement.meta,
-        depends_on=placement.dependency,
     )
-    placement.write(pipeline, job)
-    if placement.dependency:
-        defer(job, target, pipeline)
-    else:
-        target.enqueue_job(job, pipeline=pipeline)
+    fields = [part for pair in job_template(job).items() for part in pair]
+    holds = job_type.on_dead == "hold"
+    return json.dumps({"slug": job_type.type_slug, "queue": job_type.queue, "holds": holds, "fields": fields})
 
 
-def fan_out(wire: Wire) -> None:
-    """The entry point for a stock worker: configured from the environment."""
-    try:
-        fan_out_with(performer().jobs, wire)
-    except Exception as error:
-        if job := get_current_job():
-            restore_retry(job, error)
-        raise
+def _log(started: float, outcome: str, **fields: Any) -> None:
+    get_log().info("fan_out", **fields, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 3))

@@ -20,7 +20,7 @@ from rq.utils import now, utcformat
 from api.acceptance.lost_writes import LostWriteDetector
 from api.lateness import Lateness
 from shared.redis.connections import connect
-from shared.redis.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, queue
+from shared.redis.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, job_template, queue
 from shared.settings.config import Settings
 from shared.wire.events import Outcome, new_event_id
 
@@ -31,7 +31,6 @@ MOST_BYTES = 1_000_000
 """Bytes after which a call is full."""
 
 ID_LENGTH = 32
-_STAMPED = ("created_at", "enqueued_at", "data", "description")
 _NUMBER_SECONDS = 30 * 24 * 3600
 
 _RESOLVE = """
@@ -109,7 +108,8 @@ class AcceptScript:
         self._resolve = redis.register_script(_RESOLVE)
         events = queue(EVENTS, connect(settings))
         self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
-        template = _job_template(events_job(events, "", {}))
+        template = job_template(events_job(events, "", {}))
+        del template["description"]  # `accept.lua` writes the event's own
         fields = [part for pair in template.items() for part in pair]
         self._constants = [settings.dedup_seconds, settings.log_size, _NUMBER_SECONDS, len(fields), *fields]
         self._seconds = settings.redis_timeout_ms / 1000
@@ -177,9 +177,3 @@ class AcceptScript:
         if replicas < self._replicas:
             raise TooFewReplicasError
         return result
-
-
-def _job_template(job: Job) -> dict[str, Any]:
-    """The fields of a job on `events` that are the same for every event, as RQ itself writes them."""
-    fields: dict[str, Any] = job.to_dict()
-    return {name: value for name, value in fields.items() if name not in _STAMPED}

@@ -10,7 +10,6 @@
 """
 
 import asyncio
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.errors import CannotKeepError
 from shared.logs import get_log
-from shared.redis.queues import FAN_OUT
+from shared.redis.queues import FAN_OUT, compress
 from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
@@ -161,11 +160,5 @@ def _hand_out(batch: list[_Waiting], found: Sequence[Kept | None]) -> None:
 
 
 def _job_data(event: Event, reply: Reply) -> bytes:
-    """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text.
-
-    A zlib stream as RQ writes it, with a window of 4 kB. The default window takes 256 kB of memory at each call, which
-    the system maps and clears each time: six times as long, for the same size.
-    """
-    data = to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings")
-    compressor = zlib.compressobj(level=3, wbits=12, memLevel=4)
-    return compressor.compress(data) + compressor.flush()
+    """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text."""
+    return compress(to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings"))

@@ -1,13 +1,10 @@
 import json
-import threading
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Retry
 from rq.job import Job
@@ -15,21 +12,19 @@ from rq.serializers import JSONSerializer
 
 from deskbell import ApiCall, Event, Jobs, OtherEvent
 from deskbell.testing import api_call
-from shared.jobs.job_type import JobType
-from shared.redis.connections import connect
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM
 from shared.wire.commands import received
-from tests.conftest import SettingsFactory, WorkplaceFactory
+from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
-from tests.waiting import DEADLINE_SECONDS, until
-from tests.workers.claiming import put_job
-from tests.workers.running import Workplace, fetch, running_worker, signals_kept
-from workers.flow.ordering import arrival_of
-from workers.retries import rq_retry
-from workers.worker.worker import ConcurrentWorker
+from tests.waiting import until
+from tests.workers.claiming import claim_all, expire, put_job, worker_of
+from tests.workers.running import Workplace, fetch, running_worker
+from workers.fan_out import prepare_fan_out
+from workers.job_data import read_data
+from workers.lease import Lease
+from workers.worker.leases import Acked, Leases
 
 SECRET = "planted-4711"
-_AT_ONCE = 128
 
 
 def two_jobs() -> Jobs:
@@ -111,90 +106,65 @@ def test_an_event_that_is_queued_again_after_its_jobs_have_run_starts_none(open_
     assert [line["outcome"] for line in logs if line["event"] == "fan_out"] == ["done_before"]
 
 
-def test_two_workers_that_fan_out_one_event_at_once_make_one_set(
-    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+def test_an_event_that_a_stock_worker_fanned_out_before_it_died_starts_no_second_set(
+    open_workplace: WorkplaceFactory,
 ) -> None:
-    """Both have found no mark when they write; the transaction of one of them fails, and it looks again."""
-    both_found_no_mark = threading.Barrier(2, timeout=10)
-    looked = threading.local()
-
-    def wait_for_both(*arguments: Any) -> Any:
-        if not hasattr(looked, "once"):
-            looked.once = True
-            both_found_no_mark.wait()
-        return arrival_of(*arguments)
-
-    monkeypatch.setattr("workers.fan_out.arrival_of", wait_for_both)
+    """A stock worker acks an event some time after it has written the jobs; the mark is written with them."""
     workplace = open_workplace(two_jobs())
     event = api_call()
     workplace.put_event(event)
-    job_class = workplace.job_class
 
-    with ThreadPoolExecutor(2) as pool:
-        runs = [
-            pool.submit(job_class.fetch(event.id, connection=workplace.redis, serializer=JSONSerializer).perform)
-            for _ in range(2)
-        ]
-        for run in runs:
-            run.result()
+    with capture_logs() as logs:
+        for _ in range(2):
+            workplace.job_class.fetch(event.id, connection=workplace.redis, serializer=JSONSerializer).perform()
+        workplace.work(EVENTS)
 
     assert waiting(workplace) == ONE_SET
+    assert [line["outcome"] for line in logs if line["event"] == "fan_out"] == ["done", "done_before", "done_before"]
 
 
-def test_a_fan_out_that_dies_half_way_has_written_nothing(
-    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_has_lost_an_events_lease_makes_no_jobs(
+    open_workplace: WorkplaceFactory, valkey_url: str
 ) -> None:
-    """The jobs and the mark are one transaction: the next run makes all of them."""
+    """The jobs are written by the ack, which is fenced: another worker may have made them, and they may have run."""
     workplace = open_workplace(two_jobs())
     event = api_call()
+    workplace.put_event(event)
 
-    def die_at_the_second(job_type: JobType) -> Any:
-        if job_type.name == "row":
-            raise SystemExit
-        return rq_retry(job_type)
+    with worker_of(workplace, valkey_url, "frozen") as frozen, worker_of(workplace, valkey_url, "other") as other:
+        old = claim_all(frozen, EVENTS)
+        expire(workplace.redis, EVENTS)
+        other(lambda theirs: theirs.reap(EVENTS))
+        acked = frozen(lambda ours: ours.ack(old, [prepare_fan_out(workplace.jobs, event.to_wire())]))
 
-    monkeypatch.setattr("workers.fan_out.rq_retry", die_at_the_second)
-    workplace.put_jobs(event)
-    left_behind = waiting(workplace), workplace.redis.exists(f"rq:job:{event.id}-contact")
-    monkeypatch.undo()
-    workplace.make_due(EVENTS)
-    workplace.work(EVENTS)
-
-    assert left_behind == ({"crm": [], "analytics": []}, 0)
-    assert waiting(workplace) == ONE_SET
-
-
-def lost(execute: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
-    """`Pipeline.execute` whose connection breaks once, in the transaction of a fan-out."""
-    breaks = [True]
-
-    def break_once(pipeline: Pipeline, *arguments: Any) -> Any:
-        if not (breaks and "fanned_out" in str(pipeline.command_stack)):
-            return execute(pipeline, *arguments)
-        breaks.clear()
-        if not before:
-            execute(pipeline, *arguments)
-        raise RedisConnectionError("lost")
-
-    return break_once
+    assert acked.lost == {old[0].execution_id}
+    assert waiting(workplace) == {"crm": [], "analytics": []}
+    assert workplace.queue(EVENTS).job_ids == [event.id]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before it is done", "before its answer comes"])
-def test_a_connection_lost_in_the_transaction_neither_loses_nor_doubles_jobs(
+def test_a_connection_lost_in_the_ack_neither_loses_nor_doubles_jobs(
     before: bool, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RQ saves the event's job with its retry: the mark must be on Redis if, and only if, the jobs are."""
+    """The ack is sent again; if Redis did it the first time, the lease has ended, and nothing is written twice."""
     workplace = open_workplace(two_jobs())
     event = api_call()
-    monkeypatch.setattr(Pipeline, "execute", lost(Pipeline.execute, before=before))
+    ack, breaks = Leases.ack, [True]
 
+    async def break_once(leases: Leases, *arguments: Any) -> Acked:
+        if not breaks:
+            return await ack(leases, *arguments)
+        breaks.clear()
+        if not before:
+            await ack(leases, *arguments)
+        raise RedisConnectionError("lost")
+
+    monkeypatch.setattr(Leases, "ack", break_once)
     with capture_logs() as logs:
         workplace.put_jobs(event)
-        workplace.make_due(EVENTS)
-        workplace.work(EVENTS)
 
-    outcomes = [line["outcome"] for line in logs if line["event"] == "fan_out"]
-    assert outcomes == ["failed", "done" if before else "done_before"]
+    assert [line["outcome"] for line in logs if line["event"] == "fan_out"] == ["done"]
+    assert not [line for line in logs if line["event"] == "lease_lost"]
     assert waiting(workplace) == ONE_SET
 
 
@@ -231,8 +201,7 @@ def test_a_job_holds_the_event_as_json_and_the_chosen_name_and_is_kept_for_ever_
     event = workplace.put_jobs(api_call("order_status", OrderID="1002"))
 
     plain, asynchronous = workplace.job(event, "crm.enquiry"), workplace.job(event, "crm.async_enquiry")
-    stored = workplace.redis.hgetall(plain.key)[b"data"]
-    assert isinstance(stored, bytes)
+    stored: Any = workplace.redis.hget(plain.key, "data")
     assert json.loads(zlib.decompress(stored)) == [PERFORM, None, ["crm.enquiry", event.to_wire()], {}]
     assert plain.timeout == 30
     assert asynchronous.timeout == 35, "the event loop is first"
@@ -248,7 +217,7 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
 
     workplace = open_workplace(jobs)
     event = workplace.put_jobs(api_call())
-    ours = workplace.redis.hgetall(Job.key_for(f"{event.id}-enquiry"))
+    ours: Any = workplace.redis.hgetall(Job.key_for(f"{event.id}-enquiry"))
     workplace.queue("crm").enqueue(
         PERFORM,
         args=["enquiry", event.to_wire()],
@@ -261,7 +230,8 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
     )
     theirs = workplace.redis.hgetall(Job.key_for("theirs"))
 
-    by_chance = {b"created_at", b"enqueued_at", b"retry_intervals"}
+    assert read_data(ours[b"data"]) == [PERFORM, None, ["enquiry", event.to_wire()], {}]
+    by_chance = {b"created_at", b"enqueued_at", b"retry_intervals", b"data"}
     assert ours.keys() == theirs.keys() >= by_chance
     assert {name for name in ours if ours[name] != theirs[name]} <= by_chance
     assert workplace.queue("crm").job_ids == [f"{event.id}-enquiry", "theirs"]
@@ -283,30 +253,27 @@ def test_descriptions_ids_and_logs_hold_no_value(open_workplace: WorkplaceFactor
     assert SECRET not in str(logs)
 
 
-def test_as_many_fan_outs_as_there_are_slots_find_a_connection(
-    open_workplace: WorkplaceFactory, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+def test_one_ack_makes_no_more_jobs_than_redis_can_write_in_a_moment(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each holds one while it watches, and no other: redis-py's pools have room for a hundred by default."""
+    """A script holds up everybody else on Redis: the jobs of many large events are written by several acks."""
     workplace = open_workplace(two_jobs())
-    for _ in range(_AT_ONCE):
-        workplace.put_event(api_call("x"))
-    ours = connect(make_settings())
-    all_hold_one = threading.Barrier(_AT_ONCE)
-    held: list[int] = []
+    events = [api_call("x", text="?" * 300_000) for _ in range(5)]
+    for event in events:
+        workplace.put_event(event)
+    ack, acks = Leases.ack, []
 
-    def wait_for_all(*arguments: Any) -> Any:
-        all_hold_one.wait(DEADLINE_SECONDS)
-        held.append(len(ours.connection_pool._in_use_connections))
-        all_hold_one.wait(DEADLINE_SECONDS)
-        return arrival_of(*arguments)
+    async def count(leases: Leases, of: Sequence[Lease], fan_outs: Any) -> Acked:
+        acks.append(len(of))
+        return await ack(leases, of, fan_outs)
 
-    monkeypatch.setattr("workers.fan_out.arrival_of", wait_for_all)
-    with ours, signals_kept(), capture_logs() as logs:
-        ConcurrentWorker([EVENTS], workplace.performer, ours, concurrency=_AT_ONCE).run(burst=True)
+    monkeypatch.setattr(Leases, "ack", count)
 
-    fan_outs = [line["outcome"] for line in logs if line["event"] == "fan_out"]
-    assert fan_outs == ["done"] * _AT_ONCE
-    assert max(held) < _AT_ONCE + 16
+    workplace.work(EVENTS)
+
+    assert acks == [2, 2, 1]
+    assert waiting(workplace) == {"crm": ["contact"] * 5, "analytics": ["row"] * 5}
+    assert [job_id[:32] for job_id in workplace.queue("crm").job_ids] == [event.id for event in events]
 
 
 MANY_QUEUES = """

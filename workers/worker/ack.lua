@@ -1,16 +1,18 @@
--- Acknowledge jobs that have succeeded: write what RQ writes, for each whose lease is still ours.
+-- Acknowledge jobs that have succeeded: write what RQ writes, for each whose lease is still ours. What an event's own job
+-- does is done here: it becomes one job for each job type that wants it.
 --
--- ARGV  now as RQ writes dates, the worker's name, then for each job: its id, execution, queue, and when it was claimed,
---       in seconds of the server's clock
+-- ARGV  now as RQ writes dates, the worker's name, the job types of the fan-outs as JSON, [{slug, queue, holds, fields}, …];
+--       then for each job: its id, execution, queue, when it was claimed, in seconds of the server's clock, and its
+--       fan-out, as `read_fan_out` has it
 -- Returns {executions that were not ours any more, executions whose outcome is to be written by RQ's own code,
---          job types whose pauses have ended, each followed by its queue}
+--          job types whose pauses have ended, each followed by its queue, executions that were fanned out before}
 --
 -- A lease that its worker did not renew in time has been reaped, and the job may be running elsewhere: nothing is written
 -- for it. A job that others wait for, that repeats, that belongs to one of RQ's groups or rate limits, or that is kept
 -- for ever is rare, and left to RQ's own code.
 
-local now, date, worker = server_ms() / 1000, ARGV[1], ARGV[2]
-local lost, left = {}, {}
+local now, date, worker, job_types = server_ms() / 1000, ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local lost, left, fanned_out_before = {}, {}, {}
 local successes, seconds_worked = 0, 0
 
 local function result_ttl(written)
@@ -48,15 +50,18 @@ local function finish(id, execution, queue, claimed_at, ttl, status)
   redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
 end
 
-local function ack(id, execution, queue, claimed_at)
+local function ack(id, execution, queue, claimed_at, fan_out)
   local job_type = type_of(id, queue)
   if not is_held(id, execution, queue) then
     lost[#lost + 1] = execution
     return
   end
   local job = redis.call('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id',
-    'status')
+    'status', 'meta')
   local is_there, ttl = job[4], result_ttl(job[1])
+  if fan_out and is_there and not fan_out_once('rq:job:' .. id, job[7], fan_out, job_types, date) then
+    fanned_out_before[#fanned_out_before + 1] = execution
+  end
   if is_there and is_rqs(id, job, ttl) then
     record_answer(job_type, id)
     free_slot(job_type, id)  -- and not the lock of its key: the next job of the key must wait until this one's end is written
@@ -74,11 +79,15 @@ local function ack(id, execution, queue, claimed_at)
   successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(claimed_at)
 end
 
-for at = 3, #ARGV, 4 do
-  ack(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+local at = 4
+while at <= #ARGV do
+  local id, execution, queue, claimed_at = unpack(ARGV, at, at + 3)
+  local fan_out, behind = read_fan_out(at + 4)
+  ack(id, execution, queue, claimed_at, fan_out)
+  at = behind
 end
 if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)
   redis.call('HINCRBYFLOAT', 'rq:worker:' .. worker, 'total_working_time', string.format('%.6f', seconds_worked))
 end
-return {lost, left, resumed}
+return {lost, left, resumed, fanned_out_before}

@@ -8,24 +8,26 @@ from rq.exceptions import DeserializationError
 from shared.errors import DamagedJobError, ForeignFunctionError
 from shared.redis.queues import FAN_OUT, PERFORM
 from workers.attempt import Attempt, Performer
-from workers.fan_out import fan_out_with
+from workers.fan_out import prepare_fan_out
 from workers.job_data import read_data
 from workers.worker.execution import Execution
 
 
 def prepare(performer: Performer, execution: Execution) -> None:
-    """Give an execution its function, and the attempt that this is.
+    """Give an execution its function, and the attempt that this is; or, of an event's own job, its fan-out.
 
     Raises:
         DeserializationError: the job's data cannot be read.
         ForeignFunctionError: the job names another function than our two.
         DamagedJobError: the arguments are not those of the function, or hold no event.
         UnknownJobError: no job type here has the job's name.
+        Exception: the job holds no event, or one of another version.
     """
     name, arguments = _read(execution.lease.data)
     match arguments:
         case [wire] if name == FAN_OUT:
-            execution.function = partial(fan_out_with, performer.jobs, wire)
+            execution.function = partial(prepare_fan_out, performer.jobs, wire)
+            execution.fan_out = execution.function()
         case [str(job_name), wire] if name == PERFORM:
             _prepare_attempt(execution, Attempt(performer, job_name, wire, execution.lease))
         case _:  # which may hold what anybody has written

@@ -19,6 +19,7 @@ from shared.declarations.functions import drop, is_awaited
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Attempt
+from workers.fan_out import FanOut
 from workers.isolation.children import Children
 from workers.job import AllowListedJob
 from workers.lease import Lease
@@ -40,7 +41,8 @@ class Execution:
     """A claimed job under way.
 
     Attributes:
-        attempt: the attempt at a job that this is; None of a fan-out, and of a job that cannot be read.
+        attempt: the attempt at a job that this is; None of an event's own job, and of a job that cannot be read.
+        fan_out: of an event's own job, what the event becomes: nothing is called, the ack does it.
         function: what is called; None of a job that is refused.
         is_async: whether the function runs on the event loop.
         is_isolated: whether it runs in a process of its own.
@@ -55,6 +57,7 @@ class Execution:
     lease: Lease
     job: AllowListedJob
     attempt: Attempt | None = None
+    fan_out: FanOut | None = None
     function: Callable[[], Any] | None = None
     is_async: bool = False
     is_isolated: bool = False
@@ -68,7 +71,7 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """The job type's name, such as a log line may hold; "" of a fan-out."""
+        """The job type's name, such as a log line may hold; "" of an event's own job."""
         return self.attempt.name if self.attempt else ""
 
 

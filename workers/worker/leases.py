@@ -2,7 +2,8 @@
 
 1. `claim` moves ids from queues into RQ's StartedJobRegistry, with a lease: the life of the execution's key.
 2. `renew` keeps the leases while the worker lives: its heartbeat.
-3. `ack` writes what has succeeded. Other outcomes are written as RQ writes them: see `workers/worker/rq_outcomes.py`.
+3. `ack` writes what has succeeded, and the jobs of events. Other outcomes are written as RQ writes them: see
+   `workers/worker/rq_outcomes.py`.
 4. `release` undoes claims when the worker ends.
 5. `reap` ends leases that have expired, of any worker, and puts their jobs back.
 
@@ -26,8 +27,10 @@ from rq.utils import utcformat
 from rq.worker import BaseWorker
 
 from shared.jobs.jobs import Jobs
+from shared.redis.connections import connect
 from shared.redis.queues import queue_key
 from shared.settings.config import Settings
+from workers.fan_out import FanOut, JobTemplates, fan_out_text
 from workers.flow.limits import limits_text, log_resumed
 from workers.lease import Lease
 
@@ -66,6 +69,21 @@ class Claimed:
     opens_in: float | None
 
 
+@dataclass(slots=True, frozen=True)
+class Acked:
+    """The result of one ack, by the ids of executions.
+
+    Attributes:
+        lost: those that were no longer ours.
+        left: those that must be written as RQ does.
+        fanned_out_before: those of events whose jobs were there already.
+    """
+
+    lost: set[str]
+    left: set[str]
+    fanned_out_before: set[str]
+
+
 class Leases:
     """The leases of one worker, from an event loop.
 
@@ -86,6 +104,7 @@ class Leases:
         self._unanswered: deque[str] = deque(maxlen=_UNANSWERED)
         self._is_unsure = False
         self._renewed_at = b""
+        self._templates = JobTemplates(jobs, connect(settings))
         limits = limits_text(jobs)
         self._claim, self._ack, self._renew, self._release, self._reap = (
             redis.register_script(_script(name, limits)) for name in ("claim", "ack", "renew", "release", "reap")
@@ -112,16 +131,20 @@ class Leases:
         await self.release(claimed.leases)  # this process was frozen: they may be another's already
         return replace(claimed, leases=[], held=claimed.held + len(claimed.leases))
 
-    async def ack(self, leases: Iterable[Lease]) -> tuple[set[str], set[str]]:
+    async def ack(self, leases: Sequence[Lease], fan_outs: Sequence[FanOut | None] | None = None) -> Acked:
         """Write that jobs have succeeded.
 
-        Returns:
-            The ids of executions that were no longer ours, and of those that must be written as RQ does.
+        Args:
+            leases: of the jobs.
+            fan_outs: for each lease what its event becomes; None of a job that is no event's.
         """
-        jobs = [part for lease in leases for part in (lease.job_id, lease.execution_id, lease.queue, lease.claimed_at)]
-        lost, left, resumed = await self._ack(args=[_date(), self._worker, *jobs])
+        table, parts = self._templates.arguments(fan_outs or [None] * len(leases))
+        arguments: list[Any] = [_date(), self._worker, table]
+        for lease, part in zip(leases, parts, strict=True):
+            arguments += (lease.job_id, lease.execution_id, lease.queue, lease.claimed_at, *part)
+        lost, left, resumed, fanned_out_before = await self._ack(args=arguments)
         log_resumed(resumed)
-        return _texts(lost), _texts(left)
+        return Acked(_texts(lost), _texts(left), _texts(fanned_out_before))
 
     async def renew(self, leases: Iterable[Lease]) -> tuple[bool, set[str]]:
         """Renew leases, and with them what Redis knows of the worker.
@@ -209,7 +232,8 @@ def _script(name: str, limits: str) -> str:
     """A script of this package, with what it needs in front of it."""
     here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
-    return flags + limits + here.joinpath("lease.lua").read_text() + here.joinpath(f"{name}.lua").read_text()
+    more = fan_out_text() if name == "ack" else ""
+    return flags + limits + here.joinpath("lease.lua").read_text() + more + here.joinpath(f"{name}.lua").read_text()
 
 
 def _date() -> str:

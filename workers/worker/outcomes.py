@@ -1,6 +1,7 @@
 """Outcomes of jobs: a batched ack of what has succeeded; other outcomes are written one by one.
 
-1. All jobs that have succeeded since the last ack are acknowledged in one script.
+1. All jobs that have succeeded since the last ack are acknowledged in one script, which makes the jobs of events. It
+   holds up everybody else on Redis: when there is much to be made, the rest waits for the next ack.
 2. A failure is written as RQ writes it, in a thread: see `workers/worker/rq_outcomes.py`. So is a success that other
    jobs wait for, and the dead letter of an abandoned job.
 3. What Redis refuses is written again a little later. Meanwhile the job holds its slot, and its lease is renewed, also
@@ -8,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from rq.exceptions import NoSuchJobError
 
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
+from workers.fan_out import FanOut
 from workers.lease import Lease, LeaseLostError
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.execution import Execution
@@ -24,6 +26,7 @@ from workers.worker.leases import Leases
 from workers.worker.rq_outcomes import ABANDONED, RQOutcomes
 
 _AGAIN_SECONDS = 2.0
+_MOST_BYTES = 1_000_000
 
 
 @dataclass(eq=False)
@@ -48,9 +51,9 @@ class Outcomes:
         return bool(self._done)
 
     @property
-    def unacked(self) -> list[Lease]:
-        """The leases of what has succeeded and is not acknowledged yet."""
-        return [execution.lease for execution in self._done]
+    def unacked(self) -> tuple[list[Lease], list[FanOut | None]]:
+        """What has succeeded and is not acknowledged yet: the arguments of an ack."""
+        return _arguments(self._done)
 
     def record(self, execution: Execution, error: BaseException | None) -> None:
         """Record a job's outcome: what it raised, if anything."""
@@ -67,34 +70,45 @@ class Outcomes:
         self._write(execution, partial(self.rq_outcomes.dead_letter, execution, ABANDONED))
 
     async def ack(self) -> None:
-        """Acknowledge what has succeeded.
+        """Acknowledge what has succeeded, or as much of it as one script should write.
 
         Raises:
             RedisError: Redis did not answer; the same is written the next time.
         """
-        if not self._done:
+        batch = self._next_batch()
+        if not batch:
             return
-        batch = self._done[:]
         for execution in batch:
             execution.state = "writing"
         try:
-            lost, left = await self.leases.ack(execution.lease for execution in batch)
+            acked = await self.leases.ack(*_arguments(batch))
         except BaseException:
             for execution in batch:
                 execution.state = "ended"
                 self._in_doubt.add(execution.lease.execution_id)
             raise
         del self._done[: len(batch)]
-        lost -= self._in_doubt  # acknowledged already, by the call that was not answered; or reaped
+        lost = acked.lost - self._in_doubt  # acknowledged already, by the call that was not answered; or reaped
         self._in_doubt.clear()
         for execution in batch:
             execution_id = execution.lease.execution_id
-            if execution_id in left:
+            if execution_id in lost:
+                self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
+            elif execution.fan_out:
+                execution.fan_out.log("done_before" if execution_id in acked.fanned_out_before else "done")
+            if execution_id in acked.left:
                 self._write(execution, partial(self.rq_outcomes.succeed, execution))
             else:
-                if execution_id in lost:
-                    self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
                 self._forget(execution)
+
+    def _next_batch(self) -> list[Execution]:
+        batch, size = [], 0
+        for execution in self._done:
+            batch.append(execution)
+            size += execution.fan_out.size if execution.fan_out else 0
+            if size > _MOST_BYTES:
+                break
+        return batch
 
     def _write(self, execution: Execution, outcome: Callable[[], None]) -> None:
         if execution.state == "over":  # it was lost while it waited
@@ -125,3 +139,7 @@ class Outcomes:
     def _forget(self, execution: Execution) -> None:
         execution.state = "over"
         self.executions.pop(execution.lease.execution_id, None)
+
+
+def _arguments(executions: Sequence[Execution]) -> tuple[list[Lease], list[FanOut | None]]:
+    return [execution.lease for execution in executions], [execution.fan_out for execution in executions]

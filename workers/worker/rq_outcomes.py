@@ -29,7 +29,6 @@ from workers.flow.limits import free_slot
 from workers.job import AllowListedJob
 from workers.lease import LeaseLostError
 from workers.redis_errors import is_transient
-from workers.retries import restore_retry
 from workers.worker.execution import Execution, StoppedError
 
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
@@ -75,9 +74,7 @@ class RQOutcomes:
         try:
             if execution.attempt:
                 execution.attempt.failed(job, error)
-            elif execution.function:  # a fan-out asks nothing but Redis
-                restore_retry(job, error)
-            else:
+            elif not execution.function:
                 self._log.error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
                 job.retries_left = 0
         except BaseException as surprise:  # reading an integrator's exception may raise anything

@@ -127,7 +127,8 @@ async def _release(left: list[Lease], outcomes: Outcomes, leases: Leases) -> Non
     """Release what does not end; what has ended is acknowledged."""
     try:
         async with asyncio.timeout(_COLD_SECONDS):
-            await outcomes.ack()
+            while outcomes.are_due:
+                await outcomes.ack()
             count = await leases.release(left, have_begun=True)
             await leases.release_unanswered()
     except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped

@@ -132,8 +132,7 @@ class Watchdog:
         left = [execution.lease for execution in running if execution is not but]
 
         async def write(leases: Leases) -> None:
-            if done := self.outcomes.unacked:
-                await leases.ack(done)
+            await leases.ack(*self.outcomes.unacked)
             await leases.release(left, have_begun=True)
 
         try:

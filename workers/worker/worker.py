@@ -2,9 +2,10 @@
 
 1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/worker/leases.py`).
 2. It finds what they call (`workers/worker/call.py`), and calls it: `async def` on its event loop, `def` in threads,
-   and what asks for it in a child process (`workers/worker/execution.py`).
-3. It acknowledges all that have succeeded in one script (`workers/worker/outcomes.py`); other outcomes are written one
-   by one, as RQ writes them (`workers/worker/rq_outcomes.py`).
+   and what asks for it in a child process (`workers/worker/execution.py`). An event calls nothing.
+3. It acknowledges all that have succeeded in one script, which makes the jobs of events
+   (`workers/worker/outcomes.py`); other outcomes are written one by one, as RQ writes them
+   (`workers/worker/rq_outcomes.py`).
 4. Beside that it renews its leases and reaps those of workers that died (`workers/worker/heartbeat.py`), does what RQ's
    workers do for their queues (`workers/worker/maintenance.py`), and carries out RQ's commands
    (`workers/worker/rq_commands.py`).
@@ -206,7 +207,14 @@ class ConcurrentWorker(BaseWorker):
                 execution.state = "ended"
                 self._outcomes.record(execution, error)
             else:
-                self._executor.start(execution)
+                self._begin(execution)
+
+    def _begin(self, execution: Execution) -> None:
+        if execution.fan_out:
+            execution.state = "ended"
+            self._outcomes.record(execution, None)
+        else:
+            self._executor.start(execution)
 
     async def _wait(self, claimed: Claimed) -> None:
         """Wait until there is something to acknowledge or to claim."""

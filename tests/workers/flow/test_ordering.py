@@ -35,7 +35,7 @@ from tests.workers.failed_jobs import all_dead_letters
 from tests.workers.running import Workplace, fetch, running_worker
 from workers.dead_letters.replay import Replays, Throttle
 from workers.flow.fifo_lock import wake
-from workers.flow.ordering import PARTITIONS_KEY, execution_of
+from workers.flow.ordering import execution_of
 from workers.worker.execution import Execution
 from workers.worker.rq_outcomes import RQOutcomes
 
@@ -419,7 +419,7 @@ def test_what_order_keeps_goes_when_the_jobs_have_ended(open_workplace: Workplac
     sweep(workplace)
 
     assert workplace.redis.keys("deskbell:order:*") == workplace.redis.keys("deskbell:turn:*") == []
-    assert not workplace.redis.exists(PARTITIONS_KEY)
+    assert not workplace.redis.exists("deskbell:orders")
 
 
 def test_a_replayed_dead_letter_waits_while_another_of_its_key_runs(open_workplace: WorkplaceFactory) -> None:

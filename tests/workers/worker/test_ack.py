@@ -9,6 +9,7 @@ from deskbell import ApiCall, Jobs
 from tests.conftest import WorkplaceFactory
 from tests.workers.claiming import claim, put_job, worker_of
 from tests.workers.running import Workplace
+from workers.worker.leases import Acked
 
 OF_RQ = [{"result_ttl": -1}, {"repeats_left": 2}, {"rate_limit_key": "x"}, {"result_ttl": 0, "group_id": "g"}]
 
@@ -38,7 +39,7 @@ def test_a_job_that_is_not_to_be_kept_is_deleted_by_its_ack(
         claims = claim(step).leases
         acked = step(lambda ours: ours.ack(claims))
 
-    assert acked == (set(), set())
+    assert acked == Acked(set(), set(), set())
     assert redis.keys(f"*{job_id}*") == []
     assert redis.exists("rq:wip:default", "rq:finished:default", "rq:worker:ours:executions") == 0
 
@@ -54,6 +55,6 @@ def test_what_rq_keeps_in_ways_of_its_own_is_left_to_it(
         claims = claim(step).leases
         acked = step(lambda ours: ours.ack(claims))
 
-    assert acked == (set(), {claims[0].execution_id})
+    assert acked == Acked(set(), {claims[0].execution_id}, set())
     assert redis.hget(f"rq:job:{job_id}", "status") == b"started"
     assert redis.zcard("rq:wip:default") == 1

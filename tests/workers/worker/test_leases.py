@@ -25,6 +25,8 @@ from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, lost_answer, put
 from tests.workers.running import Workplace, signals_kept, traceback_of
+from workers.job_data import read_data
+from workers.worker.leases import Acked
 
 
 def snapshot(redis: Any) -> dict[str, Any]:
@@ -45,6 +47,8 @@ def _content(redis: Any, key: str) -> Any:
     kind = redis.type(key).decode()
     if kind == "hash":
         held: Any = {name: None if name in BY_CHANCE else value for name, value in redis.hgetall(key).items()}
+        if b"data" in held:
+            held[b"data"] = read_data(held[b"data"])  # packed as whoever wrote it last packs it
         if b"where" in (held.get(b"meta") or b""):  # each worker's own frames are among them
             held[b"meta"] = {name: value for name, value in json.loads(held[b"meta"]).items() if name != "where"}
     elif kind == "zset":
@@ -240,11 +244,11 @@ def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(workplace
         status = workplace.redis.hget(f"rq:job:{job_id}", "status")
         acked = other(lambda theirs: theirs.ack(new))
 
-    assert refused == ({old[0].execution_id}, set())
+    assert refused == Acked({old[0].execution_id}, set(), set())
     assert refused_again == (False, {old[0].execution_id})
     assert released == 0
     assert status == b"started"
-    assert acked == (set(), set())
+    assert acked == Acked(set(), set(), set())
     assert workplace.redis.hget(f"rq:job:{job_id}", "status") == b"finished"
     assert workplace.redis.xlen(f"rq:results:{job_id}") == 1
     assert not workplace.redis.exists("rq:wip:default", "rq:worker:frozen:executions", "rq:worker:other:executions")
@@ -436,7 +440,7 @@ def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
         with pytest.raises(OutOfMemoryError):
             claim_all(step)
 
-    assert (lost, outcome, count, reaped) == (set(), (set(), set()), 1, [abandoned.job_id.encode()])
+    assert (lost, outcome, count, reaped) == (set(), Acked(set(), set(), set()), 1, [abandoned.job_id.encode()])
     assert workplace.queue().finished_job_registry.get_job_ids() == [ids[0]]
     assert workplace.queue().job_ids == [ids[2], ids[1], ids[3]]
 
