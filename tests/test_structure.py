@@ -20,7 +20,7 @@ CORE = {
     "api/admission": "authentication",
     "api/acceptance": "deliveries intake accept accept.lua",
     "shared/handlers": "replies executor callbacks handler variables results",
-    "workers": "fan_out perform attempt retries job lease",
+    "workers": "fan_out fan_out.lua perform attempt retries job lease",
     "workers/worker": "worker leases call execution outcomes rq_outcomes "
     "claim.lua renew.lua ack.lua release.lua reap.lua lease.lua",
     "shared": "errors",

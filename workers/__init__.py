@@ -2,7 +2,7 @@
 
 A job's life, a file for each step:
 
-1. `fan_out`: an event becomes one job for each job type that wants it.
+1. `fan_out`: an event becomes one job for each job type that wants it, when its own job is acked.
 2. `worker.leases`: a worker claims a job under a lease.
 3. `flow`: limits, circuit breakers and the FIFO order of a key decide whether it may start now.
 4. `attempt`: one attempt, by the worker's event loop, in a thread, or in a child process (`isolation`).

@@ -11,14 +11,12 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from pydantic_core import to_json
 from redis import Redis
 from rq import get_current_job
-from rq.job import Job
 from rq.utils import now, utcformat
 
 from shared.jobs.job_type import JobType
@@ -75,12 +73,10 @@ class FanOut:
         """
         arguments: list[str | bytes | int] = [len(self.wanted), self.event.id, *self.place]
         for job_type, digest in self.wanted:
-            arguments += (numbers[job_type.name], digest, self._data(job_type))
+            # RQ's `data` of a job: function, instance, arguments, keyword arguments.
+            data = b'["%s",null,["%s",%s],{}]' % (PERFORM.encode(), job_type.name.encode(), self.wire)
+            arguments += (numbers[job_type.name], digest, compress(data))
         return arguments
-
-    def _data(self, job_type: JobType) -> bytes:
-        """RQ's `data` of a job: function, instance, arguments, keyword arguments."""
-        return compress(b'["%s",null,["%s",%s],{}]' % (PERFORM.encode(), job_type.name.encode(), self.wire))
 
     def log(self, outcome: str, **more: Any) -> None:
         """Log how it ended: `done`, `done_before` or `failed`."""
@@ -139,25 +135,15 @@ def fan_out_with(jobs: Jobs, wire: Wire) -> None:
     job = get_current_job()
     assert job, "fan_out is called by an RQ worker"
     made = prepare_fan_out(jobs, wire)
+    script = job.connection.register_script(limits_text(jobs) + fan_out_text() + _FAN_OUT)
     try:
-        is_done = _run(job, jobs, made)
+        table, (arguments,) = JobTemplates(jobs, job.connection).arguments([made])
+        is_done = script(args=[job.key, utcformat(now()), table, *arguments])
     except Exception as error:
         made.log("failed", error=error)
         restore_retry(job, error)
         raise
     made.log("done" if is_done else "done_before")
-
-
-def _run(job: Job, jobs: Jobs, made: FanOut) -> bool:
-    """Write the jobs and the mark; False if the mark was there already."""
-    table, (arguments,) = JobTemplates(jobs, job.connection).arguments([made])
-    script = job.connection.register_script(limits_text(jobs) + _stock_text())
-    return bool(script(args=[job.key, utcformat(now()), table, *arguments]))
-
-
-@cache
-def _stock_text() -> str:
-    return fan_out_text() + _FAN_OUT
 
 
 def _template(job_type: JobType, connection: Redis) -> str:
@@ -172,8 +158,8 @@ def _template(job_type: JobType, connection: Redis) -> str:
         retry=rq_retry(job_type),
     )
     fields = [part for pair in job_template(job).items() for part in pair]
-    holds = job_type.on_dead == "hold"
-    return json.dumps({"slug": job_type.type_slug, "queue": job_type.queue, "holds": holds, "fields": fields})
+    own = {"slug": job_type.type_slug, "queue": job_type.queue, "holds": job_type.on_dead == "hold"}
+    return json.dumps(own | {"fields": fields})
 
 
 def _log(started: float, outcome: str, **fields: Any) -> None:

@@ -2,48 +2,17 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis.exceptions import RedisError
-from rq import worker_registration
-from rq.worker import BaseWorker, WorkerStatus
-
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
-from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.execution import Executor
-from workers.worker.leases import WORKER_KNOWN_SECONDS, Leases
+from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
+from workers.worker.registration import RegisteredWorker
 
 _LONGEST_SECONDS = 5.0
-_AGAIN_SECONDS = 2.0
-
-
-def register(worker: BaseWorker, outage: WorkerOutage) -> None:
-    """Register a worker as RQ does; it is tried again while Redis is away."""
-    while True:
-        try:
-            worker.bootstrap(logging_level="WARNING")
-        except RedisError as error:
-            if not is_transient(error):
-                raise
-            outage.record_error(error)
-            time.sleep(_AGAIN_SECONDS)
-            with suppress(RedisError):
-                worker.connection.delete(worker.key)  # RQ refuses a worker that it has registered, answered or not
-        else:
-            return
-
-
-def unregister(worker: BaseWorker, outage: WorkerOutage) -> None:
-    """Deregister a worker as RQ does; when Redis is away, its key expires for lack of heartbeats."""
-    try:
-        worker.set_state(WorkerStatus.IDLE)
-        worker.register_death()
-    except (RedisError, OSError) as error:
-        outage.record_error(error)
 
 
 class ReapGuard:
@@ -81,7 +50,7 @@ class Heartbeat:
         seconds: how often it beats.
     """
 
-    worker: BaseWorker
+    worker: RegisteredWorker
     leases: Leases
     executor: Executor
     outcomes: Outcomes
@@ -95,13 +64,13 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
-        known, lost = await self.leases.renew(self.executor.to_renew)
+        known, lost = await self.leases.renew(self.executor.to_renew, self.worker.get_state())
         self._reap_guard.record_heartbeat()
         self._touch_file()
         for execution_id in lost:
             self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
-            await self.threads.run(self._register)
+            await self.threads.run(self.worker.register_again)
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
 
@@ -120,10 +89,3 @@ class Heartbeat:
             self.file.touch()
         except OSError as error:
             self._log.error("heartbeat_failed", file=str(self.file), error=error)
-
-    def _register(self) -> None:
-        with self.worker.connection.pipeline() as pipeline:
-            pipeline.hset(self.worker.key, mapping=self.worker.serialize())
-            worker_registration.register(self.worker, pipeline)
-            pipeline.expire(self.worker.key, WORKER_KNOWN_SECONDS)
-            pipeline.execute()

@@ -18,7 +18,7 @@ from workers.worker.background import Background
 from workers.worker.execution import Executor
 from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
-from workers.worker.wakeup import Wakeup
+from workers.worker.polling import Wakeup
 
 _COLD_SECONDS = 2.0  # for a worker that ends at once to release its jobs
 _AGAIN_SECONDS = 1.0

@@ -21,6 +21,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.timeouts import JobTimeoutException
+from rq.worker import WorkerStatus
 
 from shared.logs import get_log
 from shared.redis.connections import connect_async
@@ -104,7 +105,7 @@ class Watchdog:
         if time.monotonic() - self._renewed_at > self.leases.seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
             with suppress(RedisError, OSError):  # the loop will find out as well what was lost, and that Redis is away
-                self._write(lambda leases: leases.renew(to_renew(self.executions)))
+                self._write(lambda leases: leases.renew(to_renew(self.executions), WorkerStatus.BUSY))
         if execution and block.seconds - self._timed_out_at > execution.lease.timeout:
             self._timed_out_at, self._target = block.seconds, execution
             signal.pthread_kill(self._thread_id, signal.SIGALRM)

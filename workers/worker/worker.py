@@ -15,48 +15,40 @@
 
 import asyncio
 import socket
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 
 import uvloop
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.serializers import JSONSerializer
-from rq.worker import BaseWorker, WorkerStatus
+from rq.worker import WorkerStatus
 
 from shared.logs import get_log, name_process
 from shared.redis.connections import connect_async
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.isolation.children import Children
-from workers.job import AllowListedJob
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.background import Background
 from workers.worker.call import prepare
 from workers.worker.execution import Execution, Executor
-from workers.worker.heartbeat import Heartbeat, register, unregister
-from workers.worker.leases import WORKER_KNOWN_SECONDS, Claimed, Leases
-from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance, clean_registries
+from workers.worker.heartbeat import Heartbeat
+from workers.worker.leases import Claimed, Leases
+from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance
 from workers.worker.outcomes import Outcomes
-from workers.worker.polling_order import polling_orders
+from workers.worker.polling import Pauses, QueueWakeups, Wakeup, polling_orders
+from workers.worker.registration import RegisteredWorker
 from workers.worker.rq_commands import RQCommands
 from workers.worker.rq_outcomes import RQOutcomes
 from workers.worker.shutdown import Shutdown, ShutdownSignals, end_jobs
-from workers.worker.wakeup import WAIT_SECONDS, QueueWakeups, Wakeup
 from workers.worker.watchdog import Watchdog
 
 CONCURRENCY = 64
 _REDIS_TIMEOUT_SECONDS = 10
-_HELD_SECONDS = 0.05  # before jobs that something holds back are asked for again; doubled each time
-_LONGEST_HELD_SECONDS = 0.5
-_MARGIN_SECONDS = 0.001
-_SUSPENDED_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 2.0
 _STRAGGLERS = 8
 
 
-class ConcurrentWorker(BaseWorker):
+class ConcurrentWorker(RegisteredWorker):
     """RQ's worker that performs many jobs at once."""
 
     def __init__(
@@ -68,15 +60,7 @@ class ConcurrentWorker(BaseWorker):
         concurrency: int = CONCURRENCY,
         parent: socket.socket | None = None,
     ) -> None:
-        super().__init__(
-            list(queues),
-            name=uuid.uuid4().hex,
-            connection=connection,
-            job_class=AllowListedJob,
-            serializer=JSONSerializer,
-            worker_ttl=WORKER_KNOWN_SECONDS - 60,  # what RQ adds to it
-            log_job_description=False,
-        )
+        super().__init__(queues, connection)
         name_process(worker=self.name)
         self._parent = parent
         self._settings, self._jobs = performer.settings, performer.jobs
@@ -90,34 +74,19 @@ class ConcurrentWorker(BaseWorker):
         self._ending: Shutdown | None = None
         self._wakeup = Wakeup()
         self._polling_order = polling_orders(self._names)
-        self._pause = 0.0
-        self._held_seconds = _HELD_SECONDS
+        self._pauses = Pauses()
 
     def run(self, *, burst: bool = False) -> Shutdown:
         """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty."""
-        register(self, self._outage)
+        self.register(self._outage)
         loop = uvloop.new_event_loop()
         signals = ShutdownSignals(loop, self._shut_down, self._save, self._settings.grace_seconds, self._parent)
         try:
             return loop.run_until_complete(self._main(burst=burst))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
-            unregister(self, self._outage)
+            self.unregister(self._outage)
             signals.close()
-
-    def _set_ip_address(self, connection: Redis) -> None:
-        """RQ's, without which a worker starts as well: `register` waits for a Redis that goes away just now."""
-        try:
-            super()._set_ip_address(connection)
-        except (RedisError, OSError):
-            self.ip_address = "unknown"
-
-    def clean_registries(self) -> None:
-        """Clean RQ's registries, except for jobs under way."""
-        clean_registries(self)
-
-    def subscribe(self) -> None:
-        """Do nothing: commands are read on the event loop, not in RQ's thread."""
 
     def _shut_down(self, why: Shutdown = Shutdown.WARM) -> None:
         """Claim no more, and end; the second time, at once."""
@@ -174,7 +143,7 @@ class ConcurrentWorker(BaseWorker):
             except Exception as error:  # noqa: BLE001 - unforeseen damage must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
-            self._pause = 0.0
+            self._pauses.reset(claimed)
             self._outage.record_success()
             self._start_all(claimed)
             if burst and was_idle and self._is_empty(claimed):
@@ -195,10 +164,6 @@ class ConcurrentWorker(BaseWorker):
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:
             self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
-        if claimed.leases:
-            self._state = WorkerStatus.BUSY  # as the claim has written
-        if claimed.leases or claimed.missing:
-            self._held_seconds = _HELD_SECONDS
         for lease in claimed.leases:
             execution = self._executor.add(lease)
             try:
@@ -222,29 +187,11 @@ class ConcurrentWorker(BaseWorker):
             await asyncio.sleep(0)  # what was started, and what ended meanwhile, is acknowledged together
             if self._free or self._outcomes.are_due:
                 return
-        seconds: float = WAIT_SECONDS
-        if claimed.suspended:
-            seconds = _SUSPENDED_SECONDS
-        elif self._free:
+        if self._free and not claimed.suspended:
             self._wakeups.watch(name for name, length in claimed.lengths.items() if not length)
-            if any(claimed.lengths.values()):
-                seconds = self._held_wait(claimed)
-        await self._show_state(claimed)
-        await self._wakeup.sleep(seconds)
-
-    def _held_wait(self, claimed: Claimed) -> float:
-        """How long to leave alone what is held back: until a rate or a pause lets go, or a slot may be free."""
-        seconds, self._held_seconds = self._held_seconds, min(self._held_seconds * 2, _LONGEST_HELD_SECONDS)
-        return seconds if claimed.opens_in is None else min(seconds, claimed.opens_in + _MARGIN_SECONDS)
-
-    async def _show_state(self, claimed: Claimed) -> None:
-        state = WorkerStatus.BUSY if self._under_way else WorkerStatus.IDLE
-        if claimed.suspended and not self._under_way:
-            state = WorkerStatus.SUSPENDED
-        if state != self._state:
-            with suppress(RedisError, OSError):  # the next claim says that Redis is away, and the state is shown later
-                await self._leases.show("state", state)
-                self._state = state
+        idle = WorkerStatus.SUSPENDED if claimed.suspended else WorkerStatus.IDLE
+        self._state = WorkerStatus.BUSY if self._under_way else idle
+        await self._wakeup.sleep(self._pauses.after(claimed, has_free_slots=self._free > 0))
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
@@ -258,5 +205,4 @@ class ConcurrentWorker(BaseWorker):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
         else:
             self._log.error("not_claimed", error=error)
-        self._pause = min(max(self._pause * 2, 0.05), _LONGEST_PAUSE_SECONDS)
-        await self._wakeup.sleep(self._pause)
+        await self._wakeup.sleep(self._pauses.after_error())

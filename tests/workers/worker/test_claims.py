@@ -12,7 +12,7 @@ from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.claiming import claim, limited_jobs, put_job, worker_of
 from workers.worker.leases import Claimed, Leases
-from workers.worker.wakeup import Wakeup
+from workers.worker.polling import Wakeup
 
 WINDOW = 500
 

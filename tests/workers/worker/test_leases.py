@@ -168,7 +168,7 @@ def test_rqs_tools_do_not_take_a_job_whose_heartbeat_is_late_and_the_reaper_does
     with executions(valkey_url) as step:
         [claim] = claim_all(step)
         if renewed:
-            step(lambda ours: ours.renew([claim]))
+            step(lambda ours: ours.renew([claim], "busy"))
         early = step(lambda ours: ours.reap("default"))[0]
         registry.cleanup(time.time() + LEASE + 45)
         kept = registry.get_job_ids(cleanup=False)
@@ -239,7 +239,7 @@ def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(workplace
         other(lambda theirs: theirs.reap("default"))
         new = claim_all(other)
         refused = frozen(lambda ours: ours.ack(old))
-        refused_again = frozen(lambda ours: ours.renew(old))
+        refused_again = frozen(lambda ours: ours.renew(old, "busy"))
         released = frozen(lambda ours: ours.release(old))
         status = workplace.redis.hget(f"rq:job:{job_id}", "status")
         acked = other(lambda theirs: theirs.ack(new))
@@ -433,7 +433,7 @@ def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
         with lifted(redis):
             acked, released, abandoned = claim_all(step, free=3)
             expire(redis)
-        lost = step(lambda ours: ours.renew([acked, released]))[1]
+        lost = step(lambda ours: ours.renew([acked, released], "busy"))[1]
         outcome = step(lambda ours: ours.ack([acked]))
         count = step(lambda ours: ours.release([released]))
         reaped = step(lambda ours: ours.reap("default"))[0]

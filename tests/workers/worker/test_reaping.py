@@ -121,10 +121,10 @@ def test_a_reap_that_redis_runs_long_after_it_was_sent_reaps_nothing(
     expire(redis)
 
     with worker_of(workplace, valkey_url) as step:
-        step(lambda ours: ours.renew([]))
+        step(lambda ours: ours.renew([], "busy"))
         redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
         late = step(lambda ours: ours.reap("default"))
-        step(lambda ours: ours.renew([]))
+        step(lambda ours: ours.renew([], "busy"))
         reaped, _ = step(lambda ours: ours.reap("default"))
 
     assert late == ([], [])

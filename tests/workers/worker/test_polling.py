@@ -1,4 +1,4 @@
-from workers.worker.polling_order import polling_orders
+from workers.worker.polling import polling_orders
 
 
 def test_one_claim_in_eight_begins_with_a_later_queue_each_in_its_turn() -> None:
