@@ -222,7 +222,6 @@ class Executor:
         elif execution.state != "running":
             self.stragglers -= 1
         else:
-            execution.state = "ended"
             self.ended(execution, error)
 
     def _begin_time(self, execution: Execution) -> None:
@@ -251,7 +250,6 @@ class Executor:
         reason = execution.cut_off
         if execution.task and isinstance(reason, TimeoutError):
             reason = _timeout(execution.lease.timeout)
-        execution.state = "ended"
         self.ended(execution, reason)
 
     def _set_timer(self, execution: Execution, seconds: float, then: Callable[[Execution], None]) -> None:

@@ -57,6 +57,7 @@ class Outcomes:
 
     def record(self, execution: Execution, error: BaseException | None) -> None:
         """Record a job's outcome: what it raised, if anything."""
+        execution.state = "ended"
         if error is None:
             if execution.attempt:
                 execution.attempt.done()

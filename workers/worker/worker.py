@@ -169,17 +169,12 @@ class ConcurrentWorker(RegisteredWorker):
             try:
                 prepare(self._performer, execution)
             except Exception as error:  # noqa: BLE001 - whatever a damaged job does, it must not stop the others
-                execution.state = "ended"
                 self._outcomes.record(execution, error)
             else:
-                self._begin(execution)
-
-    def _begin(self, execution: Execution) -> None:
-        if execution.fan_out:
-            execution.state = "ended"
-            self._outcomes.record(execution, None)
-        else:
-            self._executor.start(execution)
+                if execution.fan_out:
+                    self._outcomes.record(execution, None)
+                else:
+                    self._executor.start(execution)
 
     async def _wait(self, claimed: Claimed) -> None:
         """Wait until there is something to acknowledge or to claim."""

@@ -414,33 +414,6 @@ def test_an_unforeseen_error_does_not_end_the_worker(
     assert [line["error"] for line in logs if line["event"] == "not_claimed"] == ["ValueError"]
 
 
-def test_a_worker_that_cannot_show_its_state_goes_on(
-    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis may go away between two jobs, just when there is nothing else to be written."""
-    jobs, ran = Jobs(), []
-
-    @jobs.on(ApiCall, limit="1/s")
-    def count(event: ApiCall) -> None:
-        ran.append(event.id)
-
-    workplace = open_workplace(jobs)
-    put(workplace, 2)
-    show, shown = Leases.show, []
-
-    async def stumble(self: Leases, field: str, value: str) -> None:
-        shown.append(value)
-        if len(shown) == 1:
-            raise RedisConnectionError
-        await show(self, field, value)
-
-    monkeypatch.setattr(Leases, "show", stumble)
-    workplace.work()
-
-    assert len(ran) == 2
-    assert shown[:2] == ["idle", "idle"]
-
-
 def test_a_worker_is_made_while_redis_is_away(open_workplace: WorkplaceFactory) -> None:
     """Redis may go away after it has answered that it is there; registering waits for it."""
     performer = open_workplace(Jobs()).performer
