@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs bench-path chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench-hang: .venv/run  ## what hanging calls cost other calls: p99 of answers wi
 
 bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker process, beside RQ, Celery, dramatiq, arq and taskiq
 	@$(BIN)/python -m bench.jobs.rates
+
+bench-path: .venv/run  ## callbacks per second until their jobs are done, latency and CPU, beside FastAPI with five job queues
+	@$(BIN)/python -m bench.path.rates
 
 chaos: .venv/run  ## inject faults into all that an answer depends on, under load, and show that no accepted callback is lost
 	@$(BIN)/python -m bench.chaos.callbacks

@@ -3,8 +3,10 @@
 - `bench/ack/`: callbacks acknowledged per second (`make bench-ack`), what they cost as queue, connections and bodies
   grow (`make bench-cost`), and what calls that hang cost the others (`make bench-hang`).
 - `bench/jobs/`: jobs per second of one worker process beside other libraries' workers (`make bench-jobs`).
+- `bench/path/`: the main path, from the callback to the end of its jobs, beside FastAPI with those libraries
+  (`make bench-path`).
 - `bench/chaos/`: fault injection into the api (`make chaos`) and into workers (`make chaos-workers`).
 
-Beside them: `pace.py` sends at a steady rate, `proxy.py` cuts Redis off, `environments.py` installs the contenders,
-`processes.py` ends what was started, `report.py` and `chart.py` show what was measured.
+Beside them: `pace.py` sends at a steady rate, `server.py` starts Redis, `proxy.py` cuts it off, `environments.py`
+installs the contenders, `processes.py` ends what was started, `report.py` and `chart.py` show what was measured.
 """

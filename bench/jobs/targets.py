@@ -1,22 +1,14 @@
 """What only Deskbell's worker is measured for, and the targets of all measurements."""
 
-import time
 from dataclasses import dataclass
 from statistics import median
 
+from bench.jobs.backlog import RUNS, THOUSAND, keep_at_a_thousand, work_for
 from bench.jobs.contenders.contender import CONCURRENCY, DESKBELL, WAITING
 from bench.jobs.testbed import Memory, Testbed
 from bench.report import Target, at_least, at_most
 
-THOUSAND = 1_000
-_LIST, _RESERVE = "rq:queue:bench", "bench:reserve"
-_RUNS = 5
-_TOP_UP_SECONDS = 0.02
-_TOP_UP = """
-for _ = redis.call('LLEN', KEYS[1]) + 1, tonumber(ARGV[1]) do
-  redis.call('LMOVE', KEYS[2], KEYS[1], 'LEFT', 'RIGHT')
-end
-"""
+_LIST = "rq:queue:bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +35,16 @@ def measure_extras(testbed: Testbed, seconds: float, backlog: int) -> Extras:
     The million comes last: the memory that it fragments slows the server down afterwards.
     """
     few: list[float] = []
-    for _ in range(_RUNS):
+    for _ in range(RUNS):
         _fill(testbed, int(DESKBELL.expected["nothing"] * seconds * 3))
-        few.append(_with_a_thousand(testbed, seconds))
+        keep_at_a_thousand(testbed.redis, _LIST)
+        few.append(_window(testbed, seconds))
     testbed.clear()
     testbed.put(DESKBELL, "nothing_def", int(DESKBELL.expected["nothing_def"] * seconds))
     threads = _window(testbed, seconds)
     memory = _memory(testbed, seconds)
     _fill(testbed, backlog)
-    many = [_window(testbed, seconds) for _ in range(_RUNS)]
+    many = [_window(testbed, seconds) for _ in range(RUNS)]
     return Extras(backlog, median(few), median(many), threads, memory)
 
 
@@ -80,24 +73,8 @@ def _fill(testbed: Testbed, count: int) -> None:
     testbed.put(DESKBELL, "nothing", count)
 
 
-def _with_a_thousand(testbed: Testbed, seconds: float) -> float:
-    """Jobs/s while the queue is kept at a thousand: what is taken from it is put back from a list beside it."""
-    testbed.redis.rename(_LIST, _RESERVE)
-    return _window(testbed, seconds)
-
-
 def _window(testbed: Testbed, seconds: float) -> float:
-    """Jobs/s for some seconds; the queue is topped up to a thousand, if there is anything to top it up with."""
-    top_up = testbed.redis.register_script(_TOP_UP)
-    top_up(keys=[_LIST, _RESERVE], args=[THOUSAND])
-    testbed.forget_starts()
-    with testbed.worker(DESKBELL, CONCURRENCY) as worker:
-        worker.wait_for(1, 0)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            top_up(keys=[_LIST, _RESERVE], args=[THOUSAND])
-            time.sleep(_TOP_UP_SECONDS)
-        return worker.rate()
+    return work_for(testbed, DESKBELL, CONCURRENCY, _LIST, seconds)
 
 
 def _memory(testbed: Testbed, seconds: float) -> Memory:

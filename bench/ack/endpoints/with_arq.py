@@ -1,4 +1,4 @@
-"""FastAPI with arq's `enqueue_job`."""
+"""FastAPI with arq's `enqueue_job`: one job, or two."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from arq import create_pool
 from fastapi import FastAPI
 
 from bench.ack.endpoints.callback import app_with_async
-from bench.jobs.contenders.arq_jobs import settings
+from bench.jobs.contenders.arq_jobs import pair, settings
 
 
 @asynccontextmanager
@@ -22,3 +22,10 @@ async def enqueue(packet: dict[str, Any]) -> None:
 
 
 app = app_with_async(enqueue, lifespan=lifespan)
+
+
+async def enqueue_two(packet: dict[str, Any]) -> None:
+    await pair(app_for_two.state.pool, packet)
+
+
+app_for_two = app_with_async(enqueue_two, lifespan=lifespan)

@@ -1,4 +1,4 @@
-"""FastAPI with taskiq's `kiq`, on the broker that acknowledges."""
+"""FastAPI with taskiq's `kiq`, on the broker that acknowledges: one job, or two."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from bench.ack.endpoints.callback import app_with_async
-from bench.jobs.contenders.taskiq_jobs import broker, tasks
+from bench.jobs.contenders.taskiq_jobs import broker, pair, tasks
 
 
 @asynccontextmanager
@@ -21,3 +21,4 @@ async def enqueue(packet: dict[str, Any]) -> None:
 
 
 app = app_with_async(enqueue, lifespan=lifespan)
+app_for_two = app_with_async(pair, lifespan=lifespan)

@@ -8,7 +8,17 @@ from arq import create_pool
 from arq.connections import RedisSettings
 from arq.worker import func
 
-from bench.jobs.contenders.probe import PACKET, REDIS_URL, SLOTS, burn, nothing_async, wait_async
+from bench.jobs.contenders.probe import (
+    PACKET,
+    PAIR,
+    REDIS_URL,
+    SLOTS,
+    begun,
+    burn,
+    ended_async,
+    nothing_async,
+    wait_async,
+)
 
 settings = RedisSettings.from_dsn(REDIS_URL)
 
@@ -25,8 +35,25 @@ async def wait(_: Any, packet: dict[str, Any]) -> None:
     await wait_async(packet)
 
 
+async def job(_: Any, packet: dict[str, Any]) -> None:
+    await ended_async(packet)
+
+
+async def pair(pool: Any, packet: dict[str, Any]) -> None:
+    await pool.enqueue_job("first", packet)
+    await pool.enqueue_job("second", packet)
+
+
+async def both(context: dict[str, Any], packet: dict[str, Any]) -> None:
+    begun()
+    await pair(context["redis"], packet)
+
+
 class WorkerSettings:
-    functions = [func(function) for function in (nothing, cpu, wait)]  # noqa: RUF012 - as arq wants it
+    functions = [  # noqa: RUF012 - as arq wants it
+        *(func(function) for function in (nothing, cpu, wait, both)),
+        *(func(job, name=name) for name in PAIR),
+    ]
     redis_settings = settings
     max_jobs = SLOTS
 

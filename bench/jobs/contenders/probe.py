@@ -1,7 +1,8 @@
-"""What every contender's jobs do, and how they tell when they begin; nothing but the standard library.
+"""What every contender's jobs do, and how they tell when they begin or end; nothing but the standard library.
 
 Each start is eight bytes, a monotonic time, at the end of one file: the same cost for every contender, whether it
-runs jobs in forks, threads or coroutines, and no load on the server.
+runs jobs in forks, threads or coroutines, and no load on the server. Each end is sixteen bytes of another file: the
+packet's `EventTime`, by which the sender knows its callback, and a monotonic time.
 """
 
 import asyncio
@@ -19,12 +20,20 @@ PACKET: dict[str, Any] = json.loads(
     (Path(__file__).parents[3] / "examples" / "shop" / "documented_packet.json").read_text()
 )
 CPU_SECONDS, WAIT_SECONDS = 0.005, 0.05
-_starts = os.open(os.environ.get("BENCH_STARTS", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+END = struct.Struct("qd")
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_starts = os.open(os.environ.get("BENCH_STARTS", os.devnull), _APPEND)
+_ends = os.open(os.environ.get("BENCH_ENDS", os.devnull), _APPEND)
 
 
 def begun() -> None:
     """Tell that a job begins."""
     os.write(_starts, struct.pack("d", time.monotonic()))
+
+
+def ended(packet: dict[str, Any]) -> None:
+    """Tell that a job ends."""
+    os.write(_ends, END.pack(packet["EventTime"], time.monotonic()))
 
 
 def nothing(packet: dict[str, Any]) -> None:
@@ -53,4 +62,15 @@ async def nothing_async(packet: dict[str, Any]) -> None:
     begun()
 
 
-BLOCKING: dict[str, Callable[[dict[str, Any]], None]] = {"nothing": nothing, "cpu": burn, "wait": wait}
+async def ended_async(packet: dict[str, Any]) -> None:
+    ended(packet)
+
+
+PAIR = ("first", "second")
+"""The two jobs of a callback in `make bench-path`: they do nothing but tell that they end."""
+BLOCKING: dict[str, Callable[[dict[str, Any]], None]] = {
+    "nothing": nothing,
+    "cpu": burn,
+    "wait": wait,
+    **dict.fromkeys(PAIR, ended),
+}

@@ -2,13 +2,32 @@
 
 import asyncio
 from functools import cache
+from typing import Any
 
 from taskiq_redis import RedisStreamBroker
 
-from bench.jobs.contenders.probe import PACKET, REDIS_URL, burn, nothing_async, wait_async
+from bench.jobs.contenders.probe import PACKET, PAIR, REDIS_URL, begun, burn, ended_async, nothing_async, wait_async
 
 broker = RedisStreamBroker(url=REDIS_URL)
-functions = {"nothing": nothing_async, "cpu": burn, "wait": wait_async}
+
+
+async def pair(packet: dict[str, Any]) -> None:
+    await tasks["first"].kiq(packet)
+    await tasks["second"].kiq(packet)
+
+
+async def both(packet: dict[str, Any]) -> None:
+    begun()
+    await pair(packet)
+
+
+functions: dict[str, Any] = {
+    "nothing": nothing_async,
+    "cpu": burn,
+    "wait": wait_async,
+    "both": both,
+    **dict.fromkeys(PAIR, ended_async),
+}
 tasks = {name: broker.task(task_name=name)(function) for name, function in functions.items()}
 
 
