@@ -74,9 +74,8 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-@Once
-def _engine(url: str) -> Engine:
-    """The engine of this process; it connects at first use."""
+def _make_engine(url: str) -> Engine:
+    """An engine, which connects at first use."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -89,6 +88,9 @@ def _engine(url: str) -> Engine:
     engine = create_engine(parsed, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0, **waiting)
     listen(engine, "connect", _read_while_others_write)
     return engine
+
+
+_engine = Once(_make_engine, Engine.dispose)
 
 
 def _read_while_others_write(connection: Any, _: Any) -> None:

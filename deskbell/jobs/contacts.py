@@ -32,7 +32,7 @@ LEASE_SECONDS = 60
 KEPT_SECONDS = 90 * 24 * 3600
 """How long the newest event of a contact is recorded; an older event than this cannot be compared."""
 
-_TRIES, _TRY_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
+TRIES, TRY_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
 
 
 class Write:
@@ -52,10 +52,10 @@ class Write:
             Discard: the event is too old to tell.
         """
         answer = self._ask()
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if answer != "busy":
                 break
-            time.sleep(_TRY_SECONDS)
+            time.sleep(TRY_SECONDS)
             answer = self._ask()
         if answer == "busy":
             raise OutOfTurnError("another job writes this contact")

@@ -7,6 +7,7 @@ an event never overwrites a newer one: see `contacts.py`.
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from urllib.parse import quote
 
 import httpx
@@ -21,7 +22,7 @@ from shared.settings.proxies import client_options
 
 jobs = Jobs()
 
-_TIMEOUT = httpx.Timeout(5, read=10)  # in sum less than the job's, which could not end the request
+TIMEOUT = httpx.Timeout(5, read=10)  # in sum less than the job's, which could not end the request
 _REDIS_SECONDS = 2.0
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _UNAVAILABLE = (401, 403, 407, 503)  # an expired token, maintenance: every job gets the same answer
@@ -107,15 +108,12 @@ def _retry_after(answer: httpx.Response) -> float:
         return _DEFAULT_WAIT_SECONDS
 
 
-@Once
-def _client(url: str, token: str) -> httpx.Client:
-    """The client of this process: it keeps its connections."""
+def _make_client(url: str, token: str) -> httpx.Client:
     if not url:
         raise ConfigError("DESKBELL_CRM_URL: expected the CRM's URL, got nothing; the job type crm.contact needs it")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, **client_options(url))
+    return httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, **client_options(url))
 
 
-@Once
-def _redis(url: str) -> Redis:
-    return client(url, _REDIS_SECONDS)
+_client = Once(_make_client, httpx.Client.close)  # it keeps its connections
+_redis = Once(partial(client, seconds=_REDIS_SECONDS), Redis.close)

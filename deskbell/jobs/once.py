@@ -1,8 +1,10 @@
 """Thread-safe memoization, for clients and engines that a process makes once; `lru_cache` may make several."""
 
+import atexit
 from collections.abc import Callable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 _T = TypeVar("_T")
 
@@ -12,16 +14,38 @@ class Once(Generic[_T]):
 
     Args:
         make: the function; other threads wait while it runs, so it must not wait for a network.
+        close: what ends a result of it: see `close_all`.
     """
 
-    def __init__(self, make: Callable[..., _T]) -> None:
+    def __init__(self, make: Callable[..., _T], close: Callable[[_T], object]) -> None:
         self._make = make
+        self._close = close
         self._lock = Lock()
-        self.made: dict[tuple[str, ...], _T] = {}
+        self._made: dict[tuple[str, ...], _T] = {}
+        _all.add(self)
 
     def __call__(self, *texts: str) -> _T:
         """The function's result for these texts."""
         with self._lock:
-            if texts not in self.made:
-                self.made[texts] = self._make(*texts)
-            return self.made[texts]
+            if texts not in self._made:
+                self._made[texts] = self._make(*texts)
+            return self._made[texts]
+
+    def close(self) -> None:
+        """Close what has been made, and forget it."""
+        with self._lock:
+            made, self._made = self._made, {}
+        for each in made.values():
+            self._close(each)
+
+
+_all: WeakSet[Once[Any]] = WeakSet()
+
+
+def close_all() -> None:
+    """Close all that was made by any `Once` in this process: at its end, and after a test that called a job."""
+    for once in list(_all):
+        once.close()
+
+
+atexit.register(close_all)

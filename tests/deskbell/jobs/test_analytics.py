@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateTable
 
 from deskbell import ApiCall, Event, Settings
 from deskbell.jobs import analytics
+from deskbell.jobs.once import close_all
 from deskbell.testing import api_call
 from shared.wire.commands import received
 from shared.wire.events import Reply
@@ -50,9 +51,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             connection.execute(text(f"CREATE DATABASE {name}"))
         url = server.set(drivername=request.param, database=name).render_as_string(hide_password=False)
     yield url
-    for engine in analytics._engine.made.values():
-        engine.dispose()
-    analytics._engine.made.clear()
+    close_all()
 
 
 @pytest.fixture

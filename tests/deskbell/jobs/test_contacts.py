@@ -36,7 +36,7 @@ def nowhere() -> Iterator[Redis]:
 @pytest.fixture(autouse=True)
 def _briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits in vain need not wait long."""
-    monkeypatch.setattr(contacts, "_TRY_SECONDS", 0.001)
+    monkeypatch.setattr(contacts, "TRY_SECONDS", 0.001)
 
 
 def end_lease(redis: Redis) -> None:
@@ -80,7 +80,7 @@ def test_a_write_begins_as_soon_as_the_one_before_it_has_ended(
     write: Callable[[str], Write], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within the time for which it waits."""
-    monkeypatch.setattr(contacts, "_TRIES", 10_000)
+    monkeypatch.setattr(contacts, "TRIES", 10_000)
     first, second = write(OLD), write(NEW)
     assert first.begin()
 

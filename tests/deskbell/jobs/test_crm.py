@@ -15,6 +15,7 @@ from redis import Redis
 
 from deskbell import ApiCall, Discard, Retry, Settings, Unavailable
 from deskbell.jobs import crm
+from deskbell.jobs.once import close_all
 from deskbell.testing import api_call
 from shared.declarations.policies import Breaker, Concurrency
 from shared.errors import ConfigError
@@ -97,12 +98,7 @@ def _clients(redis: Redis) -> Iterator[None]:
     """An empty Redis, and no client of another test."""
     assert redis.ping()
     yield
-    for client in crm._client.made.values():
-        client.close()
-    for connection in crm._redis.made.values():
-        connection.close()
-    crm._client.made.clear()
-    crm._redis.made.clear()
+    close_all()
 
 
 @pytest.fixture
@@ -250,7 +246,7 @@ def test_a_crm_that_does_not_answer_in_time_is_asked_again(
     service: Crm, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A time-out is no answer; the contact may have been written, which is what the idempotency key is for."""
-    monkeypatch.setattr(crm, "_TIMEOUT", httpx.Timeout(5, read=0.1))
+    monkeypatch.setattr(crm, "TIMEOUT", httpx.Timeout(5, read=0.1))
     service.hang = threading.Event()
 
     with pytest.raises(httpx.TimeoutException):

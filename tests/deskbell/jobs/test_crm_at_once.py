@@ -34,15 +34,13 @@ pytestmark = pytest.mark.timeout(300)
 
 CONTACTS = 6
 JOBS = """
-from dataclasses import replace
-
 from deskbell import Backoff, Jobs
 from deskbell.jobs import contacts, crm
 
 contacts.LEASE_SECONDS = 5
 jobs = Jobs()
-for job_type in crm.jobs.types:
-    jobs._add(replace(job_type, backoff=Backoff(base=1, cap=1), attempts=30))
+jobs.include(crm.jobs)
+jobs.adjust("crm.contact", backoff=Backoff(base=1, cap=1), attempts=30)
 """
 
 
