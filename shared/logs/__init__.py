@@ -62,13 +62,17 @@ def get_log() -> Log:
     return Log()
 
 
+def _this_host() -> dict[str, str]:
+    return {"host": socket.gethostname()}
+
+
 class _Writer:
     """Where this process's lines go, in which form, and what stands in each of them."""
 
     def __init__(self) -> None:
         self.output = LogOutput(1)
         self.sink: Sink = self.to_console
-        self.process: dict[str, Any] = {"host": socket.gethostname()}
+        self.process = _this_host()
         self.colors = False
         self.encoding = "utf-8"
 
@@ -92,7 +96,10 @@ _here = threading.local()
 
 
 def configure_logs(log_format: Literal["json", "console"]) -> None:
-    """Send this process's log lines, and those of its libraries, to the standard output that it was started with."""
+    """Send this process's log lines, and those of its libraries, to the standard output that it was started with.
+
+    They hold no further fields, until `name_process` gives them some.
+    """
     stdout = sys.__stdout__
     try:
         assert stdout  # Python has none when the descriptor was closed
@@ -101,7 +108,7 @@ def configure_logs(log_format: Literal["json", "console"]) -> None:
         descriptor = os.open(os.devnull, os.O_WRONLY)
     else:
         _writer.colors, _writer.encoding = stdout.isatty(), stdout.encoding
-    _writer.output = LogOutput(descriptor)
+    _writer.output, _writer.process = LogOutput(descriptor), _this_host()
     _writer.sink = _writer.to_json if log_format == "json" else _writer.to_console
     atexit.register(flush_logs)
     carry_over(_write_record)

@@ -26,11 +26,10 @@ PLANTED = "planted: what a customer wrote"
 @pytest.fixture(autouse=True)
 def _restored_logs() -> Iterator[None]:
     """This process logs afterwards as it did before."""
-    root, writer = logging.getLogger(), logs._writer
-    before, handlers, level = dict(vars(writer)), root.handlers, root.level
-    writer.process = {"host": writer.process["host"]}  # a worker of another test may have left its name
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
     yield
-    vars(writer).update(before)
+    configure_logs("console")
     root.handlers = handlers
     root.setLevel(level)
     for logger in logging.root.manager.loggerDict.values():
