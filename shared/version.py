@@ -5,7 +5,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 _PACKAGE = "deskbell"
-_COMMIT_FILE = Path(__file__).parent / "commit"  # the image's build writes it
+COMMIT_FILE = Path(__file__).parent / "commit"  # the image's build writes it
 _SHORT = 12
 
 
@@ -17,4 +17,4 @@ def version() -> str:
 @cache
 def commit() -> str:
     """The commit, 12 hex digits, as the image's build wrote it down; "" where it is not known."""
-    return _COMMIT_FILE.read_text().strip()[:_SHORT] if _COMMIT_FILE.is_file() else ""
+    return COMMIT_FILE.read_text().strip()[:_SHORT] if COMMIT_FILE.is_file() else ""

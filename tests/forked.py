@@ -145,4 +145,4 @@ def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[C
     try:
         main()
     finally:
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # noqa: SLF001 - as Python does; multiprocessing's processes do not

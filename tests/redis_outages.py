@@ -53,11 +53,13 @@ class Server:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let it hang: connections are taken, nothing is answered."""
-        os.kill(self._server._process.pid, signal.SIGSTOP)
+        with self.connect() as redis:
+            pid = redis.info("server")["process_id"]
+        os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self._server._process.pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
 
     def connect(self) -> Redis:
         """A connection to it."""

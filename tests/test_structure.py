@@ -93,3 +93,19 @@ def test_no_test_module_imports_another() -> None:
     imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
 
     assert not [path for path in TESTS.rglob("*.py") if imports.search(path.read_text())]
+
+
+def test_no_test_replaces_a_private_name_of_ours() -> None:
+    """What a test must set is public, or a parameter. ruff sees private names that are written out, and not those."""
+    private = re.compile(r"(^|\.)_[A-Za-z]\w*$")
+
+    found = {
+        str(word.value)
+        for path in TESTS.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and "attr" in call.func.attr
+        for word in call.args[:2]
+        if isinstance(word, ast.Constant) and private.search(str(word.value))
+    }
+
+    assert found == {"_execute_transaction"}  # redis-py's

@@ -29,8 +29,8 @@ _Result = TypeVar("_Result")
 
 _SHORTEST_SECONDS = 0.05
 _LONGEST_SECONDS = 1.0
-_IDLE_SECONDS = 5.0
-_DISK_SECONDS = 1.0
+IDLE_SECONDS = 5.0
+DISK_SECONDS = 1.0
 _IN_ORDER_SECONDS = 60.0
 
 
@@ -112,7 +112,7 @@ class Drainer:
         return batch is None or await self._remove(batch, in_doubt, results)
 
     async def _idle(self) -> None:
-        await self._breaker.wait_for_change(_IDLE_SECONDS)
+        await self._breaker.wait_for_change(IDLE_SECONDS)
         await self._patiently(self._spool.adopt())
         with suppress(RedisError, OSError):  # the next event that is sent finds out
             await self._script.lost_writes.check()
@@ -172,7 +172,7 @@ class Drainer:
     async def _patiently(self, call: Awaitable[_Result]) -> _Result | None:
         """What a call of the spool returns; None when the disk fails, or hangs: Redis must not wait for it."""
         try:
-            async with asyncio.timeout(_DISK_SECONDS):  # Python 3.11's `wait_for` may swallow a cancellation
+            async with asyncio.timeout(DISK_SECONDS):  # Python 3.11's `wait_for` may swallow a cancellation
                 return await call
         except Exception as error:  # noqa: BLE001 - it is tried again
             self._spool.record_failure(error)

@@ -7,7 +7,7 @@ from api.errors import Rejection
 from api.metrics import Metrics
 from shared.logs import get_log
 
-_SECONDS = 1.0
+LINE_SECONDS = 1.0
 
 
 class RejectionLog:
@@ -44,7 +44,7 @@ class RejectionLog:
     def _write(self, key: tuple[str, str], line: dict[str, Any]) -> None:
         self._log.info("refused", **line)
         self._held[key] = {}
-        asyncio.get_running_loop().call_later(_SECONDS, self._end_second, key)
+        asyncio.get_running_loop().call_later(LINE_SECONDS, self._end_second, key)
 
     def _end_second(self, key: tuple[str, str]) -> None:
         held = self._held.pop(key, None)

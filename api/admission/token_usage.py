@@ -11,7 +11,7 @@ from shared.logs import get_log
 from shared.redis.queues import TOKENS_KEY
 from shared.runtime.tasks import cancel_and_wait
 
-_SECONDS = 10
+WRITE_SECONDS = 10
 _LATEST = """
 for n = 1, #ARGV, 2 do
   if tonumber(redis.call('HGET', KEYS[1], ARGV[n]) or 0) < tonumber(ARGV[n + 1]) then
@@ -49,7 +49,7 @@ class TokenUsage:
 
     async def _save_forever(self) -> None:
         while True:
-            await asyncio.sleep(_SECONDS)
+            await asyncio.sleep(WRITE_SECONDS)
             await self._save()
 
     async def _save(self) -> None:

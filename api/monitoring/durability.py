@@ -22,7 +22,7 @@ WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and now
 _MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may differ from this host's clock
 _NEARLY_FULL = 0.9
 _SETTINGS = ("appendfsync", "save")
-_FRESH_SECONDS = 10.0
+FRESH_SECONDS = 10.0
 
 _WRITTEN = {
     "always": "is on Redis' disk",
@@ -86,7 +86,7 @@ class DurabilityWatch:
     def latest(self) -> Durability:
         """What was found last; when that is older than some seconds, it is read again for the next call."""
         now = asyncio.get_running_loop().time()
-        if now > self._read_at + _FRESH_SECONDS and (self._reading is None or self._reading.done()):
+        if now > self._read_at + FRESH_SECONDS and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read())
         return self._found
 

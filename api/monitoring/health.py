@@ -24,7 +24,7 @@ from shared.runtime.blocks import LAST_BLOCKS_KEY, entry_of
 from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
 
-_SHOW_SECONDS = 1.0
+SHOW_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -110,7 +110,7 @@ class Health:
             self._show()
             self._durability.latest()  # a report reads what was found last: it must not be of an hour ago
             await self._record_block()
-            await asyncio.sleep(_SHOW_SECONDS)
+            await asyncio.sleep(SHOW_SECONDS)
 
     async def _record_block(self) -> None:
         """Let `deskbell doctor` know of the last block."""

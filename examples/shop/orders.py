@@ -44,13 +44,16 @@ def of_customer(customer: str) -> list[Order]:
 
 def _select(query: str, value: str | int) -> list[Order]:
     with _turn:
-        return [Order(*row) for row in _database().execute(query, [value]).fetchall()]
+        return [Order(*row) for row in _database(_path()).execute(query, [value]).fetchall()]
+
+
+def _path() -> Path:
+    return Path(os.environ.get("SHOP_DATABASE", ".deskbell/shop.db"))
 
 
 @cache
-def _database() -> sqlite3.Connection:
+def _database(path: Path) -> sqlite3.Connection:
     """The connection of this process, made when it is first asked."""
-    path = Path(os.environ.get("SHOP_DATABASE", ".deskbell/shop.db"))
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False)
     atexit.register(database.close)

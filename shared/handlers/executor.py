@@ -23,7 +23,7 @@ TASKS = 256
 """How many tasks of one `async def` function may outlive their cancellation."""
 
 _TASK_NAME = "handler "  # begins the names of the tasks that run a handler's code
-_CANCEL_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
+CANCEL_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
 
 
 class LateError(Exception):
@@ -80,7 +80,7 @@ class HandlerExecutor:
         finally:
             if not task.done():
                 task.cancel()
-                asyncio.get_running_loop().call_later(_CANCEL_SECONDS, self._count_straggler, task)
+                asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._count_straggler, task)
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
         try:

@@ -148,7 +148,6 @@ def test_the_crm_bears_64_requests_at_once_beside_one_who_reads(
 def test_the_orders_are_there_for_all_who_ask_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nobody has asked before: the database is made by one of them."""
     monkeypatch.setenv("SHOP_DATABASE", str(tmp_path / "new" / "shop.db"))
-    orders._database.cache_clear()
     together = threading.Barrier(16, timeout=10)
 
     def ask(_: int) -> orders.Order | None:
@@ -160,5 +159,3 @@ def test_the_orders_are_there_for_all_who_ask_at_once(tmp_path: Path, monkeypatc
 
     assert {order.carrier if order else "" for order in found} == {"YTO Express"}
     assert [order.id for order in orders.of_customer("user517")] == [1002, 1001]
-    orders._database().close()
-    orders._database.cache_clear()

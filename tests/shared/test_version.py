@@ -13,7 +13,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation in a folder of its own, with its records."""
     version.commit.cache_clear()
-    monkeypatch.setattr(version, "_COMMIT_FILE", tmp_path / "commit")
+    monkeypatch.setattr(version, "COMMIT_FILE", tmp_path / "commit")
 
 
 def test_a_commit_that_the_build_wrote_down_is_told(tmp_path: Path) -> None:

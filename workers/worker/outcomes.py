@@ -25,7 +25,7 @@ from workers.worker.execution import Execution
 from workers.worker.leases import Leases
 from workers.worker.rq_outcomes import ABANDONED, RQOutcomes
 
-_AGAIN_SECONDS = 2.0
+AGAIN_SECONDS = 2.0
 _MOST_BYTES = 1_000_000
 
 
@@ -132,7 +132,7 @@ class Outcomes:
                 lease = execution.lease
                 self._log.error("outcome_not_written", job_id=lease.job_id, queue=lease.queue, error=error)
             execution.state = "ended"
-            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._write, execution, outcome)
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._write, execution, outcome)
         else:
             self._forget(execution)
         self.wake()

@@ -12,7 +12,7 @@ from deskbell.cli.doctor.findings import Checked, Finding, problem, said, warnin
 from shared.errors import ConfigError
 from shared.loading import load_callbacks, load_jobs
 
-_DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
 
 
@@ -87,7 +87,7 @@ def spooled(checked: Checked) -> Iterator[Finding]:
     """What waits on this disk, of an api that runs or not, though Redis answers; and what is damaged there."""
     folder = checked.settings.spool_dir
     found = survey(folder)
-    first, deadline = found.events, time.monotonic() + _DRAIN_SECONDS
+    first, deadline = found.events, time.monotonic() + DRAIN_SECONDS
     while checked.takes_events and found.events >= first > 0 and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)  # an api that runs drains them
         found = survey(folder)

@@ -161,7 +161,7 @@ def test_the_file_of_a_process_that_died_is_drained_by_one_that_lives(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a restart, by the process that gets its lock."""
-    monkeypatch.setattr("api.acceptance.drainer._IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("api.acceptance.drainer.IDLE_SECONDS", 0.05)
     settings = make_settings(redis_url=SecretStr(server.url))
 
     async def die_beside_another() -> str:
@@ -336,7 +336,7 @@ def test_a_disk_that_hangs_does_not_keep_events_from_a_redis_that_is_back(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The breaker closes by a call without events, and events go to Redis though some wait on the disk."""
-    monkeypatch.setattr("api.acceptance.drainer._DISK_SECONDS", 0.05)
+    monkeypatch.setattr("api.acceptance.drainer.DISK_SECONDS", 0.05)
     settings = make_settings(redis_url=SecretStr(server.url), budget_ms=2000, redis_timeout_ms=100, accept_ms=600)
     gate = threading.Event()
 

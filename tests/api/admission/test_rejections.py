@@ -31,7 +31,7 @@ def logged(*turns: list[Rejection], seconds: float = 3600.0) -> tuple[list[Any],
                 await ended.wait()
 
     with capture_logs() as lines, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refusals, "_SECONDS", seconds)
+        patch.setattr(refusals, "LINE_SECONDS", seconds)
         asyncio.run(refuse())
     return lines, metrics.render().decode()
 

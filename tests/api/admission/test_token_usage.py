@@ -42,7 +42,7 @@ def test_a_use_is_written_while_the_api_runs(
     redis: Redis, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every few seconds; another process's later use is not undone."""
-    monkeypatch.setattr(token_usage, "_SECONDS", 0.01)
+    monkeypatch.setattr(token_usage, "WRITE_SECONDS", 0.01)
     redis.hset(TOKENS_KEY, "1:bbbbbbbb", 500)
 
     async def use() -> None:

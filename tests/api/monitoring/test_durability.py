@@ -163,7 +163,7 @@ def test_another_server_is_logged(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the id of its run: restarted, or another has taken over."""
-    monkeypatch.setattr("api.monitoring.durability._FRESH_SECONDS", 0)
+    monkeypatch.setattr("api.monitoring.durability.FRESH_SECONDS", 0)
 
     async def watch() -> None:
         redis = connect_async(make_settings(redis_url=SecretStr(server.url)))
@@ -187,8 +187,8 @@ def test_readyz_tells_of_now_and_not_of_the_last_time_that_it_was_asked(
     server: Server, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is read though nobody asks: a report once a day is of the last seconds."""
-    monkeypatch.setattr("api.monitoring.durability._FRESH_SECONDS", 0.05)
-    monkeypatch.setattr("api.monitoring.health._SHOW_SECONDS", 0.05)
+    monkeypatch.setattr("api.monitoring.durability.FRESH_SECONDS", 0.05)
+    monkeypatch.setattr("api.monitoring.health.SHOW_SECONDS", 0.05)
 
     def readings() -> int:
         return int(redis.info("commandstats").get("cmdstat_config|get", {}).get("calls", 0))

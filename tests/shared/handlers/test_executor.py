@@ -198,7 +198,7 @@ def test_a_fallback_may_refuse() -> None:
 
 def test_a_task_that_ignores_its_cancellation_is_a_straggler(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is counted while it lives; at the bound its handler is not begun any more."""
-    monkeypatch.setattr(runs, "_CANCEL_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.0)
     monkeypatch.setattr(runs, "TASKS", 3)
     callbacks = Callbacks()
     ending = threading.Event()

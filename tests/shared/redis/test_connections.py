@@ -124,9 +124,10 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(redis: Redis,
         async with async_client(url, 10, retries=0) as ours:
             number = await ours.client_id()
             redis.client_kill_filter(_id=str(number))
-            [idle] = ours.connection_pool._available_connections
-            assert idle._reader
-            await eventually(idle._reader.at_eof)
+            [idle] = ours.connection_pool._available_connections  # noqa: SLF001 - redis-py shows it nowhere else
+            reader = idle._reader  # noqa: SLF001 - redis-py shows it nowhere else
+            assert reader
+            await eventually(reader.at_eof)
             return await ours.client_id() != number
 
     with Line(valkey_url) as line:

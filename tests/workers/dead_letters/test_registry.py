@@ -108,7 +108,8 @@ def test_a_dead_letter_that_failed_again_in_another_way_shows_its_last_cause(
     job = workplace.job(event, "acme.record")
 
     with redis.pipeline() as pipeline:
-        job._handle_failure("Moved to FailedJobRegistry, due to AbandonedJobError, at now", pipeline)
+        text = "Moved to FailedJobRegistry, due to AbandonedJobError, at now"
+        job._handle_failure(text, pipeline)  # noqa: SLF001 - RQ has no public way
         pipeline.execute()
 
     assert [dead_letter.cause for dead_letter in all_dead_letters(redis)] == ["AbandonedJobError"]

@@ -460,7 +460,7 @@ def test_a_failure_whose_answer_was_lost_is_noted_once(
     open_workplace: WorkplaceFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked again, the script says what it said: one more failure in a row, and the attempt still counts."""
-    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("workers.worker.outcomes.AGAIN_SECONDS", 0.05)
     jobs, lost = Jobs(), ["once"]
 
     @jobs.on(ApiCall, attempts=3, breaker=Breaker(failures=3))

@@ -76,7 +76,7 @@ def test_an_outage_takes_no_attempt_from_a_job_that_fails_in_it(
     jobs.on(ApiCall, attempts=8, name="plain")(fail(OSError()))
     jobs.on(ApiCall, attempts=8, name="guarded", breaker=Breaker(failures=2, pause=60))(fail(OSError()))
     jobs.on(ApiCall, attempts=8, name="given_up")(fail(Discard("no")))
-    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("workers.worker.outcomes.AGAIN_SECONDS", 0.05)
     workplace, event = open_workplace(jobs), api_call()
     workplace.put_jobs(event)
 
@@ -166,7 +166,7 @@ def test_a_failure_is_written_though_its_lease_ran_out_in_the_outage(
         redis.delete(*redis.scan_iter("rq:execution:*"))
         raise OSError
 
-    monkeypatch.setattr("workers.worker.outcomes._AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("workers.worker.outcomes.AGAIN_SECONDS", 0.05)
     workplace, event = open_workplace(jobs, abandoned_seconds=5), api_call()
     redis = workplace.redis
     workplace.put_jobs(event)

@@ -132,7 +132,8 @@ def test_no_callback_that_a_hash_names_is_called(open_workplace: WorkplaceFactor
     assert succeeds.is_finished
     assert fails.is_failed
     guarded = AllowListedJob.fetch(fails.id, connection=workplace.redis, serializer=JSONSerializer)
-    assert guarded._stopped_callback_name == "tests.workers.worker.test_worker.planted"
+    name = guarded._stopped_callback_name  # noqa: SLF001 - RQ's property imports what it names
+    assert name == "tests.workers.worker.test_worker.planted"
     assert guarded.stopped_callback is None
 
 

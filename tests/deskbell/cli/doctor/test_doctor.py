@@ -302,7 +302,7 @@ def test_events_on_this_disk_are_a_problem_when_redis_takes_events(
         (folder / "1.db").write_bytes(b"rubbish" * 100)
         _, damaged = look(SPOOL_DIR=str(folder))
         (folder / "1.db").unlink()
-        monkeypatch.setattr(here, "_DRAIN_SECONDS", 30)  # a busy machine may take longer to start it
+        monkeypatch.setattr(here, "DRAIN_SECONDS", 30)  # a busy machine may take longer to start it
         drained = drain_while(look, make_settings(spool_dir=folder))
 
     (found,) = problems(lines)
