@@ -41,7 +41,7 @@ class Api:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """The log lines of a kind, in order."""
-        return [line for line in _lines(self.log) if line["event"] == event]
+        return [line for line in _lines(self.log, event) if line["event"] == event]
 
     def pids(self) -> list[int]:
         """The processes it has started."""
@@ -89,9 +89,10 @@ def _start(words: tuple[str, ...], env: dict[str, str], folder: Path, log: IO[by
     return subprocess.Popen([*shell, sys.executable, "-P", "-m", "deskbell", *words], env=env, stdout=log, cwd=folder)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path, holding: str = "") -> list[dict[str, Any]]:
+    """The whole lines of a log in which a word stands: who asks again and again does not read all of a load's."""
     whole = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    return [json.loads(line) for line in whole.splitlines() if holding.encode() in line]
 
 
 class Load:

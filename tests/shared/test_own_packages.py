@@ -14,7 +14,7 @@ from shared.own_packages import ROOT, another
 from shared.redis.queues import EVENTS, events_job, queue
 from tests import forked
 from tests.desk import APP, TOKEN
-from tests.processes import environment
+from tests.processes import ALONE, environment
 
 HANDLERS = """
 from deskbell import Callbacks
@@ -94,8 +94,8 @@ def test_a_folder_that_cannot_be_read_is_passed_over(monkeypatch: pytest.MonkeyP
 
 
 COMMANDS = {
-    "api": ["api", "--port", "0"],
-    "worker": ["worker"],
+    "api": ["api", *ALONE, "--port", "0"],
+    "worker": ["worker", *ALONE],
     "describe": ["describe"],
     "doctor": ["doctor"],
 }

@@ -172,7 +172,8 @@ def running_worker(folder: Path, source: str, redis_url: str, *arguments: str, *
 def logged(folder: Path, event: str) -> list[dict[str, Any]]:
     """The lines of an event that the worker processes of a folder have logged."""
     lines = (folder / LOG).read_text().splitlines()
-    return [line for text in lines if text.startswith("{") and (line := json.loads(text))["event"] == event]
+    found = [json.loads(text) for text in lines if text.startswith("{") and event in text]
+    return [line for line in found if line["event"] == event]
 
 
 def end_group(pid: int) -> None:

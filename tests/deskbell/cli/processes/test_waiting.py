@@ -13,14 +13,14 @@ from rq import Worker
 from tests import forked
 from tests.desk import APP, TOKEN
 from tests.forked import Forked
-from tests.processes import environment, is_alive
+from tests.processes import ALONE, environment, is_alive
 from tests.redis_outages import a_server, clustered
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.running import end_group
 
 SETTINGS = {"DESKBELL_JOBS": "deskbell.jobs.analytics:jobs", "DESKBELL_APPS": json.dumps({APP: [TOKEN]})}
 ROLES = {
-    "worker": ["worker", "events"],
+    "worker": ["worker", "events", *ALONE],
     "workers": ["worker", "events", "--processes", "2"],
     "dashboard": ["dashboard", "--port", "0"],
 }
@@ -78,7 +78,7 @@ def test_a_role_that_starts_while_redis_is_away_waits_with_one_line(role: str, p
 
 def test_a_worker_that_waits_ends_with_its_supervisor(tmp_path: Path) -> None:
     """Or it would begin some day, beside the next one."""
-    with a_server() as server, running(tmp_path, server.url, *ROLES["worker"]) as started:
+    with a_server() as server, running(tmp_path, server.url, "worker", "events") as started:
         [pid] = until(lambda: [line["pid"] for line in started.lines() if line["event"] == "process_started"])
         until(lambda: "redis_away" in started.events())
         started.process.kill()
