@@ -5,8 +5,10 @@ A client connects when it is first used, and again when Redis has moved.
 
 from typing import Any
 
+import hiredis
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
@@ -61,11 +63,27 @@ def async_client(redis_url: str, seconds: float, retries: int) -> AsyncRedis:
     retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
     waiting = _waiting(seconds) | {"retry": retry}
     if not url.sentinels:
-        return AsyncRedis.from_url(url.url, **waiting)
+        return _packing(AsyncRedis.from_url(url.url, **waiting))
     to_sentinels = {**_sentinel_options(url, seconds), "retry": AsyncRetry(NoBackoff(), 0)}
     sentinel = AsyncSentinel(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
-    master: AsyncRedis = sentinel.master_for(url.service, connection_pool_class=_MasterPool, **waiting)
-    return master
+    return _packing(sentinel.master_for(url.service, connection_pool_class=_MasterPool, **waiting))
+
+
+def _packing(redis: AsyncRedis) -> AsyncRedis:
+    """Let a client's connections, of whichever kind, pack their commands by hiredis."""
+    pool = redis.connection_pool
+    pool.connection_class = type("PackingConnection", (_PackedByHiredis, pool.connection_class), {})
+    return redis
+
+
+class _PackedByHiredis(AbstractConnection):
+    """Packs in C, as redis-py's clients that block do: a call of one of our scripts has hundreds of arguments."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """The bytes of a command; what redis-py calls one name may be several words."""
+        name, *rest = args
+        words = name.encode().split() if isinstance(name, str) else name.split()
+        return [hiredis.pack_command((*words, *rest))]
 
 
 class _MasterPool(AsyncSentinelPool):
