@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from shared.errors import DeclarationError
 
+_PLAIN = (dict, NoneType)  # what most functions return
 _BINDABLE = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -23,7 +25,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def is_awaited(result: Any) -> bool:
     """Whether the event loop must run what a function returned: a wrapper around an `async def` returns a coroutine."""
-    return result is not None and (inspect.isawaitable(result) or isinstance(result, Future))
+    return type(result) not in _PLAIN and (inspect.isawaitable(result) or isinstance(result, Future))
 
 
 async def awaited(result: Any) -> Any:

@@ -1,15 +1,17 @@
 """A bulkhead for each function of the integrator's: how many of its runs at once, and until when.
 
 Each function has an executor of its own, so that one that hangs takes nothing from another. `async def` runs on the
-event loop and is cancelled when its time is over; `def` runs in a thread, where nothing can end it, and is left behind:
-such a run is a straggler. What either returns is awaited in the same time where it can be: a `def` may wrap an
+event loop, in the task of its callback, and is cancelled when its time is over; `def` runs in a thread, where nothing
+can end it, and is left behind: such a run is a straggler. So is a coroutine that goes on when it is cancelled: the rest
+of it runs in a task of its own. What either returns is awaited in the same time where it can be: a `def` may wrap an
 `async def`.
 """
 
 import asyncio
 import contextvars
 import functools
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from shared.declarations.functions import awaited, drop, is_async, is_awaited
@@ -22,8 +24,10 @@ THREADS = 32
 TASKS = 256
 """How many tasks of one `async def` function may outlive their cancellation."""
 
-_TASK_NAME = "handler "  # begins the names of the tasks that run a handler's code
+_TASK_NAME = "handler "  # begins the name of a task while it runs a handler's code
 CANCEL_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
+
+_Code = Coroutine[Any, Any, Any]
 
 
 class LateError(Exception):
@@ -66,21 +70,72 @@ class HandlerExecutor:
         context = contextvars.copy_context()
         result = call() if self._is_async else await self._in_thread(call, until, context)
         while guarded_call(functools.partial(is_awaited, result)):
-            result = await self._in_task(result, until, context)
+            result = await self._in_this_task(awaited(result), until, context)
         return result
 
     def close(self) -> None:
         """Let the threads end; one that is still in a call is left behind."""
         self._threads.close()
 
-    async def _in_task(self, result: Any, until: float, context: contextvars.Context) -> Any:
-        task = asyncio.get_running_loop().create_task(_guarded(result), name=self._task_name, context=context)
+    async def _in_this_task(self, code: _Code, until: float, context: contextvars.Context) -> Any:
+        """What a coroutine returns; one that never waits costs neither a task nor a timer."""
+        is_over, found = self._step(code.send, None, context)
+        if is_over:
+            return found
         try:
-            return await _result_by(task, until)
+            async with asyncio.timeout_at(until) as limit:
+                return await self._rest(code, found, context, limit)
+        except Exception:
+            if limit.expired():
+                raise LateError from None
+            raise
+
+    @types.coroutine
+    def _rest(
+        self, code: _Code, future: Any, context: contextvars.Context, limit: asyncio.Timeout | None
+    ) -> Generator[Any, None, Any]:
+        """Run the rest of a coroutine, which waits for a future, as `await` does; leave it behind beyond its limit."""
+        while True:
+            try:
+                yield future
+            except BaseException as error:  # noqa: BLE001 - what the future raised, or this task's cancellation
+                is_over, future = self._step(code.throw, error, context)
+            else:
+                is_over, future = self._step(code.send, None, context)
+            if limit and limit.expired():
+                if not is_over:
+                    self._leave_behind(code, future, context)
+                raise asyncio.CancelledError
+            if is_over:
+                return future
+
+    def _step(self, resume: Callable[[Any], Any], given: Any, context: contextvars.Context) -> tuple[bool, Any]:
+        """Run a coroutine until it waits again: False and the future that it waits for; or True and its result."""
+        task = asyncio.current_task()
+        assert task
+        name = task.get_name()
+        task.set_name(self._task_name)
+        try:
+            return False, context.run(resume, given)
+        except StopIteration as end:
+            return True, end.value
+        except Exception:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and task.cancelling():
+                raise
+            raise StandInError from error
         finally:
-            if not task.done():
-                task.cancel()
-                asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._count_straggler, task)
+            task.set_name(name)
+
+    def _leave_behind(self, code: _Code, future: Any, context: contextvars.Context) -> None:
+        async def run_on() -> None:
+            await self._rest(code, future, context, None)
+
+        loop = asyncio.get_running_loop()
+        run = loop.create_task(run_on(), name=self._task_name)
+        run.add_done_callback(_discard)
+        loop.call_later(CANCEL_SECONDS, self._count_straggler, run)
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
         try:
@@ -108,15 +163,6 @@ def handler_of(task: "asyncio.Task[Any] | None") -> str:
     """The name of the handler whose code a task runs; "" when it is not a handler's."""
     name = task.get_name() if task else ""
     return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
-
-
-async def _guarded(result: Any) -> Any:
-    try:
-        return await awaited(result)
-    except Exception:
-        raise
-    except BaseException as error:
-        raise StandInError from error
 
 
 def guarded_call(call: Callable[[], Any]) -> Any:

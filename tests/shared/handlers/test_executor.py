@@ -440,3 +440,103 @@ def test_a_coroutine_that_comes_too_late_is_closed(gate: threading.Event) -> Non
         return reply.outcome
 
     assert asyncio.run(compute()) == "out_of_time"
+
+
+def test_a_handlers_own_time_out_ends_what_it_waits_for_and_nothing_else() -> None:
+    """It belongs to the task that the handler began in, and may go off when the handler has waited before."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    async def node() -> dict[str, str]:
+        status = "found"
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(0)
+                await asyncio.sleep(PATIENCE)
+        except TimeoutError:
+            status = "late"
+        await asyncio.sleep(0)
+        return {"Status": status}
+
+    assert reply_of(callbacks, seconds=PATIENCE).variables == {"Status": "late"}
+
+
+def test_a_time_out_that_a_handler_lets_pass_is_its_failure() -> None:
+    """It is not the end of the handler's time."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    async def node() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.sleep(PATIENCE)
+
+    assert reply_of(callbacks, seconds=PATIENCE).outcome == "failed"
+
+
+def test_waiting_for_what_is_cancelled_is_a_failure_of_the_handler_alone() -> None:
+    """Whether it waited before or not, its callback is not cancelled."""
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node")
+    async def node() -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.cancel)
+        await future
+
+    @callbacks.api_call("at_once")
+    async def at_once() -> None:
+        raise asyncio.CancelledError
+
+    assert reply_of(callbacks, seconds=PATIENCE).outcome == "failed"
+    assert reply_of(callbacks, seconds=PATIENCE, node="at_once").outcome == "failed"
+
+
+def test_a_callback_that_is_cancelled_cancels_its_handler() -> None:
+    """As when the process must end; the task has its own name again."""
+    cancelled = False
+
+    async def hang() -> None:
+        nonlocal cancelled
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    async def cancel() -> str:
+        executor = HandlerExecutor(hang, "hang", lambda: None)
+        task = asyncio.create_task(executor.run(asyncio.get_running_loop().time() + PATIENCE), name="callback")
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.get_name()
+
+    assert asyncio.run(cancel()) == "callback"
+    assert cancelled
+
+
+def test_a_coroutine_that_goes_on_when_its_time_is_over_runs_to_its_end() -> None:
+    """It is left behind, whatever it waits for then; the callback is answered without it."""
+    ended = asyncio.Event()
+    callbacks = Callbacks()
+
+    @callbacks.api_call("node", fallback={"Status": "unknown"})
+    async def node() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            await asyncio.sleep(0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(PATIENCE)
+            ended.set()
+
+    async def compute() -> Reply:
+        replies = Replies(callbacks, DriftLog(Metrics()))
+        (reply,) = await replies_of(replies, api_call("node"), seconds=0.05)
+        assert not ended.is_set()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        return reply
+
+    assert asyncio.run(compute()).outcome == "fallback"
