@@ -38,7 +38,7 @@ from shared.settings.config import Settings
 from shared.wire.protocol import envelope
 
 
-def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
+def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     """The api for these settings and handlers.
 
     Raises:
@@ -83,19 +83,6 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # a trace would hold the query, and with it Sign
     )
-    app.add_middleware(
-        CallbackRoutes,
-        settings=settings,
-        paths=paths,
-        concurrency=ConcurrencyLimit(settings.max_in_flight),
-        authenticator=Authenticator(settings, token_usage.record),
-        rejections=rejections,
-        replies=replies,
-        deliveries=Deliveries(),
-        intake=intake,
-        metrics=metrics,
-        lateness=lateness,
-    )
 
     async def answer_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -131,7 +118,19 @@ def create_app(settings: Settings, callbacks: Callbacks) -> FastAPI:
             return Response(status_code=503, media_type=CONTENT_TYPE)
 
     document(app, secret=settings.path_secret is not None)
-    return app
+    return CallbackRoutes(
+        app,
+        settings=settings,
+        paths=paths,
+        concurrency=ConcurrencyLimit(settings.max_in_flight),
+        authenticator=Authenticator(settings, token_usage.record),
+        rejections=rejections,
+        replies=replies,
+        deliveries=Deliveries(),
+        intake=intake,
+        metrics=metrics,
+        lateness=lateness,
+    )
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

@@ -98,20 +98,25 @@ class Deadline:
         self._when = when
         self._grace = grace
         self._lost = lost
+        self._has_expired = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
+        """Begin, in the task that is cancelled at the deadline."""
+        task = asyncio.current_task()
+        assert task
+        self._task = task
         self._loop = asyncio.get_running_loop()
         self._lost_before = self._lost()
-        self._timeout = asyncio.timeout(None)
-        await self._timeout.__aenter__()
         self._timer = self._loop.call_at(self._when, self._expire)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        """End; raise TimeoutError in place of the cancellation that this deadline asked for, as asyncio's does."""
         self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, where)
+        if self._has_expired and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     def extend(self, seconds: float) -> None:
         """Let at least so many seconds be left."""
@@ -123,7 +128,8 @@ class Deadline:
     def _expire(self) -> None:
         now, lost = self._loop.time(), self._lost()
         if lost == self._lost_before and now < self._when + _LATE_SECONDS:
-            self._timeout.reschedule(now)
+            self._has_expired = True
+            self._task.cancel()
             return
         self._lost_before = lost
         self.extend(self._grace)

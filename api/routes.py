@@ -16,11 +16,14 @@ envelope, too.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
+from fastapi import FastAPI
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.acceptance.accept import Kept
 from api.acceptance.deliveries import Deliveries
@@ -39,14 +42,17 @@ from shared.logs import get_log
 from shared.settings.config import Settings
 from shared.wire.codes import Code
 from shared.wire.commands import received
-from shared.wire.events import Event
+from shared.wire.events import Event, Outcome
 from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
 
 class Answer(Response):
-    """An HTTP response: an envelope, an HTTP status, and headers."""
+    """An HTTP response: an envelope, an HTTP status, and headers, which are ours and need no check."""
 
-    media_type = "application/json"
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set the headers."""
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        self.raw_headers += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.
@@ -80,20 +86,15 @@ class CallbackContext:
         """Seconds since its first byte arrived."""
         return asyncio.get_running_loop().time() - self.arrival.request_started_at
 
-    @property
-    def ms(self) -> float:
-        """The same in milliseconds, for the log."""
-        return round(self.seconds * 1000, 3)
-
 
 @dataclass(eq=False)
 class CallbackRoutes:
     """Answers the callbacks; everything else goes on to the app inside.
 
-    They are answered before FastAPI's own routing, which would cost more than all of the work done here.
+    They do not pass FastAPI's middleware and routing, which would cost more than all of the work done here.
     """
 
-    app: ASGIApp
+    app: FastAPI
     _: KW_ONLY
     settings: Settings
     paths: CallbackPaths
@@ -109,6 +110,8 @@ class CallbackRoutes:
     def __post_init__(self) -> None:
         self._budget = self.settings.budget_ms / 1000
         self._reserve = self.settings.reserved_ms / 1000
+        self._log = get_log()
+        self._counters = {outcome: self.metrics.callbacks.labels(outcome) for outcome in get_args(Outcome)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
@@ -131,9 +134,8 @@ class CallbackRoutes:
         # What came while the event loop was blocked is read and kept all the same.
         last = max(context.arrival.request_started_at + self._budget, context.arrival.read_at + self._reserve)
         try:
-            with context.slot:
-                async with self.lateness.until(last, self._reserve) as deadline:
-                    answer = await self._handle(context, deadline)
+            with context.slot, self.lateness.until(last, self._reserve) as deadline:
+                answer = await self._handle(context, deadline)
         except Rejection as rejection:
             return self._reject(context, rejection)
         except CannotKeepError:
@@ -143,14 +145,16 @@ class CallbackRoutes:
         except Exception as error:  # noqa: BLE001 - a defect of Deskbell's must not show its text to the caller
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(envelope(500, "internal error"), 500)
-        self.metrics.callbacks.labels(context.log["outcome"]).inc()
-        self.metrics.seconds.observe(context.seconds)
-        get_log().info("callback", node=context.node, **context.log, status=answer.status_code, ms=context.ms)
+        seconds = context.seconds
+        self._counters[context.log["outcome"]].inc()
+        self.metrics.seconds.observe(seconds)
+        self._log.info("callback", node=context.node, **context.log, status=answer.status_code, ms=_ms(seconds))
         return answer
 
     def _reject(self, context: CallbackContext, rejection: Rejection) -> Answer:
         code = rejection.code
-        self.rejections.record(rejection, node=context.node, **context.log, status=code.status, ms=context.ms)
+        ms = _ms(context.seconds)
+        self.rejections.record(rejection, node=context.node, **context.log, status=code.status, ms=ms)
         # What remains of the body may not have been read: the connection is not to carry another request.
         headers = {"connection": "close"} if code in (Code.TOO_LARGE, Code.NOT_A_PACKET) else None
         return Answer(envelope(code.number, rejection.info), code.status, headers)
@@ -175,7 +179,8 @@ class CallbackRoutes:
         )
         context.log |= {"event_id": event.id, "command": event.command}
         identity = delivery_identity(app_id, context.node, event.request_id, packet, body)
-        kept = await self.deliveries.earlier(identity) or await self._accept(context, deadline, event, identity)
+        keep = partial(self._accept, context, deadline, event, identity)
+        kept = await self.deliveries.keep_once(identity, keep)
         if kept.event_id != event.id:
             context.log |= {"event_id": kept.event_id, "outcome": "duplicate"}
         return Answer(kept.answer, headers={"x-deskbell-event": kept.event_id})
@@ -201,16 +206,18 @@ class CallbackRoutes:
 
     async def _accept(self, context: CallbackContext, deadline: Deadline, event: Event, identity: str) -> Kept:
         """Compute the reply, and keep the event with it."""
-        with self.deliveries.first(identity) as result:
-            due = context.arrival.request_started_at + self._budget
-            reply = await self.replies.reply_to(event, due - self._reserve, due)
-            deadline.extend(self._reserve)  # a handler that blocked the event loop may have used it up
-            context.log["outcome"] = reply.outcome
-            if reply.outcome in _EXPLAINED:
-                context.log["reason"] = reply.info
-            kept = await self.intake.keep(event, reply, identity)
-            result.set_result(kept)
-        return kept
+        due = context.arrival.request_started_at + self._budget
+        reply = await self.replies.reply_to(event, due - self._reserve, due)
+        deadline.extend(self._reserve)  # a handler that blocked the event loop may have used it up
+        context.log["outcome"] = reply.outcome
+        if reply.outcome in _EXPLAINED:
+            context.log["reason"] = reply.info
+        return await self.intake.keep(event, reply, identity)
+
+
+def _ms(seconds: float) -> float:
+    """For the log."""
+    return round(seconds * 1000, 3)
 
 
 def _packet(body: bytes, query: Query) -> Packet:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.commands.core import AsyncScript
@@ -40,8 +40,7 @@ return taken and 1 or 0
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An event as it is accepted."""
 
     identity: str
@@ -56,7 +55,7 @@ class Entry:
     @property
     def fields(self) -> tuple[str | bytes, ...]:
         """All but the identity, in the order in which `accept.lua` and the spool's files have them."""
-        return (self.event_id, self.answer, self.data, self.app_id, self.command, self.node, self.outcome)
+        return self[1:]
 
     @property
     def size(self) -> int:
@@ -64,8 +63,7 @@ class Entry:
         return len(self.answer) + len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """The answer to a delivery: the id of the event that was kept for it, and the envelope."""
 
     event_id: str

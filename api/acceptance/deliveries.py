@@ -4,8 +4,7 @@ The others wait for it and get its answer. A delivery that comes again later is 
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 from api.acceptance.accept import Kept
 from shared.errors import CannotKeepError
@@ -17,22 +16,23 @@ class Deliveries:
     def __init__(self) -> None:
         self._under_way: dict[str, asyncio.Future[Kept]] = {}
 
-    async def earlier(self, identity: str) -> Kept | None:
-        """The answer of a request of the same delivery that is under way, or its CannotKeepError; None without one."""
-        first = self._under_way.get(identity)
-        if first is None:
-            return None
-        await asyncio.wait({first})
-        if first.cancelled():
-            raise CannotKeepError("the first request of this delivery was not kept")
-        return first.result()
+    async def keep_once(self, identity: str, keep: Callable[[], Awaitable[Kept]]) -> Kept:
+        """What keeps an event, or the answer of a request of the same delivery that is under way.
 
-    @contextmanager
-    def first(self, identity: str) -> Iterator["asyncio.Future[Kept]"]:
-        """Be the request that is computed; what is set as the future's result is answered to the others as well."""
+        Raises:
+            CannotKeepError: that request was not kept.
+            Exception: whatever `keep` raises.
+        """
+        if first := self._under_way.get(identity):
+            await asyncio.wait({first})
+            if first.cancelled():
+                raise CannotKeepError("the first request of this delivery was not kept")
+            return first.result()
         self._under_way[identity] = result = asyncio.get_running_loop().create_future()
         try:
-            yield result
+            kept = await keep()
+            result.set_result(kept)
+            return kept
         finally:
             result.cancel()  # unless it has its result: those that wait then learn that nothing was kept
             del self._under_way[identity]

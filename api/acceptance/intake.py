@@ -12,7 +12,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic_core import to_json
 from redis.asyncio import Redis as AsyncRedis
@@ -31,8 +31,7 @@ from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     entry: Entry
     result: "asyncio.Future[Kept]"
 

@@ -26,7 +26,8 @@ def parse_query(query_string: bytes) -> Query:
     fields = [field.partition("=") for field in query_string.decode("latin-1").split("&") if field]
     if len(fields) > _MOST_FIELDS:
         raise Rejection(Code.NOT_A_PACKET, f"the query has more than {_MOST_FIELDS} fields")
-    query = {unquote_plus(name).lower(): unquote_plus(value) for name, _, value in fields}
+    read = unquote_plus if b"%" in query_string or b"+" in query_string else str
+    query = {read(name).lower(): read(value) for name, _, value in fields}
     if len(query) != len(fields):
         raise Rejection(Code.NOT_A_PACKET, "a field of the query stands twice")
     return query
@@ -78,10 +79,10 @@ class Authenticator:
         ]
         if not fitting:
             raise Rejection(Code.BAD_SIGN, "Sign is wrong", "sign_wrong", app=app_id)
-        skew = round(now - int(request_time), 1)
-        if abs(now - int(request_time)) > SIGN_WINDOW_SECONDS:
+        skew = now - int(request_time)
+        if abs(skew) > SIGN_WINDOW_SECONDS:
             info = f"RequestTime is more than {SIGN_WINDOW_SECONDS} s from now"
-            raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=skew, app=app_id)
+            raise Rejection(Code.BAD_SIGN, info, "sign_stale", skew_seconds=round(skew, 1), app=app_id)
         if app_id:  # without an app it is unknown whose token it was
             self._record_use(app_id, fitting[0], now)
         return app_id

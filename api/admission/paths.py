@@ -4,7 +4,7 @@ Desk's administrator types the URL by hand, and sees nothing but the flow's exce
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -16,8 +16,7 @@ from shared.wire.codes import Code
 _HINTS = (b"callbackcommand=", b"sdkappid=")
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackPath:
+class CallbackPath(NamedTuple):
     """A path that is a callback's: the secret that it holds, and the node; "" where it holds none."""
 
     secret: str

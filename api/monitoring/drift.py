@@ -43,7 +43,7 @@ class DriftLog:
             self._log_once(("no_handler", ""), [source], "no_handler", node=event.node, write=source)
             return
         self._check_call(handler, event)
-        if result is not None:
+        if result is not None and handler.outputs.shapes:
             self._check_result(handler, result, reply)
 
     def record_straggler(self, handler: Handler) -> None:

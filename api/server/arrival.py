@@ -41,8 +41,11 @@ class TimedProtocol(HttpToolsProtocol):
 
 def arrival_of(scope: Scope) -> Arrival:
     """When a request's first byte arrived, and was read; now under another server than ours."""
+    noted: Arrival | None = scope.get(_ARRIVAL)
+    if noted:
+        return noted
     now = asyncio.get_running_loop().time()
-    return scope.get(_ARRIVAL) or Arrival(now, now)
+    return Arrival(now, now)
 
 
 def waited(connection: Any) -> float:

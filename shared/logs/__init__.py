@@ -38,7 +38,7 @@ class Log:
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went as it should."""
-        self.log("info", event, **fields)
+        _write(lambda: _writer.sink("info", event, fields))
 
     def warning(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went wrong and recovers by itself."""

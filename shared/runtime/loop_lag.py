@@ -105,7 +105,7 @@ class LoopLag:
 
         Unlike a block's seconds, they count the time in which the process was frozen: nothing could run then.
         """
-        holder, seconds = self._pending()
+        holder, seconds = (None, 0.0) if self._asked_at is None else self._pending()
         own = self._lost_by.get(owner, 0.0) + (seconds if holder is owner else 0.0) if owner else 0.0
         return self._lost + seconds - own
 

@@ -1,6 +1,6 @@
 """Events: accepted callbacks, as jobs and handlers see them; `shared.wire.commands` has a class for each command."""
 
-import secrets
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -74,6 +74,17 @@ class Reply:
     fields: dict[str, Any] = field(default_factory=dict)
     outcome: Outcome = "receipt"
     handler_ms: float = 0.0
+
+    def taking(self, seconds: float) -> "Reply":
+        """This reply, computed by a handler in so many seconds."""
+        return Reply(
+            code=self.code,
+            info=self.info,
+            variables=self.variables,
+            fields=self.fields,
+            outcome=self.outcome,
+            handler_ms=round(seconds * 1000, 3),
+        )
 
     @property
     def envelope(self) -> bytes:
@@ -169,7 +180,7 @@ def new_event_id(unix_seconds: float) -> str:
     The digits come from the system: an integrator may seed `random`, and two processes that are seeded alike, or a
     handler that seeds it in each call, would give two events one id.
     """
-    return f"{round(unix_seconds * 1000):012x}{secrets.randbits(80):020x}"
+    return f"{round(unix_seconds * 1000):012x}{os.urandom(10).hex()}"
 
 
 def field_names(kind: type[Event]) -> dict[str, str]:

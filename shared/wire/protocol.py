@@ -49,6 +49,7 @@ Packet = dict[str, Any]
 """A callback's body, as it came."""
 
 _spelling = {command.lower(): command for command in COMMANDS}
+_command = re.compile(COMMAND_FORM)
 
 
 def canonical(command: str) -> str:
@@ -101,7 +102,7 @@ def parse_packet(body: bytes) -> Packet:
         except ValueError:
             raise PacketError("the body is nested too deeply") from None
     command = packet.get("CallbackCommand")
-    if not isinstance(command, str) or not re.fullmatch(COMMAND_FORM, command):
+    if not isinstance(command, str) or not _command.fullmatch(command):
         raise PacketError("CallbackCommand: expected a name of letters, digits, dots and underscores")
     if command.lower() == API_CALL.lower() and not isinstance(packet.get("Body", ""), dict | None):
         raise PacketError("Body: expected an object of variables")

@@ -166,7 +166,7 @@ def test_the_api_is_what_its_openapi_document_says(redis: Redis, make_settings: 
     import schemathesis  # noqa: PLC0415 - half a second, which every process that collects tests would spend
 
     patient = make_settings(insecure=True, apps={APP: []}, budget_ms=10_000, redis_timeout_ms=2000)  # no 1010 when busy
-    app = create_app(patient, handlers())
+    app = create_app(patient, handlers()).app
     schema = schemathesis.openapi.from_dict(app.openapi())
     operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
     assert {operation.path for operation in operations} >= {"/callback", "/callback/{node}", "/healthz", "/readyz"}

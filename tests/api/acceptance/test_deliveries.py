@@ -15,18 +15,11 @@ ANSWER = Kept("1" * 32, b"{}")
 def ask_at_once(compute: Callable[[], Awaitable[Kept]]) -> list[Kept | BaseException]:
     """What eight requests of one delivery get, and one that comes when they have ended."""
 
-    async def ask(deliveries: Deliveries) -> Kept:
-        earlier = await deliveries.earlier("same")
-        if earlier:
-            return earlier
-        with deliveries.first("same") as result:
-            result.set_result(await compute())
-        return result.result()
-
     async def ask_nine_times() -> list[Kept | BaseException]:
         deliveries = Deliveries()
-        at_once = await asyncio.gather(*(ask(deliveries) for _ in range(8)), return_exceptions=True)
-        return [*at_once, *await asyncio.gather(ask(deliveries), return_exceptions=True)]
+        asked = [deliveries.keep_once("same", compute) for _ in range(8)]
+        at_once = await asyncio.gather(*asked, return_exceptions=True)
+        return [*at_once, *await asyncio.gather(deliveries.keep_once("same", compute), return_exceptions=True)]
 
     return asyncio.run(ask_nine_times())
 
