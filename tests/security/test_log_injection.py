@@ -1,16 +1,16 @@
 """What a caller names must not become a line, or a command, of the terminal that shows the log."""
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 from redis import Redis
 
-from deskbell.cli.processes.listening import listen
 from deskbell.testing import packet
 from tests.desk import APP, TOKEN, Desk
-from tests.processes import PATIENT, environment
+from tests.forked import Forked
+from tests.processes import ALONE, PATIENT, environment
+from tests.waiting import until
 
 HOSTILE = [
     "a\n2026-01-01T00:00:00Z [info     ] forged",
@@ -47,19 +47,17 @@ def log_of(log_format: str, folder: Path, redis_url: str) -> str:
         DESKBELL_LOG_FORMAT=log_format,
         **PATIENT,
     )
-    with listen("127.0.0.1", 0) as listener, (folder / "log").open("wb") as log:
-        command = [sys.executable, "-P", "-m", "deskbell", "api", "--fd", str(listener.fileno())]
-        with subprocess.Popen(
-            command, env=settings, stdout=log, stderr=log, cwd=folder, pass_fds=[listener.fileno()]
-        ) as api:
-            desk = Desk(f"http://127.0.0.1:{listener.getsockname()[1]}")
-            try:
+    path, words = folder / "log", ("api", *ALONE, "--port", "0")
+    with path.open("wb") as log, Forked(words, settings, folder, stdout=log, stderr=log) as api:
+        try:
+            [port] = until(lambda: re.findall(r'port"?[:=](\d+)', path.read_text()))
+            desk = Desk(f"http://127.0.0.1:{port}")
+            with desk.http:
                 for name in HOSTILE:
                     call(desk, name)
-            finally:
-                desk.http.close()
-                api.terminate()
-    return (folder / "log").read_bytes().decode()
+        finally:
+            api.terminate()
+    return path.read_bytes().decode()
 
 
 def call(desk: Desk, name: str) -> None:

@@ -158,7 +158,7 @@ def test_the_watch_outlives_an_error_of_those_it_tells(watched: Run) -> None:
 
 
 STUCK = """
-import asyncio, sys
+import asyncio, sys, time
 from shared.runtime import loop_lag
 from shared.logs import configure_logs
 
@@ -177,6 +177,7 @@ def spin():
 configure_logs("json")
 asyncio.run(main())
 """
+SPIN = "    while True:\n        pass"
 
 
 def test_a_process_whose_loop_does_not_turn_is_ended() -> None:
@@ -196,8 +197,8 @@ def test_a_process_whose_loop_does_not_turn_is_ended() -> None:
 def test_a_process_is_ended_even_when_its_last_line_cannot_be_written(hangs: str) -> None:
     """The loop may stand still because nobody reads the pipe that the process logs to; what is done before may hang."""
     source = {
-        "json": STUCK.replace("    while True:\n        pass", '    sys.stdout.buffer.write(b"x" * 1_000_000)'),
-        "last": STUCK.replace('print("last", flush=True)', "spin()"),
+        "json": STUCK.replace(SPIN, '    sys.stdout.buffer.write(b"x" * 1_000_000)'),
+        "last": STUCK.replace('print("last", flush=True)', "spin()").replace(SPIN, "    time.sleep(60)"),
     }[hangs]
     with subprocess.Popen([sys.executable, "-c", source], env=environment(), stdout=subprocess.PIPE) as process:
         status = process.wait(DEADLINE_SECONDS)

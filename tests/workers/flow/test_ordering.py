@@ -76,11 +76,13 @@ def fan_out(workplace: Workplace, events: Iterable[Event]) -> None:
 def drain(workplace: Workplace) -> None:
     """Work until nothing is left to be tried again."""
     default = workplace.queue()
-    while True:
+
+    def is_drained() -> bool:
         workplace.make_due()
         workplace.work()
-        if not default.scheduled_job_registry.count and not default.count:
-            return
+        return not default.scheduled_job_registry.count and not default.count
+
+    until(is_drained)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4)))[::5])
