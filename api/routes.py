@@ -49,10 +49,14 @@ from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, p
 class Answer(Response):
     """An HTTP response: an envelope, an HTTP status, and headers, which are ours and need no check."""
 
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set the headers."""
-        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
-        self.raw_headers += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        """Like Starlette's, of which it is the part that is needed here."""
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.encode(), value.encode()))
 
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.

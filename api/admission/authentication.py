@@ -66,8 +66,9 @@ class Authenticator:
             raise Rejection(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")
         given, request_time = query.get("sign", ""), query.get("requesttime", "")
         candidates = [app_id] if app_id else list(self._tokens)
-        if not all(self._tokens[each] and (given or self._needs_sign[each]) for each in candidates):
-            return app_id
+        for each in candidates:
+            if not (self._tokens[each] and (given or self._needs_sign[each])):
+                return app_id
         if not given or not _REQUEST_TIME.fullmatch(request_time):
             raise Rejection(Code.BAD_SIGN, "Sign or RequestTime is missing", "sign_missing", app=app_id)
         # Every token is tried, whichever fits, each in constant time: nothing leaks how near a guess was.

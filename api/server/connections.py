@@ -167,7 +167,8 @@ class WatchedProtocol(TimedProtocol):
         """A request has arrived."""
         super().on_message_complete()
         self._connections.arriving.pop(self, None)
-        self._record_idle()
+        if self.cycle.response_complete:
+            self._record_idle()
 
     def on_response_complete(self) -> None:
         """The answer is out."""

@@ -153,7 +153,8 @@ def _reply(handler: Handler, result: Any) -> Reply:
         ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
     """
     reply: Reply = guarded_call(functools.partial(handler.spec.reply, result))
-    size = sum(len(name) + len(value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
+    variables = reply.variables or {}
+    size = sum(map(len, variables)) + sum(map(len, variables.values())) + len(str(reply.fields))
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
     return reply
