@@ -1,4 +1,4 @@
-"""The charts of `make bench-ack` and `make bench-jobs`: bar charts, a panel for each workload."""
+"""The charts of `make bench-ack` and `make bench-path`: bar charts, a panel for each workload."""
 
 from pathlib import Path
 

@@ -15,13 +15,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from math import nan
-from pathlib import Path
 from statistics import median, quantiles
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.chart import draw
 from bench.environments import FOLDER, install
 from bench.jobs.backlog import MILLION
 from bench.jobs.contenders.contender import CONTENDERS, DRAMATIQ, SIMPLE, Contender
@@ -34,7 +32,6 @@ MOST_JOBS = 60_000
 IDLE_SECONDS = 2.5
 PATIENCE = 3
 """How many times longer than planned the jobs of a round may take."""
-CHART = Path("docs/bench-jobs.svg")
 
 
 @dataclass
@@ -85,10 +82,6 @@ def main() -> None:
     console.print(table(contenders, results, f"{rounds} rounds; load of the machine {load[0]:.1f} to {load[1]:.1f}"))
     report(console, results, extras)
     (FOLDER / "jobs.json").write_text(json.dumps(as_json(contenders, results, extras, load), indent=1))
-    if not options.quick and not options.only:
-        rates = {name: {title: each.rate(key) for key, title in WORKLOADS.items()} for name, each in results.items()}
-        CHART.write_text(draw(rates, "jobs/s of one worker process"))
-        console.print(f"drawn: {CHART}")
 
 
 def measure(testbed: Testbed, contenders: Iterable[Contender], rounds: int, seconds: float) -> dict[str, Measured]:

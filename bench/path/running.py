@@ -82,12 +82,15 @@ class Site:
         """The CPU that they have used so far."""
         return Cost(**{name: cpu_seconds(pid) * 1e6 for name, pid in self._pids.items()})
 
-    def send(self, plan: Plan, patience: float = 10.0) -> Seen:
+    def send(self, plan: Plan, patience: float = 20.0) -> Seen:
         """Send callbacks, and wait for the ends of their jobs, if there is a worker.
 
         Args:
             plan: how; its first number is chosen here.
             patience: seconds to wait after the last was sent.
+
+        Raises:
+            RuntimeError: no job ended.
         """
         self._bed.forget_starts()
         plan = replace(plan, first=next(_firsts))
@@ -97,7 +100,10 @@ class Site:
         if self._worker:
             self._wait(self._worker, len(acked) * len(PAIR), patience)
         cost = self.used() - before
-        return Seen(sent, acked, self._done(), replace(cost, sender=sent.cpu_seconds * 1e6))
+        done = {number: moment for number, moment in self._ended().items() if number in acked}
+        if self._worker and not done:
+            raise RuntimeError(f"{len(acked)} callbacks were answered, and no job of theirs ended")
+        return Seen(sent, acked, done, replace(cost, sender=sent.cpu_seconds * 1e6))
 
     def _run_sender(self, plan: Plan) -> tuple[Sent, bytes]:
         """In a process of its own, so that its CPU is known and nothing else uses its interpreter."""
@@ -109,7 +115,8 @@ class Site:
         while worker.ended() < ends and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
 
-    def _done(self) -> dict[int, float]:
+    def _ended(self) -> dict[int, float]:
+        """When the last job of each callback ended, also of those that an earlier step sent."""
         ends: Counter[int] = Counter()
         last: dict[int, float] = {}
         for number, moment in _records(self._bed.ends):

@@ -5,6 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -101,6 +102,12 @@ class Sender:
                 raise RuntimeError(f"{len(self._under_way)} callbacks were not answered")
         return Sent(self._count, self._refused, self._began, time.process_time() - cpu)
 
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections.values():
+            connection.close()
+        self._poll.close()
+
     def _send_due(self, now: float) -> float:
         """Send what may leave now; returns the seconds until more may."""
         plan = self._plan
@@ -166,9 +173,5 @@ def _is_whole(answer: bytes) -> bool:
 
 def send(port: int, ends: Path, plan: Plan) -> tuple[Sent, bytes]:
     """Send callbacks to a port of loopback; returns also the acks, in the form in which jobs write their ends."""
-    descriptor = os.open(ends, os.O_RDONLY)
-    try:
-        sender = Sender(port, plan, descriptor, request_for(DESKBELL))
+    with ends.open("rb") as file, closing(Sender(port, plan, file.fileno(), request_for(DESKBELL))) as sender:
         return sender.run(), bytes(sender.acks)
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,7 @@ CONNECTIONS = 2_000
 _WARM_UP = Plan(1.0, window=50)
 _UP, _DOWN, _PROBES = 1.2, 0.85, 6
 _KEPT_UP = 0.95
-_BELOW, _STEP, _STEPS = 0.95, 0.9, 4
+_BELOW, _STEPS = 0.95, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +142,17 @@ def _probe(site: Site, rate: float, seconds: float) -> tuple[float, list[Tried]]
 
 
 def _sustained(stack: Stack, site: Site, probed: float, seconds: float, tried: list[Tried]) -> Sustained:
-    """Begin just below the rate that was probed, and step down until the stack keeps up."""
+    """Begin just below the rate that was probed, and step down to what it has done, until it keeps up."""
     rate = probed * _BELOW
     for _ in range(_STEPS):
         seen = site.send(Plan(seconds, rate=rate, connections=CONNECTIONS))
-        behind = round(rate * seconds) - seen.done_by(seen.sent.began + seconds)
+        done = seen.done_by(seen.sent.began + seconds)
+        behind = round(rate * seconds) - done
         tried.append(Tried(rate, seconds, behind))
-        _all_done(stack, seen)
         if behind < rate * BEHIND_SECONDS:
+            _all_done(stack, seen)
             return Sustained(rate, seen.cost.per(len(seen.done)), tried)
-        rate *= _STEP
+        rate = done / seconds * _BELOW
     return Sustained(0.0, Cost(), tried)
 
 
