@@ -8,16 +8,13 @@ from typing import Any
 from bench.ack.load import Serving
 from bench.jobs.contenders.probe import PAIR
 from bench.jobs.testbed import Testbed, Worker
-from bench.path.running import Cost, Site, last_end
-from bench.path.sender import Plan
+from bench.path.running import Cost, last_end, put, wait
 from bench.path.stack import DESKBELL, EVENTS, FAN_OUT, JOBS, Stack
 from bench.processes import cpu_seconds
 from shared.redis.queues import queue_key
 
 _BEGIN_SECONDS = 30
-_FILL_SECONDS = 60
 _PATIENCE_SECONDS = 30
-_LOOK_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +34,11 @@ class Drain:
 
 def drain(bed: Testbed, stack: Stack, api: Serving, events: int) -> Drain:
     """Until all their jobs are done."""
-    accepted = _put(bed, stack, api, events)
+    accepted = put(bed, stack, api, events)
     with bed.worker(stack.worker, stack.worker.slots[0]) as worker:
         has_begun = worker.started if stack is not DESKBELL else lambda: _length(bed, EVENTS) < events
         began, before = _begin(bed, worker, has_begun)
-        _wait(lambda: worker.ended() >= events * len(PAIR), _PATIENCE_SECONDS)
+        wait(lambda: worker.ended() >= events * len(PAIR), _PATIENCE_SECONDS)
         cost = _used(bed, worker) - before
     if worker.ended() != events * len(PAIR):
         raise RuntimeError(f"{stack.name}: of {events} events {worker.ended()} jobs are done")
@@ -50,37 +47,20 @@ def drain(bed: Testbed, stack: Stack, api: Serving, events: int) -> Drain:
 
 def fan_out(bed: Testbed, api: Serving, events: int) -> Drain:
     """Until their jobs are queued, by a worker of ours that does nothing else."""
-    accepted = _put(bed, DESKBELL, api, events)
+    accepted = put(bed, DESKBELL, api, events)
     with bed.worker(FAN_OUT, 0) as worker:
         began, before = _begin(bed, worker, lambda: _length(bed, EVENTS) < events)
-        _wait(lambda: not _length(bed, EVENTS) and not bed.redis.zcard("rq:wip:events"), _PATIENCE_SECONDS)
+        wait(lambda: not _length(bed, EVENTS) and not bed.redis.zcard("rq:wip:events"), _PATIENCE_SECONDS)
         end, cost = time.monotonic(), _used(bed, worker) - before
     if _length(bed, JOBS) != events * len(PAIR):
         raise RuntimeError(f"{events} events were fanned out to {_length(bed, JOBS)} jobs")
     return _drained(events, end - began, accepted, cost)
 
 
-def _put(bed: Testbed, stack: Stack, api: Serving, events: int) -> Cost:
-    """Have the api accept events; or enqueue the contender's job that enqueues two."""
-    bed.clear()
-    if stack is not DESKBELL:
-        bed.put(stack.worker, "both", events)
-        return Cost()
-    accepted = Site(bed, api).send(Plan(_FILL_SECONDS, most=events)).cost
-    bed.forget_starts()
-    return accepted
-
-
 def _begin(bed: Testbed, worker: Worker, has_begun: Callable[[], Any]) -> tuple[float, Cost]:
     """The moment at which the worker has taken the first event, and the CPU used until then."""
-    _wait(has_begun, _BEGIN_SECONDS)
+    wait(has_begun, _BEGIN_SECONDS)
     return time.monotonic(), _used(bed, worker)
-
-
-def _wait(is_over: Callable[[], Any], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_over() and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
 
 
 def _used(bed: Testbed, worker: Worker) -> Cost:

@@ -2,19 +2,23 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from bench.ack.load import FIRST_TIME, Serving
 from bench.jobs.contenders.probe import END, PAIR
 from bench.jobs.testbed import Testbed, Worker
 from bench.path.sender import Plan, Sent, send
+from bench.path.stack import DESKBELL, Stack
 from bench.processes import cpu_seconds
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.002
+_FILL_SECONDS = 60
 _APART = 1_000_000
 _firsts = count(0, _APART)
 
@@ -97,8 +101,8 @@ class Site:
         before = self.used()
         sent, acks = self._run_sender(plan)
         acked = {number - FIRST_TIME: moment for number, moment in END.iter_unpack(acks)}
-        if self._worker:
-            self._wait(self._worker, len(acked) * len(PAIR), patience)
+        if worker := self._worker:
+            wait(lambda: worker.ended() >= len(acked) * len(PAIR), patience)
         cost = self.used() - before
         done = {number: moment for number, moment in self._ended().items() if number in acked}
         if self._worker and not done:
@@ -110,11 +114,6 @@ class Site:
         with ProcessPoolExecutor(1, get_context("fork")) as process:
             return process.submit(send, self._port, self._bed.ends, plan).result()
 
-    def _wait(self, worker: Worker, ends: int, patience: float) -> None:
-        deadline = time.monotonic() + patience
-        while worker.ended() < ends and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
-
     def _ended(self) -> dict[int, float]:
         """When the last job of each callback ended, also of those that an earlier step sent."""
         ends: Counter[int] = Counter()
@@ -123,6 +122,28 @@ class Site:
             ends[number] += 1
             last[number] = max(moment, last.get(number, 0))
         return {number - FIRST_TIME: moment for number, moment in last.items() if ends[number] == len(PAIR)}
+
+
+def put(bed: Testbed, stack: Stack, api: Serving, events: int) -> Cost:
+    """Have the api accept events, on an empty server, or enqueue the contender's job that enqueues two.
+
+    Returns:
+        The CPU that it took the api to accept them.
+    """
+    bed.clear()
+    if stack is not DESKBELL:
+        bed.put(stack.worker, "both", events)
+        return Cost()
+    accepted = Site(bed, api).send(Plan(_FILL_SECONDS, most=events)).cost
+    bed.forget_starts()
+    return accepted
+
+
+def wait(is_over: Callable[[], Any], seconds: float) -> None:
+    """Look every 2 ms, for some seconds at most."""
+    deadline = time.monotonic() + seconds
+    while not is_over() and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
 
 
 def last_end(bed: Testbed) -> float:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.ack.load import Serving
+from bench.jobs.contenders.probe import PAIR
 from bench.jobs.testbed import Testbed
 from bench.pace import percentile
-from bench.path.running import Cost, Seen, Site
+from bench.path.running import Cost, Seen, Site, put, wait
 from bench.path.sender import Plan
 from bench.path.stack import Stack
 
@@ -16,6 +17,7 @@ BEHIND_SECONDS = 1.0
 """A stack keeps up when it is behind by less than so many seconds' worth of callbacks at the end."""
 CONNECTIONS = 2_000
 """Enough to keep the rate, whatever the endpoint does."""
+_BEGIN_SECONDS = 30
 _WARM_UP = Plan(1.0, window=50)
 _UP, _DOWN, _PROBES = 1.2, 0.85, 6
 _KEPT_UP = 0.95
@@ -112,8 +114,10 @@ def run_steps(bed: Testbed, stack: Stack, api: Serving, times: Times) -> Steps:
 
 @contextmanager
 def _working(bed: Testbed, stack: Stack, api: Serving) -> Iterator[Site]:
-    bed.clear()
+    """A worker that has begun to work: an event, which waits for it, is done."""
+    put(bed, stack, api, 1)
     with bed.worker(stack.worker, stack.worker.slots[0]) as worker:
+        wait(lambda: worker.ended() == len(PAIR), _BEGIN_SECONDS)
         site = Site(bed, api, worker)
         _all_done(stack, site.send(_WARM_UP))
         yield site
