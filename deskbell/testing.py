@@ -19,11 +19,10 @@ The decorators return functions untouched, so that a test calls them like any ot
 import asyncio
 import dataclasses
 import time
-import uuid
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
+from deskbell.simulator.signing import signed_query as signed_query  # noqa: PLC0414 - public here, too
 from shared.declarations.options import check_fields
 from shared.errors import DeclarationError, DeskbellError, ResultError
 from shared.handlers.callbacks import Callbacks
@@ -32,7 +31,7 @@ from shared.handlers.replies import Replies
 from shared.settings.config import load_settings
 from shared.wire.commands import ApiCall, received
 from shared.wire.events import Event, Reply
-from shared.wire.protocol import API_CALL, Packet, sign
+from shared.wire.protocol import API_CALL, Packet
 
 _Kind = TypeVar("_Kind", bound=Event)
 
@@ -108,29 +107,6 @@ async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | No
 def packet(**variables: Any) -> Packet:
     """The body of an API call, `EventTime` the present (PROTOCOL §3.1)."""
     return {"CallbackCommand": API_CALL, "Body": variables, "EventTime": int(time.time() * 1000)}
-
-
-def signed_query(app_id: str, token: str | None, command: str, *, now: float | None = None) -> str:
-    """The query string that Tencent appends to a callback's URL (PROTOCOL §1, §2), with a new RequestID.
-
-    Args:
-        app_id: the `SdkAppid`.
-        token: the app's token; None sends no `Sign`.
-        command: the `CallbackCommand`, which must agree with the body's.
-        now: Unix seconds; the present by default.
-    """
-    query = {
-        "SdkAppid": app_id,
-        "CallbackCommand": command,
-        "contenttype": "json",
-        "ClientIP": "127.0.0.1",
-        "OptPlatform": "Web",
-        "RequestID": str(uuid.uuid4()),
-    }
-    if token is not None:
-        request_time = str(int(time.time() if now is None else now))
-        query |= {"Sign": sign(token, request_time), "RequestTime": request_time}
-    return urlencode(query)
 
 
 class _Monitor:

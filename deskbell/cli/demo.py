@@ -3,8 +3,6 @@
 import json
 import os
 import tempfile
-import time
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ import httpx
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
-from rq.job import Job, JobStatus
-from rq.serializers import JSONSerializer
 from sqlalchemy import create_engine, select
 
 from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
@@ -21,7 +17,10 @@ from deskbell.cli.exit import stop
 from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.stack import Stack
 from deskbell.jobs.analytics import events_table
-from deskbell.testing import packet, signed_query
+from deskbell.simulator.jobs import FollowedJob, ended_jobs
+from deskbell.simulator.packets import FIXTURES
+from deskbell.simulator.signing import signed_query
+from deskbell.testing import packet
 from shared.settings.proxies import PROXIES
 from shared.wire.protocol import API_CALL
 
@@ -56,7 +55,7 @@ def demo() -> None:
 
 
 def _demonstrate(stack: Stack, console: Console) -> None:
-    documented = files("examples").joinpath("shop", "documented_packet.json").read_bytes()
+    documented = (FIXTURES / "api_call.json").read_bytes()
     order = json.dumps(packet(OrderID="1002", SystemClientUserID=_USER, SystemSessionID="s-1")).encode()
     first = _call(stack, console, "The packet of Tencent's documentation, signed", "", documented)
     _wait_for_jobs(stack, [first])  # a worker performs many jobs at once: the contact is to show the second call
@@ -82,36 +81,24 @@ def _call(stack: Stack, console: Console, title: str, node: str, body: bytes) ->
     return answer.headers["X-Deskbell-Event"]
 
 
-def _wait_for_jobs(stack: Stack, events: list[str]) -> list[Job]:
+def _wait_for_jobs(stack: Stack, events: list[str]) -> list[FollowedJob]:
     """All jobs of the events, once they have ended."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    with Redis.from_url(stack.environment["DESKBELL_REDIS_URL"]) as redis:
-        while time.monotonic() < deadline:
-            if name := stack.dead():
-                raise DemoError(f"the process {name} has ended")
-            jobs = [job for event in events for job in _jobs_of(redis, event)]
-            if jobs and all(job.get_status(refresh=False) in (JobStatus.FINISHED, JobStatus.FAILED) for job in jobs):
-                return jobs
-            time.sleep(0.05)
-    raise DemoError(f"the jobs have not ended within {_PATIENCE_SECONDS} s")
+    try:
+        with Redis.from_url(stack.environment["DESKBELL_REDIS_URL"]) as redis:
+            return [job for event in events for job in ended_jobs(redis, event, seconds=_PATIENCE_SECONDS)]
+    except TimeoutError as error:
+        name = stack.dead()
+        raise DemoError(f"the process {name} has ended" if name else str(error)) from None
 
 
-def _jobs_of(redis: Redis, event: str) -> list[Job]:
-    """The event's own job and those it was fanned out to: their ids begin with the event's."""
-    keys = redis.scan_iter(Job.key_for(event) + "*")
-    found = [key.decode().removeprefix(Job.redis_job_namespace_prefix) for key in keys]
-    jobs = [job for job in Job.fetch_many(found, redis, JSONSerializer) if job]
-    return jobs if any(job.id == event for job in jobs) else []
-
-
-def _show_jobs(console: Console, jobs: list[Job]) -> None:
-    table = Table("queue", "job", "status", "attempts", title="\nThe jobs", title_justify="left", title_style="bold")
-    for job in sorted(jobs, key=lambda job: (job.id[:32], job.enqueued_at or 0)):
-        table.add_row(job.origin, job.description, job.get_status(refresh=False), str(job.meta.get("attempt", 1)))
+def _show_jobs(console: Console, jobs: list[FollowedJob]) -> None:
+    table = Table("queue", "job", "state", "attempts", title="\nThe jobs", title_justify="left", title_style="bold")
+    for job in jobs:
+        table.add_row(job.queue, job.name, job.state, str(job.attempts))
     console.print(table)
     for job in jobs:
-        if job.get_status(refresh=False) is JobStatus.FAILED:
-            raise DemoError(f"the job {job.description} is a dead letter")
+        if job.state == "dead":
+            raise DemoError(f"the job {job.name} is a dead letter")
 
 
 def _show_contact(stack: Stack, console: Console) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 REDIS_URL = os.environ.get("BENCH_REDIS", "")
 SLOTS = int(os.environ.get("BENCH_SLOTS", "1"))
 PACKET: dict[str, Any] = json.loads(
-    (Path(__file__).parents[3] / "examples" / "shop" / "documented_packet.json").read_text()
+    (Path(__file__).parents[3] / "deskbell" / "simulator" / "fixtures" / "api_call.json").read_text()
 )
 CPU_SECONDS, WAIT_SECONDS = 0.005, 0.05
 END = struct.Struct("qd")
