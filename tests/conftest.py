@@ -46,6 +46,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("DESKBELL_ENV_FILE", os.devnull)  # nor what stands in a `.env` beside this project
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,9 @@ from shared.settings.proxies import PROXIES
 from shared.wire.protocol import API_CALL
 
 _PATIENCE_SECONDS = 60
-_PATIENT = {  # a laptop's disk may be busy
+_GIVEN = {
+    "DESKBELL_ENV_FILE": os.devnull,  # the demonstration runs the example, in whatever folder it is started
+    # a laptop's disk may be busy
     "DESKBELL_LONG_BUDGET": "1",
     "DESKBELL_BUDGET_MS": "10000",
     "DESKBELL_REDIS_TIMEOUT_MS": "4000",
@@ -47,7 +49,7 @@ def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="deskbell-demo-") as folder:
         logs = Path(folder) / "logs"
         try:
-            with Stack(Path(folder), given=_PATIENT, logs=logs) as stack:
+            with Stack(Path(folder), given=_GIVEN, logs=logs) as stack:
                 _demonstrate(stack, console)
         except (DemoError, httpx.HTTPError) as error:
             console.print(logs.read_text(), markup=False, highlight=False, style="dim")

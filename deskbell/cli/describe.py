@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from deskbell.cli.exit import stop
+from deskbell.cli.settings.running import load_settings_here
 from deskbell.cli.variables import Variable, input_variables, output_variables
 from shared.handlers.handler import Handler
 from shared.loading import load_callbacks
-from shared.settings.config import Settings, load_settings
+from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 from shared.wire.events import Reply
 from shared.wire.protocol import API_CALL
@@ -52,13 +53,13 @@ class Description:
 
 def describe(url: str, form: str, *, reveal_secret: bool) -> None:
     """Print what to enter."""
-    settings = load_settings()
+    settings = load_settings_here()
     base = _base(url, settings, reveal_secret=reveal_secret)
     descriptions = [_description(handler, base) for handler in load_callbacks(settings).handlers]
     if not descriptions:
         stop(
             f"{PREFIX}CALLBACKS: expected package.module:callbacks with handlers to describe, got "
-            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing'}"
+            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing: set it, in .env for example'}"
         )
     if form == "json":
         json.dump([asdict(each) for each in descriptions], sys.stdout, ensure_ascii=False, indent=2)

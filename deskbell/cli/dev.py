@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deskbell.cli.processes.signals import end_on_signals
+from deskbell.cli.settings.running import FOLDER, Running, announced
 from deskbell.cli.stack import NEEDS_DEV, Stack
 from shared.errors import ConfigError
 from shared.settings.config import Settings, load_settings
@@ -18,7 +19,6 @@ except ModuleNotFoundError as error:
     raise ConfigError(NEEDS_DEV) from error
 
 _PORTS = (8000, 9181, 8010)
-_FOLDER = Path(".deskbell")
 
 
 def dev() -> None:
@@ -28,7 +28,11 @@ def dev() -> None:
     settings = load_settings()  # a wrong setting ends this at once: no change of code would help
     console = Console(soft_wrap=True, highlight=False)
     given = {name: value for name, value in os.environ.items() if name.startswith("DESKBELL_")}
-    with Stack(_FOLDER, ports=_PORTS, given=given) as stack, suppress(KeyboardInterrupt):
+    with (
+        Stack(FOLDER, ports=_PORTS, given=given) as stack,
+        announced(_running(stack, settings)),
+        suppress(KeyboardInterrupt),
+    ):
         _greet(stack, settings, console)
         _reload(stack, console)
     console.print("\nStopped.")
@@ -49,20 +53,24 @@ def _reload(stack: Stack, console: Console) -> None:
             console.print(f"[bold]{name} has ended; its last lines above say why. Waiting for a change.[/bold]")
 
 
+def _running(stack: Stack, settings: Settings) -> Running:
+    return Running(os.getpid(), stack.api_url + _secret(settings), stack.environment)
+
+
+def _secret(settings: Settings) -> str:
+    return f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
+
+
 def _greet(stack: Stack, settings: Settings, console: Console) -> None:
-    secret = f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
-    console.print(f"api           {stack.api_url}{secret}/callback")
+    console.print(f"api           {stack.api_url}{_secret(settings)}/callback")
     console.print(f"rq-dashboard  {stack.dashboard_url}")
     console.print(f"CRM           {stack.crm_url}")
     if not settings.model_fields_set & {"redis_url"}:  # a given URL may hold a password, and is known
-        console.print(
-            f"Redis         {stack.environment['DESKBELL_REDIS_URL']}, DESKBELL_REDIS_URL for dead and doctor"
-        )
+        console.print(f"Redis         {stack.environment['DESKBELL_REDIS_URL']}")
     call = (
         "NODE NAME=VALUE" if settings.callbacks or settings.jobs else "order_status OrderID=1002"
     )  # else the shop of examples/ runs
-    sender = " --app … --token …" if settings.apps else ""
-    console.print(f"call it       deskbell send {call} --url {stack.api_url}{secret}{sender}\n")
+    console.print(f"call it       deskbell send {call}, in this folder\n")
 
 
 def _own_sources() -> list[Path]:

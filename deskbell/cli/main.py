@@ -3,6 +3,7 @@
 Each command imports what it needs when it is called: a worker need not load the HTTP server.
 """
 
+import os
 import signal
 import socket
 import sys
@@ -13,10 +14,10 @@ import typer
 
 from deskbell.cli import terminal
 from deskbell.cli.dead import commands
-from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.cli.exit import stop
 from shared.errors import ConfigError
 from shared.own_packages import import_own
+from shared.settings.env_file import NAME as ENV_FILE
 from shared.settings.environment import check_rq_prefix
 from shared.settings.proxies import exempt_loopback
 from shared.wire.protocol import API_CALL
@@ -30,7 +31,6 @@ ParentFd = Annotated[
 app = typer.Typer(
     help="The back end that answers Tencent Cloud Desk's chatbot callbacks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(commands.app, name="dead")
@@ -53,8 +53,18 @@ def deskbell(
             "--version", help="Print the version and, if known, the commit.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Read this file of settings instead of the package's .env; the environment takes precedence.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Refuse, before any command imports RQ, what RQ would stumble over."""
+    if env_file:
+        os.environ[ENV_FILE] = str(env_file)
     check_rq_prefix()
 
 
@@ -144,9 +154,14 @@ def send(
         list[str] | None,
         typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
     ] = None,
-    url: Annotated[str, typer.Option(help="The api; with the path secret, if there is one.")] = "http://127.0.0.1:8000",
-    app: Annotated[str, typer.Option(help="SdkAppid.")] = DEV_APP,
-    token: Annotated[str, typer.Option(help="The app's token; empty sends no Sign.")] = DEV_TOKEN,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The api; with the path secret, if there is one. By default that of `deskbell dev` here."),
+    ] = None,
+    app: Annotated[str | None, typer.Option(help="SdkAppid; by default the first of DESKBELL_APPS.")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="The app's token, by default its first of DESKBELL_APPS; empty sends no Sign.")
+    ] = None,
     command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
     body_file: Annotated[
         Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
@@ -154,8 +169,9 @@ def send(
 ) -> None:
     """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
     from deskbell.cli.send import send as run
+    from deskbell.cli.settings.running import target
 
-    run(words or [], url, app, token, command, body_file)
+    run(words or [], target(url, app, token), command, body_file)
 
 
 @app.command()
@@ -201,11 +217,21 @@ def parent_of(fd: int) -> socket.socket | None:
     return None if fd < 0 else socket.socket(fileno=fd)
 
 
+def env_file_first(words: list[str]) -> list[str]:
+    """The words of a command line, with `--env-file` where it belongs: people write it behind the command, too."""
+    at = next((at for at, word in enumerate(words) if word.partition("=")[0] == "--env-file"), 0)
+    if not at:
+        return words
+    end = at + (1 if "=" in words[at] else 2)
+    return [*words[at:end], *words[:at], *words[end:]]
+
+
 def main() -> None:
     """Run the command; what a person typed or set ends it in one sentence."""
     try:
         import_own("api", "examples", "workers")
         terminal.prepare()
+        sys.argv[1:] = env_file_first(sys.argv[1:])
         exempt_loopback()
         try:
             app()

@@ -10,6 +10,7 @@ import httpx
 from rich.console import Console
 
 from deskbell.cli.exit import stop
+from deskbell.cli.settings.running import Target
 from deskbell.testing import signed_query
 from shared.settings.proxies import client_options
 from shared.wire.json_values import read_json
@@ -18,18 +19,18 @@ from shared.wire.protocol import API_CALL
 _FAILED = 1
 
 
-def send(words: list[str], url: str, app: str, token: str, command: str, body_file: Path | None) -> None:
+def send(words: list[str], to: Target, command: str, body_file: Path | None) -> None:
     """Post a callback, and exit with status 0 only on ErrorCode 0."""
     node, fields = _split(words)
     if body_file and fields:
         stop(f"--body-file and {next(iter(fields))}=… exclude each other")
     body = body_file.read_bytes() if body_file else json.dumps(_packet(command, fields), ensure_ascii=False).encode()
     console = Console(soft_wrap=True)
-    target = url.rstrip("/") + "/callback" + (f"/{node}" if node else "")
+    target = to.url.rstrip("/") + "/callback" + (f"/{node}" if node else "")
     started = time.perf_counter()
     try:
         answer = httpx.post(
-            f"{target}?{signed_query(app, token or None, _command_of(body, command))}",
+            f"{target}?{signed_query(to.app, to.token or None, _command_of(body, command))}",
             content=body,
             headers={"Content-Type": "application/json"},
             timeout=10,

@@ -4,5 +4,5 @@ Read in this order:
 
 1. `config`: every setting, and how they must fit together.
 2. `redis_url`, `urls`: texts that must be more than text. `proxies`: the environment's HTTP proxies.
-3. `environment`: misspelt names. `env_file`: the file that `DESKBELL_ENV_FILE` names.
+3. `environment`: misspelt names. `env_file`: the file of settings, `.env`.
 """

@@ -20,7 +20,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from shared.declarations.policies import Breaker, Concurrency, Rate, breaker_of_setting, limit_of_setting
 from shared.errors import ConfigError
-from shared.settings.env_file import read_env_file
+from shared.settings.env_file import EnvFile, read_env_file
 from shared.settings.environment import PREFIX, check_environment
 from shared.settings.redis_url import RedisUrl
 from shared.settings.urls import check_database_url, check_edges, check_header_text, check_http_url, check_path_secret
@@ -55,7 +55,8 @@ class Settings(BaseSettings):
     env_file: Path | None = Field(
         default=None,
         description="A file with lines `NAME=value`, read at the start of each process and so again at SIGHUP: "
-        "settings, and variables of your own; the environment takes precedence.",
+        "settings, and variables of your own; the environment takes precedence. By default `.env` in `APP_DIR`, if it "
+        "is there.",
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
@@ -247,24 +248,25 @@ class Settings(BaseSettings):
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings of this process, from its environment.
+    """The settings of this process, from its environment and the environment file, which `env_file` then names.
 
     Raises:
         ConfigError: one sentence that names the setting, what was expected and what came.
     """
-    read_env_file()
-    check_environment([name.upper() for name in Settings.model_fields])
+    file = read_env_file()
+    check_environment([name.upper() for name in Settings.model_fields], file)
     try:
-        return Settings(**given)
+        return Settings(**({"env_file": file.path} if file.path else {}) | given)
     except SettingsError as error:
         name = str(error).split('"')[1]
         example = _JSON_EXAMPLES[name]
-        raise ConfigError(f"{PREFIX}{name.upper()}: expected JSON, {example}, got text that is none") from None
+        name = f"{PREFIX}{name.upper()}"
+        raise ConfigError(f"{file.place(name)}{name}: expected JSON, {example}, got text that is none") from None
     except ValidationError as error:
-        raise ConfigError(_sentence(error)) from None
+        raise ConfigError(_sentence(error, file)) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, file: EnvFile) -> str:
     first = error.errors(include_url=False)[0]
     reason = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
@@ -277,4 +279,5 @@ def _sentence(error: ValidationError) -> str:
     got = "a value not shown here" if secret else repr(first["input"])
     expected = reason[0].lower() + reason[1:]
     expected = expected if expected.startswith("expected") else f"expected {expected.removeprefix('input should be ')}"
-    return f"{PREFIX}{name.upper()}: {expected}, got {got}"
+    name = f"{PREFIX}{name.upper()}"
+    return f"{file.place(name)}{name}: {expected}, got {got}"

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from shared.errors import ConfigError
+from shared.settings.env_file import EnvFile
 
 PREFIX = "DESKBELL_"
 
@@ -23,8 +24,8 @@ _SERVICE_LINKS = {
 _RQ_PREFIX = "RQ_KEY_PREFIX"
 
 
-def check_environment(known: Collection[str]) -> None:
-    """Refuse misspelt settings, which would be ignored."""
+def check_environment(known: Collection[str], file: EnvFile) -> None:
+    """Refuse misspelt settings, which would be ignored; the environment already holds what the file says."""
     check_rq_prefix()
     for name, value in os.environ.items():
         setting = name.removeprefix(PREFIX)
@@ -32,7 +33,7 @@ def check_environment(known: Collection[str]) -> None:
             continue
         near = get_close_matches(setting, known, n=1)
         advice = f"; did you mean {PREFIX}{near[0]}?" if near else ""
-        raise ConfigError(f"{name}: there is no such setting{advice}")
+        raise ConfigError(f"{file.place(name)}{name}: there is no such setting{advice}")
 
 
 def check_rq_prefix() -> None:

@@ -20,11 +20,10 @@ from rich.console import Console
 
 from deskbell.cli.dead.tables import audit_json, audit_table, details_text, groups_json, groups_table
 from deskbell.cli.exit import stop
+from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.declarations.policies import Rate
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
-from shared.redis.outages import unreachable
-from shared.settings.config import load_settings
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.details import read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
@@ -183,11 +182,12 @@ def list_audit(count: int, *, as_json: bool) -> None:
 @contextmanager
 def _redis() -> Iterator[Redis]:
     """A connection; a server that does not answer ends the command in one sentence."""
+    settings = load_settings_here(for_redis=True)
     try:
-        with connect(load_settings()) as redis:
+        with connect(settings) as redis:
             yield redis
     except RedisError as error:
-        stop(unreachable(error), _FAILED)
+        stop(no_redis(error, settings), _FAILED)
 
 
 def _console() -> Console:

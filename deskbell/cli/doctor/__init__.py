@@ -22,10 +22,9 @@ from deskbell.cli.doctor.queues import blocks, held, pauses, queue_table, suspen
 from deskbell.cli.doctor.server import accepting, durability, forgotten, version
 from deskbell.cli.doctor.tokens import token_table
 from deskbell.cli.exit import stop
+from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
-from shared.redis.outages import unreachable
-from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder)
@@ -52,7 +51,7 @@ def doctor(api_redis_url: str | None = None) -> None:
         except ValueError as error:
             stop(f"API_REDIS_URL: {error}, got a value not shown here")
     console = Console(soft_wrap=True, highlight=False)
-    checked = Checked(load_settings(), api_redis_url)
+    checked = Checked(load_settings_here(for_redis=True), api_redis_url)
     found = [finding for check in _HERE for finding in check(checked)]
     found += _on_redis(checked)
     found += spooled(checked)
@@ -77,7 +76,7 @@ def _on_redis(checked: Checked) -> list[Finding]:
     try:
         connection.ping()
     except (RedisError, OSError) as error:
-        return [problem(unreachable(error))]
+        return [problem(no_redis(error, checked.settings))]
     checked.redis = connection
     found: list[Finding] = []
     for check in _ON_REDIS:

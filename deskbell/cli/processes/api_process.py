@@ -19,7 +19,8 @@ def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None
     configure_logs(settings.log_format)
     listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)
     callbacks = load_callbacks(settings)
-    get_log().info("serving", handlers=[handler.name for handler in callbacks.handlers])
+    names = [handler.name for handler in callbacks.handlers]
+    get_log().info("serving", handlers=names, env_file=str(settings.env_file or ""))
     if MULTIPROCESS in os.environ:
         Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # a cleaner of temporary folders may have deleted it
     serve(lambda: create_app(settings, callbacks), settings, listener, parent)

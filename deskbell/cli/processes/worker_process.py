@@ -36,6 +36,6 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     connection = wait_for_redis(settings, parent)
     performer = Performer(jobs, settings)
     ours = ConcurrentWorker(chosen, performer, connection, concurrency=concurrency or CONCURRENCY, parent=parent)
-    get_log().info("working", queues=chosen, jobs=jobs.names)
+    get_log().info("working", queues=chosen, jobs=jobs.names, env_file=str(settings.env_file or ""))
     if ours.run(burst=burst) is Shutdown.STRAGGLERS:
         sys.exit(AGAIN)  # a thread that hangs ends only with its process

@@ -316,7 +316,7 @@ def test_describe_says_that_there_is_nothing_to_describe(deskbell: Run, tmp_path
 
     unset, empty = deskbell("describe"), deskbell("describe", CALLBACKS="acme:callbacks")
 
-    assert (unset.returncode, unset.stderr) == (2, f"{expected}nothing\n")
+    assert (unset.returncode, unset.stderr) == (2, f"{expected}nothing: set it, in .env for example\n")
     assert (empty.returncode, empty.stderr) == (2, f"{expected}none in acme:callbacks\n")
 
 

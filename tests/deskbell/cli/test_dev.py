@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
+from deskbell.cli.settings.running import find_running
 from deskbell.testing import packet, signed_query
 from shared.wire.protocol import API_CALL
 from tests import forked
@@ -77,11 +78,14 @@ def test_dev_reloads_what_changes_and_ends_with_ctrl_c(tmp_path: Path, capfd: py
         until(lambda: version(url) == "first")
         source.write_text(SOURCE.replace("first", "second"))
         until(lambda: version(url) == "second")
+        found = find_running(tmp_path / ".deskbell")
+        assert found
+        assert (found.pid, found.url) == (process.pid, url)
         process.send_signal(signal.SIGINT)
         output += process.stdout.read()
         assert process.wait(60) == 0
 
-    assert re.search(r"^Redis +unix:///\S+, DESKBELL_REDIS_URL for dead and doctor$", output, re.MULTILINE)
+    assert re.search(r"^Redis +unix:///\S+$", output, re.MULTILINE)
     assert "acme.py changed: restarting" in output
     assert output.endswith("Stopped.\n")
     assert version(url) == ""

@@ -1,4 +1,4 @@
-"""The file that DESKBELL_ENV_FILE names."""
+"""The file of settings: `.env`, or what DESKBELL_ENV_FILE names."""
 
 import os
 from pathlib import Path
@@ -55,13 +55,18 @@ def test_the_environment_takes_precedence_unless_it_is_empty(file: Path, monkeyp
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"A=1\nDESKBELL_CRM_TOKEN\n", "expected NAME=value, got something else in line 2 of"),
-        (b"A=1\n\nB='planted\n", "expected NAME=value, got something else in line 3 of"),
-        (b"A=1\nB=planted\0\n", "expected NAME=value, got something else in line 2 of"),
-        ("A=planted\n".encode("utf-16-le"), "expected NAME=value, got something else in line 1 of"),
+        (b"A=1\nDESKBELL_CRM_TOKEN\n", "deskbell.env, line 2: expected NAME=value, got something else"),
+        (b"A=1\n\nB='planted\n", "deskbell.env, line 3: expected NAME=value, got something else"),
+        (b"A=1\nB=planted\0\n", "deskbell.env, line 2: expected NAME=value, got something else"),
+        ("A=planted\n".encode("utf-16-le"), "deskbell.env, line 1: expected NAME=value, got something else"),
         (b"A=\xff\n", "expected a file that can be read, got"),
-        (b"DESKBELL_DEDUP_SECONDS=soon\n", "DESKBELL_DEDUP_SECONDS: expected"),
-        (b"DESKBELL_DEDUP_SECOND=1\n", "did you mean DESKBELL_DEDUP_SECONDS?"),
+        (b"\nDESKBELL_DEDUP_SECONDS=soon\n", "deskbell.env, line 2: DESKBELL_DEDUP_SECONDS: expected"),
+        (b"DESKBELL_APPS=planted\n", "deskbell.env, line 1: DESKBELL_APPS: expected JSON"),
+        (
+            b"DESKBELL_DEDUP_SECOND=1\n",
+            ".env, line 1: DESKBELL_DEDUP_SECOND: there is no such setting; did you mean DESKBELL_DEDUP_SECONDS?",
+        ),
+        (b"DESKBELL_ENV_FILE=planted\n", "deskbell.env, line 1: DESKBELL_ENV_FILE is read from the environment alone"),
     ],
 )
 def test_what_is_wrong_in_it_is_a_sentence(file: Path, content: bytes, sentence: str) -> None:
@@ -80,4 +85,35 @@ def test_a_file_that_is_not_there_is_a_sentence(file: Path) -> None:
     file.unlink()
 
     with pytest.raises(ConfigError, match=r"DESKBELL_ENV_FILE: expected a file that can be read, got .*: No such file"):
+        load_settings()
+
+
+def test_env_beside_the_package_is_read_unless_another_file_is_named(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder that `DESKBELL_APP_DIR` names, or the current one; it tells which file it was."""
+    (tmp_path / ".env").write_text("DESKBELL_LOG_SIZE=70\n")
+    monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
+
+    assert load_settings().log_size == 10_000
+
+    monkeypatch.delenv("DESKBELL_ENV_FILE")
+    settings = load_settings()
+    assert (settings.log_size, settings.env_file) == (70, tmp_path / ".env")
+    assert file.exists()
+
+
+def test_a_folder_named_env_is_none_and_a_file_that_cannot_be_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A virtual environment is often called `.env`; a file that is there was meant."""
+    monkeypatch.delenv("DESKBELL_ENV_FILE")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+
+    assert load_settings().env_file is None
+
+    (tmp_path / ".env").rmdir()
+    (tmp_path / ".env").write_bytes(b"A=\xff")
+    with pytest.raises(ConfigError, match=r"a file that can be read, got '\.env': it is not UTF-8; .*/dev/null"):
         load_settings()
