@@ -26,7 +26,8 @@ from api.metrics import CONTENT_TYPE, Metrics
 from api.monitoring.collectors import collect_queues, collect_spool
 from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
-from api.routes import Answer, CallbackRoutes
+from api.routes import CallbackRoutes
+from api.server.answers import Answer
 from api.server.arrival import SINCE
 from api.server.connections import RECORD_REJECTION
 from api.server.openapi import document

@@ -102,10 +102,10 @@ class Deadline:
 
     def __enter__(self) -> Self:
         """Begin, in the task that is cancelled at the deadline."""
-        task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
         assert task
         self._task = task
-        self._loop = asyncio.get_running_loop()
         self._lost_before = self._lost()
         self._timer = self._loop.call_at(self._when, self._expire)
         return self

@@ -16,13 +16,11 @@ envelope, too.
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, get_args
 
 from fastapi import FastAPI
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.acceptance.accept import Kept
@@ -35,6 +33,7 @@ from api.admission.rejections import RejectionLog
 from api.errors import Rejection, http_info
 from api.lateness import Deadline, Lateness
 from api.metrics import Metrics
+from api.server.answers import Answer
 from api.server.arrival import Arrival, arrival_of
 from shared.errors import CannotKeepError, PacketError
 from shared.handlers.replies import Replies
@@ -44,20 +43,6 @@ from shared.wire.codes import Code
 from shared.wire.commands import received
 from shared.wire.events import Event, Outcome
 from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
-
-
-class Answer(Response):
-    """An HTTP response: an envelope, an HTTP status, and headers, which are ours and need no check."""
-
-    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        """Like Starlette's, of which it is the part that is needed here."""
-        self.body = body
-        self.status_code = status
-        self.background = None
-        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        for name, value in (headers or {}).items():
-            self.raw_headers.append((name.encode(), value.encode()))
-
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.
 _EXPLAINED = ("misfit", "no_handler")

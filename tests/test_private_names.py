@@ -138,7 +138,7 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "uvicorn.protocols.http.httptools_impl.RequestResponseCycle": (
         uvicorn_answer,
-        "disconnected keep_alive message_event response_complete",
+        "disconnected keep_alive message_event response_complete transport",
     ),
     "uvicorn.Server": (
         uvicorn_server,

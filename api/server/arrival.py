@@ -31,11 +31,24 @@ class TimedProtocol(HttpToolsProtocol):
     kernel while the event loop was blocked. A request that came before this process began to answer counts from then.
     """
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Begin a connection."""
+        super().connection_made(transport)
+        given = transport.get_extra_info("socket")
+        # A socket of our own for the same file: uvloop makes one for each question that is asked of its own.
+        self._socket = socket.socket(given.family, given.type, given.proto, given.fileno()) if given else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection that was closed."""
+        if self._socket:
+            self._socket.detach()
+        super().connection_lost(exc)
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         now = self.loop.time()
-        started_at = max(now - waited(self.transport.get_extra_info("socket")), self.app_state.get(SINCE, now))
+        started_at = max(now - waited(self._socket), self.app_state.get(SINCE, now))
         self.scope[_ARRIVAL] = Arrival(started_at, now)  # type: ignore[literal-required]  # ASGI lets servers add keys
 
 

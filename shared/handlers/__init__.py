@@ -10,7 +10,7 @@ It is run for each callback:
 
 4. `replies`: from an event to its reply, a fallback or an error code, under a deadline.
 5. `variables`: a call's variables become arguments; `reading` has the conversions.
-6. `executor`: runs the function on the event loop or in a thread.
+6. `executor`: runs the function on the event loop (`steps`) or in a thread.
 7. `results`: what the function returned becomes the reply.
 
 Beside that: `contract` (declared outputs, and how a result departs from them), `returns` (which types can be answered),

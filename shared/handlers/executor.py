@@ -10,11 +10,11 @@ of it runs in a task of its own. What either returns is awaited in the same time
 import asyncio
 import contextvars
 import functools
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from typing import Any
 
 from shared.declarations.functions import awaited, drop, is_async, is_awaited
+from shared.handlers.steps import LateError, run_in_this_task
 from shared.raised import StandInError
 from shared.runtime.threads import DaemonThreads
 
@@ -26,12 +26,6 @@ TASKS = 256
 
 _TASK_NAME = "handler "  # begins the name of a task while it runs a handler's code
 CANCEL_SECONDS = 1.0  # what a cancelled task may take to end before it is a straggler
-
-_Code = Coroutine[Any, Any, Any]
-
-
-class LateError(Exception):
-    """Raised when a function did not end in time, or could not be begun."""
 
 
 class HandlerExecutor:
@@ -70,72 +64,12 @@ class HandlerExecutor:
         context = contextvars.copy_context()
         result = call() if self._is_async else await self._in_thread(call, until, context)
         while guarded_call(functools.partial(is_awaited, result)):
-            result = await self._in_this_task(awaited(result), until, context)
+            result = await run_in_this_task(awaited(result), until, self._task_name, context, self._leave_behind)
         return result
 
     def close(self) -> None:
         """Let the threads end; one that is still in a call is left behind."""
         self._threads.close()
-
-    async def _in_this_task(self, code: _Code, until: float, context: contextvars.Context) -> Any:
-        """What a coroutine returns; one that never waits costs neither a task nor a timer."""
-        is_over, found = self._step(code.send, None, context)
-        if is_over:
-            return found
-        try:
-            async with asyncio.timeout_at(until) as limit:
-                return await self._rest(code, found, context, limit)
-        except Exception:
-            if limit.expired():
-                raise LateError from None
-            raise
-
-    @types.coroutine
-    def _rest(
-        self, code: _Code, future: Any, context: contextvars.Context, limit: asyncio.Timeout | None
-    ) -> Generator[Any, None, Any]:
-        """Run the rest of a coroutine, which waits for a future, as `await` does; leave it behind beyond its limit."""
-        while True:
-            try:
-                yield future
-            except BaseException as error:  # noqa: BLE001 - what the future raised, or this task's cancellation
-                is_over, future = self._step(code.throw, error, context)
-            else:
-                is_over, future = self._step(code.send, None, context)
-            if limit and limit.expired():
-                if not is_over:
-                    self._leave_behind(code, future, context)
-                raise asyncio.CancelledError
-            if is_over:
-                return future
-
-    def _step(self, resume: Callable[[Any], Any], given: Any, context: contextvars.Context) -> tuple[bool, Any]:
-        """Run a coroutine until it waits again: False and the future that it waits for; or True and its result."""
-        task = asyncio.current_task()
-        assert task
-        name = task.get_name()
-        task.set_name(self._task_name)
-        try:
-            return False, context.run(resume, given)
-        except StopIteration as end:
-            return True, end.value
-        except Exception:
-            raise
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and task.cancelling():
-                raise
-            raise StandInError from error
-        finally:
-            task.set_name(name)
-
-    def _leave_behind(self, code: _Code, future: Any, context: contextvars.Context) -> None:
-        async def run_on() -> None:
-            await self._rest(code, future, context, None)
-
-        loop = asyncio.get_running_loop()
-        run = loop.create_task(run_on(), name=self._task_name)
-        run.add_done_callback(_discard)
-        loop.call_later(CANCEL_SECONDS, self._count_straggler, run)
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
         try:
@@ -149,6 +83,10 @@ class HandlerExecutor:
             return await _result_by(run, until)
         finally:
             self._count_straggler(run)
+
+    def _leave_behind(self, run: "asyncio.Task[Any]") -> None:
+        run.add_done_callback(_discard)
+        asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._count_straggler, run)
 
     def _count_straggler(self, run: "asyncio.Future[Any]") -> None:
         """Count a run until it ends, if it has not by now."""

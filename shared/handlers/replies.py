@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from shared.errors import Refuse, ResultError, VariableError
 from shared.handlers.callbacks import Callbacks
-from shared.handlers.executor import HandlerExecutor, LateError, guarded_call
+from shared.handlers.executor import HandlerExecutor, guarded_call
 from shared.handlers.handler import Handler
+from shared.handlers.steps import LateError
 from shared.logs import get_log
 from shared.wire.codes import Code
 from shared.wire.commands import ApiCall
