@@ -10,6 +10,7 @@
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
+    ├── FlowFileError        a flow file cannot be read or played
     ├── NotRunError          a job returned what has still to run and cannot be run
     ├── ProcessDied          a job's own process ended before the job did
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
@@ -64,6 +65,10 @@ class DamagedJobError(DeskbellError):
 
 class NotRunError(DeskbellError):
     """Raised when a job's function returned a generator, or a function: what it was written for has not been done."""
+
+
+class FlowFileError(DeskbellError):
+    """Raised when a flow file is not what `deskbell flow` plays; names the file and the line."""
 
 
 class ProcessDied(DeskbellError):  # noqa: N818 - the cause under which RQ's own workers are listed, too

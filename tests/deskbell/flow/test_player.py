@@ -1,0 +1,263 @@
+"""Cases played against a real api, a real worker and a real Redis."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from deskbell.flow.kept import session_events
+from deskbell.flow.loader import Flow, load_flow
+from deskbell.flow.player import NotPlayedError, Played, Player
+from deskbell.simulator.client import Desk
+from tests.conftest import patient_settings
+from tests.desk import APP, TOKEN, serving
+from tests.workers.running import running_worker
+
+ACME = """
+import asyncio
+
+from deskbell import ApiCall, AssignAgent, Assignment, BeforeContactUser, Callbacks, Discard, Jobs, Refuse, Retry
+
+callbacks = Callbacks()
+jobs = Jobs()
+
+@callbacks.api_call("find")
+def find(OrderID: int) -> dict[str, str]:
+    if OrderID > 2000:
+        raise Refuse("no such order", code=44)
+    return {"OrderStatus": "shipped", "Count": str(OrderID)}
+
+@callbacks.api_call("tell")
+def tell(call: ApiCall) -> dict[str, str]:
+    names = sorted(call.variables)
+    return {"Told": ",".join(names), **{f"Got{name}": call.variables[name] for name in names}}
+
+@callbacks.api_call("slow")
+async def slow() -> None:
+    await asyncio.sleep(0.05)
+
+@callbacks.assign_agent()
+def route(event: AssignAgent) -> Assignment:
+    if event.user_id == "nobody":
+        raise Refuse("nobody routes this")
+    return Assignment(group_id=2, agents=["a@acme.test"])
+
+@jobs.on(ApiCall, node="find")
+async def note(event: ApiCall) -> None: ...
+
+@jobs.on(ApiCall, node="find", when={"OrderID": "7"})
+async def give_up(event: ApiCall) -> None:
+    raise Discard("no")
+
+@jobs.on(ApiCall, node="find", when={"OrderID": "7"})
+async def again(event: ApiCall) -> None:
+    if event.variables.get("Never"):
+        raise Retry(after=600)
+    raise Discard("no")
+"""
+
+
+@pytest.fixture(scope="module")
+def player(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    """One for all cases of this file: each has a session of its own."""
+    folder = tmp_path_factory.mktemp("flow")
+    module: dict[str, Any] = {}
+    exec(ACME, module)  # noqa: S102 - a test's own text
+    with (
+        Redis.from_url(valkey_url) as redis,
+        serving(patient_settings(valkey_url, folder), module["callbacks"]) as api,
+        running_worker(folder, ACME, valkey_url),
+        closing(Desk(api.url, APP, TOKEN)) as desk,
+    ):
+        redis.flushall()
+        yield Player(desk, redis)
+
+
+@pytest.fixture
+def redis(valkey_url: str) -> Iterator[Redis]:
+    """A connection; what is there stays, as the worker is at work."""
+    with Redis.from_url(valkey_url) as connection:
+        yield connection
+
+
+def flow(folder: Path, steps: str, head: str = "") -> Flow:
+    """A file with one case, `a`; its steps begin on line 3, or later by the lines of the head."""
+    path = folder / "flow_x.yaml"
+    lines = [f"    {line}" for line in steps.strip("\n").splitlines()]
+    path.write_text("\n".join([*head.splitlines(), "cases:", "  a:", *lines]))
+    return load_flow(path)
+
+
+def found(steps: list[Played]) -> list[str]:
+    """All differences, as they are shown."""
+    return [str(difference) for step in steps for difference in step.differences]
+
+
+def test_what_an_answer_sets_feeds_later_calls(player: Player, tmp_path: Path) -> None:
+    """The session's variables are the memory: collected, set by an answer, or never set, which is an empty text."""
+    played = flow(
+        tmp_path,
+        """
+- call: {node: find, variables: {OrderID: "1002", Level: gold}}
+- expect: {outcome: answered, variables: {OrderStatus: shipped, Count: "1002"}, others: none, within_ms: 60000}
+- jobs: {note: done, others: none}
+- duplicate: 2
+- call: {node: tell, variables: {Fixed: "1"}, session: {OrderStatus: OrderStatus, Given: Level, Never: Unset}}
+- expect:
+    variables:
+      Told: Fixed,Given,Never,OrderStatus,SystemChannelType,SystemClientUserID,SystemCustomerServiceID,SystemSessionID
+      GotOrderStatus: shipped
+      GotGiven: gold
+      GotNever: ""
+      GotSystemClientUserID: user517
+""",
+        "session: {SystemClientUserID: user517}",
+    )
+
+    steps = list(player.play(played, "a"))
+
+    assert found(steps) == []
+    assert [step.title for step in steps[2:6]] == ["call find", "expect", "jobs", "duplicate 2"]
+    assert [job.name for job in steps[4].jobs] == ["note"]
+
+
+def test_a_call_that_fails_takes_the_exception_branch(player: Player, tmp_path: Path) -> None:
+    """Its variables are collected all the same; the case goes on behind the branch."""
+    played = flow(
+        tmp_path,
+        """
+- call: {node: find, variables: {OrderID: "9999"}}
+- expect: {outcome: refused, code: 44, info: no such order}
+- exception:
+    - assign:
+    - expect: {fields: {AgentGroupId: 2, AgentIdList: [a@acme.test]}}
+- call: {node: tell, session: [OrderID]}
+- expect: {variables: {GotOrderID: "9999"}}
+""",
+    )
+
+    assert found(list(player.play(played, "a"))) == []
+
+
+def test_session_and_flow_begin_before_the_case(player: Player, tmp_path: Path, redis: Redis) -> None:
+    """As PROTOCOL has them; once, too, where the case writes them itself."""
+    around = flow(tmp_path, "- call: tell", "session: {SystemSessionID: s-1, SystemClientUserID: u-1}")
+    assert found(list(player.play(around, "a"))) == []
+    written = flow(
+        tmp_path,
+        "- event: {command: session_event, fields: {Event: SessionBegin}}\n- event: task_flow_event\n- call: tell",
+        "session: {SystemSessionID: s-2}",
+    )
+    assert found(list(player.play(written, "a"))) == []
+    no_call = flow(tmp_path, "- event: member_event", "session: {SystemSessionID: s-3}")
+    assert found(list(player.play(no_call, "a"))) == []
+
+    events = {session: session_events(redis, session) for session in ("s-1", "s-2", "s-3")}
+
+    names = {session: [event.raw.get("Event", event.node) for event in found] for session, found in events.items()}
+    assert names == {
+        "s-1": ["SessionBegin", "TaskBegin", "tell"],
+        "s-2": ["SessionBegin", "TaskBegin", "tell"],
+        "s-3": ["SessionBegin"],
+    }
+    begin, task, _ = events["s-1"]
+    assert set(begin.raw) == {
+        *("CallbackCommand", "SessionId", "Event", "EventTime", "ChannelType", "ClientUserId", "CustomerServiceId")
+    }
+    assert (task.raw["Seq"], task.raw["TaskName"], task.user_id, task.session_id) == (1, "a", "u-1", "s-1")
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (
+            (
+                '- call: {node: find, variables: {OrderID: "5"}}\n'
+                "- expect: {variables: {OrderStatus: paid, Carrier: YTO}, others: none}"
+            ),
+            [
+                'line 4: differs: OrderStatus: expected "paid", got "shipped"',
+                'line 4: missing: Carrier: expected "YTO", got OrderStatus, Count',
+                'line 4: extra: Count: expected no others, got "5"',
+            ],
+        ),
+        (
+            '- call: {node: find, variables: {OrderID: "5"}}\n- expect: {outcome: fallback, code: 1, info: x}',
+            [
+                "line 4: outcome: outcome: expected fallback, got answered",
+                "line 4: outcome: ErrorCode: expected 1, got ErrorCode 0",
+                'line 4: outcome: ErrorInfo: expected "x", got ""',
+            ],
+        ),
+        (
+            '- call: {node: find, variables: {OrderID: "9999"}}\n- call: tell',
+            [
+                (
+                    "line 3: branch: exception: expected a call that succeeds, "
+                    "got FAIL, ErrorCode 44 (no such order), and no exception branch"
+                )
+            ],
+        ),
+        (
+            "- call: nowhere",
+            [
+                (
+                    "line 3: branch: exception: expected a call that succeeds, "
+                    "got FAIL, ErrorCode 1006 (no handler for this node), and no exception branch"
+                )
+            ],
+        ),
+        (
+            "- call: tell\n- exception:\n    - expect: {code: 9}",
+            ["line 4: branch: exception: expected a call that fails, got success, ErrorCode 0"],
+        ),
+        (
+            (
+                '- call: {node: find, variables: {OrderID: "7"}}\n'
+                "- jobs: {note: dead, give_up: {ends: dead, attempts: 2}, lost: done, others: none}"
+            ),
+            [
+                "line 4: job: note: expected dead, got note done on default",
+                "line 4: job: give_up: expected dead after 2 attempts, got give_up dead on default, ",
+                "line 4: job: lost: expected done, got no such job: ",
+                "line 4: extra: again: expected no other job, got again ",
+            ],
+        ),
+        (
+            '- call: {node: find, variables: {OrderID: "7", Never: x}}\n- jobs: {again: {ends: dead, within_ms: 1}}',
+            ["line 4: job: again: expected dead, got "],
+        ),
+        ("- call: tell\n- jobs: {note: done}", ["line 4: job: note: expected done, got no such job: no job at all"]),
+        (
+            "- call: slow\n- expect: {within_ms: 20}",
+            ["line 4: late: within_ms: expected 20 ms at most, got "],
+        ),
+        (
+            "- assign: {fields: {ClientUserId: nobody}}",
+            ["line 3: outcome: ErrorCode: expected success, got ErrorCode 1 (nobody routes this)"],
+        ),
+    ],
+)
+def test_a_difference_says_of_what_kind_it_is(player: Player, tmp_path: Path, steps: str, expected: list[str]) -> None:
+    """With the line, what was expected, and what was there instead."""
+    differences = found(list(player.play(flow(tmp_path, steps), "a")))
+
+    assert len(differences) == len(expected), differences
+    for difference, start in zip(differences, expected, strict=True):
+        assert difference.startswith(start)
+
+
+def test_a_refusal_that_is_expected_is_none(player: Player, tmp_path: Path) -> None:
+    """Only API calls have a branch; elsewhere an `expect` is enough."""
+    steps = "- assign: {fields: {ClientUserId: nobody}}\n- expect: {code: 1}\n- wait: {ms: 1}"
+
+    assert found(list(player.play(flow(tmp_path, steps), "a"))) == []
+
+
+def test_what_does_not_answer_ends_a_case_in_a_sentence(tmp_path: Path, redis: Redis) -> None:
+    """The api; and one that does not know us is a difference."""
+    with closing(Desk("http://127.0.0.1:1", APP, TOKEN)) as desk, pytest.raises(NotPlayedError, match="no answer from"):
+        list(Player(desk, redis).play(flow(tmp_path, "- call: tell"), "a"))
