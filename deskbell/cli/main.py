@@ -190,6 +190,14 @@ def describe(
 
 
 @app.command()
+def check(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Import handlers and job types and print what they declare; exit 1 if api or workers would not start with them."""
+    from deskbell.cli.settings.check import check as run
+
+    run(as_json=as_json)
+
+
+@app.command()
 def doctor(
     api_redis_url: Annotated[
         str | None,

@@ -1,1 +1,4 @@
-"""Where a command's settings come from, besides the environment and `.env`: `running` finds the `deskbell dev` here."""
+"""Where a command's settings come from, and what they name.
+
+`running` finds the `deskbell dev` that runs here; `check` imports the handlers and job types that the settings name.
+"""
