@@ -26,7 +26,9 @@ from workers.worker.leases import Leases
 from workers.worker.rq_outcomes import ABANDONED, RQOutcomes
 
 AGAIN_SECONDS = 2.0
-_MOST_BYTES = 1_000_000
+_MOST_BYTES = 1_000_000  # of the jobs of events, in one ack
+MOST_AT_ONCE = 128
+"""Jobs that one script claims or acks: it holds up everybody else on Redis."""
 
 
 @dataclass(eq=False)
@@ -104,7 +106,7 @@ class Outcomes:
 
     def _next_batch(self) -> list[Execution]:
         batch, size = [], 0
-        for execution in self._done:
+        for execution in self._done[:MOST_AT_ONCE]:
             batch.append(execution)
             size += execution.fan_out.size if execution.fan_out else 0
             if size > _MOST_BYTES:

@@ -35,7 +35,7 @@ from workers.worker.execution import Execution, Executor
 from workers.worker.heartbeat import Heartbeat
 from workers.worker.leases import Claimed, Leases
 from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance
-from workers.worker.outcomes import Outcomes
+from workers.worker.outcomes import MOST_AT_ONCE, Outcomes
 from workers.worker.polling import Pauses, QueueWakeups, Wakeup, polling_orders
 from workers.worker.registration import RegisteredWorker
 from workers.worker.rq_commands import RQCommands
@@ -139,7 +139,7 @@ class ConcurrentWorker(RegisteredWorker):
             try:
                 await self._outcomes.ack()
                 was_idle = not self._under_way  # a job that ends during the claim may queue another
-                claimed = await self._leases.claim(next(self._polling_order), self._free)
+                claimed = await self._leases.claim(next(self._polling_order), min(self._free, MOST_AT_ONCE))
             except Exception as error:  # noqa: BLE001 - unforeseen damage must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
