@@ -5,7 +5,8 @@ import deskbell.cli.describe
 import deskbell.cli.doctor
 import deskbell.cli.main
 import deskbell.cli.processes.worker_process
-import deskbell.cli.send
+import deskbell.cli.send.deliveries
+import deskbell.cli.send.load
 import deskbell.cli.worker
 import deskbell.jobs.analytics
 import deskbell.jobs.crm  # noqa: F401

@@ -15,12 +15,12 @@ import typer
 from deskbell.cli import terminal
 from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
+from deskbell.cli.send.command import send
 from shared.errors import ConfigError
 from shared.own_packages import import_own
 from shared.settings.env_file import NAME as ENV_FILE
 from shared.settings.environment import check_rq_prefix
 from shared.settings.proxies import exempt_loopback
-from shared.wire.protocol import API_CALL
 
 MOST_PROCESSES = 256  # a slip of the finger would take the machine
 
@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(commands.app, name="dead")
+app.command()(send)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -146,32 +147,6 @@ def dashboard(
     from deskbell.cli.dashboard import dashboard as run
 
     run(host, port, username, password)
-
-
-@app.command()
-def send(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NODE] [NAME=VALUE]...", help="The node, and variables (or fields) by name."),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="The api; with the path secret, if there is one. By default that of `deskbell dev` here."),
-    ] = None,
-    app: Annotated[str | None, typer.Option(help="SdkAppid; by default the first of DESKBELL_APPS.")] = None,
-    token: Annotated[
-        str | None, typer.Option(help="The app's token, by default its first of DESKBELL_APPS; empty sends no Sign.")
-    ] = None,
-    command: Annotated[str, typer.Option(help="CallbackCommand.")] = API_CALL,
-    body_file: Annotated[
-        Path | None, typer.Option(help="Send this file as the body.", exists=True, dir_okay=False)
-    ] = None,
-) -> None:
-    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on ErrorCode 0."""
-    from deskbell.cli.send import send as run
-    from deskbell.cli.settings.running import target
-
-    run(words or [], target(url, app, token), command, body_file)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Self
 
 import httpx
@@ -11,6 +12,11 @@ from deskbell.simulator.signing import signed_query
 from shared.settings.proxies import client_options
 from shared.wire.json_values import read_json
 from shared.wire.protocol import API_CALL, Packet
+
+_HEADERS = {"Content-Type": "application/json"}
+_EVENT = "X-Deskbell-Event"
+_PATIENCE_SECONDS = 60
+_MOST_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,11 @@ class Desk:
         self.url = url.rstrip("/")
         self.app_id = app_id
         self.token = token
-        self._http = httpx.Client(timeout=seconds, **client_options(self.url))
+        self._http = httpx.Client(
+            timeout=seconds,
+            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS),
+            **client_options(self.url),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -103,11 +113,34 @@ class Desk:
         content = written(body)
         query = signed_query(self.app_id, self.token, command_of(content), now=now, request_id=request_id)
         started = time.perf_counter()
-        answer = self._http.post(
-            f"{self.target(node)}?{query}", content=content, headers={"Content-Type": "application/json"}
-        )
+        answer = self._http.post(f"{self.target(node)}?{query}", content=content, headers=_HEADERS)
         ms = (time.perf_counter() - started) * 1000
-        return Answer(answer.status_code, answer.text, ms, answer.headers.get("X-Deskbell-Event", ""))
+        return Answer(answer.status_code, answer.text, ms, answer.headers.get(_EVENT, ""))
+
+    def post_half(self, body: Packet | bytes, node: str = "") -> Answer:
+        """Send half of a callback's body and hold back the other until the api answers, as a slow sender would.
+
+        Raises:
+            httpx.HTTPError: nothing answered in time.
+            httpx.InvalidURL: the URL is none.
+        """
+        content = written(body)
+        url = httpx.URL(f"{self.target(node)}?{signed_query(self.app_id, self.token, command_of(content))}")
+        kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        connection = kind(url.host, url.port, timeout=_PATIENCE_SECONDS)
+        started = time.perf_counter()
+        try:
+            connection.putrequest("POST", url.raw_path.decode())
+            for name, value in {**_HEADERS, "Content-Length": str(len(content))}.items():
+                connection.putheader(name, value)
+            connection.endheaders(content[: len(content) // 2])
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except (OSError, HTTPException) as error:
+            raise httpx.ReadError(str(error) or type(error).__name__) from error
+        finally:
+            connection.close()
+        return Answer(answer.status, text, (time.perf_counter() - started) * 1000, answer.getheader(_EVENT) or "")
 
 
 def written(body: Packet | bytes) -> bytes:

@@ -25,6 +25,7 @@ _STATES: dict[str, State] = {
     "canceled": "stopped",
 }
 _ENDS = ("done", "dead", "stopped")
+_UNKNOWN = "this Redis does not have the event; it may be in the api's spool, or on another Redis"
 _PAUSE_SECONDS = 0.05
 _SCANNED_AT_ONCE = 1000
 
@@ -87,7 +88,7 @@ def follow(redis: Redis, event_id: str, *, seconds: float) -> Iterator[list[Foll
         if all(job.has_ended for job in jobs) and (ids is not None or any(job.state == "dead" for job in jobs)):
             return
         if time.monotonic() > deadline:
-            open_ones = "; ".join(str(job) for job in jobs if not job.has_ended) or "Redis has no job of the event"
+            open_ones = "; ".join(str(job) for job in jobs if not job.has_ended) or _UNKNOWN
             raise TimeoutError(f"the jobs have not ended within {seconds:g} s: {open_ones}")
         time.sleep(_PAUSE_SECONDS)
 

@@ -5,19 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq.job import Job
 
-from deskbell import Callbacks
 from shared.redis.queues import EVENTS, queue
 from tests import forked
-from tests.conftest import PACKETS, ApiFactory
 from tests.desk import APP, TOKEN
 from tests.processes import ALONE, PATIENT, environment
 from tests.serving import running_api
@@ -38,73 +34,6 @@ def deskbell(tmp_path: Path) -> Run:
         return forked.run(*words, env=environment(**given), cwd=tmp_path)
 
     return run
-
-
-def order_status() -> Callbacks:
-    """A handler for orders."""
-    callbacks = Callbacks()
-
-    @callbacks.api_call("order_status")
-    def order_status(OrderID: int) -> dict[str, str]:
-        return {"OrderStatus": f"{OrderID} shipped"}
-
-    return callbacks
-
-
-def test_send_posts_what_tencent_does(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
-    """Status, milliseconds, event and envelope are printed; what came in has every field of the query."""
-    desk = start_api(order_status())
-
-    sent = deskbell("send", "order_status", "OrderID=7", "Note=a=b", "--url", desk.url, "--token", TOKEN)
-
-    assert sent.returncode == 0, sent.stderr
-    target, first, second = sent.stdout.splitlines()
-    (job,) = queue(EVENTS, redis).jobs
-    assert target == f"POST {desk.url}/callback/order_status"
-    assert first.startswith("HTTP 200 in ")
-    assert first.endswith(f" ms, event {job.id}")
-    assert json.loads(second)["Body"] == {"OrderStatus": "7 shipped"}
-    event = job.args[0]
-    assert event["packet"]["Body"] == {"OrderID": "7", "Note": "a=b"}
-    assert abs(event["packet"]["EventTime"] - time.time() * 1000) < 60_000
-    assert (len(event["request_id"]), event["client_ip"], event["platform"]) == (36, "127.0.0.1", "Web")
-
-
-def test_send_exits_1_unless_the_error_code_is_0(deskbell: Run, start_api: ApiFactory) -> None:
-    """A FAIL, a refusal and an api that is not there."""
-    desk = start_api(order_status())
-    to = ("--url", desk.url, "--token", TOKEN)
-
-    failed = deskbell("send", "order_status", "OrderID=x", *to)
-    refused = deskbell("send", "order_status", "OrderID=7", "--url", desk.url, "--token", "wrong")
-    unreachable = deskbell("send", "--url", "http://127.0.0.1:1")
-
-    assert (failed.returncode, '"ErrorCode":1007' in failed.stdout) == (1, True)
-    assert (refused.returncode, '"ErrorCode":1003' in refused.stdout) == (1, True)
-    assert (unreachable.returncode, "no answer from http://127.0.0.1:1/callback" in unreachable.stderr) == (1, True)
-
-
-def test_send_posts_files_and_other_commands(deskbell: Run, start_api: ApiFactory, redis: Redis) -> None:
-    """The query's command is the body's; fields of another command stand at the top of its packet."""
-    desk = start_api()
-    to = ("--url", desk.url, "--token", TOKEN)
-
-    packet = deskbell("send", "--body-file", str(PACKETS / "task_flow_event.json"), *to)
-    event = deskbell("send", "SessionId=s-1", "--command", "Desk.SessionEventNotify", *to)
-
-    assert (packet.returncode, event.returncode) == (0, 0)
-    first, second = (Job.fetch(id_, redis, queue(EVENTS, redis).serializer) for id_ in queue(EVENTS, redis).job_ids)
-    assert first.args[0]["command"] == "Chatbot.TaskFlowEventNotify"
-    assert second.args[0]["packet"]["SessionId"] == "s-1"
-
-
-def test_send_says_what_a_word_should_have_been(deskbell: Run) -> None:
-    """A variable without a value; a file and variables at once."""
-    word = deskbell("send", "order_status", "OrderID")
-    both = deskbell("send", "OrderID=1", "--body-file", str(PACKETS / "api_call.json"))
-
-    assert (word.returncode, word.stderr) == (2, "deskbell: expected NAME=VALUE, got 'OrderID'\n")
-    assert (both.returncode, both.stderr) == (2, "deskbell: --body-file and OrderID=… exclude each other\n")
 
 
 @pytest.mark.parametrize(
