@@ -5,20 +5,16 @@ are answered 1006 and kept, and the job runs for them. More often the node is mi
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-
-from rich.console import Console
 
 from shared.declarations.functions import describe
 from shared.declarations.nearest import advice
 from shared.declarations.policies import BY_SESSION
-from shared.errors import ConfigError
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import Handler
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
-from shared.settings.config import Settings, load_settings
+from shared.settings.config import Settings
 from shared.wire.commands import ApiCall
 
 
@@ -40,14 +36,6 @@ def disagreements_of(settings: Settings) -> Iterator[str]:
         yield from disagreements(load_callbacks(settings), load_jobs(settings))
 
 
-def main() -> None:
-    """Print what the settings' jobs and handlers disagree about."""
-    console = Console(soft_wrap=True, highlight=False)
-    with suppress(ConfigError):  # the api or the worker says it
-        for sentence in disagreements_of(load_settings()):
-            console.print(f"warning: {sentence}", markup=False)
-
-
 def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) -> Iterator[str]:
     """Variables in a job's `when=` or `ordered_by=` that no handler of its nodes declares."""
     if job_type.events != (ApiCall,) or not job_type.nodes or not job_type.nodes <= nodes.keys():
@@ -67,7 +55,3 @@ def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) ->
 
 def _who(job_type: JobType) -> str:
     return f"the job {job_type.name}, {describe(job_type.function)},"
-
-
-if __name__ == "__main__":
-    main()

@@ -89,8 +89,8 @@ def _wait_for_jobs(stack: Stack, events: list[str]) -> list[FollowedJob]:
         with Redis.from_url(stack.environment["DESKBELL_REDIS_URL"]) as redis:
             return [job for event in events for job in ended_jobs(redis, event, seconds=_PATIENCE_SECONDS)]
     except TimeoutError as error:
-        name = stack.dead()
-        raise DemoError(f"the process {name} has ended" if name else str(error)) from None
+        dead = stack.dead()
+        raise DemoError(f"the process {min(dead)} has ended" if dead else str(error)) from None
 
 
 def _show_jobs(console: Console, jobs: list[FollowedJob]) -> None:

@@ -70,14 +70,16 @@ def deskbell(
 
 
 @app.command()
-def dev() -> None:
+def dev(
+    show_values: Annotated[bool, typer.Option("--show-values", help="Print the values of variables, too.")] = False,
+) -> None:
     """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
 
     Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
     """
-    from deskbell.cli.dev import dev as run
+    from deskbell.cli.dev.command import dev as run
 
-    run()
+    run(show_values=show_values)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.resources import files
@@ -50,11 +50,27 @@ class Stack:
     crm_url: str
 
     def __init__(
-        self, folder: Path, *, ports: Sequence[int] = (0, 0, 0), given: Mapping[str, str], logs: Path | None = None
+        self,
+        folder: Path,
+        *,
+        ports: Sequence[int] = (0, 0, 0),
+        given: Mapping[str, str],
+        logs: Path | None = None,
+        read: Callable[[str, IO[bytes]], object] | None = None,
     ) -> None:
+        """Prepare a stack.
+
+        Args:
+            folder: where its data lie.
+            ports: preferred for api, dashboard and CRM; free ones are taken where they are not.
+            given: settings, as environment variables, which precede the stack's own.
+            logs: a file for the output of all processes; else it is their own standard output, or goes to `read`.
+            read: is called for each process that is started, with its name and its output as a pipe.
+        """
         self._folder = folder.resolve()
-        self._ports = ports  # preferred for api, dashboard and CRM; free ones are taken where they are not
-        self._logs = logs  # None is standard output
+        self._ports = ports
+        self._logs = logs
+        self._read = read
         self._output: IO[bytes] | None = None
         self._exit = ExitStack()
         self._commands: dict[str, _Command] = {}
@@ -73,16 +89,20 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self._exit.close()
 
-    def dead(self) -> str | None:
-        """The name of a process that has ended by itself, or None."""
-        lasting = (name for name, command in self._commands.items() if not command.ends)
-        return next((name for name in lasting if self._children[name].poll() is not None), None)
+    def dead(self) -> dict[str, int]:
+        """The processes that have ended by themselves, and how: their exit status, or a signal's number, negative."""
+        lasting = [name for name, command in self._commands.items() if not command.ends]
+        return {name: status for name in lasting if (status := self._children[name].poll()) is not None}
 
-    def restart(self, *names: str) -> None:
-        """Restart some of `api`, `workers` and `agreement`; a call to the api waits meanwhile."""
-        for name in names:
+    def start(self, name: str) -> None:
+        """Start a process that is not running, or that ends by itself."""
+        if name in self._children:
             end(self._children[name])
-            self._children[name] = self._spawn(self._commands[name])
+        self._children[name] = self._spawn(name)
+
+    def reload(self, name: str) -> None:
+        """Have `api` or `workers` load its code anew: the processes of before go on until the new ones are ready."""
+        self._children[name].send_signal(signal.SIGHUP)
 
     def _start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,11 +120,13 @@ class Stack:
             "crm": _Command([*python, *crm_app, "--fd", str(crm.fileno())], crm),
             "api": _Command([*python, "deskbell", "api", "--fd", str(api.fileno())], api),
             "workers": _Command([*python, "deskbell", "worker"]),
-            "agreement": _Command([*python, "deskbell.cli.agreement"], ends=True),
         }
-        for name, command in self._commands.items():
-            self._children[name] = self._spawn(command)
+        for name in self._commands:
             self._exit.callback(self._end, name)
+            self.start(name)
+        # `dev` starts it, when the others are ready.
+        self._commands["declared"] = _Command([*python, "deskbell.cli.dev.declared"], ends=True)
+        self._exit.callback(self._end, "declared")
         settings = load_settings(redis_url=self.environment["DESKBELL_REDIS_URL"])
         self._exit.callback(serve_dashboard(dashboard, settings).shutdown)
 
@@ -127,7 +149,7 @@ class Stack:
             "DESKBELL_CRM_URL": self.crm_url,
             "DESKBELL_CRM_TOKEN": CRM_TOKEN,
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
-            "DESKBELL_LOG_FORMAT": "json" if self._logs else "console",
+            "DESKBELL_LOG_FORMAT": "json",
         }
         if not {"DESKBELL_CALLBACKS", "DESKBELL_JOBS"} & set(self.environment):
             defaults["DESKBELL_APP_DIR"] = _EXAMPLES
@@ -161,19 +183,25 @@ class Stack:
         self._exit.callback(server.stop)
         return f"unix://{sockets / 'valkey.sock'}"
 
-    def _spawn(self, command: "_Command") -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+        command = self._commands[name]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKBELL_")}
-        return subprocess.Popen(  # noqa: S603 - our own commands
+        child = subprocess.Popen(  # noqa: S603 - our own commands
             command.words,
             env=inherited | self.environment,
             pass_fds=[command.listener.fileno()] if command.listener else [],
-            stdout=self._output,
-            stderr=subprocess.STDOUT if self._output else None,
+            stdout=subprocess.PIPE if self._read else self._output,
+            stderr=subprocess.STDOUT if self._read or self._output else None,
             start_new_session=True,
         )
+        if self._read:
+            assert child.stdout
+            self._read(name, child.stdout)
+        return child
 
     def _end(self, name: str) -> None:
-        end(self._children[name])
+        if name in self._children:
+            end(self._children[name])
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

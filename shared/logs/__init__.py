@@ -1,7 +1,8 @@
 """Logs: one JSON line for each callback and each attempt, on standard output.
 
 No line holds a variable's value, a token, a Sign or a URL's query. An exception is logged as its type and its stack
-frames, since its text may quote what a customer wrote. Only the format `console`, for developers, has that text.
+frames, since its text may quote what a customer wrote. Only the formats for developers, `console` and `dev`, have that
+text.
 
 Integrators' code runs in the same process. Nothing that it configures, in `logging` or elsewhere, changes these lines,
 and an error while a line is written does not reach the caller: the line is dropped and counted.
@@ -24,12 +25,13 @@ from pydantic_core import to_json
 from rq.timeouts import BaseTimeoutException
 
 from shared.frames import MOST, frames_of, integrators_part
-from shared.logs.console import console_line
+from shared.logs.console import console_line, with_traceback
 from shared.logs.libraries import carry_over
 from shared.logs.output import LogOutput
 from shared.raised import as_raised
 
 Level = Literal["info", "warning", "error", "critical"]
+LogFormat = Literal["json", "console", "dev"]
 Sink = Callable[[Level, str, dict[str, Any]], None]
 
 
@@ -85,6 +87,10 @@ class _Writer:
         line.setdefault("pid", os.getpid())  # read each time: this process may have been forked
         self.output.write(_json(line) + b"\n")
 
+    def to_dev(self, level: Level, event: str, fields: dict[str, Any]) -> None:
+        """Write a line for `deskbell dev`: for machines, but with the text of an exception."""
+        self.to_json(level, event, with_traceback(fields))
+
     def to_console(self, level: Level, event: str, fields: dict[str, Any]) -> None:
         """Write a line for people."""
         line = console_line(level, event, fields, colors=self.colors)
@@ -95,7 +101,7 @@ _writer = _Writer()
 _here = threading.local()
 
 
-def configure_logs(log_format: Literal["json", "console"]) -> None:
+def configure_logs(log_format: LogFormat) -> None:
     """Send this process's log lines, and those of its libraries, to the standard output that it was started with.
 
     They hold no further fields, until `name_process` gives them some.
@@ -109,7 +115,7 @@ def configure_logs(log_format: Literal["json", "console"]) -> None:
     else:
         _writer.colors, _writer.encoding = stdout.isatty(), stdout.encoding
     _writer.output, _writer.process = LogOutput(descriptor), _this_host()
-    _writer.sink = _writer.to_json if log_format == "json" else _writer.to_console
+    _writer.sink = {"json": _writer.to_json, "console": _writer.to_console, "dev": _writer.to_dev}[log_format]
     atexit.register(flush_logs)
     carry_over(_write_record)
 

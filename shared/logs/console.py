@@ -1,7 +1,6 @@
 """Log lines for a developer's terminal; unlike those in production they have the text of an exception."""
 
 import traceback
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,15 +16,8 @@ def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool
     No text can forge a line, or send control characters to the terminal.
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    error = fields.get("error")
-    trace = ""
-    if isinstance(error, BaseException):
-        try:
-            error = as_raised(error)
-            fields = fields | {"error": type(error).__name__}
-            trace = "".join(_traceback(error))
-        except BaseException:  # noqa: BLE001 - whatever an integrator's exception does when it is read
-            fields = fields | {"error": "unreadable"}
+    fields = with_traceback(fields)
+    trace = fields.pop("traceback", "")
     blocks = {name: value for name, value in fields.items() if isinstance(value, str) and "\n" in value}
     said = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if name not in blocks)
     head = [
@@ -42,8 +34,17 @@ def console_line(level: str, event: str, fields: dict[str, Any], *, colors: bool
     return "\n".join(lines)
 
 
-def _traceback(error: BaseException) -> Iterator[str]:
-    return traceback.TracebackException(type(error), error, integrators_part(error.__traceback__)).format()
+def with_traceback(fields: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the fields, an exception among them replaced by its type, and its `traceback` with its text."""
+    error = fields.get("error")
+    if not isinstance(error, BaseException):
+        return dict(fields)
+    try:
+        error = as_raised(error)
+        trace = traceback.TracebackException(type(error), error, integrators_part(error.__traceback__))
+        return fields | {"error": type(error).__name__, "traceback": "".join(trace.format())}
+    except BaseException:  # noqa: BLE001 - whatever an integrator's exception does when it is read
+        return fields | {"error": "unreadable"}
 
 
 def _value(value: Any) -> str:

@@ -134,8 +134,10 @@ class Settings(BaseSettings):
         "heartbeats: a health check looks at its age.",
     )
     log_size: PositiveInt = Field(default=10_000, description="About how many entries the event log keeps.")
-    log_format: Literal["json", "console"] = Field(
-        default="json", description="`json` for machines; `console` for people, with tracebacks."
+    log_format: Literal["json", "console", "dev"] = Field(
+        default="json",
+        description="`json` for machines; `console` for people, with tracebacks; `dev`, which `deskbell dev` sets, is "
+        "JSON with tracebacks.",
     )
     limits: dict[str, LimitSetting] = Field(
         default_factory=dict,

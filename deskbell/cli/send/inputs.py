@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here
 from shared.declarations.nearest import advice
 from shared.errors import ConfigError, VariableError
@@ -73,11 +72,16 @@ def fill_in(given: Mapping[str, str], app_id: str, node: str) -> Filled:
         there_are = f"; there are {', '.join(nodes)}"
         unknown = f"{settings.callbacks} has no handler for {node}{advice(node, nodes, there_are)}"
         return Filled(dict(given), note=unknown if nodes and node else "")
-    others = {name: value for name, value in _others(handler) if name not in given}
+    others = {name: value for name, value in sample_inputs(handler) if name not in given}
     return Filled({**given, **others}, tuple(others), is_known=True)
 
 
-def _others(handler: Handler) -> Iterator[tuple[str, str]]:
+def sample_inputs(handler: Handler) -> Iterator[tuple[str, str]]:
+    """The variables of a node's handler, each with a text that it accepts; `""` for an input with a default.
+
+    Raises:
+        ConfigError: nothing that is tried fits an annotation.
+    """
     yield from handler.when.items()
     for parameter in handler.inputs.parameters:
         if parameter.name not in handler.when:
@@ -94,7 +98,9 @@ def _sample(handler: Handler, parameter: inspect.Parameter) -> str:
     inputs = Inputs(handler.name, [parameter])
     sample = next((each for each in _samples(inputs, name) if _fits(inputs, name, each)), None)
     if sample is None:
-        stop(f"{name}: no sample fits the handler's annotation: write {name}=VALUE, or Field(examples=[…]) in it")
+        raise ConfigError(
+            f"{name}: no sample fits the handler's annotation: write {name}=VALUE, or Field(examples=[…]) in it"
+        )
     return sample
 
 

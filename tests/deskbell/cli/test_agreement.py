@@ -1,12 +1,11 @@
 """Whether jobs ask for what handlers have."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deskbell import ApiCall, Callbacks, Event, Jobs, SessionEvent
-from deskbell.cli.agreement import disagreements, main
+from deskbell.cli.agreement import disagreements
 from shared.declarations.functions import describe
 
 
@@ -78,39 +77,3 @@ def test_without_handlers_of_nodes_nothing_is_said() -> None:
     jobs.on(SessionEvent, name="other", when={"Anything": "1"})(job)
 
     assert list(disagreements(Callbacks(), jobs)) == []
-
-
-SOURCE = """
-from deskbell import ApiCall, Callbacks, Jobs
-callbacks, jobs = Callbacks(), Jobs()
-
-@callbacks.api_call
-def order_status() -> None: ...
-
-@jobs.on(ApiCall, node="order_staus")
-def job(event: ApiCall) -> None: ...
-"""
-
-
-def test_the_settings_modules_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As `deskbell dev` does whenever code changes; what cannot be loaded others say."""
-    (tmp_path / "acme_compared.py").write_text(SOURCE)
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
-    monkeypatch.setenv("DESKBELL_CALLBACKS", "acme_compared:callbacks")
-
-    main()
-    assert capsys.readouterr().out == ""
-
-    monkeypatch.setenv("DESKBELL_JOBS", "acme_compared:jobs")
-    main()
-    assert capsys.readouterr().out == (
-        f"warning: the job job, acme_compared.job ({tmp_path / 'acme_compared.py'}:8), is run for the node "
-        "order_staus, which no handler has; did you mean order_status?\n"
-    )
-
-    monkeypatch.setenv("DESKBELL_JOBS", "nowhere:jobs")
-    main()
-    assert capsys.readouterr().out == ""

@@ -217,8 +217,8 @@ def test_the_last_frames_of_a_recursion_are_written() -> None:
     assert len(expanded({"error": caught.value})["where"]) == 30
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_only_the_console_shows_an_exceptions_text(capfd: pytest.CaptureFixture[str], log_format: Any) -> None:
+@pytest.mark.parametrize("log_format", ["json", "console", "dev"])
+def test_only_developers_are_shown_an_exceptions_text(capfd: pytest.CaptureFixture[str], log_format: Any) -> None:
     """Deskbell's and libraries': a developer needs the traceback, production's logs must not quote a customer."""
     configure_logs(log_format)
 
@@ -232,7 +232,7 @@ def test_only_the_console_shows_an_exceptions_text(capfd: pytest.CaptureFixture[
     assert err == ""
     assert all(word in out for word in ("it broke for node order_status", "acme.library", "ValueError", __file__))
     assert out.count(f"    ValueError: {PLANTED}\n") == (2 if log_format == "console" else 0)
-    assert (PLANTED in out) == (log_format == "console")
+    assert (PLANTED in out) == (log_format != "json")
 
 
 def test_nothing_in_an_exceptions_text_forges_a_line_on_the_console(capfd: pytest.CaptureFixture[str]) -> None:

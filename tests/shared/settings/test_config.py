@@ -168,7 +168,7 @@ UNKNOWN = "there is no such setting"
         ("REDIS_TIMEOUT_MS", "9", "expected greater than or equal to 10, got '9'"),
         ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
         ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
-        ("LOG_FORMAT", "xml", "expected 'json' or 'console', got 'xml'"),
+        ("LOG_FORMAT", "xml", "expected 'json', 'console' or 'dev', got 'xml'"),
         ("LIMITS", "10/s", 'expected JSON, {"crm.contact": "10/s"}, got text that is none'),
         ("LIMITS", '{"crm.contact": "fast"}', f"{LIMIT}, got 'fast'"),
         ("LIMITS", '{"crm.contact": 0}', f"{LIMIT}, got 0"),
