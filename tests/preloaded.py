@@ -7,6 +7,7 @@ import deskbell.cli.main
 import deskbell.cli.processes.worker_process
 import deskbell.cli.send.deliveries
 import deskbell.cli.send.load
+import deskbell.cli.unknowns.report
 import deskbell.cli.worker
 import deskbell.jobs.analytics
 import deskbell.jobs.crm  # noqa: F401

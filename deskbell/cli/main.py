@@ -194,6 +194,17 @@ def doctor(
     run(api_redis_url)
 
 
+@app.command()
+def unknowns(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List commands, events, fields and system variables that came and no page lists: names alone, to be sent to us.
+
+    Reads the event log, and the packets of the jobs that Redis still keeps.
+    """
+    from deskbell.cli.unknowns.report import unknowns as run
+
+    run(as_json=as_json)
+
+
 def parent_of(fd: int) -> socket.socket | None:
     """The socket to the supervisor; None where there is none, as in tests of a single process."""
     signal.signal(
