@@ -15,6 +15,7 @@ import typer
 from deskbell.cli import terminal
 from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
+from deskbell.cli.flow.command import flow
 from deskbell.cli.send.command import send
 from shared.errors import ConfigError
 from shared.own_packages import import_own
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(commands.app, name="dead")
+app.command()(flow)
 app.command()(send)
 
 

@@ -48,7 +48,9 @@ def load_flow(path: Path) -> Flow:
     try:
         content = FlowFile.model_validate(document.value)
     except ValidationError as error:
-        first = min(error.errors(include_url=False), key=lambda each: document.line(each["loc"]))
+        # What is missing may be what is misspelt elsewhere.
+        mistakes = error.errors(include_url=False)
+        first = min(mistakes, key=lambda each: (each["type"] == "missing", document.line(each["loc"])))
         raise FlowFileError(f"{document.at(first['loc'])}: {sentence(document, first)}") from None
     _check_names(document, ("session",), content.session)
     for name, steps in content.cases.items():

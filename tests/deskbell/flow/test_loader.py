@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import jsonschema_rs
 import pytest
 
+from deskbell.flow.differences import DifferenceKind
 from deskbell.flow.document import Document
 from deskbell.flow.loader import Flow, load_flow
-from deskbell.flow.model import json_schema
+from deskbell.flow.model import Step, json_schema
 from shared.errors import FlowFileError
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "FLOWS.md"
 
 GOOD = """
 # yaml-language-server: $schema=flow.schema.json
@@ -174,3 +178,18 @@ def test_the_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
 def value(text: str) -> object:
     """What a file holds; nothing if it is empty."""
     return Document(Path("flow_x.yaml"), text).value if text else None
+
+
+def test_the_documents_flows_can_be_played(tmp_path: Path) -> None:
+    """Every block of YAML in docs/FLOWS.md."""
+    blocks = DOCUMENT.read_text().split("```yaml\n")[1:]
+
+    assert [len(flow(tmp_path, block.partition("```")[0]).content.cases) for block in blocks] == [2]
+
+
+@pytest.mark.parametrize(("head", "names"), [("step", set(Step.model_fields)), ("kind", set(get_args(DifferenceKind)))])
+def test_the_document_lists_every_step_and_every_kind_of_difference(head: str, names: set[str]) -> None:
+    """And no other."""
+    rows = DOCUMENT.read_text().partition(f"| {head} |")[2].partition("\n\n")[0].splitlines()[2:]
+
+    assert {row.split("`")[1] for row in rows} == names
