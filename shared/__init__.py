@@ -8,6 +8,8 @@ Read in this order, which is that of a callback's data:
 3. `settings`, from the environment. `redis`: connections, queues and keys.
 4. `logs`, and `runtime`: threads, tasks and the event loop's watchdog.
 
+`lifespans` opens and closes what handlers or jobs share.
+
 A room imports only from rooms that stand below it in `pyproject.toml` (import-linter). `loading` stands above all: it
 imports the integrator's modules.
 

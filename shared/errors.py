@@ -3,6 +3,7 @@
     DeskbellError
     ├── ConfigError          a setting is wrong: start-up ends
     ├── DeclarationError     a handler or a job type is declared wrongly: importing it ends
+    ├── LifespanError        what handlers or jobs share could not be opened: the process ends
     ├── PacketError          a body is not a packet of PROTOCOL §3
     ├── VariableError        a variable of an API call is missing or does not fit
     ├── ResultError          a handler returned what cannot become variables
@@ -33,6 +34,10 @@ class ConfigError(DeskbellError):
 
 class DeclarationError(DeskbellError):
     """Raised while a handler or a job type is declared, saying what to write instead."""
+
+
+class LifespanError(DeskbellError):
+    """Raised when a lifespan did not start: the process that needs it does not come up."""
 
 
 class PacketError(DeskbellError):

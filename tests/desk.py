@@ -66,7 +66,11 @@ def written(redis: Redis) -> list[bytes]:
 def serving(settings: Settings, callbacks: Callbacks, connections: Connections | None = None) -> Iterator[Desk]:
     """An api under uvicorn, in a thread, on a free port."""
     with listen("127.0.0.1", 0) as listener:
-        server = Server(partial(create_app, settings, callbacks), connections or connections_of(settings))
+        server = Server(
+            partial(create_app, settings, callbacks),
+            connections or connections_of(settings),
+            lifespan=callbacks.lifespans.entered(settings),
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         desk = Desk(f"http://127.0.0.1:{listener.getsockname()[1]}")

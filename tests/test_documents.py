@@ -227,10 +227,11 @@ def test_the_jobs_document_lists_every_option_and_its_code_runs() -> None:
     """As `Jobs.on` takes them; what is declared there is a job type."""
     document = (ROOT / "docs" / "JOBS.md").read_text()
     options = {name for row in table(document, "option") for name in re.findall(r"`(\w+)`", row[0])}
-    (source,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
-    module = types.ModuleType("jobs_document")
-
-    exec(source, module.__dict__)  # noqa: S102 - the document's own code
+    names = []
+    for source in re.findall(r"```python\n(.*?)```", document, re.DOTALL):
+        module = types.ModuleType("jobs_document")
+        exec(source, module.__dict__)  # noqa: S102 - the document's own code
+        names += module.jobs.names
 
     assert options == JobOptions.__annotations__.keys()
-    assert module.jobs.names == ["note_message"]
+    assert names == ["note_message", "record_enquiry"]

@@ -41,7 +41,7 @@ def perform_with(performer: Performer, name: str, wire: Wire) -> None:
     try:
         attempt.prepare()
         attempt.begin(job)
-        call(attempt)
+        call(performer, attempt)
     except BaseException as error:
         attempt.failed(job, error)
         with suppress(RedisError):
@@ -52,19 +52,20 @@ def perform_with(performer: Performer, name: str, wire: Wire) -> None:
     attempt.done()
 
 
-def call(attempt: Attempt) -> None:
-    """Call the function of an attempt, on this thread; what is to be awaited runs on an event loop of its own."""
-    result = attempt.function()
-    if not is_awaited(result):
-        check_ran(result)
-        return
+def call(performer: Performer, attempt: Attempt) -> None:
+    """Call the function of an attempt, on this thread, within the lifespans of the job types.
+
+    These, and what is to be awaited, run on an event loop of this job's own.
+    """
     with ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
+        runner = stack.enter_context(performer.jobs.lifespans.runner(performer.settings))
+        result = attempt.function()
+        if not is_awaited(result):
+            return check_ran(result)
         try:
             runner.run(_within(attempt.job_type.timeout, await_result(result)))
         except JobTimeoutException:
             stack.pop_all()  # RQ's alarm went off: the coroutine ignored its cancellation, and would ignore another
-            runner.get_loop().close()
             raise
 
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from types import FrameType
 
 import uvicorn
@@ -36,11 +36,19 @@ def connections_of(settings: Settings) -> Connections:
 
 
 def serve(
-    make_app: Callable[[], ASGIApp], settings: Settings, listener: socket.socket, parent: socket.socket | None = None
+    make_app: Callable[[], ASGIApp],
+    settings: Settings,
+    listener: socket.socket,
+    parent: socket.socket | None = None,
+    lifespan: AbstractAsyncContextManager[None] | None = None,
 ) -> None:
-    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends."""
+    """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
+
+    All of it is within the lifespan: what handlers share is opened before, and closed afterwards.
+    """
     raise_file_limit()
-    server = Server(make_app, connections_of(settings), grace_seconds=settings.grace_seconds, parent=parent)
+    connections, seconds = connections_of(settings), settings.grace_seconds
+    server = Server(make_app, connections, grace_seconds=seconds, parent=parent, lifespan=lifespan)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
@@ -57,6 +65,7 @@ class Server(uvicorn.Server):
         *,
         grace_seconds: float = 10,
         parent: socket.socket | None = None,
+        lifespan: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
         config = uvicorn.Config(
             make_app,
@@ -75,11 +84,13 @@ class Server(uvicorn.Server):
         self._connections = connections
         self._grace_seconds = grace_seconds
         self._parent = parent
+        self._lifespan = lifespan or nullcontext()
         self._signals: set[int] = set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until the end; then give what is left on the event loop a second."""
-        await super().serve(sockets)
+        async with self._lifespan:
+            await super().serve(sockets)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

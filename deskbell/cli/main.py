@@ -17,7 +17,7 @@ from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
 from deskbell.cli.flow.command import flow
 from deskbell.cli.send.command import send
-from shared.errors import ConfigError
+from shared.errors import ConfigError, LifespanError
 from shared.own_packages import import_own
 from shared.settings.env_file import NAME as ENV_FILE
 from shared.settings.environment import check_rq_prefix
@@ -237,6 +237,8 @@ def main() -> None:
             terminal.flush()
     except ConfigError as error:
         stop(str(error))
+    except LifespanError as error:
+        stop(str(error), 1)
     except BrokenPipeError:  # `| head` has read enough
         terminal.drop_output()
         sys.exit(1)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
-from shared.errors import DeclarationError
 from shared.handlers.declaration import HandlerOptions, check_options, declared_handler, refuse_conflict
 from shared.handlers.handler import (
     API_CALL,
@@ -14,6 +13,7 @@ from shared.handlers.handler import (
     CommandSpec,
     Handler,
 )
+from shared.lifespans import HasLifespans
 from shared.wire.commands import ApiCall
 from shared.wire.events import Event
 
@@ -29,10 +29,11 @@ class Decorator(Protocol):
     def __call__(self, **options: Unpack[HandlerOptions]) -> Callable[[_Function], _Function]: ...
 
 
-class Callbacks:
+class Callbacks(HasLifespans):
     """The handlers of an integrator; named by the setting `DESKBELL_CALLBACKS`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._handlers: list[Handler] = []
 
     @overload
@@ -92,9 +93,8 @@ class Callbacks:
         return partial(self._declare, C2C_SIGNAL)
 
     def include(self, other: "Callbacks") -> None:
-        """Add the handlers of another `Callbacks`, as a router does; one that is here already is not added again."""
-        if not isinstance(other, Callbacks):
-            raise DeclarationError(f"include: expected a Callbacks, got {type(other).__name__}")
+        """Add what another `Callbacks` declares, as a router does; what is here already is not added again."""
+        self.include_lifespans(other)
         for handler in other.handlers:
             if not any(handler is here for here in self._handlers):
                 self._add(handler)

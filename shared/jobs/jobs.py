@@ -10,15 +10,17 @@ from shared.declarations.options import refuse_unknown
 from shared.errors import DeclarationError
 from shared.jobs.declaration import JobOptions, declared_job_type, event_classes
 from shared.jobs.job_type import JobType
+from shared.lifespans import HasLifespans
 from shared.wire.events import Event
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class Jobs:
+class Jobs(HasLifespans):
     """The job types of an integrator; named by the setting `DESKBELL_JOBS`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._types: dict[str, JobType] = {}
 
     def on(self, *events: type[Event] | UnionType, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]:
@@ -63,9 +65,8 @@ class Jobs:
         return declare
 
     def include(self, other: "Jobs") -> None:
-        """Add the job types of another `Jobs`, as a router does; one that is here already is not added again."""
-        if not isinstance(other, Jobs):
-            raise DeclarationError(f"include: expected a Jobs, got {type(other).__name__}")
+        """Add what another `Jobs` declares, as a router does; what is here already is not added again."""
+        self.include_lifespans(other)
         for job_type in other.types:
             if self._types.get(job_type.name) is not job_type:
                 self._add(job_type)

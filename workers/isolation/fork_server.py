@@ -146,7 +146,7 @@ def _run(asked: dict[str, Any], performer: Performer) -> None:
     _current_job.set(AllowListedJob.of(lease, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()
-    call(attempt)
+    call(performer, attempt)
 
 
 def main() -> None:

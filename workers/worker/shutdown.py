@@ -5,9 +5,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from enum import Enum
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 from rq.utils import now, utcformat
@@ -20,6 +21,7 @@ from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
 from workers.worker.polling import Wakeup
 
+_T = TypeVar("_T")
 _COLD_SECONDS = 2.0  # for a worker that ends at once to release its jobs
 _AGAIN_SECONDS = 1.0
 
@@ -61,8 +63,14 @@ class ShutdownSignals:
             signal.signal(number, self._on_signal)
         if parent:
             loop.add_reader(parent, self._orphaned)
-            with suppress(OSError):  # it is gone already, which the loop will notice
-                parent.send(b"1")
+
+    async def run_within(self, lifespan: AbstractAsyncContextManager[None], main: Callable[[], Awaitable[_T]]) -> _T:
+        """Tell the supervisor that the worker is ready when what its jobs share is open, and work within that."""
+        async with lifespan:
+            if self._parent:
+                with suppress(OSError):  # it is gone already, which the loop will notice
+                    self._parent.send(b"1")
+            return await main()
 
     def close(self) -> None:
         """Take back the forced exit: the worker has ended by itself."""

@@ -81,8 +81,9 @@ class ConcurrentWorker(RegisteredWorker):
         self.register(self._outage)
         loop = uvloop.new_event_loop()
         signals = ShutdownSignals(loop, self._shut_down, self._save, self._settings.grace_seconds, self._parent)
+        lifespan = self._jobs.lifespans.entered(self._settings)
         try:
-            return loop.run_until_complete(self._main(burst=burst))
+            return loop.run_until_complete(signals.run_within(lifespan, lambda: self._main(burst=burst)))
         finally:
             loop.close()  # without asyncio.run's wait for every coroutine: a straggler would hold the process
             self.unregister(self._outage)

@@ -23,4 +23,5 @@ def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None
     get_log().info("serving", handlers=names, env_file=str(settings.env_file or ""))
     if MULTIPROCESS in os.environ:
         Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # a cleaner of temporary folders may have deleted it
-    serve(lambda: create_app(settings, callbacks), settings, listener, parent)
+    lifespan = callbacks.lifespans.entered(settings)
+    serve(lambda: create_app(settings, callbacks), settings, listener, parent, lifespan)
