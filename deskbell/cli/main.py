@@ -85,6 +85,16 @@ def dev(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the package, and of the folder that it is made in, here.")],
+) -> None:
+    """Make a package with handlers, jobs, tests, a flow file, settings and a Dockerfile, ready for `deskbell dev`."""
+    from deskbell.cli.new.command import new as run
+
+    run(name)
+
+
+@app.command()
 def demo() -> None:
     """Run the main job on an embedded server: two callbacks, their answers and their jobs."""
     from deskbell.cli.demo import demo as run

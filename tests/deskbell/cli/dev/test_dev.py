@@ -2,21 +2,12 @@
 
 import re
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.cli.settings.running import find_running
-from deskbell.testing import packet, signed_query
-from shared.wire.protocol import API_CALL
 from tests import forked
-from tests.processes import PATIENT, environment, unmeasured
+from tests.deskbell.cli.dev.running import running
+from tests.processes import environment
 from tests.waiting import until
 
 SOURCE = """
@@ -39,60 +30,7 @@ def note(event: ApiCall) -> None: ...
 """
 
 
-class Running:
-    """A `deskbell dev`, and what it has printed so far."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def output(self) -> str:
-        """All that it has printed."""
-        return "".join(self._lines)
-
-    def until(self, pattern: str) -> re.Match[str]:
-        """Wait until it has printed something."""
-        found = until(lambda: re.search(pattern, self.output, re.MULTILINE) or self.process.poll() is not None)
-        assert isinstance(found, re.Match), self.output
-        return found
-
-    def call(self, node: str, **variables: str) -> str:
-        """Call a node; the answer."""
-        url = self.until(r"callback +(\S+)$")[1]
-        query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
-        return httpx.post(f"{url}/{node}?{query}", json=packet(**variables), timeout=30).text
-
-    def end(self) -> int:
-        """End it with Ctrl-C, unless it has ended; its status."""
-        self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(60)
-        self._reader.join(30)
-        return status
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._lines.append(line)
-
-
-@contextmanager
-def running(folder: Path, *options: str, **settings: str) -> Iterator[Running]:
-    """`deskbell dev` in a folder, for the package in it."""
-    settings = unmeasured(
-        DESKBELL_APP_DIR=str(folder / "package"), DESKBELL_CALLBACKS="acme:callbacks", **PATIENT, **settings
-    )
-    command = [sys.executable, "-u", "-P", "-m", "deskbell", "dev", *options]
-    with subprocess.Popen(
-        command, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        dev = Running(process)
-        try:
-            yield dev
-        finally:
-            dev.end()
+SETTINGS = {"DESKBELL_APP_DIR": "package", "DESKBELL_CALLBACKS": "acme:callbacks"}
 
 
 def package(folder: Path, source: str = SOURCE) -> Path:
@@ -109,7 +47,7 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
     (source.parent / "api").mkdir()
     (source.parent / "api" / "db.py").touch()
 
-    with running(tmp_path, DESKBELL_JOBS="acme:jobs") as dev:
+    with running(tmp_path, DESKBELL_JOBS="acme:jobs", **SETTINGS) as dev:
         dev.until("two packages are named api, Deskbell's ")
         dev.until(r"^dev +│ (api|workers) has ended \(status 2\); the rest stays up\.")
         package(tmp_path)
@@ -146,7 +84,7 @@ def test_with_handlers_only_a_worker_takes_the_events(tmp_path: Path) -> None:
     """A package without job types is a package; values are shown to who asks for them; another run is refused."""
     package(tmp_path)
 
-    with running(tmp_path, "--show-values") as dev:
+    with running(tmp_path, "--show-values", **SETTINGS) as dev:
         dev.until("ready in")
         dev.call("version", OrderID="98765")
         dev.until("none: no job type subscribes to it$")
