@@ -15,7 +15,7 @@ import typer
 from deskbell.cli import terminal
 from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
-from deskbell.cli.flow.command import flow
+from deskbell.cli.flow.command import flow, record
 from deskbell.cli.send.command import send
 from shared.errors import ConfigError, LifespanError
 from shared.own_packages import import_own
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(commands.app, name="dead")
 app.command()(flow)
+app.command()(record)
 app.command()(send)
 
 

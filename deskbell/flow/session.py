@@ -16,6 +16,7 @@ _FIELDS = {  # the fields by which packets name what the system variables hold (
     "ChannelId": "SystemCustomerServiceID",
     "From_Account": "SystemClientUserID",
 }
+_ALWAYS = ("CallbackCommand", "Event", "EventTime")
 
 
 class Session:
@@ -45,22 +46,23 @@ class Session:
         return packet_of(API_CALL, {"Body": system | taken | call.variables})
 
     def event(self, command: str, fields: Fields) -> Packet:
-        """The packet of another command: the documented one, with this session's names in it."""
+        """The packet of another command: the documented one, with this session's names in it.
+
+        What the documented one holds beside belongs to its own `Event`, and is left out where `fields` has another.
+        """
         documented = packet_of(command)
-        own = {field: self.variables[name] for field, name in _FIELDS.items() if field in documented}
-        return packet_of(command, own | fields)
+        own: Fields = {field: self.variables[name] for field, name in _FIELDS.items() if field in documented}
+        if "ExecutionId" in documented:
+            own["ExecutionId"] = self._execution
+        packet = packet_of(command, own | fields)
+        if packet.get("Event") == documented.get("Event"):
+            return packet
+        return {name: value for name, value in packet.items() if name in {*_ALWAYS, *own, *fields}}
 
     def begin(self) -> Packet:
         """What Desk reports when a session begins (PROTOCOL §3.3)."""
-        return self._only(SESSION_EVENT, "SessionBegin")
+        return self.event(SESSION_EVENT, {"Event": "SessionBegin"})
 
     def begin_task(self) -> Packet:
         """What Desk reports when a task flow begins (PROTOCOL §3.3)."""
-        fields: Fields = {"Seq": 1, "ExecutionId": self._execution, "TaskName": self._case}
-        return self.event(TASK_FLOW_EVENT, fields)
-
-    def _only(self, command: str, event: str) -> Packet:
-        """A packet without the fields of the documented one that do not belong to an event."""
-        whole = self.event(command, {"Event": event})
-        names = ("CallbackCommand", "Event", "EventTime", *_FIELDS)
-        return {name: value for name, value in whole.items() if name in names}
+        return self.event(TASK_FLOW_EVENT, {"Seq": 1, "TaskName": self._case})

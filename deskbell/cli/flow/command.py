@@ -1,4 +1,4 @@
-"""`deskbell flow`, as a person types it; `playing` does it."""
+"""`deskbell flow` and `deskbell record`, as a person types them; `playing` and `recording` do it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,3 +33,24 @@ def flow(
         playing.print_schema()
     else:
         playing.play(files or [], url, app, token, junit, as_json=as_json)
+
+
+def record(
+    id_: Annotated[str, typer.Argument(metavar="EVENT|SESSION", help="An event's id, or a session's.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="A new file, flow_….yaml; standard output by default.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Write this variable as it came; may be repeated.")
+    ] = None,
+    replace: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Put a placeholder for this variable; may be repeated.")
+    ] = None,
+) -> None:
+    """Turn what happened into a flow file, with placeholders for personal values.
+
+    Your handlers answer each event once more, here, with the placeholders, and the file expects those answers.
+    """
+    from deskbell.cli.flow import recording
+
+    recording.record(id_, file, keep or [], replace or [])
