@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shared.declarations.functions import describe, parameters
+from shared.declarations.functions import describe, location, parameters
 from shared.errors import DeclarationError, LifespanError
 from shared.frames import frames_of, integrators_frame
 from shared.logs import get_log
@@ -46,12 +46,14 @@ class _Lifespan:
             async with asyncio.timeout_at(until) as limit:
                 yielded = await opened.__aenter__()
         except Exception as error:
-            what = f"it took longer than {START_SECONDS:g} s" if limit.expired() else _cause(error)
-            raise LifespanError(f"{describe(self.function)}: the lifespan did not start: {what}") from error
+            if limit.expired():
+                who = describe(self.function)
+                raise LifespanError(f"the lifespan {who} did not start within {START_SECONDS:g} s") from error
+            raise LifespanError(_failure(self.function, error)) from error
         try:
             if yielded is not None:
                 raise LifespanError(
-                    f"{describe(self.function)}: the lifespan yields a {type(yielded).__name__}, which nobody gets; "
+                    f"the lifespan {describe(self.function)} yields a {type(yielded).__name__}, which nobody gets; "
                     "keep it in a variable of the module, and write `yield` alone"
                 )
             yield
@@ -191,12 +193,14 @@ class Lifespans:
             self._lifespans.append(lifespan)
 
 
-def _cause(error: BaseException) -> str:
-    """What an error was, and where; of a group of them, the first."""
+def _failure(function: Callable[..., Any], error: BaseException) -> str:
+    """Which lifespan did not start, where and why; of a group of errors, the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    name, _, place = describe(function).rstrip(")").partition(" (")
     frame = integrators_frame(frames_of(error.__traceback__))
-    return f"{type(error).__name__}: {error}" + (f" (at {frame})" if frame else "")
+    where = location(frame.file, frame.line) if frame else place
+    return f"the lifespan {name} failed at {where} with {type(error).__name__}: {error}"
 
 
 def _close(runner: asyncio.Runner, over: asyncio.Event, holding: "asyncio.Task[None] | None") -> None:

@@ -116,8 +116,5 @@ def test_a_worker_whose_lifespan_does_not_start_does_not_come_up(valkey_url: str
     ended = forked.run("worker", *ALONE, env=environment(**settings), cwd=tmp_path)
 
     assert ended.returncode == 1
-    assert ended.stderr == (
-        "deskbell: acme.database (acme.py:5): the lifespan did not start: OSError: no database "
-        f"(at {tmp_path.name}/acme.py:7 in database)\n"
-    )
+    assert ended.stderr == "deskbell: the lifespan acme.database failed at acme.py:7 with OSError: no database\n"
     assert redis.scard("rq:workers") == 0

@@ -55,6 +55,7 @@ class _Found:
 
     handlers: list[_Handler] = field(default_factory=list)
     jobs: list[_Job] = field(default_factory=list)
+    lifespans: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -72,6 +73,8 @@ def check(*, as_json: bool) -> None:
     jobs = _loaded(load_jobs, settings, found) if settings.jobs else None
     found.handlers += map(_handler, callbacks.handlers if callbacks else [])
     found.jobs += map(_job, jobs.types if jobs else [])
+    for registry in filter(None, (callbacks, jobs)):
+        found.lifespans += map(describe, registry.lifespans.functions)
     if callbacks and jobs:
         found.warnings += disagreements(callbacks, jobs)
     if as_json:
@@ -130,6 +133,8 @@ def _print(found: _Found) -> None:
         if table.row_count:
             console.print(table)
             console.print()
+    for lifespan in found.lifespans:
+        console.print(f"lifespan {lifespan}")
     for kind, sentences in (("warning", found.warnings), ("problem", found.problems)):
         for sentence in sentences:
             console.print(f"{kind}: {terminal_text(sentence)}")

@@ -59,8 +59,5 @@ def test_an_api_whose_lifespan_does_not_start_does_not_come_up(valkey_url: str, 
     ended = forked.run("api", "--port", "0", *ALONE, env=environment(**settings), cwd=tmp_path)
 
     assert ended.returncode == 1
-    assert ended.stderr == (
-        "deskbell: acme.database (acme.py:3): the lifespan did not start: OSError: no database "
-        f"(at {tmp_path.name}/acme.py:5 in database)\n"
-    )
+    assert ended.stderr == "deskbell: the lifespan acme.database failed at acme.py:5 with OSError: no database\n"
     assert "startup complete" not in ended.stdout

@@ -24,6 +24,10 @@ class Status(TypedDict):
 @callbacks.api_call("order_status", fallback={"OrderStatus": "unknown"})
 def order_status(OrderID: int) -> Status: ...
 
+@jobs.lifespan
+async def database():
+    yield
+
 @jobs.on(ApiCall, node="order_statu", queue="crm", attempts=3)
 def record(event: ApiCall) -> None: ...
 """
@@ -56,6 +60,7 @@ def test_check_prints_what_is_declared_and_what_does_not_fit(deskbell: Run) -> N
     ]
     (job,) = found["jobs"]
     assert (job["name"], job["events"], job["nodes"], job["queue"]) == ("record", ["ApiCall"], ["order_statu"], "crm")
+    assert found["lifespans"] == ["acme.database (acme.py:15)"]
     assert found["problems"] == []
     assert "did you mean order_status?" in found["warnings"][0]
     assert f"warning: {found['warnings'][0]}" in told.stdout
