@@ -5,7 +5,7 @@ WORKDIR /src
 # The dependencies come first, with their hashes checked: this layer is cached until the lock file changes.
 COPY requirements.lock ./
 RUN pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE _deskbell_pytest.py ./
 COPY api api
 COPY workers workers
 COPY shared shared

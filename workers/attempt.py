@@ -112,8 +112,8 @@ class Attempt:
         """Log that it succeeded."""
         self._write("done")
 
-    def failed(self, job: Job, error: BaseException) -> None:
-        """Prepare RQ's decision about a job whose attempt raised, and log it."""
+    def failed(self, job: Job, error: BaseException) -> str:
+        """Prepare RQ's decision about a job whose attempt raised, and log it; gives the outcome."""
         if "event_id" not in self._fields:
             self._fields["job_id"] = job.id
         job_type = self._performer.jobs.get(self._name)
@@ -123,6 +123,7 @@ class Attempt:
         if code := code_of(error):
             fields["code"] = code
         self._write(outcome, error=error, **fields)
+        return outcome
 
     def _write(self, outcome: str, **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})

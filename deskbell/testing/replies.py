@@ -1,0 +1,67 @@
+"""Replies to events as Desk would get them, computed by the code of the api."""
+
+import asyncio
+import dataclasses
+from contextlib import suppress
+from typing import Any
+
+from shared.errors import DeskbellError, ResultError
+from shared.handlers.callbacks import Callbacks
+from shared.handlers.handler import Handler
+from shared.handlers.replies import Replies
+from shared.settings.config import load_settings
+from shared.wire.events import Event, Reply
+
+
+def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
+    """What Desk would get for an event: computed as the api does, with its deadline, fallback and codes.
+
+    The traceback of a handler that failed is written to standard output.
+
+    Args:
+        callbacks: the handlers.
+        event: what comes in.
+        seconds: the handler's time; by default that of the settings, 1 s unless they say otherwise.
+
+    Raises:
+        ResultError: the result departs from the outputs that the handler declares, which the api only logs.
+        DeskbellError: an event loop runs already, as in an async test; there `async_reply` is due.
+    """
+    with suppress(RuntimeError):  # no loop runs; a handler that fails below has no such context in its traceback
+        asyncio.get_running_loop()
+        raise DeskbellError("reply: an event loop runs here already; write await async_reply(callbacks, event)")
+    return asyncio.run(async_reply(callbacks, event, seconds=seconds))
+
+
+async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
+    """What `reply` gives, on the event loop of an async test, whose fixtures may belong to that loop."""
+    if seconds is None:
+        settings = load_settings()
+        seconds = (settings.budget_ms - settings.reserved_ms) / 1000
+    monitor = _Monitor()
+    replies = Replies(callbacks, monitor)
+    try:
+        until = asyncio.get_running_loop().time() + seconds
+        given = await replies.reply_to(dataclasses.replace(event, reply=None), until, until)
+    finally:
+        replies.close()
+    if monitor.problems:
+        raise ResultError("; ".join(monitor.problems))
+    return given
+
+
+class _Monitor:
+    """Keeps how results depart from their declarations; a test sees the rest in the reply."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def check(self, handler: Handler | None, _: Event, result: Any, reply: Reply) -> None:
+        if handler:
+            found = handler.outputs.problems(result, reply.variables) if result is not None else []
+            self.problems += [f"{handler.name}: {problem}" for problem in found]
+
+    def record_nothing(self, _: Handler) -> None:
+        pass
+
+    record_straggler = record_saturated = record_nothing

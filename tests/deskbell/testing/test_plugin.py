@@ -1,0 +1,72 @@
+"""The pytest plugin and its document: tests of an integrator's, who has nothing but the package."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes import environment
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "TESTING.md"
+
+CLEANLINESS = """
+import asyncio
+
+import pytest
+
+import acme.jobs
+
+
+def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell):
+    assert deskbell.redis.keys("rq:job:*") == []
+    answer = deskbell.call("order_status", OrderID="429")
+    deskbell.work()
+    assert deskbell.jobs_of(answer)["record_enquiry"].state == "retry"
+    assert deskbell.send("session_event", Event="SessionBegin").code == 0
+    assert deskbell.redis.get("deskbell:forgotten") is None
+
+
+def test_a_worker_beside_a_loop_is_refused(deskbell):
+    async def test():
+        with pytest.raises(Exception, match="^work: an event loop runs here already; call work"):
+            deskbell.work()
+
+    asyncio.run(test())
+"""
+
+
+def run(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a folder, as an integrator does."""
+    command, env = [sys.executable, *words], environment() | variables
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_documents_tests_pass_for_an_integrator(tmp_path: Path) -> None:
+    """Its blocks are a package and its tests; the stack starts once, and is clean for the next test."""
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "__init__.py").touch()
+    blocks = re.findall(r"```python\n# (acme/\w+\.py)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    for name, source in [*blocks, ("acme/test_then.py", CLEANLINESS)]:
+        (tmp_path / name).write_text(source)
+    (tmp_path / ".env").write_text(
+        'DESKBELL_APPS={"1400000009": ["a-real-one"]}\nDESKBELL_PATH_SECRET=secret-path-1234\n'
+    )
+
+    tested = run(tmp_path, "-m", "pytest", "-q", "-p", "no:schemathesis", "-p", "no:cacheprovider", "acme")
+
+    count = sum(source.count("def test_") for _, source in blocks) + 2
+    assert f"{count} passed" in tested.stdout, tested.stdout
+    assert tested.stderr == ""
+
+
+def test_the_plugin_imports_neither_fastapi_nor_redis_nor_deskbell(tmp_path: Path) -> None:
+    """It is loaded in every run of pytest of that environment, whatever that tests."""
+    script = (
+        "import sys, pytest; pytest.main(['-q', '-p', 'deskbell', '--fixtures']); "
+        "print('imported:', *{'fastapi', 'redis', 'rq', 'pydantic', 'deskbell', 'shared'} & set(sys.modules))"
+    )
+
+    tested = run(tmp_path, "-c", script, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+    assert "deskbell_queue" in tested.stdout
+    assert tested.stdout.splitlines()[-1] == "imported:"
