@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures of the test kit. It has no effect on a test that names none of them.
+"""The pytest plugin: fixtures of the test kit, and flow files as tests. It has no effect where neither is used.
 
 A module of its own beside the packages, since pytest imports it in every run: importing it from `deskbell` would import
 that, and pydantic with it. `pytest -p no:deskbell` leaves it out.
@@ -12,9 +12,19 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from deskbell.testing import Clock, MemoryQueue
     from deskbell.testing.stack import Stack
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Pytest's hook: `flow_*.yaml` is a file of tests."""
+    if file_path.suffix != ".yaml" or not file_path.name.startswith("flow_"):
+        return None
+    from deskbell.flow.collector import FlowTests
+
+    return FlowTests.from_parent(parent, path=file_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,17 @@
 """Tencent Cloud Desk, as far as a test needs it: signs and posts callbacks over real HTTP."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
 from redis import Redis
 
-from api.app import create_app
 from api.server.connections import Connections
-from api.server.server import Server, connections_of
-from deskbell.cli.processes.listening import listen
 from deskbell.testing import packet, signed_query
+from deskbell.testing import serving as testing
 from shared.handlers.callbacks import Callbacks
 from shared.redis.queues import MARK_KEY
 from shared.settings.config import Settings
@@ -65,18 +61,9 @@ def written(redis: Redis) -> list[bytes]:
 @contextmanager
 def serving(settings: Settings, callbacks: Callbacks, connections: Connections | None = None) -> Iterator[Desk]:
     """An api under uvicorn, in a thread, on a free port."""
-    with listen("127.0.0.1", 0) as listener:
-        server = Server(
-            partial(create_app, settings, callbacks),
-            connections or connections_of(settings),
-            lifespan=callbacks.lifespans.entered(settings),
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        desk = Desk(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    with testing.serving(settings, callbacks, connections) as url:
+        desk = Desk(url)
         try:
             yield desk
         finally:
             desk.http.close()
-            server.should_exit = True
-            thread.join()

@@ -20,13 +20,6 @@ from shared.errors import FlowFileError
 _GRACE_SECONDS = 30
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "FlowTests | None":
-    """Pytest's hook: `flow_*.yaml` is a file of tests."""
-    if file_path.suffix == ".yaml" and file_path.name.startswith("flow_"):
-        return FlowTests.from_parent(parent, path=file_path)
-    return None
-
-
 class FlowTests(pytest.File):
     """A flow file."""
 

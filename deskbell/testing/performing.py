@@ -18,7 +18,7 @@ from rq.job import Job
 
 from shared.declarations.functions import describe, is_awaited
 from shared.declarations.nearest import advice
-from shared.errors import DeskbellError, OutOfTurnError
+from shared.errors import DeskbellError, LifespanError, OutOfTurnError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.redis.queues import PERFORM, queue
@@ -70,6 +70,7 @@ def perform_job(
     """Make one attempt at a job, and decide what follows as a worker does. What the function raises is in the result.
 
     A `def` function runs in this thread, an `async def` on an event loop of its own, within the job type's time-out.
+    The lifespans of the job types are entered before and left afterwards.
 
     Args:
         jobs: the job types.
@@ -81,12 +82,15 @@ def perform_job(
     Raises:
         DeskbellError: there is no such job type, it does not subscribe to the event, the event is not JSON, or an
             event loop runs already, as in an async test; there `async_perform_job` is due.
+        LifespanError: a lifespan of the job types does not start.
     """
     performing = _Performing(jobs, job, event, attempt, settings)
     if performing.is_on_a_loop():
         raise DeskbellError("perform_job: an event loop runs here already; write await async_perform_job(…)")
     try:
-        call(performing.attempt)
+        call(performing.performer, performing.attempt)
+    except LifespanError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a job raises is decided about
         return performing.failed(error)
     return performing.done()
@@ -99,11 +103,14 @@ async def async_perform_job(
     performing = _Performing(jobs, job, event, attempt, settings)
     job_type, function = performing.job_type, performing.attempt.function
     try:
-        async with asyncio.timeout(job_type.timeout):
+        async with jobs.lifespans.entered(performing.performer.settings), asyncio.timeout(job_type.timeout):
             result = function() if job_type.is_async else await asyncio.to_thread(function)
             if is_awaited(result):
                 await await_result(result)
-        check_ran(None if is_awaited(result) else result)
+            else:
+                check_ran(result)
+    except LifespanError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a job raises is decided about
         return performing.failed(error)
     return performing.done()
@@ -156,9 +163,9 @@ class _Performing:
         alone = Jobs()
         alone.include(jobs)
         alone.adjust(self.job_type.name, **_IGNORED)
-        performer = Performer(alone, settings or load_settings())
+        self.performer = Performer(alone, settings or load_settings())
         self.event = event
-        self.attempt = Attempt(performer, self.job_type.name, through_json("perform_job", event))
+        self.attempt = Attempt(self.performer, self.job_type.name, through_json("perform_job", event))
         self.attempt.prepare()
         self.attempt.number = number
         self._job = _unsaved_job(self.job_type, number)

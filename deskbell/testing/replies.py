@@ -16,7 +16,8 @@ from shared.wire.events import Event, Reply
 def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
     """What Desk would get for an event: computed as the api does, with its deadline, fallback and codes.
 
-    The traceback of a handler that failed is written to standard output.
+    The lifespans of the handlers are entered before and left afterwards. The traceback of a handler that failed is
+    written to standard output.
 
     Args:
         callbacks: the handlers.
@@ -25,6 +26,7 @@ def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -
 
     Raises:
         ResultError: the result departs from the outputs that the handler declares, which the api only logs.
+        LifespanError: a lifespan of the handlers does not start.
         DeskbellError: an event loop runs already, as in an async test; there `async_reply` is due.
     """
     with suppress(RuntimeError):  # no loop runs; a handler that fails below has no such context in its traceback
@@ -35,14 +37,15 @@ def reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -
 
 async def async_reply(callbacks: Callbacks, event: Event, *, seconds: float | None = None) -> Reply:
     """What `reply` gives, on the event loop of an async test, whose fixtures may belong to that loop."""
+    settings = load_settings()
     if seconds is None:
-        settings = load_settings()
         seconds = (settings.budget_ms - settings.reserved_ms) / 1000
     monitor = _Monitor()
     replies = Replies(callbacks, monitor)
     try:
-        until = asyncio.get_running_loop().time() + seconds
-        given = await replies.reply_to(dataclasses.replace(event, reply=None), until, until)
+        async with callbacks.lifespans.entered(settings):
+            until = asyncio.get_running_loop().time() + seconds
+            given = await replies.reply_to(dataclasses.replace(event, reply=None), until, until)
     finally:
         replies.close()
     if monitor.problems:

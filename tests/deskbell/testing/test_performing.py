@@ -2,13 +2,14 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from deskbell import ApiCall, Backoff, Breaker, Discard, Event, Jobs, Retry, SessionEvent, Settings, Unavailable
 from deskbell.testing import Performed, api_call, async_perform_job, event_of, perform_job
-from shared.errors import DeskbellError
+from shared.errors import DeskbellError, LifespanError
 
 jobs = Jobs()
 seen: list[Any] = []
@@ -130,3 +131,34 @@ def test_an_attempt_that_no_worker_would_make_is_refused(job: Any, event: Event,
 
     assert str(refused.value).startswith("perform_job: ")
     assert sentence in str(refused.value)
+
+
+def test_what_jobs_share_is_opened_for_an_attempt() -> None:
+    """On the loop of an async job; one that does not start is no failure of the job, but of the test."""
+    shared, opened = Jobs(), list[Any]()
+
+    @shared.lifespan
+    async def pool() -> AsyncIterator[None]:
+        opened.append(asyncio.get_running_loop())
+        yield
+        opened.append("closed")
+
+    @shared.on(ApiCall)
+    async def on_its_loop(_event: ApiCall) -> None:
+        assert opened == [asyncio.get_running_loop()]
+
+    assert perform_job(shared, on_its_loop, api_call()).error is None
+    assert opened[1:] == ["closed"]
+    opened.clear()
+    assert asyncio.run(async_perform_job(shared, on_its_loop, api_call())).error is None
+    assert opened[1:] == ["closed"]
+
+    @shared.lifespan
+    async def missing() -> AsyncIterator[None]:
+        raise OSError("planted")
+        yield
+
+    with pytest.raises(LifespanError):
+        perform_job(shared, on_its_loop, api_call())
+    with pytest.raises(LifespanError):
+        asyncio.run(async_perform_job(shared, on_its_loop, api_call()))

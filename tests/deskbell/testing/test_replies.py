@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypedDict
 
 import pytest
 
 from deskbell import ApiCall, Callbacks, Refuse, SessionEvent
 from deskbell.testing import api_call, async_reply, event_of, reply
-from shared.errors import DeskbellError, ResultError
+from shared.errors import DeskbellError, LifespanError, ResultError
 
 PATIENCE = 30
 
@@ -129,3 +129,30 @@ def test_an_async_test_has_a_reply_of_its_own() -> None:
             reply(callbacks, api_call("node"))
 
     asyncio.run(test())
+
+
+def test_what_handlers_share_is_opened_on_the_loop_that_runs_them() -> None:
+    """Each reply has its lifespans around it; one that does not start fails the test."""
+    opened: list[asyncio.AbstractEventLoop] = []
+
+    async def handler() -> dict[str, bool]:
+        return {"Same": asyncio.get_running_loop() is opened[-1]}
+
+    callbacks = with_fallback(handler)
+
+    @callbacks.lifespan
+    async def pool() -> AsyncIterator[None]:
+        opened.append(asyncio.get_running_loop())
+        yield
+        opened.clear()
+
+    assert reply(callbacks, api_call("node"), seconds=PATIENCE).variables == {"Same": "true"}
+    assert opened == []
+
+    @callbacks.lifespan
+    async def missing() -> AsyncIterator[None]:
+        raise OSError("planted")
+        yield
+
+    with pytest.raises(LifespanError, match="the lifespan did not start: OSError: planted"):
+        reply(callbacks, api_call("node"))
