@@ -38,8 +38,8 @@ from bench.server import persistence
 from deskbell.cli.processes.signals import end_on_signals
 
 FSYNCS = ("everysec", "always")
-TIMES = Times(drain=2.5, whole=3, patience=8, idle=1.5, probe=3, sustained=20, half=3)
-QUICK = Times(drain=0.5, whole=1, patience=5, idle=0.5, probe=1, sustained=3, half=1)
+TIMES = Times(drain=2.5, whole=2, patience=20, idle=1.5, probe=3, sustained=20, half=3)
+QUICK = Times(drain=0.5, whole=1, patience=15, idle=0.5, probe=1, sustained=3, half=1)
 FEWEST = 200
 DRAIN_FACTOR, FAN_OUT_FACTOR = 1.5, 2.5
 """How many more events wait than came to their end as fast as answered, or were drained, in the planned seconds."""

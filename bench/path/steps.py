@@ -21,7 +21,7 @@ _BEGIN_SECONDS = 30
 _WARM_UP = Plan(1.0, window=50)
 _UP, _DOWN, _PROBES = 1.2, 0.85, 6
 _KEPT_UP = 0.95
-_BELOW, _STEPS = 0.95, 3
+_BELOW, _TRIES = 0.95, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Sustained:
-    """The highest rate that was found at which a stack keeps up; 0 when there was none.
+    """The highest rate that was found at which a stack keeps up.
 
     Attributes:
         rate: callbacks/s.
@@ -100,16 +100,24 @@ class Steps:
 
 
 def run_steps(bed: Testbed, stack: Stack, api: Serving, times: Times) -> Steps:
-    """One step after the other; another worker and an empty server after the first, which may leave jobs over."""
+    """One step after the other; another worker and an empty server after each that may leave jobs over."""
     with _working(bed, stack, api) as site:
         whole = _whole(site.send(Plan(times.whole), times.patience), times.whole)
     with _working(bed, stack, api) as site:
         idle = _latency(_all_done(stack, site.send(Plan(times.idle, connections=1, window=1, pause=0.03))))
         probed, tried = _probe(site, whole.rate, times.probe)
-        sustained = _sustained(stack, site, probed, times.sustained, tried)
-        at_half = Plan(times.half, rate=(sustained.rate or probed) / 2, connections=CONNECTIONS)
-        half = _latency(_all_done(stack, site.send(at_half)))
-    return Steps(whole, idle, sustained, half)
+    rate = probed * _BELOW
+    for _ in range(_TRIES):
+        with _working(bed, stack, api) as site:
+            seen = site.send(Plan(times.sustained, rate=rate, connections=CONNECTIONS))
+            done = seen.done_by(seen.sent.began + times.sustained)
+            tried.append(Tried(rate, times.sustained, round(rate * times.sustained) - done))
+            if tried[-1].behind < rate * BEHIND_SECONDS:
+                cost = _all_done(stack, seen).cost.per(len(seen.done))
+                half = site.send(Plan(times.half, rate=rate / 2, connections=CONNECTIONS))
+                return Steps(whole, idle, Sustained(rate, cost, tried), _latency(_all_done(stack, half)))
+        rate = done / times.sustained * _BELOW
+    raise RuntimeError(f"{stack.name} keeps up with no rate: {tried}")
 
 
 @contextmanager
@@ -143,21 +151,6 @@ def _probe(site: Site, rate: float, seconds: float) -> tuple[float, list[Tried]]
             break
         rate *= _UP if keeps_up else _DOWN
     return best or rate, tried
-
-
-def _sustained(stack: Stack, site: Site, probed: float, seconds: float, tried: list[Tried]) -> Sustained:
-    """Begin just below the rate that was probed, and step down to what it has done, until it keeps up."""
-    rate = probed * _BELOW
-    for _ in range(_STEPS):
-        seen = site.send(Plan(seconds, rate=rate, connections=CONNECTIONS))
-        done = seen.done_by(seen.sent.began + seconds)
-        behind = round(rate * seconds) - done
-        tried.append(Tried(rate, seconds, behind))
-        if behind < rate * BEHIND_SECONDS:
-            _all_done(stack, seen)
-            return Sustained(rate, seen.cost.per(len(seen.done)), tried)
-        rate = done / seconds * _BELOW
-    return Sustained(0.0, Cost(), tried)
 
 
 def _whole(seen: Seen, seconds: float) -> Whole:
