@@ -3,7 +3,7 @@
 1. Each stack is installed in environments of its own, under `.bench`. For each `appendfsync` all use one server.
 2. *Drain*: events wait, and a worker is started. The others' events are jobs that enqueue two others.
 3. *As fast as answered*: 64 connections send for some seconds; it counts until all jobs are done.
-4. *Sustained*: the highest steady rate, found by steps, at which the jobs do not fall behind.
+4. *Sustained*: the highest steady rate, found by bisection, at which the jobs do not fall behind.
 5. *Ack to done*: from the answer to the end of the last job, one callback at a time, and at half of that rate.
 6. Deskbell alone: its worker where it only fans out, with a million events queued, and its api's CPU beside that of an
    endpoint which validates the packet and does nothing.

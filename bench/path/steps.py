@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, sqrt
 from statistics import median
 
 from bench.ack.load import Serving
@@ -19,7 +20,7 @@ CONNECTIONS = 2_000
 """Enough to keep the rate, whatever the endpoint does."""
 _BEGIN_SECONDS = 30
 _WARM_UP = Plan(1.0, window=50)
-_UP, _DOWN, _PROBES = 1.2, 0.85, 6
+_UP, _DOWN, _NEAR, _PROBES = 1.4, 0.75, 1.2, 6
 _KEPT_UP = 0.95
 _BELOW, _TRIES = 0.95, 4
 
@@ -132,25 +133,23 @@ def _working(bed: Testbed, stack: Stack, api: Serving) -> Iterator[Site]:
 
 
 def _probe(site: Site, rate: float, seconds: float) -> tuple[float, list[Tried]]:
-    """The highest rate at which the stack keeps up for a short while, found by steps.
+    """The highest rate at which the stack keeps up for a short while, found by bisection.
 
     It keeps up with what it is sent if it finishes nearly as much as it is sent, in the last two thirds of the time:
     the time that a callback takes from end to end does not matter.
     """
     tried: list[Tried] = []
-    best = 0.0
+    low, high = 0.0, inf
     for _ in range(_PROBES):
         seen = site.send(Plan(seconds, rate=rate, connections=CONNECTIONS))
         end = seen.sent.began + seconds
         finished = seen.done_by(end) - seen.done_by(end - seconds * 2 / 3)
         tried.append(Tried(rate, seconds, round(rate * seconds) - seen.done_by(end)))
-        keeps_up = finished > rate * seconds * 2 / 3 * _KEPT_UP
-        if keeps_up:
-            best = rate
-        if (best and not keeps_up) or (keeps_up and len(tried) > 1 and tried[-2].rate > rate):
+        low, high = (rate, high) if finished > rate * seconds * 2 / 3 * _KEPT_UP else (low, rate)
+        if high < low * _NEAR:
             break
-        rate *= _UP if keeps_up else _DOWN
-    return best or rate, tried
+        rate = low * _UP if high == inf else high * _DOWN if not low else sqrt(low * high)
+    return low or rate, tried
 
 
 def _whole(seen: Seen, seconds: float) -> Whole:
