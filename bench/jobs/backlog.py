@@ -8,7 +8,6 @@ from bench.jobs.contenders.contender import Contender
 from bench.jobs.testbed import Testbed
 
 THOUSAND, MILLION = 1_000, 1_000_000
-RUNS = 5
 _RESERVE = "bench:reserve"
 _LOOK_SECONDS = 0.02
 _TOP_UP = """

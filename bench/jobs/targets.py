@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from statistics import median
 
-from bench.jobs.backlog import RUNS, THOUSAND, keep_at_a_thousand, work_for
+from bench.jobs.backlog import THOUSAND, keep_at_a_thousand, work_for
 from bench.jobs.contenders.contender import CONCURRENCY, DESKBELL, WAITING
 from bench.jobs.testbed import Memory, Testbed
 from bench.report import Target, at_least, at_most
 
 _LIST = "rq:queue:bench"
+_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def measure_extras(testbed: Testbed, seconds: float, backlog: int) -> Extras:
     The million comes last: the memory that it fragments slows the server down afterwards.
     """
     few: list[float] = []
-    for _ in range(RUNS):
+    for _ in range(_RUNS):
         _fill(testbed, int(DESKBELL.expected["nothing"] * seconds * 3))
         keep_at_a_thousand(testbed.redis, _LIST)
         few.append(_window(testbed, seconds))
@@ -44,7 +45,7 @@ def measure_extras(testbed: Testbed, seconds: float, backlog: int) -> Extras:
     threads = _window(testbed, seconds)
     memory = _memory(testbed, seconds)
     _fill(testbed, backlog)
-    many = [_window(testbed, seconds) for _ in range(RUNS)]
+    many = [_window(testbed, seconds) for _ in range(_RUNS)]
     return Extras(backlog, median(few), median(many), threads, memory)
 
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from bench.ack.load import Serving
-from bench.jobs.backlog import RUNS, keep_at_a_thousand, work_for
+from bench.jobs.backlog import keep_at_a_thousand, work_for
 from bench.jobs.contenders.probe import PAIR
 from bench.jobs.testbed import Testbed
 from bench.path.running import Site
@@ -18,6 +18,7 @@ from workers.job_data import unpack
 
 _WORKER = replace(DESKBELL.worker, settings={"DESKBELL_JOBS": "bench.path.job_types:beginning"})
 _LIST = queue_key(EVENTS)
+_RUNS = 3
 _RESERVE = 20_000
 _AT_ONCE = 2_000
 
@@ -43,12 +44,12 @@ class Backlogs:
 def measure_backlogs(bed: Testbed, api: Serving, queued: int, seconds: float) -> Backlogs:
     """The many come last: the memory that they fragment slows the server down afterwards."""
     few = []
-    for _ in range(RUNS):
+    for _ in range(_RUNS):
         _fill(bed, api, _RESERVE)
         keep_at_a_thousand(bed.redis, _LIST)
         few.append(_rate(bed, seconds))
     _fill(bed, api, queued)
-    return Backlogs(queued, few, [_rate(bed, seconds) for _ in range(RUNS)])
+    return Backlogs(queued, few, [_rate(bed, seconds) for _ in range(_RUNS)])
 
 
 def _rate(bed: Testbed, seconds: float) -> float:
