@@ -43,7 +43,7 @@ QUICK = Times(drain=0.5, whole=1, patience=15, idle=0.5, probe=1, sustained=3, h
 FEWEST = 200
 DRAIN_FACTOR, FAN_OUT_FACTOR = 1.5, 2.5
 """How many more events wait than came to their end as fast as answered, or were drained, in the planned seconds."""
-CHART = Path("docs") / "bench-path.svg"
+CHART = Path("docs/bench-path.svg")
 
 
 def main() -> None:
