@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from deskbell.cli import terminal
 from deskbell.cli.dead import commands
@@ -243,9 +244,13 @@ def main() -> None:
         sys.argv[1:] = env_file_first(sys.argv[1:])
         exempt_loopback()
         try:
-            app()
+            status = app(standalone_mode=False)
         finally:
             terminal.flush()
+    except TyperException as error:
+        stop_usage(error)
+    except typer.Abort:  # a question was not answered with yes
+        stop("aborted", 1)
     except ConfigError as error:
         stop(str(error))
     except LifespanError as error:
@@ -257,3 +262,13 @@ def main() -> None:
         terminal.drop_output()
         place = f"{error.filename}: " if error.filename else ""
         stop(f"{place}{error.strerror or error}", 1)
+    sys.exit(status)
+
+
+def stop_usage(error: TyperException) -> NoReturn:
+    """End with one sentence about a wrong option or argument; after the help where a command alone was typed."""
+    context = getattr(error, "ctx", None)
+    sentence = error.format_message().strip().rstrip(".")
+    if not sentence:
+        sys.exit(error.exit_code)
+    stop(sentence + (f"; see {context.command_path} --help" if context else ""), error.exit_code)

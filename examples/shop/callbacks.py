@@ -20,7 +20,7 @@ class OrderStatus(TypedDict):
 
 @callbacks.api_call("order_status", fallback={"OrderStatus": "unknown", "Carrier": ""})
 def order_status(
-    OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1, description="The number on the receipt.")],
+    OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1, description="The number on the receipt.", examples=[1002])],
 ) -> OrderStatus:
     """Tell the state of an order."""
     order = orders.find(OrderID)
