@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from shared.declarations.functions import describe, location, parameters
 from shared.errors import DeclarationError, LifespanError
 from shared.frames import frames_of, integrators_frame
-from shared.logs import get_log
 from shared.settings.config import Settings
 
 START_SECONDS = 45.0
@@ -62,6 +61,8 @@ class _Lifespan:
                 async with asyncio.timeout(_END_SECONDS):
                     await opened.__aexit__(None, None, None)
             except Exception as error:  # noqa: BLE001 - the others are closed nevertheless
+                from shared.logs import get_log  # noqa: PLC0415 - it imports RQ, and `import deskbell` must not
+
                 get_log().error("lifespan_failed", lifespan=describe(self.function), error=error)
 
 
