@@ -25,7 +25,7 @@ class Background:
         """Run a coroutine for as long as the worker lives."""
         self._tasks.append(asyncio.create_task(task))
 
-    async def attempt(self, step: Callable[[], Awaitable[None]]) -> bool:
+    async def attempt(self, step: Callable[[], Awaitable[object]]) -> bool:
         """Take a step, and log when it fails; whether it did what it should."""
         try:
             await step()

@@ -72,15 +72,18 @@ class Outcomes:
         """Write a dead letter of an abandoned job that has no attempt left."""
         self._write(execution, partial(self.rq_outcomes.dead_letter, execution, ABANDONED))
 
-    async def ack(self) -> None:
+    async def ack(self) -> bool:
         """Acknowledge what has succeeded, or as much of it as one script should write.
+
+        Returns:
+            Whether events became jobs by it.
 
         Raises:
             RedisError: Redis did not answer; the same is written the next time.
         """
         batch = self._next_batch()
         if not batch:
-            return
+            return False
         for execution in batch:
             execution.state = "writing"
         try:
@@ -103,6 +106,7 @@ class Outcomes:
                 self._write(execution, partial(self.rq_outcomes.succeed, execution))
             else:
                 self._forget(execution)
+        return any(execution.fan_out for execution in batch)
 
     def _next_batch(self) -> list[Execution]:
         batch, size = [], 0

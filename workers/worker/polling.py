@@ -77,11 +77,13 @@ class Wakeup:
         """End the sleep, or the next one."""
         self._event.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep until woken, but no longer than this."""
+    async def sleep(self, seconds: float) -> bool:
+        """Sleep until woken, but no longer than this; whether it was woken."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._event.wait(), seconds)
+        was_woken = self._event.is_set()
         self._event.clear()
+        return was_woken
 
 
 class QueueWakeups:

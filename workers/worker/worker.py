@@ -17,6 +17,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import uvloop
 from redis import Redis
@@ -75,6 +76,8 @@ class ConcurrentWorker(RegisteredWorker):
         self._wakeup = Wakeup()
         self._polling_order = polling_orders(self._names)
         self._pauses = Pauses()
+        self._must_claim = True
+        self._last: Claimed
 
     def run(self, *, burst: bool = False) -> Shutdown:
         """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty."""
@@ -107,7 +110,7 @@ class ConcurrentWorker(RegisteredWorker):
         self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
         ended, lost, wake = self._outcomes.record, self._watchdog.lost, self._wakeup.set
         self._executor = Executor(self._under_way, self.connection, threads, children, ended, lost, wake)
-        self._wakeups = QueueWakeups(redis, wake)
+        self._wakeups = QueueWakeups(redis, self._wake_to_claim)
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
@@ -138,14 +141,13 @@ class ConcurrentWorker(RegisteredWorker):
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
             try:
-                await self._outcomes.ack()
+                if await self._outcomes.ack() or burst:
+                    self._must_claim = True
                 was_idle = not self._under_way  # a job that ends during the claim may queue another
-                claimed = await self._leases.claim(next(self._polling_order), min(self._free, MOST_AT_ONCE))
+                claimed = await self._claim() if self._must_claim else self._last
             except Exception as error:  # noqa: BLE001 - unforeseen damage must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
-            self._pauses.reset(claimed)
-            self._outage.record_success()
             self._start_all(claimed)
             if burst and was_idle and self._is_empty(claimed):
                 self._shut_down()
@@ -157,6 +159,19 @@ class ConcurrentWorker(RegisteredWorker):
         if not burst:
             count, seconds = len(self._under_way), self._settings.grace_seconds
             self._log.info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
+
+    async def _claim(self) -> Claimed:
+        """Claim, and see whether to claim again before a wake-up says that a queue holds a job: not if all are empty."""
+        claimed = await self._leases.claim(next(self._polling_order), min(self._free, MOST_AT_ONCE))
+        self._last = replace(claimed, leases=[], missing=[])
+        self._must_claim = any(claimed.lengths.values())
+        self._pauses.reset(claimed)
+        self._outage.record_success()
+        return claimed
+
+    def _wake_to_claim(self) -> None:
+        self._must_claim = True
+        self._wakeup.set()
 
     @property
     def _free(self) -> int:
@@ -181,13 +196,14 @@ class ConcurrentWorker(RegisteredWorker):
         """Wait until there is something to acknowledge or to claim."""
         if claimed.leases or self._outcomes.are_due:
             await asyncio.sleep(0)  # what was started, and what ended meanwhile, is acknowledged together
-            if self._free or self._outcomes.are_due:
+            if (self._free and self._must_claim) or self._outcomes.are_due:
                 return
         if self._free and not claimed.suspended:
             self._wakeups.watch(name for name, length in claimed.lengths.items() if not length)
         idle = WorkerStatus.SUSPENDED if claimed.suspended else WorkerStatus.IDLE
         self._state = WorkerStatus.BUSY if self._under_way else idle
-        await self._wakeup.sleep(self._pauses.after(claimed, has_free_slots=self._free > 0))
+        if not await self._wakeup.sleep(self._pauses.after(claimed, has_free_slots=self._free > 0)):
+            self._must_claim = True
 
     def _is_empty(self, claimed: Claimed) -> bool:
         """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
@@ -201,4 +217,5 @@ class ConcurrentWorker(RegisteredWorker):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
         else:
             self._log.error("not_claimed", error=error)
+        self._must_claim = True
         await self._wakeup.sleep(self._pauses.after_error())
