@@ -92,7 +92,7 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
         rq_job,
         (
             "_handle_failure _handle_success dependents_key func get_call_string instance"
-            " redis_job_namespace_prefix refresh get_result_ttl get_retry_interval repeats_left restore"
+            " redis_job_namespace_prefix refresh get_result_ttl get_retry_interval restore"
             " retries_left retry_intervals save_meta failure_callback send_webhooks serializer set_status"
             " should_retry stopped_callback success_callback"
         ),
@@ -120,7 +120,7 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "rq.executions": (lambda: rq.executions, "WORKER_EXECUTIONS_KEY_TEMPLATE"),
     "rq.executions.Execution": (lambda: Execution("1", "2", FakeRedis(), "worker"), "created_at delete"),
-    "rq.rate_limit": (lambda: rq.rate_limit, "RateLimitRegistry release_slot"),
+    "rq.rate_limit": (lambda: rq.rate_limit, "RateLimitRegistry"),
     "rq.suspension": (lambda: rq.suspension, "WORKERS_SUSPENDED"),
     "rq.worker_registration": (lambda: rq.worker_registration, "clean_worker_registry register"),
     "redis.client.Pipeline": (lambda: redis.Redis().pipeline(), "explicit_transaction multi watch"),

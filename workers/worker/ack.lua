@@ -8,8 +8,7 @@
 --          job types whose pauses have ended, each followed by its queue, executions that were fanned out before}
 --
 -- A lease that its worker did not renew in time has been reaped, and the job may be running elsewhere: nothing is written
--- for it. A job that others wait for, that repeats, that belongs to one of RQ's groups or rate limits, or that is kept
--- for ever is rare, and left to RQ's own code.
+-- for it. A job that others wait for is left to RQ's own code, which queues them; so is one that is kept for ever.
 
 local now, date, worker, job_types = server_ms() / 1000, ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local lost, left, fanned_out_before = {}, {}, {}
@@ -18,12 +17,6 @@ local successes, seconds_worked = 0, 0
 local function result_ttl(written)
   local is_number = written == '-1' or string.find(written or '', '^%d%d?%d?%d?%d?%d?%d?%d?%d?$')
   return is_number and tonumber(written) or 500  -- RQ's DEFAULT_RESULT_TTL
-end
-
-local function is_rqs(id, job, ttl)
-  local repeats, limit, group = job[2] or '', job[3] or '', job[5] or ''
-  return ttl < 0 or repeats ~= '' or limit ~= '' or (ttl == 0 and group ~= '')
-    or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1
 end
 
 local function keep_result(id, execution, claimed_at, ttl)
@@ -56,13 +49,12 @@ local function ack(id, execution, queue, claimed_at, fan_out)
     lost[#lost + 1] = execution
     return
   end
-  local job = redis.call('HMGET', 'rq:job:' .. id, 'result_ttl', 'repeats_left', 'rate_limit_key', 'data', 'group_id',
-    'status', 'meta')
-  local is_there, ttl = job[4], result_ttl(job[1])
-  if fan_out and is_there and not fan_out_once('rq:job:' .. id, job[7], fan_out, job_types, date) then
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'result_ttl', 'status', 'meta')
+  local is_there, ttl = job[1], result_ttl(job[2])
+  if fan_out and is_there and not fan_out_once('rq:job:' .. id, job[4], fan_out, job_types, date) then
     fanned_out_before[#fanned_out_before + 1] = execution
   end
-  if is_there and is_rqs(id, job, ttl) then
+  if is_there and (ttl < 0 or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1) then
     record_answer(job_type, id)
     free_slot(job_type, id)  -- and not the lock of its key: the next job of the key must wait until this one's end is written
     left[#left + 1] = execution
@@ -73,7 +65,7 @@ local function ack(id, execution, queue, claimed_at, fan_out)
   if is_there and ttl == 0 then
     forget(id)
   elseif is_there then
-    finish(id, execution, queue, claimed_at, ttl, job[6])
+    finish(id, execution, queue, claimed_at, ttl, job[3])
   end
   end_lease(id, execution, queue, worker)
   successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(claimed_at)

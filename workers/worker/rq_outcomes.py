@@ -16,8 +16,6 @@ from redis.client import Pipeline
 from redis.exceptions import WatchError
 from rq.job import JobStatus
 from rq.queue import Queue
-from rq.rate_limit import release_slot
-from rq.repeat import Repeat
 from rq.utils import now
 from rq.worker import BaseWorker
 
@@ -128,10 +126,7 @@ class RQOutcomes:
             ttl = job.get_result_ttl(self._worker.default_result_ttl)
             if ttl != 0:
                 job._handle_success(ttl, pipeline, **result)  # noqa: SLF001 - RQ has no public way
-            if (job.repeats_left or 0) > 0:
-                Repeat.schedule(job, queue, pipeline)
-            else:
-                job.cleanup(ttl, pipeline, remove_from_queue=False)
+            job.cleanup(ttl, pipeline, remove_from_queue=False)
             self._worker.increment_successful_job_count(pipeline)
 
     @contextmanager
@@ -170,7 +165,6 @@ def _queue_dependents(job: AllowListedJob, queue: Queue) -> None:
     """Queue the jobs that waited for this one, if it has ended."""
     if job.get_status(refresh=False) in (JobStatus.FAILED, JobStatus.STOPPED):
         queue.enqueue_dependents(job)
-    release_slot(job)
     for _ in range(_READY_TRIES):  # RQ gives up at once when another thread queues one
         if not queue.connection.zcard(queue.ready_job_registry.key):
             return

@@ -161,7 +161,7 @@ class ConcurrentWorker(RegisteredWorker):
             self._log.info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
 
     async def _claim(self) -> Claimed:
-        """Claim, and see whether to claim again before a wake-up says that a queue holds a job: not if all are empty."""
+        """Claim, and see whether to claim again before a wake-up: not if all queues are empty."""
         claimed = await self._leases.claim(next(self._polling_order), min(self._free, MOST_AT_ONCE))
         self._last = replace(claimed, leases=[], missing=[])
         self._must_claim = any(claimed.lengths.values())

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from redis import Redis
 
 from deskbell import ApiCall, Jobs
@@ -10,8 +9,6 @@ from tests.conftest import WorkplaceFactory
 from tests.workers.claiming import claim, put_job, worker_of
 from tests.workers.running import Workplace
 from workers.worker.leases import Acked
-
-OF_RQ = [{"result_ttl": -1}, {"repeats_left": 2}, {"rate_limit_key": "x"}, {"result_ttl": 0, "group_id": "g"}]
 
 
 def one_job(open_workplace: WorkplaceFactory, **fields: Any) -> tuple[Workplace, str]:
@@ -42,19 +39,3 @@ def test_a_job_that_is_not_to_be_kept_is_deleted_by_its_ack(
     assert acked == Acked(set(), set(), set())
     assert redis.keys(f"*{job_id}*") == []
     assert redis.exists("rq:wip:default", "rq:finished:default", "rq:worker:ours:executions") == 0
-
-
-@pytest.mark.parametrize("fields", OF_RQ, ids=str)
-def test_what_rq_keeps_in_ways_of_its_own_is_left_to_it(
-    fields: dict[str, Any], open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
-) -> None:
-    """Kept for ever, repeated, one of a limit or a group of RQ's: its execution stays until RQ's code has written."""
-    workplace, job_id = one_job(open_workplace, **fields)
-
-    with worker_of(workplace, valkey_url) as step:
-        claims = claim(step).leases
-        acked = step(lambda ours: ours.ack(claims))
-
-    assert acked == Acked(set(), {claims[0].execution_id}, set())
-    assert redis.hget(f"rq:job:{job_id}", "status") == b"started"
-    assert redis.zcard("rq:wip:default") == 1
