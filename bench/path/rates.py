@@ -69,7 +69,7 @@ def main() -> None:
     everything = {"appendfsync": results, "deskbell": alone, "load": load}
     (FOLDER / "path.json").write_text(json.dumps(everything, indent=1, default=asdict))
     if not options.quick and not options.only:
-        CHART.write_text(draw(report.panels(results), "callbacks/s"))
+        CHART.write_text(draw(report.panels(results), "callbacks/s, until both jobs are done"))
         console.print(f"drawn: {CHART}")
 
 

@@ -116,9 +116,9 @@ def panels(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, float
     always = results["always"]
     return {
         name: {
-            "from the call to the end of both jobs, as fast as answered": each.steps.whole.rate,
-            "the same, at the highest rate that is kept up": each.steps.sustained.rate,
-            "events that wait, until both jobs are done": each.drain.rate,
+            "as fast as they are answered": each.steps.whole.rate,
+            "at the highest steady rate": each.steps.sustained.rate,
+            "events that waited": each.drain.rate,
         }
         for name, each in always.items()
     }
