@@ -147,7 +147,6 @@ def _own(redis_url: str, folder: Path) -> dict[str, Any]:
         "redis_url": SecretStr(redis_url),
         "apps": {APP: [SecretStr(TOKEN)]},
         "signature": "required",
-        "path_secret": None,
         "min_replicas": 0,
         "spool_dir": folder / "spool",
         "long_budget": True,

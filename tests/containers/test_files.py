@@ -211,4 +211,4 @@ def test_what_the_image_is_made_of_is_there_and_let_through() -> None:
     assert all((ROOT / source).exists() for source in sources)
     assert [line.removeprefix("!") for line in ignore if line.startswith("!")] == sources
     assert "*" in ignore
-    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) <= set(sources)
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]) <= set(sources)

@@ -154,5 +154,5 @@ def test_what_handlers_share_is_opened_on_the_loop_that_runs_them() -> None:
         raise OSError("planted")
         yield
 
-    with pytest.raises(LifespanError, match="the lifespan did not start: OSError: planted"):
+    with pytest.raises(LifespanError, match="OSError: planted"):
         reply(callbacks, api_call("node"))
