@@ -19,6 +19,7 @@ from deskbell.cli.dev.declared import EVENT
 from deskbell.cli.dev.lines import Line, read_lines
 from deskbell.cli.dev.mistakes import Mistake, mistake_in
 from deskbell.cli.dev.screen import Screen
+from deskbell.cli.dev.surplus import Surplus
 from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.settings.running import FOLDER, Running, announced
 from deskbell.cli.stack import NEEDS_DEV, Stack
@@ -75,6 +76,7 @@ class _Session:
         self._screen = screen
         self._queue = queue
         self._blocks = Blocks(time.monotonic)
+        self._surplus = Surplus(time.monotonic)
         self._reloads = Reloads(stack)
         self._redis = connect(load_settings(redis_url=stack.environment["DESKBELL_REDIS_URL"]), 1.0)
         self._mistakes: set[str] = set()  # said since the last change
@@ -96,6 +98,11 @@ class _Session:
     def _read(self, came: Line | Changed) -> None:
         if isinstance(came, Changed):
             self._screen.say(f"{', '.join(came.names)} changed", style="bold")
+            if came.is_settings:
+                self._screen.say(
+                    "settings are read at the start: end `deskbell dev` and start it again", style="yellow"
+                )
+                return
             self._mistakes.clear()
             self._reloads.begin()
             return
@@ -127,10 +134,15 @@ class _Session:
 
     def _show_blocks(self) -> None:
         for each in self._blocks.take():
+            if self._surplus.takes(each):
+                continue
             if isinstance(each, Block):
                 self._screen.block(each, self._event(each.event_id))
             else:
                 self._screen.later(each)
+
+        if summary := self._surplus.summary():
+            self._screen.say(summary)
 
     def _event(self, event_id: str) -> Event | None:
         """The event as it is kept on Redis; None while it is on the disk, or when it is gone."""

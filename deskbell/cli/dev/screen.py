@@ -20,7 +20,6 @@ _LEVELS = {"info": "green", "warning": "yellow", "error": "red", "critical": "re
 _OUTCOMES = {"done": "green", "retry": "yellow", "out_of_turn": "yellow", "dead": "red", "discarded": "red"}
 _WELL = ("answered", "receipt", "verified", "duplicate")
 _QUIET = ("listening", "serving", "working", "process_started", "ready", "replaced", "stopping", "worker_stops")
-_SAID = ("not_replaced", "process_died")  # in other words
 
 _IN_EACH_LINE = ("timestamp", "level", "event", "host", "pid", "worker")
 _LONGEST_VALUE = 200
@@ -51,7 +50,7 @@ class Screen:
             return
         level = line.entry.get("level", "info")
         is_news = level == "info" and (line.event in _QUIET or "logger" in line.entry)
-        if is_news or line.event in _SAID:
+        if is_news or line.event == "not_replaced":
             return
         fields, blocks = _parts(line.entry)
         head = Text.assemble(

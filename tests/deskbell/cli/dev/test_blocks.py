@@ -4,17 +4,9 @@ from typing import Any
 
 from deskbell.cli.dev.blocks import WAIT_SECONDS, Block, Blocks, Later
 from deskbell.cli.dev.lines import Line
+from tests.deskbell.cli.dev.clock import Clock
 
 EVENT = "0" * 32
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def line(event: str, **fields: Any) -> Line:
