@@ -188,7 +188,7 @@ class Stack:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKBELL_")}
         child = subprocess.Popen(  # noqa: S603 - our own commands
             command.words,
-            env=inherited | self.environment,
+            env=inherited | {"PYTHONUNBUFFERED": "1"} | self.environment,  # what code prints is read at once
             pass_fds=[command.listener.fileno()] if command.listener else [],
             stdout=subprocess.PIPE if self._read else self._output,
             stderr=subprocess.STDOUT if self._read or self._output else None,
