@@ -56,10 +56,10 @@ def send(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Post a callback exactly as Tencent does, and print the answer; exit 0 only on the answer that is due.
+    """Post a callback as Tencent does; exit 0 only on the answer that is due.
 
-    Fields that are left out are those of the documented packet; variables that are left out are made up from the
-    signature of the node's handler, if DESKBELL_CALLBACKS names it.
+    A field that you leave out is that of the documented packet; a variable,
+    one that the node's handler accepts, if DESKBELL_CALLBACKS names it.
 
         deskbell send order_status OrderID=1002
         deskbell send session_event Event=SessionBegin --wait
