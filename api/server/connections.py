@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from api.errors import Rejection
-from api.server.answers import AnswerTransport
 from api.server.arrival import TimedProtocol
 from shared.runtime.open_files import file_limit
 from shared.wire.codes import Code
@@ -131,7 +130,6 @@ class WatchedProtocol(TimedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's own narrowing
-        self._answers = AnswerTransport(self.transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -160,7 +158,6 @@ class WatchedProtocol(TimedProtocol):
         """Start to answer."""
         self._has_head = True
         super().on_headers_complete()
-        self.cycle.transport = self._answers
         if self._connections.is_draining:
             self.cycle.keep_alive = False
         if len(self.pipeline) > _MOST_PIPELINED:
@@ -175,7 +172,6 @@ class WatchedProtocol(TimedProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is out."""
-        self._answers.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self.close()
