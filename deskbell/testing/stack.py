@@ -74,7 +74,7 @@ class Stack:
             stack.callback(shutil.rmtree, folder)
             self.settings = load_settings(**_own(_start_valkey(stack, folder), folder) | self._given)
             self.callbacks = load_callbacks(self.settings)
-            self.jobs = load_jobs(self.settings) if self.settings.jobs else Jobs()
+            self.jobs = _load_jobs(self.settings)
             self.redis = stack.enter_context(Redis.from_url(self.settings.redis_url.get_secret_value()))
             url = stack.enter_context(serving(self.settings, self.callbacks))
             app, tokens = next(iter(self.settings.apps.items()))
@@ -139,6 +139,14 @@ class Stack:
         """The jobs of an accepted callback as they stand, by the names of their types."""
         found = next(follow(self.redis, answer.event_id, seconds=0))
         return {job.name: job for job in found}
+
+
+def _load_jobs(settings: Settings) -> Jobs:
+    """The job types, all of them run in this process: another one would not see what a test replaces."""
+    jobs = load_jobs(settings) if settings.jobs else Jobs()
+    for job_type in jobs.types:
+        jobs.adjust(job_type.name, isolation=None)
+    return jobs
 
 
 def _own(redis_url: str, folder: Path) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from redis import Redis
 from deskbell import ApiCall, Discard, Retry, Settings, Unavailable
 from deskbell.jobs import crm
 from deskbell.jobs.once import close_all
-from deskbell.testing import api_call
+from deskbell.testing import Clock, MemoryQueue, api_call
 from shared.declarations.policies import Breaker, Concurrency
 from shared.errors import ConfigError
 from shared.loading import load_jobs
-from shared.redis.breakers import PAUSED_KEY, paused_queues
+from shared.redis.breakers import paused_queues
 from shared.wire.commands import received
 from tests.conftest import PACKETS, SettingsFactory, WorkplaceFactory
 from tests.waiting import DEADLINE_SECONDS
@@ -304,56 +304,44 @@ def test_a_worker_upserts_retries_and_gives_up(service: Crm, open_workplace: Wor
 
 
 def test_an_expired_token_pauses_the_queue_and_makes_no_dead_letter(
-    service: Crm, open_workplace: WorkplaceFactory, redis: Redis
+    service: Crm, settings: Settings, deskbell_clock: Clock
 ) -> None:
     """One job asks; the others wait, no attempt used up, and `doctor` says why. With the new token all are done."""
-    workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
-    events = [api_call(SystemClientUserID=f"user-{number}") for number in range(40)]
+    queue = MemoryQueue(crm.jobs, settings=settings)
+    for number in range(10):
+        queue.put(api_call(SystemClientUserID=f"user-{number}"))
     service.status = 401
-    for event in events:
-        workplace.put_event(event)
-    workplace.work("events")
 
-    workplace.work("crm", concurrency=1)
+    (asked,) = queue.perform()
 
-    (pause,) = paused_queues(redis)
-    assert len(service.requests) == 1
+    (pause,) = paused_queues(queue.redis)
+    assert (len(service.requests), asked.outcome, asked.counts) == (1, "retry", False)
     assert (pause.queue, pause.job_type) == ("crm", "crm.contact")
     assert pause.cause.startswith("Unavailable 401 at jobs/crm.py:")
-    assert workplace.queue("crm").failed_job_registry.count == 0
 
     service.status = 204
-    let_go_on(redis)
-    workplace.make_due("crm")
-    workplace.work("crm")
+    deskbell_clock.advance(30)
 
-    assert paused_queues(redis) == []
-    assert all(workplace.job(event, "crm.contact").is_finished for event in events)
-    assert {workplace.job(event, "crm.contact").meta["attempt"] for event in events} == {1}
+    assert [(each.outcome, each.attempt) for each in queue.perform()] == [("done", 1)] * 10
+    assert paused_queues(queue.redis) == []
 
 
-def let_go_on(redis: Redis) -> None:
-    """Let the time pass for which the queue is paused."""
-    (text,) = redis.hvals(PAUSED_KEY)
-    redis.hset(PAUSED_KEY, "crm-contact", json.dumps(json.loads(text) | {"until": 1}))
-
-
-def test_a_crm_that_says_when_for_long_makes_no_dead_letter(service: Crm, open_workplace: WorkplaceFactory) -> None:
+def test_a_crm_that_says_when_for_long_makes_no_dead_letter(
+    service: Crm, settings: Settings, deskbell_clock: Clock
+) -> None:
     """429 more often than the job has attempts: it waits as Retry-After says."""
-    workplace = open_workplace(crm.jobs, crm_url=service.url, crm_token=TOKEN)
-    event = api_call(SystemClientUserID="user517")
+    queue = MemoryQueue(crm.jobs, settings=settings)
+    queue.put(api_call(SystemClientUserID="user517"))
     service.status, service.headers = 429, {"Retry-After": "20"}
-    workplace.put_jobs(event)
 
+    waits = []
     for _ in range(10):
-        workplace.work("crm")
-        workplace.make_due("crm")
+        waits += [(each.retry_after, each.counts) for each in queue.perform()]
+        deskbell_clock.advance(20)
     service.status = 204
-    workplace.work("crm")
 
-    assert len(service.requests) == 11
-    job = workplace.job(event, "crm.contact")
-    assert (job.is_finished, job.meta["attempt"]) == (True, 1)
+    assert waits == [(20, False)] * 10
+    assert [(each.outcome, each.attempt) for each in queue.perform()] == [("done", 1)]
 
 
 def test_the_breaker_and_the_limit_of_a_type_that_ships_are_settings(make_settings: SettingsFactory) -> None:
