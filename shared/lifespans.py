@@ -30,7 +30,7 @@ LifespanFunction = TypeVar(
 
 
 @dataclass(frozen=True, slots=True)
-class _Lifespan:
+class Lifespan:
     """A declared function; `settings_parameter` takes the settings, if there is one."""
 
     function: Callable[..., Any]
@@ -101,15 +101,19 @@ class HasLifespans:
 
 
 class Lifespans:
-    """Those of a `Callbacks` or a `Jobs`, in the order of their declaration."""
+    """Those of a `Callbacks` or a `Jobs`.
+
+    Attributes:
+        declared: in the order of their declaration.
+    """
 
     def __init__(self) -> None:
-        self._lifespans: list[_Lifespan] = []
+        self.declared: list[Lifespan] = []
 
     @property
     def functions(self) -> list[Callable[..., Any]]:
         """The declared functions."""
-        return [each.function for each in self._lifespans]
+        return [each.function for each in self.declared]
 
     def declare(self, function: LifespanFunction) -> LifespanFunction:
         """Add a function, and return it untouched.
@@ -127,12 +131,12 @@ class Lifespans:
             raise DeclarationError(
                 f"{where}: nothing is given to {names}; a lifespan may take settings: Settings alone"
             )
-        self._add(_Lifespan(function, taken[0].name if taken else None))
+        self._add(Lifespan(function, taken[0].name if taken else None))
         return function
 
     def include(self, other: "Lifespans") -> None:
         """Add those of another; one that is here already is entered once."""
-        for each in other._lifespans:  # noqa: SLF001 - of the same class
+        for each in other.declared:
             self._add(each)
 
     @asynccontextmanager
@@ -144,7 +148,7 @@ class Lifespans:
         """
         until = asyncio.get_running_loop().time() + START_SECONDS
         async with AsyncExitStack() as stack:
-            for each in self._lifespans:
+            for each in self.declared:
                 await stack.enter_async_context(each.entered(settings, until))
             yield
 
@@ -160,7 +164,7 @@ class Lifespans:
         runner, over = asyncio.Runner(), asyncio.Event()  # it makes its loop when it is needed
         holding = None
         try:
-            if self._lifespans:
+            if self.declared:
                 holding = runner.run(self._held(settings, over))
             yield runner
         except GeneratorExit:
@@ -189,9 +193,9 @@ class Lifespans:
             await holding
         return holding
 
-    def _add(self, lifespan: _Lifespan) -> None:
+    def _add(self, lifespan: Lifespan) -> None:
         if not any(lifespan.function is here for here in self.functions):
-            self._lifespans.append(lifespan)
+            self.declared.append(lifespan)
 
 
 def _failure(function: Callable[..., Any], error: BaseException) -> str:
