@@ -45,7 +45,7 @@ def read_env_file() -> EnvFile:
     if not (named or path.is_file()):  # a folder of that name is a virtual environment
         return EnvFile()
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             parsed = list(parse_stream(file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
@@ -56,7 +56,8 @@ def read_env_file() -> EnvFile:
         text, name, value = binding.original.string, binding.key, binding.value
         number = binding.original.line + text[: -len(text.lstrip())].count("\n")  # with blank lines before it
         if binding.error or "\0" in text or (name and value is None):
-            raise ConfigError(f"{path}, line {number}: expected NAME=value, got something else")
+            hint = "a value that holds quotes or # stands in single quotes"
+            raise ConfigError(f"{path}, line {number}: expected NAME=value, got something else; {hint}")
         if name == NAME:
             raise ConfigError(f"{path}, line {number}: {NAME} is read from the environment alone; or write --env-file")
         if name and value is not None:

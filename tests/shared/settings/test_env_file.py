@@ -41,6 +41,15 @@ def test_its_lines_are_settings_and_variables_of_ones_own(file: Path) -> None:
     assert os.environ["ACME_KEY"] == "x"
 
 
+def test_a_file_that_an_editor_of_windows_wrote_is_read(file: Path) -> None:
+    """With a byte order mark, and a carriage return at the end of each line."""
+    file.write_bytes(b"\xef\xbb\xbfDESKBELL_LOG_SIZE=70\r\nDESKBELL_CRM_TOKEN=secret\r\n")
+
+    settings = load_settings()
+
+    assert (settings.log_size, settings.crm_token.get_secret_value()) == (70, "secret")
+
+
 def test_the_environment_takes_precedence_unless_it_is_empty(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's environment often sets what is left out to nothing."""
     file.write_text("DESKBELL_DEDUP_SECONDS=60\nDESKBELL_LOG_SIZE=70\n")
@@ -57,6 +66,10 @@ def test_the_environment_takes_precedence_unless_it_is_empty(file: Path, monkeyp
     [
         (b"A=1\nDESKBELL_CRM_TOKEN\n", "deskbell.env, line 2: expected NAME=value, got something else"),
         (b"A=1\n\nB='planted\n", "deskbell.env, line 3: expected NAME=value, got something else"),
+        (
+            b'DESKBELL_APPS="{"1": ["planted"]}"\n',
+            "deskbell.env, line 1: expected NAME=value, got something else; a value",
+        ),
         (b"A=1\nB=planted\0\n", "deskbell.env, line 2: expected NAME=value, got something else"),
         ("A=planted\n".encode("utf-16-le"), "deskbell.env, line 1: expected NAME=value, got something else"),
         (b"A=\xff\n", "expected a file that can be read, got"),
