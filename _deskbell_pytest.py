@@ -6,12 +6,13 @@ that, and pydantic with it. `pytest -p no:deskbell` leaves it out.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from deskbell.testing import Clock, MemoryQueue
@@ -37,29 +38,39 @@ def deskbell_settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def deskbell_stack(deskbell_settings: dict[str, Any]) -> Iterator[Stack]:
-    """The api and the embedded server, once for all tests; a test asks for `deskbell`, which is clean."""
-    from deskbell.testing.stack import Stack
+def _deskbell_stacks() -> Iterator[Callable[[dict[str, Any]], Stack]]:
+    """The stacks of this run: one for each set of settings, which is one unless folders of tests have others."""
+    with ExitStack() as exits:
+        stacks: list[tuple[dict[str, Any], Stack]] = []
 
-    with Stack(**deskbell_settings) as stack:
-        yield stack
+        def stack_of(settings: dict[str, Any]) -> Stack:
+            from deskbell.testing.stack import Stack
+
+            for given, stack in stacks:
+                if given == settings:
+                    return stack
+            stacks.append((settings, exits.enter_context(Stack(**settings))))
+            return stacks[-1][1]
+
+        yield stack_of
 
 
 @pytest.fixture
-def deskbell(deskbell_stack: Stack) -> Stack:
+def deskbell(_deskbell_stacks: Callable[[dict[str, Any]], Stack], deskbell_settings: dict[str, Any]) -> Stack:
     """The whole stack, with an empty server: `deskbell.call("order_status", OrderID="1002")`, `deskbell.work()`."""
-    deskbell_stack.clean()
-    return deskbell_stack
+    stack = _deskbell_stacks(deskbell_settings)
+    stack.clean()
+    return stack
 
 
 @pytest.fixture
 def deskbell_queue(deskbell_settings: dict[str, Any]) -> MemoryQueue:
     """Empty queues in memory for the job types that the settings name."""
     from deskbell.testing import MemoryQueue
+    from deskbell.testing.given import settings_given
     from shared.loading import load_jobs
-    from shared.settings.config import load_settings
 
-    settings = load_settings(**deskbell_settings)
+    settings = settings_given(deskbell_settings)
     return MemoryQueue(load_jobs(settings), settings=settings)
 
 

@@ -11,9 +11,9 @@
 
 Read in this order: `events` (what a test begins with), `replies` (one handler), `performing` (one attempt at a job),
 `clock`, `memory` (queues on fakeredis, a job's whole life), `serving` (an api in a thread), `stack` (api, server and
-worker); `extras` says what to install. The pytest plugin is `_deskbell_pytest.py`, a module of its own: pytest loads it
-in every run, and imports nothing of Deskbell with it. The decorators return functions untouched, so that a test calls
-them like any other.
+worker); `extras` says what to install, `given` reads a test's settings. The pytest plugin is `_deskbell_pytest.py`, a
+module of its own: pytest loads it in every run, and imports nothing of Deskbell with it. The decorators return
+functions untouched, so that a test calls them like any other.
 """
 
 from deskbell.simulator.signing import signed_query

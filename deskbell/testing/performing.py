@@ -122,6 +122,8 @@ def job_type_of(where: str, jobs: Jobs, job: str | Callable[..., Any]) -> JobTyp
     Raises:
         DeskbellError: there is none; the sentence says which there are.
     """
+    if not isinstance(jobs, Jobs):
+        raise DeskbellError(f"{where}: expected a Jobs first, got a {type(jobs).__name__}; write {where}(jobs, …)")
     found = [job_type for job_type in jobs.types if job in (job_type.name, job_type.function)]
     if len(found) == 1:
         return found[0]
@@ -138,6 +140,9 @@ def through_json(where: str, event: Event) -> Wire:
     Raises:
         DeskbellError: what comes back is not what was written; the sentence names the fields.
     """
+    if not isinstance(event, Event):
+        example = 'api_call("order_status", OrderID="1002")'
+        raise DeskbellError(f"{where}: expected an event, got a {type(event).__name__}; write {example}")
     wire = event.to_wire()
     try:
         read: Wire = from_json(to_json(wire, inf_nan_mode="strings"))
@@ -157,6 +162,7 @@ class _Performing:
         self, jobs: Jobs, job: str | Callable[..., Any], event: Event, number: int, settings: Settings | None
     ) -> None:
         self.job_type = job_type_of("perform_job", jobs, job)
+        wire = through_json("perform_job", event)
         check_wanted("perform_job", self.job_type, event)
         if not 1 <= number <= self.job_type.attempts:
             raise DeskbellError(f"perform_job: attempt= must be from 1 to {self.job_type.attempts}, got {number}")
@@ -165,7 +171,7 @@ class _Performing:
         alone.adjust(self.job_type.name, **_IGNORED)
         self.performer = Performer(alone, settings or load_settings())
         self.event = event
-        self.attempt = Attempt(self.performer, self.job_type.name, through_json("perform_job", event))
+        self.attempt = Attempt(self.performer, self.job_type.name, wire)
         self.attempt.prepare()
         self.attempt.number = number
         self._job = _unsaved_job(self.job_type, number)

@@ -24,13 +24,15 @@ from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import packet_of
 from deskbell.testing.events import packet
 from deskbell.testing.extras import need
+from deskbell.testing.given import settings_given
 from deskbell.testing.serving import serving
+from shared.declarations.nearest import advice
 from shared.errors import DeskbellError
 from shared.handlers.callbacks import Callbacks
 from shared.jobs.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
 from shared.redis.queues import EVENTS, MARK_KEY
-from shared.settings.config import Settings, load_settings
+from shared.settings.config import Settings
 from shared.wire.protocol import Packet
 from workers.attempt import Performer
 from workers.worker.worker import ConcurrentWorker
@@ -72,7 +74,7 @@ class Stack:
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="deskbell-"))  # short: a socket's path has room for some 100 bytes
             stack.callback(shutil.rmtree, folder)
-            self.settings = load_settings(**_own(_start_valkey(stack, folder), folder) | self._given)
+            self.settings = settings_given(self._given, **_own(_start_valkey(stack, folder), folder))
             self.callbacks = load_callbacks(self.settings)
             self.jobs = _load_jobs(self.settings)
             self.redis = stack.enter_context(Redis.from_url(self.settings.redis_url.get_secret_value()))
@@ -128,15 +130,25 @@ class Stack:
             *queues: the queues; by default all.
 
         Raises:
-            DeskbellError: this is not the main thread, or an event loop runs here.
+            DeskbellError: there is no such queue, this is not the main thread, or an event loop runs here.
         """
         _check_thread()
-        names = queues or (EVENTS, *self.jobs.queues)
+        there_are = (EVENTS, *self.jobs.queues)
+        for name in set(queues).difference(there_are):
+            hint = advice(name, there_are, f"; there are {', '.join(there_are)}")
+            raise DeskbellError(f"work: no job type waits on the queue {name!r}{hint}")
+        names = queues or there_are
         with _signals_kept():
             ConcurrentWorker(names, Performer(self.jobs, self.settings), self.redis).run(burst=True)
 
     def jobs_of(self, answer: Answer) -> Mapping[str, FollowedJob]:
-        """The jobs of an accepted callback as they stand, by the names of their types."""
+        """The jobs of an accepted callback as they stand, by the names of their types.
+
+        Raises:
+            DeskbellError: the callback was refused, and so no event was kept.
+        """
+        if not answer.event_id:
+            raise DeskbellError(f"jobs_of: no event was kept: HTTP {answer.status}, ErrorCode {answer.code}")
         found = next(follow(self.redis, answer.event_id, seconds=0))
         return {job.name: job for job in found}
 

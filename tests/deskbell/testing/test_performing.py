@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deskbell import ApiCall, Backoff, Breaker, Discard, Event, Jobs, Retry, SessionEvent, Settings, Unavailable
+from deskbell import ApiCall, Backoff, Breaker, Discard, Jobs, Retry, SessionEvent, Settings, Unavailable
 from deskbell.testing import Performed, api_call, async_perform_job, event_of, perform_job
 from shared.errors import DeskbellError, LifespanError
 
@@ -121,11 +121,14 @@ def test_an_async_test_awaits_its_attempt() -> None:
             "it is for events ApiCall, node order_status, when Type='1'; got ApiCall of app 1400000001, no node",
         ),
         (record, call("", At=dt.date(2026, 1, 2)), 1, "At is a date, and Desk sends JSON; write the text"),
+        (record, {"OrderID": "1002"}, 1, "expected an event, got a dict; write api_call("),
         (record, call("", At=object()), 1, "the event cannot be written as JSON, which Desk sends"),
     ],
 )
-def test_an_attempt_that_no_worker_would_make_is_refused(job: Any, event: Event, attempt: int, sentence: str) -> None:
+def test_an_attempt_that_no_worker_would_make_is_refused(job: Any, event: Any, attempt: int, sentence: str) -> None:
     """A test would pass for what never happens."""
+    with pytest.raises(DeskbellError, match=r"expected a Jobs first, got a function; write perform_job\("):
+        perform_job(record, jobs, event)  # type: ignore[arg-type]  # the slip under test
     with pytest.raises(DeskbellError) as refused:
         perform_job(jobs, job, event, attempt=attempt)
 

@@ -26,12 +26,33 @@ def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell):
     assert deskbell.redis.get("deskbell:forgotten") is None
 
 
+def test_what_cannot_be_asked_is_refused(deskbell):
+    with pytest.raises(Exception, match="^work: no job type waits on the queue 'crn'; did you mean crm"):
+        deskbell.work("crn")
+    with pytest.raises(Exception, match="^jobs_of: no event was kept: HTTP 400, ErrorCode 1001$"):
+        deskbell.jobs_of(deskbell.post(b"no packet"))
+
+
 def test_a_worker_beside_a_loop_is_refused(deskbell):
     async def test():
         with pytest.raises(Exception, match="^work: an event loop runs here already; call work"):
             deskbell.work()
 
     asyncio.run(test())
+"""
+
+OTHER_SETTINGS = """
+import pytest
+
+
+@pytest.fixture(scope="session")
+def deskbell_settings():
+    return {"crm_url": "http://127.0.0.1:1"}
+
+
+def test_a_folder_may_have_settings_of_its_own(deskbell):
+    assert (deskbell.settings.crm_url, deskbell.settings.callbacks) == ("http://127.0.0.1:1", "")
+
 """
 
 
@@ -46,7 +67,7 @@ def test_the_documents_tests_pass_for_an_integrator(tmp_path: Path) -> None:
     (tmp_path / "acme").mkdir()
     (tmp_path / "acme" / "__init__.py").touch()
     blocks = re.findall(r"```python\n# (acme/\w+\.py)\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    for name, source in [*blocks, ("acme/test_then.py", CLEANLINESS)]:
+    for name, source in [*blocks, ("acme/test_then.py", CLEANLINESS), ("acme/test_to_end.py", OTHER_SETTINGS)]:
         (tmp_path / name).write_text(source)
     (tmp_path / ".env").write_text(
         'DESKBELL_APPS={"1400000009": ["a-real-one"]}\nDESKBELL_PATH_SECRET=secret-path-1234\n'
@@ -54,7 +75,7 @@ def test_the_documents_tests_pass_for_an_integrator(tmp_path: Path) -> None:
 
     tested = run(tmp_path, "-m", "pytest", "-q", "-p", "no:schemathesis", "-p", "no:cacheprovider", "acme")
 
-    count = sum(source.count("def test_") for _, source in blocks) + 2
+    count = sum(source.count("def test_") for _, source in blocks) + 4
     assert f"{count} passed" in tested.stdout, tested.stdout
     assert tested.stderr == ""
 
