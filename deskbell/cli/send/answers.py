@@ -24,7 +24,10 @@ _WHY = {
     Code.HANDLER_FAILED: "the handler failed and has no fallback; the api's log has the traceback under the event's id",
     Code.CANNOT_KEEP: "neither Redis nor the disk can keep the event now, or too many callbacks are in flight",
 }
-_REASONS = {code.number: reason for code, reason in _WHY.items()}
+_REASONS = {code.number: reason for code, reason in _WHY.items()} | {
+    404: "the api has no such path; write --url, with the path secret if there is one",
+    500: "a defect of Deskbell's; the api's log has it",
+}
 
 
 def reason(answer: Answer) -> str:

@@ -67,6 +67,7 @@ def test_a_text_becomes_a_field_of_the_documented_type(name: str, text: str, val
             "two",
             "Seq: expected a whole number such as 1, as in the documented packet, got ",
         ),
+        ("task_flow_event", "Seq", "true", "Seq: expected a whole number such as 1, "),
         ("session_event", "IsContactUser", "1", "IsContactUser: expected true or false such as false, as in "),
         ("session_event", "MsgBody", "{}", "MsgBody: expected a JSON list such as [{"),
     ],

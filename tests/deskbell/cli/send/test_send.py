@@ -166,18 +166,19 @@ def test_what_the_api_must_refuse_is_refused_and_says_why(send: Run, start_api: 
     assert packets(redis) == []
 
 
-def test_what_the_api_accepts_though_it_must_refuse_it_is_a_failure(send: Run, start_api: ApiFactory) -> None:
-    """As of an app that is locked by the secret path alone."""
+def test_a_kind_that_is_accepted_or_refused_for_another_reason_is_a_failure(send: Run, start_api: ApiFactory) -> None:
+    """As of an app that is locked by the secret path alone, and without that secret."""
     secret = "0123456789abcdef"
     desk = start_api(apps={APP: []}, path_secret=secret)
 
-    sent = send("--stale", "--url", f"{desk.url}/{secret}", "--token", TOKEN)
+    accepted = send("--stale", "--url", f"{desk.url}/{secret}", "--token", TOKEN)
+    otherwise = send("--stale", "--url", desk.url, "--token", TOKEN)
 
-    assert sent.returncode == 1
-    assert sent.stderr.startswith(
-        "deskbell: expected the api to refuse with ErrorCode 1003, since RequestTime was 120 s"
-    )
-    assert sent.stderr.endswith("; it accepted the callback\n")
+    expected = "deskbell: expected the api to refuse with ErrorCode 1003, since RequestTime was 120 s old"
+    assert (accepted.returncode, otherwise.returncode) == (1, 1)
+    assert accepted.stderr.startswith(expected)
+    assert accepted.stderr.endswith("; it accepted the callback\n")
+    assert "; ErrorCode 404: the api has no such path; write --url" in otherwise.stderr
 
 
 def test_a_duplicate_gets_the_first_ones_answer(send: Run, start_api: ApiFactory, redis: Redis) -> None:

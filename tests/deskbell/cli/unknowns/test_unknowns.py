@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
 from deskbell import Event, Jobs
 from deskbell.cli.unknowns.documented import EVENTS, VARIABLES, fields_of
 from deskbell.simulator.client import Desk
@@ -27,7 +29,7 @@ def unknowns(url: str, folder: Path, *words: str) -> str:
 
 
 def test_names_that_no_page_lists_are_counted_and_values_are_not_shown(
-    start_api: ApiFactory, open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+    start_api: ApiFactory, open_workplace: WorkplaceFactory, redis: Redis, valkey_url: str, tmp_path: Path
 ) -> None:
     """Commands, events, fields, system variables; an event counts once, whether it waits, is done, or both."""
     jobs = Jobs()
@@ -45,6 +47,10 @@ def test_names_that_no_page_lists_are_counted_and_values_are_not_shown(
     with Desk(start_api().url, APP, TOKEN) as desk:
         answers = [desk.post(packet) for packet in packets]
     open_workplace(jobs).work(EVENTS_QUEUE)
+    with redis.pipeline() as pipeline:  # so many keys that the jobs of an event are found far apart
+        for number in range(2000):
+            pipeline.hset(f"rq:job:another-{number}", "data", "no event's")
+        pipeline.execute()
 
     told = json.loads(unknowns(valkey_url, tmp_path, "--json"))
     text = unknowns(valkey_url, tmp_path)
