@@ -108,8 +108,9 @@ class _Session:
             return
         if said := self._reloads.read(came):
             self._screen.say(said, style="bold")
-        if came.event == EVENT and came.process == "declared":
-            self._show_declared(came)
+        if came.process == "declared":  # what code prints as it is imported, the api and the workers show
+            if came.event == EVENT:
+                self._show_declared(came)
         elif mistake := mistake_in(came.text):
             self._show_mistake(came.process, mistake)
         elif self._blocks.add(came):

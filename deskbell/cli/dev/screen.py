@@ -21,6 +21,7 @@ _OUTCOMES = {"done": "green", "retry": "yellow", "out_of_turn": "yellow", "dead"
 _WELL = ("answered", "receipt", "verified", "duplicate")
 _QUIET = ("listening", "serving", "working", "process_started", "ready", "replaced", "stopping", "worker_stops")
 
+_OUTAGES = "redis_"
 _IN_EACH_LINE = ("timestamp", "level", "event", "host", "pid", "worker")
 _LONGEST_VALUE = 200
 _ENVELOPE = ("CallbackCommand", "EventTime")
@@ -52,7 +53,8 @@ class Screen:
         is_news = level == "info" and (line.event in _QUIET or "logger" in line.entry)
         if is_news or line.event == "not_replaced":
             return
-        fields, blocks = _parts(line.entry)
+        hidden = ("traceback",) if line.event.startswith(_OUTAGES) else ()  # it shows Deskbell's code alone
+        fields, blocks = _parts({name: value for name, value in line.entry.items() if name not in hidden})
         head = Text.assemble(
             (f"{level} ", _LEVELS["warning" if line.event == "refused" else level]),
             (terminal_text(line.event), "bold"),

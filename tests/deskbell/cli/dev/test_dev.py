@@ -18,7 +18,7 @@ jobs = Jobs()
 
 @callbacks.api_call("version")
 def version(OrderID: int) -> dict[str, str]:
-    print("text of the handler")
+    print("\\x1b[31mtext of the handler")
     return {"Version": "first"}
 
 @callbacks.api_call("broken")
@@ -55,7 +55,7 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
         dev.until(r"^dev +│ deskbell send version OrderID=1\b")
 
         assert '"first"' in dev.call("version", OrderID="98765")
-        dev.until(r"^api +│ text of the handler$")
+        dev.until(r"^api +│ \?\[31mtext of the handler$")  # the terminal does not obey it
         dev.until(r"^workers +│ +job +note done in [\d.]+ ms$")
         found = find_running(tmp_path / ".deskbell")
         assert found
