@@ -7,6 +7,7 @@ from typing import get_args
 import jsonschema_rs
 import pytest
 
+import deskbell.flow
 from deskbell.flow.differences import DifferenceKind
 from deskbell.flow.document import Document
 from deskbell.flow.loader import Flow, load_flow
@@ -14,6 +15,8 @@ from deskbell.flow.model import Step, json_schema
 from shared.errors import FlowFileError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "FLOWS.md"
+
+SCHEMA = Path(deskbell.flow.__file__).parent / "flow.schema.json"
 
 GOOD = """
 # yaml-language-server: $schema=flow.schema.json
@@ -172,7 +175,11 @@ def test_the_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
             assert not validator.is_valid(value(text)), text
     for text in [text for text, _, is_beyond in BAD if is_beyond and "event" in text]:
         assert validator.is_valid(value(text)), text  # else it would have to stand among the others
-    assert json.dumps(json_schema())
+
+
+def test_the_schema_ships() -> None:
+    """For editors; `deskbell flow --schema > deskbell/flow/flow.schema.json` writes it anew."""
+    assert json.loads(SCHEMA.read_text()) == json_schema()
 
 
 def value(text: str) -> object:

@@ -89,6 +89,7 @@ def test_json_has_a_line_for_each_case_that_is_chosen(flow: Run, start_api: ApiF
         (("none.yaml",), 2, "none.yaml: expected a flow file, got: No such file or directory"),
         (("flow_greet.yaml::is wron",), 2, "flow_greet.yaml: no case 'is wron'; did you mean is wrong?"),
         (("--junit", "no/junit.xml"), 2, "--junit: expected a file in a folder that is there, got no/junit.xml"),
+        (("--url", "localhost:8000"), 2, "--url: expected http://… or https://…, got 'localhost:8000'"),
         (("empty",), 2, "expected files flow_*.yaml in "),
         (("flow_greet.yaml", "--url", "http://127.0.0.1:1"), 1, ""),
     ],
