@@ -40,7 +40,6 @@ class Played:
         answer: of a callback.
         outcome: how the answer came about; "" where that is not known.
         jobs: those that the step waited for.
-        variables: those that a call sent.
     """
 
     line: int
@@ -48,7 +47,6 @@ class Played:
     answer: Answer | None = None
     outcome: str = ""
     jobs: Sequence[FollowedJob] = ()
-    variables: dict[str, str] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
 
 
@@ -62,7 +60,6 @@ class _Sent:
     answer: Answer
     answered_at: float
     line: int
-    is_call: bool
 
     @property
     def has_failed(self) -> bool:
@@ -181,7 +178,6 @@ class _Case:
     def _call(self, packet: Packet, node: str, line: int) -> Played:
         played = self._post(packet, node, line, is_call=True)
         assert self._sent
-        played.variables = packet["Body"]
         self._is_open = self._sent.has_failed
         if not self._sent.has_failed:
             self._session.variables |= self._sent.answer.variables
@@ -190,7 +186,7 @@ class _Case:
     def _post(self, packet: Packet, node: str, line: int, *, is_call: bool = False) -> Played:
         request_id = str(uuid.uuid4())
         answer = self._desk.post(packet, node, request_id=request_id)
-        self._sent = _Sent(packet, node, request_id, answer, time.monotonic(), line, is_call)
+        self._sent = _Sent(packet, node, request_id, answer, time.monotonic(), line)
         title = f"call {node}".strip() if is_call else " ".join([packet["CallbackCommand"], packet.get("Event", "")])
         return Played(line, title.strip(), answer=answer, outcome=self._outcome(answer))
 

@@ -11,6 +11,7 @@ PATTERN = "flow_*.yaml"
 """What flow files are called, where a folder is given and for pytest."""
 
 _BETWEEN = "::"
+_LIBRARIES = ("site-packages", "node_modules")
 
 
 def chosen(words: Sequence[str]) -> list[tuple[Flow, list[str]]]:
@@ -36,14 +37,15 @@ def chosen(words: Sequence[str]) -> list[tuple[Flow, list[str]]]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = [each for each in path.rglob(PATTERN) if not _is_hidden(each.relative_to(path))]
+    files = [each for each in path.rglob(PATTERN) if not _is_foreign(each.relative_to(path))]
     if not files:
         raise FlowFileError(f"expected files {PATTERN} in {path.resolve()}, got none; name a file of another name")
     return sorted(files)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is hidden or a library's; ours has a flow file, too."""
+    return any(part.startswith(".") or part in _LIBRARIES for part in path.parts)
 
 
 def _known(flow: Flow, case: str) -> str:

@@ -24,6 +24,7 @@ from deskbell.flow.loader import load_flow
 from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import command_named
 from deskbell.testing import async_reply
+from shared.declarations.nearest import advice
 from shared.errors import FlowFileError, LifespanError, ResultError
 from shared.handlers.callbacks import Callbacks
 from shared.loading import load_callbacks
@@ -76,6 +77,7 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
         stop(no_redis(error, settings), _FAILED)
     if not events:
         stop("Redis has no event or session of this id; finished events are kept there for 500 s", _FAILED)
+    _check_names(events, (*keep, *put))
     try:
         with callbacks.lifespans.runner(settings) as runner:  # handlers may need a pool, as in the api
             written = runner.run(Recording(callbacks, keep, put).text(events, jobs))
@@ -91,6 +93,13 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
         load_flow(file)
     except FlowFileError as error:
         stop(f"recorded, and not all of it can be played: {error}", _FAILED)
+
+
+def _check_names(events: Sequence[Event], named: Sequence[str]) -> None:
+    names = {name for event in events for name in event.raw | event.fields}
+    for name in named:
+        if name not in names:
+            stop(f"no variable and no field {name} in what was recorded{advice(name, names)}")
 
 
 class Recording:
@@ -135,7 +144,7 @@ class Recording:
         """Find the personal values first: one may be part of another text that came before it."""
         fields = event.variables if isinstance(event, ApiCall) else event.raw
         for name, value in fields.items():
-            if name in self._keep and name not in _IDS:
+            if name in self._keep:
                 continue
             is_variable = isinstance(event, ApiCall) and not name.startswith(SYSTEM)
             if name in _IDS or name in self._put or (is_variable and looks_personal(text(value))):
@@ -180,7 +189,7 @@ class Recording:
         else:
             self._lines.append(f"    - event: {_flow({'command': event.command, 'fields': fields})}")
         if event.user_id:
-            self._session.setdefault(SYSTEM_VARIABLES[1], self._placeholders.of(event.user_id))
+            self._session.setdefault(SYSTEM_VARIABLES[1], self._field("ClientUserId", event.user_id))
         reply = await async_reply(self._callbacks, replace(event, raw=packet))
         if reply.outcome != "receipt":
             self._expect(reply)
@@ -200,12 +209,12 @@ class Recording:
         self._lines += [f"    # {job.name} was {job.state}, not done." for job in jobs if job.state != "done"]
 
     def _variable(self, name: str, value: str) -> str:
-        if name in self._keep and name not in _IDS:
+        if name in self._keep:
             return value
         return str(self._placeholders.within(value))
 
     def _field(self, name: str, value: Any) -> Any:
-        if name in self._keep and name not in _IDS:
+        if name in self._keep:
             return value
         if name not in _WRITTEN:
             return self._placeholders.within(value)

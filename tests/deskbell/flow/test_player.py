@@ -1,7 +1,10 @@
 """Cases played against a real api, a real worker and a real Redis."""
 
+import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +264,35 @@ def test_what_does_not_answer_ends_a_case_in_a_sentence(tmp_path: Path, redis: R
     """The api; and one that does not know us is a difference."""
     with closing(Desk("http://127.0.0.1:1", APP, TOKEN)) as desk, pytest.raises(NotPlayedError, match="no answer from"):
         list(Player(desk, redis).play(flow(tmp_path, "- call: tell"), "a"))
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """An api that takes each delivery for a new one."""
+
+    answers = 0
+
+    def do_POST(self) -> None:
+        """Answer with another text each time."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        Forgetful.answers += 1
+        body = json.dumps({"ActionStatus": "OK", "ErrorInfo": "", "ErrorCode": 0, "Body": {"N": str(self.answers)}})
+        self.send_response_only(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+def test_a_duplicate_that_is_answered_otherwise_differs(tmp_path: Path, redis: Redis) -> None:
+    """So is a job for an event that nobody kept."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        with closing(Desk(f"http://127.0.0.1:{server.server_port}", APP, TOKEN)) as desk:
+            steps = "- call: tell\n- duplicate: 1\n- jobs: {note: done}"
+            differences = found(list(Player(desk, redis).play(flow(tmp_path, steps), "a")))
+        server.shutdown()
+        thread.join()
+
+    duplicate, jobs = differences
+    assert duplicate.startswith('line 4: differs: the answer: expected {"ActionStatus": "OK"')
+    assert jobs == "line 5: job: jobs: expected an event that was kept, got no event, ErrorCode 0"

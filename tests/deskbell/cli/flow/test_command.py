@@ -98,7 +98,8 @@ def test_what_cannot_be_played_ends_in_one_sentence(
     flow: Run, tmp_path: Path, words: tuple[str, ...], status: int, sentence: str
 ) -> None:
     """Nothing is started before all files have been read; an api that is not there fails its cases."""
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "venv" / "site-packages").mkdir(parents=True)
+    (tmp_path / "empty" / "venv" / "site-packages" / "flow_theirs.yaml").write_text(FLOW)
 
     ended = flow(*words)
 

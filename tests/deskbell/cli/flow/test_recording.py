@@ -146,7 +146,10 @@ def test_one_event_is_recorded_with_the_values_that_are_to_be_kept(
     assert step.answer
 
     recorded = run(step.answer.event_id, "--keep", "Phone", "--replace", "Tel")
+    misspelt = run(step.answer.event_id, "--keep", "Phne")
 
+    assert misspelt.returncode == 2
+    assert "no variable and no field Phne in what was recorded; did you mean Phone?" in misspelt.stderr
     assert recorded.returncode == 0, recorded.stderr
     assert 'variables: {Phone: "+86 138 1234 5678", Tel: "3"}' in recorded.stdout
     assert 'expect: {outcome: answered, variables: {Known: "yes", By: none}}' in recorded.stdout
