@@ -122,9 +122,9 @@ class Stack:
         return self.desk.post(body, node)
 
     def work(self, *queues: str) -> None:
-        """Fan out what was accepted and run its jobs, until nothing waits. Retries wait for their time, in Redis.
+        """Fan out what was accepted and run its jobs, and the retries that are due by a `Clock`, until nothing waits.
 
-        What a limit or a breaker holds back is waited for, by the real clock: `MemoryQueue` has one of its own.
+        What a limit or a breaker holds back is waited for, by the server's clock: `MemoryQueue` has none.
 
         Args:
             *queues: the queues; by default all.

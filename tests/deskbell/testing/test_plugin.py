@@ -17,11 +17,14 @@ import pytest
 import acme.jobs
 
 
-def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell):
+def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell, deskbell_clock):
     assert deskbell.redis.keys("rq:job:*") == []
-    answer = deskbell.call("order_status", OrderID="429")
+    answer = deskbell.call("order_status", OrderID="500")
     deskbell.work()
     assert deskbell.jobs_of(answer)["record_enquiry"].state == "retry"
+    deskbell_clock.advance(4)
+    deskbell.work()
+    assert deskbell.jobs_of(answer)["record_enquiry"].attempts == 2
     assert deskbell.send("session_event", Event="SessionBegin").code == 0
     assert deskbell.redis.get("deskbell:forgotten") is None
 
