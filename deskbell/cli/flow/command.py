@@ -10,7 +10,7 @@ def flow(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE[::CASE]]...", help="Files, or folders with flow_*.yaml; by default the current folder."
+            metavar="FILE[::CASE]", help="Files, or folders with flow_*.yaml; by default the current folder."
         ),
     ] = None,
     url: Annotated[
@@ -38,7 +38,7 @@ def flow(
 def record(
     id_: Annotated[str, typer.Argument(metavar="EVENT|SESSION", help="An event's id, or a session's.")],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A new file, flow_….yaml; standard output by default.")
+        Path | None, typer.Argument(metavar="FILE", help="A new file, flow_….yaml; standard output by default.")
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Write this variable as it came; may be repeated.")

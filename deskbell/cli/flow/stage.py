@@ -78,7 +78,10 @@ def staged(url: str | None, app: str | None, token: str | None) -> Iterator[Stag
         with Stack(Path(folder), given=given, logs=logs) as stack:
             settings = load_settings(redis_url=stack.environment["DESKBELL_REDIS_URL"])
             with connect(settings) as redis:
-                stage = Stage("a stack of its own", redis, lambda own: _target(stack, own or app, token), logs)
+                handlers = stack.environment.get("DESKBELL_CALLBACKS", "no handlers")
+                stage = Stage(
+                    f"a stack of its own with {handlers}", redis, lambda own: _target(stack, own or app, token), logs
+                )
                 _wait(stack, stage)
                 yield stage
                 stage.close()
