@@ -37,13 +37,15 @@ format: .venv/test  ## put the code in the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/test  ## write what the documents take from text and code: the table of log events, the pictures
+docs: .venv/test  ## write what the documents take from the code, and build their site, offline, into site/
+	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.log_events
 	$(BIN)/python -m tools.walks
+	$(BIN)/zensical build --clean --strict
 
 lock: .venv/test  ## resolve the dependencies anew and write both lock files
 	$(LOCK) --upgrade --all-extras --group build -o requirements.lock
-	$(LOCK) --upgrade --all-extras --group build --group test -c requirements.lock -o requirements-test.lock
+	$(LOCK) --upgrade --all-extras --group build --group docs --group test -c requirements.lock -o requirements-test.lock
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside FastAPI with five job queues, rasa-sdk and slack-bolt (needs wrk)
 	@$(BIN)/python -m bench.ack.rates
@@ -67,7 +69,7 @@ chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and s
 	@$(BIN)/python -m bench.chaos.workers
 
 clean:  ## remove what the targets above have made
-	rm -rf .venv .deskbell .bench dist
+	rm -rf .venv .deskbell .bench .cache dist site
 
 .venv/run: requirements.lock pyproject.toml | .venv/made
 	$(PIP) install --require-hashes -r requirements.lock

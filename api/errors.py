@@ -26,7 +26,7 @@ Cause = Literal[
     "slow_reader",
     "crowded",
 ]
-"""What a rejection is counted and logged under; docs/OPERATIONS.md says what each means."""
+"""What a rejection is counted and logged under; docs/how-to/operate.md says what each means."""
 
 _CAUSES: dict[Code, Cause] = {
     Code.NOT_A_PACKET: "not_a_packet",

@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic import SecretStr
 
 from api.errors import Cause
 from api.metrics import Metrics
 from api.monitoring.collectors import queue_families, spool_families
 from shared.jobs.declaration import JobOptions
 from shared.loading import load_callbacks, load_jobs
-from shared.settings.config import Settings, load_settings
-from shared.settings.environment import PREFIX
+from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
 from shared.wire.events import Outcome
 from tests.processes import environment
-from tools import walks
+from tools import reference, walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.attempt import LEVELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
+METRICS = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 
 
 def table(text: str, first: str) -> list[list[str]]:
@@ -37,23 +35,18 @@ def table(text: str, first: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    """Name, default and description, in the order of the code."""
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_pages_of_the_reference_are_the_codes_own_words(name: str) -> None:
+    """Settings, commands, handlers and events, as `make docs` writes them."""
+    assert (reference.FOLDER / name).read_text() == reference.PAGES[name]()
 
-    def shown(value: Any) -> str:
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        plain = str(plain).lower() if isinstance(plain, bool) else str(plain)
-        return f"`{plain}`" if plain and value is not None else ""
 
-    rows = table(README, "setting")
-
-    assert [(name, default) for name, default, _ in rows] == [
-        (f"`{PREFIX}{name.upper()}`", shown(field.get_default(call_default_factory=True)))
-        for name, field in Settings.model_fields.items()
-    ]
-    for (_, _, text), field in zip(rows, Settings.model_fields.values(), strict=True):
-        assert field.description
-        assert text.startswith(field.description.rstrip("."))
+def test_every_setting_every_option_and_every_attribute_has_a_description() -> None:
+    """So that no row of the generated tables is a bare name, but for attributes that are called as their field is."""
+    for page in ("settings.md", "commands.md", "handlers.md"):
+        rows = re.findall(r"^\| `.*", (reference.FOLDER / page).read_text(), re.MULTILINE)
+        assert rows
+        assert not [row for row in rows if row.endswith("| |")], page
 
 
 def test_the_readme_names_make_targets_that_there_are() -> None:
@@ -84,7 +77,7 @@ def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> Non
 def test_the_design_lists_every_key_on_redis() -> None:
     """Each of Deskbell's that the code and the scripts name, and no other."""
     code = [path for room in ROOMS for path in (ROOT / room).rglob("*.*") if path.suffix in {".py", ".lua"}]
-    design = (ROOT / "docs" / "DESIGN.md").read_text()
+    design = (ROOT / "docs" / "explanation" / "design.md").read_text()
     keys = r"\bdeskbell(?::[a-z]+)+(?!/)"
 
     named = {key for path in code for key in re.findall(keys, path.read_text())}
@@ -93,7 +86,7 @@ def test_the_design_lists_every_key_on_redis() -> None:
 
 def test_the_design_lists_every_room() -> None:
     """Each package of the product, and no other."""
-    rooms = {row[0].strip("`") for row in table((ROOT / "docs" / "DESIGN.md").read_text(), "room")}
+    rooms = {row[0].strip("`") for row in table((ROOT / "docs" / "explanation" / "design.md").read_text(), "room")}
 
     assert rooms == {
         str(path.parent.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")
@@ -104,12 +97,12 @@ def test_the_design_lists_every_room() -> None:
 def test_the_pictures_of_the_walks_are_those_of_their_texts(walk: Path) -> None:
     """As `make docs` draws them; the design shows each."""
     assert walk.with_suffix(".svg").read_text() == walks.draw(walk.read_text())
-    assert f"](walks/{walk.stem}.svg)" in (ROOT / "docs" / "DESIGN.md").read_text()
+    assert f"](../walks/{walk.stem}.svg)" in (ROOT / "docs" / "explanation" / "design.md").read_text()
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:
     """Every relative link names a file of the project."""
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
@@ -150,13 +143,13 @@ def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, mo
 
 def test_the_http_document_lists_every_error_code() -> None:
     """Each of Deskbell's codes with its status."""
-    rows = {row[0]: row[1] for row in table((ROOT / "docs" / "HTTP.md").read_text(), "ErrorCode")}
+    rows = {row[0]: row[1] for row in table((ROOT / "docs" / "reference" / "http.md").read_text(), "ErrorCode")}
 
     for code in Code:
         assert rows[str(code.number)] == str(code.status)
 
 
-@pytest.mark.parametrize("document", ["docs/DESIGN.md", "SECURITY.md"])
+@pytest.mark.parametrize("document", ["docs/explanation/design.md", "SECURITY.md"])
 def test_the_promises_name_tests_that_there_are(document: str) -> None:
     """Files and functions in the tables of what is promised and defended."""
     design = (ROOT / document).read_text()
@@ -168,7 +161,7 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
         assert f"def {name}(" in sources
 
 
-def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
+def test_the_document_of_the_metrics_lists_every_one_with_its_labels() -> None:
     """What an operator builds alerts on, and nothing that there is not."""
     rendered = (
         Metrics(["a handler"])
@@ -185,7 +178,7 @@ def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
 
     listed = {
         name: set(filter(None, labels.split(", ")))
-        for names, labels, _ in table(OPERATIONS, "metric")
+        for names, labels, _ in table(METRICS, "metric")
         for name in re.findall(r"`(deskbell_\w+)`", names)
     }
 
@@ -193,9 +186,9 @@ def test_the_operations_document_lists_every_metric_with_its_labels() -> None:
 
 
 @pytest.mark.parametrize(("word", "words"), [("outcome | ErrorCode", Outcome), ("cause | ErrorCode", Cause)])
-def test_the_operations_document_lists_every_outcome_and_cause(word: str, words: Any) -> None:
+def test_the_document_of_the_metrics_lists_every_outcome_and_cause(word: str, words: Any) -> None:
     """As they stand in metrics and logs."""
-    assert sorted(row[0].strip("`") for row in table(OPERATIONS, word)) == sorted(get_args(words))
+    assert sorted(row[0].strip("`") for row in table(METRICS, word)) == sorted(get_args(words))
 
 
 def test_the_document_of_the_log_lists_every_event_with_its_level_and_fields() -> None:
@@ -215,7 +208,7 @@ def test_the_document_of_the_log_lists_every_event_with_its_level_and_fields() -
 
 def test_the_operations_document_lists_every_option_of_a_redis_url() -> None:
     """Those that the sentence about a wrong one names."""
-    rows = table((ROOT / "docs" / "OPERATIONS.md").read_text(), "option")
+    rows = table((ROOT / "docs" / "how-to" / "operate.md").read_text(), "option")
     with pytest.raises(ValueError, match="among") as caught:
         RedisUrl.parse("rediss+sentinel://host/mymaster?wrong=1")
 
@@ -225,7 +218,7 @@ def test_the_operations_document_lists_every_option_of_a_redis_url() -> None:
 
 def test_the_jobs_document_lists_every_option_and_its_code_runs() -> None:
     """As `Jobs.on` takes them; what is declared there is a job type."""
-    document = (ROOT / "docs" / "JOBS.md").read_text()
+    document = (ROOT / "docs" / "reference" / "jobs.md").read_text()
     options = {name for row in table(document, "option") for name in re.findall(r"`(\w+)`", row[0])}
     names = []
     for source in re.findall(r"```python\n(.*?)```", document, re.DOTALL):

@@ -1,4 +1,5 @@
 """Makes the parts of the documents that are made from text and code: `make docs`.
 
-`log_events.py` reads the log calls of the code into the tables of docs/LOGS.md; `walks.py` draws docs/walks/*.txt.
+`reference.py` writes pages of docs/reference from settings, commands and docstrings; `log_events.py` reads log calls
+into the tables of docs/reference/logs.md; `walks.py` draws docs/walks/*.txt.
 """

@@ -1,9 +1,9 @@
-"""Static analysis of log calls: fills levels and fields of the tables in docs/LOGS.md.
+"""Static analysis of log calls: fills levels and fields of the tables in docs/reference/logs.md.
 
 1. Each call of a logger is found in the syntax tree. When its event is a parameter of the function around it, that
    function is a wrapper, and the calls of it in the same module count instead.
 2. Fields are the keywords of the call, and the keys of dictionaries behind `**` as far as the module shows them.
-3. Event, level and fields of each row of LOGS.md are rewritten; what it means and what to do are kept as they stand.
+3. Event, level and fields of each row of logs.md are rewritten; what it means and what to do are kept as they stand.
 
     python -m tools.log_events
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "LOGS.md"
+DOCUMENT = ROOT / "docs" / "reference" / "logs.md"
 ROOMS = ("api", "workers", "shared", "deskbell")
 HEAD = "| event | level | fields | what it means | what to do |\n|---|---|---|---|---|\n"
 _LOGGER = re.compile(r"(?:(?:.*[._])?(?:log|get_log\(\))\.(info|warning|error|log)|_writer\.(sink))")

@@ -79,5 +79,5 @@ def _sentence(at: float, calls: int) -> str:
     return (
         f"at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC Redis lacked {calls} calls, each of one event or "
         "more, that it had acknowledged: it is another server, or was restored from an older copy "
-        "(docs/OPERATIONS.md, Failover)"
+        "(docs/how-to/operate.md, Failover)"
     )

@@ -1,4 +1,4 @@
-"""Fault injection: whether the promises of docs/DESIGN.md hold while processes, Redis, disks and networks fail.
+"""Fault injection: whether the promises of the design hold while processes, Redis, disks and networks fail.
 
 - `make chaos`, of callbacks: `callbacks.py` drives, `stack.py` is what breaks, `faults.py` how, `network.py` drops
   packets, `deliveries.py` judges.

@@ -1,4 +1,4 @@
-"""Conversion of a variable to its parameter's type, by pydantic; docs/HTTP.md has the table.
+"""Conversion of a variable to its parameter's type, by pydantic; docs/reference/http.md has the table.
 
 Desk sends text, and sometimes numbers, true or false (PROTOCOL §3.1). Pydantic's own rules hold, except that
 

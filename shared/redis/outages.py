@@ -67,7 +67,7 @@ def _refusal(error: BaseException) -> str:
     if isinstance(error, NoPermissionError) or any(each in text for each in _IN_SCRIPTS):
         unnamed = "run a command of a script" if _UNNAMED in text else "reach a key or a channel"
         what = f"run {command[1]}" if command else unnamed
-        return f"Redis does not let this user {what}: give it the rights that docs/OPERATIONS.md lists"
+        return f"Redis does not let this user {what}: give it the rights that docs/how-to/operate.md lists"
     return ""
 
 

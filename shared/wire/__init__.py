@@ -1,4 +1,4 @@
-"""The wire: what Tencent Cloud Desk sends and accepts (docs/PROTOCOL.md).
+"""The wire: what Tencent Cloud Desk sends and accepts (docs/reference/protocol.md).
 
 Read in this order:
 

@@ -1,4 +1,4 @@
-"""The `ErrorCode`s that Deskbell itself answers (docs/HTTP.md says of each what it means)."""
+"""The `ErrorCode`s that Deskbell itself answers (docs/reference/http.md says of each what it means)."""
 
 from enum import Enum
 

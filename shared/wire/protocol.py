@@ -1,4 +1,4 @@
-"""The wire: what Tencent Cloud Desk sends and accepts. `PROTOCOL` in the comments is docs/PROTOCOL.md.
+"""The wire: what Tencent Cloud Desk sends and accepts. `PROTOCOL` in the comments is docs/reference/protocol.md.
 
 Nothing here knows Redis, handlers or jobs.
 """

@@ -1,6 +1,6 @@
 """The image and the compose file in a real Docker Engine: `tests/containers/run`, not part of `make test`.
 
-1. A copy of the tree with an `.env` as OPERATIONS.md tells to make it; `docker compose up` until all are healthy.
+1. A copy of the tree with an `.env` as deploy.md tells to make it; `docker compose up` until all are healthy.
 2. The main job from outside, what each container may do, scaling; then an integrator's image, code and variables.
 3. `docker compose stop`: the last test. Whatever happens, everything is taken down.
 """
@@ -24,7 +24,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.timeout(900)  # an image is built in it
 
 ROOT = Path(__file__).parent.parent.parent
-OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
+DEPLOYING = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
 APP = "1400000001"
 SECRETS = {name: secrets.token_hex(24) for name in ("token", "REDIS_PASSWORD", "DASHBOARD_PASSWORD", "CRM_TOKEN")}
 ROLES = {"api", "worker-events", "worker-crm", "worker-analytics", "rq-dashboard", "crm"}
@@ -236,8 +236,8 @@ def test_scaling_and_a_second_up_start_nothing_anew(stack: Stack) -> None:
 
 
 def test_sighup_replaces_the_processes_of_a_container(stack: Stack) -> None:
-    """As OPERATIONS.md says of new code in the mounted folder."""
-    [words] = re.findall(r"`docker compose (kill -s HUP [^`]*)`", OPERATIONS)
+    """As deploy.md says of new code in the mounted folder."""
+    [words] = re.findall(r"`docker compose (kill -s HUP [^`]*)`", DEPLOYING)
     before = stack.containers()
 
     stack.compose(*words.split())
@@ -248,14 +248,14 @@ def test_sighup_replaces_the_processes_of_a_container(stack: Stack) -> None:
 
 
 def test_an_integrators_code_libraries_and_variables_are_found(stack: Stack) -> None:
-    """The Dockerfile and the commands of OPERATIONS.md; what IMAGE names is never built over."""
+    """The Dockerfile and the commands of deploy.md; what IMAGE names is never built over."""
     acme = stack.folder / "acme"
     acme.mkdir()
-    (acme / "Dockerfile").write_text(re.findall(r"```dockerfile\n(.*?)```", OPERATIONS, re.DOTALL)[0])
+    (acme / "Dockerfile").write_text(re.findall(r"```dockerfile\n(.*?)```", DEPLOYING, re.DOTALL)[0])
     (acme / "requirements.txt").write_text("tomli-w\n")
     (acme / "desk.py").write_text(ACME)
     (stack.folder / "app.env").write_text("ACME_GREETING='good day'\nDESKBELL_LOG_SIZE=500\n")
-    [commands] = re.findall(r"```sh\n(docker compose build.*?)```", OPERATIONS, re.DOTALL)
+    [commands] = re.findall(r"```sh\n(docker compose build.*?)```", DEPLOYING, re.DOTALL)
     stack.set(IMAGE="acme", APP_FOLDER="./acme", DESKBELL_CALLBACKS="desk:callbacks")
     shutil.copytree(stack.folder / "examples" / "shop", acme / "shop")
 

@@ -1,4 +1,4 @@
-"""The least that api and workers need of Redis, as docs/OPERATIONS.md has it."""
+"""The least that api and workers need of Redis, as docs/how-to/operate.md has it."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.serving import running_api
 from tests.waiting import until
 from tests.workers.running import running_worker
 
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "OPERATIONS.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "how-to" / "operate.md"
 PASSWORDS = {
     "API-PASSWORD": "api-password",
     "WORKER-PASSWORD": "worker-password",

@@ -26,7 +26,7 @@ _OURS = SequenceNumber("0" * 32, 0)  # of a producer that sends no events
 _ADVICE = {
     "OutOfMemoryError": "its memory is full: raise maxmemory, or see what fills it",
     "ReadOnlyError": "it is a replica: DESKBELL_REDIS_URL must lead to the master",
-    "NoPermissionError": "its user may do too little: see docs/OPERATIONS.md",
+    "NoPermissionError": "its user may do too little: see docs/how-to/operate.md",
     "AuthenticationError": "see user and password in the URL",
     "TooFewReplicasError": "fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for",
 }

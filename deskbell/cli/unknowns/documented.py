@@ -1,4 +1,4 @@
-"""The names that docs/PROTOCOL.md lists: commands, events, fields and system variables."""
+"""The names that docs/reference/protocol.md lists: commands, events, fields and system variables."""
 
 from deskbell.simulator.packets import packet_of
 from shared.wire.commands import event_class

@@ -28,7 +28,7 @@ _HEADS = {
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A name that docs/PROTOCOL.md does not list.
+    """A name that docs/reference/protocol.md does not list.
 
     Attributes:
         command: whose packet it is in; its own for a command.
@@ -42,7 +42,7 @@ class Unknown:
 
 
 def unknowns(*, as_json: bool) -> None:
-    """Print the names that docs/PROTOCOL.md does not list."""
+    """Print the names that docs/reference/protocol.md does not list."""
     settings = load_settings_here(for_redis=True)
     try:
         with connect(settings) as redis:
@@ -57,7 +57,7 @@ def unknowns(*, as_json: bool) -> None:
         return
     looked = f"Looked at the commands of {seen.logged:,} events in the log, and at {seen.packets:,} packets of jobs."
     if not any(found.values()):
-        typer.echo(f"{looked}\nEvery name in them is in docs/PROTOCOL.md.")
+        typer.echo(f"{looked}\nEvery name in them is in docs/reference/protocol.md.")
         return
     typer.echo(f"Names that Deskbell {version()} does not know, and how many events had each; no value of a callback.")
     typer.echo(looked)

@@ -14,7 +14,7 @@ from deskbell.flow.loader import Flow, load_flow
 from deskbell.flow.model import Step, json_schema
 from shared.errors import FlowFileError
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "FLOWS.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "flows.md"
 
 SCHEMA = Path(deskbell.flow.__file__).parent / "flow.schema.json"
 
@@ -188,7 +188,7 @@ def value(text: str) -> object:
 
 
 def test_the_documents_flows_can_be_played(tmp_path: Path) -> None:
-    """Every block of YAML in docs/FLOWS.md."""
+    """Every block of YAML in docs/how-to/flows.md."""
     blocks = DOCUMENT.read_text().split("```yaml\n")[1:]
 
     assert [len(flow(tmp_path, block.partition("```")[0]).content.cases) for block in blocks] == [2]

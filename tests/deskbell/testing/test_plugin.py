@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.processes import environment
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "TESTING.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "testing.md"
 
 CLEANLINESS = """
 import asyncio

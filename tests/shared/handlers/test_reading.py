@@ -1,4 +1,4 @@
-"""What Desk sends as arguments, and results as what Desk takes: as docs/HTTP.md says, and back."""
+"""What Desk sends as arguments, and results as what Desk takes: as docs/reference/http.md says, and back."""
 
 import enum
 import inspect
@@ -23,7 +23,7 @@ from shared.errors import ResultError, VariableError
 from shared.handlers.variables import Inputs, to_variables
 from shared.wire.json_values import text
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "HTTP.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "http.md"
 MISFIT = "does not fit"
 
 

@@ -262,7 +262,7 @@ def test_it_asks_what_the_api_asks_as_the_apis_user(look: Look, server: Server) 
     assert (alone, status) == (0, 1)
     (found,) = problems(lines)
     assert found.startswith("Redis takes no events as the api's user: NoPermissionError: ")
-    assert found.endswith("; its user may do too little: see docs/OPERATIONS.md")
+    assert found.endswith("; its user may do too little: see docs/how-to/operate.md")
 
 
 def test_a_wrong_password_is_said_to_be_one(look: Look, server: Server) -> None:

@@ -18,7 +18,7 @@ from tests.conftest import ApiFactory, WorkplaceFactory
 from tests.desk import APP, TOKEN
 from tests.processes import environment
 
-PROTOCOL = (Path(__file__).parents[4] / "docs" / "PROTOCOL.md").read_text()
+PROTOCOL = (Path(__file__).parents[4] / "docs" / "reference" / "protocol.md").read_text()
 
 
 def unknowns(url: str, folder: Path, *words: str) -> str:
@@ -77,7 +77,7 @@ def test_documented_packets_hold_nothing_unknown(start_api: ApiFactory, valkey_u
     text = unknowns(valkey_url, tmp_path)
 
     assert empty == text.replace("8 events", "0 events").replace("8 packets", "0 packets")
-    assert text.endswith("Every name in them is in docs/PROTOCOL.md.\n")
+    assert text.endswith("Every name in them is in docs/reference/protocol.md.\n")
 
 
 def test_what_counts_as_documented_is_what_protocol_md_says() -> None:
