@@ -2,12 +2,12 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Retry
-from rq.job import Job
+from rq.job import Dependency, Job
 from rq.serializers import JSONSerializer
 
 from deskbell import ApiCall, Event, Jobs, OtherEvent
@@ -236,6 +236,62 @@ def test_a_job_is_what_rq_itself_writes(open_workplace: WorkplaceFactory) -> Non
     assert {name for name in ours if ours[name] != theirs[name]} <= by_chance
     assert workplace.queue("crm").job_ids == [f"{event.id}-enquiry", "theirs"]
     assert b"rq:queue:crm" in workplace.redis.smembers("rq:queues")
+
+
+@pytest.mark.parametrize("on_dead", ["continue", "hold"])
+def test_an_ordered_job_waits_for_another_as_rq_itself_writes_it(
+    on_dead: Literal["continue", "hold"], open_workplace: WorkplaceFactory
+) -> None:
+    """Field by field, and key by key, what `Queue.enqueue(depends_on=)` writes."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, queue="crm", attempts=3, ordered_by="session", on_dead=on_dead)
+    def enquiry(event: ApiCall) -> None: ...
+
+    workplace, redis = open_workplace(jobs), open_workplace(jobs).redis
+    first, second = (workplace.put_jobs(api_call("x", SystemSessionID="s")) for _ in range(2))
+    before, ours = (f"{event.id}-enquiry" for event in (first, second))
+    workplace.queue("crm").enqueue(
+        PERFORM,
+        args=["enquiry", second.to_wire()],
+        job_id="theirs",
+        description="enquiry",
+        job_timeout=60,
+        failure_ttl=-1,
+        result_ttl=500,
+        retry=Retry(max=2, interval=[1, 2]),
+        meta=fetch(redis, ours).meta,
+        depends_on=Dependency(before, allow_failure=on_dead == "continue"),
+    )
+
+    by_chance = {b"created_at", b"retry_intervals", b"data"}
+    hashes: list[Any] = [redis.hgetall(Job.key_for(job_id)) for job_id in (ours, "theirs")]
+    assert hashes[0].keys() == hashes[1].keys() >= by_chance
+    assert {name for name in hashes[0] if hashes[0][name] != hashes[1][name]} <= by_chance
+    waiting_on = [redis.smembers(f"rq:job::{job_id}:dependencies") for job_id in (ours, "theirs")]
+    assert waiting_on == [{before.encode()}] * 2
+    assert redis.smembers(f"rq:job:{before}:dependents") == {ours.encode(), b"theirs"}
+    assert sorted(workplace.queue("crm").deferred_job_registry.get_job_ids()) == sorted([ours, "theirs"])
+    assert workplace.queue("crm").job_ids == [before]
+
+
+def test_an_event_that_cannot_be_read_stops_no_other_of_its_batch(open_workplace: WorkplaceFactory) -> None:
+    """Damaged data, an event of another version, an id that says no time: each fails alone."""
+    workplace = open_workplace(two_jobs())
+    events, good = workplace.queue(EVENTS), [api_call("x") for _ in range(2)]
+    wire = api_call("x").to_wire()
+    workplace.put_event(good[0])
+    for damaged in ({"command": "?"}, wire | {"version": 2}, wire | {"id": "no time"}):
+        events.enqueue_job(events.create_job(FAN_OUT, args=[damaged], description="?", retry=Retry(max=1, interval=60)))
+    workplace.put_event(good[1])
+
+    with capture_logs() as logs:
+        workplace.work(EVENTS)
+
+    outcomes = [line["outcome"] for line in logs if line["event"] == "fan_out"]
+    assert sorted(outcomes) == ["done", "done", "failed", "failed", "failed"]
+    assert [job_id[:32] for job_id in workplace.queue("crm").job_ids] == [event.id for event in good]
+    assert events.scheduled_job_registry.count == 3
 
 
 def test_descriptions_ids_and_logs_hold_no_value(open_workplace: WorkplaceFactory) -> None:

@@ -51,7 +51,7 @@ end
 local function defer(id, job_type, fields, predecessor)
   redis.call('HSET', 'rq:job:' .. id, unpack(fields))
   redis.call('HSET', 'rq:job:' .. id, 'status', 'deferred', 'dependency_id', predecessor, 'dependency_ids',
-    '["' .. predecessor .. '"]', 'allow_dependency_failures', job_type.holds and 0 or 1)
+    '["' .. predecessor .. '"]', 'allow_dependency_failures', job_type.holds and 0 or 1, 'enqueue_at_front', 0)
   redis.call('ZADD', 'rq:deferred:' .. job_type.queue, redis.call('TIME')[1], id)
   redis.call('SADD', 'rq:job:' .. predecessor .. ':dependents', id)
   redis.call('SADD', 'rq:job::' .. id .. ':dependencies', predecessor)
