@@ -34,8 +34,6 @@ from workers.retries import restore_retry, rq_retry
 BACKSTOP_SECONDS = 5
 """By how much RQ's time limit of an async job is longer than its own, at which the event loop cancels it."""
 
-_OWN_JOB_BYTES = 1000  # about what a job takes beside its event
-
 _FAN_OUT = """
 local meta = redis.call('HGET', ARGV[1], 'meta')
 return fan_out_once(ARGV[1], meta, read_fan_out(4), cjson.decode(ARGV[3]), ARGV[2]) and 1 or 0
@@ -62,8 +60,8 @@ class FanOut:
 
     @property
     def size(self) -> int:
-        """About how many bytes its jobs take."""
-        return (len(self.wire) + _OWN_JOB_BYTES) * len(self.wanted)
+        """About how many bytes its jobs are."""
+        return len(self.wire) * len(self.wanted)
 
     def arguments(self, numbers: Mapping[str, int]) -> list[str | bytes | int]:
         """What `read_fan_out` in `fan_out.lua` reads.
@@ -94,8 +92,7 @@ def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
     try:
         event = event_from_wire(wire)
         is_ordered = any(job_type.ordered_by for job_type in jobs.types)
-        execution, seq = (execution_of(event) if is_ordered else None) or ("", 0)
-        place = (execution, seq, received_ms(event))
+        place = (*((execution_of(event) if is_ordered else None) or ("", 0)), received_ms(event))
         wanted = [(job_type, key_digest(job_type, event)) for job_type in jobs.wanted_by(event)]
         return FanOut(event, to_json(wire, inf_nan_mode="strings"), place, wanted, started)
     except Exception as error:

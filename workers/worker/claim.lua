@@ -2,8 +2,8 @@
 -- job. Redis runs a script as a whole: a job is at every moment in a list or in a registry, never in a worker alone.
 --
 -- KEYS  the queues' lists, in the order they are to be looked at
--- ARGV  now as RQ writes dates, the worker's name, free slots, seconds of a lease, the first 24 hex digits of the
---       executions' ids, how many attempts each job type has as JSON, then the queues' names
+-- ARGV  now as RQ writes dates, the worker's name, free slots, how many events beside those, seconds of a lease, the first
+--       24 hex digits of the executions' ids, how many attempts each job type has as JSON, then the queues' names
 -- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
 --          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …},
 --          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms}
@@ -13,8 +13,9 @@
 -- queued anew meanwhile waits until the job has ended.
 
 local WINDOW, STEP = 500, 50
-local date, worker, free, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local prefix, attempts_of = ARGV[5], cjson.decode(ARGV[6])
+local date, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local room = {jobs = tonumber(ARGV[3]), events = tonumber(ARGV[4])}
+local prefix, attempts_of = ARGV[6], cjson.decode(ARGV[7])
 local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
 local now = now_ms / 1000
 local claimed, missing, held, count = {}, {}, 0, 0
@@ -56,7 +57,8 @@ local function look_at(id, list, queue, number)
 end
 
 local function claim_from(list, queue, number)
-  local may, seen, left, removed = math.min(free, may_claim(queue, now_ms)), 0, 0, 0
+  local kind = queue == 'events' and 'events' or 'jobs'
+  local may, seen, left, removed = math.min(room[kind], may_claim(queue, now_ms)), 0, 0, 0
   while may > 0 and seen < WINDOW do
     local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
     if #ids == 0 then
@@ -70,7 +72,7 @@ local function claim_from(list, queue, number)
       elseif found == 'removed' then
         removed = removed + 1
       else
-        may, free = may - 1, free - 1
+        may, room[kind] = may - 1, room[kind] - 1
       end
       if may == 0 or is_probing then
         return
@@ -85,8 +87,8 @@ end
 local lengths = {}
 local suspended = redis.call('EXISTS', 'rq:suspended')
 for number, list in ipairs(KEYS) do
-  local queue = ARGV[6 + number]
-  if suspended == 0 and free > 0 then
+  local queue = ARGV[7 + number]
+  if suspended == 0 then
     claim_from(list, queue, number)
   end
   lengths[number] = redis.call('LLEN', list)

@@ -100,11 +100,6 @@ class Executor:
         """Whether jobs are under way, or functions within their time whose jobs are not ours any more."""
         return bool(self.executions or self._left)
 
-    @property
-    def to_renew(self) -> list[Lease]:
-        """The leases that are to be renewed."""
-        return to_renew(self.executions)
-
     def add(self, lease: Lease) -> Execution:
         """A job that has been claimed, and is to be started, or to become a dead letter."""
         job = AllowListedJob.of(lease, self.connection)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
-from workers.worker.execution import Executor
+from workers.worker.execution import Executor, to_renew
 from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
 from workers.worker.registration import RegisteredWorker
@@ -64,7 +64,7 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
-        known, lost = await self.leases.renew(self.executor.to_renew, self.worker.get_state())
+        known, lost = await self.leases.renew(to_renew(self.executor.executions), self.worker.get_state())
         self._reap_guard.record_heartbeat()
         self._touch_file()
         for execution_id in lost:

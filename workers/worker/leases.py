@@ -38,6 +38,9 @@ WORKER_KNOWN_SECONDS = 105
 """How long Redis knows a worker without a heartbeat."""
 
 _SHARE = 0.6  # of the time within which an abandoned job is to run again
+MOST_EVENTS = 64
+"""Events that a worker fans out at once."""
+
 _REAPED_AT_ONCE = 100
 _REAPING_SHARE = 0.06  # of a lease, for each queue
 _DEFAULT_TIMEOUT_SECONDS = 180  # RQ's, for a job that names none
@@ -114,14 +117,14 @@ class Leases:
         """The same leases, through a connection of another event loop."""
         return Leases(redis, self._worker, self._queues, self._jobs, self._settings)
 
-    async def claim(self, queues: Sequence[str], free: int) -> Claimed:
-        """Claim jobs."""
+    async def claim(self, queues: Sequence[str], free: int, events: int = MOST_EVENTS) -> Claimed:
+        """Claim as many jobs as there are free slots, and so many events, which need none."""
         if self._is_unsure:  # what the claim took whose answer was lost is ours, and we do not know it
             await self.release_unanswered()
         prefix, asked_at = _prefix(), time.monotonic()
         self._unanswered.append(prefix)
         self._is_unsure = True
-        arguments: list[Any] = [_date(), self._worker, free, self.seconds, prefix, self._attempts_text, *queues]
+        arguments: list[Any] = [_date(), self._worker, free, events, self.seconds, prefix, self._attempts_text, *queues]
         answer = await self._claim(keys=list(map(queue_key, queues)), args=arguments)
         claimed = _claimed(answer, queues, asked_at)
         self._unanswered.remove(prefix)

@@ -46,11 +46,11 @@ class Pauses:
         self._held = _HELD_SECONDS
         self._outage = 0.0
 
-    def after(self, claimed: Claimed, *, has_free_slots: bool) -> float:
+    def after(self, claimed: Claimed, *, has_room: bool) -> float:
         """The pause after a claim: until a rate or a breaker lets go of jobs, or, at most, a slot may be free."""
         if claimed.suspended:
             return _SUSPENDED_SECONDS
-        if not (has_free_slots and any(claimed.lengths.values())):
+        if not (has_room and any(claimed.lengths.values())):
             return WAIT_SECONDS
         seconds, self._held = self._held, min(self._held * 2, _LONGEST_HELD_SECONDS)
         return seconds if claimed.opens_in is None else min(seconds, claimed.opens_in + _MARGIN_SECONDS)

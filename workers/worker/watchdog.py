@@ -70,19 +70,15 @@ class Watchdog:
         self._lag.close()
         signal.signal(signal.SIGALRM, self._before)
 
-    def save(self, *, but: Execution | None) -> None:
+    def save(self) -> None:
         """Ack what has succeeded and release the rest when the loop is blocked and cannot; in another thread.
 
-        It takes two seconds at most. One job, `but`, keeps its lease until it expires: its attempt counts.
+        It takes two seconds at most. The job that blocks the loop keeps its lease until that expires: its attempt
+        counts.
         """
-        thread = threading.Thread(target=self._save, args=(but,), daemon=True)
+        thread = threading.Thread(target=self._save, args=(self._holder if self._lag.seconds else None,), daemon=True)
         thread.start()
         thread.join(_LAST_SECONDS)
-
-    @property
-    def holder(self) -> Execution | None:
-        """The job that blocks the loop now."""
-        return self._holder if self._lag.seconds else None
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any) -> Task:
         task = _OwnedTask(coroutine, loop=loop, **options)
@@ -126,7 +122,7 @@ class Watchdog:
     def _before_exit(self, block: Block) -> None:
         """Before the process is ended. When no job is known to block, attempts count: it might block each time."""
         if block.holder:
-            self.save(but=block.holder)
+            self.save()
 
     def _save(self, but: Execution | None) -> None:
         running = [execution for execution in list(self.executions.values()) if execution.state == "running"]

@@ -26,6 +26,7 @@ from rq.worker import WorkerStatus
 
 from shared.logs import get_log, name_process
 from shared.redis.connections import connect_async
+from shared.redis.queues import EVENTS
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.isolation.children import Children
@@ -34,7 +35,7 @@ from workers.worker.background import Background
 from workers.worker.call import prepare
 from workers.worker.execution import Execution, Executor
 from workers.worker.heartbeat import Heartbeat
-from workers.worker.leases import Claimed, Leases
+from workers.worker.leases import MOST_EVENTS, Claimed, Leases
 from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance
 from workers.worker.outcomes import MOST_AT_ONCE, Outcomes
 from workers.worker.polling import Pauses, QueueWakeups, Wakeup, polling_orders
@@ -67,7 +68,6 @@ class ConcurrentWorker(RegisteredWorker):
         self._settings, self._jobs = performer.settings, performer.jobs
         self._performer = performer
         self._concurrency = concurrency
-        self._most_stragglers = min(_STRAGGLERS, concurrency)
         self._names = [queue.name for queue in self.queues]
         self._log = get_log()
         self._outage = WorkerOutage(connection)
@@ -99,7 +99,7 @@ class ConcurrentWorker(RegisteredWorker):
 
     def _save(self) -> None:
         """Write what the loop can no longer write, before the process is ended; in a thread."""
-        self._watchdog.save(but=self._watchdog.holder)
+        self._watchdog.save()
 
     async def _main(self, *, burst: bool) -> Shutdown:
         threads, children = DaemonThreads(), Children(self.name)
@@ -151,7 +151,7 @@ class ConcurrentWorker(RegisteredWorker):
             self._start_all(claimed)
             if burst and was_idle and self._is_empty(claimed):
                 self._shut_down()
-            elif self._executor.stragglers >= self._most_stragglers:
+            elif self._executor.stragglers >= min(_STRAGGLERS, self._concurrency):
                 self._log.error("stragglers", count=self._executor.stragglers)
                 self._shut_down(Shutdown.STRAGGLERS)
             else:
@@ -162,7 +162,8 @@ class ConcurrentWorker(RegisteredWorker):
 
     async def _claim(self) -> Claimed:
         """Claim, and see whether to claim again before a wake-up: not if all queues are empty."""
-        claimed = await self._leases.claim(next(self._polling_order), min(self._free, MOST_AT_ONCE))
+        free, events = self._room
+        claimed = await self._leases.claim(next(self._polling_order), min(free, MOST_AT_ONCE), events)
         self._last = replace(claimed, leases=[], missing=[])
         self._must_claim = any(claimed.lengths.values())
         self._pauses.reset(claimed)
@@ -174,8 +175,10 @@ class ConcurrentWorker(RegisteredWorker):
         self._wakeup.set()
 
     @property
-    def _free(self) -> int:
-        return self._concurrency - len(self._under_way)
+    def _room(self) -> tuple[int, int]:
+        """How many slots are free; how many events may be claimed, which take none: slow jobs must not hold them up."""
+        fan_outs = sum(1 for execution in self._under_way.values() if execution.fan_out)
+        return self._concurrency - len(self._under_way) + fan_outs, MOST_EVENTS - fan_outs
 
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:
@@ -194,15 +197,16 @@ class ConcurrentWorker(RegisteredWorker):
 
     async def _wait(self, claimed: Claimed) -> None:
         """Wait until there is something to acknowledge or to claim."""
+        has_room = self._room[0] > 0 or claimed.lengths.get(EVENTS, 0) > 0
         if claimed.leases or self._outcomes.are_due:
             await asyncio.sleep(0)  # what was started, and what ended meanwhile, is acknowledged together
-            if (self._free and self._must_claim) or self._outcomes.are_due:
+            if (has_room and self._must_claim) or self._outcomes.are_due:
                 return
-        if self._free and not claimed.suspended:
+        if not claimed.suspended:
             self._wakeups.watch(name for name, length in claimed.lengths.items() if not length)
         idle = WorkerStatus.SUSPENDED if claimed.suspended else WorkerStatus.IDLE
         self._state = WorkerStatus.BUSY if self._under_way else idle
-        if not await self._wakeup.sleep(self._pauses.after(claimed, has_free_slots=self._free > 0)):
+        if not await self._wakeup.sleep(self._pauses.after(claimed, has_room=has_room)):
             self._must_claim = True
 
     def _is_empty(self, claimed: Claimed) -> bool:

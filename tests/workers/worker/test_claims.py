@@ -195,10 +195,10 @@ def test_a_worker_asks_for_what_is_held_back_ever_more_rarely(
     claim_really, waits = Leases.claim, []
     opens_in = iter([None, None, None, None, None, None, 0.2])
 
-    async def hold_back(self: Leases, queues: Any, free: int) -> Claimed:
+    async def hold_back(self: Leases, queues: Any, free: int, events: int) -> Claimed:
         for seconds in opens_in:
             return Claimed([], suspended=False, held=1, lengths={"default": 1}, missing=[], opens_in=seconds)
-        return await claim_really(self, queues, free)
+        return await claim_really(self, queues, free, events)
 
     async def record(_: Wakeup, seconds: float) -> None:
         waits.append(seconds)

@@ -26,7 +26,7 @@ from rq.webhook import Webhook
 
 from deskbell import ApiCall, Discard, Jobs
 from deskbell.testing import api_call
-from shared.redis.queues import PERFORM
+from shared.redis.queues import EVENTS, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
@@ -367,3 +367,24 @@ def test_a_job_that_a_killed_stock_worker_has_moved_is_run(open_workplace: Workp
 
     assert counted == [event.id]
     assert default.started_job_registry.get_job_ids() == []
+
+
+def test_slow_jobs_in_all_slots_do_not_hold_up_the_fan_out(open_workplace: WorkplaceFactory) -> None:
+    """An event takes no slot: its jobs are on their queues, where other workers find them."""
+    jobs = Jobs()
+
+    @jobs.on(ApiCall, node="slow")
+    def slow(event: ApiCall) -> None:  # noqa: ARG001
+        workplace.put_event(api_call("other"))
+        until(lambda: workplace.queue("crm").count == 1)
+
+    @jobs.on(ApiCall, node="other", queue="crm")
+    def other(event: ApiCall) -> None: ...
+
+    workplace = open_workplace(jobs)
+    workplace.put_event(api_call("slow"))
+
+    workplace.work(EVENTS, "default", concurrency=1)
+
+    assert workplace.queue("crm").count == 1
+    assert not workplace.queue().failed_job_registry.count
