@@ -5,7 +5,9 @@
 2. Signed callbacks come at a steady rate, some of them twice, before, during and after the fault.
 3. When no event waits any more, what was acknowledged is compared with the analytics table and the event log.
 
-Lost and doubled must be 0 in every row, and no answer may be later than the budget; else the exit code is 1.
+Lost and doubled must be 0 in every row, no answer may be later than the budget, and none may differ from the first
+answer to its delivery, or the exit code is 1. An answer whose process could not know the first, of which the run must
+have evidence (`bench/chaos/evidence.py`), is counted apart, by its cause.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.chaos.deliveries import Deliveries, Span, Verdict, judge
+from bench.chaos.evidence import Cause, evidence
 from bench.chaos.faults import FAULTS, Fault, Setup, one_server
 from bench.chaos.stack import BUDGET_MS, start_stack
 from bench.environments import FOLDER
@@ -43,7 +46,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     end_on_signals()
-    console = Console(width=160)
+    console = Console(width=190)
     verdicts, skipped = [], []
     for name in options.only or FAULTS:
         fault = FAULTS[name]
@@ -56,7 +59,8 @@ def main() -> None:
     for line in skipped:
         console.print(line)
     for verdict in verdicts:
-        for line in [*verdict.examples, *verdict.logged_errors]:
+        unavoidable = [f"unavoidable, {count} times: {cause.meaning}" for cause, count in verdict.unavoidable.items()]
+        for line in [*verdict.examples, *unavoidable, *verdict.logged_errors]:
             console.print(f"{verdict.fault}: {line}", soft_wrap=True)
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "chaos.json").write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
@@ -86,9 +90,9 @@ def run(
             fault.afterwards(setup)
         undrained = stack.wait_until_drained(setup.connect)
         kept = stack.kept(setup.connect)
-        verdict = judge(
-            fault.title, deliveries, answers, span, kept, BUDGET_MS / 1000, excused=fault is not FAULTS["none"]
-        )
+        with (setup.connect or stack.redis)() as redis:
+            found = evidence(redis, stack.api_log, setup.gone)
+        verdict = judge(fault.title, deliveries, answers, span, kept, found, BUDGET_MS / 1000)
         verdict.logged_errors = stack.logged_errors()
         verdict.breaks_connections = fault.breaks_connections
     if undrained:
@@ -106,13 +110,11 @@ async def _drive(fault: Fault, setup: Setup, rate: float, seconds: float, around
     injected = fault.inject(setup)
     begins = time.monotonic()
     await asyncio.to_thread(injected.__enter__)
-    begun = time.monotonic()
     try:
         await asyncio.sleep(seconds)
     finally:
-        ends = time.monotonic()
         await asyncio.to_thread(injected.__exit__, None, None, None)
-    span = Span(begins, begun, ends, time.monotonic())
+    span = Span(begins, time.monotonic())
     await asyncio.sleep(around)
     over.set()
     answers = await sending
@@ -133,12 +135,18 @@ def table(verdicts: list[Verdict]) -> Table:
     """A row for each fault."""
     made = Table(title=f"callbacks under faults; budget {BUDGET_MS} ms")
     made.add_column("fault", no_wrap=True)
-    heads = ("sent", "acknowledged", "1010", "other", "unanswered", "lost", "doubled", "differing", "raced", "late")
-    for head in (*heads, "p50 ms", "p99 ms", "max ms"):
+    heads = ("sent", "acknowledged", "1010", "other", "unanswered", "lost", "doubled", "late", "differing")
+    for head in (*heads, *Cause, "p50 ms", "p99 ms", "max ms"):
         made.add_column(head, justify="right")
     for each in verdicts:
         counts = each.sent, each.acknowledged, each.refused, each.otherwise, each.unanswered
-        broken = each.lost, each.duplicated, each.differing, each.raced, each.late
+        broken = (
+            each.lost,
+            each.duplicated,
+            each.late,
+            each.differing,
+            *(each.unavoidable.get(cause, 0) for cause in Cause),
+        )
         spent = each.p50_ms, each.p99_ms, each.most_ms
         made.add_row(each.fault, *map(str, counts), *map(str, broken), *(f"{one:.1f}" for one in spent))
     return made

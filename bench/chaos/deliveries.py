@@ -6,10 +6,11 @@ does. The user of a packet is the delivery's number, so that the analytics table
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bench.ack.load import APP, TOKEN
+from bench.chaos.evidence import Cause, Evidence
 from bench.pace import Answer, http_post, percentile
 from deskbell.testing import signed_query
 from shared.wire.protocol import API_CALL
@@ -62,11 +63,9 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a fault was, in monotonic seconds: from when to when it was begun, and from when to when it was ended."""
+    """When a fault was, in monotonic seconds."""
 
     begins: float
-    begun: float
-    ends: float
     ended: float
 
 
@@ -97,10 +96,8 @@ class Verdict:
         lost: deliveries that were acknowledged and have no row, and logged events that have none.
         duplicated: deliveries with more than one row, and ids that are logged twice.
         unlogged: rows whose event is not in the log.
-        differing: deliveries whose second request, sent when the first had been answered, got another answer; both
-            before, both during or both after the fault.
-        raced: deliveries that got two answers because nobody could know of the other: two processes had one each at
-            the same time, or one on each side of the fault's ends, while Redis was away.
+        differing: requests whose answer differs from the delivery's first, which their process could have known.
+        unavoidable: requests whose answer differs because their process could not know the first, by cause.
         late: requests that were answered later than the budget.
         p50_ms, p99_ms, most_ms: of the requests that were sent during the fault and answered.
         undrained: whether it was judged before all had come to rest.
@@ -119,7 +116,7 @@ class Verdict:
     duplicated: int = 0
     unlogged: int = 0
     differing: int = 0
-    raced: int = 0
+    unavoidable: dict[Cause, int] = field(default_factory=dict)
     late: int = 0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
@@ -142,9 +139,8 @@ def judge(
     answers: list[Answer],
     span: Span,
     kept: Kept,
+    evidence: Evidence,
     budget_seconds: float,
-    *,
-    excused: bool = True,
 ) -> Verdict:
     """Compare what was acknowledged with what is there.
 
@@ -154,8 +150,8 @@ def judge(
         answers: what became of it.
         span: when the fault was.
         kept: what is there in the end.
+        evidence: where it was kept meanwhile.
         budget_seconds: within which an answer is due.
-        excused: whether Redis may have been away, so that two processes could not know of each other.
     """
     verdict = Verdict(fault, sent=len(answers))
     successes: dict[int, list[Answer]] = defaultdict(list)
@@ -164,7 +160,7 @@ def judge(
             successes[deliveries.delivery_of(answer.number)].append(answer)
     _count_answers(verdict, answers, span, budget_seconds)
     _count_kept(verdict, [deliveries.user(each) for each in successes], kept)
-    _compare_answers(verdict, successes, span, excused=excused)
+    _compare_answers(verdict, successes, evidence)
     return verdict
 
 
@@ -195,34 +191,21 @@ def _count_kept(verdict: Verdict, users: Iterable[str], kept: Kept) -> None:
         verdict.examples += [f"{what}: {each}" for each in found[:3]]
 
 
-def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], span: Span, *, excused: bool) -> None:
+def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], evidence: Evidence) -> None:
     for delivery, given in successes.items():
-        first, *others = sorted(given, key=lambda answer: answer.sent)
-        known = {(first.body, first.event_id)}
+        first, *others = sorted(given, key=lambda answer: answer.sent + answer.seconds)
+        known = {(first.body, first.event_id): first}
         for other in others:
             if (other.body, other.event_id) in known:
                 continue
-            known.add((other.body, other.event_id))
-            sides = set(_sides([first, other], span))
-            at_once = other.sent < first.sent + first.seconds
-            if excused and (at_once or len(sides) > 1):
-                verdict.raced += 1
-            else:
+            causes = [evidence.cause(before, other) for before in known.values()]
+            known[other.body, other.event_id] = other
+            if None in causes:
                 verdict.differing += 1
                 after = round((other.sent - first.sent) * 1000)
-                verdict.examples.append(f"answered differently: {delivery}, {after} ms later, {sides}")
-
-
-def _sides(answers: list[Answer], span: Span) -> Iterator[str]:
-    """Where each answer's time may lie; one that reaches over the beginning or the end lies on both sides of it."""
-    for answer in answers:
-        answered = answer.sent + answer.seconds
-        if answer.sent <= span.begun:
-            yield "before"
-        if answered >= span.begins and answer.sent <= span.ended:
-            yield "during"
-        if answered >= span.ends:
-            yield "after"
+                verdict.examples.append(f"answered differently: {delivery}, {after} ms later, {other.event_id}")
+            elif cause := causes[0]:
+                verdict.unavoidable[cause] = verdict.unavoidable.get(cause, 0) + 1
 
 
 def _is_success(answer: Answer) -> bool:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
@@ -36,6 +36,8 @@ class Setup:
         api_url, workers_url: where the api and the workers find Redis.
         variables: further ones of the api's and the worker's environment.
         connect: a connection to the server that counts in the end; None for the stack's own.
+        replicas: the servers behind Sentinel, if there are any.
+        gone: the folders of servers that were killed, and that others replaced.
     """
 
     stack: Stack
@@ -45,6 +47,7 @@ class Setup:
     variables: dict[str, str]
     connect: Callable[[], Redis] | None = None
     replicas: Replicated | None = None
+    gone: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,7 @@ def _read_only(setup: Setup) -> Iterator[None]:
 def _failed_over(setup: Setup) -> Iterator[None]:
     assert setup.replicas
     before = setup.replicas.kill_master()
+    setup.gone.append(setup.stack.folder / str(before))
     yield
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and setup.replicas.master_port == before:

