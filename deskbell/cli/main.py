@@ -79,7 +79,8 @@ def dev(
 ) -> None:
     """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
 
-    Settings of the environment take precedence: set DESKBELL_CALLBACKS and DESKBELL_JOBS to run your own package.
+    It runs the package that DESKBELL_CALLBACKS and DESKBELL_JOBS name, in `.env` or the environment, as `deskbell new`
+    makes one; without them, an example.
     """
     from deskbell.cli.dev.command import dev as run
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -205,13 +205,14 @@ class Stack:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a process: with SIGTERM, and with SIGKILL if it still runs after the grace period."""
+    """End a process: with SIGTERM, and with SIGKILL after the grace period, or at a further signal to this process."""
     child.terminate()
-    try:
-        child.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    with suppress(subprocess.TimeoutExpired):
+        try:
+            child.wait(_GRACE_SECONDS)
+        finally:
+            child.kill()  # nothing happens to one that has ended
+            child.wait()
 
 
 def _listen_near(port: int) -> socket.socket:
