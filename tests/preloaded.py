@@ -1,7 +1,7 @@
 """What a process of `tests.forked` has imported when it begins: all that commands import when they are called."""
 
 import deskbell.cli.api
-import deskbell.cli.describe
+import deskbell.cli.describe.command
 import deskbell.cli.doctor
 import deskbell.cli.main
 import deskbell.cli.processes.worker_process

@@ -171,14 +171,23 @@ def describe(
     url: Annotated[str, typer.Option(help="Where Desk reaches the api.")] = "https://your.host",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="As one HTML file.")] = False,
     reveal_secret: Annotated[bool, typer.Option("--reveal-secret", help="Write the path secret out.")] = False,
+    reveal_token: Annotated[
+        bool, typer.Option("--reveal-token", help="Write tokens out, not their fingerprints.")
+    ] = False,
 ) -> None:
-    """Print, for each handler, what the Desk administrator must enter: URL, inputs, outputs, fallback."""
-    from deskbell.cli.describe import describe as run
+    """Print what the Desk administrator must enter, as a text to be mailed.
 
-    if as_json and as_markdown:
-        stop("--json and --markdown exclude each other")
-    run(url, "json" if as_json else "markdown" if as_markdown else "text", reveal_secret=reveal_secret)
+    For each handler: page, URL, variables, exception handling, what FAIL does.
+    Then the event callbacks that jobs need, and the token.
+    """
+    from deskbell.cli.describe.command import describe as run
+
+    forms = ["json"] * as_json + ["markdown"] * as_markdown + ["html"] * as_html
+    if len(forms) > 1:
+        stop(f"--{forms[0]} and --{forms[1]} exclude each other")
+    run(url, forms[0] if forms else "text", reveal_secret=reveal_secret, reveal_token=reveal_token)
 
 
 @app.command()
