@@ -11,8 +11,8 @@
     ├── UnknownJobError      a job in Redis names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
-    ├── FlowFileError        a flow file cannot be read or played
     ├── NotRunError          a job returned what has still to run and cannot be run
+    ├── FlowFileError        a flow file cannot be read or played
     ├── ProcessDied          a job's own process ended before the job did
     └── OutOfTurnError       it is not an ordered job's turn yet: it is run a little later
 
