@@ -23,7 +23,7 @@ from shared.redis.queues import LOG_KEY
 
 
 class Cause(StrEnum):
-    """Why the process that gave a second answer could not know the first, as DESIGN.md, Duplicates, has it."""
+    """Why the process that gave a second answer could not know the first (docs/explanation/design.md, Duplicates)."""
 
     AT_ONCE = "at once"
     AWAY = "Redis away"
