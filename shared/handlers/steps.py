@@ -60,7 +60,7 @@ class _Steps:
         """Run the next step: False and the future that the coroutine waits for; or True and its result."""
         task = asyncio.current_task()
         assert task
-        name = task.get_name()
+        name, cancelling = task.get_name(), task.cancelling()
         task.set_name(self.name)
         try:
             return False, self.context.run(resume, given)
@@ -74,6 +74,8 @@ class _Steps:
             raise StandInError from error
         finally:
             task.set_name(name)
+            while task.cancelling() > cancelling:  # the coroutine has cancelled itself: its callback goes on
+                task.uncancel()
 
     @types.coroutine
     def rest(

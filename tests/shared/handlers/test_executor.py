@@ -24,6 +24,7 @@ from shared.errors import ConfigError, VariableError
 from shared.handlers import executor as runs
 from shared.handlers.executor import THREADS, HandlerExecutor
 from shared.handlers.replies import Replies
+from shared.raised import StandInError
 from shared.redis.queues import EVENTS, queue
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory
@@ -489,6 +490,27 @@ def test_waiting_for_what_is_cancelled_is_a_failure_of_the_handler_alone() -> No
 
     assert reply_of(callbacks, seconds=PATIENCE).outcome == "failed"
     assert reply_of(callbacks, seconds=PATIENCE, node="at_once").outcome == "failed"
+
+
+def test_a_handler_that_cancels_its_own_task_does_not_cancel_its_callback() -> None:
+    """They have one task, but what the callback waits for afterwards goes on: it is answered, and its event kept."""
+
+    async def cancel_itself() -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(0)
+
+    async def call() -> int:
+        executor = HandlerExecutor(cancel_itself, "node", lambda: None)
+        with suppress(StandInError):  # Python 3.13 lets it go on
+            await executor.run(asyncio.get_running_loop().time() + PATIENCE)
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task
+        return task.cancelling()
+
+    assert asyncio.run(call()) == 0
 
 
 def test_a_callback_that_is_cancelled_cancels_its_handler() -> None:
