@@ -40,15 +40,21 @@ def session_events(redis: Redis, session_id: str) -> list[Event]:
     return sorted((event for event in found if event and event.session_id == session_id), key=lambda event: event.id)
 
 
+def log_pages(redis: Redis) -> Iterator[list[dict[bytes, bytes]]]:
+    """The entries of the event log, the oldest first, some hundred at a time."""
+    last = b"-"
+    while page := cast("Any", redis.xrange(LOG_KEY, last, count=_PAGE)):
+        yield [fields for _, fields in page]
+        last = b"(" + page[-1][0]
+
+
 def _logged(redis: Redis) -> Iterator[Any]:
     """The data of the events that the event log names."""
-    last = "-"
-    while page := cast("Any", redis.xrange(LOG_KEY, min=last, count=_PAGE)):
+    for page in log_pages(redis):
         with redis.pipeline(transaction=False) as pipeline:
-            for _, fields in page:
+            for fields in page:
                 pipeline.hget(Job.key_for(fields[b"id"].decode()), "data")
             yield from pipeline.execute()
-        last = f"({page[-1][0].decode()}"
 
 
 def _read(data: Any) -> Event | None:

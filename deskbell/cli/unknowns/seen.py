@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from redis import Redis
 from rq.job import Job
 
-from shared.redis.queues import LOG_KEY
+from deskbell.flow.kept import log_pages
 from shared.wire.protocol import API_CALL, SYSTEM, canonical
 from workers.dead_letters.registry import batched
 from workers.job_data import read_data
@@ -59,7 +59,7 @@ def read_seen(redis: Redis) -> Seen:
     """All names that Redis holds, of 50,000 packets at most."""
     seen = Seen()
     logged = set()
-    for _, entry in _log(redis):
+    for entry in chain.from_iterable(log_pages(redis)):
         logged.add(entry.get(b"id"))
         seen.commands[canonical(entry.get(b"command", b"").decode(errors="replace"))] += 1
     seen.logged = seen.commands.total()
@@ -68,14 +68,6 @@ def read_seen(redis: Redis) -> Seen:
         if event_id not in logged:  # a dead letter's may be older than the log
             seen.commands[canonical(str(packet.get("CallbackCommand")))] += 1
     return seen
-
-
-def _log(redis: Redis) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-    last = b"-"
-    while page := redis.xrange(LOG_KEY, last, count=_AT_ONCE):
-        entries: Any = page
-        yield from entries
-        last = b"(" + entries[-1][0]
 
 
 def _packets(redis: Redis) -> Iterator[tuple[bytes, dict[str, Any]]]:
