@@ -55,7 +55,7 @@ class Outcomes:
     @property
     def unacked(self) -> tuple[list[Lease], list[FanOut | None]]:
         """What has succeeded and is not acknowledged yet: the arguments of an ack."""
-        return _arguments(self._done)
+        return _arguments(self._done[:])  # read by the watchdog, in another thread
 
     def record(self, execution: Execution, error: BaseException | None) -> None:
         """Record a job's outcome: what it raised, if anything."""
