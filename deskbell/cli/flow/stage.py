@@ -24,15 +24,11 @@ _FAILED = 1
 _ANSWER_SECONDS = 30
 _SHOWN_LINES = 20
 
-Players = Callable[[str | None], Player]
-"""The player for an app; None is the app of the settings."""
-
 
 class Stage:
     """Where cases are played.
 
     Attributes:
-        players: gives the player for an app.
         name: in words.
     """
 
