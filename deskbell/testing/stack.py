@@ -81,7 +81,7 @@ class Stack:
             url = stack.enter_context(serving(self.settings, self.callbacks))
             app, tokens = next(iter(self.settings.apps.items()))
             token = tokens[0].get_secret_value() if tokens else None
-            self.desk = stack.enter_context(Desk(url + _secret_path(self.settings), app, token, seconds=30))
+            self.desk = stack.enter_context(Desk(url + self.settings.secret_path, app, token, seconds=30))
             self._exit = stack.pop_all()
         return self
 
@@ -138,7 +138,7 @@ class Stack:
             hint = advice(name, there_are, f"; there are {', '.join(there_are)}")
             raise DeskbellError(f"work: no job type waits on the queue {name!r}{hint}")
         names = queues or there_are
-        with _signals_kept():
+        with signals_kept():
             ConcurrentWorker(names, Performer(self.jobs, self.settings), self.redis).run(burst=True)
 
     def jobs_of(self, answer: Answer) -> Mapping[str, FollowedJob]:
@@ -183,10 +183,6 @@ def _start_valkey(stack: ExitStack, folder: Path) -> str:
     return f"unix://{folder / 's'}"
 
 
-def _secret_path(settings: Settings) -> str:
-    return f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
-
-
 def _check_thread() -> None:
     if threading.current_thread() is not threading.main_thread():
         raise DeskbellError("work: a worker runs in the main thread, whose signals end it; call work() there")
@@ -198,7 +194,7 @@ def _check_thread() -> None:
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
+def signals_kept() -> Iterator[None]:
     """Give this process its own signal handlers back, when a worker has had its."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

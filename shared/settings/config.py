@@ -224,6 +224,11 @@ class Settings(BaseSettings):
         signature = self.signature.get(app_id, "required") if isinstance(self.signature, dict) else self.signature
         return signature == "required"
 
+    @property
+    def secret_path(self) -> str:
+        """What the path secret puts before `/callback`; "" where there is none."""
+        return f"/{self.path_secret.get_secret_value()}" if self.path_secret else ""
+
     def require_authentication(self) -> None:
         """Refuse to serve an app that anybody could call.
 

@@ -17,6 +17,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from deskbell import Event, Jobs, Settings
+from deskbell.testing.stack import signals_kept
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM, events_job, queue
 from tests.forked import Forked
 from tests.processes import ALONE, unmeasured
@@ -85,17 +86,6 @@ class Workplace:
                 return entry_points[str(self.func_name)]
 
         return WorkplaceJob
-
-
-@contextmanager
-def signals_kept() -> Iterator[None]:
-    """Give this process its own signal handlers back, when a worker has had its."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def fetch(redis: Redis, job_id: str) -> Job:

@@ -10,11 +10,12 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from deskbell.testing import api_call
+from deskbell.testing.stack import signals_kept
 from tests import forked
 from tests.conftest import WorkplaceFactory
 from tests.processes import ALONE, environment
 from tests.waiting import DEADLINE_SECONDS
-from tests.workers.running import jobs_in, running_worker, signals_kept
+from tests.workers.running import jobs_in, running_worker
 
 JOBS = """
 import asyncio, os

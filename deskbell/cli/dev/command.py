@@ -60,7 +60,7 @@ def dev(*, show_values: bool) -> None:
     queue: SimpleQueue[Line | Changed] = SimpleQueue()
     with (
         Stack(FOLDER, ports=_PORTS, given=given, read=partial(read_lines, queue)) as stack,
-        announced(Running(os.getpid(), stack.api_url + _secret(settings), stack.environment)),
+        announced(Running(os.getpid(), stack.api_url + settings.secret_path, stack.environment)),
         suppress(KeyboardInterrupt),
     ):
         _Session(stack, settings, screen, queue).run()
@@ -156,16 +156,12 @@ class _Session:
         stack = self._stack
         self._screen.table(
             [
-                ("callback", f"{stack.api_url}{_secret(self._settings)}/callback"),
+                ("callback", f"{stack.api_url}{self._settings.secret_path}/callback"),
                 ("rq-dashboard", stack.dashboard_url),
                 ("CRM", stack.crm_url),
                 ("Redis", _without_password(stack.environment["DESKBELL_REDIS_URL"])),
             ]
         )
-
-
-def _secret(settings: Settings) -> str:
-    return f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
 
 
 def _without_password(url: str) -> str:

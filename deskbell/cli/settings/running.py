@@ -119,8 +119,7 @@ def target(url: str | None, app: str | None, token: str | None) -> Target:
     """Where to post, and how to sign: as given, else as the settings or `deskbell dev` say, else dev's defaults."""
     running, settings = find_running(), load_settings_here()
     if url is None:
-        secret = f"/{settings.path_secret.get_secret_value()}" if settings.path_secret else ""
-        url = running.url if running else _DEFAULT_URL + secret
+        url = running.url if running else _DEFAULT_URL + settings.secret_path
     app = app or next(iter(settings.apps), DEV_APP)
     if token is None:
         tokens = settings.apps.get(app, [])

@@ -20,13 +20,14 @@ from rq.worker import BaseWorker
 
 from deskbell import ApiCall, Jobs
 from deskbell.testing import api_call
+from deskbell.testing.stack import signals_kept
 from shared.redis.queues import PERFORM
 from shared.runtime.threads import DaemonThreads
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import counting_jobs, put_job
-from tests.workers.running import Workplace, logged, running_worker, signals_kept
+from tests.workers.running import Workplace, logged, running_worker
 from workers.worker.leases import Leases
 from workers.worker.maintenance import Maintenance
 from workers.worker.rq_outcomes import RQOutcomes

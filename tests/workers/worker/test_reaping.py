@@ -7,9 +7,9 @@ import pytest
 from redis import Redis
 
 from deskbell import ApiCall, Concurrency, Jobs
+from deskbell.testing.stack import signals_kept
 from tests.conftest import WorkplaceFactory
 from tests.workers.claiming import claim, expire, limited_jobs, lost_answer, put_job, worker_of
-from tests.workers.running import signals_kept
 from workers.worker.worker import ConcurrentWorker
 
 

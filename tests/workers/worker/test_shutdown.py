@@ -17,9 +17,10 @@ from rq.command import send_kill_horse_command, send_shutdown_command, send_stop
 from rq.serializers import JSONSerializer
 
 from deskbell.testing import api_call
+from deskbell.testing.stack import signals_kept
 from tests.conftest import WorkplaceFactory
 from tests.waiting import until
-from tests.workers.running import Workplace, jobs_in, logged, running_worker, signals_kept, status_of
+from tests.workers.running import Workplace, jobs_in, logged, running_worker, status_of
 from workers.worker.shutdown import ShutdownSignals
 
 JOBS = """
