@@ -2,7 +2,6 @@
 
 import pkgutil
 import re
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -19,7 +18,6 @@ from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
 from shared.wire.events import Outcome
-from tests.processes import environment
 from tools import reference, walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.attempt import LEVELS
@@ -60,12 +58,16 @@ def test_the_readme_names_make_targets_that_there_are() -> None:
 
 
 def test_every_file_and_module_that_a_document_or_the_code_names_exists() -> None:
-    """Paths of the project and modules in backticks, since readers follow them; the changelog may name former ones."""
+    """Paths of the project and modules in backticks: readers follow them.
+
+    The changelog may name former ones, and the tutorial those of its reader's.
+    """
     documents = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.[mt][dx]*")]
     code = [path for folder in (*ROOMS, "bench", "tools") for path in (ROOT / folder).rglob("*.*") if path.is_file()]
     tops = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name.isidentifier())
 
     documents.remove(ROOT / "CHANGELOG.md")
+    documents.remove(ROOT / "docs" / "tutorial.md")
     for text_file in [*documents, *(path for path in code if path.suffix in {".py", ".lua"})]:
         text = text_file.read_text()
         for path in re.findall(rf"(?<![\w/.-])(?:{tops})/[\w/-]+\.(?:py|lua|md|svg|txt|c|json)\b", text):
@@ -107,38 +109,23 @@ def test_the_links_of_the_documents_lead_somewhere() -> None:
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
-def test_the_readme_code_is_an_integrators_package_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its blocks, as files of a package `acme`, load by import string, and its command runs the tests among them."""
+def test_the_readme_code_is_an_integrators_package_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks, as files of a package `acme`, load by import string."""
     blocks = re.findall(r"```python\n# acme/(\w+\.py)\n(.*?)```", README, re.DOTALL)
     package = tmp_path / "acme"
     package.mkdir()
-    for name, source in blocks:
+    for name, source in [*blocks, ("orders.py", "")]:
         (package / name).write_text(source)
-    (package / "orders.py").write_text(
-        "async def find(number):\n    return type('Order', (), {'status': 'shipped'})()\n"
-    )
     monkeypatch.setattr(sys, "path", [*sys.path])
     settings = load_settings(app_dir=tmp_path, callbacks="acme.callbacks:callbacks", jobs="acme.jobs:jobs")
-    written = re.search(r"^python (-m pytest acme)$", README, re.MULTILINE)
-    assert written
 
     handlers = load_callbacks(settings).handlers
     jobs = load_jobs(settings)
     for name in [name for name in sys.modules if name.split(".")[0] == "acme"]:
         del sys.modules[name]
-    tested = subprocess.run(
-        [sys.executable, *written[1].split()],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
     assert [handler.name for handler in handlers] == ["order_status"]
     assert jobs.names == ["analytics.event", "crm.contact", "record_enquiry"]
-    assert "2 passed" in tested.stdout, tested.stdout
 
 
 def test_the_http_document_lists_every_error_code() -> None:
@@ -227,4 +214,4 @@ def test_the_jobs_document_lists_every_option_and_its_code_runs() -> None:
         names += module.jobs.names
 
     assert options == JobOptions.__annotations__.keys()
-    assert names == ["note_message", "record_enquiry"]
+    assert names == ["note_message"]

@@ -38,6 +38,10 @@ If an environment variable begins with `DESKBELL_` and is no setting, nothing st
 variables that Kubernetes sets for a Service named `deskbell` or `deskbell-…` (`DESKBELL_SERVICE_HOST`,
 `DESKBELL_PORT=tcp://…`) are ignored. `RQ_KEY_PREFIX` must not be set, since Deskbell's own scripts write under
 `rq:`.
+
+Everything that your package imports is in `deskbell`. Deskbell's other packages are `api`, `workers`, `shared` and
+`examples`: if your code imports a package of its own with one of these names, the start is refused, and the message
+names both.
 """
 _COMMANDS = """\
 # Commands
