@@ -68,7 +68,8 @@ def deliver(desk: Desk, message: Message, kind: Kind, *, wait: bool, as_json: bo
     try:
         answers = _post(desk, packet, message.node, kind)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        stop(f"no answer from {desk.target(message.node)}: {error}", _FAILED)
+        write = "; run `deskbell dev` here, or write the api's --url" if isinstance(error, httpx.ConnectError) else ""
+        stop(f"no answer from {desk.target(message.node)}: {error}{write}", _FAILED)
     is_due, why = _judge(kind, answers)
     if not as_json:
         show_made_up(_made_up(message))

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from shared.handlers.variables import Inputs
 from shared.loading import load_callbacks
 from shared.wire.commands import received
 from shared.wire.json_values import text
-from shared.wire.protocol import API_CALL
+from shared.wire.protocol import API_CALL, SYSTEM_VARIABLES
 
 _SYSTEM = {
     "SystemClientUserID": "user517",
@@ -46,7 +46,7 @@ class Filled:
     Attributes:
         made_up: names of those that nobody gave.
         is_known: whether the node's handler was found.
-        note: what to tell: why nothing was filled in.
+        note: what to tell: why nothing was filled in, or which variable the handler does not read.
     """
 
     variables: dict[str, str]
@@ -72,19 +72,31 @@ def fill_in(given: Mapping[str, str], app_id: str, node: str) -> Filled:
         there_are = f"; there are {', '.join(nodes)}"
         unknown = f"{settings.callbacks} has no handler for {node}{advice(node, nodes, there_are)}"
         return Filled(dict(given), note=unknown if nodes and node else "")
-    others = {name: value for name, value in sample_inputs(handler) if name not in given}
-    return Filled({**given, **others}, tuple(others), is_known=True)
+    others = dict(sample_inputs(handler, given))
+    return Filled({**given, **others}, tuple(others), is_known=True, note=_unread(handler, given))
 
 
-def sample_inputs(handler: Handler) -> Iterator[tuple[str, str]]:
+def _unread(handler: Handler, given: Mapping[str, str]) -> str:
+    """What to say of a variable that the handler does not read, as one that is misspelt; Desk may send others, too."""
+    read = [*handler.when, *handler.inputs.names]
+    unread = [name for name in given if name not in read and name not in SYSTEM_VARIABLES]
+    if handler.event_parameter or not unread:  # with the whole event it may read any
+        return ""
+    takes = f"; it reads {', '.join(read)}" if read else "; it reads none"
+    return f"the handler of {handler.name} does not read {unread[0]}{advice(unread[0], read, takes)}"
+
+
+def sample_inputs(handler: Handler, given: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """The variables of a node's handler, each with a text that it accepts; `""` for an input with a default.
+
+    Those given are left out: nothing need be found that fits them.
 
     Raises:
         ConfigError: nothing that is tried fits an annotation.
     """
-    yield from handler.when.items()
+    yield from ((name, value) for name, value in handler.when.items() if name not in given)
     for parameter in handler.inputs.parameters:
-        if parameter.name not in handler.when:
+        if parameter.name not in handler.when and parameter.name not in given:
             yield parameter.name, _sample(handler, parameter)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from deskbell.cli.exit import stop
 from deskbell.cli.send.inputs import fill_in
+from deskbell.cli.unknowns.documented import EVENTS
 from deskbell.simulator.client import command_of
 from deskbell.simulator.packets import command_named, field_from_text, fixture_names, packet_of
 from shared.declarations.nearest import advice, nearest
@@ -113,9 +114,18 @@ def _mistaken(node: str) -> str:
     return f"{node} is no command, and so was taken for a node; did you mean {meant}?" if meant else ""
 
 
+def _unlisted(command: str, event: str | None) -> str:
+    """What to say of an event that no page lists, as one that is misspelt; Desk may send others, too."""
+    listed = EVENTS.get(command, frozenset())
+    if event is None or event in listed or not listed:
+        return ""
+    return f"no page lists Event={event}" + advice(event, listed, f"; they list {', '.join(sorted(listed))}")
+
+
 def _other(command: str, given: dict[str, str]) -> Message:
     """A message of another command than an API call."""
     if command in COMMANDS:
-        return Message(command, fields={name: field_from_text(command, name, value) for name, value in given.items()})
+        fields = {name: field_from_text(command, name, value) for name, value in given.items()}
+        return Message(command, fields=fields, note=_unlisted(command, given.get("Event")))
     note = f"no page lists the command {command}" + advice(command, COMMANDS)
     return Message(command, fields={**given}, note=note)

@@ -117,6 +117,8 @@ def no_redis(error: BaseException, settings: Settings) -> str:
 
 def target(url: str | None, app: str | None, token: str | None) -> Target:
     """Where to post, and how to sign: as given, else as the settings or `deskbell dev` say, else dev's defaults."""
+    if url is not None and not url.startswith(("http://", "https://")):
+        stop(f"--url: expected http://… or https://…, got {url!r}")
     running, settings = find_running(), load_settings_here()
     if url is None:
         url = running.url if running else _DEFAULT_URL + settings.secret_path

@@ -84,6 +84,7 @@ def test_send_exits_1_unless_the_error_code_is_0(send: Run, start_api: ApiFactor
     assert refused.stderr.startswith("deskbell: ErrorCode 1003: Sign is missing, ")
     assert (elsewhere.returncode, elsewhere.stderr.startswith("deskbell: ErrorCode 404: ")) == (1, True)
     assert (unreachable.returncode, "no answer from http://127.0.0.1:1/callback" in unreachable.stderr) == (1, True)
+    assert unreachable.stderr.endswith("; run `deskbell dev` here, or write the api's --url\n")
 
 
 def test_every_command_is_the_documented_packet_with_other_fields(
@@ -246,13 +247,14 @@ def test_wait_follows_the_events_jobs_to_their_end(
             "--rate 900/s --for 1h",
             "--for: expected at most 60,000 callbacks in all, got 3,240,000: write a shorter time",
         ),
+        ("--url htp://host", "--url: expected http://… or https://…, got 'htp://host'"),
         ("--for 9s", "--for needs --rate, and no --repeat: write --rate 200/s --for 10s"),
     ],
 )
 def test_a_wrong_word_or_option_is_one_sentence(send: Run, words: str, sentence: str) -> None:
     """It says what was expected, what came and what to write; nothing is sent."""
     ended = send(
-        *(word.format(packet=PACKETS / "api_call.json") for word in words.split()), "--url", "http://127.0.0.1:1"
+        "--url", "http://127.0.0.1:1", *(word.format(packet=PACKETS / "api_call.json") for word in words.split())
     )
 
     assert (ended.returncode, ended.stderr) == (2, f"deskbell: {sentence}\n")
@@ -267,3 +269,20 @@ def test_a_word_that_is_nearly_a_command_is_a_node_and_says_so(send: Run, start_
     assert sent.stderr.startswith(
         "deskbell: sesion_event is no command, and so was taken for a node; did you mean session"
     )
+
+
+def test_a_name_that_is_misspelt_is_sent_and_said(send: Run, start_api: ApiFactory, tmp_path: Path) -> None:
+    """Desk may send a variable that no handler reads, and an event that no page lists; a person has mistyped it."""
+    (tmp_path / "acme.py").write_text(SOURCE)
+    to = ("--url", start_api(order_status()).url, "--token", TOKEN)
+
+    near = send("book", "type=1", "Roomid=1", "SystemChannelType=SDK", *to, CALLBACKS="acme:callbacks")
+    far = send("hard", "Code=ABC", "Q=1", *to, CALLBACKS="acme:callbacks")
+    event = send("session_event", "Event=SessionBegn", *to)
+    unlisted = send("task_flow_event", "Event=Q", *to)
+
+    assert near.stderr.startswith("deskbell: the handler of book does not read Roomid; did you mean RoomID?\n")
+    assert far.stderr.startswith("deskbell: the handler of hard does not read Q; it reads Code\n")
+    assert event.stderr == "deskbell: no page lists Event=SessionBegn; did you mean SessionBegin?\n"
+    assert unlisted.stderr == "deskbell: no page lists Event=Q; they list TaskBegin\n"
+    assert (event.returncode, unlisted.returncode) == (0, 0)
