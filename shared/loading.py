@@ -74,7 +74,10 @@ def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> 
 def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     module_name, _, attribute = string.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
-        raise ConfigError(f"{setting}: expected package.module:{kind.__name__.lower()}, got {string!r}")
+        form = f"package.module:{kind.__name__.lower()}"
+        is_module = all(part.isidentifier() for part in string.split("."))
+        write = f"; write {string}:{kind.__name__.lower()}" if is_module else ""
+        raise ConfigError(f"{setting}: expected {form}, got {string!r}{write}")
     try:
         check_import_string(module_name)
     except ConfigError as error:
@@ -84,7 +87,8 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise ConfigError(
-                f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR or among the installed packages"
+                f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR, by default the current folder, or "
+                "among the installed packages"
             ) from None
         raise ConfigError(
             f"{setting}: {module_name} imports {error.name}, which is not installed ({_location(error, module_name)})"
@@ -103,7 +107,9 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     try:
         found: Any = getattr(module, attribute)
     except AttributeError:
-        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}") from None
+        there_are = [name for name, value in vars(module).items() if isinstance(value, kind)]
+        write = f"; write {module_name}:{there_are[0]}" if there_are else ""
+        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}{write}") from None
     if not isinstance(found, kind):
         raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")
     return found

@@ -197,7 +197,9 @@ def _fallback(spec: CommandSpec, where: str, fallback: object, outputs: Outputs)
     except (ResultError, TypeError, ValueError) as error:
         problem = str(error)
     if problem:
-        raise DeclarationError(f"{where}: fallback= cannot be answered: {problem}; write fallback={form.fallback}")
+        declared = sorted(outputs.shapes[0].required) if outputs.shapes else []
+        write = "{" + ", ".join(f'"{name}": "…"' for name in declared) + "}" if declared else form.fallback
+        raise DeclarationError(f"{where}: fallback= cannot be answered: {problem}; write fallback={write}")
     return replace(reply, outcome="fallback")
 
 

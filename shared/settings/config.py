@@ -275,7 +275,7 @@ def load_settings(**given: Any) -> Settings:
 
 def _sentence(error: ValidationError, file: EnvFile) -> str:
     first = error.errors(include_url=False)[0]
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
     if not first["loc"]:
         return reason
     name = str(first["loc"][0])

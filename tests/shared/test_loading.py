@@ -124,10 +124,14 @@ def test_a_relative_folder_is_put_on_the_path_as_it_is_now(
 )
 def test_a_bad_format_is_refused(tmp_path: Path, string: str) -> None:
     """The sentence says which format is right."""
+    write = f"; write {string}:{{}}" if string in ("acme", "acme.callbacks") else ""
+
     assert refusal(tmp_path, callbacks=string) == (
-        f"DESKBELL_CALLBACKS: expected package.module:callbacks, got {string!r}"
+        f"DESKBELL_CALLBACKS: expected package.module:callbacks, got {string!r}{write.format('callbacks')}"
     )
-    assert refusal(tmp_path, jobs=string) == f"DESKBELL_JOBS: expected package.module:jobs, got {string!r}"
+    assert refusal(tmp_path, jobs=string) == (
+        f"DESKBELL_JOBS: expected package.module:jobs, got {string!r}{write.format('jobs')}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +191,8 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
         pytest.param(
             {"acme/__init__": ""},
             {"jobs": "acme.jobs:jobs"},
-            "there is no module acme.jobs in DESKBELL_APP_DIR or among the installed packages",
+            "there is no module acme.jobs in DESKBELL_APP_DIR, by default the current folder, or among the "
+            "installed packages",
             id="a module that is not there",
         ),
         pytest.param(
@@ -240,7 +245,13 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
             "write another name: @callbacks.api_call('a_2')",
             id="two that do not go together: the setting is wrong",
         ),
-        pytest.param({"acme_a": A}, {"callbacks": "acme_a:x"}, "acme_a has no attribute x", id="no such attribute"),
+        pytest.param(
+            {"acme_a": A},
+            {"callbacks": "acme_a:x"},
+            "acme_a has no attribute x; write acme_a:callbacks",
+            id="no such attribute, but another that would do",
+        ),
+        pytest.param({"acme_a": A}, {"jobs": "acme_a:x"}, "acme_a has no attribute x", id="no such attribute"),
         pytest.param(
             {"acme_b": B},
             {"callbacks": "acme_b:jobs"},

@@ -139,4 +139,8 @@ def _print(found: _Found) -> None:
         for sentence in sentences:
             console.print(f"{kind}: {terminal_text(sentence)}")
     if not found.problems:
-        console.print(f"{len(found.handlers)} handlers and {len(found.jobs)} job types are declared")
+        console.print(f"declared: {_many(len(found.handlers), 'handler')} and {_many(len(found.jobs), 'job type')}")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import pytest
 from pydantic import Field
@@ -219,6 +219,25 @@ def test_a_fallback_that_cannot_be_answered_is_refused(decorator: str, fallback:
     refused = refusal_of(nothing, decorator=decorator, fallback=fallback)
 
     assert refused.startswith(f"{describe(nothing)}: fallback= cannot be answered: {reason}")
+
+
+class Told(TypedDict):
+    """What `told` answers."""
+
+    Status: str
+    Carrier: NotRequired[str]
+
+
+def told() -> Told:
+    """Answer what it declares."""
+    return {"Status": "known"}
+
+
+def test_a_fallback_without_a_declared_output_is_told_which_to_write() -> None:
+    """The names that this handler must answer, not those of an example."""
+    refused = refusal_of(told, fallback={"Statu": "unknown"})
+
+    assert refused.endswith('Statu is not declared; Status is declared and missing; write fallback={"Status": "…"}')
 
 
 def fall_back_on_a_variable(OrderID: int) -> dict[str, str]:

@@ -153,7 +153,7 @@ UNKNOWN = "there is no such setting"
         ("PATH_SECRET", "s" * 129, f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
         ("PATH_SECRET", "not/one/path/segment", f"expected 16 to 128 letters, digits, - or _, {HIDDEN}"),
         ("INSECURE", "maybe", "expected a valid boolean, unable to interpret input, got 'maybe'"),
-        ("BUDGET_MS", "soon", "expected a valid integer, unable to parse string as an integer, got 'soon'"),
+        ("BUDGET_MS", "soon", "expected a valid integer, got 'soon'"),
         ("BUDGET_MS", "99", "expected greater than or equal to 100, got '99'"),
         (
             "BUDGET_MS",

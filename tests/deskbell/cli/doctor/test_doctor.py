@@ -431,7 +431,9 @@ def test_it_finds_what_the_api_would_not_start_with(look: Look, tmp_path: Path) 
     assert closed[0].startswith("the api does not start: DESKBELL_APPS: expected a token for 1400000001")
     assert insecure[0] == "anybody may call as the app 1400000001: DESKBELL_INSECURE is set"
     assert foreign[0] == "the handler order_status is limited to 1400000009, which is no app of DESKBELL_APPS"
-    assert missing[0] == "the api does not start: DESKBELL_CALLBACKS: acme_calls has no attribute nothing"
+    assert missing[0] == (
+        "the api does not start: DESKBELL_CALLBACKS: acme_calls has no attribute nothing; write acme_calls:callbacks"
+    )
     assert disk[0].startswith("DESKBELL_SPOOL_DIR: expected a folder that can be written, got ")
     assert disk[0].endswith(NO_DISK)
     assert not (tmp_path / ".deskbell").exists()

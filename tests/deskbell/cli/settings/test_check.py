@@ -64,7 +64,7 @@ def test_check_prints_what_is_declared_and_what_does_not_fit(deskbell: Run) -> N
     assert found["problems"] == []
     assert "did you mean order_status?" in found["warnings"][0]
     assert f"warning: {found['warnings'][0]}" in told.stdout
-    assert told.stdout.endswith("1 handlers and 1 job types are declared\n")
+    assert told.stdout.endswith("declared: 1 handler and 1 job type\n")
 
 
 def test_check_fails_where_a_process_would_not_start(deskbell: Run, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_check_fails_where_a_process_would_not_start(deskbell: Run, tmp_path: Pa
     assert callbacks.startswith(
         "problem: DESKBELL_CALLBACKS: broken imports nothing, which is not installed (broken.py"
     )
-    assert jobs == "problem: DESKBELL_JOBS: acme has no attribute job"
+    assert jobs == "problem: DESKBELL_JOBS: acme has no attribute job; write acme:jobs"
     assert unset.returncode == 2
     assert unset.stderr.endswith("got nothing: set them, in .env for example\n")
 
