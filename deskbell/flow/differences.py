@@ -32,7 +32,8 @@ class Difference:
 
     def __str__(self) -> str:
         """The difference in a sentence."""
-        return f"line {self.line}: {self.kind}: {self.what}: expected {self.expected}, got {self.got}"
+        kind = "" if self.what == self.kind else f"{self.kind}: "
+        return f"line {self.line}: {kind}{self.what}: expected {self.expected}, got {self.got}"
 
 
 def differences(expect: Expect, answer: Answer, outcome: str, line: int) -> Iterator[Difference]:
@@ -46,7 +47,9 @@ def differences(expect: Expect, answer: Answer, outcome: str, line: int) -> Iter
     """
     envelope = answer.envelope
     if expect.outcome and expect.outcome != outcome:
-        yield Difference("outcome", "outcome", expect.outcome, outcome or in_words(answer), line)
+        info = answer.envelope.get("ErrorInfo")
+        got = f"{outcome} ({info})" if info else outcome
+        yield Difference("outcome", "outcome", expect.outcome, got if outcome else in_words(answer), line)
     if expect.code is not None and expect.code != answer.code:
         yield Difference("outcome", "ErrorCode", str(expect.code), in_words(answer), line)
     if expect.info is not None and expect.info != envelope.get("ErrorInfo"):

@@ -58,12 +58,12 @@ class Document:
             root = yaml.compose(text, _Loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise FlowFileError(
-                f"{path}{f':{mark.line + 1}' if mark else ''}: expected YAML, got {error.problem or error.context}"
-            ) from None
+            place = f"{path}:{mark.line + 1}" if mark else path
+            reason = error.problem or error.context
+            raise FlowFileError(f"{place}: expected YAML; the parser says: {reason}") from None
         except (yaml.YAMLError, RecursionError) as error:
             reason = str(error).partition("\n")[0]
-            raise FlowFileError(f"{path}: expected YAML, got {reason}") from None
+            raise FlowFileError(f"{path}: expected YAML; the parser says: {reason}") from None
         if root is None:
             raise FlowFileError(f"{path}: expected cases, got an empty file; write cases: and a case below it")
         self._root = root

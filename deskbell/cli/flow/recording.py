@@ -76,7 +76,8 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
     except RedisError as error:
         stop(no_redis(error, settings), _FAILED)
     if not events:
-        stop("Redis has no event or session of this id; finished events are kept there for 500 s", _FAILED)
+        kept = "finished events are kept there for 500 s"
+        stop(f"Redis has no event and no session {id_!r}; {kept}: write an id that `deskbell send` printed", _FAILED)
     _check_names(events, (*keep, *put))
     try:
         with callbacks.lifespans.runner(settings) as runner:  # handlers may need a pool, as in the api

@@ -50,7 +50,7 @@ STEP = "cases:\n  a:\n    - call: x\n    - "
 
 BAD = [  # the file; the line and the sentence; whether the schema cannot say it
     ("", ": expected cases, got an empty file; write cases: and a case below it", False),
-    ("cases: [", ":1: expected YAML, got ", True),
+    ("cases: [", ":1: expected YAML; the parser says: ", True),
     ("- a", ":1: the file: expected an object, name: value, got a list", False),
     ("case:\n  a: []\ncases: {a: [{call: x}]}", ":1: unknown key case; did you mean cases?", False),
     ("app: x\ncases: {a: [{call: x}]}", ":1: app: expected text of the form ^[0-9]{1,20}$, got 'x'", False),

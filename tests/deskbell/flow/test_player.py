@@ -190,7 +190,7 @@ def test_session_and_flow_begin_before_the_case(player: Player, tmp_path: Path, 
         (
             '- call: {node: find, variables: {OrderID: "5"}}\n- expect: {outcome: fallback, code: 1, info: x}',
             [
-                "line 4: outcome: outcome: expected fallback, got answered",
+                "line 4: outcome: expected fallback, got answered",
                 "line 4: outcome: ErrorCode: expected 1, got ErrorCode 0",
                 'line 4: outcome: ErrorInfo: expected "x", got ""',
             ],

@@ -185,7 +185,10 @@ def test_what_cannot_be_recorded_ends_in_one_sentence(
 
     assert (nothing.returncode, nothing.stderr) == (
         1,
-        "deskbell: Redis has no event or session of this id; finished events are kept there for 500 s\n",
+        (
+            "deskbell: Redis has no event and no session 'nowhere'; finished events are kept there for 500 s: "
+            "write an id that `deskbell send` printed\n"
+        ),
     )
     assert (file.returncode, file.stderr) == (2, "deskbell: flow_old.yaml is there already; name a new file\n")
     assert handlers.returncode == 2
