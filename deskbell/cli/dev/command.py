@@ -162,6 +162,9 @@ class _Session:
                 ("Redis", _without_password(stack.environment["DESKBELL_REDIS_URL"])),
             ]
         )
+        for port, url in zip(_PORTS, (stack.api_url, stack.dashboard_url, stack.crm_url), strict=True):
+            if urlsplit(url).port != port:
+                self._screen.say(f"the port {port} is taken, so {url} stands in for it", style="yellow")
 
 
 def _without_password(url: str) -> str:

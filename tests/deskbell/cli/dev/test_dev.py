@@ -76,6 +76,8 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
     assert re.search(r"│ +answer +OK Version$", block[3])
     assert "98765" not in dev.output
     assert re.search(r"^dev +│ Redis +unix:///\S+$", dev.output, re.MULTILINE)
+    has_usual_port = re.search(r"callback +http://127.0.0.1:8000/", dev.output)
+    assert ("the port 8000 is taken, so http" in dev.output) != bool(has_usual_port)
     assert dev.output.endswith("│ stopped\n")
     assert (tmp_path / ".deskbell" / "valkey" / "appendonlydir").is_dir()
 
