@@ -83,7 +83,7 @@ def test_a_folder_that_nothing_imports_is_no_matter(run: Run, start: list[str], 
     described = run(*start, "deskbell", "describe", "--json", **path)
 
     assert described.returncode == 0, described.stderr
-    assert json.loads(described.stdout)[0]["name"] == "order_status"
+    assert json.loads(described.stdout)["handlers"][0]["name"] == "order_status"
 
 
 def test_a_folder_that_cannot_be_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_commands_in_the_folder_of_a_running_dev_need_no_settings(deskbell: Run,
     assert sent.returncode == 0, sent.stderr
     assert sent.stdout.startswith(f"POST {here.url}/callback/version")
     assert "queue events: 1 wait; workers: 0" in doctor.stdout
-    assert [each["name"] for each in json.loads(described.stdout)] == ["version"]
+    assert [each["name"] for each in json.loads(described.stdout)["handlers"]] == ["version"]
     assert (dead.stdout, dead.stderr) == (
         "no dead letters\n",
         f"deskbell: on the Redis of the `deskbell dev` that runs here, pid {os.getpid()}\n",
@@ -121,7 +121,7 @@ def test_the_settings_beside_the_package_are_those_of_every_command(
     unknown = deskbell("send", "--app", "8")
 
     assert sent.returncode == 0, sent.stdout
-    assert [each["name"] for each in json.loads(described.stdout)] == ["version"]
+    assert [each["name"] for each in json.loads(described.stdout)["handlers"]] == ["version"]
     assert wins.stderr.startswith("deskbell: DESKBELL_CALLBACKS: there is no module nothing")
     assert before.stderr == behind.stderr
     assert before.stderr == (
