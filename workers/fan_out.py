@@ -9,7 +9,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -106,9 +106,8 @@ class JobTemplates:
     def __init__(self, jobs: Jobs, connection: Redis) -> None:
         self._texts = {job_type.name: _template(job_type, connection) for job_type in jobs.types}
 
-    def arguments(self, fan_outs: Iterable[FanOut | None]) -> tuple[str, list[list[str | bytes | int]]]:
+    def arguments(self, fan_outs: Sequence[FanOut | None]) -> tuple[str, list[list[str | bytes | int]]]:
         """The table of job types that some fan-outs need, as JSON, and the arguments of each; none of what is None."""
-        fan_outs = list(fan_outs)
         names = dict.fromkeys(job_type.name for each in fan_outs if each for job_type, _ in each.wanted)
         numbers = {name: number for number, name in enumerate(names, 1)}
         table = f"[{','.join(self._texts[name] for name in names)}]"

@@ -19,7 +19,7 @@ from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import claim_all, expire, put_job, worker_of
 from tests.workers.running import Workplace, fetch, running_worker
-from workers.fan_out import prepare_fan_out
+from workers.fan_out import FanOut, prepare_fan_out
 from workers.job_data import read_data
 from workers.lease import Lease
 from workers.worker.leases import Acked, Leases
@@ -135,7 +135,7 @@ def test_a_worker_that_has_lost_an_events_lease_makes_no_jobs(
         old = claim_all(frozen, EVENTS)
         expire(workplace.redis, EVENTS)
         other(lambda theirs: theirs.reap(EVENTS))
-        acked = frozen(lambda ours: ours.ack(old, [prepare_fan_out(workplace.jobs, event.to_wire())]))
+        acked = frozen(lambda ours: ours.ack([(old[0], prepare_fan_out(workplace.jobs, event.to_wire()))]))
 
     assert acked.lost == {old[0].execution_id}
     assert waiting(workplace) == {"crm": [], "analytics": []}
@@ -319,9 +319,9 @@ def test_one_ack_makes_no_more_jobs_than_redis_can_write_in_a_moment(
         workplace.put_event(event)
     ack, acks = Leases.ack, []
 
-    async def count(leases: Leases, of: Sequence[Lease], fan_outs: Any) -> Acked:
-        acks.append(len(of))
-        return await ack(leases, of, fan_outs)
+    async def count(leases: Leases, jobs: Sequence[tuple[Lease, FanOut | None]]) -> Acked:
+        acks.append(len(jobs))
+        return await ack(leases, jobs)
 
     monkeypatch.setattr(Leases, "ack", count)
 

@@ -134,16 +134,15 @@ class Leases:
         await self.release(claimed.leases)  # this process was frozen: they may be another's already
         return replace(claimed, leases=[], held=claimed.held + len(claimed.leases))
 
-    async def ack(self, leases: Sequence[Lease], fan_outs: Sequence[FanOut | None] | None = None) -> Acked:
+    async def ack(self, jobs: Sequence[tuple[Lease, FanOut | None]]) -> Acked:
         """Write that jobs have succeeded.
 
         Args:
-            leases: of the jobs.
-            fan_outs: for each lease what its event becomes; None of a job that is no event's.
+            jobs: the lease of each, and what its event becomes; None of a job that is no event's.
         """
-        table, parts = self._templates.arguments(fan_outs or [None] * len(leases))
+        table, parts = self._templates.arguments([fan_out for _, fan_out in jobs])
         arguments: list[Any] = [_date(), self._worker, table]
-        for lease, part in zip(leases, parts, strict=True):
+        for (lease, _), part in zip(jobs, parts, strict=True):
             arguments += (lease.job_id, lease.execution_id, lease.queue, lease.claimed_at, *part)
         lost, left, resumed, fanned_out_before = await self._ack(args=arguments)
         log_resumed(resumed)

@@ -53,9 +53,9 @@ class Outcomes:
         return bool(self._done)
 
     @property
-    def unacked(self) -> tuple[list[Lease], list[FanOut | None]]:
-        """What has succeeded and is not acknowledged yet: the arguments of an ack."""
-        return _arguments(self._done[:])  # read by the watchdog, in another thread
+    def unacked(self) -> list[tuple[Lease, FanOut | None]]:
+        """What has succeeded and is not acknowledged yet, as `Leases.ack` takes it."""
+        return _leases_of(self._done)
 
     def record(self, execution: Execution, error: BaseException | None) -> None:
         """Record a job's outcome: what it raised, if anything."""
@@ -87,7 +87,7 @@ class Outcomes:
         for execution in batch:
             execution.state = "writing"
         try:
-            acked = await self.leases.ack(*_arguments(batch))
+            acked = await self.leases.ack(_leases_of(batch))
         except BaseException:
             for execution in batch:
                 execution.state = "ended"
@@ -148,5 +148,5 @@ class Outcomes:
         self.executions.pop(execution.lease.execution_id, None)
 
 
-def _arguments(executions: Sequence[Execution]) -> tuple[list[Lease], list[FanOut | None]]:
-    return [execution.lease for execution in executions], [execution.fan_out for execution in executions]
+def _leases_of(executions: Sequence[Execution]) -> list[tuple[Lease, FanOut | None]]:
+    return [(execution.lease, execution.fan_out) for execution in executions]

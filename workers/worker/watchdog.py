@@ -129,7 +129,7 @@ class Watchdog:
         left = [execution.lease for execution in running if execution is not but]
 
         async def write(leases: Leases) -> None:
-            await leases.ack(*self.outcomes.unacked)
+            await leases.ack(self.outcomes.unacked)
             await leases.release(left, have_begun=True)
 
         try:

@@ -33,8 +33,8 @@ def test_a_job_that_is_not_to_be_kept_is_deleted_by_its_ack(
     redis.sadd(f"rq:job::{job_id}:dependencies", "before")
 
     with worker_of(workplace, valkey_url) as step:
-        claims = claim(step).leases
-        acked = step(lambda ours: ours.ack(claims))
+        [lease] = claim(step).leases
+        acked = step(lambda ours: ours.ack([(lease, None)]))
 
     assert acked == Acked(set(), set(), set())
     assert redis.keys(f"*{job_id}*") == []

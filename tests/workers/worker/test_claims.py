@@ -109,7 +109,7 @@ def test_a_job_that_is_queued_anew_while_it_runs_waits_until_it_has_ended(
         redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:default", job_id)
         meanwhile = claim(step)
-        step(lambda ours: ours.ack([first]))
+        step(lambda ours: ours.ack([(first, None)]))
         [second] = claim(step).leases
         redis.hset(f"rq:job:{job_id}", "status", "queued")
         redis.rpush("rq:queue:default", job_id)

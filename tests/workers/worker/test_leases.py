@@ -239,11 +239,11 @@ def test_a_success_is_written_once_and_only_by_the_holder_of_the_lease(workplace
         expire(workplace.redis)
         other(lambda theirs: theirs.reap("default"))
         new = claim_all(other)
-        refused = frozen(lambda ours: ours.ack(old))
+        refused = frozen(lambda ours: ours.ack([(old[0], None)]))
         refused_again = frozen(lambda ours: ours.renew(old, "busy"))
         released = frozen(lambda ours: ours.release(old))
         status = workplace.redis.hget(f"rq:job:{job_id}", "status")
-        acked = other(lambda theirs: theirs.ack(new))
+        acked = other(lambda theirs: theirs.ack([(new[0], None)]))
 
     assert refused == Acked({old[0].execution_id}, set(), set())
     assert refused_again == (False, {old[0].execution_id})
@@ -435,7 +435,7 @@ def test_what_keeps_jobs_from_running_twice_is_written_though_redis_is_full(
             acked, released, abandoned = claim_all(step, free=3)
             expire(redis)
         lost = step(lambda ours: ours.renew([acked, released], "busy"))[1]
-        outcome = step(lambda ours: ours.ack([acked]))
+        outcome = step(lambda ours: ours.ack([(acked, None)]))
         count = step(lambda ours: ours.release([released]))
         reaped = step(lambda ours: ours.reap("default"))[0]
         with pytest.raises(OutOfMemoryError):
