@@ -90,7 +90,7 @@ class Replies:
         if handler.sees_packet:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
         result, reply = await self._answer(handler, event, until, deadline)
-        return result, reply.taking(time.perf_counter() - started)
+        return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))
 
     async def _answer(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
         loop = asyncio.get_running_loop()

@@ -75,17 +75,6 @@ class Reply:
     outcome: Outcome = "receipt"
     handler_ms: float = 0.0
 
-    def taking(self, seconds: float) -> "Reply":
-        """This reply, computed by a handler in so many seconds."""
-        return Reply(
-            code=self.code,
-            info=self.info,
-            variables=self.variables,
-            fields=self.fields,
-            outcome=self.outcome,
-            handler_ms=round(seconds * 1000, 3),
-        )
-
     @property
     def envelope(self) -> bytes:
         """The bytes of the answer."""
