@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import Any, TypeVar
 
-from shared.declarations.options import check_fields
+from shared.declarations.options import check_fields, check_variables
 from shared.errors import DeclarationError
 from shared.wire.commands import ApiCall, received
 from shared.wire.events import Event, Reply
@@ -19,7 +19,11 @@ def api_call(node: str = "", /, **variables: Any) -> ApiCall:
     Args:
         node: the node in the URL's path.
         **variables: `Body`, as Desk sends it: mostly strings.
+
+    Raises:
+        DeclarationError: a system variable is misspelt; the sentence has the right one.
     """
+    check_variables("api_call", "a variable", variables)
     event = received(packet(**variables), app_id="1400000001", node=node)
     assert isinstance(event, ApiCall)
     return dataclasses.replace(event, reply=Reply(variables={}, outcome="answered"))

@@ -131,7 +131,8 @@ def job_type_of(where: str, jobs: Jobs, job: str | Callable[..., Any]) -> JobTyp
         names = " or ".join(repr(job_type.name) for job_type in found)
         raise DeskbellError(f"{where}: several job types call that function; write {names}")
     name = job if isinstance(job, str) else describe(job)
-    raise DeskbellError(f"{where}: no job type is {name}{advice(name, jobs.names, f'; there are {jobs.names}')}")
+    there_are = f"; there are {', '.join(jobs.names)}"
+    raise DeskbellError(f"{where}: no job type is {name}{advice(name, jobs.names, there_are)}")
 
 
 def through_json(where: str, event: Event) -> Wire:

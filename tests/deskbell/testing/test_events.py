@@ -63,6 +63,12 @@ def test_a_misspelt_field_is_refused(kind: type[Event], wrong: str, right: str) 
     assert str(refused.value) == f"event_of: a field names {wrong!r}; write {right!r}, as the packet does"
 
 
+def test_a_misspelt_system_variable_is_refused() -> None:
+    """A handler would not get it, and its test would not say why."""
+    with pytest.raises(DeclarationError, match="'SystemClientUserId'; write 'SystemClientUserID', as Desk does"):
+        api_call("order_status", SystemClientUserId="user517")
+
+
 def test_a_field_that_no_page_lists_is_kept() -> None:
     """Tencent may add some."""
     assert event_of(TaskFlowEvent, NextNodeName="x").raw["NextNodeName"] == "x"

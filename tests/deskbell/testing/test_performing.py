@@ -112,7 +112,7 @@ def test_an_async_test_awaits_its_attempt() -> None:
     ("job", "event", "attempt", "sentence"),
     [
         ("recrod", call(""), 1, "no job type is recrod; did you mean record?"),
-        (print, call(""), 1, "no job type is builtins.print; there are ['crm.session', 'record']"),
+        (print, call(""), 1, "no job type is builtins.print; there are crm.session, record"),
         (record, call(""), 4, "attempt= must be from 1 to 3, got 4"),
         (
             record,
