@@ -3,9 +3,11 @@
 import json
 from dataclasses import dataclass, field
 
+from deskbell.cli.defaults import DEV_TOKEN
 from deskbell.cli.describe.console import TOKEN
 from deskbell.cli.describe.handlers import Description
 from deskbell.cli.describe.subscriptions import AppTokens, Subscriber, Subscription
+from shared.wire.protocol import fingerprint
 
 Rows = list[tuple[str, ...]]
 
@@ -105,5 +107,12 @@ def token_section(apps: list[AppTokens], *, revealed: bool) -> Section:
         (each.app, " or ".join(each.tokens) or "none", "refused" if each.is_required else "accepted") for each in apps
     ]
     section.tables.append((("SdkAppid", "token" if revealed else "token, by fingerprint", "without Sign"), rows))
+    if not apps:
+        section.remarks.append("No app is known here: set DESKBELL_APPS, in .env for example, and describe again.")
+    if {DEV_TOKEN, fingerprint(DEV_TOKEN)} & {token for each in apps for token in each.tokens}:
+        section.remarks.append(
+            "This token is that of deskbell dev, which everybody knows: set DESKBELL_APPS, in .env for example, and "
+            "describe again."
+        )
     section.remarks.append("No page says whether Desk signs its callbacks, or those of API-call nodes.")
     return section

@@ -163,6 +163,23 @@ def test_secrets_are_written_out_only_when_that_is_asked_for(describe: Run, form
     assert [[each in text for each in TOKENS] for text in (hidden, secret, token)] == [[False] * 2] * 2 + [[True] * 2]
 
 
+def test_the_token_of_a_run_to_try_things_is_not_mailed_unnoticed(describe: Run) -> None:
+    """Beside `deskbell dev` its app stands there, and without settings none: the reader is told what to set."""
+    known = "This token is that of deskbell dev, which everybody knows: set DESKBELL_APPS"
+    dev, revealed, none, own = (
+        describe(*words, **settings).stdout
+        for words, settings in [
+            ([], {"APPS": '{"1400000001": ["dev-token"]}'}),
+            (["--reveal-token"], {"APPS": '{"1400000001": ["dev-token"]}'}),
+            ([], {"APPS": "{}"}),
+            ([], {}),
+        ]
+    )
+
+    assert [known in text for text in (dev, revealed, none, own)] == [True, True, False, False]
+    assert ["No app is known here: set DESKBELL_APPS" in text for text in (dev, none, own)] == [False, True, False]
+
+
 def test_the_html_is_one_file_that_loads_and_runs_nothing(describe: Run) -> None:
     """It shows what the Markdown says, with nothing of an integrator's taken for markup."""
     page = Text(describe("--html").stdout)
