@@ -50,7 +50,7 @@ def describe(url: str, form: str, *, reveal_secret: bool, reveal_token: bool) ->
         return
     sections = [
         *map(handler_section, described),
-        event_section(wanted, takers_of_all(job_types)),
+        event_section(wanted, takers_of_all(job_types), knows_jobs=bool(settings.jobs)),
         token_section(tokens, revealed=reveal_token),
     ]
     if form == "text":

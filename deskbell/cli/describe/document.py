@@ -75,15 +75,17 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def event_section(found: list[Subscription], takers: list[str]) -> Section:
-    """The callbacks to turn on because a job subscribes to them."""
+def event_section(found: list[Subscription], takers: list[str], *, knows_jobs: bool) -> Section:
+    """The callbacks to turn on because a job subscribes to them; jobs are not known where no setting names them."""
     section = Section("Event callbacks to turn on")
     rows: Rows = [(", ".join(each.command), each.where, each.url, "; ".join(map(_job, each.jobs))) for each in found]
     if rows:
         section.about = "Job types subscribe to them, and never run without them."
         section.tables.append((("command", "page", "URL", "job types"), rows))
-    else:
+    elif knows_jobs:
         section.about = "None: no job type subscribes to one."
+    else:
+        section.about = "Not known here: DESKBELL_JOBS names no job types."
     section.remarks += [
         f"No handler answers {' or '.join(each.command)}: Desk gets the receipt, which decides nothing."
         for each in found

@@ -132,14 +132,16 @@ def test_only_nodes_have_an_exception_branch(describe: Run) -> None:
     assert before["fails_when"] == ["the handler refuses", "it fails or is late"]
 
 
-def test_describe_names_the_event_callbacks_that_jobs_need(describe: Run) -> None:
+def test_describe_names_the_event_callbacks_that_jobs_need(describe: Run, tmp_path: Path) -> None:
     """With the page of each and the jobs; API calls have nodes; who takes all needs none in particular."""
     session, assign, signal = sorted(
         json.loads(describe("--json", JOBS="acme_jobs:jobs").stdout)["event_callbacks"],
         key=lambda each: ["SessionEvent" not in each["command"][0], each["command"]],
     )
     markdown = describe("--markdown", JOBS="acme_jobs:jobs").stdout
-    none = describe("--markdown").stdout
+    (tmp_path / "none.py").write_text("from deskbell import Jobs\njobs = Jobs()\n")
+    none = describe("--markdown", JOBS="none:jobs").stdout
+    unset = describe("--markdown").stdout
 
     assert session["where"].startswith("Desk Management Console, Settings > Developer Settings")
     assert session["jobs"] == [{"name": "greet", "when": {"Event": "SessionBegin"}, "apps": ["1400000009"]}]
@@ -151,6 +153,7 @@ def test_describe_names_the_event_callbacks_that_jobs_need(describe: Run) -> Non
     assert "No handler answers Chatbot.OnC2CSignalMessage" in markdown
     assert "these run for each: count." in markdown
     assert "None: no job type subscribes to one." in none
+    assert "Not known here: DESKBELL_JOBS names no job types." in unset
 
 
 @pytest.mark.parametrize("form", ["--json", "--markdown", "--html", None])
