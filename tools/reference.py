@@ -30,7 +30,7 @@ _SETTINGS = """\
 
 Environment variables, read once when a process starts, and lines `NAME=value` of the file `.env` beside your
 package; the environment takes precedence. How to change them while Deskbell runs:
-[operate.md](../how-to/operate.md#start-stop-restart).
+[operating](../how-to/operate.md#start-stop-restart).
 
 {table}
 
@@ -55,8 +55,8 @@ _HANDLERS = """\
 # Handlers
 
 A handler is a function that a decorator of `Callbacks` declares; the decorator returns it untouched. What a call
-of it gets and what becomes of its result is in [http.md](http.md). What is declared wrongly is refused at import,
-in a sentence that says what to write.
+of it gets and what becomes of its result is in [HTTP and error codes](http.md). What is declared wrongly is
+refused at import, in a sentence that says what to write.
 
 All take `fallback=`, `app=` and `when=`; only `api_call` takes a name.
 """
@@ -65,7 +65,7 @@ _EVENTS = """\
 
 What jobs, and handlers that ask for it, are given: `from deskbell import ApiCall`. An attribute converts its
 field, whatever came; a missing field is `""` or None, and `raw` holds the packet itself. What Tencent's pages say
-of each command: [protocol.md](protocol.md#3-commands).
+of each command: [the protocol](protocol.md#3-commands).
 """
 
 
