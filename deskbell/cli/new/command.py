@@ -28,7 +28,10 @@ def new(name: str) -> None:
     folder = Path(name)
     if os.path.lexists(folder):
         stop(f"{folder.resolve()} is there already: choose another name, or remove it")
-    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=Path()))
+    try:
+        made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=Path()))
+    except OSError as error:
+        stop(f"expected a folder that can be written, got {Path.cwd()} ({error.strerror}): go to another", 1)
     try:
         for template in sorted(TEMPLATE.rglob(f"*{_SUFFIX}")):
             _write(made, template, name)

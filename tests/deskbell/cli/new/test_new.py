@@ -109,3 +109,12 @@ def test_what_cannot_be_finished_is_not_begun(tmp_path: Path, monkeypatch: pytes
         new("acme")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    """Not the temporary name that nobody has typed."""
+    refused = forked.run("new", "acme", env=environment(), cwd=Path("/proc"))
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("deskbell: expected a folder that can be written, got /proc (")
+    assert refused.stderr.endswith("): go to another\n")
