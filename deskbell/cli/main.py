@@ -277,8 +277,14 @@ def main() -> None:
 
 def stop_usage(error: TyperException) -> NoReturn:
     """End with one sentence about a wrong option or argument; after the help where a command alone was typed."""
+    from pydantic import ValidationError
+
     context = getattr(error, "ctx", None)
     sentence = error.format_message().strip().rstrip(".")
+    if isinstance(error.__cause__, ValidationError):  # it says what was expected, and not what came
+        first = error.__cause__.errors(include_url=False)[0]
+        expected = first["msg"].replace("Input should be", "expected").partition(", unable to parse")[0]
+        sentence = sentence.replace(first["msg"], f"{expected}, got {first['input']!r}")
     if not sentence:
         sys.exit(error.exit_code)
     stop(sentence + (f"; see {context.command_path} --help" if context else ""), error.exit_code)

@@ -142,7 +142,10 @@ def test_a_proxy_that_cannot_be_used_is_a_sentence(run: Run, proxy: str) -> None
         (["dead", "list", "--since", "999999d"], "deskbell: "),
         (["send", "--url", "http://["], "deskbell: no answer from http://[/callback: "),
         (["send", "--body-file", "/proc/self/mem"], "deskbell: "),
-        (["api", "--fd", "-5"], "deskbell: Invalid value for '--fd': "),
+        (
+            ["api", "--fd", "-5"],
+            "deskbell: Invalid value for '--fd': expected greater than or equal to 0, got '-5'; see ",
+        ),
         (["worker", "--processes", "99999999999999999999"], "deskbell: Invalid value for '--processes': "),
         (
             ["send", "--wiat"],
