@@ -66,7 +66,7 @@ def test_every_block_of_a_guide_is_of_a_kind_that_some_test_runs() -> None:
 def _python(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, *words]
     return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=200, check=False
     )
 
 
@@ -161,6 +161,7 @@ def _collapsed(line: str) -> str:
     return " ".join(line.split())
 
 
+@pytest.mark.timeout(300)  # two stacks are started, on a machine that may be busy
 def test_the_tutorial_and_the_guide_behind_it_can_be_followed_word_by_word(tmp_path: Path) -> None:
     """Their commands, files and what they say is printed, beside a `deskbell dev` that runs all the while."""
     with ExitStack() as stack:
