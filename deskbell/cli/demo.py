@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import httpx
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from deskbell.cli.exit import stop
 from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.stack import Stack
+from deskbell.http import HTTPError, client
 from deskbell.jobs.analytics import events_table
 from deskbell.simulator.jobs import FollowedJob, ended_jobs
 from deskbell.simulator.packets import FIXTURES
@@ -51,7 +51,7 @@ def demo() -> None:
         try:
             with Stack(Path(folder), given=_GIVEN, logs=logs) as stack:
                 _demonstrate(stack, console)
-        except (DemoError, httpx.HTTPError) as error:
+        except (DemoError, HTTPError) as error:
             console.print(logs.read_text(), markup=False, highlight=False, style="dim")
             stop(f"the demo failed: {error}", _FAILED)
 
@@ -76,7 +76,8 @@ def _call(stack: Stack, console: Console, title: str, node: str, body: bytes) ->
     query = signed_query(DEV_APP, DEV_TOKEN, API_CALL)
     console.print(f"> POST {path}?{query}", markup=False, highlight=False)
     console.print(f"> {body.decode().strip()}", markup=False, highlight=False)
-    answer = httpx.post(f"{stack.api_url}{path}?{query}", content=body, timeout=_PATIENCE_SECONDS, trust_env=False)
+    with client(stack.api_url, seconds=_PATIENCE_SECONDS) as api:
+        answer = api.post(f"{path}?{query}", content=body)
     console.print(f"< {answer.status_code} {answer.text}", markup=False, highlight=False)
     if answer.json().get("ErrorCode") != 0 or not answer.json().get("Body"):
         raise DemoError("the callback was not answered with variables")
@@ -104,12 +105,11 @@ def _show_jobs(console: Console, jobs: list[FollowedJob]) -> None:
 
 
 def _show_contact(stack: Stack, console: Console) -> None:
-    answer = httpx.get(
-        f"{stack.crm_url}/contacts/{_USER}", headers={"Authorization": f"Bearer {CRM_TOKEN}"}, trust_env=False
-    )
+    with client(stack.crm_url, headers={"Authorization": f"Bearer {CRM_TOKEN}"}) as crm:
+        answer = crm.get(f"/contacts/{_USER}")
     console.print("\n[bold]The contact in the CRM[/bold]")
     console.print_json(answer.text)
-    if answer.status_code != httpx.codes.OK or not answer.json()["enquiries"]:
+    if answer.is_error or not answer.json()["enquiries"]:
         raise DemoError("the CRM has no contact with an enquiry")
 
 
@@ -128,7 +128,8 @@ def _show_rows(stack: Stack, console: Console, events: list[str]) -> None:
 
 
 def _show_dashboard(stack: Stack, console: Console) -> None:
-    queues: Any = httpx.get(f"{stack.dashboard_url}/0/data/queues.json", trust_env=False).raise_for_status().json()
+    with client(stack.dashboard_url) as dashboard:
+        queues: Any = dashboard.get("/0/data/queues.json").raise_for_status().json()
     names = ", ".join(sorted(queue["name"] for queue in queues["queues"]))
     console.print(f"\nrq-dashboard served {stack.dashboard_url} with the queues {names}.", highlight=False)
     console.print("Everything is stopped again. [bold]make dev[/bold] keeps it running.")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -22,6 +21,7 @@ from deskbell.flow.kept import outcome_of
 from deskbell.flow.loader import Flow, Location
 from deskbell.flow.model import CALLBACKS, JobEnd, JobEnds, Step
 from deskbell.flow.session import Session
+from deskbell.http import NO_ANSWER
 from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
 from shared.wire.protocol import SESSION_EVENT, TASK_FLOW_EVENT, Packet, canonical
@@ -87,7 +87,7 @@ class Player:
         case = _Case(self._desk, self._redis, flow, name)
         try:
             yield from case.play()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except NO_ANSWER as error:
             raise NotPlayedError(f"no answer from {self._desk.url}: {error}") from None
         except (RedisError, OSError) as error:
             raise NotPlayedError(f"Redis does not answer: {error}") from None

@@ -1,4 +1,4 @@
-"""The job types that ship: `crm` (contacts, through `contacts`) and `analytics` (rows); `once` makes their clients.
+"""The job types that ship: `crm` (contacts, through `deskbell.adapters`) and `analytics` (rows).
 
 `none` has no job type.
 """

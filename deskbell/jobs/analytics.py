@@ -16,7 +16,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateTable
 
 from deskbell import Breaker, Event, Jobs, Settings
-from deskbell.jobs.once import Once
+from deskbell.adapters.once import Once
 
 jobs = Jobs()
 

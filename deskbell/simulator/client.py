@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Self
 
-import httpx
-
+from deskbell.http import URL, ReadError, client
 from deskbell.simulator.signing import signed_query
-from shared.settings.proxies import client_options
 from shared.wire.json_values import read_json
 from shared.wire.protocol import API_CALL, Packet
 
 _HEADERS = {"Content-Type": "application/json"}
 _EVENT = "X-Deskbell-Event"
 _PATIENCE_SECONDS = 60
-_MOST_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,7 @@ class Desk:
         self.url = url.rstrip("/")
         self.app_id = app_id
         self.token = token
-        self._http = httpx.Client(
-            timeout=seconds,
-            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS),
-            **client_options(self.url),
-        )
+        self._http = client(self.url, seconds=seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +100,8 @@ class Desk:
             now: Unix seconds at which it is signed; the present by default.
 
         Raises:
-            httpx.HTTPError: nothing answered in time.
-            httpx.InvalidURL: the URL is none.
+            HTTPError: nothing answered in time.
+            InvalidURL: the URL is none.
         """
         content = written(body)
         query = signed_query(self.app_id, self.token, command_of(content), now=now, request_id=request_id)
@@ -121,11 +114,11 @@ class Desk:
         """Send half of a callback's body and hold back the other until the api answers, as a slow sender would.
 
         Raises:
-            httpx.HTTPError: nothing answered in time.
-            httpx.InvalidURL: the URL is none.
+            HTTPError: nothing answered in time.
+            InvalidURL: the URL is none.
         """
         content = written(body)
-        url = httpx.URL(f"{self.target(node)}?{signed_query(self.app_id, self.token, command_of(content))}")
+        url = URL(f"{self.target(node)}?{signed_query(self.app_id, self.token, command_of(content))}")
         kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
         connection = kind(url.host, url.port, timeout=_PATIENCE_SECONDS)
         started = time.perf_counter()
@@ -137,7 +130,7 @@ class Desk:
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, HTTPException) as error:
-            raise httpx.ReadError(str(error) or type(error).__name__) from error
+            raise ReadError(str(error) or type(error).__name__) from error
         finally:
             connection.close()
         return Answer(answer.status, text, (time.perf_counter() - started) * 1000, answer.getheader(_EVENT) or "")

@@ -23,11 +23,11 @@ from deskbell.cli.dev.surplus import Surplus
 from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.settings.running import FOLDER, Running, announced
 from deskbell.cli.stack import NEEDS_DEV, Stack
+from deskbell.http import check_proxies
 from shared.errors import ConfigError
 from shared.redis.connections import connect
 from shared.settings.config import Settings, load_settings
 from shared.settings.environment import PREFIX
-from shared.settings.proxies import check_proxies
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 from redis import Redis
 
 from deskbell.cli.defaults import DEV_APP
@@ -15,6 +14,7 @@ from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import Target, find_running, load_settings_here, target
 from deskbell.cli.stack import Stack
 from deskbell.flow.player import Player
+from deskbell.http import TransportError, client
 from deskbell.simulator.client import Desk
 from shared.redis.connections import connect
 from shared.settings.config import load_settings
@@ -85,14 +85,15 @@ def staged(url: str | None, app: str | None, token: str | None) -> Iterator[Stag
 
 def _wait(stack: Stack, stage: Stage) -> None:
     """Wait until the api answers: the first call of a case must not pay for its start."""
-    for _ in range(_PATIENCE_SECONDS):
-        try:
-            httpx.get(f"{stack.api_url}/healthz", timeout=1, trust_env=False)
-        except httpx.TransportError:
-            if stack.dead():
-                stop("\n".join(["the api or the workers have ended:", *stage.errors()]), _FAILED)
-        else:
-            return
+    with client(stack.api_url, seconds=1) as api:
+        for _ in range(_PATIENCE_SECONDS):
+            try:
+                api.get("/healthz")
+            except TransportError:
+                if stack.dead():
+                    stop("\n".join(["the api or the workers have ended:", *stage.errors()]), _FAILED)
+            else:
+                return
     stop(f"the api has not answered within {_PATIENCE_SECONDS} s", _FAILED)
 
 

@@ -12,7 +12,6 @@ from shared.logs import configure_logs, get_log
 from shared.redis.queues import EVENTS
 from shared.runtime.open_files import raise_file_limit
 from shared.settings.config import load_settings
-from shared.settings.proxies import client_options
 from workers.attempt import Performer
 from workers.unawaited import log_unawaited
 from workers.worker.shutdown import Shutdown
@@ -26,7 +25,9 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     configure_logs(settings.log_format)
     log_unawaited()
     if settings.crm_url:
-        client_options(settings.crm_url)  # a proxy that cannot be used is refused here, once, and not by each job
+        from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it
+
+        check_proxies_for(settings.crm_url)  # a proxy that cannot be used is refused here, once, and not by each job
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:

@@ -4,7 +4,6 @@ import sys
 import time
 from enum import StrEnum
 
-import httpx
 from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
@@ -21,6 +20,7 @@ from deskbell.cli.send.answers import (
 )
 from deskbell.cli.send.message import Message
 from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.http import NO_ANSWER, ConnectError
 from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
 from shared.redis.connections import connect
@@ -67,8 +67,8 @@ def deliver(desk: Desk, message: Message, kind: Kind, *, wait: bool, as_json: bo
     packet = message.packet()
     try:
         answers = _post(desk, packet, message.node, kind)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        write = "; run `deskbell dev` here, or write the api's --url" if isinstance(error, httpx.ConnectError) else ""
+    except NO_ANSWER as error:
+        write = "; run `deskbell dev` here, or write the api's --url" if isinstance(error, ConnectError) else ""
         stop(f"no answer from {desk.target(message.node)}: {error}{write}", _FAILED)
     is_due, why = _judge(kind, answers)
     if not as_json:

@@ -8,13 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deskbell.cli.exit import stop
 from deskbell.cli.send.answers import show_json
 from deskbell.cli.send.message import Message
+from deskbell.http import NO_ANSWER
 from deskbell.simulator.client import Desk
 
 _FAILED = 1
@@ -96,7 +96,7 @@ class Load:
                 return
             try:
                 answer = self._desk.post(self._message.packet(), self._message.node)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except NO_ANSWER as error:
                 self._count(f"no answer: {type(error).__name__}", None, str(error))
             else:
                 code = "no ErrorCode" if answer.code is None else f"ErrorCode {answer.code}"

@@ -19,8 +19,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateTable
 
 from deskbell import ApiCall, Event, Settings
+from deskbell.adapters.once import close_all
 from deskbell.jobs import analytics
-from deskbell.jobs.once import close_all
 from deskbell.testing import api_call
 from shared.wire.commands import received
 from shared.wire.events import Reply

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from redis import Redis
 
 from deskbell import ApiCall, Discard, Retry, Settings, Unavailable
+from deskbell.adapters.once import close_all
+from deskbell.http import client
 from deskbell.jobs import crm
-from deskbell.jobs.once import close_all
 from deskbell.testing import Clock, MemoryQueue, api_call
 from shared.declarations.policies import Breaker, Concurrency
 from shared.errors import ConfigError
@@ -246,7 +248,7 @@ def test_a_crm_that_does_not_answer_in_time_is_asked_again(
     service: Crm, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A time-out is no answer; the contact may have been written, which is what the idempotency key is for."""
-    monkeypatch.setattr(crm, "TIMEOUT", httpx.Timeout(5, read=0.1))
+    monkeypatch.setattr(crm, "client", partial(client, seconds=0.1))
     service.hang = threading.Event()
 
     with pytest.raises(httpx.TimeoutException):

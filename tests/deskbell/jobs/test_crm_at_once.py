@@ -35,7 +35,8 @@ pytestmark = pytest.mark.timeout(300)
 CONTACTS = 6
 JOBS = """
 from deskbell import Backoff, Jobs
-from deskbell.jobs import contacts, crm
+from deskbell.adapters import contacts
+from deskbell.jobs import crm
 
 contacts.LEASE_SECONDS = 5
 jobs = Jobs()

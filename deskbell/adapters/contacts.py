@@ -15,15 +15,19 @@ takes effect more than a lease after it was begun.
 import time
 import uuid
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
 from importlib.resources import files
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from deskbell.adapters.once import Once
 from shared.errors import Discard, OutOfTurnError
 from shared.logs import get_log
+from shared.redis.connections import client
+from shared.settings.config import Settings
+from shared.wire.events import Event
 from workers.redis_errors import is_transient
 
 LEASE_SECONDS = 60
@@ -32,6 +36,7 @@ LEASE_SECONDS = 60
 KEPT_SECONDS = 90 * 24 * 3600
 """How long the newest event of a contact is recorded; an older event than this cannot be compared."""
 
+_REDIS_SECONDS = 2.0
 TRIES, TRY_SECONDS = 20, 0.05  # most writes take less than a second: a job that waits longer gives its slot back
 
 
@@ -90,6 +95,25 @@ class Write:
         return str(answer.decode())
 
 
+def begin_write(settings: Settings, url: str, event: Event) -> Write | None:
+    """Take the lock of the contact of an event's user; None when a newer event has been written.
+
+    Args:
+        settings: name the Redis.
+        url: the CRM that holds the contact.
+        event: the one that is to be written.
+
+    Raises:
+        OutOfTurnError, Discard: see `Write.begin`.
+    """
+    write = Write(redis_of(settings.redis_url.get_secret_value()), contact_key(url, event.user_id), event.id)
+    return write if write.begin() else None
+
+
+redis_of = Once(partial(client, seconds=_REDIS_SECONDS), Redis.close)
+"""The Redis of a URL, for what adapters record."""
+
+
 def contact_key(url: str, user_id: str) -> str:
     """The key of a contact's record: a digest, since everybody who reads Redis sees its keys."""
     return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
@@ -97,4 +121,4 @@ def contact_key(url: str, user_id: str) -> str:
 
 @cache
 def _script() -> str:
-    return files("deskbell.jobs").joinpath("contacts.lua").read_text()
+    return files("deskbell.adapters").joinpath("contacts.lua").read_text()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deskbell.jobs.once import Once, close_all
+from deskbell.adapters.once import Once, close_all
 
 
 def test_threads_that_come_at_once_are_given_the_same() -> None:

@@ -9,8 +9,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deskbell.jobs import contacts
-from deskbell.jobs.contacts import Write, contact_key
+from deskbell.adapters import contacts
+from deskbell.adapters.contacts import Write, contact_key
 from shared.errors import Discard, OutOfTurnError
 from shared.wire.events import new_event_id
 from tests.logged import capture_logs
