@@ -23,13 +23,21 @@ from shared.errors import ConfigError
 from shared.settings.env_file import EnvFile, read_env_file
 from shared.settings.environment import PREFIX, check_environment
 from shared.settings.redis_url import RedisUrl
-from shared.settings.urls import check_database_url, check_edges, check_header_text, check_http_url, check_path_secret
+from shared.settings.urls import (
+    check_database_url,
+    check_edges,
+    check_header_text,
+    check_http_url,
+    check_path_secret,
+    desk_host,
+)
 
 _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a surrogate pair cannot be hashed
 _JSON_EXAMPLES = {
     "limits": '{"crm.contact": "10/s"}',
     "breakers": '{"crm.contact": {"failures": 10, "pause": 60}}',
     "apps": '{"1400000001": ["token"]}',
+    "desk_keys": '{"1400000001": "secret key"}',
 }
 Signature = Literal["required", "when-present"]
 LimitSetting = Annotated[Rate | Concurrency | None, PlainValidator(limit_of_setting)]
@@ -43,6 +51,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "crm_url": check_http_url,
     "crm_token": check_header_text,
     "analytics_url": check_database_url,
+    "desk_url": desk_host,
 }
 """What refuses a text that could never work, by setting."""
 
@@ -149,6 +158,19 @@ class Settings(BaseSettings):
         description='JSON: circuit breakers that replace those of job types, `{"crm.contact": {"failures": 10, "pause":'
         " 60}}`; `null` means none. Give all workers the same.",
     )
+    desk_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='JSON: the secret key of each SdkAppid whose jobs talk back to Desk, `{"1400000001": "key"}`; the '
+        "console shows it.",
+    )
+    desk_identifier: str = Field(
+        default="administrator", min_length=1, description="The administrator's account that jobs talk to Desk as."
+    )
+    desk_url: str = Field(
+        default="china",
+        description="Where the apps are: `china`, `singapore` or `america`; or the URL of a server that stands in for "
+        "Desk's REST interface.",
+    )
     crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
     crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
     analytics_url: SecretStr = Field(
@@ -159,13 +181,20 @@ class Settings(BaseSettings):
     @classmethod
     def _tokens_are_tokens(cls, apps: dict[str, list[SecretStr]]) -> dict[str, list[SecretStr]]:
         for app_id, tokens in apps.items():
-            if not app_id.isascii() or not app_id.isdigit():
-                raise ValueError("expected each SdkAppid to be digits")
+            _check_app(app_id)
             if not all(re.fullmatch(_TOKEN_FORM, token.get_secret_value()) for token in tokens):
                 raise ValueError("expected tokens of 1 to 128 characters")
             for token in tokens:
                 check_edges(token.get_secret_value())
         return apps
+
+    @field_validator("desk_keys")
+    @classmethod
+    def _keys_are_of_apps(cls, keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for app_id, key in keys.items():
+            _check_app(app_id)
+            check_edges(key.get_secret_value())
+        return keys
 
     @field_validator(*_CHECKS)
     @classmethod
@@ -273,6 +302,11 @@ def load_settings(**given: Any) -> Settings:
         raise ConfigError(_sentence(error, file)) from None
 
 
+def _check_app(app_id: str) -> None:
+    if not app_id.isascii() or not app_id.isdigit():
+        raise ValueError("expected each SdkAppid to be digits")
+
+
 def _sentence(error: ValidationError, file: EnvFile) -> str:
     first = error.errors(include_url=False)[0]
     reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
@@ -280,7 +314,9 @@ def _sentence(error: ValidationError, file: EnvFile) -> str:
         return reason
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
-    secret = name == "apps" or "SecretStr" in str(field.annotation) or "@" in str(first["input"])  # a password in a URL
+    secret = (
+        name in {"apps", "desk_keys"} or "SecretStr" in str(field.annotation) or "@" in str(first["input"])
+    )  # a password in a URL
     if name in _JSON_EXAMPLES and first["type"].endswith("_type"):
         reason = f"expected JSON, {_JSON_EXAMPLES[name]}"
     got = "a value not shown here" if secret else repr(first["input"])

@@ -7,6 +7,11 @@ value.
 import re
 from urllib.parse import SplitResult, urlsplit
 
+_DESK_HOSTS = {  # PROTOCOL §5
+    "china": "https://console.tim.qq.com",
+    "singapore": "https://adminapisgp.im.qcloud.com",
+    "america": "https://adminapiusa.im.qcloud.com",
+}
 _HEADER_TEXT = re.compile(r"[!-~]*")
 _PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
@@ -37,9 +42,20 @@ def check_http_url(text: str) -> None:
     if not _is_host(parts.hostname or ""):
         raise ValueError("expected a URL with the name or the address of a host, https://crm.example")
     if parts.username is not None:
-        raise ValueError("expected a URL without user and password: the token is what the CRM is shown")
+        raise ValueError("expected a URL without user and password: they are settings of their own")
     if parts.query or parts.fragment or text[-1] in "?#":
         raise ValueError("expected a URL without ? and #: what is asked for is appended to its path")
+
+
+def desk_host(text: str) -> str:
+    """The URL of Desk's REST interface that a region means, or the URL that is given, for requests to append to."""
+    if text in _DESK_HOSTS:
+        return _DESK_HOSTS[text]
+    try:
+        check_http_url(text)
+    except ValueError as error:
+        raise ValueError(f"expected {', '.join(_DESK_HOSTS)} or a URL: {error}") from None
+    return text.rstrip("/")
 
 
 def check_database_url(text: str) -> None:

@@ -59,6 +59,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "BREAKERS": '{"crm.contact": {"failures": 5, "pause": 20}, "analytics.event": null}',
         "CRM_URL": "https://crm.internal/api/",
         "CRM_TOKEN": "t",
+        "DESK_KEYS": '{"1400000001": "a-key"}',
+        "DESK_IDENTIFIER": "bot",
+        "DESK_URL": "singapore",
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
     }
     for name, value in environment.items():
@@ -83,6 +86,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
     assert spool == (Path("/var/spool/deskbell"), 64, 1)
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
+    assert (settings.desk_keys["1400000001"].get_secret_value(), settings.desk_identifier) == ("a-key", "bot")
+    assert settings.desk_url == "singapore"
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
     assert settings.limits == {"crm.contact": Rate(10, 1000), "analytics.event": Concurrency(4), "acme.push": None}
     assert settings.breakers == {"crm.contact": Breaker(failures=5, pause=20), "analytics.event": None}
@@ -123,7 +128,7 @@ EDGES = "expected no blank at either end, no newline and no other control charac
 VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
 CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
 CRM_BARE = "expected a URL without ? and #: what is asked for is appended to its path"
-CRM_NOBODY = "expected a URL without user and password: the token is what the CRM is shown"
+CRM_NOBODY = "expected a URL without user and password: they are settings of their own"
 LIMIT = 'expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null'
 BREAKER = 'expected for each job type whole numbers of 1 or more, {"failures": 10, "pause": 60}, or null'
 SQLITE_FILE = "expected a file, sqlite:///relative/path.db or sqlite:////absolute/path.db"
@@ -189,6 +194,11 @@ UNKNOWN = "there is no such setting"
         ("CRM_URL", "http://crm..internal", f"{CRM_HOST}, got 'http://crm..internal'"),
         ("CRM_URL", "http://crm.internal/?key=1", f"{CRM_BARE}, got 'http://crm.internal/?key=1'"),
         ("CRM_URL", "http://crm.internal#", f"{CRM_BARE}, got 'http://crm.internal#'"),
+        ("DESK_URL", "europe", f"expected china, singapore, america or a URL: {CRM_URLS}, got 'europe'"),
+        ("DESK_KEYS", "a-key", 'expected JSON, {"1400000001": "secret key"}, got text that is none'),
+        ("DESK_KEYS", f'{{"1400000001": ["{PLANTED}"]}}', f'expected JSON, {{"1400000001": "secret key"}}, {HIDDEN}'),
+        ("DESK_KEYS", '{"acme": "key"}', f"expected each SdkAppid to be digits, {HIDDEN}"),
+        ("DESK_KEYS", f'{{"1400000001": "{PLANTED} "}}', f"{EDGES}, {HIDDEN}"),
         ("CRM_URL", f"http://u:{PLANTED}@crm.internal", f"{CRM_NOBODY}, {HIDDEN}"),
         ("CRM_TOKEN", f"{PLANTED}\n", f"{VISIBLE}, {HIDDEN}"),
         ("CRM_TOKEN", f" {PLANTED}", f"{VISIBLE}, {HIDDEN}"),
