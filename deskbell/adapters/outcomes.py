@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deskbell.adapters.contacts import Write
 from deskbell.http import UNSENT, Client, Response, status_error
 from shared.errors import Discard, Retry, Unavailable
 from shared.wire.json_values import read_json
+
+if TYPE_CHECKING:
+    from deskbell.adapters.contacts import Write  # it needs Redis, and not every adapter does
 
 _CODE_FORM = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -98,7 +100,7 @@ class Outcomes:
         self._table = {**COMMON, **table}
         self._code_of = code_of
 
-    def send(self, client: Client, method: str, path: str, *, write: Write | None = None, **content: Any) -> Response:
+    def send(self, client: Client, method: str, path: str, *, write: "Write | None" = None, **content: Any) -> Response:
         """Send a request; the reply, when it is done.
 
         Args:

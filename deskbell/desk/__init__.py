@@ -5,7 +5,7 @@ Read in this order: `user_sig` (how a request is signed), `messages` (what is se
 """
 
 from deskbell.desk.client import DeskClient
-from deskbell.desk.codes import DeskError, SessionEnded
+from deskbell.desk.codes import SessionEnded
 from deskbell.desk.desks import Desks
 from deskbell.desk.messages import Customer, card, custom, msg_random, opens_chat, text
 from deskbell.desk.replies import ChatMessage, ChatMessages, Receipt, SessionState, StreamKey, Transferred
@@ -16,7 +16,6 @@ __all__ = [
     "ChatMessages",
     "Customer",
     "DeskClient",
-    "DeskError",
     "Desks",
     "Receipt",
     "SessionEnded",

@@ -3,35 +3,30 @@
     async with DeskClient("1400000001", key, url="singapore") as desk:
         await desk.send_msg(session_id, [text("Your parcel is here.")], random=msg_random("parcel 1002", "notify"))
 
-What a command raises steers a job (`codes`): `Retry`, `Unavailable`, `Discard`, or `DeskError`, which a job need not
-catch either. No message holds a UserSig, a URL or what was sent.
+What a command raises steers a job, which need not catch it (`codes`): `Retry`, `Unavailable`, `Discard`, of which
+`SessionEnded` is one, or an `HTTPError` of `deskbell.http` for an answer that did not come or came from a failure. No
+message holds a UserSig, a URL or what was sent.
 """
 
-import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import SecretStr
 
-from deskbell import Retry
 from deskbell.desk import replies
-from deskbell.desk.codes import EXPIRED, DeskError, error_of
+from deskbell.desk.codes import EXPIRED, OUTCOMES
 from deskbell.desk.messages import Customer, Element
 from deskbell.desk.user_sig import UserSigs
-from deskbell.http import NO_ANSWER, AsyncClient, Response, async_client
+from deskbell.http import READ_SECONDS, AsyncClient, async_client
 from shared.settings.urls import desk_host
 from shared.wire.json_values import read_json
 
 ADMINISTRATOR = "administrator"
 """The account that an app has from its beginning."""
 
-SECONDS = 10.0
-"""How long a command may take: less than a job's time-out."""
-
 _PATH = "/v4/desk_http_svc/"
 _RANDOM_BITS = 32
-_OK, _TOO_MANY, _WAIT_SECONDS = 200, 429, 30
 
 
 class DeskClient:
@@ -44,7 +39,7 @@ class DeskClient:
         *,
         identifier: str = ADMINISTRATOR,
         url: str = "china",
-        seconds: float = SECONDS,
+        seconds: float = READ_SECONDS,
         http: AsyncClient | None = None,
     ) -> None:
         """Prepare; nothing is sent yet.
@@ -54,7 +49,7 @@ class DeskClient:
             key: the app's secret key, of the console's page of the app.
             identifier: an administrator's account of the app.
             url: the app's region, `china`, `singapore` or `america`; or the URL of another server.
-            seconds: how long a command may take.
+            seconds: how long Desk may send nothing.
             http: a client of `deskbell.http` that others use as well; by default one of its own, which `async with`
                 opens and closes.
 
@@ -65,7 +60,6 @@ class DeskClient:
         self._url = desk_host(url)
         self._app_id = app_id
         self._identifier = identifier
-        self._seconds = seconds
         self._sigs = UserSigs(app_id, key if isinstance(key, SecretStr) else SecretStr(key), identifier)
         self._owns_http = http is None
         self._http = http or async_client(self._url, seconds=seconds)
@@ -180,41 +174,10 @@ class DeskClient:
             "contenttype": "json",
         }
         body = {**fields, **{name: value for name, value in (given or {}).items() if value not in ("", 0, None, [])}}
-        try:
-            async with asyncio.timeout(self._seconds):
-                reply = await self._http.post(f"{self._url}{_PATH}{command}", params=query, json=body)
-        except TimeoutError:
-            raise DeskError(f"{command}: no answer within {self._seconds:g} s") from None
-        except NO_ANSWER as error:  # its text may hold the URL, and so the UserSig
-            raise DeskError(f"{command}: no answer: {type(error).__name__}") from None
-        answer = _read(command, reply)
-        code = answer.get("ErrorCode")
-        if not isinstance(code, int):
-            raise DeskError(f"{command}: expected an ErrorCode, got an answer without one")
-        if code == EXPIRED:
-            self._sigs.forget()
-        if code:
-            raise error_of(command, code)
+        reply = await self._http.post(f"{self._url}{_PATH}{command}", params=query, json=body)
+        if decision := OUTCOMES.decision(reply):
+            if getattr(decision, "code", None) == EXPIRED:
+                self._sigs.forget()
+            raise decision
+        answer: replies.Answer = read_json(reply.content)
         return answer
-
-
-def _read(command: str, reply: Response) -> replies.Answer:
-    """The answer's JSON object.
-
-    Raises:
-        Retry: 429.
-        DeskError: any other status but 200, or no JSON object.
-    """
-    status = reply.status_code
-    if status == _TOO_MANY:
-        after = reply.headers.get("Retry-After", "")
-        raise Retry(after=max(1, int(after)) if after.isdecimal() else _WAIT_SECONDS, counts=False, code=status)
-    if status != _OK:
-        raise DeskError(f"{command}: expected the status 200, got {status}", code=status)
-    try:
-        answer = read_json(reply.content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise DeskError(f"{command}: expected a JSON object, got something else")
-    return answer

@@ -11,9 +11,10 @@ async def send_invoice(event: ApiCall) -> None:
 from collections.abc import AsyncIterator
 
 from deskbell import Event, Settings
-from deskbell.desk.client import SECONDS, DeskClient
+from deskbell.desk.client import DeskClient
 from deskbell.http import async_client
 from shared.errors import ConfigError, DeskbellError
+from shared.settings.urls import desk_host
 
 
 class Desks:
@@ -24,7 +25,7 @@ class Desks:
 
     async def lifespan(self, settings: Settings) -> AsyncIterator[None]:
         """What `jobs.lifespan` is given: opens the pool and closes it. It asks nobody."""
-        async with async_client(settings.desk_url, seconds=SECONDS) as http:
+        async with async_client(desk_host(settings.desk_url)) as http:
             self._clients = {
                 app: DeskClient(app, key, identifier=settings.desk_identifier, url=settings.desk_url, http=http)
                 for app, key in settings.desk_keys.items()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from deskbell import Discard, Jobs, Retry, SessionEvent, Settings, Unavailable
-from deskbell.desk import Customer, DeskClient, DeskError, Desks, SessionEnded, msg_random, text
+from deskbell.desk import Customer, DeskClient, Desks, SessionEnded, msg_random, text
+from deskbell.http import HTTPError
 from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing import event_of, perform_job
 from tests.conftest import SettingsFactory
@@ -99,17 +100,18 @@ def test_a_customer_is_named_where_no_session_is(rest: DeskRest) -> None:
 
 
 FAULTS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"seconds": 30}, DeskError, "no answer within 0.5 s"),
-    ({"status": 500}, DeskError, "expected the status 200, got 500"),
-    ({"status": 503}, DeskError, "expected the status 200, got 503"),
-    ({"half": True}, DeskError, "no answer: RemoteProtocolError"),
+    ({"seconds": 30}, HTTPError, ""),
+    ({"half": True}, HTTPError, "only a part of it"),
+    ({"status": 500}, HTTPError, "Desk answered 500"),
+    ({"status": 503}, Unavailable, "Desk answered 503"),
     ({"status": 429, "retry_after": 7}, Retry, "again after 7 s"),
-    ({"code": 141002}, DeskError, "141002"),
-    ({"code": 141000}, Unavailable, "141000"),
-    ({"code": 141004}, Discard, "a parameter is wrong"),
+    ({"code": 141002}, HTTPError, "Desk answered 200 141002"),
+    ({"code": 141000}, Unavailable, "Desk answered 200 141000"),
+    ({"code": 141004}, Discard, "Desk answered 200 141004"),
+    ({"code": 141005}, SessionEnded, "Desk answered 200 141005"),
     ({"code": 60007}, Retry, "again after 5 s"),
-    ({"code": 70009}, Unavailable, "does not know"),
-    ({"code": 199999}, DeskError, "199999"),
+    ({"code": 70009}, Unavailable, "Desk answered 200 70009"),
+    ({"code": 199999}, Discard, "Desk answered 200 199999"),
 ]
 
 
@@ -151,7 +153,7 @@ def test_nobody_listening_is_no_answer() -> None:
         async with DeskClient(APP, KEY, url=f"http://127.0.0.1:{port}") as desk:
             await send(desk)
 
-    with pytest.raises(DeskError, match="no answer: ConnectError"):
+    with pytest.raises(HTTPError, match="connection"):
         asyncio.run(ask())
 
 
