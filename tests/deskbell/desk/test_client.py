@@ -38,7 +38,7 @@ def asked(rest: DeskRest, work: Work, **given: Any) -> Any:
     """What commands answer to a client of the stand-in."""
 
     async def ask() -> Any:
-        async with DeskClient(**{"app_id": APP, "key": KEY, "url": rest.url, **given}) as desk:
+        async with DeskClient(**{"app_id": APP, "key": KEY, "url": rest.url, "seconds": 60, **given}) as desk:
             return await work(desk)
 
     return asyncio.run(ask())
@@ -123,8 +123,8 @@ def test_a_failed_command_says_what_the_job_is_to_do(
     rest.fail("send_msg", **fault)
 
     with pytest.raises(error) as raised:
-        asked(rest, send, seconds=0.5)
-    asked(rest, send)
+        asked(rest, send, seconds=2 if "seconds" in fault else 60)
+    asked(rest, send, seconds=60)
 
     assert said in str(raised.value)
     assert len(rest.messages) == 1
