@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from shared.errors import JobDecision, ProcessDied
+from shared.errors import JobDecision, OutOfTurnError, ProcessDied
 from shared.frames import MOST, Frame, frames_of, integrators_frame
 from shared.raised import as_raised
 
@@ -27,7 +27,12 @@ _PLAIN = {
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause that an exception is, with the HTTP status it tells: `HTTPStatusError 401 at acme/jobs.py:9 in f`."""
+    """The cause that an exception is, with the HTTP status it tells: `HTTPStatusError 401 at acme/jobs.py:9 in f`.
+
+    Of a job that waits for its turn: what for, in our own words.
+    """
+    if isinstance(error, OutOfTurnError):
+        return str(error)
     error = as_raised(error)
     code, frame = code_of(error), integrators_frame(frames_of(error.__traceback__))
     return type(error).__name__ + (f" {code}" if code else "") + (f" at {frame}" if frame else "")

@@ -92,6 +92,7 @@ def decide_retry(
     attempts = max(attempt, 1) + (job.retries_left or 0)
     seconds, until = _wait(job, backoff, max(attempt, 1), error)
     counts = counts and not until
+    job.meta["cause"] = cause_of(error)
     if isinstance(error, _FINAL) or (until and until < time.time()):
         job.retries_left = 0
     elif not counts:
@@ -99,8 +100,7 @@ def decide_retry(
         job.retries_left = (job.retries_left or 0) + 1
     if not job.retries_left:
         # For workers/dead_letters/registry.py, which must not look for them in a text that a customer may have written.
-        job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt}
-        job.meta |= {"cause": cause_of(error), "where": last_frames_of(error)}
+        job.meta |= {"attempt": 0, "attempts": attempts, "made": attempt, "where": last_frames_of(error)}
         job.meta.pop("waits", None)
         return "discarded" if isinstance(error, Discard) else "dead", {}
     job.retry_intervals = [seconds]

@@ -200,6 +200,9 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fa
 
 @app.command()
 def doctor(
+    queue: Annotated[
+        str | None, typer.Argument(help="The queue that does not move: how it stands and why, and nothing else.")
+    ] = None,
     api_redis_url: Annotated[
         str | None,
         typer.Option(
@@ -208,6 +211,7 @@ def doctor(
             show_envvar=True,
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say why events or jobs do not move, or may be lost; exit 1 if there is a problem.
 
@@ -215,7 +219,7 @@ def doctor(
     """
     from deskbell.cli.doctor import doctor as run
 
-    run(api_redis_url)
+    run(queue, api_redis_url, as_json=as_json)
 
 
 @app.command()

@@ -6,4 +6,5 @@ Read in this order:
 2. `queues`: RQ's queues, and the names of our own keys.
 3. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
 4. `breakers`: the queues that a circuit breaker has paused.
+5. `workers`: what workers say of themselves.
 """

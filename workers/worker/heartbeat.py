@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.logs import get_log
+from shared.redis.workers import WorkerRecord
 from shared.runtime.threads import DaemonThreads
 from workers.worker.execution import Executor, to_renew
 from workers.worker.leases import Leases
@@ -56,6 +57,7 @@ class Heartbeat:
     outcomes: Outcomes
     threads: DaemonThreads
     file: Path | None  # touched at each heartbeat that Redis takes
+    record: WorkerRecord
 
     def __post_init__(self) -> None:
         self.seconds = min(self.leases.seconds / 6, _LONGEST_SECONDS)
@@ -64,7 +66,10 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
-        known, lost = await self.leases.renew(to_renew(self.executor.executions), self.worker.get_state())
+        executions = self.executor.executions
+        used, stragglers = len(executions), self.executor.stragglers
+        record = replace(self.record, used=used, stragglers=stragglers, noted=round(time.time(), 3))
+        known, lost = await self.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()
         for execution_id in lost:

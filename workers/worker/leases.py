@@ -148,14 +148,15 @@ class Leases:
         log_resumed(resumed)
         return Acked(_texts(lost), _texts(left), _texts(fanned_out_before))
 
-    async def renew(self, leases: Iterable[Lease], state: str) -> tuple[bool, set[str]]:
-        """Renew leases, and with them what Redis knows of the worker: also its state, as `rq info` shows it.
+    async def renew(self, leases: Iterable[Lease], state: str, record: bytes = b"") -> tuple[bool, set[str]]:
+        """Renew leases, and with them what Redis knows of the worker: its state, as `rq info` shows it, and its record.
 
         Returns:
             Whether Redis still knew the worker, and the ids of executions that are no longer ours.
         """
         jobs = [part for lease in leases for part in (lease.job_id, lease.execution_id, lease.queue)]
-        arguments: list[Any] = [_date(), self._worker, self.seconds, WORKER_KNOWN_SECONDS, state, *jobs]
+        known_seconds = WORKER_KNOWN_SECONDS
+        arguments: list[Any] = [_date(), self._worker, self.seconds, known_seconds, state, record, *jobs]
         known, lost, self._renewed_at = await self._renew(args=arguments)
         return bool(known), _texts(lost)
 

@@ -1,5 +1,6 @@
 """The worker as RQ knows it: registered, so that `rq info` shows it, and found by RQ's commands."""
 
+import os
 import time
 import uuid
 from collections.abc import Sequence
@@ -11,6 +12,10 @@ from rq import worker_registration
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker, WorkerStatus
 
+from shared.jobs.jobs import Jobs
+from shared.redis.workers import WorkerRecord
+from shared.version import commit, version
+from workers.declared import declared
 from workers.job import AllowListedJob
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.leases import WORKER_KNOWN_SECONDS
@@ -63,6 +68,19 @@ class RegisteredWorker(BaseWorker):
             BaseWorker.register_death(self)
         except (RedisError, OSError) as error:
             outage.record_error(error)
+
+    def describe(self, jobs: Jobs, slots: int) -> WorkerRecord:
+        """This worker as others are to know it."""
+        built_from = commit()
+        return WorkerRecord(
+            name=self.name,
+            host=self.hostname or "",
+            pid=self.pid or os.getpid(),
+            version=f"{version()} ({built_from})" if built_from else version(),
+            queues=tuple(self.queue_names()),
+            job_types={job_type.name: declared(job_type) for job_type in jobs.types},
+            slots=slots,
+        )
 
     def clean_registries(self) -> None:
         """Clean RQ's registries, except for jobs under way."""

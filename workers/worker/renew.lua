@@ -1,7 +1,7 @@
 -- Renew a worker's leases: the heartbeat of the worker, of each execution and of its job, as RQ writes them.
 --
 -- ARGV  now as RQ writes dates, the worker's name, seconds of a lease, seconds the worker is known without a
---       heartbeat, its state, then for each execution: the job's id, its own, the queue
+--       heartbeat, its state, its own record or '', then for each execution: the job's id, its own, the queue
 -- Returns {1 when the worker was still known, executions that are not ours any more, now in seconds}
 
 local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -22,7 +22,10 @@ local known = redis.call('HEXISTS', key, 'birth')
 redis.call('HSET', key, 'last_heartbeat', date, 'state', ARGV[5])
 redis.call('EXPIRE', key, ARGV[4])
 redis.call('EXPIRE', index, ARGV[4])
-for at = 6, #ARGV, 3 do
+if ARGV[6] ~= '' then
+  redis.call('SET', 'deskbell:worker:' .. worker, ARGV[6], 'EX', ARGV[4])
+end
+for at = 7, #ARGV, 3 do
   renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 return {known, lost, string.format('%.6f', now)}

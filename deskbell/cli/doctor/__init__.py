@@ -5,26 +5,40 @@ Read its modules in this order:
 1. `findings`: what a check may find.
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
-4. `queues`: why jobs do not move.
+4. `queue_state`: one queue as it stands; `reasons`: why it does not move; `queues`: all of them.
 5. `keys`: whether a key has a foreign type.
 6. `tokens`: the apps, and when each token was last used.
 """
 
+import json
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
 
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from deskbell.cli.doctor.findings import Checked, Finding, could_not_read, problem
+from deskbell.cli.doctor.findings import Check, Checked, Finding, could_not_read, problem
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from deskbell.cli.doctor.keys import key_types
-from deskbell.cli.doctor.queues import blocks, held, pauses, queue_table, suspended, unread_queues
+from deskbell.cli.doctor.queues import (
+    blocks,
+    pauses,
+    queue_table,
+    standing_still,
+    suspended,
+    unneeded_workers,
+    unread_queues,
+    why_it_stands_still,
+)
 from deskbell.cli.doctor.server import accepting, durability, forgotten, version
 from deskbell.cli.doctor.tokens import token_table
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
+from shared.redis.queues import EVENTS
 from shared.settings.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder)
@@ -36,25 +50,41 @@ _ON_REDIS = (
     suspended,
     pauses,
     blocks,
-    held,
     queue_table,
     unread_queues,
+    standing_still,
+    unneeded_workers,
     key_types,
 )
 
 
-def doctor(api_redis_url: str | None = None) -> None:
-    """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them."""
+def doctor(queue: str | None = None, api_redis_url: str | None = None, *, as_json: bool = False) -> None:
+    """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them.
+
+    Args:
+        queue: the queue that does not move; everything else is left out.
+        api_redis_url: Redis as the api's user, where this command goes as another.
+        as_json: print one JSON object.
+    """
     if api_redis_url is not None:
         try:
             RedisUrl.parse(api_redis_url)
         except ValueError as error:
             stop(f"API_REDIS_URL: {error}, got a value not shown here")
-    console = Console(soft_wrap=True, highlight=False)
     checked = Checked(load_settings_here(for_redis=True), api_redis_url)
-    found = [finding for check in _HERE for finding in check(checked)]
-    found += _on_redis(checked)
-    found += spooled(checked)
+    found = _on_queue(checked, queue) if queue is not None else _on_all(checked)
+    kinds = {finding.kind for finding in found}
+    if as_json:
+        findings = [asdict(finding) for finding in found]
+        print(json.dumps({"ok": "problem" not in kinds, "findings": findings}, ensure_ascii=False))  # noqa: T201
+    else:
+        (_print_all if queue is None else _print_in_order)(checked, found)
+    if "problem" in kinds:
+        sys.exit(1)
+
+
+def _print_all(checked: Checked, found: list[Finding]) -> None:
+    console = _console()
     for finding in found:
         if finding.kind == "said":
             console.print(terminal_text(finding.text), markup=False)
@@ -65,12 +95,34 @@ def doctor(api_redis_url: str | None = None) -> None:
             if finding.kind == kind:
                 console.print(f"{kind}: {terminal_text(finding.text)}", markup=False)
     kinds = {finding.kind for finding in found}
-    if "problem" in kinds:
-        sys.exit(1)
-    console.print("no problem found" + (", as far as could be checked" if "unknown" in kinds else ""))
+    if "problem" not in kinds:
+        console.print("no problem found" + (", as far as could be checked" if "unknown" in kinds else ""))
 
 
-def _on_redis(checked: Checked) -> list[Finding]:
+def _print_in_order(_: Checked, found: list[Finding]) -> None:
+    console = _console()
+    for finding in found:
+        kind = "" if finding.kind == "said" else f"{finding.kind}: "
+        console.print(kind + terminal_text(finding.text), markup=False)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _on_all(checked: Checked) -> list[Finding]:
+    found = [finding for check in _HERE for finding in check(checked)]
+    return found + _on_redis(checked, _ON_REDIS) + list(spooled(checked))
+
+
+def _on_queue(checked: Checked, name: str) -> list[Finding]:
+    """Why one queue does not move: how it stands, then each reason, the one to act on first."""
+    list(job_types(checked))
+    found = _on_redis(checked, (accepting, key_types, partial(why_it_stands_still, name), blocks))
+    return found + (list(spooled(checked)) if name == EVENTS else [])
+
+
+def _on_redis(checked: Checked, checks: Iterable[Check]) -> list[Finding]:
     """What the checks of Redis find; nothing but one problem while it is away."""
     connection = connect(checked.settings)
     try:
@@ -79,7 +131,7 @@ def _on_redis(checked: Checked) -> list[Finding]:
         return [problem(no_redis(error, checked.settings))]
     checked.redis = connection
     found: list[Finding] = []
-    for check in _ON_REDIS:
+    for check in checks:
         try:
             found += check(checked)
         except Exception as error:  # noqa: BLE001 - a key may hold no value of RQ's or ours: the rest is told

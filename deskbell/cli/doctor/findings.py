@@ -1,12 +1,13 @@
 """What is checked, and what a check may find."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from redis import Redis
 
+from deskbell.cli.doctor.queue_state import QueueState
 from shared.jobs.jobs import Jobs
 from shared.settings.config import Settings
 
@@ -32,6 +33,7 @@ class Checked:
     Attributes:
         api_redis_url: Redis as the api's user; None when it is not known to be another than this command's.
         jobs: the job types, once they are loaded; None on a host that has none.
+        queues: the queues, once they are read.
         takes_events: whether Redis took the api's script.
         notes_tokens: whether the api can note when a token was used.
     """
@@ -39,6 +41,7 @@ class Checked:
     settings: Settings
     api_redis_url: str | None = None
     jobs: Jobs | None = None
+    queues: list[QueueState] | None = None
     redis: Redis | None = None
     takes_events: bool = False
     notes_tokens: bool = True
@@ -55,14 +58,19 @@ class Checked:
         return self.redis
 
 
+Check = Callable[[Checked], Iterator[Finding]]
+"""Looks for one thing; its docstring's first line is what could not be read where Redis refuses."""
+
 said = partial(Finding, "said")
 warning = partial(Finding, "warning")
+unknown = partial(Finding, "unknown")
 problem = partial(Finding, "problem")
 
 
 def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
     """What is said of a check that Redis did not let through: a user may see less than the workers' may."""
-    return Finding("unknown", f"{(check.__doc__ or '').splitlines()[0]} Redis did not tell: {describe(error)}")
+    what = getattr(check, "func", check).__doc__ or ""
+    return Finding("unknown", f"{what.splitlines()[0]} Redis did not tell: {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

@@ -1,21 +1,25 @@
-"""Why jobs do not move: suspended, paused, no worker there, or a loop that is blocked; and how many are where."""
+"""The queues: how many jobs are where, who reads them, and why they do not move."""
 
-from collections import Counter
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 
-from rq import Queue, Worker
+from rq import Queue
 from rq.suspension import WORKERS_SUSPENDED
 
-from deskbell.cli.doctor.findings import Checked, Finding, problem, said, warning
-from shared.redis.breakers import Pause, paused_queues
+from deskbell.cli.doctor.findings import Checked, Finding, problem, said, unknown, warning
+from deskbell.cli.doctor.queue_state import QueueState, Readers, read_queue, read_readers
+from deskbell.cli.doctor.reasons import Looked, of_the_queue, paused, reasons
+from deskbell.cli.exit import stop
+from shared.redis.breakers import paused_queues
 from shared.redis.queues import EVENTS, queue
 from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.runtime.loop_lag import STUCK_SECONDS
-from workers.dead_letters.registry import DeadLetters, Selection
 
-_SPARE_MS = 60_000
 _RECENT = timedelta(hours=1)
+_LOOK_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
 _LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 
 
@@ -27,7 +31,7 @@ def suspended(checked: Checked) -> Iterator[Finding]:
 
 def pauses(checked: Checked) -> Iterator[Finding]:
     """Which queues a breaker has paused."""
-    yield from map(_paused, paused_queues(checked.connection))
+    yield from map(paused, paused_queues(checked.connection))
 
 
 def blocks(checked: Checked) -> Iterator[Finding]:
@@ -42,74 +46,82 @@ def blocks(checked: Checked) -> Iterator[Finding]:
 
 def queue_table(checked: Checked) -> Iterator[Finding]:
     """How many jobs are where, on each queue."""
-    workers = _living(checked)
-    for name in _names(checked):
-        here = queue(name, checked.connection)
-        counts = {
-            "wait": here.count,
-            "run": here.started_job_registry.get_job_count(cleanup=False),
-            "are to be tried again later": here.scheduled_job_registry.get_job_count(cleanup=False),
-            "are held behind others": here.deferred_job_registry.get_job_count(cleanup=False),
-            "are dead letters": here.failed_job_registry.get_job_count(cleanup=False),
-        }
-        counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
-        yield said(f"queue {name}: {counted}; workers: {workers[name]}")
-
-
-def held(checked: Checked) -> Iterator[Finding]:
-    """Which jobs dead letters hold back."""
-    names = _names(checked)
-    if not any(queue(name, checked.connection).deferred_job_registry.get_job_count(cleanup=False) for name in names):
-        return  # reading all dead letters is expensive
-    dead_letters = DeadLetters(checked.connection)
-    for group in dead_letters.groups(dead_letters.pages(Selection())):
-        if group.awaited_by:
-            yield problem(
-                f"dead letters of {group.job} hold {group.awaited_by} jobs back until they are replayed or discarded "
-                f"({group.count} of {group.cause}): `deskbell dead list`"
-            )
+    for state in read_queues(checked):
+        yield said(f"queue {state}")
 
 
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
-    workers = _living(checked)
-    unread = [name for name in _names(checked) if not workers[name]]
-    if not workers:
+    states = read_queues(checked)
+    unread = [state.name for state in states if not state.readers.living]
+    if not any(state.readers.living for state in states):
         yield problem("no worker runs: events are accepted, and nothing is done for them")
     elif unread:
         yield problem(f"no living worker reads {_list(unread)}; start `deskbell worker {' '.join(unread)}`")
 
 
-def _names(checked: Checked) -> list[str]:
-    """The queues of job types, and those that hold jobs."""
-    used = [EVENTS, *(checked.jobs.queues if checked.jobs else [])]
-    held = [each.name for each in Queue.all(checked.connection) if _holds_any(checked, each.name)]
-    return list(dict.fromkeys([*used, *sorted(held)]))
+def standing_still(checked: Checked) -> Iterator[Finding]:
+    """What holds jobs of single queues back."""
+    for state in read_queues(checked):
+        yield from of_the_queue(Looked(checked.connection, state, checked.settings.abandoned_seconds))
+
+
+def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
+    """Why a queue does not move: how it stands, then every reason, the one to act on first."""
+    states = {state.name: state for state in read_queues(checked)}
+    if name not in states:
+        nearest = get_close_matches(name, states, n=1)
+        also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(states))}"
+        stop(f"no job type, job or worker has the queue {name!r}{also}")
+    state = states[name]
+    yield said(f"queue {state}")
+    found = reasons(Looked(checked.connection, state, checked.settings.abandoned_seconds))
+    yield from found
+    if state.waiting and not found:
+        yield _movement(checked, state)
+
+
+def _movement(checked: Checked, state: QueueState) -> Finding:
+    """Whether a queue that nothing holds back moves: a job has left its head, or a worker has one under way."""
+    deadline = time.monotonic() + _LOOK_SECONDS
+    while time.monotonic() < deadline:
+        now = read_queue(checked.connection, state.name, state.readers, checked.jobs)
+        if [job.id for job in now.first] != [job.id for job in state.first] or now.running != state.running:
+            return said("nothing holds it back, and it moves")
+        time.sleep(_PAUSE_SECONDS)
+    workers = ", ".join(record.address for record in state.readers.records) or "its workers"
+    return unknown(
+        f"nothing that Redis knows holds it back, and yet nothing moved within {_LOOK_SECONDS:g} s: see the log of "
+        f"{workers} for not_claimed and redis_away"
+    )
+
+
+def unneeded_workers(checked: Checked) -> Iterator[Finding]:
+    """Which workers read a queue that no job type uses."""
+    if checked.jobs is None:
+        return
+    for state in read_queues(checked):
+        used = {EVENTS, *checked.jobs.queues, *(each.queue for each in state.declared.values())}
+        if state.readers.living and state.name not in used and state.is_empty:
+            yield warning(f"workers read the queue {state.name}, which no job type uses and which is empty")
+
+
+def read_queues(checked: Checked) -> list[QueueState]:
+    """The queues of job types, those that hold jobs, and those that a worker reads, read once."""
+    if checked.queues is None:
+        readers = read_readers(checked.connection)
+        used = [EVENTS, *(checked.jobs.queues if checked.jobs else [])]
+        held = [each.name for each in Queue.all(checked.connection) if _holds_any(checked, each.name)]
+        names = dict.fromkeys([*used, *sorted({*held, *readers})])
+        read = (read_queue(checked.connection, name, readers.get(name, Readers()), checked.jobs) for name in names)
+        checked.queues = list(read)
+    return checked.queues
 
 
 def _holds_any(checked: Checked, name: str) -> bool:
     here = queue(name, checked.connection)
     others = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
     return bool(here.count or any(each.get_job_count(cleanup=False) for each in others))
-
-
-def _living(checked: Checked) -> Counter[str]:
-    """How many living workers read each queue.
-
-    RQ lets a worker's key expire a minute after the time within which it must give a sign of life.
-    """
-    found: Counter[str] = Counter()
-    for worker in Worker.all(checked.connection):
-        if checked.connection.pttl(worker.key) >= _SPARE_MS:
-            found.update(worker.queue_names())
-    return found
-
-
-def _paused(pause: Pause) -> Finding:
-    return problem(
-        f"the queue {pause.queue} is paused since {pause.since:%H:%M:%S} UTC, because jobs of {pause.job_type} keep "
-        f"failing ({pause.cause}); one is tried at {pause.until:%H:%M:%S}"
-    )
 
 
 def _blocked(block: LastBlock) -> str:

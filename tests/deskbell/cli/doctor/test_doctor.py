@@ -1,11 +1,9 @@
 """`deskbell doctor`: every reason why events or jobs do not move is a problem, and nothing unread passes for none."""
 
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,59 +23,13 @@ from shared.wire.protocol import fingerprint
 from tests import forked
 from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory, open_workplace
 from tests.desk import APP, TOKEN, serving
+from tests.deskbell.cli.doctor.looking import APPS, Look, problems, worker
 from tests.processes import environment
 from tests.redis_outages import Server
 
 __all__ = ["open_workplace"]  # a fixture
 
-APPS = f'{{"{APP}": ["{TOKEN}"]}}'
 NO_DISK = "while Redis is away callbacks are refused"
-
-Look = Callable[..., tuple[int, list[str]]]
-
-
-@pytest.fixture
-def look(
-    redis: Redis,
-    valkey_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Look:
-    """Run it in this process, for the api of one app; gives its status and its lines."""
-    assert redis.ping()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-
-    def run(api_redis_url: str | None = None, **settings: str) -> tuple[int, list[str]]:
-        given = {"REDIS_URL": valkey_url, "APPS": APPS} | settings
-        with monkeypatch.context() as patch:
-            for name, value in given.items():
-                patch.setenv(f"DESKBELL_{name}", value)
-            try:
-                doctor(api_redis_url)
-                status = 0
-            except SystemExit as end:
-                status = int(end.code or 0)
-        return status, capsys.readouterr().out.splitlines()
-
-    return run
-
-
-@contextmanager
-def worker(redis: Redis, *names: str) -> Iterator[Worker]:
-    """A worker that is there, as far as Redis knows."""
-    here = Worker([queue(name, redis) for name in names or (EVENTS,)], connection=redis)
-    here.register_birth()
-    try:
-        yield here
-    finally:
-        here.register_death()
-
-
-def problems(lines: list[str]) -> list[str]:
-    """What is wrong."""
-    return [line.removeprefix("problem: ") for line in lines if line.startswith("problem: ")]
 
 
 def test_it_finds_nothing_wrong_where_nothing_is(look: Look, redis: Redis) -> None:
@@ -184,10 +136,8 @@ def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_
 
     assert (alone, status) == (0, 1)
     (found,) = problems(lines)
-    assert found.startswith(
-        "dead letters of acme.book hold 5 jobs back until they are replayed or discarded (1 of OSErr"
-    )
-    assert found.endswith("): `deskbell dead list`")
+    assert found.startswith("5 jobs are held, 1 of the first 5 behind the dead letter ")
+    assert "-acme-book (OSError at " in found
 
 
 @pytest.fixture
@@ -257,7 +207,7 @@ def test_it_asks_what_the_api_asks_as_the_apis_user(look: Look, server: Server) 
         redis.acl_setuser("api", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all", "-rpush", "-evalsha"])
         api_url = server.url.replace("unix://", "unix://api:p@")
         alone, _ = look(REDIS_URL=server.url)
-        status, lines = look(api_url, REDIS_URL=server.url)
+        status, lines = look(None, api_url, REDIS_URL=server.url)
 
     assert (alone, status) == (0, 1)
     (found,) = problems(lines)
@@ -472,7 +422,7 @@ def test_the_command_ends_with_1_and_says_what_is_unknown_while_redis_is_away(tm
 def test_a_url_of_the_api_that_is_none_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     """It quotes nothing of it: it may hold a password."""
     with pytest.raises(SystemExit) as end:
-        doctor("http://user:secret@host")
+        doctor(None, "http://user:secret@host")
 
     said = capsys.readouterr().err
     assert end.value.code == 2

@@ -1,0 +1,241 @@
+"""One queue as it stands on Redis: what waits, runs, is to be tried again and is held, and who reads it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+from rq import Worker
+from rq.scheduler import RQScheduler
+from rq.utils import utcparse
+
+from shared.jobs.jobs import Jobs
+from shared.redis.queues import queue
+from shared.redis.workers import DeclaredJobType, WorkerRecord, read_workers
+from shared.wire.json_values import read_json
+from workers.declared import declared
+
+WINDOW = 500
+"""Ids at the head of a queue that a claim looks at; `claim.lua` has the same number."""
+
+_SPARE_MS = 60_000  # RQ lets a worker's key expire a minute after the time within which it must give a sign of life
+_MOST = 1000
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job of the queue.
+
+    Attributes:
+        job_type: its name, as its id tells it; "" of an event's own job.
+        status: as RQ writes it; "" when there is no such job.
+        since: when it was queued; None where it does not say.
+    """
+
+    id: str
+    job_type: str
+    status: str
+    since: datetime | None
+    meta: dict[str, Any]
+    depends_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job under way.
+
+    Attributes:
+        worker: RQ's name of it.
+        began: in Unix seconds.
+        is_held: whether its lease lasts; of one that does not, the worker has died or is cut off.
+    """
+
+    id: str
+    job_type: str
+    worker: str
+    began: float
+    is_held: bool
+
+
+@dataclass(slots=True)
+class Readers:
+    """Who reads a queue.
+
+    Attributes:
+        living: RQ's names of the workers with a sign of life.
+        silent: how many are known without one.
+        records: what those of Deskbell say of themselves.
+    """
+
+    living: list[str] = field(default_factory=list)
+    silent: int = 0
+    records: list[WorkerRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class QueueState:
+    """A queue at one moment; of each kind of job the number of all, and the first."""
+
+    name: str
+    readers: Readers
+    waiting: int
+    first: list[JobState]
+    running: list[Running]
+    scheduled: int
+    due: list[tuple[JobState, float]]  # with the Unix seconds at which it is to be queued
+    deferred: int
+    held: list[JobState]
+    dead: int
+    scheduler_lock_ms: int
+    declared: dict[str, DeclaredJobType]
+
+    @property
+    def job_types(self) -> Counter[str]:
+        """How many of the first jobs that wait are of each type."""
+        return Counter(job.job_type for job in self.first)
+
+    @property
+    def oldest_seconds(self) -> float | None:
+        """How long the job at the head waits; None when none does, or it does not say."""
+        since = self.first[0].since if self.first else None
+        return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing to do."""
+        return not (self.waiting or self.running or self.scheduled or self.deferred)
+
+    def __str__(self) -> str:
+        """How many jobs are where, in one line."""
+        counts = {
+            "wait": self.waiting,
+            "run": len(self.running),
+            "are to be tried again later": self.scheduled,
+            "are held behind others": self.deferred,
+            "are dead letters": self.dead,
+        }
+        counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
+        oldest = self.oldest_seconds
+        waited = f" (the first for {oldest:.0f} s)" if oldest and oldest >= 1 else ""
+        return f"{self.name}: {counted}{waited}; workers: {len(self.readers.living)}"
+
+
+def read_readers(connection: Redis) -> dict[str, Readers]:
+    """Who reads each queue, by its name."""
+    workers = Worker.all(connection)
+    records = read_workers(connection, [worker.name for worker in workers])
+    found: dict[str, Readers] = {}
+    for worker in workers:
+        is_living = connection.pttl(worker.key) >= _SPARE_MS
+        for name in worker.queue_names():
+            here = found.setdefault(name, Readers())
+            if is_living:
+                here.living.append(worker.name)
+                here.records += [records[worker.name]] if worker.name in records else []
+            else:
+                here.silent += 1
+    return found
+
+
+def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None) -> QueueState:
+    """A queue at this moment; nothing is written. What living workers declare overrides the job types of this host."""
+    here = queue(name, connection)
+    keys = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
+    started, scheduled, deferred = (registry.key for registry in keys)
+    with connection.pipeline() as pipeline:
+        pipeline.lrange(here.key, 0, WINDOW - 1)
+        pipeline.llen(here.key)
+        pipeline.zrange(started, 0, _MOST - 1)
+        pipeline.zrange(scheduled, 0, _SHOWN - 1, withscores=True)
+        pipeline.zcard(scheduled)
+        pipeline.zrange(deferred, 0, _SHOWN - 1)
+        pipeline.zcard(deferred)
+        pipeline.zcard(here.failed_job_registry.key)
+        pipeline.pttl(RQScheduler.get_locking_key(name))
+        first, waiting, members, due, later, held, behind, dead, lock_ms = pipeline.execute()
+    known = {each.name: declared(each) for each in jobs.types} if jobs else {}
+    for record in readers.records:
+        known |= record.job_types
+    times = [score for _, score in due]
+    return QueueState(
+        name=name,
+        readers=readers,
+        waiting=waiting,
+        first=read_jobs(connection, first),
+        running=_running(connection, members),
+        scheduled=later,
+        due=list(zip(read_jobs(connection, [job_id for job_id, _ in due]), times, strict=True)),
+        deferred=behind,
+        held=read_jobs(connection, held),
+        dead=dead,
+        scheduler_lock_ms=lock_ms,
+        declared=known,
+    )
+
+
+def read_jobs(connection: Redis, ids: Sequence[bytes]) -> list[JobState]:
+    """Jobs, as their hashes say."""
+    with connection.pipeline(transaction=False) as pipeline:
+        for job_id in ids:
+            pipeline.hmget(b"rq:job:" + job_id, "status", "enqueued_at", "meta", "dependency_id")
+        return [
+            _job(job_id.decode(errors="replace"), *each) for job_id, each in zip(ids, pipeline.execute(), strict=True)
+        ]
+
+
+def type_in(job_id: str) -> str:
+    """The name of the job type that an id holds, behind the event's: a dash there is a dot."""
+    return job_id[33:].replace("-", ".")
+
+
+def _job(
+    job_id: str, status: bytes | None, since: bytes | None, meta: bytes | None, depends_on: bytes | None
+) -> JobState:
+    return JobState(
+        id=job_id,
+        job_type=type_in(job_id),
+        status=(status or b"").decode(errors="replace"),
+        since=_moment(since),
+        meta=_object(meta),
+        depends_on=(depends_on or b"").decode(errors="replace"),
+    )
+
+
+def _running(connection: Redis, members: Iterable[bytes]) -> list[Running]:
+    known = list(members)
+    with connection.pipeline(transaction=False) as pipeline:
+        for member in known:
+            pipeline.hmget(b"rq:execution:" + member, "worker_name", "created_at")
+        answers = pipeline.execute()
+    found = []
+    for member, (worker, began) in zip(known, answers, strict=True):
+        job_id = member.decode(errors="replace").partition(":")[0]
+        held_by = (worker or b"").decode(errors="replace")
+        found.append(Running(job_id, type_in(job_id), held_by, _seconds(began), worker is not None))
+    return found
+
+
+def _moment(text: bytes | None) -> datetime | None:
+    try:
+        return utcparse((text or b"").decode())
+    except ValueError:
+        return None
+
+
+def _object(text: bytes | None) -> dict[str, Any]:
+    try:
+        read = read_json(text or b"{}")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _seconds(text: bytes | None) -> float:
+    try:
+        return float(text or time.time())
+    except ValueError:
+        return time.time()

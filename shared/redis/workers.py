@@ -1,0 +1,94 @@
+"""Workers as they describe themselves on Redis: what each declares, and how busy it was at its last heartbeat."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from redis import Redis
+
+WORKER_KEY = "deskbell:worker:"
+"""Prefix of a worker's record, as JSON; it expires with the worker as RQ knows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredJobType:
+    """A job type as a worker declares it, as far as others need to know it.
+
+    Attributes:
+        starts, period_ms: its rate limit; 0 when it has none.
+        concurrency: how many of its jobs may run at once in all workers; 0 when any number may.
+        is_ordered: whether the jobs of a partition key run one after another.
+        holds: whether a dead letter holds the jobs of its key back.
+    """
+
+    queue: str
+    starts: int = 0
+    period_ms: int = 0
+    concurrency: int = 0
+    is_ordered: bool = False
+    holds: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRecord:
+    """One worker process.
+
+    Attributes:
+        name: RQ's name of it.
+        version: of Deskbell; with the commit in parentheses where that is known.
+        job_types: those it declares, by name.
+        slots: how many jobs it performs at once.
+        used: how many of them were taken.
+        stragglers: functions that went on after their job's time; each holds a thread.
+        noted: when it wrote this, in Unix seconds by its own clock.
+    """
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    queues: tuple[str, ...]
+    job_types: dict[str, DeclaredJobType]
+    slots: int
+    used: int = 0
+    stragglers: int = 0
+    noted: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Its key on Redis."""
+        return WORKER_KEY + self.name
+
+    @property
+    def address(self) -> str:
+        """The process, as a person finds it."""
+        return f"{self.host}:{self.pid}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it wrote this."""
+        return max(0.0, time.time() - self.noted)
+
+    def to_json(self) -> bytes:
+        """This record as Redis has it."""
+        return _RECORD.dump_json(self)
+
+
+def read_workers(connection: Redis, names: Iterable[str]) -> dict[str, WorkerRecord]:
+    """The records of workers, by name; a worker of RQ's own has none, and what cannot be read is left out."""
+    wanted = list(names)
+    if not wanted:
+        return {}
+    written: Any = connection.mget([WORKER_KEY + name for name in wanted])
+    found = {}
+    for name, text in zip(wanted, written, strict=True):
+        try:
+            found[name] = _RECORD.validate_json(text or b"")
+        except ValidationError:  # it has written none, or one of another release
+            continue
+    return found
+
+
+_RECORD = TypeAdapter(WorkerRecord)
