@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from redis import Redis
+
     from deskbell.testing import Clock, MemoryQueue
     from deskbell.testing.stack import Stack
 
@@ -56,22 +58,38 @@ def _deskbell_stacks() -> Iterator[Callable[[dict[str, Any]], Stack]]:
 
 
 @pytest.fixture
-def deskbell(_deskbell_stacks: Callable[[dict[str, Any]], Stack], deskbell_settings: dict[str, Any]) -> Stack:
+def deskbell(_deskbell_stacks: Callable[[dict[str, Any]], Stack], deskbell_settings: dict[str, Any]) -> Iterator[Stack]:
     """The whole stack, with an empty server: `deskbell.call("order_status", OrderID="1002")`, `deskbell.work()`."""
+    from deskbell.cache.store import caches_on
+
     stack = _deskbell_stacks(deskbell_settings)
     stack.clean()
-    return stack
+    with caches_on(stack.redis):
+        yield stack
 
 
 @pytest.fixture
-def deskbell_queue(deskbell_settings: dict[str, Any]) -> MemoryQueue:
-    """Empty queues in memory for the job types that the settings name."""
+def deskbell_cache() -> Iterator[Redis]:
+    """Caches in memory, which are empty; gives the client of the fake server that they are on."""
+    from deskbell.cache.store import caches_on
+    from deskbell.testing.memory import fake_redis
+
+    with fake_redis("a cache in memory") as redis, caches_on(redis):
+        yield redis
+
+
+@pytest.fixture
+def deskbell_queue(deskbell_settings: dict[str, Any]) -> Iterator[MemoryQueue]:
+    """Empty queues in memory for the job types that the settings name; their caches are in memory, too."""
+    from deskbell.cache.store import caches_on
     from deskbell.testing import MemoryQueue
     from deskbell.testing.given import settings_given
     from shared.loading import load_jobs
 
     settings = settings_given(deskbell_settings)
-    return MemoryQueue(load_jobs(settings), settings=settings)
+    queue = MemoryQueue(load_jobs(settings), settings=settings)
+    with caches_on(queue.redis):
+        yield queue
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
 
+from redis import Redis
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.registry import BaseRegistry
@@ -73,6 +74,18 @@ class Enqueued:
         return f"{self.job} on {self.queue}, {when}, with {self.event.fields}"
 
 
+def fake_redis(what: str) -> Redis:
+    """A client of a fake server of its own, which is empty.
+
+    Raises:
+        ConfigError: the extra `testing` is not installed; the sentence says that `what` needs it.
+    """
+    fakeredis = need("fakeredis", what)
+    need("lupa", what)
+    redis: Redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    return redis
+
+
 class MemoryQueue:
     """All queues of some job types, in memory.
 
@@ -92,10 +105,8 @@ class MemoryQueue:
         Raises:
             ConfigError: the extra `testing` is not installed.
         """
-        fakeredis = need("fakeredis", "a queue in memory")
-        need("lupa", "a queue in memory")
         self.jobs = jobs
-        self.redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self.redis = fake_redis("a queue in memory")
         self.ended: list[Performed] = []
         self._error: BaseException | None = None
         performer = Performer(jobs, settings or load_settings())
@@ -234,7 +245,7 @@ class MemoryQueue:
         for job_id in waiting.get_job_ids():
             yield self._enqueued(job_id, name, "now")
         for job_id in _ids(waiting.scheduled_job_registry):
-            at = self.redis.zscore(waiting.scheduled_job_registry.key, job_id)
+            at: Any = self.redis.zscore(waiting.scheduled_job_registry.key, job_id)
             yield self._enqueued(job_id, name, "later", max(0, math.ceil(at - time.time())))
         for job_id in _ids(waiting.deferred_job_registry):
             yield self._enqueued(job_id, name, "behind")

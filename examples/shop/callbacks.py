@@ -6,9 +6,10 @@ from pydantic import Field
 
 from deskbell import ApiCall, AssignAgent, Assignment, Callbacks, Kind, Refuse
 
-from . import orders
+from . import fresh, orders
 
 callbacks = Callbacks()
+callbacks.include(fresh.callbacks)
 
 
 class OrderStatus(TypedDict):

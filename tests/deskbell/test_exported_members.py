@@ -44,6 +44,7 @@ def test_the_steering_exceptions_stand_beside_the_error_tree() -> None:
     [
         ("deskbell", WEB | COMMAND | PROCESSES | CLIENTS),
         ("deskbell.testing", WEB | COMMAND | {"api"}),  # it runs jobs, as a worker does
+        ("deskbell.cache", WEB | COMMAND | PROCESSES | {"httpx", "sqlalchemy"}),
         ("deskbell.jobs.crm", WEB | COMMAND | {"api", "sqlalchemy"}),
         ("deskbell.desk", WEB | COMMAND | PROCESSES | {"redis", "rq", "sqlalchemy"}),
         ("deskbell.jobs.analytics", WEB | COMMAND | {"api"}),

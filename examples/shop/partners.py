@@ -1,0 +1,19 @@
+"""The shop's partners, whose answers take seconds; stand-ins that answer at once."""
+
+_DAYS = {"Shenzhen": 1, "Beijing": 3}
+_POINTS = {"user517": 120}
+
+
+def ask_carrier(city: str) -> int:
+    """The days that a parcel takes to a city."""
+    return _DAYS.get(city, 5)
+
+
+def count_points(customer: str) -> int:
+    """The loyalty points of a customer."""
+    return _POINTS.get(customer, 0)
+
+
+def make_label(order_id: int) -> tuple[str, str]:
+    """The number of a new label for a parcel that comes back, and who takes it."""
+    return f"R-{order_id}", "SF Express"
