@@ -1,8 +1,8 @@
 """What an integrator imports: `from deskbell import Callbacks, Jobs, ApiCall`.
 
-Also public: `testing`, for the tests of handlers and jobs; `desk`, Desk's REST commands; and `jobs`, the job types that
-ship, which are made of `adapters` and `http`, the HTTP client. `simulator` is the other side, Tencent Cloud Desk; `cli`
-is the command. `_own` makes sure that `shared` is Deskbell's. Everything else is in `api`, `workers` and `shared`, and
+Also public: `testing`, for the tests of handlers and jobs; `cache`, values that jobs compute and handlers answer with;
+`desk`, Desk's REST commands; and `jobs`, the job types that ship, which are made of `adapters` and `http`, the HTTP
+client. `simulator` is the other side, Tencent Cloud Desk; `cli` is the command. `_own` makes sure that `shared` is Deskbell's. Everything else is in `api`, `workers` and `shared`, and
 not public.
 """
 

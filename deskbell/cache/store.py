@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from redis import Redis
 from redis.exceptions import RedisError
 
-from deskbell.jobs.once import Once
+from deskbell.adapters.once import Once
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.redis.outages import refusal
