@@ -270,7 +270,7 @@ class MemoryQueue:
                 return partial(keep, entry_points[str(self.func_name)])
 
         class MemoryWorker(SimpleWorker):
-            death_penalty_class = TimerDeathPenalty  # RQ's alarm belongs to the main thread, and to pytest-timeout
+            death_penalty_class = _Timeout
 
         names = [EVENTS, *self.jobs.queues]
         worker = MemoryWorker(names, connection=self.redis, job_class=MemoryJob, serializer=JSONSerializer)
@@ -285,6 +285,17 @@ class MemoryQueue:
         except BaseException as error:
             self._error = error
             raise
+
+
+class _Timeout(TimerDeathPenalty):
+    """RQ's time-out by a timer: its alarm belongs to the main thread, and to pytest-timeout.
+
+    RQ writes its sentence into the exception's class, so that this gets one of its own: the sentence would be the whole
+    process's.
+    """
+
+    def __init__(self, timeout: int, exception: type[BaseException], **named: Any) -> None:
+        super().__init__(timeout, type(exception.__name__, (exception,), {"__module__": exception.__module__}), **named)
 
 
 def _event_of(job: Job) -> Event:

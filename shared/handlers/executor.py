@@ -46,7 +46,7 @@ class HandlerExecutor:
         """Whether so many runs were left behind that no other is begun."""
         return len(self._stragglers) >= (TASKS if self._is_async else THREADS)
 
-    async def run(self, until: float, *given: Any, **named: Any) -> Any:
+    async def run(self, until: float, /, *given: Any, **named: Any) -> Any:
         """What the function returns; an awaitable is awaited.
 
         Args:

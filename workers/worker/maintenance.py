@@ -34,6 +34,7 @@ class Maintenance:
         self._jobs = jobs
         self._worker = worker
         self._threads = threads
+        self._scheduling = DaemonThreads(1)  # one: the locks are released after the step that may acquire them
         self._scheduler = RQScheduler(
             worker.queues, connection=worker.connection, logging_level="WARNING", serializer=worker.serializer
         )
@@ -44,7 +45,7 @@ class Maintenance:
 
         RQ gives up at once to queue a job whose dependency has ended when another thread queues one.
         """
-        await self._threads.run(self._schedule)
+        await self._scheduling.run(self._schedule)
 
     async def maintain(self) -> None:
         """Clean the registries, as RQ does between jobs, and queue ordered jobs that nothing holds."""
@@ -52,7 +53,8 @@ class Maintenance:
 
     async def close(self) -> None:
         """Let another scheduler take over at once."""
-        await self._threads.run(self._scheduler.stop)
+        await self._scheduling.run(self._stop)
+        self._scheduling.close()
 
     def _schedule(self) -> None:
         if time.monotonic() >= self._locks_are_due:
@@ -69,6 +71,10 @@ class Maintenance:
             self._queue_unread()
         for queue in self._worker.queues:
             queue.ready_job_registry.cleanup()
+
+    def _stop(self) -> None:
+        self._scheduler.stop()
+        self._scheduler.connection.connection_pool.disconnect()  # RQ gives it connections of its own
 
     def _maintain(self) -> None:
         self._worker.run_maintenance_tasks()

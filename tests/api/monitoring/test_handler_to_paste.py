@@ -48,6 +48,7 @@ def test_the_function_takes_no_name_that_the_lines_need(node: str) -> None:
 
 
 @example({"__debug__": "1", "call": "2", "True": "3"}, "a")
+@example({"self": "1", "until": "2", "cls": "3", "event": "4"}, "a")
 @given(
     st.dictionaries(st.text(max_size=80), st.text(max_size=5), max_size=30), st.sampled_from(["", "a", "1-b.c", "if"])
 )

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pytest
+from rq.timeouts import JobTimeoutException
 
 from deskbell import ApiCall, Backoff, Breaker, Discard, Jobs, Retry, SessionEvent, Unavailable
 from deskbell.testing import Clock, MemoryQueue, Performed, api_call, event_of
@@ -167,6 +168,14 @@ def test_jobs_of_a_key_wait_behind_each_other(queue: MemoryQueue, deskbell_clock
         ("first", "discarded"),
         ("second", "done"),
     ]
+
+
+def test_rqs_time_out_keeps_its_words_for_the_rest_of_the_process(queue: MemoryQueue) -> None:
+    """RQ writes the sentence of a job's time-out into the class of what it raises."""
+    queue.put(api_call("limited"))
+    assert queue.perform()
+
+    assert str(JobTimeoutException("as written")) == "as written"
 
 
 def test_a_name_that_no_job_type_has_is_refused(queue: MemoryQueue) -> None:
