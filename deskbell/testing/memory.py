@@ -295,7 +295,8 @@ class _Timeout(TimerDeathPenalty):
     """
 
     def __init__(self, timeout: int, exception: type[BaseException], **named: Any) -> None:
-        super().__init__(timeout, type(exception.__name__, (exception,), {"__module__": exception.__module__}), **named)
+        own = type(exception.__name__, (exception,), {"__module__": exception.__module__})
+        super().__init__(timeout, own, **named)  # type: ignore[no-untyped-call]
 
 
 def _event_of(job: Job) -> Event:

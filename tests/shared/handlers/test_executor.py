@@ -85,8 +85,8 @@ def test_when_all_threads_of_a_handler_are_left_behind_its_fallback_answers_at_o
     async def compute() -> tuple[list[Reply], list[str], list[str]]:
         replies = Replies(hanging(gate, fallback={"Status": "unknown"}), DriftLog(metrics))
         before = replies.saturated
-        await replies_of(replies, *[api_call("hang")] * THREADS, seconds=0.2)
-        stuck = replies.saturated
+        while not (stuck := replies.saturated):  # a call that comes too late on a busy machine is not begun
+            await replies_of(replies, *[api_call("hang")] * THREADS, seconds=0.2)
         at_once = await asyncio.wait_for(
             replies_of(replies, api_call("hang"), api_call("answer"), seconds=3600), PATIENCE
         )
