@@ -13,6 +13,7 @@ from shared.handlers.callbacks import Callbacks
 from shared.handlers.results import Assignment
 from shared.handlers.variables import Kind
 from shared.jobs.jobs import Jobs
+from shared.late.policy import Late
 from shared.settings.config import Settings
 from shared.wire.commands import (
     ApiCall,
@@ -40,6 +41,7 @@ __all__ = [
     "Event",
     "Jobs",
     "Kind",
+    "Late",
     "MemberEvent",
     "OtherEvent",
     "Refuse",

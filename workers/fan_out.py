@@ -21,6 +21,7 @@ from rq.utils import now, utcformat
 
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
+from shared.jobs.late import check_late
 from shared.logs import get_log
 from shared.redaction import loggable_fields
 from shared.redis.queues import FOREVER, PERFORM, compress, job_template, queue
@@ -94,6 +95,7 @@ def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
         is_ordered = any(job_type.ordered_by for job_type in jobs.types)
         place = (*((execution_of(event) if is_ordered else None) or ("", 0)), received_ms(event))
         wanted = [(job_type, key_digest(job_type, event)) for job_type in jobs.wanted_by(event)]
+        check_late(event, (job_type for job_type, _ in wanted))
         return FanOut(event, to_json(wire, inf_nan_mode="strings"), place, wanted, started)
     except Exception as error:
         _log(started, "failed", error=error)

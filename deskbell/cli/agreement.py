@@ -24,6 +24,12 @@ def disagreements(callbacks: Callbacks, jobs: Jobs) -> Iterator[str]:
     for handler in callbacks.handlers:
         if handler.is_node:
             nodes.setdefault(handler.name, []).append(handler)
+    for handler in callbacks.handlers:
+        if handler.late and not jobs.get(handler.late.job):
+            yield (
+                f"the handler {handler.name}, {describe(handler.function)}, has late=, and no job computes its values; "
+                "write jobs.include(late.jobs(callbacks)), with from deskbell.jobs import late"
+            )
     for job_type in jobs.types if nodes else []:
         for node in sorted(job_type.nodes - nodes.keys()):
             yield f"{_who(job_type)} is run for the node {node}, which no handler has{advice(node, nodes)}"

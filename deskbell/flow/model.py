@@ -16,7 +16,7 @@ Fields = dict[str, JsonValue]
 Node = Annotated[str, Field(pattern=rf"^({NODE_FORM})?$")]
 Command = Annotated[str, Field(pattern=rf"^{COMMAND_FORM}$")]
 AppId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
-Outcome = Literal["answered", "fallback", "refused", "misfit", "no_handler", "out_of_time", "failed", "receipt"]
+Outcome = Literal["answered", "fallback", "late", "refused", "misfit", "no_handler", "out_of_time", "failed", "receipt"]
 Ended = Literal["done", "dead"]
 NoOthers = Literal["none"]
 

@@ -1,4 +1,4 @@
 """The job types that ship: `crm` (contacts, through `deskbell.adapters`) and `analytics` (rows).
 
-`none` has no job type.
+`late` makes job types of handlers with `late=`; `none` has no job type.
 """

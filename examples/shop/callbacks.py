@@ -6,10 +6,11 @@ from pydantic import Field
 
 from deskbell import ApiCall, AssignAgent, Assignment, Callbacks, Kind, Refuse
 
-from . import fresh, orders
+from . import fresh, orders, tracking
 
 callbacks = Callbacks()
 callbacks.include(fresh.callbacks)
+callbacks.include(tracking.callbacks)
 
 
 class OrderStatus(TypedDict):

@@ -13,6 +13,8 @@ It is run for each callback:
 6. `executor`: runs the function on the event loop (`steps`) or in a thread.
 7. `results`: what the function returned becomes the reply.
 
+With `late=`: `late` (tickets, and the values for them), `asking` (the handler of the second node).
+
 Beside that: `contract` (declared outputs, and how a result departs from them), `returns` (which types can be answered),
 `text_types` (which types can be read from text).
 """

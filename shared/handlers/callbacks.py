@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
-from shared.handlers.declaration import HandlerOptions, check_options, declared_handler, refuse_conflict
+from shared.handlers.declaration import HandlerOptions, check_options, declared_handlers, refuse_conflict
 from shared.handlers.handler import (
     API_CALL,
     ASSIGN_AGENT,
@@ -57,7 +57,10 @@ class Callbacks(HasLifespans):
                 call that computes them, and that has a tenth of the handler's time for it.
             app: the app, or apps, by `SdkAppid`; all by default. For one node, a handler limited to an app goes
                 before one that is not.
-            **options: the three above; others are refused.
+            late: True, or a `Late` with options: when the handler is out of time, the fallback goes out with the
+                variable `LateTicket`, a worker runs the handler again, and the node `<name>.late`, which is declared
+                by this, gets the values for the ticket. The handler's work may be done twice.
+            **options: the four above; others are refused.
 
         Raises:
             DeclarationError: at import, in a sentence that says what to write instead.
@@ -118,14 +121,15 @@ class Callbacks(HasLifespans):
             return self._declare(spec, **options)(name)
 
         def declare(function: _Function) -> _Function:
-            self._add(declared_handler(spec, function, name, **options))
+            for handler in declared_handlers(spec, function, name, self.lifespans, **options):
+                self._add(handler)
             return function
 
         return declare
 
     def _add(self, handler: Handler) -> None:
         for other in self._handlers:
-            if other.spec is handler.spec and _same_apps(other, handler):
+            if other.spec is handler.spec and (other.apps & handler.apps or other.apps == handler.apps):
                 refuse_conflict(handler, other)
         self._handlers.append(handler)
 
@@ -141,7 +145,3 @@ def _plain(handlers: list[Handler]) -> list[Handler]:
 def _most_specific(handlers: list[Handler]) -> Handler | None:
     """The handler limited to an app before one that is not, then the one with the most conditions."""
     return max(handlers, key=lambda handler: (bool(handler.apps), len(handler.when)), default=None)
-
-
-def _same_apps(one: Handler, other: Handler) -> bool:
-    return bool(one.apps & other.apps) or one.apps == other.apps

@@ -21,6 +21,7 @@ from shared.declarations.options import (
     refuse_unknown,
 )
 from shared.errors import DeclarationError, ResultError
+from shared.handlers.asking import ask_handler
 from shared.handlers.contract import Outputs
 from shared.handlers.handler import (
     API_CALL,
@@ -31,8 +32,11 @@ from shared.handlers.handler import (
     Fallback,
     Handler,
 )
+from shared.handlers.late import late_node
 from shared.handlers.returns import can_be_assignment, can_be_json, can_be_permission, can_be_variables, check_returned
 from shared.handlers.variables import Inputs
+from shared.late.policy import Late, parse_late
+from shared.lifespans import Lifespans
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
 
@@ -45,6 +49,7 @@ class HandlerOptions(TypedDict, total=False):
     when: Mapping[str, str] | None
     fallback: Any
     app: str | Iterable[str] | None
+    late: bool | Late | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,18 @@ def check_options(spec: CommandSpec, name: object, options: Mapping[str, Any]) -
         raise DeclarationError(f"{spec.decorator}: it has no name; write @callbacks.{spec.decorator}")
 
 
-def declared_handler(
+def declared_handlers(
+    spec: CommandSpec, function: Callable[..., Any], name: str | None, lifespans: Lifespans, **options: Any
+) -> list[Handler]:
+    """The handler that a function is declared as; with `late=` that of the second node, too, and its lifespan."""
+    handler = _declared_handler(spec, function, name, **options)
+    if handler.late is None:
+        return [handler]
+    lifespans.declare(handler.late.opened)
+    return [handler, ask_handler(handler)]
+
+
+def _declared_handler(
     spec: CommandSpec,
     function: Callable[..., Any],
     name: str | None,
@@ -96,8 +112,8 @@ def declared_handler(
     when: object = None,
     fallback: object = None,
     app: object = None,
+    late: object = None,
 ) -> Handler:
-    """The handler that a function is declared as."""
     check_function(function, f"callbacks.{spec.decorator}()")
     where, form = describe(function), _FORMS[spec]
     name = name_of(function) if name is None else name
@@ -114,17 +130,22 @@ def declared_handler(
     if spec in (ASSIGN_AGENT, BEFORE_CONTACT_USER):
         check_fields(where, "a parameter", names, [spec.event])
     outputs = Outputs(where, returned(function) if spec is API_CALL else None)
+    apps, given = app_ids(where, app), _fallback(spec, where, fallback, outputs)
+    policy = parse_late(where, late)
+    if policy and spec is not API_CALL:
+        raise DeclarationError(f"{where}: late= is for API calls, whose flow can ask again; leave it out")
     return Handler(
         spec=spec,
         name=name,
         function=function,
-        apps=app_ids(where, app),
+        apps=apps,
         when=chosen,
-        fallback=_fallback(spec, where, fallback, outputs),
+        fallback=given,
         inputs=Inputs(where, fields),
         outputs=outputs,
         event_parameter=event_parameter,
         sees_packet=bool(event_parameter) or callable(fallback) or any(map(_may_share, fields)),
+        late=late_node(where, name, apps, policy, outputs, given) if policy else None,
     )
 
 

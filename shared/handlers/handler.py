@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.handlers.contract import Outputs
+from shared.handlers.late import LateNode
 from shared.handlers.results import assignment_reply, permission_reply, signal_reply, variables_reply
 from shared.handlers.variables import Inputs
 from shared.wire.commands import ApiCall, AssignAgent, BeforeContactUser, C2CSignal
@@ -51,6 +52,7 @@ class Handler:
         outputs: the variables it declares to answer.
         event_parameter: the parameter that takes the whole event, if there is one.
         sees_packet: whether it, or its fallback, is handed parts of the packet that it could change.
+        late: what goes out with its fallback when it is late; None when nothing follows.
     """
 
     spec: CommandSpec
@@ -63,6 +65,7 @@ class Handler:
     outputs: Outputs
     event_parameter: str | None
     sees_packet: bool
+    late: LateNode | None = None
 
     @property
     def is_node(self) -> bool:

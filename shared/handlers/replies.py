@@ -5,6 +5,7 @@
 3. It runs (`shared.handlers.executor`) until its time is over; when too many of its runs were left behind, it is not
    begun.
 4. Its result becomes the answer. If it failed or was late, its fallback does; without one it is 1008 or 1009.
+5. With `late=` a ticket goes out beside it, or the word that none is needed (`shared.handlers.late`).
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from shared.handlers.steps import LateError
 from shared.logs import get_log
 from shared.wire.codes import Code
 from shared.wire.commands import ApiCall
-from shared.wire.events import Event, Reply
+from shared.wire.events import Event, Outcome, Reply
 
 _MOST_CHARACTERS = 262_144  # of an answer beside its envelope; PROTOCOL §3.1 knows no limit
 _FALLBACK_SHARE = 0.1  # of the handler's time, for a fallback that is a function
@@ -89,7 +90,11 @@ class Replies:
         started = time.perf_counter()
         if handler.sees_packet:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
+        if handler.late:
+            until = handler.late.until(until, asyncio.get_running_loop().time())
         result, reply = await self._answer(handler, event, until, deadline)
+        if handler.late:
+            reply = handler.late.completed(event, reply)
         return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))
 
     async def _answer(self, handler: Handler, event: Event, until: float, deadline: float) -> tuple[Any, Reply]:
@@ -105,11 +110,11 @@ class Replies:
             except VariableError as error:
                 return None, Reply(code=Code.MISFIT.number, info=str(error), outcome="misfit")
             result = await executor.run(until - share * max(0.0, until - loop.time()), **arguments)
-            reply = _reply(handler, result)
+            reply = reply_of(handler, result)
             if loop.time() <= deadline:  # else it blocked the loop, or another did
                 return result, reply
         except Refuse as refusal:
-            return None, _refused(refusal)
+            return None, refused(refusal)
         except LateError:
             pass
         except ResultError as error:
@@ -118,26 +123,27 @@ class Replies:
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             failure = _FAILED
             self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
-        return await self._fall_back(handler, event, until) or (None, failure)
+        return await self._fall_back(handler, event, until, failure)
 
-    async def _fall_back(self, handler: Handler, event: Event, until: float) -> tuple[Any, Reply] | None:
-        """What the fallback returns, and the reply that it makes; None without one, or when it fails or is late."""
+    async def _fall_back(self, handler: Handler, event: Event, until: float, failure: Reply) -> tuple[Any, Reply]:
+        """What the fallback returns, and the reply that it makes; the failure without one, or when it fails, too."""
         fallback = handler.fallback
+        outcome: Outcome = "late" if handler.late and failure is _LATE else "fallback"
         if fallback is None:
-            return None
+            return None, failure
         if isinstance(fallback, Reply):
-            return None, fallback
+            return None, replace(fallback, outcome=outcome)
         until = max(until, asyncio.get_running_loop().time() + _LEAST_SECONDS)
         try:
             result = await self._executor(handler, "fallback", fallback).run(until, event)
-            return result, replace(_reply(handler, result), outcome="fallback")
+            return result, replace(reply_of(handler, result), outcome=outcome)
         except Refuse as refusal:
-            return None, _refused(refusal)
+            return None, refused(refusal)
         except LateError:
             self._log.error("fallback_late", event_id=event.id, node=handler.name)
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
-        return None
+        return None, failure
 
     def _executor(self, handler: Handler, role: str, function: Callable[..., Any]) -> HandlerExecutor:
         key = (id(handler), role)
@@ -147,21 +153,20 @@ class Replies:
         return self._executors[key]
 
 
-def _reply(handler: Handler, result: Any) -> Reply:
+def reply_of(handler: Handler, result: Any) -> Reply:
     """The reply that a result makes.
 
     Raises:
         ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
     """
     reply: Reply = guarded_call(functools.partial(handler.spec.reply, result))
-    variables = reply.variables or {}
-    size = sum(map(len, variables)) + sum(map(len, variables.values())) + len(str(reply.fields))
+    size = sum(len(name + value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")
     return reply
 
 
-def _refused(refusal: Refuse) -> Reply:
+def refused(refusal: Refuse) -> Reply:
     """What a refusal answers; a class derived from `Refuse` may have anything where its code and message are due."""
     code, message = 1, ""
     with suppress(Exception):

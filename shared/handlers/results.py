@@ -44,19 +44,15 @@ class Assignment:
             raise ValueError("Assignment(): expected a group_id or agents; return None to leave it to Desk")
 
 
-def _answered(**given: Any) -> Reply:
-    return Reply(outcome="answered", **given)
-
-
 def variables_reply(result: Any) -> Reply:
     """A dict, a TypedDict, a pydantic model or None, as `Body` (PROTOCOL §3.1)."""
-    return _answered(variables=to_variables(result))
+    return Reply(outcome="answered", variables=to_variables(result))
 
 
 def assignment_reply(result: Any) -> Reply:
     """An `Assignment` as `AgentGroupId` and `AgentIdList`; None leaves the choice to Desk (PROTOCOL §3.2)."""
     if result is None:
-        return _answered()
+        return Reply(outcome="answered")
     if not isinstance(result, Assignment):
         raise ResultError(f"expected an Assignment or None, got {type(result).__name__}")
     fields: dict[str, Any] = {}
@@ -64,23 +60,23 @@ def assignment_reply(result: Any) -> Reply:
         fields["AgentGroupId"] = result.group_id
     if result.agents:
         fields["AgentIdList"] = [agent.encode(errors="replace").decode() for agent in result.agents]
-    return _answered(fields=fields)
+    return Reply(outcome="answered", fields=fields)
 
 
 def permission_reply(result: Any) -> Reply:
     """None, which allows; to refuse, a handler raises `Refuse` (PROTOCOL §3.4)."""
     if result is not None:
         raise ResultError(f"expected None, which allows, or Refuse to be raised, got {type(result).__name__}")
-    return _answered()
+    return Reply(outcome="answered")
 
 
 def signal_reply(result: Any) -> Reply:
     """A JSON value as `RspData`, JSON inside a string; None leaves it out (PROTOCOL §3.4)."""
     if result is None:
-        return _answered()
+        return Reply(outcome="answered")
     try:
         data = json.dumps(to_jsonable_python(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         data.encode()  # half a surrogate pair is not text
-        return _answered(fields={"RspData": data})
+        return Reply(outcome="answered", fields={"RspData": data})
     except ValueError:
         raise ResultError(f"expected a JSON value, got a {type(result).__name__} that JSON cannot say") from None

@@ -59,7 +59,7 @@ class Jobs(HasLifespans):
         classes = event_classes(events)
 
         def declare(function: _Function) -> _Function:
-            self._add(declared_job_type(function, classes, **options))
+            self.add(declared_job_type(function, classes, **options))
             return function
 
         return declare
@@ -69,7 +69,7 @@ class Jobs(HasLifespans):
         self.include_lifespans(other)
         for job_type in other.types:
             if self._types.get(job_type.name) is not job_type:
-                self._add(job_type)
+                self.add(job_type)
 
     def adjust(self, name: str, **options: Any) -> None:
         """Change attributes of a job type, here and not in the `Jobs` that it was included from."""
@@ -98,7 +98,8 @@ class Jobs(HasLifespans):
         """The queues of all job types, sorted; `events` is not one of them."""
         return sorted({job_type.queue for job_type in self._types.values()})
 
-    def _add(self, job_type: JobType) -> None:
+    def add(self, job_type: JobType) -> None:
+        """Add a job type; `on` and `include` do."""
         same = self._types.get(job_type.name)
         if same:
             raise DeclarationError(

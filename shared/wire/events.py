@@ -42,6 +42,7 @@ class Field(Generic[_Value]):
 Outcome = Literal[
     "answered",
     "fallback",
+    "late",
     "refused",
     "misfit",
     "no_handler",
@@ -64,7 +65,8 @@ class Reply:
         info: `ErrorInfo`.
         variables: `Body`, names and values as sent; None when the answer had none.
         fields: what the answer held beside: `AgentGroupId`, `AgentIdList` or `RspData`.
-        outcome: how it came about: answered, fallback, refused, misfit, no_handler, out_of_time, failed, receipt.
+        outcome: how it came about: answered, fallback, late (a fallback with a ticket), refused, misfit,
+            no_handler, out_of_time, failed, receipt.
         handler_ms: milliseconds spent in the handler.
     """
 

@@ -54,6 +54,11 @@ def handler_section(each: Description) -> Section:
     if each.outputs:
         outputs: Rows = [(v.name, _yes(v.required), v.type, v.description) for v in each.outputs]
         section.tables.append((("output", "always", "type", "description"), outputs))
+    if each.late:
+        section.remarks.append(
+            f"Draw two nodes: this one, and behind it a condition on LateState. While it is not_yet, the flow waits or "
+            f"says a word, calls the node {each.late} with LateTicket, and comes back to the condition."
+        )
     if each.reads_all:
         section.remarks.append("It takes the whole call, and may read further variables.")
     if each.outputs is None and each.is_node:

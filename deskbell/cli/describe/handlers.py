@@ -7,8 +7,12 @@ from typing import Any
 
 from deskbell.cli.describe.console import PLACES
 from deskbell.cli.variables import Variable, input_variables, output_variables
+from shared.handlers.asking import AskHandler
 from shared.handlers.handler import Handler
+from shared.handlers.variables import Kind
 from shared.wire.events import Reply
+
+_SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, "string", "Tickets are bound to it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Description:
             failure.
         fails_when: when the answer is FAIL.
         on_fail: what Desk does then.
+        late: the node that the flow calls when the answer has a ticket; "" for a handler without.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Description:
     fallback: dict[str, Any] | str | None
     fails_when: list[str]
     on_fail: str
+    late: str
 
 
 def description_of(handler: Handler, base: str) -> Description:
@@ -55,13 +61,22 @@ def description_of(handler: Handler, base: str) -> Description:
         url=f"{base}/{handler.name}" if is_node else base,
         about=(inspect.getdoc(handler.function) or "").partition("\n")[0],
         apps=sorted(handler.apps),
-        inputs=input_variables(handler.inputs, handler.when) if is_node else [],
-        reads_all=is_node and handler.event_parameter is not None,
+        inputs=_inputs(handler) if is_node else [],
+        reads_all=is_node and handler.event_parameter is not None and not isinstance(handler, AskHandler),
         outputs=output_variables(handler.outputs) if handler.outputs.shapes else None,
         fallback=_fallback(handler.fallback),
         fails_when=_fails_when(handler),
         on_fail=place.on_fail,
+        late=handler.late.node if handler.late else "",
     )
+
+
+def _inputs(handler: Handler) -> list[Variable]:
+    """The inputs of a node; one that has to do with tickets needs the session, to which they are bound."""
+    found = input_variables(handler.inputs, handler.when)
+    if (handler.late or isinstance(handler, AskHandler)) and _SESSION.name not in {each.name for each in found}:
+        found.append(_SESSION)
+    return found
 
 
 def _fallback(fallback: Reply | Callable[..., Any] | None) -> dict[str, Any] | str | None:

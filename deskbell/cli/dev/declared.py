@@ -13,6 +13,7 @@ from typing import Any
 from deskbell.cli.agreement import disagreements_of
 from deskbell.cli.send.inputs import sample_inputs
 from shared.errors import ConfigError
+from shared.handlers.asking import AskHandler
 from shared.handlers.handler import Handler
 from shared.loading import load_callbacks
 from shared.settings.config import Settings, load_settings
@@ -35,7 +36,8 @@ def declared(settings: Settings) -> dict[str, Any]:
     """The calls of the handlers, and what jobs and handlers disagree about."""
     calls, warnings = [], []
     with suppress(ConfigError):
-        calls = [call_of(handler) for handler in load_callbacks(settings).handlers]
+        handlers = load_callbacks(settings).handlers
+        calls = [call_of(each) for each in handlers if not isinstance(each, AskHandler)]  # which need a ticket
     with suppress(ConfigError):
         warnings = list(disagreements_of(settings))
     return {"event": EVENT, "calls": calls, "warnings": warnings}

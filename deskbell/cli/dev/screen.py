@@ -93,6 +93,8 @@ class Screen:
             if given := _given(event):
                 self._row("api", "in", self._named(given))
             self._row("api", "answer", self._answer(event))
+        if seconds := _late(block):
+            self._row("api", "late", Text(f"ticket out, {seconds}", "yellow"))
         for problem in block.problems:
             fields, texts = _parts({name: value for name, value in problem.items() if name not in ("event_id", "node")})
             self._row("api", "problem", Text(f"{problem['event']} {fields}", "red"))
@@ -164,6 +166,17 @@ def _attempt(entry: Entry) -> Text:
     if "until" in entry:
         said += f", may wait until {entry['until']}"
     return Text(terminal_text(f"{said} in {entry['ms']:.1f} ms"), _OUTCOMES.get(outcome, ""))
+
+
+def _late(block: Block) -> str:
+    """Of a block whose answer has a ticket, when the values came; "" of another."""
+    if not block.callback or block.callback["outcome"] != "late":
+        return ""
+    done = [each for name, each in block.attempts.items() if name.startswith("late.") and each["outcome"] == "done"]
+    if not done:
+        return "no values yet"
+    first, last = (datetime.fromisoformat(each["timestamp"]) for each in (block.callback, done[0]))
+    return f"values in {(last - first).total_seconds():.1f} s"
 
 
 def _parts(entry: Entry) -> tuple[str, list[str]]:

@@ -16,6 +16,7 @@ from shared.declarations.functions import describe
 from shared.errors import ConfigError
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import Handler
+from shared.handlers.late import is_ours
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
@@ -34,6 +35,7 @@ class _Handler:
     inputs: list[str]
     outputs: list[str]
     fallback: bool
+    late: str
     function: str
 
 
@@ -74,7 +76,7 @@ def check(*, as_json: bool) -> None:
     found.handlers += map(_handler, callbacks.handlers if callbacks else [])
     found.jobs += map(_job, jobs.types if jobs else [])
     for registry in filter(None, (callbacks, jobs)):
-        found.lifespans += map(describe, registry.lifespans.functions)
+        found.lifespans += [describe(each) for each in registry.lifespans.functions if not is_ours(each)]
     if callbacks and jobs:
         found.warnings += disagreements(callbacks, jobs)
     if as_json:
@@ -100,8 +102,17 @@ def _handler(handler: Handler) -> _Handler:
         inputs=[parameter.name for parameter in handler.inputs.parameters],
         outputs=sorted({name for shape in handler.outputs.shapes for name in shape.names}),
         fallback=handler.fallback is not None,
+        late=_late(handler),
         function=describe(handler.function),
     )
+
+
+def _late(handler: Handler) -> str:
+    if not handler.late:
+        return ""
+    policy = handler.late.policy
+    runs = f"{policy.attempts} {'run' if policy.attempts == 1 else 'runs'} of {policy.timeout} s at most"
+    return f"ticket out, values from {handler.late.node} after {runs}, for {policy.keep} s"
 
 
 def _job(job: JobType) -> _Job:
@@ -133,8 +144,9 @@ def _print(found: _Found) -> None:
         if table.row_count:
             console.print(table)
             console.print()
-    for lifespan in found.lifespans:
-        console.print(f"lifespan {lifespan}")
+    late = [f"late {handler.name}: {handler.late}" for handler in found.handlers if handler.late]
+    for line in [*late, *(f"lifespan {lifespan}" for lifespan in found.lifespans)]:
+        console.print(line)
     for kind, sentences in (("warning", found.warnings), ("problem", found.problems)):
         for sentence in sentences:
             console.print(f"{kind}: {terminal_text(sentence)}")

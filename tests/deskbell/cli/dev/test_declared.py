@@ -49,5 +49,6 @@ def test_the_settings_handlers_and_jobs_are_compared() -> None:
     """The example has nodes for the jobs that want one."""
     found = declared(load_settings(callbacks="examples.shop.callbacks:callbacks", jobs="examples.shop.jobs:jobs"))
 
-    assert found["calls"] == ["order_status OrderID=1002", "customer_summary staticKey=staticValue", "assign_agent"]
+    assert {"order_status OrderID=1002", "track_parcel OrderID=1002", "assign_agent"} <= {*found["calls"]}
+    assert not [call for call in found["calls"] if call.startswith("track_parcel.late")]  # which needs a ticket
     assert found["warnings"] == []

@@ -55,6 +55,7 @@ def test_check_prints_what_is_declared_and_what_does_not_fit(deskbell: Run) -> N
             "inputs": ["OrderID"],
             "outputs": ["OrderStatus"],
             "fallback": True,
+            "late": "",
             "function": "acme.order_status (acme.py:12)",
         }
     ]
