@@ -83,6 +83,16 @@ def check_function(function: Any, declare: str) -> None:
         )
 
 
+def check_plain_function(function: Any, where: str) -> None:
+    """Refuse what is no function, or one that an event loop would have to run."""
+    if not callable(function) or inspect.isclass(function):
+        raise DeclarationError(f"{where}: expected a function, got {type(function).__name__}; write its name alone")
+    if is_async(function):
+        raise DeclarationError(
+            f"{where}: {describe(function)} is an `async def`; it is called in a thread: write `def`"
+        )
+
+
 def parameters(function: Callable[..., Any], example: str) -> list[inspect.Parameter]:
     """The parameters of a function that are still to be given, annotations evaluated."""
     where = describe(function)

@@ -50,6 +50,10 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "path_secret": check_path_secret,
     "crm_url": check_http_url,
     "crm_token": check_header_text,
+    "wecom_url": check_http_url,
+    "wecom_secret": check_header_text,
+    "salesforce_url": check_http_url,
+    "salesforce_client_secret": check_header_text,
     "analytics_url": check_database_url,
     "desk_url": desk_host,
 }
@@ -173,6 +177,23 @@ class Settings(BaseSettings):
     )
     crm_url: str = Field(default="", description="The CRM that contacts are written to; needed by its job type.")
     crm_token: SecretStr = Field(default=SecretStr(""), description="Bearer token of the CRM.")
+    wecom_url: str = Field(
+        default="https://qyapi.weixin.qq.com", description="WeCom's API, or a proxy whose address WeCom trusts."
+    )
+    wecom_corp_id: str = Field(default="", description="The corp id, `ww…`; needed by the job type `wecom.remark`.")
+    wecom_secret: SecretStr = Field(
+        default=SecretStr(""), description="The secret of the WeCom app that may call the customer contact API."
+    )
+    salesforce_url: str = Field(
+        default="",
+        description="The org's own domain, `https://example.my.salesforce.com`; needed by the job type "
+        "`salesforce.contact`.",
+    )
+    salesforce_client_id: str = Field(default="", description="Consumer key of the app with client credentials flow.")
+    salesforce_client_secret: SecretStr = Field(default=SecretStr(""), description="Consumer secret of that app.")
+    salesforce_version: str = Field(
+        default="66.0", pattern=r"^[1-9][0-9]{1,2}\.0$", description="Version of Salesforce's API; 46.0 or later."
+    )
     analytics_url: SecretStr = Field(
         default=SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
     )
@@ -204,7 +225,7 @@ class Settings(BaseSettings):
             _CHECKS[str(info.field_name)](text)
         return value
 
-    @field_validator("crm_url")
+    @field_validator("crm_url", "wecom_url", "salesforce_url")
     @classmethod
     def _paths_can_be_appended(cls, url: str) -> str:
         return url.rstrip("/")

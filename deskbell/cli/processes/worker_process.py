@@ -24,10 +24,10 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     settings = load_settings()
     configure_logs(settings.log_format)
     log_unawaited()
-    if settings.crm_url:
+    for url in filter(None, (settings.crm_url, settings.salesforce_url, settings.wecom_corp_id and settings.wecom_url)):
         from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it
 
-        check_proxies_for(settings.crm_url)  # a proxy that cannot be used is refused here, once, and not by each job
+        check_proxies_for(url)  # a proxy that cannot be used is refused here, once, and not by each job
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:

@@ -62,6 +62,13 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "DESK_KEYS": '{"1400000001": "a-key"}',
         "DESK_IDENTIFIER": "bot",
         "DESK_URL": "singapore",
+        "WECOM_URL": "https://wecom-proxy.internal/",
+        "WECOM_CORP_ID": "ww1",
+        "WECOM_SECRET": "w",
+        "SALESFORCE_URL": "https://acme.my.salesforce.com/",
+        "SALESFORCE_CLIENT_ID": "3MVG9",
+        "SALESFORCE_CLIENT_SECRET": "s",
+        "SALESFORCE_VERSION": "67.0",
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
     }
     for name, value in environment.items():
@@ -88,6 +95,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert (settings.desk_keys["1400000001"].get_secret_value(), settings.desk_identifier) == ("a-key", "bot")
     assert settings.desk_url == "singapore"
+    wecom = (settings.wecom_url, settings.wecom_corp_id, settings.wecom_secret.get_secret_value())
+    assert wecom == ("https://wecom-proxy.internal", "ww1", "w")
+    assert (settings.salesforce_url, settings.salesforce_client_id) == ("https://acme.my.salesforce.com", "3MVG9")
+    assert (settings.salesforce_client_secret.get_secret_value(), settings.salesforce_version) == ("s", "67.0")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
     assert settings.limits == {"crm.contact": Rate(10, 1000), "analytics.event": Concurrency(4), "acme.push": None}
     assert settings.breakers == {"crm.contact": Breaker(failures=5, pause=20), "analytics.event": None}
