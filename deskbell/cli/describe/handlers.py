@@ -12,7 +12,7 @@ from shared.handlers.handler import Handler
 from shared.handlers.variables import Kind
 from shared.wire.events import Reply
 
-_SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, "string", "Tickets are bound to it.")
+_SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, "text", "Tickets are bound to it.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ from deskbell.simulator.packets import command_named
 from deskbell.testing import async_reply
 from shared.declarations.nearest import advice
 from shared.errors import FlowFileError, LifespanError, ResultError
+from shared.handlers.asking import AskHandler
 from shared.handlers.callbacks import Callbacks
+from shared.late.policy import STATE, TICKET
 from shared.loading import load_callbacks
 from shared.redis.connections import connect
 from shared.wire.commands import ApiCall
@@ -159,7 +161,22 @@ class Recording:
         else:
             await self._add_event(event)
 
+    def _add_ask(self, call: ApiCall) -> None:
+        """A call that asked for late values: the last one of a ticket, since the file waits for their job."""
+        reply = call.reply or Reply()
+        if not self._memory.get(TICKET) or (reply.variables or {}).get(STATE, "ready") != "ready":
+            self._lines.append(f"    # A call of {call.node} is left out: there were no values for it.")
+            return
+        self._lines.append(f"    - call: {_flow({'node': call.node, 'session': [TICKET]})}")
+        expect = {"outcome": reply.outcome, "code": reply.code} if reply.code else {"variables": {STATE: "ready"}}
+        self._lines.append(f"    - expect: {_flow(expect)}")
+        if reply.code:
+            self._lines.append("    - exception:")
+
     async def _add_call(self, call: ApiCall) -> None:
+        if isinstance(self._callbacks.find(call), AskHandler):
+            self._add_ask(call)
+            return
         given = {name: self._variable(name, text(value)) for name, value in call.variables.items()}
         for name in SYSTEM_VARIABLES:
             if name != SYSTEM_VARIABLES[0] and name in given:  # the id of the session is made anew
@@ -199,7 +216,8 @@ class Recording:
         expect: dict[str, Any] = {"outcome": reply.outcome}
         if reply.code:
             expect |= {"code": reply.code, "info": reply.info}
-        expect |= {"variables": reply.variables} if reply.variables else {}
+        variables = {name: value for name, value in (reply.variables or {}).items() if name != TICKET}
+        expect |= {"variables": variables} if variables else {}
         expect |= {"fields": reply.fields} if reply.fields else {}
         self._lines.append(f"    - expect: {_flow(expect)}")
 

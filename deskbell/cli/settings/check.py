@@ -14,11 +14,13 @@ from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here
 from shared.declarations.functions import describe
 from shared.errors import ConfigError
+from shared.handlers.asking import AskHandler
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import Handler
 from shared.handlers.late import is_ours
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
+from shared.late.policy import SUFFIX
 from shared.loading import load_callbacks, load_jobs
 from shared.redaction import terminal_text
 from shared.settings.config import Settings
@@ -103,7 +105,9 @@ def _handler(handler: Handler) -> _Handler:
         outputs=sorted({name for shape in handler.outputs.shapes for name in shape.names}),
         fallback=handler.fallback is not None,
         late=_late(handler),
-        function=describe(handler.function),
+        function=f"late= of {handler.name.removesuffix(SUFFIX)}"
+        if isinstance(handler, AskHandler)
+        else describe(handler.function),
     )
 
 

@@ -49,6 +49,22 @@ def assign() -> None: ...
 def before() -> None: ...
 """
 
+LATE = """
+from typing import TypedDict
+
+from deskbell import Callbacks
+
+callbacks = Callbacks()
+
+
+class Quote(TypedDict):
+    Quote: str
+
+
+@callbacks.api_call("quote", fallback={"Quote": ""}, late=True)
+def quote(Weight: int) -> Quote: ...
+"""
+
 JOBS = """
 from deskbell import ApiCall, AssignAgent, C2CSignal, Event, Jobs, SessionEvent
 
@@ -215,6 +231,25 @@ def test_json_and_markdown_hold_the_same_facts(describe: Run) -> None:
     assert "| OrderID | collected | yes | integer, at least 1 |  |" in markdown
     assert "| OrderStatus | yes | text | Where it \\| is. |" in markdown
     assert (both.returncode, both.stderr) == (2, "deskbell: --json and --html exclude each other\n")
+
+
+def test_a_late_handler_is_two_nodes_to_draw(describe: Run, tmp_path: Path) -> None:
+    """With the variables of each; both send the session, to which tickets are bound."""
+    (tmp_path / "late.py").write_text(LATE)
+
+    first, second = json.loads(describe("--json", CALLBACKS="late:callbacks").stdout)["handlers"]
+    told = describe("--markdown", CALLBACKS="late:callbacks").stdout
+
+    assert (first["name"], first["late"], second["name"], second["late"]) == ("quote", "quote.late", "quote.late", "")
+    names = [[each["name"] for each in node[way]] for node in (first, second) for way in ("inputs", "outputs")]
+    assert names == [
+        ["Weight", "SystemSessionID"],
+        ["Quote", "LateTicket", "LateState"],
+        ["LateTicket", "SystemSessionID"],
+        ["Quote", "LateState"],
+    ]
+    assert "Draw two nodes: this one, and behind it a condition on LateState." in told
+    assert "one of ready, not_yet, failed, expired, used, unknown" in told
 
 
 def test_describe_says_that_there_is_nothing_to_describe(describe: Run, tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from tests.processes import environment
 from tests.workers.running import running_worker
 
 ACME = """
-from deskbell import ApiCall, AssignAgent, Assignment, C2CSignal, Callbacks, Jobs, Refuse, SessionEvent
+import asyncio
+from deskbell import ApiCall, AssignAgent, Assignment, C2CSignal, Callbacks, Jobs, Late, Refuse, SessionEvent
+from deskbell.jobs import late
 
 callbacks = Callbacks()
 jobs = Jobs()
@@ -37,6 +39,13 @@ def find(OrderID: int, SystemClientUserID: str) -> dict[str, str]:
 @callbacks.api_call("known")
 def known(Phone: str, Carrier: str = "none") -> dict[str, str]:
     return {"Known": "yes" if Phone == "+86 138 1234 5678" else "no", "By": Carrier}
+
+@callbacks.api_call("quote", fallback={"Quote": ""}, late=Late(after_ms=1))
+async def quote(call: ApiCall, SystemClientUserID: str) -> dict[str, str]:
+    await asyncio.sleep(0 if call.reply else 60)
+    return {"Quote": f"for {SystemClientUserID}"}
+
+jobs.include(late.jobs(callbacks))
 
 @callbacks.assign_agent()
 def route(event: AssignAgent) -> Assignment:
@@ -132,6 +141,32 @@ def test_a_session_is_recorded_without_personal_values_and_plays_back_green(
     assert user
     assert f"Greeting: Dear {user[1]}" in text
     assert found(player, load_flow(tmp_path / "flow_recorded.yaml")) == []
+
+
+def test_late_values_are_recorded_as_the_call_that_got_them(
+    acme: tuple[Path, Player], run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Neither a ticket, which each session has anew, nor the values, which a worker computed."""
+    _, player = acme
+    happened = """
+session: {SystemClientUserID: wang.wei517, SystemSessionID: LATE}
+cases:
+  a:
+    - call: {node: quote}
+    - jobs: {late.quote: done}
+    - call: {node: quote.late, session: [LateTicket]}
+    - expect: {variables: {Quote: for wang.wei517}}
+    - call: {node: quote.late, session: [LateTicket]}
+"""
+    assert found(player, written(tmp_path, happened)) == []
+
+    recorded = run("LATE")
+
+    assert recorded.returncode == 0, recorded.stderr
+    assert "- call: {node: quote.late, session: [LateTicket]}" in recorded.stdout
+    assert "# A call of quote.late is left out" in recorded.stdout
+    assert "wang" not in recorded.stdout
+    assert found(player, written(tmp_path, recorded.stdout)) == []
 
 
 def test_one_event_is_recorded_with_the_values_that_are_to_be_kept(

@@ -68,6 +68,23 @@ def test_check_prints_what_is_declared_and_what_does_not_fit(deskbell: Run) -> N
     assert told.stdout.endswith("declared: 1 handler and 1 job type\n")
 
 
+def test_check_names_late_handlers_and_warns_when_no_job_computes_their_values(deskbell: Run, tmp_path: Path) -> None:
+    """Where the values come from, after how long, and for how long they are kept."""
+    late = SOURCE.replace('"unknown"}', '"unknown"}, late=True').replace('order_statu"', 'order_status"')
+    (tmp_path / "acme.py").write_text(late)
+    without = deskbell("check")
+    (tmp_path / "acme.py").write_text(late + "from deskbell.jobs import late\njobs.include(late.jobs(callbacks))\n")
+    told = deskbell("check")
+
+    policy = "ticket out, values from order_status.late after 3 runs of 30 s at most, for 900 s"
+    assert f"late order_status: {policy}\n" in told.stdout
+    assert "warning" not in told.stdout
+    assert "lifespan shared" not in told.stdout  # ours is no news
+    assert "late= of order_status" in told.stdout
+    assert told.stdout.endswith("declared: 2 handlers and 2 job types\n")
+    assert "has late=, and no job computes its values; write jobs.include(late.jobs(callbacks))" in without.stdout
+
+
 def test_check_fails_where_a_process_would_not_start(deskbell: Run, tmp_path: Path) -> None:
     """Each mistake, not only the first; without settings it says which to set."""
     (tmp_path / "broken.py").write_text("import nothing\n")
