@@ -106,6 +106,8 @@ class Stack:
 
     def _start(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._folder.stat().st_uid != os.geteuid():
+            raise ConfigError(f"{self._folder} is another user's: run this in a folder of your own")
         self._lock()
         if self._logs:
             self._output = self._exit.enter_context(self._logs.open("ab"))

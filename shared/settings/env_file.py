@@ -5,6 +5,7 @@ by pydantic-settings: it may hold variables of the integrator's own, and a messa
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,11 @@ def read_env_file() -> EnvFile:
     path = Path(named or Path(os.environ.get(_APP_DIR) or ".", ".env"))
     if not (named or path.is_file()):  # a folder of that name is a virtual environment
         return EnvFile()
+    if not named and _is_anybodys(path):
+        raise ConfigError(
+            f"settings: {str(path)!r} is another user's, in a folder that everybody may write to; {NAME} names it if "
+            f"it is meant, and {NAME}=/dev/null lets it be"
+        )
     try:
         with path.open(encoding="utf-8-sig") as file:
             parsed = list(parse_stream(file))
@@ -66,3 +72,9 @@ def read_env_file() -> EnvFile:
             if os.environ[name] == value:
                 lines[name] = number
     return EnvFile(path, lines)
+
+
+def _is_anybodys(path: Path) -> bool:
+    """Whether anybody may have put a file where it was found, as in /tmp: it names modules that are imported."""
+    owners = {path.lstat().st_uid, path.stat().st_uid}
+    return bool(path.absolute().parent.stat().st_mode & stat.S_IWOTH and owners - {os.geteuid(), 0})

@@ -52,6 +52,18 @@ class Placeholders:
             return [self.everywhere(each) for each in value]
         return self.of(value) if isinstance(value, str) else value
 
+    def personal(self, value: Any) -> Any:
+        """A JSON value with a placeholder for each text and each number in it that may be a person's."""
+        if isinstance(value, dict):
+            return {name: self.personal(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.personal(each) for each in value]
+        if isinstance(value, str):
+            return self.of(value) if looks_personal(value) else self.within(value)
+        if type(value) is int and looks_personal(str(value)):
+            return int(self.of(str(value)))
+        return value
+
 
 def _shaped(value: str, number: int) -> str:
     """A text of the same shape: letters for letters, digits for digits, the rest as it is."""

@@ -22,7 +22,7 @@ from deskbell.cli.settings.running import load_settings_here, no_redis
 from deskbell.flow.kept import event_of, session_events
 from deskbell.flow.loader import load_flow
 from deskbell.simulator.jobs import FollowedJob, follow
-from deskbell.simulator.packets import command_named
+from deskbell.simulator.packets import command_named, packet_of
 from deskbell.testing import async_reply
 from shared.declarations.nearest import advice
 from shared.errors import FlowFileError, LifespanError, ResultError
@@ -32,7 +32,7 @@ from shared.late.policy import STATE, TICKET
 from shared.loading import load_callbacks
 from shared.redis.connections import connect
 from shared.wire.commands import ApiCall
-from shared.wire.events import Event, Reply
+from shared.wire.events import Event, Reply, field_names
 from shared.wire.json_values import out_of_text, text
 from shared.wire.protocol import ASSIGN_AGENT, SYSTEM, SYSTEM_VARIABLES
 
@@ -91,7 +91,11 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
     if file is None:
         sys.stdout.write(written)
         return
-    file.write_text(written, encoding="utf-8")
+    try:
+        with file.open("x", encoding="utf-8") as new:  # follows no link, and replaces nothing
+            new.write(written)
+    except FileExistsError:
+        stop(f"{file} is there already; name a new file")
     try:
         load_flow(file)
     except FlowFileError as error:
@@ -152,6 +156,8 @@ class Recording:
             is_variable = isinstance(event, ApiCall) and not name.startswith(SYSTEM)
             if name in _IDS or name in self._put or (is_variable and looks_personal(text(value))):
                 self._placeholders.of(text(value))
+            elif _is_unknown(event, name):
+                self._placeholders.personal(value)
 
     async def _add(self, event: Event) -> None:
         if isinstance(event, ApiCall):
@@ -200,14 +206,14 @@ class Recording:
         self._came = {name: value for name, value in self._came.items() if name in self._memory}
 
     async def _add_event(self, event: Event) -> None:
-        packet = {name: self._field(name, value) for name, value in event.raw.items()}
+        packet = {name: self._field(event, name, value) for name, value in event.raw.items()}
         fields = {name: value for name, value in packet.items() if name not in _MADE_ANEW}
         if event.command in ASSIGN_AGENT:
             self._lines.append(f"    - assign: {_flow({'fields': fields})}" if fields else "    - assign:")
         else:
             self._lines.append(f"    - event: {_flow({'command': event.command, 'fields': fields})}")
         if event.user_id:
-            self._session.setdefault(SYSTEM_VARIABLES[1], self._field("ClientUserId", event.user_id))
+            self._session.setdefault(SYSTEM_VARIABLES[1], self._field(event, "ClientUserId", event.user_id))
         reply = await async_reply(self._callbacks, replace(event, raw=packet))
         if reply.outcome != "receipt":
             self._expect(reply)
@@ -232,15 +238,23 @@ class Recording:
             return value
         return str(self._placeholders.within(value))
 
-    def _field(self, name: str, value: Any) -> Any:
+    def _field(self, event: Event, name: str, value: Any) -> Any:
         if name in self._keep:
             return value
+        if _is_unknown(event, name):
+            return self._placeholders.personal(value)
         if name not in _WRITTEN:
             return self._placeholders.within(value)
         inner = out_of_text(value)
         if isinstance(value, str) and inner != value:  # JSON in a text
             return json.dumps(self._placeholders.everywhere(inner), ensure_ascii=False)
         return self._placeholders.everywhere(value)
+
+
+def _is_unknown(event: Event, name: str) -> bool:
+    """Whether no page lists a field of an event: what it holds may be a person's, as a variable's value may."""
+    listed = {*field_names(type(event)).values(), *packet_of(event.command)} if command_named(event.command) else ()
+    return not isinstance(event, ApiCall) and name not in listed
 
 
 def _flow(value: Any) -> str:
@@ -256,4 +270,5 @@ def _scalar(value: Any) -> str:
     """A scalar: in quotes unless it is a plain word that no YAML reads as anything but text."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and not _WORDS.fullmatch(value):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)

@@ -2,7 +2,8 @@
 
 1. `announced` writes the file, mode 600, and holds a lock (flock) on it for as long as `deskbell dev` runs.
 2. `find_running` reads the file if its lock is held. The system releases the lock of a process that has died, so a pid
-   that another process got meanwhile deceives nobody; a file without its lock is removed.
+   that another process got meanwhile deceives nobody; a file without its lock is removed. One that others may have
+   written is not read: it names modules to import, and where to send signed callbacks.
 3. `load_settings_here` lets a command have the settings found there, beneath the environment and `.env`; `target` says
    where `deskbell send` and its like post their callbacks.
 """
@@ -10,10 +11,12 @@
 import fcntl
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
@@ -75,16 +78,38 @@ def announced(running: Running, folder: Path = FOLDER) -> Iterator[None]:
 def find_running(folder: Path = FOLDER) -> Running | None:
     """The `deskbell dev` that runs in the folder; None if none does."""
     path = folder / _FILE
-    with suppress(FileNotFoundError), path.open() as file:
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:  # a symbolic link, a folder, a file that may not be read
+        return _not_ours(path)
+    with file:
+        if not _is_ours(os.fstat(file.fileno())):
+            return _not_ours(path)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             with suppress(ValueError, TypeError):  # another version wrote it
                 return Running(**json.load(file))
         else:
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it has just been written anew
-                path.unlink()
+            with suppress(FileNotFoundError):  # another command has just removed it
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it has just been written anew
+                    path.unlink()
     return None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether a file is one that this user alone can have written."""
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & others
+
+
+@cache
+def _not_ours(path: Path) -> None:
+    """Say once that a file is not read."""
+    said = f"deskbell: {path} is not a file that this user alone can have written: it is not read"
+    print(said, file=sys.stderr)  # noqa: T201 - what a command line is for
 
 
 def load_settings_here(*, for_redis: bool = False) -> Settings:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import ConfigError
 from shared.settings.config import load_settings
+from tests.foreign import give_away
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +131,22 @@ def test_a_folder_named_env_is_none_and_a_file_that_cannot_be_read_is_a_sentence
     (tmp_path / ".env").write_bytes(b"A=\xff")
     with pytest.raises(ConfigError, match=r"a file that can be read, got '\.env': it is not UTF-8; .*/dev/null"):
         load_settings()
+
+
+def test_a_file_that_anybody_may_have_put_there_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names modules that are imported: in a folder like /tmp another user's is refused, unless it is named."""
+    (tmp_path / ".env").write_text("DESKBELL_LOG_SIZE=70")
+    monkeypatch.delenv("DESKBELL_ENV_FILE")
+    monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
+    tmp_path.chmod(0o1777)
+    assert load_settings().log_size == 70  # one's own
+
+    give_away(tmp_path / ".env", monkeypatch)
+    sentence = r"is another user's, in a folder that everybody may write to; DESKBELL_ENV_FILE names it if it is meant"
+    with pytest.raises(ConfigError, match=sentence):
+        load_settings()
+    monkeypatch.setenv("DESKBELL_ENV_FILE", str(tmp_path / ".env"))
+    assert load_settings().log_size == 70
+    monkeypatch.delenv("DESKBELL_ENV_FILE")
+    tmp_path.chmod(0o755)
+    assert load_settings().log_size == 70

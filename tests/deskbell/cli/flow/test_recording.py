@@ -1,5 +1,6 @@
 """`deskbell record`: what happened becomes a file that plays back green and holds nothing of the customer's."""
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from deskbell import Callbacks, SessionEvent
 from deskbell.cli.flow.placeholders import Placeholders, looks_personal
+from deskbell.cli.flow.recording import Recording
 from deskbell.flow.kept import session_events
 from deskbell.flow.loader import Flow, load_flow
 from deskbell.flow.player import Player
 from deskbell.simulator.client import Desk
 from deskbell.simulator.jobs import ended_jobs
+from deskbell.testing import event_of
 from tests import forked
 from tests.conftest import patient_settings
 from tests.desk import APP, TOKEN, serving
@@ -206,6 +210,38 @@ def test_a_text_that_holds_json_still_does(
     assert event.event
     assert event.event.fields["Data"] == '{"name": "丙丙", "n": 1}'
     assert found(player, written(tmp_path, recorded.stdout)) == []
+
+
+def test_fields_that_no_page_lists_hold_nobodys_values(tmp_path: Path) -> None:
+    """They may hold anything, in texts, numbers and deeper; what characters they have is written as YAML reads it."""
+    extra = {"Phone": 13812345678, "of": ["Li.Wei@acme.test", "new", 3, True, None, "a\x85\x9b31m\u2028\x7f\ufeff王"]}
+    begins = event_of(SessionEvent, Event="SessionBegin", NickName="王伟", Extra=extra, CustomerServiceId="@service")
+
+    text = asyncio.run(Recording(Callbacks()).text([begins], {}))
+
+    assert not [personal for personal in ("王", "138", "Wei") if personal in text]
+    assert all(each == "\n" or each.isprintable() for each in text)
+    (event,) = written(tmp_path, text).content.cases["recorded"]
+    assert event.event
+    fields: dict[str, Any] = dict(event.event.fields)
+    assert fields["NickName"] == "乙乙"
+    assert fields["Extra"]["Phone"] == 22222222222
+    assert fields["Extra"]["of"][:5] == ["user3@example.com", "new", 3, True, None]
+    assert fields["Extra"]["of"][5] == "e\x85\x9b44e\u2028\x7f\ufeff戊"
+
+
+def test_a_recording_follows_no_link_and_replaces_nothing(
+    acme: tuple[Path, Player], run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Not even a link to a file that is not there."""
+    (*_, step) = acme[1].play(written(tmp_path, "cases: {a: [{call: {node: find, variables: {OrderID: '1'}}}]}"), "a")
+    assert step.answer
+    (tmp_path / "flow_link.yaml").symlink_to(tmp_path / "made")
+
+    refused = run(step.answer.event_id, "flow_link.yaml")
+
+    assert (refused.returncode, refused.stderr) == (2, "deskbell: flow_link.yaml is there already; name a new file\n")
+    assert not (tmp_path / "made").exists()
 
 
 def test_what_cannot_be_recorded_ends_in_one_sentence(

@@ -1,9 +1,11 @@
 """Commands find the `deskbell dev` of their folder, and need no settings."""
 
+import fcntl
 import json
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,12 @@ from redis import Redis
 
 from deskbell import Callbacks
 from deskbell.cli.settings.running import Running, announced, find_running
+from deskbell.cli.stack import Stack
+from shared.errors import ConfigError
 from tests import forked
 from tests.conftest import ApiFactory
 from tests.desk import APP, TOKEN
+from tests.foreign import give_away
 from tests.processes import environment
 
 APPS = f'{{"{APP}": ["{TOKEN}"]}}'
@@ -29,6 +34,7 @@ def version() -> dict[str, str]: ...
 @jobs.on(Event)
 def note(event: Event) -> None: ...
 """
+RUNNING = json.dumps({"pid": os.getpid(), "url": "http://127.0.0.1:1", "environment": {"DESKBELL_JOBS": "evil:jobs"}})
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -103,6 +109,63 @@ def test_the_address_is_its_owners_alone_and_ends_with_its_process(tmp_path: Pat
         assert (tmp_path / "dev.json").stat().st_mode & 0o777 == 0o600
     assert find_running(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def fifo(path: Path, _: pytest.MonkeyPatch) -> None:
+    """Make a FIFO, which a reader would wait for."""
+    os.mkfifo(path)
+
+
+def link(path: Path, _: pytest.MonkeyPatch) -> None:
+    """Make a symbolic link to a file of this user's."""
+    (path.parent / "elsewhere.json").write_text(RUNNING)
+    path.symlink_to("elsewhere.json")
+
+
+def for_everybody(path: Path, _: pytest.MonkeyPatch) -> None:
+    """Make a file that everybody may write to."""
+    path.write_text(RUNNING)
+    path.chmod(0o666)
+
+
+def foreign(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make another user's file."""
+    path.write_text(RUNNING)
+    give_away(path, monkeypatch)
+
+
+@pytest.mark.parametrize("make", [fifo, link, for_everybody, foreign, lambda path, _: path.mkdir()])
+def test_an_address_that_somebody_else_may_have_written_is_not_read(
+    make: Callable[[Path, pytest.MonkeyPatch], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would say which modules are imported and who gets signed callbacks; a line says once that it is left alone."""
+    path = tmp_path / "dev.json"
+    make(path, monkeypatch)
+
+    with ExitStack() as stack:
+        if path.is_file():
+            held = stack.enter_context(path.open())
+            fcntl.flock(held, fcntl.LOCK_EX)  # as if its `deskbell dev` ran
+        assert [find_running(tmp_path) for _ in range(2)] == [None] * 2
+
+    assert os.path.lexists(path)
+    assert capsys.readouterr().err == (
+        f"deskbell: {path} is not a file that this user alone can have written: it is not read\n"
+    )
+
+
+def test_the_data_of_a_dev_are_in_a_folder_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there is loaded, and what is written there holds personal values."""
+    give_away(tmp_path, monkeypatch)
+
+    with (
+        pytest.raises(ConfigError, match=r" is another user's: run this in a folder of your own$"),
+        Stack(tmp_path, given={}),
+    ):
+        pass
 
 
 def test_the_settings_beside_the_package_are_those_of_every_command(
