@@ -77,10 +77,10 @@ def deskbell(
 def dev(
     show_values: Annotated[bool, typer.Option("--show-values", help="Print the values of variables, too.")] = False,
 ) -> None:
-    """Run api, workers, CRM and rq-dashboard on an embedded server, reloading; data in .deskbell/; Ctrl-C ends it.
+    """Run api, workers and rq-dashboard on an embedded server, with a CRM and a Desk to try; data in .deskbell/.
 
     It runs the package that DESKBELL_CALLBACKS and DESKBELL_JOBS name, in `.env` or the environment, as `deskbell new`
-    makes one; without them, an example.
+    makes one; without them, an example. It reloads when code changes; Ctrl-C ends it.
     """
     from deskbell.cli.dev.command import dev as run
 

@@ -1,10 +1,11 @@
-"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, api, workers and rq-dashboard.
+"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, Desk's REST, api, workers and rq-dashboard.
 
 No port is assumed free: the sockets are opened here, and a server that is handed one cannot lose it to another
 process. Valkey has no port at all, but a Unix socket.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -20,10 +21,14 @@ from pathlib import Path
 from typing import IO, Self
 
 from deskbell.cli.dashboard import serve_dashboard
-from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
+from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_KEY, DEV_TOKEN
 from deskbell.cli.processes.listening import listen
+from deskbell.desk.client import ADMINISTRATOR
+from deskbell.simulator.rest.received import Received
+from deskbell.simulator.rest.server import DeskRest
 from shared.errors import ConfigError
 from shared.settings.config import load_settings
+from shared.settings.environment import PREFIX
 
 NEEDS_DEV = "this needs the extra dev: pip install 'deskbell[dev]'"
 _GRACE_SECONDS = 20
@@ -41,36 +46,40 @@ class Stack:
     """Starts everything, and ends everything it started.
 
     Attributes:
-        api_url, dashboard_url, crm_url: where they listen.
+        api_url, dashboard_url, crm_url, desk_url: where they listen; the last stands in for Desk's REST interface.
         environment: the settings of the api and the workers, as environment variables.
     """
 
     api_url: str
     dashboard_url: str
     crm_url: str
+    desk_url: str
 
     def __init__(
         self,
         folder: Path,
         *,
-        ports: Sequence[int] = (0, 0, 0),
+        ports: Sequence[int] = (0, 0, 0, 0),
         given: Mapping[str, str],
         logs: Path | None = None,
         read: Callable[[str, IO[bytes]], object] | None = None,
+        show: Callable[[Received], object] | None = None,
     ) -> None:
         """Prepare a stack.
 
         Args:
             folder: where its data lie.
-            ports: preferred for api, dashboard and CRM; free ones are taken where they are not.
+            ports: preferred for api, dashboard, CRM and Desk's REST interface; free ones are taken where they are not.
             given: settings, as environment variables, which precede the stack's own.
             logs: a file for the output of all processes; else it is their own standard output, or goes to `read`.
             read: is called for each process that is started, with its name and its output as a pipe.
+            show: is called with each command that jobs send to Desk, in a thread.
         """
         self._folder = folder.resolve()
         self._ports = ports
         self._logs = logs
         self._read = read
+        self._show = show
         self._output: IO[bytes] | None = None
         self._exit = ExitStack()
         self._commands: dict[str, _Command] = {}
@@ -111,11 +120,12 @@ class Stack:
         self._lock()
         if self._logs:
             self._output = self._exit.enter_context(self._logs.open("ab"))
-        api, dashboard, crm = (self._exit.enter_context(_listen_near(port)) for port in self._ports)
-        self.api_url, self.dashboard_url, self.crm_url = map(_url, (api, dashboard, crm))
+        api, dashboard, crm, desk = (self._exit.enter_context(_listen_near(port)) for port in self._ports)
+        self.api_url, self.dashboard_url, self.crm_url, self.desk_url = map(_url, (api, dashboard, crm, desk))
         if "DESKBELL_REDIS_URL" not in self.environment:
             self.environment["DESKBELL_REDIS_URL"] = self._start_valkey()
         self.environment = self._defaults() | self.environment
+        self._start_desk(desk)
         python = [sys.executable, "-P", "-m"]
         crm_app = ["uvicorn", "--app-dir", _EXAMPLES, "--factory", "shop.crm:create_app", "--log-level", "warning"]
         self._commands = {
@@ -131,6 +141,17 @@ class Stack:
         self._exit.callback(self._end, "declared")
         settings = load_settings(redis_url=self.environment["DESKBELL_REDIS_URL"])
         self._exit.callback(serve_dashboard(dashboard, settings).shutdown)
+
+    def _start_desk(self, listener: socket.socket) -> None:
+        """Stand in for Desk's REST interface, for the apps whose keys the jobs have."""
+        keys = self.environment.setdefault(f"{PREFIX}DESK_KEYS", self._keys())
+        identifier = self.environment.get(f"{PREFIX}DESK_IDENTIFIER", ADMINISTRATOR)
+        rest = DeskRest(json.loads(keys), identifier=identifier, listener=listener, show=self._show)
+        self._exit.enter_context(rest)
+
+    def _keys(self) -> str:
+        """A secret key for each app; it opens nothing but the stand-in."""
+        return json.dumps(dict.fromkeys(json.loads(self.environment[f"{PREFIX}APPS"]), DEV_KEY))
 
     def _lock(self) -> None:
         """Keep the folder for this process: two servers would write into one append-only file."""
@@ -150,6 +171,7 @@ class Stack:
             "DESKBELL_APPS": f'{{"{DEV_APP}": ["{DEV_TOKEN}"]}}',
             "DESKBELL_CRM_URL": self.crm_url,
             "DESKBELL_CRM_TOKEN": CRM_TOKEN,
+            "DESKBELL_DESK_URL": self.desk_url,
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self._folder / 'analytics.db'}",
             "DESKBELL_LOG_FORMAT": "json",
         }

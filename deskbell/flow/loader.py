@@ -82,6 +82,8 @@ def _check(document: Document, place: Location, steps: Sequence[Step], last: str
             raise FlowFileError(f"{at}: expect checks nothing; write for example expect: {{outcome: answered}}")
         if step.jobs and not (step.jobs.model_extra or step.jobs.others):
             raise FlowFileError(f"{at}: jobs checks nothing; write for example jobs: {{crm.contact: done}}")
+        if step.desk and not step.desk.model_fields_set - {"within_ms"}:
+            raise FlowFileError(f"{at}: desk checks nothing; write for example desk: {{send_msg: the text}}")
         if step.exception is not None:
             if last != "call":
                 raise FlowFileError(f"{at}: only an API call has an exception branch, and the last callback is {last}")

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from deskbell.flow.document import Document
-from deskbell.flow.model import Assign, Call, Event, Expect, FlowFile, JobEnd, JobEnds, Step, Wait
+from deskbell.flow.model import Assign, Call, DeskCommands, Event, Expect, FlowFile, JobEnd, JobEnds, Step, Wait
 from shared.declarations.nearest import advice
 
 _MODELS: dict[str, type[BaseModel]] = {
@@ -16,9 +16,9 @@ _MODELS: dict[str, type[BaseModel]] = {
     "assign": Assign,
     "expect": Expect,
     "jobs": JobEnds,
+    "desk": DeskCommands,
     "wait": Wait,
 }
-_DESK = "desk steps check what jobs send to Desk, and no job can send anything there yet; leave the step out"
 
 
 def sentence(document: Document, error: ErrorDetails) -> str:
@@ -35,8 +35,6 @@ def _unknown_key(_: Document, error: ErrorDetails) -> str:
     location = error["loc"]
     name = str(location[-1])
     parent = location[-2] if len(location) > 1 else None
-    if isinstance(parent, int) and name == "desk":
-        return _DESK
     known = _keys(location, parent)
     return f"unknown key {name}" + advice(name, known, f"; the keys here are {', '.join(known)}")
 

@@ -1,5 +1,6 @@
 """What a flow file may hold. The loader reads it by these models, and the JSON Schema for editors is made of them."""
 
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PositiveInt
@@ -125,6 +126,63 @@ class JobEnds(_Model):
     )
 
 
+def _listed(alone: Callable[[str], Fields] | None = None) -> BeforeValidator:
+    """One command for a list of one; nothing for a command of which nothing is said; a text, for what it says.
+
+    Args:
+        alone: the fields that a text stands for.
+    """
+
+    def read(value: Any) -> Any:
+        given = value if isinstance(value, list) else [value]
+        return [{} if each is None else alone(each) if alone and isinstance(each, str) else each for each in given]
+
+    one: Any = Fields | str if alone else Fields
+    return BeforeValidator(read, json_schema_input_type=one | list[one] | None)
+
+
+def _text_message(text: str) -> Fields:
+    return {"MsgBody": [{"MsgContent": {"Text": text}}]}
+
+
+def _chunk(text: str) -> Fields:
+    return {"Chunk": text}
+
+
+class DeskCommands(_Model):
+    """What jobs must have said to Desk in this session, beside what such a step before has found."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    send_msg: Annotated[
+        list[Fields],
+        _listed(_text_message),
+        Field(description="Messages: the text, or fields; `Data`, JSON in a text, may be written as an object."),
+    ] = []
+    send_stream_msg: Annotated[
+        list[Fields], _listed(_chunk), Field(description="Parts of messages: the text, or fields.")
+    ] = []
+    transfer_to_human: Annotated[list[Fields], _listed(), Field(description="Fields of the command.")] = []
+    end_session: Annotated[list[Fields], _listed(), Field(description="Fields of the command.")] = []
+    get_session_state: Annotated[list[Fields], _listed(), Field(description="Fields of the command.")] = []
+    describe_chat_messages: Annotated[list[Fields], _listed(), Field(description="Fields of the command.")] = []
+    others: Annotated[
+        NoOthers | None, _given(NoOthers), Field(description="`none`: no other command until the jobs have ended.")
+    ] = None
+    within_ms: Annotated[PositiveInt, Field(description="How long to wait for them.")] = 30_000
+
+    @property
+    def expected(self) -> Iterator[tuple[str, Fields]]:
+        """Each command with the fields that it must have."""
+        for command in REST_COMMANDS:
+            for fields in getattr(self, command):
+                yield command, fields
+
+
+REST_COMMANDS = tuple(name for name in DeskCommands.model_fields if name not in ("others", "within_ms"))
+"""Desk's REST commands (PROTOCOL §5)."""
+
+
 class Wait(_Model):
     """A pause."""
 
@@ -146,6 +204,7 @@ class Step(_Model):
         Field(description="The exception branch: the last call must fail, and these steps come next."),
     ] = None
     jobs: Annotated[JobEnds | None, _given(JobEnds), Field(description=JobEnds.__doc__)] = None
+    desk: Annotated[DeskCommands | None, _given(DeskCommands), Field(description=DeskCommands.__doc__)] = None
     duplicate: Annotated[
         PositiveInt | None,
         _given(PositiveInt),

@@ -16,17 +16,21 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from deskbell.flow.desk import desk_differences, paired
 from deskbell.flow.differences import Difference, differences, in_words
 from deskbell.flow.kept import outcome_of
 from deskbell.flow.loader import Flow, Location
-from deskbell.flow.model import CALLBACKS, JobEnd, JobEnds, Step
+from deskbell.flow.model import CALLBACKS, DeskCommands, JobEnd, JobEnds, Step
 from deskbell.flow.session import Session
 from deskbell.http import NO_ANSWER
 from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
+from deskbell.simulator.rest.reading import Inbox, NoStandInError
+from deskbell.simulator.rest.received import Received
 from shared.wire.protocol import SESSION_EVENT, TASK_FLOW_EVENT, Packet, canonical
 
 _SECONDS_FOR_JOBS = 30.0
+_PAUSE_SECONDS = 0.05
 _FAN_OUT = "fan_out"
 
 
@@ -40,6 +44,7 @@ class Played:
         answer: of a callback.
         outcome: how the answer came about; "" where that is not known.
         jobs: those that the step waited for.
+        said: what jobs said to Desk.
     """
 
     line: int
@@ -47,6 +52,7 @@ class Played:
     answer: Answer | None = None
     outcome: str = ""
     jobs: Sequence[FollowedJob] = ()
+    said: Sequence[Received] = ()
     differences: list[Difference] = field(default_factory=list)
 
 
@@ -74,42 +80,50 @@ class NotPlayedError(Exception):
 class Player:
     """Plays cases, one after the other."""
 
-    def __init__(self, desk: Desk, redis: Redis) -> None:
+    def __init__(self, desk: Desk, redis: Redis, inbox: Inbox) -> None:
         self._desk = desk
         self._redis = redis
+        self._inbox = inbox
 
     def play(self, flow: Flow, name: str) -> Iterator[Played]:
         """Play a case; each step is yielded when it has been played.
 
         Raises:
-            NotPlayedError: the api or Redis does not answer.
+            NotPlayedError: the api, Redis or the stand-in of Desk's REST interface does not answer.
         """
-        case = _Case(self._desk, self._redis, flow, name)
+        case = _Case(self._desk, self._redis, self._inbox, flow, name)
         try:
             yield from case.play()
         except NO_ANSWER as error:
             raise NotPlayedError(f"no answer from {self._desk.url}: {error}") from None
         except (RedisError, OSError) as error:
             raise NotPlayedError(f"Redis does not answer: {error}") from None
+        except NoStandInError as error:
+            raise NotPlayedError(str(error)) from None
 
 
 class _Case:
     """A case under way."""
 
-    def __init__(self, desk: Desk, redis: Redis, flow: Flow, name: str) -> None:
+    def __init__(self, desk: Desk, redis: Redis, inbox: Inbox, flow: Flow, name: str) -> None:
         self._desk = desk
         self._redis = redis
+        self._inbox = inbox
         self._flow = flow
         self._place: Location = ("cases", name)
         self._steps = flow.content.cases[name]
         self._session = Session(name, flow.content.session)
         self._sent: _Sent | None = None
+        self._heard = 0  # the number of the last command of before the case, and what has been paired since
+        self._paired: set[int] = set()
         self._is_open = False  # a call has failed, and its exception branch has not come
         self._is_over = False
 
     def play(self) -> Iterator[Played]:
         """Every step, and the events around."""
         line = self._line(self._place)
+        if any(step.desk for step in _with_branches(self._steps)):
+            self._heard = max([each.number for each in self._inbox.after(0)], default=0)
         written = list(_events(self._steps))
         if (SESSION_EVENT, "SessionBegin") not in written:
             yield self._around(self._session.begin(), line)
@@ -147,14 +161,20 @@ class _Case:
             time.sleep(step.wait.ms / 1000)
             return Played(line, f"wait {step.wait.ms} ms")
         assert self._sent, "the loader refuses a step about a callback where there is none"
+        return self._about(self._sent, step, line)
+
+    def _about(self, sent: _Sent, step: Step, line: int) -> Played:
+        """A step about the last callback."""
         if step.expect:
-            outcome = self._outcome(self._sent.answer)
-            found = list(differences(step.expect, self._sent.answer, outcome, line))
+            outcome = self._outcome(sent.answer)
+            found = list(differences(step.expect, sent.answer, outcome, line))
             return Played(line, "expect", outcome=outcome, differences=found)
         if step.jobs:
-            return self._jobs(step.jobs, self._sent, line)
+            return self._jobs(step.jobs, sent, line)
+        if step.desk:
+            return self._said(step.desk, sent, line)
         assert step.duplicate
-        return self._duplicates(step.duplicate, self._sent, line)
+        return self._duplicates(step.duplicate, sent, line)
 
     def _noticed(self, played: Played, step: Step, rest: Sequence[Step]) -> Played:
         """A step; with a difference where it failed and nothing that follows says that it should."""
@@ -237,8 +257,39 @@ class _Case:
             played.differences.append(Difference("extra", name, "no other job", str(there[name]), line))
         return played
 
+    def _said(self, expected: DeskCommands, sent: _Sent, line: int) -> Played:
+        """Wait until all has come that is expected, or the jobs that may send it have ended."""
+        deadline = time.monotonic() + expected.within_ms / 1000
+        while True:
+            is_over = time.monotonic() > deadline or _have_ended(self._redis, sent.answer.event_id)
+            came = [each for each in self._inbox.after(self._heard) if self._is_of_session(each)]
+            pairs = paired(expected, came)
+            if is_over or (not expected.others and all(received for _, _, received in pairs)):
+                break
+            time.sleep(_PAUSE_SECONDS)
+        said = [received for _, _, received in pairs if received]
+        self._paired |= {each.number for each in said}
+        return Played(line, "desk", said=said, differences=list(desk_differences(expected, pairs, came, line)))
+
+    def _is_of_session(self, received: Received) -> bool:
+        """Whether a command is of this case, had an effect, and was not paired before."""
+        variables = self._session.variables
+        is_named = received.session_id == variables["SystemSessionID"] or (
+            not received.session_id and received.user_id == variables["SystemClientUserID"]
+        )
+        return is_named and received.has_effect and received.number not in self._paired
+
     def _line(self, place: Location) -> int:
         return self._flow.document.line(place)
+
+
+def _have_ended(redis: Redis, event_id: str) -> bool:
+    """Whether all jobs of an event have ended; one that was not kept has none."""
+    try:
+        jobs = next(follow(redis, event_id, seconds=0)) if event_id else []
+    except TimeoutError:
+        return False
+    return all(job.has_ended and job.name != _FAN_OUT for job in jobs)
 
 
 def _followed(
@@ -276,10 +327,16 @@ def _job_differences(
         yield Difference("job", name, f"{end.ends} within {end.within_ms} ms", f"{ended_after[name]:.0f} ms", line)
 
 
+def _with_branches(steps: Sequence[Step]) -> Iterator[Step]:
+    """Steps, and those in their branches."""
+    for step in steps:
+        yield step
+        yield from _with_branches(step.exception or [])
+
+
 def _events(steps: Sequence[Step]) -> Iterator[tuple[str, Any]]:
     """The commands and names of the events that steps write, also those in branches."""
-    for step in steps:
+    for step in _with_branches(steps):
         if step.event:
             command = Session("", {}).event(step.event.command, step.event.fields)
             yield canonical(command["CallbackCommand"]), command.get("Event")
-        yield from _events(step.exception or [])

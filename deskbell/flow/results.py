@@ -89,6 +89,8 @@ def _step(step: Played) -> dict[str, Any]:
         }
     if step.jobs:
         found["jobs"] = {job.name: job.state for job in step.jobs}
+    if step.said:
+        found["desk"] = [{"command": each.command, "fields": each.fields} for each in step.said]
     found["differences"] = [
         {"kind": each.kind, "what": each.what, "expected": each.expected, "got": each.got, "line": each.line}
         for each in step.differences

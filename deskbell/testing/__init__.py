@@ -11,11 +11,13 @@
 
 Read in this order: `events` (what a test begins with), `replies` (one handler), `performing` (one attempt at a job),
 `clock`, `memory` (queues on fakeredis, a job's whole life), `serving` (an api in a thread), `stack` (api, server and
-worker); `extras` says what to install, `given` reads a test's settings. The pytest plugin is `_deskbell_pytest.py`, a
-module of its own: pytest loads it in every run, and imports nothing of Deskbell with it. The decorators return
-functions untouched, so that a test calls them like any other.
+worker); `extras` says what to install, `given` reads a test's settings. `DeskRest` is the simulator's: it stands in for
+Desk's REST interface. The pytest plugin is `_deskbell_pytest.py`, a module of its own: pytest loads it in every run,
+and imports nothing of Deskbell with it. The decorators return functions untouched, so that a test calls them like any
+other.
 """
 
+from deskbell.simulator.rest.server import DeskRest
 from deskbell.simulator.signing import signed_query
 from deskbell.testing.clock import Clock
 from deskbell.testing.events import api_call, event_of, packet
@@ -25,6 +27,7 @@ from deskbell.testing.replies import async_reply, reply
 
 __all__ = [
     "Clock",
+    "DeskRest",
     "Enqueued",
     "MemoryQueue",
     "Performed",

@@ -22,6 +22,7 @@ from redis import Redis
 from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import packet_of
+from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing.events import packet
 from deskbell.testing.extras import need
 from deskbell.testing.given import settings_given
@@ -37,7 +38,7 @@ from shared.wire.protocol import Packet
 from workers.attempt import Performer
 from workers.worker.worker import ConcurrentWorker
 
-APP, TOKEN = "1400000001", "test-token"
+APP, TOKEN, KEY = "1400000001", "test-token", "test-key"
 
 
 class Stack:
@@ -48,6 +49,7 @@ class Stack:
         callbacks, jobs: what the settings name.
         redis: a connection to the embedded server.
         desk: posts callbacks, signed for the app of the settings.
+        rest: stands in for Desk's REST interface: `rest.messages` is what jobs have written into chats.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class Stack:
     jobs: Jobs
     redis: Redis
     desk: Desk
+    rest: DeskRest
 
     def __init__(self, **given: Any) -> None:
         """Prepare.
@@ -74,7 +77,9 @@ class Stack:
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="deskbell-"))  # short: a socket's path has room for some 100 bytes
             stack.callback(shutil.rmtree, folder)
-            self.settings = settings_given(self._given, **_own(_start_valkey(stack, folder), folder))
+            self.rest = stack.enter_context(DeskRest({APP: KEY}))
+            self.settings = settings_given(self._given, **_own(_start_valkey(stack, folder), folder, self.rest.url))
+            self.rest.keys = {app: key.get_secret_value() for app, key in self.settings.desk_keys.items()}
             self.callbacks = load_callbacks(self.settings)
             self.jobs = _load_jobs(self.settings)
             self.redis = stack.enter_context(Redis.from_url(self.settings.redis_url.get_secret_value()))
@@ -89,7 +94,8 @@ class Stack:
         self._exit.close()
 
     def clean(self) -> None:
-        """Forget what was accepted, all jobs and all their records."""
+        """Forget what was accepted, all jobs and all their records, and what they have said to Desk."""
+        self.rest.clear()
         marks = f"{MARK_KEY}*"  # without its own, the api would report that the server lost what it had acknowledged
         kept = set(self.redis.scan_iter(marks))
         if others := [key for key in self.redis.scan_iter() if key not in kept]:
@@ -161,11 +167,13 @@ def _load_jobs(settings: Settings) -> Jobs:
     return jobs
 
 
-def _own(redis_url: str, folder: Path) -> dict[str, Any]:
+def _own(redis_url: str, folder: Path, desk_url: str) -> dict[str, Any]:
     """Settings of a stack that belongs to a test: no machine is too busy for its budget, no secret is a real one."""
     return {
         "redis_url": SecretStr(redis_url),
         "apps": {APP: [SecretStr(TOKEN)]},
+        "desk_url": desk_url,
+        "desk_keys": {APP: SecretStr(KEY)},
         "signature": "required",
         "min_replicas": 0,
         "spool_dir": folder / "spool",

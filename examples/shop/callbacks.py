@@ -31,6 +31,16 @@ def order_status(
     return {"OrderStatus": order.status, "Carrier": order.carrier}
 
 
+@callbacks.api_call("invoice")
+def invoice(
+    OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1, description="The number on the receipt.", examples=[1002])],
+) -> dict[str, str]:
+    """Say that the invoice is being made; a job sends it into the chat."""
+    if orders.find(OrderID) is None:
+        raise Refuse("no such order")
+    return {"InvoiceState": "begun"}
+
+
 @callbacks.api_call("customer_summary", when={"staticKey": "staticValue"})
 def customer_summary(call: ApiCall) -> dict[str, str | int]:
     """Tell what the shop knows of a customer; answers the packet of Tencent's documentation."""

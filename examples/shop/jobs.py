@@ -8,13 +8,14 @@ import httpx
 from deskbell import ApiCall, Jobs, Retry, Settings, Unavailable
 from deskbell.jobs import analytics, crm
 
-from . import fresh, tracking
+from . import fresh, messages, tracking
 
 jobs = Jobs()
 jobs.include(crm.jobs)
 jobs.include(analytics.jobs)
 jobs.include(fresh.jobs)
 jobs.include(tracking.jobs)
+jobs.include(messages.jobs)
 
 # One for the process: its connections are kept, and TLS is set up once. Threads may share it.
 client = httpx.Client(timeout=10)

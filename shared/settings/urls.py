@@ -7,11 +7,13 @@ value.
 import re
 from urllib.parse import SplitResult, urlsplit
 
-_DESK_HOSTS = {  # PROTOCOL §5
+DESK_HOSTS = {  # PROTOCOL §5
     "china": "https://console.tim.qq.com",
     "singapore": "https://adminapisgp.im.qcloud.com",
     "america": "https://adminapiusa.im.qcloud.com",
 }
+"""The hosts of Desk's REST interface, by region."""
+
 _HEADER_TEXT = re.compile(r"[!-~]*")
 _PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
@@ -49,12 +51,12 @@ def check_http_url(text: str) -> None:
 
 def desk_host(text: str) -> str:
     """The URL of Desk's REST interface that a region means, or the URL that is given, for requests to append to."""
-    if text in _DESK_HOSTS:
-        return _DESK_HOSTS[text]
+    if text in DESK_HOSTS:
+        return DESK_HOSTS[text]
     try:
         check_http_url(text)
     except ValueError as error:
-        raise ValueError(f"expected {', '.join(_DESK_HOSTS)} or a URL: {error}") from None
+        raise ValueError(f"expected {', '.join(DESK_HOSTS)} or a URL: {error}") from None
     return text.rstrip("/")
 
 

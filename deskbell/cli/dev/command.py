@@ -24,6 +24,7 @@ from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.settings.running import FOLDER, Running, announced
 from deskbell.cli.stack import NEEDS_DEV, Stack
 from deskbell.http import check_proxies
+from deskbell.simulator.rest.received import Received
 from shared.errors import ConfigError
 from shared.redis.connections import connect
 from shared.settings.config import Settings, load_settings
@@ -36,7 +37,7 @@ try:
 except ModuleNotFoundError as error:
     raise ConfigError(NEEDS_DEV) from error
 
-_PORTS = (8000, 9181, 8010)
+_PORTS = (8000, 9181, 8010, 8020)
 _TURN_SECONDS = 0.1
 _NO_JOBS = "deskbell.jobs.none:jobs"
 
@@ -57,9 +58,9 @@ def dev(*, show_values: bool) -> None:
     given[f"{PREFIX}LOG_FORMAT"] = "dev"  # read here
     if settings.callbacks and not settings.jobs:
         given[f"{PREFIX}JOBS"] = _NO_JOBS
-    queue: SimpleQueue[Line | Changed] = SimpleQueue()
+    queue: SimpleQueue[Line | Changed | Received] = SimpleQueue()
     with (
-        Stack(FOLDER, ports=_PORTS, given=given, read=partial(read_lines, queue)) as stack,
+        Stack(FOLDER, ports=_PORTS, given=given, read=partial(read_lines, queue), show=queue.put) as stack,
         announced(Running(os.getpid(), stack.api_url + settings.secret_path, stack.environment)),
         suppress(KeyboardInterrupt),
     ):
@@ -70,7 +71,9 @@ def dev(*, show_values: bool) -> None:
 class _Session:
     """One run of the stack."""
 
-    def __init__(self, stack: Stack, settings: Settings, screen: Screen, queue: SimpleQueue[Line | Changed]) -> None:
+    def __init__(
+        self, stack: Stack, settings: Settings, screen: Screen, queue: SimpleQueue[Line | Changed | Received]
+    ) -> None:
         self._stack = stack
         self._settings = settings
         self._screen = screen
@@ -95,7 +98,10 @@ class _Session:
                 self._screen.say(sentence, style="bold red")
             self._show_blocks()
 
-    def _read(self, came: Line | Changed) -> None:
+    def _read(self, came: Line | Changed | Received) -> None:
+        if isinstance(came, Received):
+            self._screen.received(came)
+            return
         if isinstance(came, Changed):
             self._screen.say(f"{', '.join(came.names)} changed", style="bold")
             if came.is_settings:
@@ -159,10 +165,12 @@ class _Session:
                 ("callback", f"{stack.api_url}{self._settings.secret_path}/callback"),
                 ("rq-dashboard", stack.dashboard_url),
                 ("CRM", stack.crm_url),
+                ("Desk's REST", stack.environment[f"{PREFIX}DESK_URL"]),
                 ("Redis", _without_password(stack.environment["DESKBELL_REDIS_URL"])),
             ]
         )
-        for port, url in zip(_PORTS, (stack.api_url, stack.dashboard_url, stack.crm_url), strict=True):
+        urls = (stack.api_url, stack.dashboard_url, stack.crm_url, stack.desk_url)
+        for port, url in zip(_PORTS, urls, strict=True):
             if urlsplit(url).port != port:
                 self._screen.say(f"the port {port} is taken, so {url} stands in for it", style="yellow")
 

@@ -11,11 +11,12 @@ from rich.text import Text
 from deskbell.cli.dev.blocks import Block, Entry, Later
 from deskbell.cli.dev.lines import Line
 from deskbell.cli.dev.mistakes import Mistake
+from deskbell.simulator.rest.received import Received
 from shared.redaction import terminal_text
 from shared.wire.commands import ApiCall
 from shared.wire.events import Event
 
-_COLORS = {"dev": "bold", "api": "cyan", "workers": "magenta", "crm": "yellow", "declared": "bold"}
+_COLORS = {"dev": "bold", "api": "cyan", "workers": "magenta", "crm": "yellow", "desk": "blue", "declared": "bold"}
 _LEVELS = {"info": "green", "warning": "yellow", "error": "red", "critical": "red"}
 _OUTCOMES = {"done": "green", "retry": "yellow", "out_of_turn": "yellow", "dead": "red", "discarded": "red"}
 _WELL = ("answered", "receipt", "verified", "duplicate")
@@ -63,6 +64,14 @@ class Screen:
         self._print(line.process, head)
         for each in blocks:
             self.say(each, line.process, "dim")
+
+    def received(self, received: Received) -> None:
+        """Print a command that a job has sent to Desk."""
+        said = "again, and dropped" if received.is_duplicate else f"refused, {received.code}" if received.code else "OK"
+        head = Text.assemble(
+            (terminal_text(received.command), "bold"), " ", (said, "red" if received.code else "green")
+        )
+        self._print("desk", Text.assemble(head, " ", self._named(received.fields)))
 
     def mistake(self, process: str, mistake: Mistake) -> None:
         """Print what is wrong, with the lines around it."""

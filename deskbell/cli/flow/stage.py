@@ -16,6 +16,7 @@ from deskbell.cli.stack import Stack
 from deskbell.flow.player import Player
 from deskbell.http import TransportError, client
 from deskbell.simulator.client import Desk
+from deskbell.simulator.rest.reading import Inbox
 from shared.redis.connections import connect
 from shared.settings.config import load_settings
 
@@ -32,18 +33,27 @@ class Stage:
         name: in words.
     """
 
-    def __init__(self, name: str, redis: Redis, target_of: Callable[[str | None], Target], logs: Path | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        redis: Redis,
+        target_of: Callable[[str | None], Target],
+        desk_url: str,
+        logs: Path | None = None,
+    ) -> None:
         self.name = name
         self._redis = redis
         self._target_of = target_of
         self._logs = logs
         self._exit = ExitStack()
+        self._inbox = Inbox(desk_url)
+        self._exit.callback(self._inbox.close)
 
     def player(self, app: str | None) -> Player:
         """The player for an app; None means the app of the settings."""
         to = self._target_of(app)
         desk = self._exit.enter_context(Desk(to.url, to.app, to.token or None, seconds=_ANSWER_SECONDS))
-        return Player(desk, self._redis)
+        return Player(desk, self._redis, self._inbox)
 
     def errors(self) -> list[str]:
         """The last errors that the stack's processes have logged; none where other processes have the log."""
@@ -63,7 +73,7 @@ def staged(url: str | None, app: str | None, token: str | None) -> Iterator[Stag
     if url or find_running():
         here = load_settings_here(for_redis=True)
         with connect(here) as redis:
-            stage = Stage(url or "deskbell dev", redis, lambda own: target(url, own or app, token), None)
+            stage = Stage(url or "deskbell dev", redis, lambda own: target(url, own or app, token), here.desk_url)
             yield stage
             stage.close()
         return
@@ -76,7 +86,11 @@ def staged(url: str | None, app: str | None, token: str | None) -> Iterator[Stag
             with connect(settings) as redis:
                 handlers = stack.environment.get("DESKBELL_CALLBACKS", "no handlers")
                 stage = Stage(
-                    f"a stack of its own with {handlers}", redis, lambda own: _target(stack, own or app, token), logs
+                    f"a stack of its own with {handlers}",
+                    redis,
+                    lambda own: _target(stack, own or app, token),
+                    stack.environment["DESKBELL_DESK_URL"],
+                    logs,
                 )
                 _wait(stack, stage)
                 yield stage

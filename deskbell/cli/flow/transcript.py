@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from deskbell.flow.desk import in_words
 from deskbell.flow.player import Played
 from deskbell.flow.results import CaseResult
 
@@ -29,6 +30,8 @@ class Transcript:
             self._console.print(_MARGIN + ", ".join(f"{name}={text}" for name, text in step.answer.variables.items()))
         for job in step.jobs:
             self._console.print(_MARGIN + str(job))
+        for received in step.said:
+            self._console.print(_MARGIN + in_words(received))
         for difference in step.differences:
             self._console.print(_MARGIN + str(difference), style="red")
 

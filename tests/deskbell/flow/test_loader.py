@@ -40,6 +40,10 @@ cases:
   the branch is empty:
     - call: order_status
     - exception:
+  talked back:
+    - call: invoice
+    - desk: {send_msg: one, others: none}
+    - desk: {send_msg: [one, {MsgBody: []}], send_stream_msg: a, end_session: , transfer_to_human: {}, within_ms: 5}
   routed:
     - assign:
     - expect: {fields: {AgentGroupId: 2, AgentIdList: [a@b.c]}}
@@ -73,7 +77,10 @@ BAD = [  # the file; the line and the sentence; whether the schema cannot say it
     (STEP + "expect: {varables: {A: b}}", ":4: unknown key varables; did you mean variables?", False),
     (STEP + "jobs: {call: {ends: done, attempt: 1}}", ":4: unknown key attempt; did you mean attempts?", False),
     (STEP + "exception:\n        - even: x", ":5: unknown key even; did you mean event?", False),
-    (STEP + "desk: {send_msg: hello}", ":4: desk steps check what jobs send to Desk, and no job can send", False),
+    (STEP + "desk: {send_mesg: hello}", ":4: unknown key send_mesg; did you mean send_msg?", False),
+    (STEP + "desk: {within_ms: 5}", ":4: desk checks nothing; write for example desk: {send_msg: the text}", True),
+    (STEP + "desk: {send_msg: [5]}", ":4: step 1: expected an object, name: value, got 5", False),
+    (STEP + "desk: {end_session: now}", ":4: step 1: expected an object, name: value, got 'now'", False),
     (
         STEP + "call:\n        variables:\n          OrderID: 007",
         ':6: OrderID: expected text, got the number 007 without quotes; write "007": it is a string on the wire',

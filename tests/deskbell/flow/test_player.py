@@ -1,4 +1,4 @@
-"""Cases played against a real api, a real worker and a real Redis."""
+"""Cases played against a real api, a real worker, a real Redis and the stand-in of Desk's REST interface."""
 
 import json
 import threading
@@ -15,14 +15,18 @@ from deskbell.flow.kept import session_events
 from deskbell.flow.loader import Flow, load_flow
 from deskbell.flow.player import NotPlayedError, Played, Player
 from deskbell.simulator.client import Desk
+from deskbell.simulator.rest.reading import Inbox
+from deskbell.simulator.rest.server import DeskRest
 from tests.conftest import patient_settings
 from tests.desk import APP, TOKEN, serving
 from tests.workers.running import running_worker
 
+KEY = "a-secret-key"
 ACME = """
 import asyncio
 
 from deskbell import ApiCall, AssignAgent, Assignment, BeforeContactUser, Callbacks, Discard, Jobs, Refuse, Retry
+from deskbell.desk import Desks, custom, msg_random, text
 
 callbacks = Callbacks()
 jobs = Jobs()
@@ -48,6 +52,17 @@ def route(event: AssignAgent) -> Assignment:
         raise Refuse("nobody routes this")
     return Assignment(group_id=2, agents=["a@acme.test"])
 
+desks = Desks()
+jobs.lifespan(desks.lifespan)
+
+@jobs.on(ApiCall, when={"Say": "two"})
+async def say(event: ApiCall) -> None:
+    desk = desks.of(event)
+    for part in ("one", "two", "two"):
+        await desk.send_msg(event.session_id, [text(part)], random=msg_random(event, "say", part))
+    await desk.send_msg(event.session_id, [custom({"src": "22", "content": {"header": "Hi"}})], random=7)
+    await desk.transfer_to_human(event.session_id, agent_group_id=2)
+
 @jobs.on(ApiCall, node="find")
 async def note(event: ApiCall) -> None: ...
 
@@ -72,11 +87,13 @@ def player(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with (
         Redis.from_url(valkey_url) as redis,
         serving(patient_settings(valkey_url, folder), module["callbacks"]) as api,
-        running_worker(folder, ACME, valkey_url),
+        DeskRest({APP: KEY}) as rest,
+        running_worker(folder, ACME, valkey_url, DESK_URL=rest.url, DESK_KEYS=json.dumps({APP: KEY})),
         closing(Desk(api.url, APP, TOKEN)) as desk,
+        closing(Inbox(rest.url)) as inbox,
     ):
         redis.flushall()
-        yield Player(desk, redis)
+        yield Player(desk, redis, inbox)
 
 
 @pytest.fixture
@@ -253,6 +270,38 @@ def test_a_difference_says_of_what_kind_it_is(player: Player, tmp_path: Path, st
         assert difference.startswith(start)
 
 
+SAID = """
+- call: {node: tell, variables: {Say: two}}
+- desk:
+    send_msg: [two, one, {MsgBody: [{MsgContent: {Data: {src: "22", content: {header: Hi}}}}]}]
+    transfer_to_human: {AgentGroupId: 2}
+    others: none
+- desk: {others: none}
+"""
+WRONG = """
+- call: {node: tell, variables: {Say: two}}
+- desk:
+    send_msg: [two, three, {MsgBody: [{MsgType: TIMFaceElem}]}]
+    end_session:
+    others: none
+"""
+
+
+def test_what_jobs_say_to_desk_is_compared(player: Player, tmp_path: Path) -> None:
+    """Each command once, in any order, and none that came before; JSON in a text may be written as an object."""
+    assert found(list(player.play(flow(tmp_path, SAID), "a"))) == []
+
+    differences = found(list(player.play(flow(tmp_path, WRONG), "a")))
+
+    assert differences == [
+        'line 4: differs: send_msg.MsgBody[0].MsgContent.Text: expected "three", got "one"',
+        'line 4: differs: send_msg.MsgBody[0].MsgType: expected "TIMFaceElem", got "TIMCustomElem"',
+        "line 4: missing: end_session: expected {}, got " + differences[2].partition(", got ")[2],
+        "line 4: extra: transfer_to_human: expected no other command, got transfer_to_human",
+    ]
+    assert differences[2].partition(", got ")[2].startswith('send_msg "one"; send_msg "two"; send_msg "{')
+
+
 def test_a_refusal_that_is_expected_is_none(player: Player, tmp_path: Path) -> None:
     """Only API calls have a branch; elsewhere an `expect` is enough."""
     steps = "- assign: {fields: {ClientUserId: nobody}}\n- expect: {code: 1}\n- wait: {ms: 1}"
@@ -262,8 +311,12 @@ def test_a_refusal_that_is_expected_is_none(player: Player, tmp_path: Path) -> N
 
 def test_what_does_not_answer_ends_a_case_in_a_sentence(tmp_path: Path, redis: Redis) -> None:
     """The api; and one that does not know us is a difference."""
-    with closing(Desk("http://127.0.0.1:1", APP, TOKEN)) as desk, pytest.raises(NotPlayedError, match="no answer from"):
-        list(Player(desk, redis).play(flow(tmp_path, "- call: tell"), "a"))
+    with closing(Desk("http://127.0.0.1:1", APP, TOKEN)) as desk, closing(Inbox("china")) as inbox:
+        player = Player(desk, redis, inbox)
+        with pytest.raises(NotPlayedError, match="no answer from"):
+            list(player.play(flow(tmp_path, "- call: tell"), "a"))
+        with pytest.raises(NotPlayedError, match="is Tencent's, which tells nobody"):
+            list(player.play(flow(tmp_path, "- call: tell\n- desk: {end_session: }"), "a"))
 
 
 class Forgetful(BaseHTTPRequestHandler):
@@ -287,9 +340,10 @@ def test_a_duplicate_that_is_answered_otherwise_differs(tmp_path: Path, redis: R
     with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        with closing(Desk(f"http://127.0.0.1:{server.server_port}", APP, TOKEN)) as desk:
+        url = f"http://127.0.0.1:{server.server_port}"
+        with closing(Desk(url, APP, TOKEN)) as desk, closing(Inbox(url)) as inbox:
             steps = "- call: tell\n- duplicate: 1\n- jobs: {note: done}"
-            differences = found(list(Player(desk, redis).play(flow(tmp_path, steps), "a")))
+            differences = found(list(Player(desk, redis, inbox).play(flow(tmp_path, steps), "a")))
         server.shutdown()
         thread.join()
 

@@ -15,6 +15,7 @@ import asyncio
 import pytest
 
 import acme.jobs
+from deskbell.desk import DeskClient, text
 
 
 def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell, deskbell_clock):
@@ -27,6 +28,19 @@ def test_the_stack_is_clean_and_its_api_misses_nothing(deskbell, deskbell_clock)
     assert deskbell.jobs_of(answer)["record_enquiry"].attempts == 2
     assert deskbell.send("session_event", Event="SessionBegin").code == 0
     assert deskbell.redis.get("deskbell:forgotten") is None
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_desk_that_has_heard_nothing_is_there(deskbell, turn):
+    settings = deskbell.settings
+    (app, key), = settings.desk_keys.items()
+
+    async def talk():
+        async with DeskClient(app, key, url=settings.desk_url) as desk:
+            await desk.send_msg("s", [text("hello")], random=1)
+
+    asyncio.run(talk())
+    assert [each["MsgBody"] for each in deskbell.rest.messages] == [[text("hello")]]
 
 
 def test_what_cannot_be_asked_is_refused(deskbell):
@@ -78,7 +92,7 @@ def test_the_documents_tests_pass_for_an_integrator(tmp_path: Path) -> None:
 
     tested = run(tmp_path, "-m", "pytest", "-q", "-p", "no:schemathesis", "-p", "no:cacheprovider", "acme")
 
-    count = sum(source.count("def test_") for _, source in blocks) + 4
+    count = sum(source.count("def test_") for _, source in blocks) + 6
     assert f"{count} passed" in tested.stdout, tested.stdout
     assert tested.stderr == ""
 

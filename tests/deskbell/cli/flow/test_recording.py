@@ -19,6 +19,7 @@ from deskbell.flow.loader import Flow, load_flow
 from deskbell.flow.player import Player
 from deskbell.simulator.client import Desk
 from deskbell.simulator.jobs import ended_jobs
+from deskbell.simulator.rest.reading import Inbox
 from deskbell.testing import event_of
 from tests import forked
 from tests.conftest import patient_settings
@@ -87,9 +88,10 @@ def acme(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[
         serving(patient_settings(valkey_url, folder), module["callbacks"]) as api,
         running_worker(folder, ACME, valkey_url),
         closing(Desk(api.url, APP, TOKEN)) as desk,
+        closing(Inbox("china")) as inbox,
     ):
         redis.flushall()
-        yield folder, Player(desk, redis)
+        yield folder, Player(desk, redis, inbox)
 
 
 @pytest.fixture
