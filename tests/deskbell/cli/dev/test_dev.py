@@ -1,10 +1,13 @@
 """`deskbell dev`: the stack that stays, in one stream."""
 
+import asyncio
 import re
 import signal
 from pathlib import Path
 
+from deskbell.cli.defaults import DEV_APP, DEV_KEY
 from deskbell.cli.settings.running import find_running
+from deskbell.desk import DeskClient, text
 from tests import forked
 from tests.deskbell.cli.dev.running import running
 from tests.processes import environment
@@ -41,6 +44,12 @@ def package(folder: Path, source: str = SOURCE) -> Path:
     return path
 
 
+async def say(words: str, url: str) -> None:
+    """Write into a chat, as a job does."""
+    async with DeskClient(DEV_APP, DEV_KEY, url=url, seconds=60) as desk:
+        await desk.send_msg("a-session", [text(words)], random=1)
+
+
 def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_is_mended(tmp_path: Path) -> None:
     """The rest stays up meanwhile; names of variables are shown, no values; Ctrl-C ends all, and the data stays."""
     source = package(tmp_path, SOURCE + "import api.db\n")
@@ -60,6 +69,8 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
         found = find_running(tmp_path / ".deskbell")
         assert found
         assert found.pid == dev.process.pid
+        asyncio.run(say("the-text-of-a-message", dev.until(r"Desk's REST +(\S+)$")[1]))
+        dev.until(r"^desk +│ send_msg OK SessionId, MsgRandom, MsgBody$")
         assert "1009" in dev.call("broken")
         dev.until(r"^api +│ +LookupError: text of the exception$")
 
@@ -75,6 +86,7 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
     assert re.search(r"│ +in +OrderID$", block[2])
     assert re.search(r"│ +answer +OK Version$", block[3])
     assert "98765" not in dev.output
+    assert "the-text-of-a-message" not in dev.output
     assert re.search(r"^dev +│ Redis +unix:///\S+$", dev.output, re.MULTILINE)
     has_usual_port = re.search(r"callback +http://127.0.0.1:8000/", dev.output)
     assert ("the port 8000 is taken, so http" in dev.output) != bool(has_usual_port)
@@ -90,6 +102,8 @@ def test_with_handlers_only_a_worker_takes_the_events(tmp_path: Path) -> None:
         dev.until("ready in")
         dev.call("version", OrderID="98765")
         dev.until("none: no job type subscribes to it$")
+        asyncio.run(say("the-text-of-a-message", dev.until(r"Desk's REST +(\S+)$")[1]))
+        dev.until(r"^desk +│ send_msg OK SessionId=.*the-text-of-a-message")
         rights = (tmp_path / ".deskbell").stat().st_mode & 0o777
         second = forked.run("dev", env=environment(), cwd=tmp_path)
         (tmp_path / ".deskbell" / "generated.py").touch()  # its own data
