@@ -24,7 +24,7 @@ from shared.jobs.jobs import Jobs
 from shared.jobs.late import check_late
 from shared.logs import get_log
 from shared.redaction import loggable_fields
-from shared.redis.queues import FOREVER, PERFORM, compress, job_template, queue
+from shared.redis.queues import FOREVER, PERFORM, job_template, pack, queue
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
 from workers.flow.limits import limits_text
@@ -74,7 +74,7 @@ class FanOut:
         for job_type, digest in self.wanted:
             # RQ's `data` of a job: function, instance, arguments, keyword arguments.
             data = b'["%s",null,["%s",%s],{}]' % (PERFORM.encode(), job_type.name.encode(), self.wire)
-            arguments += (numbers[job_type.name], digest, compress(data))
+            arguments += (numbers[job_type.name], digest, pack(data))
         return arguments
 
     def log(self, outcome: str, **more: Any) -> None:

@@ -1,6 +1,7 @@
 """A job's data as RQ keeps it, JSON, compressed or not; bounded against a decompression bomb."""
 
 import zlib
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,14 +16,13 @@ def unpack(data: bytes) -> bytes:
     Raises:
         ValueError: they are too many, or not all there.
     """
-    unpacking = zlib.decompressobj()
-    try:
-        unpacked = unpacking.decompress(data, MOST_BYTES)
-    except zlib.error:
-        unpacked = data
-    else:
-        if not unpacking.eof:
-            raise ValueError("the data are too large, or cut off")
+    unpacked = data
+    if not data.startswith(b"["):  # as a zlib stream never does
+        unpacking = zlib.decompressobj()
+        with suppress(zlib.error):
+            unpacked = unpacking.decompress(data, MOST_BYTES)
+            if not unpacking.eof:
+                raise ValueError("the data are too large, or cut off")
     if len(unpacked) > MOST_BYTES:
         raise ValueError("the data are too large")
     return unpacked

@@ -25,7 +25,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.errors import CannotKeepError
 from shared.logs import get_log
-from shared.redis.queues import FAN_OUT, compress
+from shared.redis.queues import FAN_OUT, pack
 from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
@@ -55,9 +55,11 @@ class Intake:
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
 
     async def start(self) -> None:
         """Begin to send what waits, of an earlier process too; on the running event loop."""
+        self._loop = asyncio.get_running_loop()
         await self.spool.open()
         self._drainer.start()
         self._flusher = asyncio.create_task(self._flush_forever())
@@ -89,10 +91,10 @@ class Intake:
             node=event.node,
             outcome=reply.outcome,
         )
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        result: asyncio.Future[Kept] = self._loop.create_future()
+        self._waiting.append(_Waiting(entry, result))
         self._wake.set()
-        return await waiting.result
+        return await result
 
     async def _flush_forever(self) -> None:
         while True:
@@ -160,4 +162,4 @@ def _hand_out(batch: list[_Waiting], found: Sequence[Kept | None]) -> None:
 
 def _job_data(event: Event, reply: Reply) -> bytes:
     """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text."""
-    return compress(to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings"))
+    return pack(to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings"))

@@ -43,6 +43,9 @@ RUNS_KEY = "deskbell:dead:runs"
 EVENT_RETRIES = 9
 """How often the fan-out of an event is tried again before it is a dead letter."""
 
+COMPRESSED_BYTES = 1024
+"""Bytes from which on a job's data are compressed: of fewer it takes more time than their memory is worth."""
+
 _STAMPED = frozenset({"created_at", "enqueued_at", "data"})
 
 FOREVER = -1
@@ -76,12 +79,14 @@ def job_template(job: Job) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _STAMPED}
 
 
-def compress(data: bytes) -> bytes:
-    """A job's data as RQ keeps them: a zlib stream, here with a window of 4 kB.
+def pack(data: bytes) -> bytes:
+    """A job's data as RQ reads them: JSON as it is, or a zlib stream where that saves much; here with a window of 4 kB.
 
     The default window takes 256 kB of memory at each call, which the system maps and clears each time: six times as
     long, for the same size.
     """
+    if len(data) < COMPRESSED_BYTES:
+        return data
     compressor = zlib.compressobj(level=3, wbits=12, memLevel=4)
     return compressor.compress(data) + compressor.flush()
 

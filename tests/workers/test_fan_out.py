@@ -1,5 +1,4 @@
 import json
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -202,7 +201,7 @@ def test_a_job_holds_the_event_as_json_and_the_chosen_name_and_is_kept_for_ever_
 
     plain, asynchronous = workplace.job(event, "crm.enquiry"), workplace.job(event, "crm.async_enquiry")
     stored: Any = workplace.redis.hget(plain.key, "data")
-    assert json.loads(zlib.decompress(stored)) == [PERFORM, None, ["crm.enquiry", event.to_wire()], {}]
+    assert json.loads(stored) == [PERFORM, None, ["crm.enquiry", event.to_wire()], {}]
     assert plain.timeout == 30
     assert asynchronous.timeout == 35, "the event loop is first"
     assert plain.failure_ttl == asynchronous.failure_ttl == -1
