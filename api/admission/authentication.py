@@ -26,8 +26,9 @@ def parse_query(query_string: bytes) -> Query:
     fields = [field.partition("=") for field in query_string.decode("latin-1").split("&") if field]
     if len(fields) > _MOST_FIELDS:
         raise Rejection(Code.NOT_A_PACKET, f"the query has more than {_MOST_FIELDS} fields")
-    read = unquote_plus if b"%" in query_string or b"+" in query_string else str
-    query = {read(name).lower(): read(value) for name, _, value in fields}
+    if b"%" in query_string or b"+" in query_string:
+        fields = [(unquote_plus(name), "", unquote_plus(value)) for name, _, value in fields]
+    query = {name.lower(): value for name, _, value in fields}
     if len(query) != len(fields):
         raise Rejection(Code.NOT_A_PACKET, "a field of the query stands twice")
     return query

@@ -85,13 +85,12 @@ def input_drift(handler: Handler, call: ApiCall) -> tuple[list[str], list[str]]:
 
     System variables come as Desk sees fit. A handler that takes the whole call may read any variable.
     """
-    given, declared = call.variables, handler.inputs.names | handler.when.keys()
-    if given.keys() == declared:
-        return [], []  # as with most calls
-    missing = sorted((handler.inputs.required | handler.when.keys()) - given.keys())
+    given, declared, when = call.variables, handler.inputs.names, handler.when
+    missing = sorted({name for name in (*handler.inputs.required, *when) if name not in given})
     if handler.event_parameter:
         return missing, []
-    return missing, [name for name in given if name not in declared and not name.startswith(SYSTEM)]
+    others = [name for name in given if not (name in declared or name in when or name.startswith(SYSTEM))]
+    return missing, others
 
 
 def handler_to_paste(call: ApiCall) -> str:

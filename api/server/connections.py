@@ -171,11 +171,14 @@ class WatchedProtocol(TimedProtocol):
             self._record_idle()
 
     def on_response_complete(self) -> None:
-        """The answer is out."""
-        super().on_response_complete()
+        """The answer is out. What uvicorn would do besides is to start a timer: `Connections` closes what is idle."""
         if self.transport.is_closing():
             self.close()
+        elif self.pipeline:
+            super().on_response_complete()
         else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
             self._record_idle()
 
     def send_400_response(self, msg: str) -> None:

@@ -10,6 +10,7 @@ of it runs in a task of its own. What either returns is awaited in the same time
 import asyncio
 import contextvars
 import functools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -58,13 +59,15 @@ class HandlerExecutor:
             LateError: that time has come, or too many runs were left behind.
             Exception: whatever the function raised.
         """
-        if self.saturated or asyncio.get_running_loop().time() >= until:  # it might block the loop once more
+        loop = asyncio.get_running_loop()
+        if self.saturated or loop.time() >= until:  # it might block the loop once more
             raise LateError
         call = functools.partial(self._function, *given, **named)
         context = contextvars.copy_context()
         result = call() if self._is_async else await self._in_thread(call, until, context)
-        while guarded_call(functools.partial(is_awaited, result)):
-            result = await run_in_this_task(awaited(result), until, self._task_name, context, self._leave_behind)
+        while guarded_call(is_awaited, result):
+            coroutine = result if type(result) is types.CoroutineType else awaited(result)
+            result = await run_in_this_task(coroutine, loop, until, self._task_name, context, self._leave_behind)
         return result
 
     def close(self) -> None:
@@ -77,7 +80,7 @@ class HandlerExecutor:
                 await self._free.acquire()
         except TimeoutError:
             raise LateError from None
-        run = self._threads.run(functools.partial(guarded_call, functools.partial(context.run, call)))
+        run = self._threads.run(functools.partial(guarded_call, context.run, call))
         run.add_done_callback(lambda _: self._free.release())
         try:
             return await _result_by(run, until)
@@ -103,10 +106,10 @@ def handler_of(task: "asyncio.Task[Any] | None") -> str:
     return name.removeprefix(_TASK_NAME) if name.startswith(_TASK_NAME) else ""
 
 
-def guarded_call(call: Callable[[], Any]) -> Any:
+def guarded_call(call: Callable[..., Any], *given: Any) -> Any:
     """Call an integrator's code: whatever it raises is an `Exception`."""
     try:
-        return call()
+        return call(*given)
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):  # which a future refuses to hold
             raise

@@ -106,7 +106,7 @@ class Replies:
         failure = _LATE
         try:
             try:
-                arguments: dict[str, Any] = guarded_call(functools.partial(handler.bind, event))
+                arguments: dict[str, Any] = guarded_call(handler.bind, event)
             except VariableError as error:
                 return None, Reply(code=Code.MISFIT.number, info=str(error), outcome="misfit")
             result = await executor.run(until - share * max(0.0, until - loop.time()), **arguments)
@@ -159,7 +159,7 @@ def reply_of(handler: Handler, result: Any) -> Reply:
     Raises:
         ResultError: it is of another kind than the command asks for, or too large to answer and to remember.
     """
-    reply: Reply = guarded_call(functools.partial(handler.spec.reply, result))
+    reply: Reply = guarded_call(handler.spec.reply, result)
     size = sum(len(name + value) for name, value in (reply.variables or {}).items()) + len(str(reply.fields))
     if size > _MOST_CHARACTERS:
         raise ResultError(f"the answer is larger than {_MOST_CHARACTERS} characters")

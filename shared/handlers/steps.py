@@ -22,12 +22,18 @@ class LateError(Exception):
 
 
 async def run_in_this_task(
-    coroutine: Coro, until: float, name: str, context: Context, leave_behind: Callable[["asyncio.Task[Any]"], None]
+    coroutine: Coro,
+    loop: asyncio.AbstractEventLoop,
+    until: float,
+    name: str,
+    context: Context,
+    leave_behind: Callable[["asyncio.Task[Any]"], None],
 ) -> Any:
     """What a coroutine returns; one that never waits costs no timer.
 
     Args:
         coroutine: what is run.
+        loop: the running event loop.
         until: the event loop's time at which it is cancelled.
         name: of the task, during the steps.
         context: the variables that it sees.
@@ -37,7 +43,7 @@ async def run_in_this_task(
         LateError: that time has come.
         Exception: whatever the coroutine raised.
     """
-    steps = _Steps(coroutine, name, context)
+    steps = _Steps(coroutine, loop, name, context)
     is_over, found = steps.next(coroutine.send, None)
     if is_over:
         return found
@@ -53,12 +59,13 @@ async def run_in_this_task(
 @dataclass(slots=True)
 class _Steps:
     coroutine: Coro
+    loop: asyncio.AbstractEventLoop
     name: str
     context: Context
 
     def next(self, resume: Callable[[Any], Any], given: Any) -> tuple[bool, Any]:
         """Run the next step: False and the future that the coroutine waits for; or True and its result."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)
         assert task
         name, cancelling = task.get_name(), task.cancelling()
         task.set_name(self.name)
@@ -94,7 +101,7 @@ class _Steps:
                 is_over, future = self.next(self.coroutine.send, None)
             if limit and limit.expired():
                 if leave_behind and not is_over:
-                    leave_behind(asyncio.get_running_loop().create_task(self._run_on(future), name=self.name))
+                    leave_behind(self.loop.create_task(self._run_on(future), name=self.name))
                 raise asyncio.CancelledError
             if is_over:
                 return future

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ class Log:
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went as it should."""
-        _write(lambda: _writer.sink("info", event, fields))
+        self.log("info", event, **fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
         """Write a line about what went wrong and recovers by itself."""
@@ -52,7 +53,7 @@ class Log:
 
     def log(self, level: Level, event: str, /, **fields: Any) -> None:
         """Write a line; whatever goes wrong, nothing is raised."""
-        _write(lambda: _writer.sink(level, event, fields))
+        _write(_writer.sink, level, event, fields)
 
 
 class EndedBySignal(SystemExit):
@@ -75,17 +76,24 @@ class _Writer:
         self.output = LogOutput(1)
         self.sink: Sink = self.to_console
         self.process = _this_host()
+        self._second = -1, ""
         self.colors = False
         self.encoding = "utf-8"
 
     def to_json(self, level: Level, event: str, fields: dict[str, Any]) -> None:
         """Write a line for machines."""
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"timestamp": time, "level": level, "event": event} | expanded(fields)
+        line = {"timestamp": self._timestamp(), "level": level, "event": event} | expanded(fields)
         for name, value in self.process.items():
             line.setdefault(name, value)
         line.setdefault("pid", os.getpid())  # read each time: this process may have been forked
         self.output.write(_json(line) + b"\n")
+
+    def _timestamp(self) -> str:
+        """The time in UTC to the millisecond, its seconds written once for all lines of a second."""
+        seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
+        if seconds != self._second[0]:
+            self._second = seconds, f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._second[1]}.{milliseconds:03}+00:00"
 
     def to_dev(self, level: Level, event: str, fields: dict[str, Any]) -> None:
         """Write a line for `deskbell dev`: for machines, but with the text of an exception."""
@@ -161,14 +169,14 @@ def expanded(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _write_record(record: logging.LogRecord) -> None:
     """Write the first line of a library's message: in further lines RQ and asyncio quote an exception's text."""
+    _write(_write_message, record)
 
-    def write() -> None:
-        fields: dict[str, Any] = {"logger": record.name}
-        if record.exc_info and record.exc_info[1]:
-            fields["error"] = record.exc_info[1]
-        _writer.sink(_level(record.levelno), record.getMessage().partition("\n")[0], fields)
 
-    _write(write)
+def _write_message(record: logging.LogRecord) -> None:
+    fields: dict[str, Any] = {"logger": record.name}
+    if record.exc_info and record.exc_info[1]:
+        fields["error"] = record.exc_info[1]
+    _writer.sink(_level(record.levelno), record.getMessage().partition("\n")[0], fields)
 
 
 def _level(number: int) -> Level:
@@ -178,13 +186,13 @@ def _level(number: int) -> Level:
     return "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
 
 
-def _write(write: Callable[[], None]) -> None:
+def _write(write: Callable[..., None], *given: Any) -> None:
     if getattr(_here, "is_writing", False):  # writing a field may call code that logs
         _writer.output.lose(1)
         return
     _here.is_writing = True
     try:
-        write()
+        write(*given)
         if lost := _writer.output.take_lost():
             _writer.sink("warning", "log_lines_lost", {"count": lost})
     except (BaseTimeoutException, KeyboardInterrupt, EndedBySignal):  # a signal's: meant for the code that logs
