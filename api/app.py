@@ -65,6 +65,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
         await intake.start()
         token_usage.start()
         health.start()
+        metrics.history.start(redis)
         _tune_garbage_collector()
         yield {RECORD_REJECTION: rejections.record, SINCE: asyncio.get_running_loop().time()}
         await intake.close()
@@ -72,6 +73,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
         rejections.close()
         backlog.close()
         await token_usage.close()
+        await metrics.history.close(redis)
         replies.close()
         await redis.aclose()
         lateness.close()

@@ -17,8 +17,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from api.errors import Cause
+from shared.redis.history import History
 from shared.version import commit, version
 from shared.wire.events import Outcome
+from shared.wire.protocol import COMMANDS
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder where the processes of one api share their values."""
@@ -46,9 +48,12 @@ class Metrics:
     def __init__(self, handlers: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
         self.handlers = names = list(handlers)
+        self.history = History()
+        self._nodes = {*names, *COMMANDS}
         self.callbacks = self._counter(
             "deskbell_callbacks", "Callbacks answered, by outcome.", outcome=get_args(Outcome)
         )
+        self._by_outcome = {outcome: self.callbacks.labels(outcome) for outcome in get_args(Outcome)}
         self.refused = self._counter("deskbell_refused", "Callbacks refused, by cause.", cause=get_args(Cause))
         self.drift = self._counter(
             "deskbell_drift",
@@ -107,6 +112,12 @@ class Metrics:
         self.seconds = Histogram(
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )
+
+    def record_answer(self, node: str, outcome: Outcome, seconds: float) -> None:
+        """Count a callback that was answered: of the node of a handler, or else of a documented command."""
+        self._by_outcome[outcome].inc()
+        self.seconds.observe(seconds)
+        self.history.record("callback", node if node in self._nodes else "", outcome, seconds * 1000)
 
     def render(self, *others: Metric) -> bytes:
         """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once."""

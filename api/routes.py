@@ -18,7 +18,7 @@ import asyncio
 import time
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -41,7 +41,7 @@ from shared.logs import get_log
 from shared.settings.config import Settings
 from shared.wire.codes import Code
 from shared.wire.commands import received
-from shared.wire.events import Event, Outcome
+from shared.wire.events import Event
 from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.
@@ -100,7 +100,6 @@ class CallbackRoutes:
         self._budget = self.settings.budget_ms / 1000
         self._reserve = self.settings.reserved_ms / 1000
         self._log = get_log()
-        self._counters = {outcome: self.metrics.callbacks.labels(outcome) for outcome in get_args(Outcome)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a callback, or pass the request on."""
@@ -135,8 +134,7 @@ class CallbackRoutes:
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(envelope(500, "internal error"), 500)
         seconds = context.seconds
-        self._counters[context.log["outcome"]].inc()
-        self.metrics.seconds.observe(seconds)
+        self.metrics.record_answer(context.node or context.log.get("command", ""), context.log["outcome"], seconds)
         self._log.info("callback", node=context.node, **context.log, status=answer.status_code, ms=_ms(seconds))
         return answer
 

@@ -8,7 +8,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import Level, get_log
 from shared.redaction import loggable_fields, loggable_job_name
+from shared.redis.history import History
 from shared.settings.config import Settings
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
@@ -41,10 +42,11 @@ LEVELS: dict[str, Level] = {
 
 @dataclass(frozen=True, slots=True)
 class Performer:
-    """The job types of a process, and the settings that their functions may ask for."""
+    """The job types of a process, the settings that their functions may ask for, and what became of its attempts."""
 
     jobs: Jobs
     settings: Settings
+    history: History = field(default_factory=History)
 
 
 class Attempt:
@@ -129,3 +131,5 @@ class Attempt:
         fields = self._fields | ({"attempt": self.number} if self.number else {})
         ms = round((time.perf_counter() - self._started) * 1000, 3)
         get_log().log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+        received_ms = self.wire["received_at"] if "event_id" in self._fields else None
+        self._performer.history.record("job", self.name, outcome, ms, received_ms, self.number)

@@ -7,4 +7,5 @@ Read in this order:
 3. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
 4. `breakers`: the queues that a circuit breaker has paused.
 5. `workers`: what workers say of themselves.
+6. `history`: what became of callbacks and jobs, by minute.
 """

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+
+from redis.asyncio import Redis as AsyncRedis
 
 from shared.logs import get_log
-from shared.redis.workers import WorkerRecord
 from shared.runtime.threads import DaemonThreads
+from workers.attempt import Performer
 from workers.worker.execution import Executor, to_renew
 from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
@@ -52,23 +53,26 @@ class Heartbeat:
     """
 
     worker: RegisteredWorker
+    performer: Performer
+    redis: AsyncRedis
     leases: Leases
     executor: Executor
     outcomes: Outcomes
     threads: DaemonThreads
-    file: Path | None  # touched at each heartbeat that Redis takes
-    record: WorkerRecord
+    slots: int
 
     def __post_init__(self) -> None:
         self.seconds = min(self.leases.seconds / 6, _LONGEST_SECONDS)
         self._reap_guard = ReapGuard(self.leases.seconds)
+        self._record = self.worker.describe(self.performer.jobs, self.slots)
+        self._file = self.performer.settings.heartbeat_file  # touched at each heartbeat that Redis takes
         self._log = get_log()
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
         executions = self.executor.executions
         used, stragglers = len(executions), self.executor.stragglers
-        record = replace(self.record, used=used, stragglers=stragglers, noted=round(time.time(), 3))
+        record = replace(self._record, used=used, stragglers=stragglers, noted=round(time.time(), 3))
         known, lost = await self.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()
@@ -76,8 +80,13 @@ class Heartbeat:
             self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
             await self.threads.run(self.worker.register_again)
+        await self.write_history()
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
+
+    async def write_history(self) -> None:
+        """Add to Redis what has become of attempts."""
+        await self.performer.history.write(self.redis)
 
     async def _reap(self, queue: str) -> None:
         job_ids, exhausted = await self.leases.reap(queue)
@@ -88,9 +97,9 @@ class Heartbeat:
             self.outcomes.dead_letter(self.executor.add(lease))
 
     def _touch_file(self) -> None:
-        if not self.file:
+        if not self._file:
             return
         try:
-            self.file.touch()
+            self._file.touch()
         except OSError as error:
-            self._log.error("heartbeat_failed", file=str(self.file), error=error)
+            self._log.error("heartbeat_failed", file=str(self._file), error=error)

@@ -114,8 +114,8 @@ class ConcurrentWorker(RegisteredWorker):
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        file, record = self._settings.heartbeat_file, self.describe(self._jobs, self._concurrency)
-        heartbeat = Heartbeat(self, self._leases, self._executor, self._outcomes, threads, file, record)
+        parts = (self._leases, self._executor, self._outcomes, threads)
+        heartbeat = Heartbeat(self, self._performer, redis, *parts, slots=self._concurrency)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
         await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)
@@ -132,6 +132,7 @@ class ConcurrentWorker(RegisteredWorker):
             children.close()
             await background.close()
             await background.attempt(maintenance.close)
+            await heartbeat.write_history()
             await self._wakeups.close()
             threads.close()
             await redis.aclose()
