@@ -23,9 +23,10 @@ from api.admission.token_usage import TokenUsage
 from api.errors import http_info
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics
-from api.monitoring.collectors import collect_queues, collect_spool
 from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
+from api.monitoring.queues import collect_queues
+from api.monitoring.spool import collect_spool
 from api.routes import CallbackRoutes
 from api.server.answers import Answer
 from api.server.arrival import SINCE

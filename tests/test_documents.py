@@ -3,7 +3,9 @@
 import pkgutil
 import re
 import sys
+import time
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +13,12 @@ import pytest
 
 from api.errors import Cause
 from api.metrics import Metrics
-from api.monitoring.collectors import queue_families, spool_families
+from api.monitoring.queues import OnRedis, queue_families
+from api.monitoring.spool import spool_families
 from shared.jobs.declaration import JobOptions
 from shared.loading import load_callbacks, load_jobs
+from shared.redis.history import Tallies, Tally
+from shared.redis.workers import WorkerRecord
 from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
@@ -150,11 +155,14 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
 
 def test_the_document_of_the_metrics_lists_every_one_with_its_labels() -> None:
     """What an operator builds alerts on, and nothing that there is not."""
-    rendered = (
-        Metrics(["a handler"])
-        .render(*queue_families({"a queue": 1}, [], {"a job": 1}), *spool_families(0, 0, 0, 0))
-        .decode()
+    record = WorkerRecord(
+        name="w", host="h", pid=1, version="1", queues=("a queue",), job_types={}, slots=1, noted=time.time()
     )
+    tally = Tally(Counter(done=1))
+    totals: Tallies = {("callback", "a node"): tally, ("job", "a job"): tally}
+    on_redis = OnRedis({"a queue": 1}, {}, {("a queue", "dead"): 1}, [], {"a job": 1}, [record], totals)
+    families = [*queue_families(on_redis), *spool_families(0, 0, 0, 0)]
+    rendered = Metrics(["a handler"]).render(*families).decode()
     code: dict[str, set[str]] = {}
     for name, labels in re.findall(
         r"^(deskbell_\w+?)(?:_bucket|_sum|_count|_created)?(?:{(.*)})? ", rendered, re.MULTILINE

@@ -68,12 +68,14 @@ class Tally:
         ms: how many took so long, by bucket: a callback from its first byte to its answer, a job's attempt.
         waited_ms: by bucket, how long after the callback a job's first attempt began; of a callback nothing.
         whole_ms: by bucket, how long after the callback a job was done; of a callback nothing.
+        sums: the milliseconds of each histogram in sum.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     ms: list[int] = field(default_factory=lambda: list(_NO_BUCKETS))
     waited_ms: list[int] = field(default_factory=lambda: list(_NO_BUCKETS))
     whole_ms: list[int] = field(default_factory=lambda: list(_NO_BUCKETS))
+    sums: Counter[str] = field(default_factory=Counter)
 
     @property
     def count(self) -> int:
@@ -83,6 +85,7 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Add what another has counted."""
         self.outcomes.update(other.outcomes)
+        self.sums.update(other.sums)
         for name in _HISTOGRAMS:
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [sum(pair) for pair in pairs])
@@ -165,7 +168,8 @@ class History:
         for _ in range(len(self._new)):
             each = self._new.popleft()
             counts = self._unwritten.setdefault(each.minute, Counter())
-            counts.update(_fields(each))
+            for name, count in _fields(each):
+                counts[name] += count
         while len(self._unwritten) > 1 and sum(map(len, self._unwritten.values())) > _MOST_FIELDS:
             del self._unwritten[min(self._unwritten)]
 
@@ -200,6 +204,8 @@ def read_tallies(counts: Mapping[Any, Any]) -> Tallies:
             tally.outcomes[which] += int(count)
         elif what in _HISTOGRAMS and which.isdigit() and int(which) <= len(BOUNDS_MS):
             getattr(tally, what)[int(which)] += int(count)
+        elif what in _HISTOGRAMS and which == "sum":
+            tally.sums[what] += int(count)
     return found
 
 
@@ -224,9 +230,10 @@ def quantile_ms(buckets: Iterable[int], share: float) -> float | None:
     return float("inf")
 
 
-def _fields(each: _Outcome) -> Iterable[str]:
+def _fields(each: _Outcome) -> Iterable[tuple[str, int]]:
     head = f"{each.kind}{_SEPARATOR}{each.name}{_SEPARATOR}"
-    yield f"{head}outcome{_SEPARATOR}{each.outcome}"
+    yield f"{head}outcome{_SEPARATOR}{each.outcome}", 1
     for name in _HISTOGRAMS:
         if (ms := getattr(each, name)) is not None:
-            yield f"{head}{name}{_SEPARATOR}{bisect_left(BOUNDS_MS, ms)}"
+            yield f"{head}{name}{_SEPARATOR}{bisect_left(BOUNDS_MS, ms)}", 1
+            yield f"{head}{name}{_SEPARATOR}sum", round(ms)

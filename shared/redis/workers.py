@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,16 +79,17 @@ class WorkerRecord:
 
 def read_workers(connection: Redis, names: Iterable[str]) -> dict[str, WorkerRecord]:
     """The records of workers, by name; a worker of RQ's own has none, and what cannot be read is left out."""
-    wanted = list(names)
-    if not wanted:
-        return {}
-    written: Any = connection.mget([WORKER_KEY + name for name in wanted])
-    found = {}
-    for name, text in zip(wanted, written, strict=True):
-        try:
-            found[name] = _RECORD.validate_json(text or b"")
-        except ValidationError:  # it has written none, or one of another release
-            continue
+    keys = [WORKER_KEY + name for name in names]
+    written: Any = connection.mget(keys) if keys else []
+    return {record.name: record for record in read_records(written)}
+
+
+def read_records(written: Iterable[bytes | None]) -> list[WorkerRecord]:
+    """The records that are there, in what GET gives of their keys; of another release's, none."""
+    found = []
+    for text in written:
+        with suppress(ValidationError):
+            found.append(_RECORD.validate_json(text or b""))
     return found
 
 

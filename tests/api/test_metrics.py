@@ -14,6 +14,11 @@ import httpx
 import pytest
 from redis import Redis
 
+from deskbell import ApiCall, Callbacks, Jobs
+from deskbell.testing import api_call
+from shared.redis import history
+from shared.version import version
+from tests.conftest import ApiFactory, WorkplaceFactory
 from tests.debian import program
 from tests.processes import PATIENT, environment
 from tests.redis_outages import a_server
@@ -211,3 +216,60 @@ def test_a_handler_that_is_stuck_in_one_process_is_told_by_all_until_that_one_ha
     )
 
     assert told.stdout.splitlines() == ["{('slow',): 1.0, ('quick',): 0.0}", "{('slow',): 0.0, ('quick',): 0.0}"]
+
+
+def test_an_api_tells_of_the_jobs_and_workers_of_all_hosts(
+    start_api: ApiFactory, open_workplace: WorkplaceFactory
+) -> None:
+    """They lie on Redis: attempts by outcome, how long they took and waited, dead letters, the oldest, the workers."""
+    jobs = Jobs()
+    seen: list[str] = []
+    desk = start_api()
+
+    @jobs.on(ApiCall, queue="crm", attempts=1, name="crm.push")
+    def push(event: ApiCall) -> None:
+        seen.append(desk.http.get("/metrics").text)
+        if event.node == "fails":
+            raise OSError
+
+    workplace = open_workplace(jobs)
+    for node in ("order", "fails"):
+        workplace.put_jobs(api_call(node))
+    before = desk.http.get("/metrics").text
+    workplace.work("crm", concurrency=1)
+    text = desk.http.get("/metrics").text
+
+    check(text)
+    assert 'deskbell_jobs_waiting{queue="crm"} 2.0' in before
+    assert 'deskbell_workers{queue="crm",version=""} 0.0' in before
+    assert re.search(r'^deskbell_oldest_waiting_seconds{queue="crm"} 0\.\d+$', before, re.MULTILINE)
+    assert f'deskbell_workers{{queue="crm",version="{version()}"}} 1.0' in seen[0]
+    assert 'deskbell_worker_slots{queue="crm"} 1.0' in seen[0]
+    assert 'deskbell_jobs{queue="crm",state="running"} 1.0' in seen[0]
+    assert 'deskbell_jobs{queue="crm",state="dead"} 1.0' in text
+    for outcome in ("done", "dead"):
+        assert f'deskbell_job_attempts_total{{job="crm.push",outcome="{outcome}"}} 1.0' in text
+    assert 'deskbell_job_attempt_seconds_count{job="crm.push"} 2.0' in text
+    assert 'deskbell_job_wait_seconds_count{job="crm.push"} 2.0' in text
+    assert 'deskbell_job_done_seconds_count{job="crm.push"} 1.0' in text
+
+
+def test_callbacks_are_counted_by_node_on_redis(
+    start_api: ApiFactory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the nodes that handlers have, or else of the command: a caller cannot make more series."""
+    monkeypatch.setattr(history, "WRITE_SECONDS", 0.01)
+    callbacks = Callbacks()
+
+    @callbacks.api_call("order")
+    def order() -> None: ...
+
+    desk = start_api(callbacks)
+    desk.call("order")
+    desk.call("invented")
+
+    until(lambda: redis.hget(history.TOTALS_KEY, "callback\t\toutcome\tno_handler"))
+    text = desk.http.get("/metrics").text
+    assert 'deskbell_node_callbacks_total{node="order",outcome="answered"} 1.0' in text
+    assert 'deskbell_node_callbacks_total{node="",outcome="no_handler"} 1.0' in text
+    assert 'deskbell_node_answer_seconds_count{node="order"} 1.0' in text

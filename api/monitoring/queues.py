@@ -1,0 +1,193 @@
+"""Metrics of queues, workers and jobs that lie on Redis, so that any api process can tell them for all workers."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq import Queue
+from rq.utils import utcparse
+
+from shared.logs import get_log
+from shared.redis.breakers import PAUSED_KEY, read_pauses
+from shared.redis.history import BOUNDS_MS, TOTALS_KEY, Kind, Tallies, Tally, read_tallies
+from shared.redis.queues import EVENTS, queue_key
+from shared.redis.workers import WORKER_KEY, WorkerRecord, read_records
+from shared.runtime.blocks import BLOCKED_KEY
+
+_STATES = {"running": "wip", "scheduled": "scheduled", "held": "deferred", "dead": "failed"}
+_WORKERS = "rq:workers"
+_WORKER = b"rq:worker:"
+_SILENT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class OnRedis:
+    """What Redis knows of the queues and their workers at one moment.
+
+    Attributes:
+        waiting: how many jobs wait, by queue.
+        oldest: for how many seconds the job at the head has waited, by queue.
+        others: how many jobs are in each other state, by queue and state.
+        workers: how many workers are registered, by queue.
+        records: what those with a heartbeat say of themselves.
+    """
+
+    waiting: Mapping[str, int]
+    oldest: Mapping[str, float]
+    others: Mapping[tuple[str, str], int]
+    paused: Sequence[str]
+    blocks: Mapping[str, int]
+    records: Sequence[WorkerRecord]
+    totals: Tallies
+
+
+async def collect_queues(redis: AsyncRedis) -> list[Metric]:
+    """What Redis knows of queues, workers and jobs; nothing while it is away, or where it refuses, which is logged."""
+    try:
+        return queue_families(await _read(redis))
+    except (RedisConnectionError, RedisTimeoutError, OSError):
+        return []
+    except RedisError as error:
+        get_log().error("no_metrics", error=error)
+        return []
+
+
+async def _read(redis: AsyncRedis) -> OnRedis:
+    members: Any = await redis.smembers(Queue.redis_queues_keys)
+    workers: Any = await redis.smembers(_WORKERS)
+    keys = sorted({queue_key(EVENTS), *(key.decode() for key in members)})
+    names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
+    async with redis.pipeline(transaction=False) as pipeline:
+        for key, name in zip(keys, names, strict=True):
+            pipeline.llen(key)
+            pipeline.lindex(key, 0)
+            for registry in _STATES.values():
+                pipeline.zcard(f"rq:{registry}:{name}")
+        pipeline.hgetall(PAUSED_KEY)
+        pipeline.hgetall(BLOCKED_KEY)
+        pipeline.hgetall(TOTALS_KEY)
+        for worker in workers:
+            pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
+        answers = iter(await pipeline.execute())
+    waiting, first = {}, {}
+    others: dict[tuple[str, str], int] = {}
+    for name in names:
+        waiting[name], first[name] = next(answers), next(answers)
+        others |= {(name, state): next(answers) for state in _STATES}
+    pauses, blocked, totals, *records = answers
+    return OnRedis(
+        waiting,
+        await _ages(redis, first),
+        others,
+        [pause.queue for pause in read_pauses(pauses)],
+        {job.decode(): int(count) for job, count in blocked.items()},
+        read_records(records),
+        read_tallies(totals),
+    )
+
+
+async def _ages(redis: AsyncRedis, first: Mapping[str, bytes | None]) -> dict[str, float]:
+    heads = {name: job_id for name, job_id in first.items() if job_id}
+    async with redis.pipeline(transaction=False) as pipeline:
+        for job_id in heads.values():
+            pipeline.hget(b"rq:job:" + job_id, "enqueued_at")
+        since = dict(zip(heads, await pipeline.execute(), strict=True))
+    return {name: _age(since[name]) if name in heads else 0.0 for name in first}
+
+
+def _age(queued: bytes | None) -> float:
+    try:
+        return max(0.0, time.time() - utcparse((queued or b"").decode()).timestamp())
+    except ValueError:
+        return 0.0
+
+
+def queue_families(found: OnRedis) -> list[Metric]:
+    """Metrics of queues, workers and jobs, from what Redis knows."""
+    names = sorted({*found.waiting, *found.paused})
+    by_queue = (
+        ("deskbell_jobs_waiting", "Jobs that wait, by queue.", found.waiting),
+        ("deskbell_oldest_waiting_seconds", "For how long the job at the head of a queue has waited.", found.oldest),
+        ("deskbell_queue_paused", "1 while a breaker has the queue paused.", Counter(set(found.paused))),
+    )
+    families: list[Metric] = []
+    for name, text, values in by_queue:
+        gauge = GaugeMetricFamily(name, text, labels=["queue"])
+        for queue in names:
+            gauge.add_metric([queue], values.get(queue, 0))
+        families.append(gauge)
+    others = GaugeMetricFamily("deskbell_jobs", "Jobs that do not wait, by queue and state.", labels=["queue", "state"])
+    for (queue, state), count in sorted(found.others.items()):
+        others.add_metric([queue, state], count)
+    blocked = CounterMetricFamily(
+        "deskbell_worker_loop_blocks", "Times that a job has blocked its worker's event loop.", labels=["job"]
+    )
+    for job, count in sorted(found.blocks.items()):
+        blocked.add_metric([job], count)
+    return [*families, others, blocked, *_worker_families(names, found.records), *_total_families(found.totals)]
+
+
+def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> list[Metric]:
+    workers = GaugeMetricFamily("deskbell_workers", "Workers with a heartbeat, by queue.", labels=["queue", "version"])
+    slots = GaugeMetricFamily("deskbell_worker_slots", "Jobs that those may run at once.", labels=["queue"])
+    used = GaugeMetricFamily("deskbell_worker_slots_used", "Jobs that they run.", labels=["queue"])
+    silent = GaugeMetricFamily(
+        "deskbell_workers_silent", "Workers that have given no sign of life for 20 s.", labels=["queue"]
+    )
+    known = list(records)
+    for queue in sorted({*queues, *(name for record in known for name in record.queues)}):
+        here = [record for record in known if queue in record.queues]
+        living = [record for record in here if record.age <= _SILENT_SECONDS]
+        for version, count in sorted(Counter(record.version for record in living).items()) or [("", 0)]:
+            workers.add_metric([queue, version], count)
+        slots.add_metric([queue], sum(record.slots for record in living))
+        used.add_metric([queue], sum(record.used for record in living))
+        silent.add_metric([queue], len(here) - len(living))
+    return [workers, slots, used, silent]
+
+
+def _total_families(totals: Tallies) -> list[Metric]:
+    found: list[Metric] = []
+    callbacks, jobs = _of(totals, "callback"), _of(totals, "job")
+    found += _counter("deskbell_node_callbacks", "Callbacks answered, by node and outcome.", "node", callbacks)
+    found += _counter("deskbell_job_attempts", "Attempts at jobs, by type and outcome.", "job", jobs)
+    for name, text, label, tallies, what in (
+        ("deskbell_node_answer_seconds", "From the first byte to the answer, by node.", "node", callbacks, "ms"),
+        ("deskbell_job_attempt_seconds", "How long attempts took.", "job", jobs, "ms"),
+        ("deskbell_job_wait_seconds", "From the callback to the first attempt.", "job", jobs, "waited_ms"),
+        ("deskbell_job_done_seconds", "From the callback to the job's end.", "job", jobs, "whole_ms"),
+    ):
+        histogram = HistogramMetricFamily(name, text, labels=[label])
+        for labelled, tally in tallies:
+            histogram.add_metric([labelled], _buckets(getattr(tally, what)), tally.sums[what] / 1000)
+        found.append(histogram)
+    return found
+
+
+def _of(totals: Tallies, kind: Kind) -> list[tuple[str, Tally]]:
+    return sorted((name, tally) for (each, name), tally in totals.items() if each == kind)
+
+
+def _counter(name: str, text: str, label: str, tallies: Iterable[tuple[str, Tally]]) -> list[Metric]:
+    counter = CounterMetricFamily(name, text, labels=[label, "outcome"])
+    for labelled, tally in tallies:
+        for outcome, count in sorted(tally.outcomes.items()):
+            counter.add_metric([labelled, outcome], count)
+    return [counter]
+
+
+def _buckets(counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Cumulative buckets in seconds, as Prometheus has them."""
+    bounds = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
+    seen, found = 0, []
+    for bound, count in zip(bounds, counts, strict=True):
+        seen += count
+        found.append((bound, float(seen)))
+    return found
