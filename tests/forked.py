@@ -1,5 +1,7 @@
 """The command as a process of its own, forked from one that has imported it: no test waits for the imports.
 
+What its supervisor starts is forked as well, from the supervisor, which has imported nothing of the integrator's.
+
 Where the start itself is what a test is about (what is imported when, encodings, limits), it starts Python anew.
 """
 
@@ -9,11 +11,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import IO, Self
 
 from tests.waiting import DEADLINE_SECONDS
@@ -130,19 +133,88 @@ def _fileno(given: int | IO[bytes]) -> int:
 
 def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[Connection]) -> None:
     """Be the command, as `python -P -m deskbell` is."""
-    from deskbell.cli.main import main  # noqa: PLC0415 - where this process was started it need not be imported
+    from deskbell.cli.processes import supervisor  # noqa: PLC0415 - where this process was started they need not be
 
-    os.setsid()
-    os.environ.clear()
-    os.environ.update(env)
     os.chdir(cwd)
     for fd, stream in enumerate(streams):
         os.dup2(stream.fileno(), fd)
         stream.close()
     sys.stdin, sys.stdout = os.fdopen(0, "r", closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    vars(supervisor)["subprocess"] = SimpleNamespace(Popen=_Child)
+    _be_command(words, env)
+
+
+def _be_command(words: Sequence[str], env: Mapping[str, str]) -> None:
+    from prometheus_client import values  # noqa: PLC0415 - imported before, by the fork server
+
+    from deskbell.cli.main import main  # noqa: PLC0415
+
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(env)
     sys.argv = ["deskbell", *words]
+    # prometheus_client asks the environment when it is imported.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     try:
         main()
     finally:
-        atexit._run_exitfuncs()  # noqa: SLF001 - as Python does; multiprocessing's processes do not
+        atexit._run_exitfuncs()  # noqa: SLF001 - as Python does; processes that are forked do not
+
+
+class _Child:
+    """What the supervisor starts, as its `Popen` is: a process that goes on as another one begins."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int], start_new_session: bool
+    ) -> None:
+        python, *flags, module = command[:4]
+        assert (python, flags, module, start_new_session) == (sys.executable, ["-P", "-m"], "deskbell", True)
+        self._status: int | None = None
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid:
+            return
+        status = 1
+        try:
+            _forget_parent(pass_fds)
+            _be_command(command[4:], env)
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:  # noqa: BLE001 - nothing may go on in what the supervisor is in the midst of
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def poll(self) -> int | None:
+        """How it has ended, if it has."""
+        return self.wait(os.WNOHANG)
+
+    def wait(self, options: int = 0) -> int | None:
+        """Wait until it has ended; how it has."""
+        if self._status is None:
+            ended, status = os.waitpid(self.pid, options)
+            self._status = os.waitstatus_to_exitcode(status) if ended else None
+        return self._status
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _forget_parent(but_fds: Sequence[int]) -> None:
+    """Let go of what a program that is started anew does not get: files, handlers of signals, what is done at exit."""
+    low = 2
+    for fd in [*sorted(but_fds), os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(low + 1, fd)
+        low = fd
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    atexit._clear()  # noqa: SLF001 - the parent's, such as the removal of its folders

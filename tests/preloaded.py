@@ -4,6 +4,7 @@ import deskbell.cli.api
 import deskbell.cli.describe.command
 import deskbell.cli.doctor
 import deskbell.cli.main
+import deskbell.cli.processes.api_process
 import deskbell.cli.processes.worker_process
 import deskbell.cli.send.deliveries
 import deskbell.cli.send.load
