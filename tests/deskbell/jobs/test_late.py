@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypedDict
 from uuid import uuid4
 
@@ -15,7 +15,6 @@ from deskbell import ApiCall, Callbacks, Discard, Jobs, Late, Refuse
 from deskbell.jobs import late
 from deskbell.testing import Clock, MemoryQueue, api_call, packet, perform_job, reply
 from shared.errors import DeclarationError, DeskbellError
-from shared.late.values import VALUES_KEY, keep, take
 from shared.redis.queues import EVENTS
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory, WorkplaceFactory, patient_settings
@@ -101,20 +100,6 @@ def test_the_values_come_once_to_the_session_that_asked(
     written = json.dumps(lines, default=repr)
     assert ticket not in written
     assert SECRET not in written
-
-
-def test_a_repeated_delivery_gets_values_whose_answer_was_not_kept(redis: Redis) -> None:
-    """The api took them and died: what it took is the delivery's."""
-    keep(redis, "e" * 32, Reply(variables={"Quote": "1"}, outcome="answered"), 60)
-    keep(redis, "e" * 32, Reply(variables={"Quote": "2"}, outcome="answered"), 60)
-
-    states = [take(redis, "e" * 32, "job", delivery, 60) for delivery in ("one", "two", "one")]
-
-    assert [state for state, _ in states] == ["ready", "used", "ready"]
-    assert states[0] == states[2]
-    assert states[0][1]
-    assert states[0][1].variables == {"Quote": "1"}  # a second run changes nothing
-    assert 0 < redis.ttl(VALUES_KEY + "e" * 32) <= 60
 
 
 def test_a_job_that_fails_for_good_says_so_until_it_is_replayed(
@@ -295,6 +280,22 @@ def test_a_result_that_cannot_be_answered_is_a_dead_letter_at_once(answer: objec
     ended = perform_job(backend.jobs, "late.quote", event)
 
     assert (ended.outcome, why in str(ended.error), SECRET in str(ended.error)) == ("discarded", True, False)
+
+
+def test_what_handlers_share_is_there_for_their_late_runs() -> None:
+    """Their lifespans are entered in the worker, too."""
+    backend, opened = Backend(), []
+
+    @backend.callbacks.lifespan
+    async def pool() -> AsyncIterator[None]:
+        opened.append("pool")
+        yield
+
+    jobs = late.jobs(backend.callbacks)
+    event = dataclasses.replace(api_call("quote", **SESSION), reply=Reply(outcome="late"))
+
+    assert perform_job(jobs, "late.quote", event).outcome == "done"
+    assert opened == ["pool"]
 
 
 def test_what_nobody_can_be_late_for_is_refused() -> None:
