@@ -184,30 +184,30 @@ def test_a_plain_function_runs_on_in_its_thread_and_its_result_is_dropped(
     start_api: ApiFactory, open_workplace: WorkplaceFactory
 ) -> None:
     """Its work is done twice: the worker's run is the one that counts."""
-    runs: list[int] = []
-    callbacks, goes_on, ended = Callbacks(), threading.Event(), threading.Event()
+    callbacks, begun, goes_on, ended = Callbacks(), threading.Event(), threading.Event(), threading.Event()
 
-    @callbacks.api_call(fallback={"Number": 0}, late=Late(after_ms=1))
-    def number(call: ApiCall) -> dict[str, int]:
-        is_first = call.reply is None
-        if is_first:
-            goes_on.wait(60)
-        runs.append(len(runs) + 1)
-        if is_first:
-            ended.set()
-        return {"Number": len(runs)}
+    @callbacks.api_call(fallback={"By": ""}, late=Late(after_ms=50))
+    def work(call: ApiCall) -> dict[str, str]:
+        if call.reply:
+            return {"By": "worker"}
+        begun.set()
+        goes_on.wait(60)
+        ended.set()
+        return {"By": "api"}
 
     jobs = Jobs()
     jobs.include(late.jobs(callbacks))
     desk, workplace = start_api(callbacks), open_workplace(jobs)
-    ticket = answer_of(desk, "number")["Body"]["LateTicket"]
+    ticket = ""
+    while not begun.is_set():  # on a busy machine a call may be too late to be begun
+        ticket = answer_of(desk, "work")["Body"]["LateTicket"]
     goes_on.set()
     assert ended.wait(60)
+    assert answer_of(desk, "work.late", LateTicket=ticket)["Body"] == {"LateState": "not_yet"}
 
     workplace.work(EVENTS, "late")
 
-    body = answer_of(desk, "number.late", LateTicket=ticket)["Body"]
-    assert (body, runs) == ({"Number": "2", "LateState": "ready"}, [1, 2])
+    assert answer_of(desk, "work.late", LateTicket=ticket)["Body"] == {"By": "worker", "LateState": "ready"}
 
 
 def test_an_api_without_redis_gives_tickets_for_what_waits_on_its_disk(server: Server, tmp_path: Any) -> None:
