@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 DEPLOYING = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
 APP = "1400000001"
 SECRETS = {name: secrets.token_hex(24) for name in ("token", "REDIS_PASSWORD", "DASHBOARD_PASSWORD", "CRM_TOKEN")}
-ROLES = {"api", "worker-events", "worker-crm", "worker-analytics", "rq-dashboard", "crm"}
+ROLES = {"api", "worker-events", "worker-crm", "worker-analytics", "worker-chat", "rq-dashboard", "crm"}
 
 ACME = """
 import os

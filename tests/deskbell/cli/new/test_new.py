@@ -68,6 +68,8 @@ def test_its_files_say_what_deskbell_reads(project: Path) -> None:
 
     assert load_flow(project / "tests" / "flow_orders.yaml").content.cases
     assert override["services"].keys() == {"api", *(name for name in base["services"] if name.startswith("worker-"))}
+    idle = override["services"].pop("worker-chat")  # a worker of queues that no job type has would not start
+    assert idle == {"scale": 0}
     for name, service in override["services"].items():
         assert service["image"] == "acme_shop"
         assert {*service["volumes"]} <= {*base["services"][name]["volumes"]}
