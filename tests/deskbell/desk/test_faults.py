@@ -1,10 +1,12 @@
-"""A worker dies between a message and its ack: the stand-in gets one message."""
+"""Messages of real jobs when something is wrong: the stand-in gets each once."""
 
 import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
 from redis import Redis
 
 from deskbell.simulator.rest.server import DeskRest
@@ -50,4 +52,44 @@ def test_a_worker_killed_behind_its_message_sends_none_twice(
     log = (tmp_path / LOG).read_text()
     assert '"outcome":"done"' in log
     for secret in (KEY, SAID, "usersig"):
+        assert secret not in log
+
+
+def test_a_message_gets_through_every_fault_once(
+    redis: Redis, make_settings: SettingsFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On a worker, a server and Desk's stand-in: each attempt fails otherwise; no line holds a secret or a value."""
+    with DeskRest({APP: KEY}) as rest:
+        workplace = Workplace(redis, jobs_in(ACME), make_settings(desk_url=rest.url, desk_keys={APP: KEY}))
+        faults: list[dict[str, Any]] = [
+            {"half": True},
+            {"status": 500},
+            {"status": 503},
+            {"status": 429, "retry_after": 1},
+            {"code": 141002},
+            {"code": 60007},
+            {"code": 70009},
+        ]
+        for fault in faults:
+            rest.fail("send_msg", **fault)
+        event = workplace.put_jobs(api_call(SystemSessionID="a-session"))
+        states = []
+        for _ in (*faults, None):
+            workplace.work()
+            states.append((status_of(redis, f"{event.id}-tell"), workplace.job(event, "tell").meta["attempt"]))
+            workplace.make_due()
+
+        attempts = [1, 2, 2, 2, 3, 3, 3, 4]  # refusals that are nobody's fault use up none
+        assert states == [*(("scheduled", attempt) for attempt in attempts[:-1]), ("finished", attempts[-1])]
+        assert len(rest.messages) == 1
+
+        rest.end_session("a-session")
+        late = workplace.put_jobs(api_call(SystemSessionID="a-session"))
+        workplace.work()
+        dead = workplace.job(late, "tell")
+        assert (dead.get_status(), dead.meta["cause"].partition(" at ")[0]) == ("failed", "SessionEnded 141005")
+
+    log = capfd.readouterr().out
+    assert "141005" in log
+    for secret in (KEY, SAID, "usersig", rest.url):
         assert secret not in log
