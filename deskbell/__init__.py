@@ -7,11 +7,11 @@ sure that `shared` is Deskbell's. Everything else is in `api`, `workers` and `sh
 """
 
 from deskbell import _own  # noqa: F401 - first
+from shared.declarations.kind import Kind
 from shared.declarations.policies import Backoff, Breaker, Concurrency
 from shared.errors import Discard, Refuse, Retry, Unavailable
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.results import Assignment
-from shared.handlers.variables import Kind
 from shared.jobs.jobs import Jobs
 from shared.late.policy import Late
 from shared.settings.config import Settings

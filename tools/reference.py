@@ -16,12 +16,13 @@ import typer
 from pydantic import SecretStr
 
 from deskbell.cli.main import app
+from shared.declarations.options import field_names
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import API_CALL, ASSIGN_AGENT, BEFORE_CONTACT_USER, C2C_SIGNAL, CommandSpec
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 from shared.wire.commands import EVENT_CLASSES, OtherEvent
-from shared.wire.events import Event, field_names
+from shared.wire.events import Event
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.declarations.kind import Kind
 from shared.handlers.contract import OpenSchema, Outputs, Shape
-from shared.handlers.variables import Inputs, Kind
+from shared.handlers.variables import Inputs
 from shared.wire.protocol import SYSTEM
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.declarations.nearest import advice, nearest
 from shared.errors import DeclarationError
-from shared.wire.events import Event, field_names
+from shared.wire.events import Event, Field
 from shared.wire.json_values import text
 from shared.wire.protocol import SYSTEM_VARIABLES
 
@@ -62,6 +62,12 @@ def check_fields(where: str, what: str, names: Iterable[str], events: Iterable[t
         right = nearest(name, known, _NEAR)
         if right not in (name, None):
             raise DeclarationError(f"{where}: {what} names {name!r}; write {right!r}, as the packet does")
+
+
+def field_names(kind: type[Event]) -> dict[str, str]:
+    """The fields of a class's packets that its attributes read, by attribute."""
+    found = [(name, value) for each in reversed(kind.__mro__) for name, value in vars(each).items()]
+    return {name: value.name for name, value in found if isinstance(value, Field)}
 
 
 def check_variables(where: str, what: str, names: Iterable[str]) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model
 from pydantic_core import to_json
 
+from shared.declarations.kind import Kind
 from shared.declarations.options import NODE_FORM, check_name
 from shared.errors import DeclarationError, Refuse
 from shared.handlers.contract import Outputs, Shape
-from shared.handlers.variables import Kind
 from shared.late import tickets, values
 from shared.late.policy import STATE, SUFFIX, TICKET, Late, State
 from shared.settings.config import Settings

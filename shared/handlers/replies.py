@@ -55,7 +55,6 @@ class Replies:
         self._callbacks = callbacks
         self._monitor = monitor
         self._executors: dict[tuple[int, str], HandlerExecutor] = {}
-        self._log = get_log()
 
     async def reply_to(self, event: Event, until: float, deadline: float) -> Reply:
         """The reply to an event.
@@ -119,10 +118,10 @@ class Replies:
             pass
         except ResultError as error:
             failure = _FAILED
-            self._log.error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
+            get_log().error("handler_result", event_id=event.id, node=handler.name, problem=str(error))
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
             failure = _FAILED
-            self._log.error("handler_failed", event_id=event.id, node=handler.name, error=error)
+            get_log().error("handler_failed", event_id=event.id, node=handler.name, error=error)
         return await self._fall_back(handler, event, until, failure)
 
     async def _fall_back(self, handler: Handler, event: Event, until: float, failure: Reply) -> tuple[Any, Reply]:
@@ -140,9 +139,9 @@ class Replies:
         except Refuse as refusal:
             return None, refused(refusal)
         except LateError:
-            self._log.error("fallback_late", event_id=event.id, node=handler.name)
+            get_log().error("fallback_late", event_id=event.id, node=handler.name)
         except Exception as error:  # noqa: BLE001 - whatever an integrator's function raises is answered
-            self._log.error("fallback_failed", event_id=event.id, node=handler.name, error=error)
+            get_log().error("fallback_failed", event_id=event.id, node=handler.name, error=error)
         return None, failure
 
     def _executor(self, handler: Handler, role: str, function: Callable[..., Any]) -> HandlerExecutor:

@@ -4,7 +4,6 @@ import inspect
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -15,18 +14,6 @@ from shared.handlers.reading import CONFIG
 from shared.handlers.text_types import field_of
 
 _MOST_DIGITS = 400  # more than any float has
-
-
-class Kind(StrEnum):
-    """Where an input variable has its value from (PROTOCOL §3.1): `Annotated[int, Kind.COLLECTED]`.
-
-    Names that begin with `System` are system variables, those in `when=` fixed ones; the others may say theirs.
-    """
-
-    SYSTEM = "system"
-    CUSTOM = "custom"
-    COLLECTED = "collected"
-    FIXED = "fixed"
 
 
 class Inputs:

@@ -100,8 +100,7 @@ class Jobs(HasLifespans):
 
     def add(self, job_type: JobType) -> None:
         """Add a job type; `on` and `include` do."""
-        same = self._types.get(job_type.name)
-        if same:
+        if same := self._types.get(job_type.name):
             raise DeclarationError(
                 f"{describe(job_type.function)}: the job name {job_type.name} is taken by "
                 f"{describe(same.function)}; write another: name={job_type.name + '_2'!r}"

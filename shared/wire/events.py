@@ -172,9 +172,3 @@ def new_event_id(unix_seconds: float) -> str:
     handler that seeds it in each call, would give two events one id.
     """
     return f"{round(unix_seconds * 1000):012x}{os.urandom(10).hex()}"
-
-
-def field_names(kind: type[Event]) -> dict[str, str]:
-    """The fields of a class's packets that its attributes read, by attribute."""
-    found = [(name, value) for each in reversed(kind.__mro__) for name, value in vars(each).items()]
-    return {name: value.name for name, value in found if isinstance(value, Field)}

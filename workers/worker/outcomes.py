@@ -45,7 +45,6 @@ class Outcomes:
     def __post_init__(self) -> None:
         self._done: list[Execution] = []
         self._in_doubt: set[str] = set()
-        self._log = get_log()
 
     @property
     def are_due(self) -> bool:
@@ -99,7 +98,7 @@ class Outcomes:
         for execution in batch:
             execution_id = execution.lease.execution_id
             if execution_id in lost:
-                self._log.warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
+                get_log().warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
             elif execution.fan_out:
                 execution.fan_out.log("done_before" if execution_id in acked.fanned_out_before else "done")
             if execution_id in acked.left:
@@ -130,13 +129,13 @@ class Outcomes:
         else:
             self.outage.record_success(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
-            self._log.error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
+            get_log().error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._done.append(execution)  # the ack ends its lease
         elif error:
             if not is_transient(error) and not isinstance(error, LeaseLostError):
                 # A lost lease has expired, or was ended by what was just written; the next renewal says which.
                 lease = execution.lease
-                self._log.error("outcome_not_written", job_id=lease.job_id, queue=lease.queue, error=error)
+                get_log().error("outcome_not_written", job_id=lease.job_id, queue=lease.queue, error=error)
             execution.state = "ended"
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._write, execution, outcome)
         else:

@@ -69,7 +69,6 @@ class ConcurrentWorker(RegisteredWorker):
         self._performer = performer
         self._concurrency = concurrency
         self._names = [queue.name for queue in self.queues]
-        self._log = get_log()
         self._outage = WorkerOutage(connection)
         self._under_way: dict[str, Execution] = {}
         self._ending: Shutdown | None = None
@@ -153,13 +152,13 @@ class ConcurrentWorker(RegisteredWorker):
             if burst and was_idle and self._is_empty(claimed):
                 self._shut_down()
             elif self._executor.stragglers >= min(_STRAGGLERS, self._concurrency):
-                self._log.error("stragglers", count=self._executor.stragglers)
+                get_log().error("stragglers", count=self._executor.stragglers)
                 self._shut_down(Shutdown.STRAGGLERS)
             else:
                 await self._wait(claimed)
         if not burst:
             count, seconds = len(self._under_way), self._settings.grace_seconds
-            self._log.info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
+            get_log().info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
 
     async def _claim(self) -> Claimed:
         """Claim, and see whether to claim again before a wake-up: not if all queues are empty."""
@@ -183,7 +182,7 @@ class ConcurrentWorker(RegisteredWorker):
 
     def _start_all(self, claimed: Claimed) -> None:
         for job_id in claimed.missing:
-            self._log.error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+            get_log().error("job_missing", job_id=job_id.decode(errors="replace")[:100])
         for lease in claimed.leases:
             execution = self._executor.add(lease)
             try:
@@ -221,6 +220,6 @@ class ConcurrentWorker(RegisteredWorker):
             with suppress(RedisError):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
         else:
-            self._log.error("not_claimed", error=error)
+            get_log().error("not_claimed", error=error)
         self._must_claim = True
         await self._wakeup.sleep(self._pauses.after_error())

@@ -7,9 +7,9 @@ from typing import Any
 
 from deskbell.cli.describe.console import PLACES
 from deskbell.cli.variables import Variable, input_variables, output_variables
+from shared.declarations.kind import Kind
 from shared.handlers.asking import AskHandler
 from shared.handlers.handler import Handler
-from shared.handlers.variables import Kind
 from shared.wire.events import Reply
 
 _SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, "text", "Tickets are bound to it.")

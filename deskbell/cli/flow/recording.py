@@ -25,6 +25,7 @@ from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import command_named, packet_of
 from deskbell.testing import async_reply
 from shared.declarations.nearest import advice
+from shared.declarations.options import field_names
 from shared.errors import FlowFileError, LifespanError, ResultError
 from shared.handlers.asking import AskHandler
 from shared.handlers.callbacks import Callbacks
@@ -32,7 +33,7 @@ from shared.late.policy import STATE, TICKET
 from shared.loading import load_callbacks
 from shared.redis.connections import connect
 from shared.wire.commands import ApiCall
-from shared.wire.events import Event, Reply, field_names
+from shared.wire.events import Event, Reply
 from shared.wire.json_values import out_of_text, text
 from shared.wire.protocol import ASSIGN_AGENT, SYSTEM, SYSTEM_VARIABLES
 

@@ -19,8 +19,8 @@ from deskbell import (
     TaskFlowEvent,
 )
 from deskbell.testing import api_call, event_of
+from shared.declarations.options import field_names
 from shared.wire.commands import EVENT_CLASSES, event_class, event_from_wire, received
-from shared.wire.events import field_names
 from shared.wire.protocol import COMMANDS
 from tests.conftest import PACKETS
 
