@@ -21,7 +21,7 @@ local function read_fan_out(at)
 end
 
 local function write_job(event_id, job_type, job, position, date)
-  local id = event_id .. '-' .. job_type.slug
+  local id, list = event_id .. '-' .. job_type.slug, 'rq:queue:' .. job_type.queue
   local fields = {'created_at', date, 'data', job.data, unpack(job_type.fields)}
   local at, predecessor = #fields, nil
   if job.digest ~= '' then
@@ -34,9 +34,12 @@ local function write_job(event_id, job_type, job, position, date)
   else
     fields[at + 1], fields[at + 2] = 'enqueued_at', date
     redis.call('HSET', 'rq:job:' .. id, unpack(fields))
-    redis.call('RPUSH', 'rq:queue:' .. job_type.queue, id)
+    collect('RPUSH', list, id)
   end
-  redis.call('SADD', 'rq:queues', 'rq:queue:' .. job_type.queue)
+  if not job_type.is_listed then
+    collect('SADD', 'rq:queues', list)
+    job_type.is_listed = true
+  end
 end
 
 -- Fan an event out, unless the `meta` of its own job says that this was done. Returns whether it was done now.

@@ -37,7 +37,9 @@ BACKSTOP_SECONDS = 5
 
 _FAN_OUT = """
 local meta = redis.call('HGET', ARGV[1], 'meta')
-return fan_out_once(ARGV[1], meta, read_fan_out(4), cjson.decode(ARGV[3]), ARGV[2]) and 1 or 0
+local is_done = fan_out_once(ARGV[1], meta, read_fan_out(4), cjson.decode(ARGV[3]), ARGV[2])
+write_collected()
+return is_done and 1 or 0
 """
 
 
@@ -117,10 +119,15 @@ class JobTemplates:
 
 
 def fan_out_text() -> str:
-    """`fan_out.lua` with what it needs; `limits_text` stands in front of it."""
+    """`fan_out.lua` with what it needs; `limits_text` and `writes_text` stand in front of it."""
     flow = files("workers.flow")
     texts = [flow.joinpath(name).read_text() for name in ("order.lua", "place.lua")]
     return "".join(texts) + files("workers").joinpath("fan_out.lua").read_text()
+
+
+def writes_text() -> str:
+    """`writes.lua`."""
+    return files("workers").joinpath("writes.lua").read_text()
 
 
 def fan_out(wire: Wire) -> None:
@@ -133,7 +140,7 @@ def fan_out_with(jobs: Jobs, wire: Wire) -> None:
     job = get_current_job()
     assert job, "fan_out is called by an RQ worker"
     made = prepare_fan_out(jobs, wire)
-    script = job.connection.register_script(limits_text(jobs) + fan_out_text() + _FAN_OUT)
+    script = job.connection.register_script(limits_text(jobs) + writes_text() + fan_out_text() + _FAN_OUT)
     try:
         table, (arguments,) = JobTemplates(jobs, job.connection).arguments([made])
         is_done = script(args=[job.key, utcformat(now()), table, *arguments])

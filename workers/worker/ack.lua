@@ -12,7 +12,7 @@
 
 local now, date, worker, job_types = server_ms() / 1000, ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local lost, left, fanned_out_before = {}, {}, {}
-local successes, seconds_worked = 0, 0
+local successes, seconds_worked, ended_at = 0, 0, string.format('%.6f', now)
 
 local function result_ttl(written)
   local is_number = written == '-1' or string.find(written or '', '^%d%d?%d?%d?%d?%d?%d?%d?%d?$')
@@ -22,7 +22,7 @@ end
 local function keep_result(id, execution, claimed_at, ttl)
   local key = 'rq:results:' .. id
   redis.call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
-    'execution_started_at', claimed_at, 'execution_ended_at', string.format('%.6f', now))
+    'execution_started_at', claimed_at, 'execution_ended_at', ended_at)
   redis.call('EXPIRE', key, ttl)
 end
 
@@ -33,14 +33,16 @@ local function forget(id)
   redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
 end
 
-local function finish(id, execution, queue, claimed_at, ttl, status)
+local function finish(id, execution, queue, claimed_at, ttl, status, has_dependencies)
   local key = 'rq:job:' .. id
   status = status == 'queued' and status or 'finished'  -- one that was queued anew while it ran is to run again
   redis.call('HSET', key, 'status', status, 'ended_at', date, 'last_heartbeat', date)
   redis.call('EXPIRE', key, ttl)
-  redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
+  if has_dependencies then
+    redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
+  end
   keep_result(id, execution, claimed_at, ttl)
-  redis.call('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
+  collect('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
 end
 
 local function ack(id, execution, queue, claimed_at, fan_out)
@@ -49,12 +51,14 @@ local function ack(id, execution, queue, claimed_at, fan_out)
     lost[#lost + 1] = execution
     return
   end
-  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'result_ttl', 'status', 'meta')
+  local key = 'rq:job:' .. id
+  local job = redis.call('HMGET', key, 'data', 'result_ttl', 'status', 'meta')
   local is_there, ttl = job[1], result_ttl(job[2])
-  if fan_out and is_there and not fan_out_once('rq:job:' .. id, job[4], fan_out, job_types, date) then
+  if fan_out and is_there and not fan_out_once(key, job[4], fan_out, job_types, date) then
     fanned_out_before[#fanned_out_before + 1] = execution
   end
-  if is_there and (ttl < 0 or redis.call('EXISTS', 'rq:job:' .. id .. ':dependents') == 1) then
+  local others = redis.call('EXISTS', key .. ':dependents', 'rq:job::' .. id .. ':dependencies')
+  if is_there and (ttl < 0 or (others > 0 and redis.call('EXISTS', key .. ':dependents') == 1)) then
     record_answer(job_type, id)
     free_slot(job_type, id)  -- and not the lock of its key: the next job of the key must wait until this one's end is written
     left[#left + 1] = execution
@@ -65,18 +69,26 @@ local function ack(id, execution, queue, claimed_at, fan_out)
   if is_there and ttl == 0 then
     forget(id)
   elseif is_there then
-    finish(id, execution, queue, claimed_at, ttl, job[3])
+    finish(id, execution, queue, claimed_at, ttl, job[3], others > 0)
   end
   end_lease(id, execution, queue, worker)
   successes, seconds_worked = successes + 1, seconds_worked + now - tonumber(claimed_at)
 end
 
-local at = 4
-while at <= #ARGV do
-  local id, execution, queue, claimed_at = unpack(ARGV, at, at + 3)
-  local fan_out, behind = read_fan_out(at + 4)
-  ack(id, execution, queue, claimed_at, fan_out)
-  at = behind
+local function ack_all()
+  local at = 4
+  while at <= #ARGV do
+    local id, execution, queue, claimed_at = unpack(ARGV, at, at + 3)
+    local fan_out, behind = read_fan_out(at + 4)
+    ack(id, execution, queue, claimed_at, fan_out)
+    at = behind
+  end
+end
+
+local is_done, problem = pcall(ack_all)
+write_collected()  -- also when one has failed: the others are done
+if not is_done then
+  error(problem)
 end
 if successes > 0 and redis.call('EXISTS', 'rq:worker:' .. worker) == 1 then
   redis.call('HINCRBY', 'rq:worker:' .. worker, 'successful_job_count', successes)

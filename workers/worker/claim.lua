@@ -18,68 +18,83 @@ local room = {jobs = tonumber(ARGV[3]), events = tonumber(ARGV[4])}
 local prefix, attempts_of = ARGV[6], cjson.decode(ARGV[7])
 local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
 local now = now_ms / 1000
-local claimed, missing, held, count = {}, {}, 0, 0
+local claimed, taken, missing, held, count = {}, {}, {}, 0, 0
 
-local function claim(id, list, queue, number, job, attempts)
+local function claim(id, queue, number, job, attempts, may_expire)
   local key, execution = 'rq:job:' .. id, prefix .. string.format('%08x', count + 1)
   local attempt, meta = 0, nil
   if attempts then
     attempt, meta = begin_attempt(job[3], attempts)
   end
   begin_lease(id, execution, queue, worker, now, lease)
-  redis.call('LREM', list, 1, id)
-  count = count + 1
+  count, taken[id] = count + 1, true
   local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
   if attempts then
     fields[9], fields[10], fields[11], fields[12] = 'meta', meta, 'retries_left', attempts - attempt
   end
   redis.call('HSET', key, unpack(fields))
-  redis.call('PERSIST', key)
+  if may_expire then
+    redis.call('PERSIST', key)
+  end
   local at = #claimed
   claimed[at + 1], claimed[at + 2], claimed[at + 3] = id, execution, number
   claimed[at + 4], claimed[at + 5], claimed[at + 6] = job[1], job[2], attempt
 end
 
--- Look at an id: its job is `claimed`, `left` where it is, or the id is `removed`. An id whose job runs, has ended or waits
--- for its time is there once too often: a push whose answer was lost was sent again.
-local function look_at(id, list, queue, number)
-  local job, job_type = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status'), type_of(id, queue)
-  local data, status, runs = job[1], job[4], job[1] and is_running(id, queue, now)
+-- Look at an id: its job is `claimed`, `left` where it is, or the id is to be `removed`. An id whose job runs, has ended or
+-- waits for its time is there once too often: a push whose answer was lost was sent again.
+local function look_at(id, queue, number)
+  local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status', 'worker_name', 'ttl')
+  local data, status, job_type = job[1], job[4], type_of(id, queue)
+  local has_begun = (job[5] or '') ~= ''  -- ever: the name of its last worker stays
+  local runs = taken[id] or (has_begun and is_running(id, queue, now))
   if not data or status == 'finished' or status == 'scheduled' or (runs and status == 'started') then
-    redis.call('LREM', list, 1, id)
     missing[#missing + 1] = not data and id or nil
     return 'removed'
   elseif runs or not admits(job_type, id, now_ms) then
     return 'left'
   end
-  claim(id, list, queue, number, job, attempts_of[job_type])
+  claim(id, queue, number, job, attempts_of[job_type], has_begun or job[6])
   return 'claimed'
+end
+
+-- Take ids off a list of which the first ids were looked at.
+local function take_off(list, ids, seen)
+  if #ids == seen then
+    redis.call('LTRIM', list, seen, -1)
+    return
+  end
+  for _, id in ipairs(ids) do
+    redis.call('LREM', list, 1, id)
+  end
 end
 
 local function claim_from(list, queue, number)
   local kind = queue == 'events' and 'events' or 'jobs'
-  local may, seen, left, removed = math.min(room[kind], may_claim(queue, now_ms)), 0, 0, 0
-  while may > 0 and seen < WINDOW do
-    local ids = redis.call('LRANGE', list, left, left + math.min(math.max(may, STEP), WINDOW - seen) - 1)
+  local may, seen, claims, off = math.min(room[kind], may_claim(queue, now_ms)), 0, 0, {}
+  while claims < may and seen < WINDOW and not is_probing do
+    local ids = redis.call('LRANGE', list, seen, seen + math.min(math.max(may - claims, STEP), WINDOW - seen) - 1)
     if #ids == 0 then
-      return
+      break
     end
     for _, id in ipairs(ids) do
-      local found = look_at(id, list, queue, number)
+      local found = look_at(id, queue, number)
       seen = seen + 1
       if found == 'left' then
-        left, held = left + 1, held + 1
-      elseif found == 'removed' then
-        removed = removed + 1
+        held = held + 1
       else
-        may, room[kind] = may - 1, room[kind] - 1
+        off[#off + 1] = id
+        claims = claims + (found == 'claimed' and 1 or 0)
       end
-      if may == 0 or is_probing then
-        return
+      if claims == may or is_probing then
+        break
       end
     end
   end
-  if may > 0 and removed > 0 then
+  room[kind] = room[kind] - claims
+  write_collected()
+  take_off(list, off, seen)
+  if seen == WINDOW and claims < may and #off > claims then
     held = held + 1  -- there may be jobs behind the ids that have none
   end
 end

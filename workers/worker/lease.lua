@@ -13,7 +13,7 @@ local MARGIN = 50
 -- Let a lease last, from now on; `...` are further fields of the execution.
 local function extend_lease(id, execution, queue, now, lease, ...)
   local member = id .. ':' .. execution
-  redis.call('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
+  collect('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
   redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now), ...)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)
   redis.call('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
@@ -25,7 +25,7 @@ local function begin_lease(id, execution, queue, worker, now, lease)
   local seconds = string.format('%.6f', now)
   extend_lease(id, execution, queue, now, lease, 'id', execution, 'job_id', id, 'created_at', seconds,
     'worker_name', worker)
-  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', id .. ':' .. execution)
+  collect('SADD', 'rq:worker:' .. worker .. ':executions', id .. ':' .. execution)
 end
 
 -- Keep the index of a worker's executions a little longer than they last; to be called when any were registered.
@@ -59,10 +59,10 @@ end
 -- End a lease: the last thing that a script does about a job, so that until then it is somewhere.
 local function end_lease(id, execution, queue, worker)
   local member = id .. ':' .. execution
-  redis.call('ZREM', 'rq:wip:' .. queue, member)
   redis.call('DEL', 'rq:execution:' .. member)
   redis.call('ZREM', 'rq:executions:' .. id, execution)
-  redis.call('SREM', 'rq:worker:' .. worker .. ':executions', member)
+  collect('ZREM', 'rq:wip:' .. queue, member)
+  collect('SREM', 'rq:worker:' .. worker .. ':executions', member)
 end
 
 -- Put a job at the head of its queue, once.

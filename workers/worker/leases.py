@@ -30,7 +30,7 @@ from shared.jobs.jobs import Jobs
 from shared.redis.connections import connect
 from shared.redis.queues import queue_key
 from shared.settings.config import Settings
-from workers.fan_out import FanOut, JobTemplates, fan_out_text
+from workers.fan_out import FanOut, JobTemplates, fan_out_text, writes_text
 from workers.flow.limits import limits_text, log_resumed
 from workers.lease import Lease
 
@@ -236,7 +236,8 @@ def _script(name: str, limits: str) -> str:
     here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
     more = fan_out_text() if name == "ack" else ""
-    return flags + limits + here.joinpath("lease.lua").read_text() + more + here.joinpath(f"{name}.lua").read_text()
+    lease = here.joinpath("lease.lua").read_text()
+    return flags + limits + writes_text() + lease + more + here.joinpath(f"{name}.lua").read_text()
 
 
 def _date() -> str:

@@ -39,6 +39,7 @@ local function end_expired(member, id, execution)
     free_slot_and_lock(type_of(id, queue), id)
   end
   end_lease(id, execution, queue, owner or '')
+  write_collected()
 end
 
 -- From 0 on, as RQ's own cleanup does.

@@ -21,6 +21,7 @@ local function put_back(id, execution, queue, is_counted)
     count = count + 1
   end
   end_lease(id, execution, queue, worker)
+  write_collected()
   if not have_begun then
     uncount_start(job_type, id)
   end

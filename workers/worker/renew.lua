@@ -28,4 +28,5 @@ end
 for at = 7, #ARGV, 3 do
   renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
+write_collected()
 return {known, lost, string.format('%.6f', now)}
