@@ -18,6 +18,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from shared.redis.pipelining import PipelinedRedis
 from shared.settings.config import Settings
 from shared.settings.redis_url import RedisUrl
 
@@ -39,6 +40,13 @@ def connect_async(settings: Settings, *, seconds: float | None = None, retries: 
     """
     seconds = settings.redis_timeout_ms / 1000 if seconds is None else seconds
     return async_client(settings.redis_url.get_secret_value(), seconds, retries)
+
+
+def connect_pipelined(settings: Settings, seconds: float) -> PipelinedRedis:
+    """A client for an event loop whose commands share a connection."""
+    redis = connect_async(settings, seconds=seconds, retries=0)
+    redis.connection_pool.connection_kwargs["socket_timeout"] = None
+    return PipelinedRedis(redis, seconds)
 
 
 def client(redis_url: str, seconds: float) -> Redis:

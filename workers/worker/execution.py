@@ -47,7 +47,8 @@ class Execution:
         is_async: whether the function runs on the event loop.
         is_isolated: whether it runs in a process of its own.
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
-        state: `running`; `ended` with an outcome that is not on Redis yet; `writing` while it is written; or `over`.
+        state: `running`; `ended` with an outcome that is not on Redis yet; `acking` or `writing` while it is written;
+            or `over`.
         cut_off: why it was ended before its function, if it was.
         timer: gives the job up when its time has come.
         lost: the seconds that others had blocked the loop for when its time began.
@@ -62,7 +63,7 @@ class Execution:
     is_async: bool = False
     is_isolated: bool = False
     timeout: float = 0.0
-    state: Literal["running", "ended", "writing", "over"] = "running"
+    state: Literal["running", "ended", "acking", "writing", "over"] = "running"
     cut_off: BaseException | None = None
     task: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
@@ -129,7 +130,7 @@ class Executor:
         """Forget a job whose lease was lost; a thread may go on for as long as the job may take."""
         execution = self.executions.get(execution_id)
         # An outcome that is being written may just have been written, which ends the lease, too.
-        if execution and execution.state != "writing":
+        if execution and execution.state not in {"acking", "writing"}:
             del self.executions[execution_id]
             get_log().warning("lease_lost", job_id=execution.lease.job_id, queue=execution.lease.queue)
             self._drop(execution)
@@ -259,7 +260,8 @@ class Executor:
 
 def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
     """The leases that are to be renewed: not those whose outcomes are being written, which may end at any moment."""
-    return [execution.lease for execution in list(executions.values()) if execution.state != "writing"]
+    held = [execution for execution in list(executions.values()) if execution.state not in {"acking", "writing"}]
+    return [execution.lease for execution in held]
 
 
 def _call_in_thread(execution: Execution) -> Any:

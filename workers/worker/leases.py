@@ -39,7 +39,10 @@ WORKER_KNOWN_SECONDS = 105
 
 _SHARE = 0.6  # of the time within which an abandoned job is to run again
 MOST_EVENTS = 64
-"""Events that a worker fans out at once."""
+"""Events that one claim takes."""
+
+MOST_AT_ONCE = 128
+"""Jobs that one script claims or acks: it holds up everybody else on Redis."""
 
 _REAPED_AT_ONCE = 100
 _REAPING_SHARE = 0.06  # of a lease, for each queue
@@ -235,7 +238,7 @@ def _script(name: str, limits: str) -> str:
     """A script of this package, with what it needs in front of it."""
     here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
-    more = fan_out_text() if name == "ack" else ""
+    more = fan_out_text() if name == "ack" else files("workers").joinpath("attempts.lua").read_text()
     lease = here.joinpath("lease.lua").read_text()
     return flags + limits + writes_text() + lease + more + here.joinpath(f"{name}.lua").read_text()
 

@@ -22,13 +22,11 @@ from workers.fan_out import FanOut
 from workers.lease import Lease, LeaseLostError
 from workers.redis_errors import WorkerOutage, is_transient
 from workers.worker.execution import Execution
-from workers.worker.leases import Leases
+from workers.worker.leases import MOST_AT_ONCE, Leases
 from workers.worker.rq_outcomes import ABANDONED, RQOutcomes
 
 AGAIN_SECONDS = 2.0
 _MOST_BYTES = 1_000_000  # of the jobs of events, in one ack
-MOST_AT_ONCE = 128
-"""Jobs that one script claims or acks: it holds up everybody else on Redis."""
 
 
 @dataclass(eq=False)
@@ -52,6 +50,11 @@ class Outcomes:
         return bool(self._done)
 
     @property
+    def make_jobs(self) -> bool:
+        """Whether events become jobs when that is acknowledged."""
+        return any(execution.fan_out for execution in self._done)
+
+    @property
     def unacked(self) -> list[tuple[Lease, FanOut | None]]:
         """What has succeeded and is not acknowledged yet, as `Leases.ack` takes it."""
         return _leases_of(self._done)
@@ -71,20 +74,17 @@ class Outcomes:
         """Write a dead letter of an abandoned job that has no attempt left."""
         self._write(execution, partial(self.rq_outcomes.dead_letter, execution, ABANDONED))
 
-    async def ack(self) -> bool:
+    async def ack(self) -> None:
         """Acknowledge what has succeeded, or as much of it as one script should write.
-
-        Returns:
-            Whether events became jobs by it.
 
         Raises:
             RedisError: Redis did not answer; the same is written the next time.
         """
         batch = self._next_batch()
         if not batch:
-            return False
+            return
         for execution in batch:
-            execution.state = "writing"
+            execution.state = "acking"
         try:
             acked = await self.leases.ack(_leases_of(batch))
         except BaseException:
@@ -105,7 +105,6 @@ class Outcomes:
                 self._write(execution, partial(self.rq_outcomes.succeed, execution))
             else:
                 self._forget(execution)
-        return any(execution.fan_out for execution in batch)
 
     def _next_batch(self) -> list[Execution]:
         batch, size = [], 0

@@ -4,20 +4,25 @@
    own among them, only push ids onto a list. `BLMOVE list list LEFT LEFT` waits for the first of them, takes it from
    the head and puts it back there in one step: nothing changes, and every worker that waits wakes.
 2. Jobs that a limit holds back, and a Redis that is away, are asked for again after a pause with backoff.
-3. Queues have strict priority, with a turn for the others, so that none starves.
+3. It asks again as soon as it has room for what it has left.
+4. Queues have strict priority, with a turn for the others, so that none starves.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
-from shared.redis.queues import queue_key
+from shared.logs import get_log
+from shared.redis.queues import EVENTS, queue_key
 from shared.runtime.tasks import cancel_and_wait
-from workers.worker.leases import Claimed
+from workers.lease import Lease
+from workers.worker.execution import Execution
+from workers.worker.leases import MOST_AT_ONCE, MOST_EVENTS, Claimed, Leases
 
 WAIT_SECONDS = 5
 _PAUSE_SECONDS = 0.5
@@ -65,6 +70,68 @@ class Pauses:
         self._outage = 0.0
         if claimed.leases or claimed.missing:
             self._held = _HELD_SECONDS
+
+
+@dataclass(eq=False)
+class Polling:
+    """Claims jobs when there may be some, and room for them.
+
+    Attributes:
+        claimed: the leases of jobs that are not under way yet.
+        must_claim: whether there may be jobs that the last claim did not see.
+    """
+
+    under_way: Mapping[str, Execution]
+    leases: Leases
+    names: Sequence[str]
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        self.claimed: list[Lease] = []
+        self.must_claim = True
+        self.pauses = Pauses()
+        self._order = polling_orders(self.names)
+        self._last = Claimed([], suspended=False, held=0, lengths={}, missing=[], opens_in=None)
+
+    async def claim(self) -> Claimed:
+        """Claim, or say again what the last claim left."""
+        if not (self.must_claim or self._has_work(self._last)):
+            return self._last
+        self.must_claim = False
+        jobs, events = self._room
+        claimed = await self.leases.claim(next(self._order), jobs, events)
+        self.claimed += claimed.leases
+        self._last = replace(claimed, leases=[], missing=[])
+        self.pauses.reset(claimed)
+        for job_id in claimed.missing:
+            get_log().error("job_missing", job_id=job_id.decode(errors="replace")[:100])
+        return claimed
+
+    def take(self) -> list[Lease]:
+        """The leases that were claimed, to be started."""
+        taken, self.claimed = self.claimed, []
+        return taken
+
+    def pause(self, claimed: Claimed) -> float:
+        """The pause after a claim."""
+        return self.pauses.after(claimed, has_room=self._has_work(claimed))
+
+    def _has_work(self, claimed: Claimed) -> bool:
+        """Whether there is room for what a claim has left."""
+        return any(claimed.lengths.values()) and (self._room[0] > 0 or claimed.lengths.get(EVENTS, 0) > 0)
+
+    @property
+    def _room(self) -> tuple[int, int]:
+        """How many jobs and events may be claimed at once; events take no slots, or slow jobs would hold them up.
+
+        Half of all, so that one half can start while Redis acks the other, and claims. What is being acked has left.
+        """
+        held = [bool(each.fan_out) for each in self.under_way.values() if each.state != "acking"]
+        held += [lease.queue == EVENTS for lease in self.claimed]
+        events = sum(held)
+        free = self.concurrency - len(held) + events
+        half = min((self.concurrency + 1) // 2, MOST_AT_ONCE)
+        return max(0, min(free, half)), max(0, min(2 * MOST_EVENTS - events, MOST_EVENTS))
 
 
 class Wakeup:

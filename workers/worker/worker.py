@@ -1,6 +1,6 @@
 """The worker: one process that performs many jobs at once and leaves RQ's keys as RQ's own workers do.
 
-1. It claims as many jobs as it has free slots, from all its queues, in one script (`workers/worker/leases.py`).
+1. It claims jobs for free slots, from all its queues, in one script (`workers/worker/leases.py`).
 2. It finds what they call (`workers/worker/call.py`), and calls it: `async def` on its event loop, `def` in threads,
    and what asks for it in a child process (`workers/worker/execution.py`). An event calls nothing.
 3. It acknowledges all that have succeeded in one script, which makes the jobs of events
@@ -17,7 +17,6 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import uvloop
 from redis import Redis
@@ -25,8 +24,7 @@ from redis.exceptions import RedisError
 from rq.worker import WorkerStatus
 
 from shared.logs import get_log, name_process
-from shared.redis.connections import connect_async
-from shared.redis.queues import EVENTS
+from shared.redis.connections import connect_async, connect_pipelined
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.isolation.children import Children
@@ -35,10 +33,10 @@ from workers.worker.background import Background
 from workers.worker.call import prepare
 from workers.worker.execution import Execution, Executor
 from workers.worker.heartbeat import Heartbeat
-from workers.worker.leases import MOST_EVENTS, Claimed, Leases
+from workers.worker.leases import Claimed, Leases
 from workers.worker.maintenance import MAINTENANCE_SECONDS, SCHEDULE_SECONDS, Maintenance
-from workers.worker.outcomes import MOST_AT_ONCE, Outcomes
-from workers.worker.polling import Pauses, QueueWakeups, Wakeup, polling_orders
+from workers.worker.outcomes import Outcomes
+from workers.worker.polling import Polling, QueueWakeups, Wakeup
 from workers.worker.registration import RegisteredWorker
 from workers.worker.rq_commands import RQCommands
 from workers.worker.rq_outcomes import RQOutcomes
@@ -73,10 +71,6 @@ class ConcurrentWorker(RegisteredWorker):
         self._under_way: dict[str, Execution] = {}
         self._ending: Shutdown | None = None
         self._wakeup = Wakeup()
-        self._polling_order = polling_orders(self._names)
-        self._pauses = Pauses()
-        self._must_claim = True
-        self._last: Claimed
 
     def run(self, *, burst: bool = False) -> Shutdown:
         """Work until SIGTERM, SIGINT or RQ's command to shut down, or, with `burst`, until the queues are empty."""
@@ -103,7 +97,9 @@ class ConcurrentWorker(RegisteredWorker):
     async def _main(self, *, burst: bool) -> Shutdown:
         threads, children = DaemonThreads(), Children(self.name)
         redis = self._redis = connect_async(self._settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
-        self._leases = Leases(redis, self.name, self._names, self._jobs, self._settings)
+        pipelined = connect_pipelined(self._settings, _REDIS_TIMEOUT_SECONDS)
+        self._leases = Leases(pipelined, self.name, self._names, self._jobs, self._settings)
+        self._polling = Polling(self._under_way, self._leases, self._names, self._concurrency)
         rq_outcomes = RQOutcomes(self, self._jobs)
         self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wakeup.set, self._outage)
         self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
@@ -134,56 +130,53 @@ class ConcurrentWorker(RegisteredWorker):
             await heartbeat.write_history()
             await self._wakeups.close()
             threads.close()
+            await pipelined.aclose(close_connection_pool=True)
             await redis.aclose()
         assert self._ending
         return self._ending
 
     async def _work(self, *, burst: bool) -> None:
         while not self._ending:
+            was_idle = self._is_idle
+            self._polling.must_claim |= (burst and was_idle) or self._outcomes.make_jobs
+            exchange = asyncio.create_task(self._exchange())
+            await asyncio.sleep(0)  # it writes its commands,
+            await asyncio.sleep(0)  # and the loop sends them: Redis works on them while the jobs claimed before start
+            self._start_all()
             try:
-                if await self._outcomes.ack() or burst:
-                    self._must_claim = True
-                was_idle = not self._under_way  # a job that ends during the claim may queue another
-                claimed = await self._claim() if self._must_claim else self._last
+                claimed = await exchange
             except Exception as error:  # noqa: BLE001 - unforeseen damage must not end the jobs under way
                 await self._wait_for_redis(error)
                 continue
-            self._start_all(claimed)
-            if burst and was_idle and self._is_empty(claimed):
-                self._shut_down()
+            if burst and self._is_idle and (claimed.suspended or not claimed.held):
+                if was_idle:  # else the last job may have queued another
+                    self._shut_down()
             elif self._executor.stragglers >= min(_STRAGGLERS, self._concurrency):
                 get_log().error("stragglers", count=self._executor.stragglers)
                 self._shut_down(Shutdown.STRAGGLERS)
             else:
                 await self._wait(claimed)
+        self._start_all()
         if not burst:
             count, seconds = len(self._under_way), self._settings.grace_seconds
             get_log().info("worker_stops", why=self._ending.value, under_way=count, grace_seconds=seconds)
 
-    async def _claim(self) -> Claimed:
-        """Claim, and see whether to claim again before a wake-up: not if all queues are empty."""
-        free, events = self._room
-        claimed = await self._leases.claim(next(self._polling_order), min(free, MOST_AT_ONCE), events)
-        self._last = replace(claimed, leases=[], missing=[])
-        self._must_claim = any(claimed.lengths.values())
-        self._pauses.reset(claimed)
+    async def _exchange(self) -> Claimed:
+        """Ack what has succeeded, and claim behind that: two scripts that are sent together."""
+        acked, claimed = await asyncio.gather(self._outcomes.ack(), self._polling.claim(), return_exceptions=True)
+        if isinstance(acked, BaseException):
+            raise acked
+        if isinstance(claimed, BaseException):
+            raise claimed
         self._outage.record_success()
         return claimed
 
     def _wake_to_claim(self) -> None:
-        self._must_claim = True
+        self._polling.must_claim = True
         self._wakeup.set()
 
-    @property
-    def _room(self) -> tuple[int, int]:
-        """How many slots are free; how many events may be claimed, which take none: slow jobs must not hold them up."""
-        fan_outs = sum(1 for execution in self._under_way.values() if execution.fan_out)
-        return self._concurrency - len(self._under_way) + fan_outs, MOST_EVENTS - fan_outs
-
-    def _start_all(self, claimed: Claimed) -> None:
-        for job_id in claimed.missing:
-            get_log().error("job_missing", job_id=job_id.decode(errors="replace")[:100])
-        for lease in claimed.leases:
+    def _start_all(self) -> None:
+        for lease in self._polling.take():
             execution = self._executor.add(lease)
             try:
                 prepare(self._performer, execution)
@@ -197,21 +190,19 @@ class ConcurrentWorker(RegisteredWorker):
 
     async def _wait(self, claimed: Claimed) -> None:
         """Wait until there is something to acknowledge or to claim."""
-        has_room = self._room[0] > 0 or claimed.lengths.get(EVENTS, 0) > 0
         if claimed.leases or self._outcomes.are_due:
-            await asyncio.sleep(0)  # what was started, and what ended meanwhile, is acknowledged together
-            if (has_room and self._must_claim) or self._outcomes.are_due:
-                return
+            await asyncio.sleep(0)  # what has just ended is acknowledged together
+            return
         if not claimed.suspended:
             self._wakeups.watch(name for name, length in claimed.lengths.items() if not length)
         idle = WorkerStatus.SUSPENDED if claimed.suspended else WorkerStatus.IDLE
         self._state = WorkerStatus.BUSY if self._under_way else idle
-        if not await self._wakeup.sleep(self._pauses.after(claimed, has_room=has_room)):
-            self._must_claim = True
+        if not await self._wakeup.sleep(self._polling.pause(claimed)):
+            self._polling.must_claim = True
 
-    def _is_empty(self, claimed: Claimed) -> bool:
-        """Whether a burst has nothing left to do: what is held back by a limit is waited for."""
-        return not self._under_way and (claimed.suspended or not (claimed.leases or claimed.held))
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._under_way or self._polling.claimed)
 
     async def _wait_for_redis(self, error: Exception) -> None:
         """Wait, longer each time; jobs under way go on, and their outcomes are kept."""
@@ -221,5 +212,5 @@ class ConcurrentWorker(RegisteredWorker):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
         else:
             get_log().error("not_claimed", error=error)
-        self._must_claim = True
-        await self._wakeup.sleep(self._pauses.after_error())
+        self._polling.must_claim = True
+        await self._wakeup.sleep(self._polling.pauses.after_error())

@@ -1,0 +1,80 @@
+"""Pipelining: a client whose commands share a connection; the answer to one is not awaited before the next is sent.
+
+Commands that are sent in one turn of the event loop leave in one packet, in their order. Redis carries them out in one
+turn of its own, so with `appendfsync always` one fsync is for all of them.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+@dataclass(eq=False)
+class _Line:
+    """A connection with commands under way."""
+
+    connection: AbstractConnection
+    commands: int = 0
+    last_is_read: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.last_is_read.set()
+
+
+class PipelinedRedis(AsyncRedis):
+    """A client on the event loop on which it was made; it has the connections of another to itself.
+
+    Args:
+        redis: a client whose connections have no time-out of their own.
+        seconds: the longest wait for one answer.
+    """
+
+    def __init__(self, redis: AsyncRedis, seconds: float) -> None:
+        super().__init__(connection_pool=redis.connection_pool)
+        self._seconds = seconds
+        self._connecting = asyncio.Lock()
+        self._line: _Line | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, and wait for its answer.
+
+        Raises:
+            RedisError: as any client; also when another command's answer did not come: then the connection is closed.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._execute(*args, **options)
+        except TimeoutError:
+            raise RedisTimeoutError("Redis did not answer in time") from None
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        async with self._connecting:
+            line = self._line = self._line or _Line(await self.connection_pool.get_connection())
+        before, is_read = line.last_is_read, asyncio.Event()
+        line.last_is_read = is_read
+        line.commands += 1
+        try:
+            await line.connection.send_packed_command(line.connection.pack_command(*args), check_health=False)
+            await before.wait()
+            if line is not self._line:
+                raise RedisConnectionError("an earlier answer did not come")  # noqa: TRY301 - as one that breaks here
+            return await self.parse_response(line.connection, args[0], **options)  # type: ignore[arg-type]  # any kind
+        except ResponseError:
+            raise
+        except BaseException:  # also when it was cancelled: the answer that comes next is not the next command's
+            if line is self._line:
+                self._line = None
+            await line.connection.disconnect(nowait=True)
+            raise
+        finally:
+            is_read.set()
+            line.commands -= 1
+            if not line.commands:
+                self._line = None if line is self._line else self._line
+                await self.connection_pool.release(line.connection)
