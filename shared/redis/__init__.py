@@ -3,9 +3,10 @@
 Read in this order:
 
 1. `connections`: clients, for one server or for sentinels.
-2. `queues`: RQ's queues, and the names of our own keys.
-3. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
-4. `breakers`: the queues that a circuit breaker has paused.
-5. `workers`: what workers say of themselves.
-6. `history`: what became of callbacks and jobs, by minute.
+2. `pipelining`: a client whose commands share a connection.
+3. `queues`: RQ's queues, and the names of our own keys.
+4. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
+5. `breakers`: the queues that a circuit breaker has paused.
+6. `workers`: what workers say of themselves.
+7. `history`: what became of callbacks and jobs, by minute.
 """

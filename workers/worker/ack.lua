@@ -1,5 +1,5 @@
 -- Acknowledge jobs that have succeeded: write what RQ writes, for each whose lease is still ours. What an event's own job
--- does is done here: it becomes one job for each job type that wants it.
+-- does is done here: it becomes one job for each job type that wants it. success.lua stands in front.
 --
 -- ARGV  now as RQ writes dates, the worker's name, the job types of the fan-outs as JSON, [{slug, queue, holds, fields}, …];
 --       then for each job: its id, execution, queue, when it was claimed, in seconds of the server's clock, and its
@@ -10,40 +10,9 @@
 -- A lease that its worker did not renew in time has been reaped, and the job may be running elsewhere: nothing is written
 -- for it. A job that others wait for is left to RQ's own code, which queues them; so is one that is kept for ever.
 
-local now, date, worker, job_types = server_ms() / 1000, ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local job_types = cjson.decode(ARGV[3])
 local lost, left, fanned_out_before = {}, {}, {}
-local successes, seconds_worked, ended_at = 0, 0, string.format('%.6f', now)
-
-local function result_ttl(written)
-  local is_number = written == '-1' or string.find(written or '', '^%d%d?%d?%d?%d?%d?%d?%d?%d?$')
-  return is_number and tonumber(written) or 500  -- RQ's DEFAULT_RESULT_TTL
-end
-
-local function keep_result(id, execution, claimed_at, ttl)
-  local key = 'rq:results:' .. id
-  redis.call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
-    'execution_started_at', claimed_at, 'execution_ended_at', ended_at)
-  redis.call('EXPIRE', key, ttl)
-end
-
--- What rq.job.Job.delete deletes of a job that is not to be kept.
-local function forget(id)
-  local key = 'rq:job:' .. id
-  redis.call('DEL', key, key .. ':dependents', 'rq:job::' .. id .. ':dependencies')  -- RQ writes two colons
-  redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
-end
-
-local function finish(id, execution, queue, claimed_at, ttl, status, has_dependencies)
-  local key = 'rq:job:' .. id
-  status = status == 'queued' and status or 'finished'  -- one that was queued anew while it ran is to run again
-  redis.call('HSET', key, 'status', status, 'ended_at', date, 'last_heartbeat', date)
-  redis.call('EXPIRE', key, ttl)
-  if has_dependencies then
-    redis.call('EXPIRE', 'rq:job::' .. id .. ':dependencies', ttl)
-  end
-  keep_result(id, execution, claimed_at, ttl)
-  collect('ZADD', 'rq:finished:' .. queue, math.floor(now) + ttl, id)
-end
+local successes, seconds_worked = 0, 0
 
 local function ack(id, execution, queue, claimed_at, fan_out)
   local job_type = type_of(id, queue)

@@ -238,7 +238,8 @@ def _script(name: str, limits: str) -> str:
     """A script of this package, with what it needs in front of it."""
     here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
-    more = fan_out_text() if name == "ack" else files("workers").joinpath("attempts.lua").read_text()
+    success, attempts = here.joinpath("success.lua"), files("workers").joinpath("attempts.lua")
+    more = fan_out_text() + success.read_text() if name == "ack" else attempts.read_text()
     lease = here.joinpath("lease.lua").read_text()
     return flags + limits + writes_text() + lease + more + here.joinpath(f"{name}.lua").read_text()
 
