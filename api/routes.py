@@ -156,14 +156,7 @@ class CallbackRoutes:
         if not app_id:
             raise Rejection(Code.NOT_OUR_APP, "SdkAppid is missing or not ours", "unknown_app")
         packet = _packet(body, query)
-        event = received(
-            packet,
-            app_id=app_id,
-            node=context.node,
-            request_id=query.get("requestid", ""),
-            client_ip=query.get("clientip", ""),
-            platform=query.get("optplatform", ""),
-        )
+        event = received(packet, query, app_id=app_id, node=context.node)
         context.log |= {"event_id": event.id, "command": event.command}
         identity = delivery_identity(app_id, context.node, event.request_id, packet, body)
         keep = partial(self._accept, context, deadline, event, identity)

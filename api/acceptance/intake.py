@@ -12,7 +12,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from pydantic_core import to_json
 from redis.asyncio import Redis as AsyncRedis
@@ -30,10 +29,7 @@ from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
 
-
-class _Waiting(NamedTuple):
-    entry: Entry
-    result: "asyncio.Future[Kept]"
+_Waiting = tuple[Entry, "asyncio.Future[Kept]"]
 
 
 class Intake:
@@ -92,7 +88,7 @@ class Intake:
             outcome=reply.outcome,
         )
         result: asyncio.Future[Kept] = self._loop.create_future()
-        self._waiting.append(_Waiting(entry, result))
+        self._waiting.append((entry, result))
         self._wake.set()
         return await result
 
@@ -112,15 +108,15 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - a defect of Deskbell's
             if not isinstance(error, CannotKeepError):
                 get_log().error("flusher_failed", error=error)
-            for waiting in _not_given_up(batch):
-                waiting.result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
+            for _, result in _not_given_up(batch):
+                result.set_exception(CannotKeepError("neither Redis nor the disk took the event"))
 
     def _next_batch(self) -> list[_Waiting]:
         """The next batch. What was given up meanwhile is left out: its failure has been answered."""
         waiting = _not_given_up(self._waiting)
         count = size = 0
         while count < min(len(waiting), MOST_EVENTS) and size <= MOST_BYTES:
-            size += waiting[count].entry.size
+            size += waiting[count][0].size
             count += 1
         self._waiting = waiting[count:]
         return waiting[:count]
@@ -135,7 +131,7 @@ class Intake:
         if not self.breaker.is_open:
             self._sequence = self._sequence.next()
             try:
-                found = await self._script.accept([waiting.entry for waiting in batch], self._sequence)
+                found = await self._script.accept([entry for entry, _ in batch], self._sequence)
             except Exception as error:  # noqa: BLE001 - whatever it is, Redis has not said that it took them
                 self.breaker.trip(error)
                 in_doubt, self._sequence = self._sequence, SequenceNumber.of_new_producer()
@@ -146,18 +142,18 @@ class Intake:
         await self._keep_in_spool(batch, in_doubt)
 
     async def _keep_in_spool(self, batch: list[_Waiting], in_doubt: SequenceNumber | None = None) -> None:
-        _hand_out(batch, await self.spool.keep([waiting.entry for waiting in batch], in_doubt))
+        _hand_out(batch, await self.spool.keep([entry for entry, _ in batch], in_doubt))
 
 
 def _not_given_up(batch: list[_Waiting]) -> list[_Waiting]:
-    return [waiting for waiting in batch if not waiting.result.done()]
+    return [waiting for waiting in batch if not waiting[1].done()]
 
 
 def _hand_out(batch: list[_Waiting], found: Sequence[Kept | None]) -> None:
     """Give each event that waits its result: what was kept before of its delivery, or the event itself."""
-    for waiting, before in zip(batch, found, strict=True):
-        if not waiting.result.done():
-            waiting.result.set_result(before or Kept(waiting.entry.event_id, waiting.entry.answer))
+    for (entry, result), before in zip(batch, found, strict=True):
+        if not result.done():
+            result.set_result(before or Kept(entry.event_id, entry.answer))
 
 
 def _job_data(event: Event, reply: Reply) -> bytes:

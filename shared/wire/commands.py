@@ -8,6 +8,7 @@ customer-service account, `agent_id` and `member_id` are an agent's, `channel_ty
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -184,6 +185,7 @@ EVENT_CLASSES: tuple[type[Event], ...] = (
 )
 """The classes of the documented commands."""
 
+_NO_QUERY: Mapping[str, str] = {}
 _classes = {command: kind for kind in EVENT_CLASSES for command in kind.COMMANDS}
 
 
@@ -197,16 +199,8 @@ def event_from_wire(wire: Wire) -> Event:
     return event_class(wire["command"]).from_wire(wire)
 
 
-def received(
-    packet: protocol.Packet,
-    *,
-    app_id: str,
-    node: str = "",
-    request_id: str = "",
-    client_ip: str = "",
-    platform: str = "",
-) -> Event:
-    """The event for a packet that has come in just now."""
+def received(packet: protocol.Packet, query: Mapping[str, str] = _NO_QUERY, *, app_id: str, node: str = "") -> Event:
+    """The event for a packet that has come in just now; the names in its URL's query are in lower case."""
     now = round(time.time(), 3)  # the milliseconds that the id and the wire have
     command = protocol.canonical(packet["CallbackCommand"])
     return event_class(command)(
@@ -215,8 +209,8 @@ def received(
         command=command,
         node=node,
         received_at=datetime.fromtimestamp(now, UTC),
-        request_id=request_id,
-        client_ip=client_ip,
-        platform=platform,
+        request_id=query.get("requestid", ""),
+        client_ip=query.get("clientip", ""),
+        platform=query.get("optplatform", ""),
         raw=packet,
     )

@@ -56,7 +56,7 @@ Outcome = Literal[
 """What becomes of a callback that is not refused; a `Reply` has none of the last three."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reply:
     """The answer an event was given.
 

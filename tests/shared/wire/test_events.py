@@ -37,9 +37,8 @@ def over_the_wire(sent: Event) -> Event:
 
 def test_an_event_carries_what_the_query_said() -> None:
     """All that came in is there, and no reply yet."""
-    came = received(
-        {"CallbackCommand": API_CALL}, app_id=APP, node="n", request_id="r", client_ip="203.0.113.7", platform="Web"
-    )
+    query = {"requestid": "r", "clientip": "203.0.113.7", "optplatform": "Web"}
+    came = received({"CallbackCommand": API_CALL}, query, app_id=APP, node="n")
 
     assert (came.app_id, came.node, came.request_id) == (APP, "n", "r")
     assert (came.client_ip, came.platform) == ("203.0.113.7", "Web")
@@ -81,14 +80,8 @@ def _seeded_id() -> str:
 )
 def test_a_documented_packet_comes_over_the_wire_unchanged(packet: str) -> None:
     """The event a worker gets equals the one that was kept."""
-    came = received(
-        json.loads(PACKETS.joinpath(packet).read_bytes()),
-        app_id=APP,
-        node="order_status",
-        request_id="r1",
-        client_ip="203.0.113.7",
-        platform="Web",
-    )
+    query = {"requestid": "r1", "clientip": "203.0.113.7", "optplatform": "Web"}
+    came = received(json.loads(PACKETS.joinpath(packet).read_bytes()), query, app_id=APP, node="order_status")
     sent = dataclasses.replace(came, reply=Reply(variables={"状态": "已发货"}, outcome="answered", handler_ms=1.5))
 
     arrived = over_the_wire(sent)
