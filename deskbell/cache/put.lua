@@ -5,7 +5,7 @@
 -- ARGV: the digest, the entry, now in ms, ms to live, the most entries, the most bytes.
 -- Returns 1.
 
-local MOST_DROPPED = 200  -- in one call, so that Redis is not held up; the next call drops more
+local MOST_DROPPED = 50  -- in one call, so that Redis is not held up; the next call drops more
 
 local index, entry, claim, sizes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local digest, text, now_ms, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -43,6 +43,22 @@ def test_a_desk_that_has_heard_nothing_is_there(deskbell, turn):
     assert [each["MsgBody"] for each in deskbell.rest.messages] == [[text("hello")]]
 
 
+def test_what_is_put_into_a_cache_is_on_the_stacks_server(deskbell, deskbell_clock):
+    assert numbers.put(api_call(), 1, 2)
+    assert deskbell.redis.keys("deskbell:cache:numbers")
+    deskbell_clock.advance(60)
+    assert numbers.get(api_call(), 1) is None
+
+
+@pytest.mark.parametrize("fixture", ["deskbell", "deskbell_queue", "deskbell_cache"])
+@pytest.mark.parametrize("time", [1, 2])
+def test_a_cache_is_empty_at_first(fixture, time, request):
+    request.getfixturevalue(fixture)
+    assert numbers.get(api_call(), 1) is None
+    assert numbers.put(api_call(), 1, 2)
+    assert numbers.get(api_call(), 1).value == 2
+
+
 def test_what_cannot_be_asked_is_refused(deskbell):
     with pytest.raises(Exception, match="^work: no job type waits on the queue 'crn'; did you mean crm"):
         deskbell.work("crn")
