@@ -160,7 +160,7 @@ def test_the_document_of_the_metrics_lists_every_one_with_its_labels() -> None:
     )
     tally = Tally(Counter(done=1))
     totals: Tallies = {("callback", "a node"): tally, ("job", "a job"): tally}
-    on_redis = OnRedis({"a queue": 1}, {}, {("a queue", "dead"): 1}, [], {"a job": 1}, [record], totals)
+    on_redis = OnRedis({"a queue": 1}, {"a queue": 1.0}, {("a queue", "dead"): 1}, [], {"a job": 1}, [record], totals)
     families = [*queue_families(on_redis), *spool_families(0, 0, 0, 0)]
     rendered = Metrics(["a handler"]).render(*families).decode()
     code: dict[str, set[str]] = {}

@@ -75,20 +75,25 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         pipeline.hgetall(TOTALS_KEY)
         for worker in workers:
             pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
-        answers = iter(await pipeline.execute())
-    waiting, first = {}, {}
-    others: dict[tuple[str, str], int] = {}
+        answers = await pipeline.execute(raise_on_error=False)
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if errors:  # a key that somebody has overwritten: the others are told
+        get_log().error("no_metrics", error=errors[0])
+    told = iter(answers)
+    counts: dict[tuple[str, str], Any] = {}
     for name in names:
-        waiting[name], first[name] = next(answers), next(answers)
-        others |= {(name, state): next(answers) for state in _STATES}
-    pauses, blocked, totals, *records = answers
+        counts |= {(name, state): next(told) for state in ("waiting", "first", *_STATES)}
+    pauses, blocked, totals = (
+        {} if isinstance(each, Exception) else each for each in (next(told), next(told), next(told))
+    )
+    sound = {key: value for key, value in counts.items() if not isinstance(value, Exception)}
     return OnRedis(
-        waiting,
-        await _ages(redis, first),
-        others,
+        {name: value for (name, state), value in sound.items() if state == "waiting"},
+        await _ages(redis, {name: value for (name, state), value in sound.items() if state == "first"}),
+        {key: value for key, value in sound.items() if key[1] in _STATES},
         [pause.queue for pause in read_pauses(pauses)],
         {job.decode(): int(count) for job, count in blocked.items()},
-        read_records(records),
+        read_records(told),
         read_tallies(totals),
     )
 
@@ -111,16 +116,17 @@ def _age(queued: bytes | None) -> float:
 
 def queue_families(found: OnRedis) -> list[Metric]:
     """Metrics of queues, workers and jobs, from what Redis knows."""
-    names = sorted({*found.waiting, *found.paused})
-    by_queue = (
+    names = {*found.waiting, *found.paused}
+    paused = Counter(set(found.paused))
+    by_queue: tuple[tuple[str, str, Mapping[str, float]], ...] = (
         ("deskbell_jobs_waiting", "Jobs that wait, by queue.", found.waiting),
         ("deskbell_oldest_waiting_seconds", "For how long the job at the head of a queue has waited.", found.oldest),
-        ("deskbell_queue_paused", "1 while a breaker has the queue paused.", Counter(set(found.paused))),
+        ("deskbell_queue_paused", "1 while a breaker has the queue paused.", paused),
     )
     families: list[Metric] = []
     for name, text, values in by_queue:
         gauge = GaugeMetricFamily(name, text, labels=["queue"])
-        for queue in names:
+        for queue in sorted(names & values.keys() if values is not paused else names):
             gauge.add_metric([queue], values.get(queue, 0))
         families.append(gauge)
     others = GaugeMetricFamily("deskbell_jobs", "Jobs that do not wait, by queue and state.", labels=["queue", "state"])

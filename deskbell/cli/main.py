@@ -223,6 +223,20 @@ def doctor(
 
 
 @app.command()
+def top(
+    interval: Annotated[float, typer.Option(min=0.5, max=60, help="Seconds between two looks.")] = 2,
+    once: Annotated[
+        bool, typer.Option("--once", help="Show it once; so it is where the output is no terminal.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Once, as JSON.")] = False,
+) -> None:
+    """Show what goes on, renewed until Ctrl-C: answers, queues, workers, and why a queue does not move."""
+    from deskbell.cli.top.command import top as run
+
+    run(interval, once=once, as_json=as_json)
+
+
+@app.command()
 def unknowns(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List commands, events, fields and system variables that came and no page lists: names alone, to be sent to us.
 

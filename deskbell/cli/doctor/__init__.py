@@ -2,10 +2,10 @@
 
 Read its modules in this order:
 
-1. `findings`: what a check may find.
+1. `findings`: what the checks look at.
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
-4. `queue_state`: one queue as it stands; `reasons`: why it does not move; `queues`: all of them.
+4. `queues`: how the queues stand, and why they do not move (`deskbell.queues`).
 5. `keys`: whether a key has a foreign type, and how much caches hold.
 6. `tokens`: the apps, and when each token was last used.
 """
@@ -19,7 +19,7 @@ from functools import partial
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from deskbell.cli.doctor.findings import Check, Checked, Finding, could_not_read, problem
+from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.queues import (
@@ -36,6 +36,7 @@ from deskbell.cli.doctor.server import accepting, durability, forgotten, version
 from deskbell.cli.doctor.tokens import token_table
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.queues.findings import Finding, problem
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
 from shared.redis.queues import EVENTS

@@ -1,29 +1,15 @@
-"""What is checked, and what a check may find."""
+"""What the checks look at, and what is said when one could not be made."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from redis import Redis
 
-from deskbell.cli.doctor.queue_state import QueueState
+from deskbell.queues.findings import Finding, unknown
+from deskbell.queues.state import QueueState
 from shared.jobs.jobs import Jobs
 from shared.settings.config import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One sentence.
-
-    Attributes:
-        kind: `said` informs; a `warning` could be better; what is `unknown` could not be read; a `problem` keeps
-            events or jobs from moving, or may lose them.
-        text: the sentence.
-    """
-
-    kind: Literal["said", "warning", "unknown", "problem"]
-    text: str
 
 
 @dataclass(slots=True)
@@ -61,16 +47,11 @@ class Checked:
 Check = Callable[[Checked], Iterator[Finding]]
 """Looks for one thing; its docstring's first line is what could not be read where Redis refuses."""
 
-said = partial(Finding, "said")
-warning = partial(Finding, "warning")
-unknown = partial(Finding, "unknown")
-problem = partial(Finding, "problem")
-
 
 def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
     """What is said of a check that Redis did not let through: a user may see less than the workers' may."""
     what = getattr(check, "func", check).__doc__ or ""
-    return Finding("unknown", f"{what.splitlines()[0]} Redis did not tell: {describe(error)}")
+    return unknown(f"{what.splitlines()[0]} Redis did not tell: {describe(error)}")
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from api.acceptance.spool import survey
 from deskbell.cli.agreement import disagreements_of
-from deskbell.cli.doctor.findings import Checked, Finding, problem, said, warning
+from deskbell.cli.doctor.findings import Checked
+from deskbell.queues.findings import Finding, problem, said, warning
 from shared.errors import ConfigError
 from shared.loading import load_callbacks, load_jobs
 from shared.settings.environment import PREFIX

@@ -6,7 +6,8 @@ from typing import Any
 from rq.queue import Queue
 
 from deskbell.cache.cache import Cache, declared
-from deskbell.cli.doctor.findings import Checked, Finding, problem, said
+from deskbell.cli.doctor.findings import Checked
+from deskbell.queues.findings import Finding, problem, said
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import LOG_KEY, RUNS_KEY, TOKENS_KEY
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-from rq import Queue
 from rq.suspension import WORKERS_SUSPENDED
 
-from deskbell.cli.doctor.findings import Checked, Finding, problem, said, unknown, warning
-from deskbell.cli.doctor.queue_state import QueueState, Readers, read_queue, read_readers
-from deskbell.cli.doctor.reasons import Looked, of_the_queue, paused, reasons
+from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
+from deskbell.queues.findings import Finding, problem, said, unknown, warning
+from deskbell.queues.reasons import Looked, of_the_queue, paused, reasons
+from deskbell.queues.state import QueueState, read_queue, read_queues
 from shared.redis.breakers import paused_queues
-from shared.redis.queues import EVENTS, queue
+from shared.redis.queues import EVENTS
 from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.runtime.loop_lag import STUCK_SECONDS
 
@@ -46,13 +46,13 @@ def blocks(checked: Checked) -> Iterator[Finding]:
 
 def queue_table(checked: Checked) -> Iterator[Finding]:
     """How many jobs are where, on each queue."""
-    for state in read_queues(checked):
+    for state in _states(checked):
         yield said(f"queue {state}")
 
 
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
-    states = read_queues(checked)
+    states = _states(checked)
     unread = [state.name for state in states if not state.readers.living]
     if not any(state.readers.living for state in states):
         yield problem("no worker runs: events are accepted, and nothing is done for them")
@@ -62,13 +62,13 @@ def unread_queues(checked: Checked) -> Iterator[Finding]:
 
 def standing_still(checked: Checked) -> Iterator[Finding]:
     """What holds jobs of single queues back."""
-    for state in read_queues(checked):
+    for state in _states(checked):
         yield from of_the_queue(Looked(checked.connection, state, checked.settings.abandoned_seconds))
 
 
 def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     """Why a queue does not move: how it stands, then every reason, the one to act on first."""
-    states = {state.name: state for state in read_queues(checked)}
+    states = {state.name: state for state in _states(checked)}
     if name not in states:
         nearest = get_close_matches(name, states, n=1)
         also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(states))}"
@@ -100,28 +100,17 @@ def unneeded_workers(checked: Checked) -> Iterator[Finding]:
     """Which workers read a queue that no job type uses."""
     if checked.jobs is None:
         return
-    for state in read_queues(checked):
+    for state in _states(checked):
         used = {EVENTS, *checked.jobs.queues, *(each.queue for each in state.declared.values())}
         if state.readers.living and state.name not in used and state.is_empty:
             yield warning(f"workers read the queue {state.name}, which no job type uses and which is empty")
 
 
-def read_queues(checked: Checked) -> list[QueueState]:
-    """The queues of job types, those that hold jobs, and those that a worker reads, read once."""
+def _states(checked: Checked) -> list[QueueState]:
+    """The queues, read once."""
     if checked.queues is None:
-        readers = read_readers(checked.connection)
-        used = [EVENTS, *(checked.jobs.queues if checked.jobs else [])]
-        held = [each.name for each in Queue.all(checked.connection) if _holds_any(checked, each.name)]
-        names = dict.fromkeys([*used, *sorted({*held, *readers})])
-        read = (read_queue(checked.connection, name, readers.get(name, Readers()), checked.jobs) for name in names)
-        checked.queues = list(read)
+        checked.queues = read_queues(checked.connection, checked.jobs)
     return checked.queues
-
-
-def _holds_any(checked: Checked, name: str) -> bool:
-    here = queue(name, checked.connection)
-    others = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
-    return bool(here.count or any(each.get_job_count(cleanup=False) for each in others))
 
 
 def _blocked(block: LastBlock) -> str:

@@ -15,7 +15,8 @@ from api.admission.token_usage import TokenUsage
 from api.lateness import Lateness
 from api.metrics import Metrics
 from api.monitoring.durability import WORTH_OF_THE_SPOOL, Durability, read_durability
-from deskbell.cli.doctor.findings import Checked, Finding, describe, problem, said, warning
+from deskbell.cli.doctor.findings import Checked, describe
+from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, queue_key
 from shared.settings.config import Settings

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.scheduler import RQScheduler
 from rq.utils import utcparse
 
 from shared.jobs.jobs import Jobs
-from shared.redis.queues import queue
+from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import DeclaredJobType, WorkerRecord, read_workers
 from shared.wire.json_values import read_json
 from workers.declared import declared
@@ -124,6 +124,15 @@ class QueueState:
         return f"{self.name}: {counted}{waited}; workers: {len(self.readers.living)}"
 
 
+def read_queues(connection: Redis, jobs: Jobs | None) -> list[QueueState]:
+    """The queues of job types, those that hold jobs, and those that a worker reads; `events` comes first."""
+    readers = read_readers(connection)
+    used = [EVENTS, *(jobs.queues if jobs else [])]
+    held = [each.name for each in Queue.all(connection) if _holds_any(connection, each.name)]
+    names = dict.fromkeys([*used, *sorted({*held, *readers})])
+    return [read_queue(connection, name, readers.get(name, Readers()), jobs) for name in names]
+
+
 def read_readers(connection: Redis) -> dict[str, Readers]:
     """Who reads each queue, by its name."""
     workers = Worker.all(connection)
@@ -190,6 +199,12 @@ def read_jobs(connection: Redis, ids: Sequence[bytes]) -> list[JobState]:
 def type_in(job_id: str) -> str:
     """The name of the job type that an id holds, behind the event's: a dash there is a dot."""
     return job_id[33:].replace("-", ".")
+
+
+def _holds_any(connection: Redis, name: str) -> bool:
+    here = queue(name, connection)
+    others = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
+    return bool(here.count or any(each.get_job_count(cleanup=False) for each in others))
 
 
 def _job(

@@ -14,8 +14,8 @@ from typing import Any
 from redis import Redis
 from rq.suspension import WORKERS_SUSPENDED
 
-from deskbell.cli.doctor.findings import Finding, problem, said
-from deskbell.cli.doctor.queue_state import WINDOW, JobState, QueueState, read_jobs
+from deskbell.queues.findings import Finding, problem, said
+from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
 from shared.redis.breakers import Pause, paused_queues
 from shared.redis.queues import EVENTS
 from shared.redis.workers import WorkerRecord
