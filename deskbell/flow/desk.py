@@ -56,7 +56,7 @@ def desk_differences(
 def in_words(received: Received) -> str:
     """A command, short: what it says, if it says something."""
     said = [*_texts(received.fields.get("MsgBody")), *_texts(received.fields.get("Chunk"))]
-    return received.command + (f" {_short(', '.join(said))}" if said else "")
+    return received.command + (f": {_cut(', '.join(said))}" if said else "")
 
 
 def _differences(expected: Any, got: Any, where: str) -> Iterator[tuple[str, str, str]]:
@@ -86,5 +86,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    return _cut(json.dumps(value, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

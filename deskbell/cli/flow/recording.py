@@ -9,7 +9,9 @@
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from deskbell.flow.kept import event_of, session_events
 from deskbell.flow.loader import load_flow
 from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import command_named, packet_of
+from deskbell.simulator.rest.reading import Inbox, NoStandInError
 from deskbell.testing import async_reply
 from shared.declarations.nearest import advice
 from shared.declarations.options import field_names
@@ -84,7 +87,8 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
     _check_names(events, (*keep, *put))
     try:
         with callbacks.lifespans.runner(settings) as runner:  # handlers may need a pool, as in the api
-            written = runner.run(Recording(callbacks, keep, put).text(events, jobs))
+            said = [] if event else _said(settings.desk_url, id_)
+            written = runner.run(Recording(callbacks, keep, put).text(events, jobs, said))
     except ResultError as error:
         stop(f"a handler answers what it does not declare: {error}", _FAILED)
     except LifespanError as error:
@@ -101,6 +105,13 @@ def record(id_: str, file: Path | None, keep: Collection[str], put: Collection[s
         load_flow(file)
     except FlowFileError as error:
         stop(f"recorded, and not all of it can be played: {error}", _FAILED)
+
+
+def _said(url: str, session_id: str) -> list[str]:
+    """The commands that jobs of a session have sent to a stand-in of Desk; none where Tencent has them."""
+    with closing(Inbox(url)) as inbox, suppress(NoStandInError):
+        return [each.command for each in inbox.after(0) if each.session_id == session_id and each.has_effect]
+    return []
 
 
 def _check_names(events: Sequence[Event], named: Sequence[str]) -> None:
@@ -124,12 +135,15 @@ class Recording:
         self._memory: dict[str, str] = {}  # and as they will be when the file is played
         self._lines: list[str] = []
 
-    async def text(self, events: Sequence[Event], jobs: Mapping[str, Sequence[FollowedJob]]) -> str:
+    async def text(
+        self, events: Sequence[Event], jobs: Mapping[str, Sequence[FollowedJob]], said: Sequence[str] = ()
+    ) -> str:
         """The file.
 
         Args:
             events: in their order.
             jobs: those that each event became, by its id.
+            said: the commands that jobs of the session have sent to Desk.
 
         Raises:
             ResultError: a handler answers what it does not declare.
@@ -139,6 +153,8 @@ class Recording:
         for event in events:
             await self._add(event)
             self._add_jobs(jobs.get(event.id, []))
+        if said:  # what they said was computed from values that are not written here
+            self._lines.append(f"    - desk: {_flow({each: [{}] * count for each, count in Counter(said).items()})}")
         kept = ", ".join(map(_scalar, sorted(self._kept)))
         head = ["# Made by deskbell record. Placeholders stand for personal values."]
         if kept:

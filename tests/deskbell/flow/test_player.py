@@ -299,7 +299,7 @@ def test_what_jobs_say_to_desk_is_compared(player: Player, tmp_path: Path) -> No
         "line 4: missing: end_session: expected {}, got " + differences[2].partition(", got ")[2],
         "line 4: extra: transfer_to_human: expected no other command, got transfer_to_human",
     ]
-    assert differences[2].partition(", got ")[2].startswith('send_msg "one"; send_msg "two"; send_msg "{')
+    assert differences[2].partition(", got ")[2].startswith("send_msg: one; send_msg: two; send_msg: {")
 
 
 def test_a_refusal_that_is_expected_is_none(player: Player, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from deskbell.flow.player import Player
 from deskbell.simulator.client import Desk
 from deskbell.simulator.jobs import ended_jobs
 from deskbell.simulator.rest.reading import Inbox
+from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing import event_of
 from tests import forked
 from tests.conftest import patient_settings
@@ -30,6 +31,7 @@ from tests.workers.running import running_worker
 ACME = """
 import asyncio
 from deskbell import ApiCall, AssignAgent, Assignment, C2CSignal, Callbacks, Jobs, Late, Refuse, SessionEvent
+from deskbell.desk import Desks, msg_random, text
 from deskbell.jobs import late
 
 callbacks = Callbacks()
@@ -58,6 +60,15 @@ def route(event: AssignAgent) -> Assignment:
 
 @jobs.on(ApiCall, node="find")
 async def note(event: ApiCall) -> None: ...
+
+desks = Desks()
+jobs.lifespan(desks.lifespan)
+
+@jobs.on(ApiCall, node="known")
+async def tell(event: ApiCall) -> None:
+    for part in "ab":
+        words = text(event.variables.get("Name", "") + part)
+        await desks.of(event).send_msg(event.session_id, [words], random=msg_random(event, "tell", part))
 """
 
 HAPPENED = """
@@ -79,18 +90,20 @@ PERSONAL = ("wang.wei517", "王伟", "138", "5678", "li@acme.test", "SESSION")
 
 @pytest.fixture(scope="module")
 def acme(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[tuple[Path, Player]]:
-    """The folder of the integrator's module, and a player against its api and worker."""
+    """The folder of the integrator's module, and a player against its api, its worker and Desk's stand-in."""
     folder = tmp_path_factory.mktemp("record")
     module: dict[str, Any] = {}
     exec(ACME, module)  # noqa: S102 - a test's own text
     with (
         Redis.from_url(valkey_url) as redis,
         serving(patient_settings(valkey_url, folder), module["callbacks"]) as api,
-        running_worker(folder, ACME, valkey_url),
+        DeskRest({APP: "a-key"}) as rest,
+        running_worker(folder, ACME, valkey_url, DESK_URL=rest.url, DESK_KEYS=f'{{"{APP}": "a-key"}}'),
         closing(Desk(api.url, APP, TOKEN)) as desk,
-        closing(Inbox("china")) as inbox,
+        closing(Inbox(rest.url)) as inbox,
     ):
         redis.flushall()
+        (folder / "rest").write_text(rest.url)
         yield folder, Player(desk, redis, inbox)
 
 
@@ -101,6 +114,7 @@ def run(acme: tuple[Path, Player], valkey_url: str, tmp_path: Path) -> Callable[
         "DESKBELL_REDIS_URL": valkey_url,
         "DESKBELL_CALLBACKS": "acme_jobs:callbacks",
         "DESKBELL_APP_DIR": str(acme[0]),
+        "DESKBELL_DESK_URL": (acme[0] / "rest").read_text(),
     }
 
     def record(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -143,6 +157,7 @@ def test_a_session_is_recorded_without_personal_values_and_plays_back_green(
     assert "session: [Carrier]}" in text
     assert "fields: {AgentGroupId: 2, AgentIdList: [real.agent@acme.test]}" in text
     assert "jobs: {note: done}" in text
+    assert "desk: {send_msg: [{}, {}]}" in text
     user = re.search(r"SystemClientUserID: (.*)", text)
     assert user
     assert f"Greeting: Dear {user[1]}" in text
