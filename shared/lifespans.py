@@ -194,7 +194,7 @@ class Lifespans:
         return holding
 
     def _add(self, lifespan: Lifespan) -> None:
-        if not any(lifespan.function is here for here in self.functions):
+        if lifespan.function not in self.functions:  # a method of an object is another object each time, and equal
             self.declared.append(lifespan)
 
 

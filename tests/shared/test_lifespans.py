@@ -55,6 +55,25 @@ def test_each_is_entered_once_and_left_in_reverse_order(registry: type[Callbacks
     assert done == ["open a", "open b", "within", "close b", "close a"]
 
 
+def test_a_method_of_one_object_is_one_lifespan() -> None:
+    """Two modules may share what opens it, such as the clients of Desk."""
+    opened: list[str] = []
+
+    class Pool:
+        async def lifespan(self) -> AsyncIterator[None]:
+            opened.append("open")
+            yield
+
+    pool, first, app = Pool(), Jobs(), Jobs()
+    first.lifespan(pool.lifespan)
+    app.lifespan(pool.lifespan)
+    app.include(first)
+
+    enter(app.lifespans, lambda: None)
+
+    assert opened == ["open"]
+
+
 def test_it_may_take_the_settings() -> None:
     """As a job may."""
     jobs, given = Jobs(), []
