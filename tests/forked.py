@@ -1,6 +1,7 @@
 """The command as a process of its own, forked from one that has imported it: no test waits for the imports.
 
-What its supervisor starts is forked as well, from the supervisor, which has imported nothing of the integrator's.
+What its supervisor and `deskbell dev` start is forked as well, from those, which have imported nothing of the
+integrator's.
 
 Where the start itself is what a test is about (what is imported when, encodings, limits), it starts Python anew.
 """
@@ -11,13 +12,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace, TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from tests.waiting import DEADLINE_SECONDS
 
@@ -133,7 +135,8 @@ def _fileno(given: int | IO[bytes]) -> int:
 
 def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[Connection]) -> None:
     """Be the command, as `python -P -m deskbell` is."""
-    from deskbell.cli.processes import supervisor  # noqa: PLC0415 - where this process was started they need not be
+    from deskbell.cli import stack  # noqa: PLC0415 - where this process was started they need not be
+    from deskbell.cli.processes import supervisor  # noqa: PLC0415
 
     os.chdir(cwd)
     for fd, stream in enumerate(streams):
@@ -141,7 +144,8 @@ def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, streams: list[C
         stream.close()
     sys.stdin, sys.stdout = os.fdopen(0, "r", closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    vars(supervisor)["subprocess"] = SimpleNamespace(Popen=_Child)
+    vars(supervisor)["subprocess"] = SimpleNamespace(Popen=_child)
+    vars(stack)["subprocess"] = SimpleNamespace(**vars(subprocess) | {"Popen": _child})
     _be_command(words, env)
 
 
@@ -154,6 +158,8 @@ def _be_command(words: Sequence[str], env: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["deskbell", *words]
+    if env.get("PYTHONUNBUFFERED"):
+        sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     # prometheus_client asks the environment when it is imported.
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     try:
@@ -162,21 +168,43 @@ def _be_command(words: Sequence[str], env: Mapping[str, str]) -> None:
         atexit._run_exitfuncs()  # noqa: SLF001 - as Python does; processes that are forked do not
 
 
+def _child(command: Sequence[str], **options: Any) -> "_Child | subprocess.Popen[bytes]":
+    """What a supervisor or `deskbell dev` starts."""
+    if command[:4] != [sys.executable, "-P", "-m", "deskbell"]:
+        return subprocess.Popen(command, **options)
+    assert options.pop("start_new_session")
+    return _Child(command, **options)
+
+
 class _Child:
-    """What the supervisor starts, as its `Popen` is: a process that goes on as another one begins."""
+    """The command as their `Popen` is: a process that goes on as another one begins."""
 
     def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int], start_new_session: bool
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        pass_fds: Sequence[int],
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | None = None,
     ) -> None:
-        python, *flags, module = command[:4]
-        assert (python, flags, module, start_new_session) == (sys.executable, ["-P", "-m"], "deskbell", True)
         self._status: int | None = None
+        self.stdout: IO[bytes] | None = None
         sys.stdout.flush()
+        if stdout == subprocess.PIPE:
+            reader, writer = os.pipe()
+            self.stdout = os.fdopen(reader, "rb")
+        else:
+            writer = os.dup(1 if stdout is None else _fileno(stdout))
         self.pid = os.fork()
         if self.pid:
+            os.close(writer)
             return
         status = 1
         try:
+            os.dup2(writer, 1)
+            if stderr == subprocess.STDOUT:
+                os.dup2(writer, 2)
             _forget_parent(pass_fds)
             _be_command(command[4:], env)
             status = 0
@@ -189,14 +217,28 @@ class _Child:
 
     def poll(self) -> int | None:
         """How it has ended, if it has."""
-        return self.wait(os.WNOHANG)
-
-    def wait(self, options: int = 0) -> int | None:
-        """Wait until it has ended; how it has."""
         if self._status is None:
-            ended, status = os.waitpid(self.pid, options)
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = os.waitstatus_to_exitcode(status) if ended else None
         return self._status
+
+    def wait(self, timeout: float = DEADLINE_SECONDS) -> int:
+        """Wait until it has ended; how it has.
+
+        Raises:
+            TimeoutExpired: it has not.
+        """
+        ends = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > ends:
+                raise subprocess.TimeoutExpired("deskbell", timeout)
+            time.sleep(0.01)
+        assert self._status is not None
+        return self._status
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+        self.send_signal(signal.SIGTERM)
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""

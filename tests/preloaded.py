@@ -2,6 +2,7 @@
 
 import deskbell.cli.api
 import deskbell.cli.describe.command
+import deskbell.cli.dev.command
 import deskbell.cli.doctor
 import deskbell.cli.main
 import deskbell.cli.processes.api_process

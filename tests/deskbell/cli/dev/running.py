@@ -1,19 +1,20 @@
 """A `deskbell dev` that runs in a folder, and what it prints."""
 
+import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 
 from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.testing import packet, signed_query
 from shared.wire.protocol import API_CALL
+from tests.forked import Forked
 from tests.processes import PATIENT, unmeasured
 from tests.waiting import until
 
@@ -21,8 +22,9 @@ from tests.waiting import until
 class Running:
     """A `deskbell dev`, and what it has printed so far."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Forked, stdout: TextIO) -> None:
         self.process = process
+        self._stdout = stdout
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -52,24 +54,19 @@ class Running:
         return status
 
     def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+        for line in self._stdout:
             self._lines.append(line)
 
 
 @contextmanager
 def running(folder: Path, *options: str, **settings: str) -> Iterator[Running]:
     """`deskbell dev` in a folder."""
-    command = [sys.executable, "-u", "-P", "-m", "deskbell", "dev", *options]
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=unmeasured(**PATIENT, **settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        dev = Running(process)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, encoding="utf-8") as stdout, os.fdopen(writer, "wb") as theirs:
+        env = unmeasured(**PATIENT, **settings)
+        process = Forked(("dev", *options), env, folder, stdout=theirs, stderr=theirs)
+        theirs.close()
+        dev = Running(process, stdout)
         try:
             yield dev
         finally:
