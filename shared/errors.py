@@ -167,7 +167,15 @@ class Unavailable(JobDecision):
     Args:
         reason: see `JobDecision`.
         code: see `JobDecision`.
+        pause: whole seconds instead of the breaker's (without a breaker: instead of the backoff), 1 to 3,600: for what
+            is not over in a minute, such as the quota of a day.
     """
+
+    def __init__(self, reason: str, *, code: str | int | None = None, pause: int | None = None) -> None:
+        if pause is not None and pause not in range(1, 3601):
+            raise ValueError(f"Unavailable(pause=...): expected whole seconds, 1 to 3600, got {pause}")
+        super().__init__(reason, code=code)
+        self.pause = pause
 
 
 class Discard(JobDecision):

@@ -116,13 +116,12 @@ def _wait(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> tup
         return _OUT_OF_TURN_SECONDS, None
     if not (isinstance(error, Unavailable | UnknownJobError) or (isinstance(error, Retry) and not error.counts)):
         job.meta.pop("waits", None)
-        return min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else backoff.seconds(
-            attempt
-        ), None
+        asked = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else None
+        return backoff.seconds(attempt) if asked is None else asked, None
     count, since = job.meta.get("waits", [0, round(time.time())])
     job.meta["waits"] = [count + 1, since]
     if isinstance(error, Retry):
         return min(math.ceil(error.after), LONGEST_WAIT_SECONDS), since + LONGEST_WAIT_SECONDS
     if isinstance(error, UnknownJobError):
         return _UNKNOWN_BACKOFF.seconds(count + 1), since + _UNKNOWN_SECONDS
-    return backoff.seconds(count + 1), since + LONGEST_WAIT_SECONDS
+    return error.pause or backoff.seconds(count + 1), since + LONGEST_WAIT_SECONDS

@@ -6,8 +6,8 @@
 --                           the job runs, `<job> <ms>` when it has left its worker
 -- deskbell:slots:<type>     a sorted set of the jobs that hold a slot, each with the ms at which the slot expires
 -- deskbell:failures:<type>  how many failed in a row
--- deskbell:paused           a hash: for each type whose breaker is open, as JSON, {queue, since, until, cause, probe,
---                           probe_until}
+-- deskbell:paused           a hash: for each type whose breaker is open, as JSON, {queue, since, until, cause, ms,
+--                           probe, probe_until}; ms only where a failure asked for a pause of its own
 -- deskbell:noted:<execution>  what was answered when its failure was noted, for a worker that did not get the answer
 --
 -- All times are the server's, in ms: workers' clocks differ.
@@ -50,7 +50,7 @@ local function read_pause(job_type)
 end
 
 local function write_pause(job_type, pause)
-  local written = {queue = LIMITS[job_type].queue, since = pause.since, ['until'] = pause['until'], cause = pause.cause}
+  local written = {queue = LIMITS[job_type].queue, since = pause.since, ['until'] = pause['until'], cause = pause.cause, ms = pause.ms}
   if pause.probe then
     written.probe, written.probe_until = pause.probe, pause.probe_until
   end
@@ -61,11 +61,11 @@ local function is_open(pause, now_ms)
   return now_ms < pause['until'] or now_ms < pause.probe_until
 end
 
--- Whether a type's breaker is open. A pause that is longer than the type's, from before it was declared anew, is cut; one
--- that ended a day ago is forgotten.
+-- Whether a type's breaker is open. A pause that is longer than the type's, from before it was declared anew, is cut,
+-- unless a failure asked for it; one that ended a day ago is forgotten.
 local function is_paused(job_type, now_ms)
   local pause = read_pause(job_type)
-  local latest = now_ms + LIMITS[job_type].pause_ms
+  local latest = now_ms + (pause and tonumber(pause.ms) or LIMITS[job_type].pause_ms)
   if pause and now_ms > pause['until'] + DAY_SECONDS * 1000 then
     redis.call('HDEL', 'deskbell:paused', job_type)
     return false
@@ -215,9 +215,9 @@ local function record_success(job_type, job_id)
 end
 
 -- A job has failed. `failures` is how many failures this one stands for: as many as open the breaker when what it called
--- serves nobody. Returns 1, or 0 when the attempt does not count, since the breaker was open already; then until when this
--- failure has opened the breaker, or 0.
-local function record_failure(job_type, job_id, now_ms, failures, cause)
+-- serves nobody; `pause_ms`, which may be nil, is a pause other than the type's. Returns 1, or 0 when the attempt does not
+-- count, since the breaker was open already; then until when this failure has opened the breaker, or 0.
+local function record_failure(job_type, job_id, now_ms, failures, cause, pause_ms)
   local limit = LIMITS[job_type]
   if not (limit and limit.failures) then
     return 1, 0
@@ -234,7 +234,7 @@ local function record_failure(job_type, job_id, now_ms, failures, cause)
     end
     redis.call('DEL', 'deskbell:failures:' .. job_type)
   end
-  local until_ms = now_ms + limit.pause_ms
-  write_pause(job_type, {since = pause and pause.since or now_ms, ['until'] = until_ms, cause = cause})
+  local until_ms = now_ms + (pause_ms or limit.pause_ms)
+  write_pause(job_type, {since = pause and pause.since or now_ms, ['until'] = until_ms, cause = cause, ms = pause_ms})
   return counts, until_ms
 end

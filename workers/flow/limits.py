@@ -38,7 +38,7 @@ local before = noted and redis.call('GET', noted)
 if before then
   return cjson.decode(before)
 end
-local answer = {record_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7])}
+local answer = {record_failure(ARGV[1], ARGV[2], server_ms(), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]))}
 free_slot_and_lock(ARGV[1], ARGV[2])
 if noted then
   redis.call('SET', noted, cjson.encode(answer), 'EX', 3600)
@@ -77,8 +77,10 @@ def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException
         log_resumed(_run(jobs, _ANSWERED, job_type, job))
         return True
     cause = cause_of(error).encode(errors="backslashreplace")
-    failures = job_type.breaker.failures if job_type.breaker and isinstance(error, Unavailable) else 1
-    counts, until_ms = _run(jobs, _FAILED, job_type, job, failures, cause)
+    away = error if isinstance(error, Unavailable) else None
+    failures = job_type.breaker.failures if job_type.breaker and away else 1
+    pause_ms = away.pause * 1000 if away and away.pause else ""
+    counts, until_ms = _run(jobs, _FAILED, job_type, job, failures, cause, pause_ms)
     if until_ms:
         until = datetime.fromtimestamp(until_ms / 1000, UTC).isoformat(timespec="seconds")
         get_log().warning("queue_paused", queue=job_type.queue, job=job_type.name, cause=cause.decode(), until=until)

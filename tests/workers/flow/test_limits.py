@@ -75,9 +75,9 @@ class Lua:
         )
         return bool(admitted), bool(waits)
 
-    def fail(self, job_id: str, now: int = NOW, failures: int = 1) -> int:
+    def fail(self, job_id: str, now: int = NOW, failures: int = 1, pause_ms: int | None = None) -> int:
         """A job fails; whether its attempt counts."""
-        noted = f"record_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x')"
+        noted = f"record_failure('crm-contact', '{job_id}', {now}, {failures}, 'OSError 4 at x', {pause_ms or 'nil'})"
         return int(self.run(f"local n = {noted} free_slot_and_lock('crm-contact', '{job_id}') return n"))
 
     def succeed(self, job_id: str) -> None:
@@ -343,6 +343,21 @@ def test_no_pause_is_longer_than_its_job_types(redis: Redis) -> None:
     may_claim = [lua.may_claim(NOW + later) > 0 for later in (0, 9_999, 10_000)]
 
     assert may_claim == [False, False, True]
+
+
+def test_a_pause_that_a_failure_asked_for_is_as_long_as_it_asked(redis: Redis) -> None:
+    """The quota of a day is not over after the breaker's ten seconds; the next failure's pause is the type's again."""
+    lua = paused(redis)
+    redis.delete(PAUSED_KEY)
+
+    lua.fail("a", pause_ms=3_600_000)
+    may_claim = [lua.may_claim(NOW + later) > 0 for later in (10_000, 3_599_999, 3_600_000)]
+    lua.admits("b", NOW + 3_600_000)
+    lua.fail("b", NOW + 3_600_000)
+    later = [lua.may_claim(NOW + 3_600_000 + later) > 0 for later in (9_999, 10_000)]
+
+    assert may_claim == [False, False, True]
+    assert later == [False, True]
 
 
 RUBBISH = ["no JSON", "5", f'{{"until": {NOW + 5000}}}']
