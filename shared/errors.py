@@ -131,10 +131,8 @@ class JobDecision(Exception):  # noqa: N818 - what its subclasses have in common
 
     def __init__(self, reason: str, *, code: str | int | None = None) -> None:
         if code is not None and not _CODE_FORM.fullmatch(str(code)):
-            raise ValueError(
-                f"{type(self).__name__}(code=...): expected a status such as 422 or a word such as contact_refused, "
-                "at most 64 letters, digits, _, . and -"
-            )
+            expected = "expected a status such as 422 or a word of at most 64 letters, digits, _, . and -"
+            raise ValueError(f"{type(self).__name__}(code=...): {expected}")
         super().__init__(reason)
         self.reason = reason
         self.code = None if code is None else str(code)

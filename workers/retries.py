@@ -41,6 +41,8 @@ from workers.redis_errors import is_transient
 _OUT_OF_TURN_SECONDS = 1
 _UNKNOWN_SECONDS = 3600
 _UNKNOWN_BACKOFF = Backoff(cap=60)
+Decided = tuple[str, dict[str, Any]]
+"""An outcome, and what else the log says."""
 _FINAL = (Discard, DamagedJobError, ConfigError, NotRunError)  # what no further attempt can help
 
 
@@ -79,9 +81,7 @@ def restore_retry(job: Job, error: BaseException) -> None:
         job.retries_left = (job.retries_left or 0) + 1
 
 
-def decide_retry(
-    job: Job, backoff: Backoff, attempt: int, error: BaseException, *, counts: bool
-) -> tuple[str, dict[str, Any]]:
+def decide_retry(job: Job, backoff: Backoff, attempt: int, error: BaseException, *, counts: bool) -> Decided:
     """Prepare RQ's decision about a job whose attempt raised.
 
     Returns:

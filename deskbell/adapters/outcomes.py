@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from deskbell.http import UNSENT, Client, Response, status_error
@@ -21,9 +22,7 @@ from shared.wire.json_values import read_json
 if TYPE_CHECKING:
     from deskbell.adapters.contacts import Write  # it needs Redis, and not every adapter does
 
-_CODE_FORM = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-)  # of a decision's code; what else a CRM may send is not shown
+_CODE_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a decision; what else a CRM may send is not shown
 _SHORTEST_WAIT_SECONDS = 1
 _LONGEST_WAIT_SECONDS = 3600
 
@@ -59,6 +58,11 @@ def discard(reply: Reply) -> Exception:
 def away(reply: Reply) -> Exception:
     """The CRM serves nobody now: the breaker pauses the queue, and no attempt is used up."""
     return Unavailable(reply.text, code=reply.code)
+
+
+def away_for(seconds: int) -> Outcome:
+    """As `away`, for what takes longer, such as a quota: until its `Retry-After`, else for so many seconds."""
+    return lambda reply: Unavailable(reply.text, code=reply.code, pause=ceil(_retry_after(reply.http, seconds)))
 
 
 def failed(reply: Reply) -> Exception:

@@ -29,6 +29,7 @@ from shared.settings.urls import (
     check_header_text,
     check_http_url,
     check_path_secret,
+    check_property_name,
     desk_host,
 )
 
@@ -36,6 +37,7 @@ _TOKEN_FORM = r"[^\ud800-\udfff]{1,128}"  # noqa: S105 - PROTOCOL §2; half a su
 _JSON_EXAMPLES = {
     "limits": '{"crm.contact": "10/s"}',
     "breakers": '{"crm.contact": {"failures": 10, "pause": 60}}',
+    "hubspot_properties": '{"Email": "email"}',
     "apps": '{"1400000001": ["token"]}',
     "desk_keys": '{"1400000001": "secret key"}',
 }
@@ -54,6 +56,10 @@ _CHECKS: dict[str, Callable[[str], object]] = {
     "wecom_secret": check_header_text,
     "salesforce_url": check_http_url,
     "salesforce_client_secret": check_header_text,
+    "hubspot_url": check_http_url,
+    "hubspot_token": check_header_text,
+    "hubspot_contact_id": check_property_name,
+    "hubspot_note_id": check_property_name,
     "analytics_url": check_database_url,
     "desk_url": desk_host,
 }
@@ -194,6 +200,24 @@ class Settings(BaseSettings):
     salesforce_version: str = Field(
         default="66.0", pattern=r"^[1-9][0-9]{1,2}\.0$", description="Version of Salesforce's API; 46.0 or later."
     )
+    hubspot_url: str = Field(default="https://api.hubapi.com", description="HubSpot's API.")
+    hubspot_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Access token of a private app of HubSpot; needed by the job type hubspot.contact.",
+    )
+    hubspot_contact_id: str = Field(
+        default="desk_user_id",
+        description="The property of HubSpot's contacts, with unique values, that holds Desk's user id.",
+    )
+    hubspot_note_id: str = Field(
+        default="deskbell_event_id",
+        description="The property of HubSpot's notes, with unique values, that holds the event's id: by it no note is "
+        "written twice.",
+    )
+    hubspot_properties: dict[str, str] = Field(
+        default_factory=dict,
+        description='JSON: which variables are written to properties of HubSpot\'s contacts, `{"Email": "email"}`.',
+    )
     analytics_url: SecretStr = Field(
         default=SecretStr("sqlite:///.deskbell/analytics.db"), description="SQLAlchemy URL: SQLite or PostgreSQL."
     )
@@ -225,7 +249,14 @@ class Settings(BaseSettings):
             _CHECKS[str(info.field_name)](text)
         return value
 
-    @field_validator("crm_url", "wecom_url", "salesforce_url")
+    @field_validator("hubspot_properties")
+    @classmethod
+    def _properties_are_names(cls, properties: dict[str, str]) -> dict[str, str]:
+        for name in properties.values():
+            check_property_name(name)
+        return properties
+
+    @field_validator("crm_url", "wecom_url", "salesforce_url", "hubspot_url")
     @classmethod
     def _paths_can_be_appended(cls, url: str) -> str:
         return url.rstrip("/")

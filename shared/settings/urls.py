@@ -1,4 +1,4 @@
-"""Checks of settings that are URLs, or that a header holds: one that could never work is refused at start.
+"""Checks of settings that are URLs, or that a header or a CRM takes: one that could never work is refused at start.
 
 A secret read from a file often ends in a newline, which no terminal shows. Each check raises ValueError, without the
 value.
@@ -15,6 +15,7 @@ DESK_HOSTS = {  # PROTOCOL §5
 """The hosts of Desk's REST interface, by region."""
 
 _HEADER_TEXT = re.compile(r"[!-~]*")
+_PROPERTY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _PATH_SECRET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
@@ -28,6 +29,12 @@ def check_header_text(text: str) -> None:
     """Refuse a text that cannot be a bearer token in a header (RFC 6750 §2.1)."""
     if not _HEADER_TEXT.fullmatch(text):
         raise ValueError("expected visible ASCII characters only: no blank, and no newline at its end")
+
+
+def check_property_name(text: str) -> None:
+    """Refuse a text that cannot be the internal name of a property or field of a CRM."""
+    if not _PROPERTY_NAME.fullmatch(text):
+        raise ValueError("expected the internal name of a property: a letter, then letters, digits and _")
 
 
 def check_path_secret(text: str) -> None:

@@ -7,20 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from api.acceptance.spool import survey
+from deskbell.adapters.needs import missing
 from deskbell.cli.agreement import disagreements_of
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.errors import ConfigError
 from shared.loading import load_callbacks, load_jobs
-from shared.settings.environment import PREFIX
 
 DRAIN_SECONDS = 2.0
-_NEEDS = {
-    "crm.contact": ("crm_url",),
-    "salesforce.contact": ("salesforce_url", "salesforce_client_id", "salesforce_client_secret"),
-    "wecom.remark": ("wecom_corp_id", "wecom_secret"),
-}
-"""The settings without which a job type that ships does nothing."""
 _LOOK_SECONDS = 0.1
 
 
@@ -63,12 +57,7 @@ def job_types(checked: Checked) -> Iterator[Finding]:
     except ConfigError as error:
         yield problem(f"workers do not start: {error}")
         return
-    for name, needed in _NEEDS.items():
-        for setting in needed if name in checked.jobs.names else ():
-            if not getattr(checked.settings, setting):
-                yield problem(
-                    f"the job type {name} needs {PREFIX}{setting.upper()}, which is empty: each of its jobs fails"
-                )
+    yield from map(problem, missing(checked.jobs.names, checked.settings))
 
 
 def agreement(checked: Checked) -> Iterator[Finding]:

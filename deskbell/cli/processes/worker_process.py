@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 
+from deskbell.adapters.needs import servers
 from deskbell.cli.exit import stop
 from deskbell.cli.processes.supervisor import AGAIN
 from deskbell.cli.processes.waiting import wait_for_redis
@@ -24,7 +25,7 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     settings = load_settings()
     configure_logs(settings.log_format)
     log_unawaited()
-    for url in filter(None, (settings.crm_url, settings.salesforce_url, settings.wecom_corp_id and settings.wecom_url)):
+    for url in servers(settings):
         from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it
 
         check_proxies_for(url)  # a proxy that cannot be used is refused here, once, and not by each job

@@ -69,6 +69,11 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "SALESFORCE_CLIENT_ID": "3MVG9",
         "SALESFORCE_CLIENT_SECRET": "s",
         "SALESFORCE_VERSION": "67.0",
+        "HUBSPOT_URL": "https://hubspot-proxy.internal/",
+        "HUBSPOT_TOKEN": "h",
+        "HUBSPOT_CONTACT_ID": "shop_user",
+        "HUBSPOT_NOTE_ID": "shop_event",
+        "HUBSPOT_PROPERTIES": '{"Email": "email"}',
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
     }
     for name, value in environment.items():
@@ -95,6 +100,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.crm_url, settings.crm_token.get_secret_value()) == ("https://crm.internal/api", "t")
     assert (settings.desk_keys["1400000001"].get_secret_value(), settings.desk_identifier) == ("a-key", "bot")
     assert settings.desk_url == "singapore"
+    hubspot = (settings.hubspot_url, settings.hubspot_token.get_secret_value(), settings.hubspot_properties)
+    assert hubspot == ("https://hubspot-proxy.internal", "h", {"Email": "email"})
+    assert (settings.hubspot_contact_id, settings.hubspot_note_id) == ("shop_user", "shop_event")
     wecom = (settings.wecom_url, settings.wecom_corp_id, settings.wecom_secret.get_secret_value())
     assert wecom == ("https://wecom-proxy.internal", "ww1", "w")
     assert (settings.salesforce_url, settings.salesforce_client_id) == ("https://acme.my.salesforce.com", "3MVG9")
@@ -134,6 +142,7 @@ REDIS_ADDRESS = (
     "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, # as %23, @ as "
     "%40, : as %3A and % as %25"
 )
+PROPERTY = "expected the internal name of a property: a letter, then letters, digits and _"
 CRM_URLS = "expected a valid URL that begins with http:// or https://"
 EDGES = "expected no blank at either end, no newline and no other control character"
 VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
@@ -185,6 +194,9 @@ UNKNOWN = "there is no such setting"
         ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
         ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
         ("LOG_FORMAT", "xml", "expected 'json', 'console' or 'dev', got 'xml'"),
+        ("HUBSPOT_PROPERTIES", '{"Email": "e-mail"}', f"{PROPERTY}, got {{'Email': 'e-mail'}}"),
+        ("HUBSPOT_NOTE_ID", "an event", f"{PROPERTY}, got 'an event'"),
+        ("HUBSPOT_TOKEN", f"{PLANTED}\n", f"{VISIBLE}, {HIDDEN}"),
         ("LIMITS", "10/s", 'expected JSON, {"crm.contact": "10/s"}, got text that is none'),
         ("LIMITS", '{"crm.contact": "fast"}', f"{LIMIT}, got 'fast'"),
         ("LIMITS", '{"crm.contact": 0}', f"{LIMIT}, got 0"),

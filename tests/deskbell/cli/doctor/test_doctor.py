@@ -400,11 +400,16 @@ def test_on_a_host_of_workers_alone_it_asks_for_no_app(look: Look, redis: Redis,
         missing = problems(look(JOBS="acme_none:jobs", **here)[1])
         crm = problems(look(JOBS="deskbell.jobs.crm:jobs", **here)[1])
 
+        hubspot = problems(look(JOBS="deskbell.jobs.hubspot:jobs", **here)[1])
+
     assert (status, lines[0]) == (0, "no DESKBELL_APPS: this host runs no api")
     assert missing[0].startswith(
         "workers do not start: DESKBELL_JOBS: there is no module acme_none in DESKBELL_APP_DIR"
     )
     assert crm == ["the job type crm.contact needs DESKBELL_CRM_URL, which is empty: each of its jobs fails"]
+    assert (
+        "the job type hubspot.contact needs DESKBELL_HUBSPOT_TOKEN, which is empty: each of its jobs fails" in hubspot
+    )
 
 
 def test_the_command_ends_with_1_and_says_what_is_unknown_while_redis_is_away(tmp_path: Path) -> None:
