@@ -8,14 +8,19 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from shared.redis.outages import CLUSTER, Outage, check_redis, refusal
 from tests.logged import capture_logs
 from tests.redis_outages import a_server, clustered
 from tests.tls import tls
+
+NEVER = Retry(NoBackoff(), 0)
 
 
 class Clock:
@@ -97,7 +102,9 @@ def locked() -> Iterator[Redis]:
 
 async def ping(path: str) -> None:
     """Go to a server on an event loop, as somebody it does not know."""
-    async with AsyncRedis(unix_socket_path=path, username="nobody", password="x") as redis:
+    async with AsyncRedis(
+        unix_socket_path=path, username="nobody", password="x", retry=AsyncRetry(NoBackoff(), 0)
+    ) as redis:
         await redis.ping()
 
 
@@ -133,7 +140,7 @@ def test_what_no_waiting_ends_is_told_from_what_passes_by_itself(redis: Redis) -
             "does not let this user reach a key": [lambda: little.get(planted)],
             "does not know a command": [lambda: redis.execute_command("NOSUCH", planted)],
             "no database of the number": [Redis(unix_socket_path=path, db=99).ping],
-            "certificate is not trusted": [Redis(host="localhost", port=port, ssl=True).ping],
+            "certificate is not trusted": [Redis(host="localhost", port=port, ssl=True, retry=NEVER).ping],
         }
         found = {expected: [refusal(error_of(call)) for call in called] for expected, called in calls.items()}
 
