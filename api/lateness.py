@@ -17,6 +17,7 @@ from shared.handlers.executor import handler_of
 from shared.runtime.loop_lag import Block, LoopLag
 
 _RECENT_SECONDS = 60.0
+_TICK_SECONDS = 0.001  # uvloop's timers go off up to half of that too early
 _LATE_SECONDS = 0.1  # a timer that goes off so much too late says that the loop was blocked
 
 _Result = TypeVar("_Result")
@@ -33,10 +34,13 @@ class Lateness:
         self._metrics = metrics
         self._lag: LoopLag | None = None
         self._blocked: dict[str, float] = {}
+        self._deadlines: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
         self.last_block: Block | None = None
 
     def start(self) -> None:
         """Begin to watch; on the event loop."""
+        self._timer = None
         self._lag = LoopLag(asyncio.get_running_loop(), _describe, self._record)
 
     def close(self) -> None:
@@ -50,7 +54,17 @@ class Lateness:
 
     def until(self, when: float, grace: float) -> "Deadline":
         """Like `asyncio.timeout_at`; if the loop was blocked meanwhile, `grace` seconds are left at the block's end."""
-        return Deadline(when, grace, self.lost)
+        return Deadline(when, grace, self)
+
+    def watch(self, deadline: "Deadline", loop: asyncio.AbstractEventLoop) -> None:
+        """Have a deadline expire: one timer is set, for the first of all, since one for each would cost more."""
+        self._deadlines.add(deadline)
+        if self._timer is None or deadline.when < self._timer.when():
+            self._set_timer(deadline.when, loop)
+
+    def forget(self, deadline: "Deadline") -> None:
+        """Let a deadline expire no more."""
+        self._deadlines.discard(deadline)
 
     async def retry_if_blocked(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
         """The result of a call, which is made once more if it timed out while the loop was blocked."""
@@ -76,6 +90,19 @@ class Lateness:
         since = time.monotonic() - _RECENT_SECONDS
         return [handler for handler, at in list(self._blocked.items()) if at > since]
 
+    def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for deadline in [each for each in self._deadlines if each.when <= now + _TICK_SECONDS]:
+            deadline.expire(now)
+        if self._deadlines:
+            self._set_timer(min(deadline.when for deadline in self._deadlines), loop)
+
     def _was_late(self, lost: float, due: float) -> bool:
         return self.lost() > lost or time.monotonic() > due + _LATE_SECONDS
 
@@ -92,12 +119,16 @@ class Lateness:
 
 
 class Deadline:
-    """See `Lateness.until`."""
+    """See `Lateness.until`.
 
-    def __init__(self, when: float, grace: float, lost: Callable[[], float]) -> None:
-        self._when = when
+    Attributes:
+        when: the event loop's time at which it expires.
+    """
+
+    def __init__(self, when: float, grace: float, lateness: Lateness) -> None:
+        self.when = when
         self._grace = grace
-        self._lost = lost
+        self._lateness = lateness
         self._has_expired = False
 
     def __enter__(self) -> Self:
@@ -106,29 +137,28 @@ class Deadline:
         task = asyncio.current_task(self._loop)
         assert task
         self._task = task
-        self._lost_before = self._lost()
-        self._timer = self._loop.call_at(self._when, self._expire)
+        self._lost_before = self._lateness.lost()
+        self._lateness.watch(self, self._loop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         """End; raise TimeoutError in place of the cancellation that this deadline asked for, as asyncio's does."""
-        self._timer.cancel()
+        self._lateness.forget(self)
         if self._has_expired and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def extend(self, seconds: float) -> None:
         """Let at least so many seconds be left."""
-        when = self._loop.time() + seconds
-        if when > self._when:
-            self._timer.cancel()
-            self._when, self._timer = when, self._loop.call_at(when, self._expire)
+        self.when = max(self.when, self._loop.time() + seconds)
 
-    def _expire(self) -> None:
-        now, lost = self._loop.time(), self._lost()
-        if lost == self._lost_before and now < self._when + _LATE_SECONDS:
+    def expire(self, now: float) -> None:
+        """Cancel the task, unless the loop was blocked meanwhile."""
+        lost = self._lateness.lost()
+        if lost == self._lost_before and now < self.when + _LATE_SECONDS:
             self._has_expired = True
+            self._lateness.forget(self)
             self._task.cancel()
             return
         self._lost_before = lost

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from api.lateness import Deadline, Lateness
+from api.lateness import Lateness
 from api.metrics import Metrics
 from api.server.arrival import waited
 from deskbell import Callbacks
@@ -160,7 +160,7 @@ def test_a_deadline_passes_when_nothing_stood_still() -> None:
 
     async def wait(leave: float) -> float:
         began = asyncio.get_running_loop().time()
-        with suppress(TimeoutError), Deadline(began + 0.01, 60, lambda: 0.0) as deadline:
+        with suppress(TimeoutError), Lateness(Metrics()).until(began + 0.01, 60) as deadline:
             deadline.extend(leave)
             await asyncio.Event().wait()
         return asyncio.get_running_loop().time() - began
@@ -169,14 +169,36 @@ def test_a_deadline_passes_when_nothing_stood_still() -> None:
     assert asyncio.run(wait(0.1)) >= 0.1
 
 
-def test_a_deadline_is_put_off_once_for_each_time_that_the_loop_stood_still() -> None:
+def test_deadlines_that_run_at_once_pass_each_at_its_time() -> None:
+    """Whichever began first; one that is over in time puts off no other."""
+    lateness = Lateness(Metrics())
+
+    async def wait(seconds: float, *, ends: bool = False) -> bool:
+        until = asyncio.get_running_loop().time() + seconds
+        try:
+            with lateness.until(until, 0):
+                await (asyncio.sleep(0) if ends else asyncio.Event().wait())
+        except TimeoutError:
+            return asyncio.get_running_loop().time() >= until - 0.001
+        return ends
+
+    async def run() -> list[bool]:
+        waits = (wait(0.05), wait(0.01, ends=True), wait(0.02), wait(0.08), wait(0.02))
+        return list(await asyncio.gather(*waits))
+
+    assert asyncio.run(run()) == [True] * 5
+
+
+def test_a_deadline_is_put_off_once_for_each_time_that_the_loop_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the grace."""
     lost = iter([0.0, 1.0, 1.0])
+    lateness = Lateness(Metrics())
+    monkeypatch.setattr(lateness, "lost", lambda: next(lost))
 
     async def run() -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        with pytest.raises(TimeoutError), Deadline(began, 0.05, lambda: next(lost)):
+        with pytest.raises(TimeoutError), lateness.until(began, 0.05):
             await asyncio.Event().wait()
         return loop.time() - began
 
