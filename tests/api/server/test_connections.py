@@ -179,6 +179,7 @@ def connect_unread(desk: Desk, connections: Connections, most: int = 1) -> socke
     connection.connect(("127.0.0.1", int(desk.url.rsplit(":", 1)[1])))
     until(lambda: connections.all - known)
     (ours,) = connections.all - known
+    ours.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)  # soon full
     while not ours.flow.write_paused and ours.transport.get_write_buffer_size() < most:
         before = ours.server_state.total_requests
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
