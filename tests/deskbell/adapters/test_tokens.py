@@ -77,6 +77,23 @@ def test_a_hundred_jobs_without_a_token_fetch_it_once(worker: Worker, service: S
     assert service.fetches == 1
 
 
+def test_a_token_that_was_fetched_between_look_and_lock_is_taken(
+    worker: Worker, valkey_url: str, service: Service
+) -> None:
+    """Else jobs at its expiry would fetch one after the other."""
+    other = worker()
+
+    class SlowRedis(Redis):
+        def lock(self, *name: Any, **options: Any) -> Any:
+            other.get()
+            return super().lock(*name, **options)
+
+    with SlowRedis.from_url(valkey_url) as redis:
+        assert SharedToken(redis, APP, SECRET, service.fetch).get() == "token-1"
+
+    assert service.fetches == 1
+
+
 def test_a_job_that_waits_too_long_comes_again_later(
     worker: Worker, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

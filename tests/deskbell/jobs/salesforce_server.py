@@ -17,10 +17,12 @@ OAuth errors, `REQUIRED_FIELD_MISSING` for a contact without `LastName`, and tha
 
 import itertools
 import re
+import threading
 from typing import Any
 from urllib.parse import unquote
 
 from tests.deskbell.jobs.stand_in import Reply, Request, StandIn
+from tests.waiting import DEADLINE_SECONDS
 
 CLIENT, SECRET = "3MVG9.client", "8A4BE698"
 CONTACT_ID, TASK_ID = "DeskUser__c", "DeskEvent__c"
@@ -41,6 +43,7 @@ class Salesforce(StandIn):
         written: of each record, what was written, in order.
         calls: those that count for the limit.
         most_calls: how many there may be in 24 hours.
+        pause: while it is cleared, a task is written and not answered; `paused` says how many wait.
     """
 
     def __init__(self) -> None:
@@ -51,6 +54,9 @@ class Salesforce(StandIn):
         self.fetches = 0
         self.calls = 0
         self.most_calls = 100_000
+        self.pause = threading.Event()
+        self.pause.set()
+        self.paused = 0
         self._numbers = itertools.count(1)
         self._token = ""
 
@@ -58,6 +64,10 @@ class Salesforce(StandIn):
         """End the session, as its time-out or an administrator does."""
         with self.lock:
             self._token = ""
+
+    def let_go(self) -> None:
+        """Answer what waits for `pause`."""
+        self.pause.set()
 
     def may_fail(self, request: Request) -> bool:
         """Faults are for records."""
@@ -68,7 +78,11 @@ class Salesforce(StandIn):
         with self.lock:
             if (request.method, request.path) == ("POST", "/services/oauth2/token"):
                 return self._give_token(request)
-            return self._refusal(request) or self._records(request)
+            reply = self._refusal(request) or self._records(request)
+        if "/Task/" in request.path and not self.pause.is_set():
+            self.paused += 1
+            assert self.pause.wait(DEADLINE_SECONDS)
+        return reply
 
     def _give_token(self, request: Request) -> Reply:
         self.fetches += 1
