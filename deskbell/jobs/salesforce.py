@@ -64,6 +64,9 @@ salesforce = Outcomes("Salesforce", _TABLE, _error_code)
 """What each reply means; an `errorCode` that is not named here is decided about by its status."""
 
 _updating = Outcomes("Salesforce", {**_TABLE, 404: _missing, "REQUIRED_FIELD_MISSING": _missing}, _error_code)
+_finding = Outcomes(
+    "Salesforce", {**_TABLE, 404: wait(10)}, _error_code
+)  # the job of a newer event has yet to create it
 _oauth = Outcomes("Salesforce", {400: away}, _oauth_error)
 
 
@@ -194,7 +197,7 @@ def _write(org: _Org, id_field: str, contact: Contact, event: ApiCall) -> str | 
 
 
 def _found(org: _Org, id_field: str, contact: Contact) -> str:
-    reply = org.send(salesforce, "GET", _path(id_field, contact), params={"fields": "Id"})
+    reply = org.send(_finding, "GET", _path(id_field, contact), params={"fields": "Id"})
     assert reply is not None  # it is no write
     return str(reply.json()["Id"])
 

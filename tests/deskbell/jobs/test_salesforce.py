@@ -102,6 +102,21 @@ def test_an_older_event_puts_its_task_and_leaves_the_contact(service: Salesforce
     assert set(service.records["Task"]) == {older.id, newer.id}
 
 
+def test_an_older_event_waits_for_a_contact_that_a_newer_one_has_yet_to_create(
+    service: Salesforce, perform: Perform
+) -> None:
+    """The newer one's job failed, or its worker died, after it was recorded as the newest: no task is lost."""
+    older, newer = call("older"), call("newer")
+    service.faults.append(Reply(500))
+    assert perform(newer).outcome == "retry"
+
+    waiting = perform(older)
+    assert (waiting.outcome, waiting.counts) == ("retry", False)
+    assert [perform(newer).outcome, perform(older).outcome] == ["done", "done"]
+
+    assert set(service.records["Task"]) == {older.id, newer.id}
+
+
 def test_a_user_who_is_no_contact_is_nothing_to_do(service: Salesforce, perform: Perform) -> None:
     """The function says None; not even a token is asked for."""
     assert perform(call(user="guest-7")).outcome == "done"
