@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from deskbell import ApiCall, Breaker, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
 from deskbell.adapters.once import Once
-from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, wait
+from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, Response, client
 from shared.declarations.functions import check_plain_function
@@ -57,7 +57,7 @@ _TABLE: dict[int | str, Outcome] = {
     300: _several,
     401: token_refused,
     410: away,  # the version of the API is retired
-    "REQUEST_LIMIT_EXCEEDED": wait(900),  # of 24 rolling hours: it becomes less bit by bit, and not in seconds
+    "REQUEST_LIMIT_EXCEEDED": away_for(900),  # of 24 rolling hours: it becomes less bit by bit, and not in seconds
     "UNABLE_TO_LOCK_ROW": wait(10),  # somebody else writes the record
 }
 salesforce = Outcomes("Salesforce", _TABLE, _error_code)
@@ -163,8 +163,8 @@ class _Org:
         """Send a request; None when it is a write and a newer event has been written.
 
         Raises:
-            Retry: Salesforce answered REQUEST_LIMIT_EXCEEDED or UNABLE_TO_LOCK_ROW: again later, which is no attempt.
-            Unavailable: it takes neither the app nor its token, 403, 410 or 503; the queue is paused.
+            Retry: Salesforce answered UNABLE_TO_LOCK_ROW: again later, which is no attempt.
+            Unavailable: it takes neither the app nor its token, or answered 403, 410 or 503; the queue is paused.
             Discard: it answered another 4xx, or several contacts match.
             OutOfTurnError: another job writes this contact or fetches the token; tried again in a second.
             HTTPError: it answered 5xx or not at all; tried again with backoff.

@@ -17,7 +17,7 @@ from typing import Any
 from deskbell import ApiCall, Breaker, Concurrency, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
 from deskbell.adapters.once import Once
-from deskbell.adapters.outcomes import Outcomes, away, failed, wait
+from deskbell.adapters.outcomes import Outcomes, away, away_for, failed, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, client
 from shared.declarations.functions import check_plain_function
@@ -41,7 +41,7 @@ wecom = Outcomes(
         "40014": token_refused,  # WeCom has ended it
         "40091": away,  # the secret
         "42001": token_refused,  # it has expired
-        "45009": wait(60),  # who exceeds the calls of a minute is blocked for 60 s, of an hour, for an hour: 90454
+        "45009": away_for(60),  # who exceeds the calls of a minute is blocked for 60 s, of an hour, for an hour: 90454
         "45033": wait(2),  # too many at once, other programs of the corp among them
         "48002": away,  # the app may not call this
         "60020": away,  # nor from this address
@@ -106,8 +106,8 @@ def _write(remark: Remark, event: ApiCall, settings: Settings) -> None:
     """Write a remark, unless a newer event has.
 
     Raises:
-        Retry: WeCom answered 45009 or 45033: again later, which is no attempt.
-        Unavailable: it takes neither secret nor token, or not this app's calls; the queue is paused.
+        Retry: WeCom answered 45033: again later, which is no attempt.
+        Unavailable: it takes neither secret nor token, or no more calls (45009); the queue is paused.
         Discard: it answered another `errcode`, or the remark says nothing.
         OutOfTurnError: another job writes this remark or fetches the token; tried again in a second.
         HTTPError: it is busy, answered 5xx or not at all; tried again with backoff.
