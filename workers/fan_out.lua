@@ -12,9 +12,11 @@ local function read_fan_out(at)
   end
   local event_id, execution, seq, ms = unpack(ARGV, at + 1, at + 4)
   local fan_out = {event_id = event_id, execution = execution, seq = tonumber(seq), ms = tonumber(ms), jobs = {}}
+  fan_out.needs_position = execution ~= ''
   at = at + 5
   for n = 1, count do
     fan_out.jobs[n] = {number = tonumber(ARGV[at]), digest = ARGV[at + 1], data = ARGV[at + 2]}
+    fan_out.needs_position = fan_out.needs_position or ARGV[at + 1] ~= ''
     at = at + 3
   end
   return fan_out, at
@@ -48,7 +50,7 @@ local function fan_out_once(key, meta, fan_out, job_types, date)
   if read.fanned_out then
     return false
   end
-  local position = position_of(fan_out)
+  local position = fan_out.needs_position and position_of(fan_out)
   for _, job in ipairs(fan_out.jobs) do
     write_job(fan_out.event_id, job_types[job.number], job, position, date)
   end

@@ -16,8 +16,6 @@ local WINDOW, STEP = 500, 50
 local date, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local room = {jobs = tonumber(ARGV[3]), events = tonumber(ARGV[4])}
 local prefix, attempts_of = ARGV[6], cjson.decode(ARGV[7])
-local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
-local now = now_ms / 1000
 local claimed, taken, missing, held, count = {}, {}, {}, 0, 0
 
 local function claim(id, queue, number, job, attempts, may_expire)
@@ -26,7 +24,7 @@ local function claim(id, queue, number, job, attempts, may_expire)
   if attempts then
     attempt, meta = begin_attempt(job[3], attempts)
   end
-  begin_lease(id, execution, queue, worker, now, lease)
+  begin_lease(id, execution, queue, worker, lease)
   count, taken[id] = count + 1, true
   local fields = {'status', 'started', 'started_at', date, 'last_heartbeat', date, 'worker_name', worker}
   if attempts then
@@ -47,7 +45,7 @@ local function look_at(id, queue, number)
   local job = redis.call('HMGET', 'rq:job:' .. id, 'data', 'timeout', 'meta', 'status', 'worker_name', 'ttl')
   local data, status, job_type = job[1], job[4], type_of(id, queue)
   local has_begun = (job[5] or '') ~= ''  -- ever: the name of its last worker stays
-  local runs = taken[id] or (has_begun and is_running(id, queue, now))
+  local runs = taken[id] or (has_begun and is_running(id, queue))
   if not data or status == 'finished' or status == 'scheduled' or (runs and status == 'started') then
     missing[#missing + 1] = not data and id or nil
     return 'removed'

@@ -1,5 +1,8 @@
 -- What every script of a worker needs: a lease, which is an execution as RQ keeps it.
 
+local now_ms = server_ms()  -- not the worker's clock: leases must mean the same to all workers
+local now, now_text = now_ms / 1000, string.format('%.6f', now_ms / 1000)
+
 -- The type of a job, which its id ends with; an event's own job has none.
 local function type_of(id, queue)
   return queue ~= 'events' and string.sub(id, 34) or ''
@@ -11,19 +14,18 @@ end
 local MARGIN = 50
 
 -- Let a lease last, from now on; `...` are further fields of the execution.
-local function extend_lease(id, execution, queue, now, lease, ...)
+local function extend_lease(id, execution, queue, lease, ...)
   local member = id .. ':' .. execution
   collect('ZADD', 'rq:wip:' .. queue, math.floor(now) + lease + MARGIN, member)
-  redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', string.format('%.6f', now), ...)
+  redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', now_text, ...)
   redis.call('EXPIRE', 'rq:execution:' .. member, lease)
   redis.call('ZADD', 'rq:executions:' .. id, math.floor(now) + lease + 60, execution)
   redis.call('EXPIRE', 'rq:executions:' .. id, lease + 60)
 end
 
 -- Begin a lease: what rq.executions.Execution.create writes.
-local function begin_lease(id, execution, queue, worker, now, lease)
-  local seconds = string.format('%.6f', now)
-  extend_lease(id, execution, queue, now, lease, 'id', execution, 'job_id', id, 'created_at', seconds,
+local function begin_lease(id, execution, queue, worker, lease)
+  extend_lease(id, execution, queue, lease, 'id', execution, 'job_id', id, 'created_at', now_text,
     'worker_name', worker)
   collect('SADD', 'rq:worker:' .. worker .. ':executions', id .. ':' .. execution)
 end
@@ -40,16 +42,16 @@ end
 
 -- Whether a lease has expired. That of one of our workers is the life of the execution's key; that of RQ's own ends with
 -- its score in the registry, too.
-local function has_expired(member, score, now)
+local function has_expired(member, score)
   return tonumber(score) <= now or redis.call('EXISTS', 'rq:execution:' .. member) == 0
 end
 
 -- Whether a job runs, by anybody's lease but one.
-local function is_running(id, queue, now, but)
+local function is_running(id, queue, but)
   for _, execution in ipairs(redis.call('ZRANGE', 'rq:executions:' .. id, 0, -1)) do
     local member = id .. ':' .. execution
     local score = execution ~= but and redis.call('ZSCORE', 'rq:wip:' .. queue, member)
-    if score and not has_expired(member, score, now) then
+    if score and not has_expired(member, score) then
       return true
     end
   end
@@ -59,7 +61,7 @@ end
 -- End a lease: the last thing that a script does about a job, so that until then it is somewhere.
 local function end_lease(id, execution, queue, worker)
   local member = id .. ':' .. execution
-  redis.call('DEL', 'rq:execution:' .. member)
+  collect('DEL', nil, 'rq:execution:' .. member)
   redis.call('ZREM', 'rq:executions:' .. id, execution)
   collect('ZREM', 'rq:wip:' .. queue, member)
   collect('SREM', 'rq:worker:' .. worker .. ':executions', member)

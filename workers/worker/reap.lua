@@ -6,7 +6,7 @@
 -- Returns {ids put back, {id, execution, …} of jobs that have no attempt left, how many leases were ended: fewer than at
 --          most when there are no more, or none that can be reaped now}
 
-local now, date, worker, queue, lease = server_ms() / 1000, ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local date, worker, queue, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local prefix, most = ARGV[5], tonumber(ARGV[6])
 local registry = 'rq:wip:' .. queue
 local reaped, exhausted, ended = {}, {}, 0
@@ -23,7 +23,7 @@ local function requeue(id, retries_left)
     reaped[#reaped + 1] = id
   else
     local execution = prefix .. string.format('%08x', #exhausted / 2 + 1)
-    begin_lease(id, execution, queue, worker, now, lease)
+    begin_lease(id, execution, queue, worker, lease)
     exhausted[#exhausted + 1] = id
     exhausted[#exhausted + 1] = execution
   end
@@ -32,7 +32,7 @@ end
 local function end_expired(member, id, execution)
   local owner = redis.call('HGET', 'rq:execution:' .. member, 'worker_name')
   local job = redis.call('HMGET', 'rq:job:' .. id, 'status', 'retries_left')
-  if not is_running(id, queue, now, execution) then  -- begun anew since: only the old execution is to go
+  if not is_running(id, queue, execution) then  -- begun anew since: only the old execution is to go
     if job[1] == 'started' then
       requeue(id, string.find(job[2] or '', '^%d%d?%d?%d?$') and tonumber(job[2]) or 0)
     end
@@ -47,7 +47,7 @@ local members = redis.call('ZRANGEBYSCORE', registry, 0, now + MARGIN, 'WITHSCOR
 for at = 1, #members, 2 do
   local member, score = members[at], members[at + 1]
   local id, execution = string.match(member, '^([%w_-]+):([%w_-]*)$')
-  if id and has_expired(member, score, now) then
+  if id and has_expired(member, score) then
     end_expired(member, id, execution)
     ended = ended + 1
   end

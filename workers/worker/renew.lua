@@ -4,7 +4,7 @@
 --       heartbeat, its state, its own record or '', then for each execution: the job's id, its own, the queue
 -- Returns {1 when the worker was still known, executions that are not ours any more, now in seconds}
 
-local now, date, worker, lease = server_ms() / 1000, ARGV[1], ARGV[2], tonumber(ARGV[3])
+local date, worker, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key, index, lost = 'rq:worker:' .. worker, 'rq:worker:' .. worker .. ':executions', {}
 
 local function renew(id, execution, queue)
@@ -12,7 +12,7 @@ local function renew(id, execution, queue)
     lost[#lost + 1] = execution
     return
   end
-  extend_lease(id, execution, queue, now, lease)
+  extend_lease(id, execution, queue, lease)
   if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
     redis.call('HSET', 'rq:job:' .. id, 'last_heartbeat', date)
   end
@@ -29,4 +29,4 @@ for at = 7, #ARGV, 3 do
   renew(ARGV[at], ARGV[at + 1], ARGV[at + 2])
 end
 write_collected()
-return {known, lost, string.format('%.6f', now)}
+return {known, lost, now_text}

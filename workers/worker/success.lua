@@ -2,8 +2,7 @@
 --
 -- ARGV  now as RQ writes dates, the worker's name
 
-local now, date, worker = server_ms() / 1000, ARGV[1], ARGV[2]
-local ended_at = string.format('%.6f', now)
+local date, worker = ARGV[1], ARGV[2]
 
 local function result_ttl(written)
   local is_number = written == '-1' or string.find(written or '', '^%d%d?%d?%d?%d?%d?%d?%d?%d?$')
@@ -13,7 +12,7 @@ end
 local function keep_result(id, execution, claimed_at, ttl)
   local key = 'rq:results:' .. id
   redis.call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', 1, 'worker_name', worker, 'execution_id', execution,
-    'execution_started_at', claimed_at, 'execution_ended_at', ended_at)
+    'execution_started_at', claimed_at, 'execution_ended_at', now_text)
   redis.call('EXPIRE', key, ttl)
 end
 
