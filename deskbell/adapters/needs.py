@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from shared.errors import ConfigError
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
@@ -20,6 +21,16 @@ def missing(job_types: Iterable[str], settings: Settings) -> Iterator[str]:
         for setting in NEEDS[name]:
             if not getattr(settings, setting):
                 yield f"the job type {name} needs {PREFIX}{setting.upper()}, which is empty: each of its jobs fails"
+
+
+def require(job_type: str, settings: Settings) -> None:
+    """Refuse settings that lack something a job type needs.
+
+    Raises:
+        ConfigError: the first of them.
+    """
+    for sentence in missing([job_type], settings):
+        raise ConfigError(sentence)
 
 
 def servers(settings: Settings) -> Iterator[str]:
