@@ -25,6 +25,7 @@ from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics
 from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
+from api.monitoring.presence import Presence
 from api.monitoring.queues import collect_queues
 from api.monitoring.spool import collect_spool
 from api.routes import CallbackRoutes
@@ -57,6 +58,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     intake = Intake(redis, settings, metrics, lateness)
     token_usage = TokenUsage(redis)
     backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
+    presence = Presence(redis, backlog, settings.spool_dir)
     health = Health(redis, settings, intake, replies, metrics, backlog, lateness)
     _warn_of_unknown_apps(settings, callbacks)
 
@@ -64,17 +66,17 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         lateness.start()
         await intake.start()
-        token_usage.start()
-        health.start()
         metrics.history.start(redis)
+        for part in (token_usage, health, presence):
+            part.start()
         _tune_garbage_collector()
         yield {RECORD_REJECTION: rejections.record, SINCE: asyncio.get_running_loop().time()}
         await intake.close()
-        await health.close()
+        for part in (health, presence, token_usage):
+            await part.close()
+        await metrics.history.close(redis)
         rejections.close()
         backlog.close()
-        await token_usage.close()
-        await metrics.history.close(redis)
         replies.close()
         await redis.aclose()
         lateness.close()

@@ -8,5 +8,6 @@ Read in this order:
 4. `outages`: how the log reports that Redis is away, and which errors only a person can correct.
 5. `breakers`: the queues that a circuit breaker has paused.
 6. `workers`: what workers say of themselves.
-7. `history`: what became of callbacks and jobs, by minute.
+7. `api_hosts`: the hosts of the api, and what waits in their spools.
+8. `history`: what became of callbacks and jobs, by minute.
 """

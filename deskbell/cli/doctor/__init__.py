@@ -6,8 +6,9 @@ Read its modules in this order:
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
 4. `queues`: how the queues stand, and why they do not move (`deskbell.queues`).
-5. `keys`: whether a key has a foreign type, and how much caches hold.
-6. `tokens`: the apps, and when each token was last used.
+5. `hosts`: the other hosts of the api.
+6. `keys`: whether a key has a foreign type, and how much caches hold.
+7. `tokens`: the apps, and when each token was last used.
 """
 
 import json
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
+from deskbell.cli.doctor.hosts import other_hosts
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.queues import (
     blocks,
@@ -55,6 +57,7 @@ _ON_REDIS = (
     unread_queues,
     standing_still,
     unneeded_workers,
+    other_hosts,
     key_types,
     caches,
 )

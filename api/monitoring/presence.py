@@ -1,0 +1,54 @@
+"""Tells Redis every few seconds that this host's api is there, and what waits in its spool."""
+
+import asyncio
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from api.acceptance.backlog import BacklogReader
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
+from shared.runtime.tasks import cancel_and_wait
+
+NOTE_SECONDS = 10.0
+
+
+class Presence:
+    """What this process says of its host's api; an outage of Redis is logged by others."""
+
+    def __init__(self, redis: AsyncRedis, backlog: BacklogReader, folder: Path) -> None:
+        self._redis, self._backlog = redis, backlog
+        self._host, self._folder = socket.gethostname(), str(folder.absolute())
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tell; on the running event loop."""
+        self._task = asyncio.create_task(self._tell_forever())
+
+    async def close(self) -> None:
+        """Tell that this process ends; to be called before the backlog's reader is closed."""
+        await cancel_and_wait(self._task)
+        await self._tell(has_ended=True)
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await self._tell(has_ended=False)
+            await asyncio.sleep(NOTE_SECONDS)
+
+    async def _tell(self, *, has_ended: bool) -> None:
+        found = await self._backlog.read()
+        if found is None:  # the disk does not answer: what is known stays
+            return
+        here = ApiHost(
+            host=self._host,
+            folder=self._folder,
+            events=found.events,
+            oldest=found.oldest,
+            noted=round(time.time(), 3),
+            has_ended=has_ended,
+        )
+        with suppress(RedisError, OSError):
+            await self._redis.hset(API_HOSTS_KEY, here.field, here.to_json())

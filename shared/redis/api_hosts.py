@@ -1,0 +1,58 @@
+"""The hosts of the api as Redis last heard of them: what waits in the spool of one that is gone is nowhere else."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+API_HOSTS_KEY = "deskbell:apis"
+"""A hash: for each host and spool folder of an api what it last said, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiHost:
+    """An api on one host, all its processes together.
+
+    Attributes:
+        folder: its spool's.
+        events: how many waited in its spool.
+        oldest: since when the first of them did, in Unix seconds; None when none did.
+        noted: when it said so, in Unix seconds by its own clock.
+        has_ended: whether that was its last word: a process of it was told to end, and did.
+    """
+
+    host: str
+    folder: str
+    events: int
+    oldest: float | None
+    noted: float
+    has_ended: bool
+
+    @property
+    def field(self) -> str:
+        """Its field in the hash."""
+        return f"{self.host}:{self.folder}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it said so."""
+        return max(0.0, time.time() - self.noted)
+
+    def to_json(self) -> bytes:
+        """This host as Redis has it."""
+        return _HOST.dump_json(self)
+
+
+def read_api_hosts(written: Any) -> list[ApiHost]:
+    """The hosts that HGETALL gives; what somebody else has written is left out."""
+    found = []
+    for text in written.values():
+        try:
+            found.append(_HOST.validate_json(text))
+        except ValidationError:
+            continue
+    return sorted(found, key=lambda each: each.field)
+
+
+_HOST = TypeAdapter(ApiHost)

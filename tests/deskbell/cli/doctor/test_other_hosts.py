@@ -1,0 +1,74 @@
+"""`deskbell doctor` and the hosts of the api: what waits in the spool of one that is gone is nowhere else."""
+
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from redis import Redis
+
+from deskbell import Callbacks
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
+from tests.conftest import SettingsFactory
+from tests.desk import serving
+from tests.deskbell.cli.doctor.looking import Look, problems, worker
+from tests.waiting import until
+
+GONE = ApiHost(host="api-2", folder="/spool", events=120, oldest=1669872000, noted=1669872112, has_ended=False)
+
+
+def note(redis: Redis, *hosts: ApiHost) -> None:
+    """Write what hosts have said."""
+    redis.hset(API_HOSTS_KEY, mapping={each.field: each.to_json() for each in hosts})
+
+
+def test_events_in_the_spool_of_a_host_that_is_gone_are_a_problem(look: Look, redis: Redis) -> None:
+    """Not while an api runs there; one that was told to end, and has an empty spool, is none at all."""
+    now = time.time()
+    drains = replace(GONE, host="api-1", noted=now)
+    ended = replace(GONE, host="api-3", noted=now, has_ended=True, events=0, oldest=None)
+    note(redis, GONE, drains, ended)
+    redis.hset(API_HOSTS_KEY, "damaged", "x")
+
+    with worker(redis):
+        status, lines = look()
+
+    assert status == 1
+    (found,) = problems(lines)
+    assert found.startswith(
+        "120 events waited in the spool /spool of the host api-2 at 2022-12-01 05:21:52 UTC, and no "
+    )
+    assert found.endswith("start one with that DESKBELL_SPOOL_DIR to drain them")
+    assert "120 events wait in the spool /spool of the host api-1" in lines
+    assert not any("api-3" in line or "damaged" in line for line in lines)
+
+
+def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Redis) -> None:
+    """It may have kept events after it was heard of last; after a week it is forgotten."""
+    lately, long_ago = (
+        replace(GONE, host=host, events=0, noted=time.time() - age) for host, age in (("a", 90), ("b", 8e5))
+    )
+    note(redis, lately, long_ago)
+
+    with worker(redis):
+        status, lines = look()
+
+    warned = [line for line in lines if "was last heard of" in line]
+    assert status == 0
+    assert [line.split()[6] for line in warned] == ["a"]
+
+
+def test_an_api_says_that_it_is_there_and_that_it_ends(
+    make_settings: SettingsFactory, redis: Redis, tmp_path: Path
+) -> None:
+    """With its host, its folder, and what waits in it."""
+    folder = tmp_path / "spool"
+    with serving(make_settings(spool_dir=folder), Callbacks()) as desk:
+        assert desk.call().status_code == 200
+        until(lambda: redis.exists(API_HOSTS_KEY))
+        (here,) = read_api_hosts(redis.hgetall(API_HOSTS_KEY))
+    (ended,) = read_api_hosts(redis.hgetall(API_HOSTS_KEY))
+
+    assert (here.host, here.folder) == (socket.gethostname(), str(folder))
+    assert (here.events, here.has_ended, ended.has_ended) == (0, False, True)
+    assert ended.noted >= here.noted
