@@ -21,12 +21,13 @@ from pydantic import JsonValue
 
 from deskbell import ApiCall, Breaker, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
+from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
 from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, Response, client
 from shared.declarations.functions import check_plain_function
-from shared.errors import ConfigError, DeclarationError
+from shared.errors import DeclarationError
 
 _FIELD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _TOKEN_SECONDS = 1800  # a reply names no time; the shortest that an administrator can set is 15 minutes without a call
@@ -147,11 +148,9 @@ class _Org:
     """
 
     def __init__(self, settings: Settings) -> None:
+        require("salesforce.contact", settings)
         self.url, self._id = settings.salesforce_url, settings.salesforce_client_id
         self._secret = settings.salesforce_client_secret.get_secret_value()
-        for name, value in (("URL", self.url), ("CLIENT_ID", self._id), ("CLIENT_SECRET", self._secret)):
-            if not value:
-                raise ConfigError(f"DESKBELL_SALESFORCE_{name}: expected a value, got nothing; its job type needs it")
         self.redis = redis_of(settings.redis_url.get_secret_value())
         self._path = f"/services/data/v{settings.salesforce_version}/sobjects/"
         self._http = _client(self.url)

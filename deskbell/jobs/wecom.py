@@ -16,12 +16,12 @@ from typing import Any
 
 from deskbell import ApiCall, Breaker, Concurrency, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
+from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
 from deskbell.adapters.outcomes import Outcomes, away, away_for, failed, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, client
 from shared.declarations.functions import check_plain_function
-from shared.errors import ConfigError
 
 _MOST = {"remark": 20, "description": 150, "remark_company": 20}  # characters, not bytes: page 96317
 _AT_ONCE = 5
@@ -135,12 +135,8 @@ def _token(settings: Settings) -> SharedToken:
     Raises:
         ConfigError: a setting is missing.
     """
+    require("wecom.remark", settings)
     url, corp, secret = settings.wecom_url, settings.wecom_corp_id, settings.wecom_secret.get_secret_value()
-    for name, value in (("CORP_ID", corp), ("SECRET", secret)):
-        if not value:
-            raise ConfigError(
-                f"DESKBELL_WECOM_{name}: expected a value, got nothing; the job type wecom.remark needs it"
-            )
 
     def fetch() -> Fetched:
         reply = wecom.send(_client(url), "GET", "/cgi-bin/gettoken", params={"corpid": corp, "corpsecret": secret})

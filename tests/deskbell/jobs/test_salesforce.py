@@ -285,7 +285,7 @@ def test_a_missing_setting_is_named(perform: Perform, missing: str) -> None:
     """The job says which one it needs."""
     empty: Any = SecretStr("") if missing.endswith("secret") else ""
 
-    assert f"DESKBELL_{missing.upper()}: expected a value" in str(perform(**{missing: empty}).error)
+    assert f"needs DESKBELL_{missing.upper()}, which is empty" in str(perform(**{missing: empty}).error)
 
 
 @pytest.mark.parametrize("field", ["", "Desk User", "x/../Account", "1st"])

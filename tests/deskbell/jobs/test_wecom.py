@@ -291,4 +291,4 @@ def test_a_missing_setting_is_named(settings: Settings, missing: str) -> None:
     empty: Any = SecretStr("") if missing == "wecom_secret" else ""
     performed = perform_job(JOBS, "wecom.remark", call(), settings=settings.model_copy(update={missing: empty}))
 
-    assert f"DESKBELL_{missing.upper()}: expected a value" in str(performed.error)
+    assert f"needs DESKBELL_{missing.upper()}, which is empty" in str(performed.error)
