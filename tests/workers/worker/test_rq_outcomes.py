@@ -50,7 +50,7 @@ def test_a_lease_that_is_renewed_while_a_failure_is_written_costs_no_attempt(
 
     job = workplace.job(event, "fail")
     assert not renewals
-    assert (job.get_status(), job.retries_left, job.meta) == (JobStatus.SCHEDULED, 1, {"attempt": 1})
+    assert (job.get_status(), job.retries_left, job.meta["attempt"]) == (JobStatus.SCHEDULED, 1, 1)
     assert [line["event"] for line in logs] == ["attempt"]
 
 
