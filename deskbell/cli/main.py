@@ -211,6 +211,10 @@ def doctor(
             show_envvar=True,
         ),
     ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="https:// and the host where Desk reaches the api: does it lead here, and its certificate."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say why events or jobs do not move, or may be lost; exit 1 if there is a problem.
@@ -219,7 +223,7 @@ def doctor(
     """
     from deskbell.cli.doctor import doctor as run
 
-    run(queue, api_redis_url, as_json=as_json)
+    run(queue, api_redis_url, url, as_json=as_json)
 
 
 @app.command()

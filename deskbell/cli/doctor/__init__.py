@@ -9,6 +9,7 @@ Read its modules in this order:
 5. `hosts`: the other hosts of the api.
 6. `keys`: whether a key has a foreign type, and how much caches hold.
 7. `tokens`: the apps, and when each token was last used.
+8. `public_url`: whether the URL that Desk calls leads here.
 """
 
 import json
@@ -24,6 +25,7 @@ from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from deskbell.cli.doctor.hosts import other_hosts
 from deskbell.cli.doctor.keys import caches, key_types
+from deskbell.cli.doctor.public_url import public_url
 from deskbell.cli.doctor.queues import (
     blocks,
     pauses,
@@ -63,12 +65,15 @@ _ON_REDIS = (
 )
 
 
-def doctor(queue: str | None = None, api_redis_url: str | None = None, *, as_json: bool = False) -> None:
+def doctor(
+    queue: str | None = None, api_redis_url: str | None = None, url: str | None = None, *, as_json: bool = False
+) -> None:
     """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them.
 
     Args:
         queue: the queue that does not move; everything else is left out.
         api_redis_url: Redis as the api's user, where this command goes as another.
+        url: where Desk reaches the api, such as https://your.host.
         as_json: print one JSON object.
     """
     if api_redis_url is not None:
@@ -76,8 +81,11 @@ def doctor(queue: str | None = None, api_redis_url: str | None = None, *, as_jso
             RedisUrl.parse(api_redis_url)
         except ValueError as error:
             stop(f"API_REDIS_URL: {error}, got a value not shown here")
+    if url is not None and not url.startswith(("http://", "https://")):
+        stop(f"--url: expected https:// and the host where Desk reaches the api, got {url!r}")
     checked = Checked(load_settings_here(for_redis=True), api_redis_url)
     found = _on_queue(checked, queue) if queue is not None else _on_all(checked)
+    found += list(public_url(url, checked)) if url is not None else []
     kinds = {finding.kind for finding in found}
     if as_json:
         findings = [asdict(finding) for finding in found]

@@ -23,13 +23,15 @@ def look(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
-    def run(name: str | None = None, api_redis_url: str | None = None, **settings: str) -> tuple[int, list[str]]:
+    def run(
+        name: str | None = None, api_redis_url: str | None = None, url: str | None = None, **settings: str
+    ) -> tuple[int, list[str]]:
         given = {"REDIS_URL": valkey_url, "APPS": APPS} | settings
         with monkeypatch.context() as patch:
             for setting, value in given.items():
                 patch.setenv(f"DESKBELL_{setting}", value)
             try:
-                doctor(name, api_redis_url)
+                doctor(name, api_redis_url, url)
                 status = 0
             except SystemExit as end:
                 status = int(end.code or 0)
