@@ -7,6 +7,7 @@ raises, and no line that it logs, holds a URL, a header or a body: they hold use
 
 import logging
 import os
+import ssl
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -123,7 +124,12 @@ def check_proxies() -> None:
 def _options(url: str, seconds: float) -> dict[str, Any]:
     check_proxies_for(url)
     timeout = httpx.Timeout(min(seconds, _CONNECT_SECONDS), read=seconds)
-    return {"timeout": timeout, "limits": _LIMITS, "trust_env": not _is_loopback(url)}
+    if not _is_loopback(url):
+        return {"timeout": timeout, "limits": _LIMITS}
+    # No proxy and no .netrc, whatever the environment says; but the authorities that it trusts.
+    authorities = os.environ.get("SSL_CERT_FILE")
+    verify = ssl.create_default_context(cafile=authorities) if authorities else True
+    return {"timeout": timeout, "limits": _LIMITS, "trust_env": False, "verify": verify}
 
 
 def _without_values(error: httpx.ProtocolError) -> httpx.ProtocolError:
