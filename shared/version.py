@@ -1,7 +1,7 @@
 """The version of the package, and the commit that it was built from where that is known."""
 
 from functools import cache
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 _PACKAGE = "deskbell"
@@ -10,8 +10,11 @@ _SHORT = 12
 
 
 def version() -> str:
-    """The package's version, such as `0.1.0`."""
-    return distribution(_PACKAGE).version
+    """The package's version, such as `0.1.0`; `unknown` where it runs from its sources, as the benchmarks run it."""
+    try:
+        return distribution(_PACKAGE).version
+    except PackageNotFoundError:
+        return "unknown"
 
 
 @cache

@@ -37,6 +37,7 @@ class PipelinedRedis(AsyncRedis):
 
     def __init__(self, redis: AsyncRedis, seconds: float) -> None:
         super().__init__(connection_pool=redis.connection_pool)
+        self.auto_close_connection_pool = True
         self._seconds = seconds
         self._connecting = asyncio.Lock()
         self._line: _Line | None = None

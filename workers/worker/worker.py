@@ -130,7 +130,7 @@ class ConcurrentWorker(RegisteredWorker):
             await heartbeat.write_history()
             await self._wakeups.close()
             threads.close()
-            await pipelined.aclose(close_connection_pool=True)
+            await pipelined.aclose()
             await redis.aclose()
         assert self._ending
         return self._ending
