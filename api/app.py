@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from starlette.status import HTTP_404_NOT_FOUND
 from api.acceptance.backlog import BacklogReader
 from api.acceptance.deliveries import Deliveries
 from api.acceptance.intake import Intake
+from api.acceptance.spool import MEGABYTE
 from api.admission.authentication import Authenticator
 from api.admission.concurrency import ConcurrencyLimit
 from api.admission.paths import CallbackPaths
@@ -27,6 +29,7 @@ from api.monitoring.drift import DriftLog
 from api.monitoring.health import Health
 from api.monitoring.presence import Presence
 from api.monitoring.queues import collect_queues
+from api.monitoring.redis_server import collect_server
 from api.monitoring.spool import collect_spool
 from api.routes import CallbackRoutes
 from api.server.answers import Answer
@@ -117,8 +120,12 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            others = [*await collect_queues(redis), *await collect_spool(backlog)]
-            return Response(metrics.render(*others), media_type=CONTENT_TYPE)
+            others = await asyncio.gather(
+                collect_queues(redis),
+                collect_server(redis, settings.min_replicas),
+                collect_spool(backlog, settings.spool_max_mb * MEGABYTE),
+            )
+            return Response(metrics.render(*chain(*others)), media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", error=error)
             return Response(status_code=503, media_type=CONTENT_TYPE)

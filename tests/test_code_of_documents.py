@@ -24,6 +24,7 @@ RAN_ELSEWHERE = {
     "flows.md": {"yaml"},  # tests/deskbell/flow/test_loader.py
     "deploy.md": {"dockerfile"},  # tests/containers/stack.py
     "operate.md": {"acl"},  # tests/end_to_end/test_acl.py
+    "runbook.md": {"yaml"},  # tests/deploy/test_alerts.py
 }
 GUIDES = [path for path in sorted(DOCS.glob("how-to/*.md")) if "python" not in RAN_ELSEWHERE.get(path.name, set())]
 TYPED = ("tutorial.md", "how-to/try.md")

@@ -3,26 +3,20 @@
 import pkgutil
 import re
 import sys
-import time
 import types
-from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from api.errors import Cause
-from api.metrics import Metrics
-from api.monitoring.queues import OnRedis, queue_families
-from api.monitoring.spool import spool_families
 from shared.jobs.declaration import JobOptions
 from shared.loading import load_callbacks, load_jobs
-from shared.redis.history import Tallies, Tally
-from shared.redis.workers import WorkerRecord
 from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
 from shared.wire.events import Outcome
+from tests.told_metrics import rendered
 from tools import reference, walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
 from workers.attempt import LEVELS
@@ -155,17 +149,9 @@ def test_the_promises_name_tests_that_there_are(document: str) -> None:
 
 def test_the_document_of_the_metrics_lists_every_one_with_its_labels() -> None:
     """What an operator builds alerts on, and nothing that there is not."""
-    record = WorkerRecord(
-        name="w", host="h", pid=1, version="1", queues=("a queue",), job_types={}, slots=1, noted=time.time()
-    )
-    tally = Tally(Counter(done=1))
-    totals: Tallies = {("callback", "a node"): tally, ("job", "a job"): tally}
-    on_redis = OnRedis({"a queue": 1}, {"a queue": 1.0}, {("a queue", "dead"): 1}, [], {"a job": 1}, [record], totals)
-    families = [*queue_families(on_redis), *spool_families(0, 0, 0, 0)]
-    rendered = Metrics(["a handler"]).render(*families).decode()
     code: dict[str, set[str]] = {}
     for name, labels in re.findall(
-        r"^(deskbell_\w+?)(?:_bucket|_sum|_count|_created)?(?:{(.*)})? ", rendered, re.MULTILINE
+        r"^(deskbell_\w+?)(?:_bucket|_sum|_count|_created)?(?:{(.*)})? ", rendered(), re.MULTILINE
     ):
         code.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
     created = {name for name in code if f"{name}_total" in code}  # what `_created` leaves of a counter's name

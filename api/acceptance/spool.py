@@ -12,6 +12,7 @@ comes again, it gets the answer that was meant for the first.
 
 import asyncio
 import errno
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -32,7 +33,7 @@ _Result = TypeVar("_Result")
 
 _OPENING_SECONDS = 1.0
 _SPARE_BYTES = 8 * 1024  # what an event takes beside its bytes, at most: its other columns and its place in the index
-_MEGABYTE = 1_000_000
+MEGABYTE = 1_000_000
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _UNUSABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY)
 
@@ -59,7 +60,7 @@ class Spool:
     def __init__(self, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
         self.problem: SpoolProblem | Literal[""] = ""
         self._folder = settings.spool_dir.absolute()  # a handler may change this process's folder
-        self._most_bytes = settings.spool_max_mb * _MEGABYTE
+        self._most_bytes = settings.spool_max_mb * MEGABYTE
         self._patience = (settings.reserved_ms - settings.redis_timeout_ms) / 1000
         self._metrics = metrics
         self._lateness = lateness
@@ -282,12 +283,16 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What waits on a host's disk, whether its processes live or not; `oldest` is in Unix seconds."""
+    """What waits on a host's disk, whether its processes live or not.
+
+    `oldest` is in Unix seconds; `free` is how many bytes the disk has left, 0 where the folder is missing.
+    """
 
     events: int
     size: int
     oldest: float | None
     damaged: list[Path]
+    free: int
 
 
 def survey(folder: Path) -> Survey:
@@ -302,7 +307,8 @@ def survey(folder: Path) -> Survey:
             if path.exists():
                 damaged.append(path)
     oldest = min((since for _, _, since in found if since is not None), default=None)
-    return Survey(sum(events for events, _, _ in found), sum(size for _, size, _ in found), oldest, damaged)
+    free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+    return Survey(sum(events for events, _, _ in found), sum(size for _, size, _ in found), oldest, damaged, free)
 
 
 def _find(identity: str, readers: Sequence[sqlite3.Connection]) -> Kept | None:

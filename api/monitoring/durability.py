@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError, ResponseError
@@ -23,6 +23,9 @@ _MOST_SKEW_SECONDS = 30  # half of what a callback's RequestTime may differ from
 _NEARLY_FULL = 0.9
 _SETTINGS = ("appendfsync", "save")
 FRESH_SECONDS = 10.0
+
+Persistence = Literal["always", "everysec", "no", "snapshots", "none", "unknown"]
+"""How Redis keeps its data on the disk: by `appendfsync` if it has an append-only file."""
 
 _WRITTEN = {
     "always": "is on Redis' disk",
@@ -41,12 +44,17 @@ class Durability:
         warnings: settings that make it worth less than it could be.
         problems: states that may lose acknowledged events, or keep Redis from taking any.
         run_id: of the server's process.
+        used_bytes: of its memory.
+        max_bytes: its `maxmemory`; 0 if it has none.
     """
 
     worth: str
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     run_id: str = ""
+    persistence: Persistence = "unknown"
+    used_bytes: int = 0
+    max_bytes: int = 0
 
 
 async def read_durability(redis: AsyncRedis, min_replicas: int) -> Durability:
@@ -69,6 +77,9 @@ def judge(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int,
         [*_warnings(info, config, min_replicas)],
         [*_problems(info, min_replicas, now)],
         str(info.get("run_id", "")),
+        _persistence(info, config),
+        int(info.get("used_memory", 0)),
+        int(info.get("maxmemory", 0)),
     )
 
 
@@ -115,6 +126,15 @@ def _written(info: Mapping[str, Any], config: Mapping[str, str]) -> str:
     if config["save"]:
         return "is in Redis' memory, and on its disk with the next snapshot: a crash loses what came since the last one"
     return "is in Redis' memory alone, and lost when Redis ends"
+
+
+def _persistence(info: Mapping[str, Any], config: Mapping[str, str]) -> Persistence:
+    if info.get("aof_enabled"):
+        fsync = config.get("appendfsync", "unknown")
+        return next((kind for kind in get_args(Persistence) if kind == fsync), "unknown")
+    if "save" not in config:
+        return "unknown"
+    return "snapshots" if config["save"] else "none"
 
 
 def _warnings(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue
+from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import utcparse
 
 from shared.logs import get_log
@@ -35,8 +36,8 @@ class OnRedis:
         waiting: how many jobs wait, by queue.
         oldest: for how many seconds the job at the head has waited, by queue.
         others: how many jobs are in each other state, by queue and state.
-        workers: how many workers are registered, by queue.
-        records: what those with a heartbeat say of themselves.
+        records: what workers with a heartbeat say of themselves.
+        is_suspended: whether `rq suspend` holds all workers back.
     """
 
     waiting: Mapping[str, int]
@@ -46,6 +47,7 @@ class OnRedis:
     blocks: Mapping[str, int]
     records: Sequence[WorkerRecord]
     totals: Tallies
+    is_suspended: bool = False
 
 
 async def collect_queues(redis: AsyncRedis) -> list[Metric]:
@@ -73,6 +75,7 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         pipeline.hgetall(PAUSED_KEY)
         pipeline.hgetall(BLOCKED_KEY)
         pipeline.hgetall(TOTALS_KEY)
+        pipeline.get(WORKERS_SUSPENDED)
         for worker in workers:
             pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
         answers = await pipeline.execute(raise_on_error=False)
@@ -86,6 +89,7 @@ async def _read(redis: AsyncRedis) -> OnRedis:
     pauses, blocked, totals = (
         {} if isinstance(each, Exception) else each for each in (next(told), next(told), next(told))
     )
+    suspended = next(told)
     sound = {key: value for key, value in counts.items() if not isinstance(value, Exception)}
     return OnRedis(
         {name: value for (name, state), value in sound.items() if state == "waiting"},
@@ -95,6 +99,7 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         {job.decode(): int(count) for job, count in blocked.items()},
         read_records(told),
         read_tallies(totals),
+        is_suspended=isinstance(suspended, bytes),
     )
 
 
@@ -133,11 +138,15 @@ def queue_families(found: OnRedis) -> list[Metric]:
     for (queue, state), count in sorted(found.others.items()):
         others.add_metric([queue, state], count)
     blocked = CounterMetricFamily(
-        "deskbell_worker_loop_blocks", "Times that a job has blocked its worker's event loop.", labels=["job"]
+        "deskbell_worker_loop_blocks", "Times that a job has blocked its worker's event loop.", labels=["job_type"]
     )
     for job, count in sorted(found.blocks.items()):
         blocked.add_metric([job], count)
-    return [*families, others, blocked, *_worker_families(names, found.records), *_total_families(found.totals)]
+    suspended = GaugeMetricFamily(
+        "deskbell_workers_suspended", "1 while `rq suspend` holds all workers back.", value=found.is_suspended
+    )
+    families += [others, blocked, suspended]
+    return [*families, *_worker_families(names, found.records), *_total_families(found.totals)]
 
 
 def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> list[Metric]:
@@ -163,12 +172,12 @@ def _total_families(totals: Tallies) -> list[Metric]:
     found: list[Metric] = []
     callbacks, jobs = _of(totals, "callback"), _of(totals, "job")
     found += _counter("deskbell_node_callbacks", "Callbacks answered, by node and outcome.", "node", callbacks)
-    found += _counter("deskbell_job_attempts", "Attempts at jobs, by type and outcome.", "job", jobs)
+    found += _counter("deskbell_job_attempts", "Attempts at jobs, by type and outcome.", "job_type", jobs)
     for name, text, label, tallies, what in (
         ("deskbell_node_answer_seconds", "From the first byte to the answer, by node.", "node", callbacks, "ms"),
-        ("deskbell_job_attempt_seconds", "How long attempts took.", "job", jobs, "ms"),
-        ("deskbell_job_wait_seconds", "From the callback to the first attempt.", "job", jobs, "waited_ms"),
-        ("deskbell_job_done_seconds", "From the callback to the job's end.", "job", jobs, "whole_ms"),
+        ("deskbell_job_attempt_seconds", "How long attempts took.", "job_type", jobs, "ms"),
+        ("deskbell_job_wait_seconds", "From the callback to the first attempt.", "job_type", jobs, "waited_ms"),
+        ("deskbell_job_done_seconds", "From the callback to the job's end.", "job_type", jobs, "whole_ms"),
     ):
         histogram = HistogramMetricFamily(name, text, labels=[label])
         for labelled, tally in tallies:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from redis import Redis
+from rq.suspension import suspend
 
 from deskbell import ApiCall, Callbacks, Jobs
 from deskbell.testing import api_call
@@ -237,10 +238,16 @@ def test_an_api_tells_of_the_jobs_and_workers_of_all_hosts(
         workplace.put_jobs(api_call(node))
     before = desk.http.get("/metrics").text
     workplace.work("crm", concurrency=1)
+    suspend(workplace.redis)
     text = desk.http.get("/metrics").text
 
     check(text)
     assert 'deskbell_jobs_waiting{queue="crm"} 2.0' in before
+    assert "\ndeskbell_workers_suspended 0.0\n" in before
+    assert "\ndeskbell_workers_suspended 1.0\n" in text
+    assert re.search(r'^deskbell_redis_persistence{kind="\w+"} 1\.0$', text, re.MULTILINE)
+    assert re.search(r"^deskbell_redis_memory_bytes \d\.\d+e\+06$", text, re.MULTILINE)
+    assert re.search(r"^deskbell_spool_disk_free_bytes \d+\.\d", text, re.MULTILINE)
     assert 'deskbell_workers{queue="crm",version=""} 0.0' in before
     assert re.search(r'^deskbell_oldest_waiting_seconds{queue="crm"} 0\.\d+$', before, re.MULTILINE)
     assert f'deskbell_workers{{queue="crm",version="{version()}"}} 1.0' in seen[0]
@@ -248,10 +255,10 @@ def test_an_api_tells_of_the_jobs_and_workers_of_all_hosts(
     assert 'deskbell_jobs{queue="crm",state="running"} 1.0' in seen[0]
     assert 'deskbell_jobs{queue="crm",state="dead"} 1.0' in text
     for outcome in ("done", "dead"):
-        assert f'deskbell_job_attempts_total{{job="crm.push",outcome="{outcome}"}} 1.0' in text
-    assert 'deskbell_job_attempt_seconds_count{job="crm.push"} 2.0' in text
-    assert 'deskbell_job_wait_seconds_count{job="crm.push"} 2.0' in text
-    assert 'deskbell_job_done_seconds_count{job="crm.push"} 1.0' in text
+        assert f'deskbell_job_attempts_total{{job_type="crm.push",outcome="{outcome}"}} 1.0' in text
+    assert 'deskbell_job_attempt_seconds_count{job_type="crm.push"} 2.0' in text
+    assert 'deskbell_job_wait_seconds_count{job_type="crm.push"} 2.0' in text
+    assert 'deskbell_job_done_seconds_count{job_type="crm.push"} 1.0' in text
 
 
 def test_callbacks_are_counted_by_node_on_redis(

@@ -37,17 +37,22 @@ def found_on(server: Server, **user: Any) -> Durability:
 
 
 @pytest.mark.parametrize(
-    ("config", "worth", "warning"),
+    ("config", "worth", "warning", "persistence"),
     [
-        ({"appendonly": "yes", "appendfsync": "always"}, "is on Redis' disk.", ""),
-        ({"appendonly": "yes", "appendfsync": "everysec"}, "on its disk within a second or two", "is everysec"),
-        ({"appendonly": "yes", "appendfsync": "no"}, "when the system writes it out", "appendfsync is no"),
-        ({"appendonly": "no", "save": "3600 1"}, "with the next snapshot", NO_FILE),
-        ({"appendonly": "no", "save": ""}, "in Redis' memory alone", NO_FILE),
+        ({"appendonly": "yes", "appendfsync": "always"}, "is on Redis' disk.", "", "always"),
+        (
+            {"appendonly": "yes", "appendfsync": "everysec"},
+            "on its disk within a second or two",
+            "is everysec",
+            "everysec",
+        ),
+        ({"appendonly": "yes", "appendfsync": "no"}, "when the system writes it out", "appendfsync is no", "no"),
+        ({"appendonly": "no", "save": "3600 1"}, "with the next snapshot", NO_FILE, "snapshots"),
+        ({"appendonly": "no", "save": ""}, "in Redis' memory alone", NO_FILE, "none"),
     ],
 )
 def test_what_an_answer_is_worth_is_what_redis_is_configured_to(
-    server: Server, config: dict[str, str], worth: str, warning: str
+    server: Server, config: dict[str, str], worth: str, warning: str, persistence: str
 ) -> None:
     """Of a real server, for each way of writing to its disk."""
     with server.connect() as redis:
@@ -57,6 +62,8 @@ def test_what_an_answer_is_worth_is_what_redis_is_configured_to(
         found = found_on(server)
 
     assert worth in found.worth
+    assert found.persistence == persistence
+    assert found.used_bytes > 0
     assert any(warning in text for text in found.warnings) if warning else not found.warnings
     assert not found.problems
 

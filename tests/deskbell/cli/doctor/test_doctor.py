@@ -112,7 +112,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
     assert any(line.startswith("unknown: How many jobs are where") for line in lines)
     metrics = desk.http.get("/metrics").text
     assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
-    assert 'deskbell_worker_loop_blocks_total{job="crm.contact"} 3.0' in metrics
+    assert 'deskbell_worker_loop_blocks_total{job_type="crm.contact"} 3.0' in metrics
     assert 'deskbell_jobs_waiting{queue="events"} 1.0' in metrics
     assert 'deskbell_queue_paused{queue="events"} 0.0' in metrics
 
