@@ -38,8 +38,8 @@ WORKER_KNOWN_SECONDS = 105
 """How long Redis knows a worker without a heartbeat."""
 
 _SHARE = 0.6  # of the time within which an abandoned job is to run again
-MOST_EVENTS = 64
-"""Events that one claim takes."""
+MOST_EVENTS = 32
+"""Events that one claim takes: with the default concurrency as many as jobs, which would starve behind more."""
 
 MOST_AT_ONCE = 128
 """Jobs that one script claims or acks: it holds up everybody else on Redis."""
