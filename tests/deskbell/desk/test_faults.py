@@ -6,12 +6,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis import Redis
 
 from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing import api_call
 from tests.conftest import SettingsFactory
+from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.running import LOG, Workplace, jobs_in, running_worker, status_of
 
@@ -55,11 +55,9 @@ def test_a_worker_killed_behind_its_message_sends_none_twice(
         assert secret not in log
 
 
-def test_a_message_gets_through_every_fault_once(
-    redis: Redis, make_settings: SettingsFactory, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_message_gets_through_every_fault_once(redis: Redis, make_settings: SettingsFactory) -> None:
     """On a worker, a server and Desk's stand-in: each attempt fails otherwise; no line holds a secret or a value."""
-    with DeskRest({APP: KEY}) as rest:
+    with capture_logs() as lines, DeskRest({APP: KEY}) as rest:
         workplace = Workplace(redis, jobs_in(ACME), make_settings(desk_url=rest.url, desk_keys={APP: KEY}))
         faults: list[dict[str, Any]] = [
             {"half": True},
@@ -89,7 +87,7 @@ def test_a_message_gets_through_every_fault_once(
         dead = workplace.job(late, "tell")
         assert (dead.get_status(), dead.meta["cause"].partition(" at ")[0]) == ("failed", "SessionEnded 141005")
 
-    log = capfd.readouterr().out
+    log = str(lines)
     assert "141005" in log
     for secret in (KEY, SAID, "usersig", rest.url):
         assert secret not in log
