@@ -3,18 +3,33 @@
 `client` and `async_client` make the client of one server, with our time-outs and the environment's proxies. A client
 keeps its connections: make it once, and let threads (or the tasks of one loop) share it. No text of an error that it
 raises, and no line that it logs, holds a URL, a header or a body: they hold users' ids and tokens.
+
+A server is trusted with what it is sent, and with nothing else: no redirect is followed, no cookie is kept, and an
+answer that is too large is none.
 """
 
 import logging
 import os
 import ssl
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from httpx import URL, AsyncClient, Client, ConnectError, HTTPError, InvalidURL, ReadError, Response, TransportError
+from httpx import (
+    URL,
+    AsyncClient,
+    Client,
+    ConnectError,
+    HTTPError,
+    InvalidURL,
+    ReadError,
+    Request,
+    Response,
+    TransportError,
+)
 
 from shared.errors import ConfigError
 from shared.settings.proxies import PROXIES
@@ -49,23 +64,42 @@ UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """What a request raises that the server has certainly not seen."""
 
 _CONNECT_SECONDS = 5.0
+_MOST_BYTES = 16_000_000  # of an answer, unpacked: a small one may be a thousand times as large when it is
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)  # a worker runs 64 jobs at once
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it writes the URL of each request
 
 
 class _Client(Client):
-    def send(self, *request: Any, **options: Any) -> Response:
+    def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
         try:
-            return super().send(*request, **options)
+            reply = super().send(request, stream=True, **options)
+            if stream:
+                return reply
+            content = bytearray()
+            try:
+                for chunk in reply.iter_bytes():
+                    _add(content, chunk)
+            finally:
+                reply.close()
+            return _whole(reply, content)
         except httpx.ProtocolError as error:
             raise _without_values(error) from None
 
 
 class _AsyncClient(AsyncClient):
-    async def send(self, *request: Any, **options: Any) -> Response:
+    async def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
         try:
-            return await super().send(*request, **options)
+            reply = await super().send(request, stream=True, **options)
+            if stream:
+                return reply
+            content = bytearray()
+            try:
+                async for chunk in reply.aiter_bytes():
+                    _add(content, chunk)
+            finally:
+                await reply.aclose()
+            return _whole(reply, content)
         except httpx.ProtocolError as error:
             raise _without_values(error) from None
 
@@ -124,12 +158,36 @@ def check_proxies() -> None:
 def _options(url: str, seconds: float) -> dict[str, Any]:
     check_proxies_for(url)
     timeout = httpx.Timeout(min(seconds, _CONNECT_SECONDS), read=seconds)
+    options = {"timeout": timeout, "limits": _LIMITS, "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[]))}
     if not _is_loopback(url):
-        return {"timeout": timeout, "limits": _LIMITS}
+        return options
     # No proxy and no .netrc, whatever the environment says; but the authorities that it trusts.
     authorities = os.environ.get("SSL_CERT_FILE")
     verify = ssl.create_default_context(cafile=authorities) if authorities else True
-    return {"timeout": timeout, "limits": _LIMITS, "trust_env": False, "verify": verify}
+    return {**options, "trust_env": False, "verify": verify}
+
+
+def _add(content: bytearray, chunk: bytes) -> None:
+    """Take a part of an answer.
+
+    Raises:
+        ReadError: there is too much of it.
+    """
+    content += chunk
+    if len(content) > _MOST_BYTES:
+        raise ReadError(f"the answer is larger than {_MOST_BYTES // 1_000_000} MB")
+
+
+def _whole(reply: Response, content: bytearray) -> Response:
+    """A reply with its content, which is unpacked by now."""
+    reply.headers.pop("Content-Encoding", None)
+    return Response(
+        reply.status_code,
+        headers=reply.headers,
+        content=bytes(content),
+        request=reply.request,
+        extensions=reply.extensions,
+    )
 
 
 def _without_values(error: httpx.ProtocolError) -> httpx.ProtocolError:
