@@ -14,8 +14,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from deskbell.http import UNSENT, Client, Response, status_error
+from deskbell.http import UNSENT, Client, InvalidURL, Response, status_error
 from shared.errors import Discard, Retry, Unavailable
 from shared.wire.json_values import read_json
 
@@ -87,6 +88,17 @@ COMMON: Mapping[int | str, Outcome] = {
 """What holds for every CRM that does not say otherwise."""
 
 
+def segment(name: str) -> str:
+    """A text as one part of a URL's path.
+
+    Raises:
+        Discard: it is empty, or dots alone, which would name another path.
+    """
+    if name in {"", ".", ".."}:
+        raise Discard("an id that is empty, or dots alone, would name another path than its own")
+    return quote(name, safe="")
+
+
 class Outcomes:
     """The table of one CRM.
 
@@ -115,14 +127,16 @@ class Outcomes:
             content: `json=`, `headers=`, `params=`, as httpx has them.
 
         Raises:
-            Retry, Unavailable, Discard: as the table says.
+            Retry, Unavailable, Discard: as the table says; Discard as well when no URL can hold the path.
             HTTPError: the CRM failed or did not answer.
         """
         try:
             reply = client.request(method, path, **content)
-        except UNSENT:
+        except (*UNSENT, InvalidURL) as error:
             if write:
                 write.withdraw()
+            if isinstance(error, InvalidURL):
+                raise Discard(f"no URL of {self._name} can hold what it is asked for") from None
             raise
         decision = self.decision(reply)
         if write and _is_refused(reply, decision):
@@ -138,7 +152,7 @@ class Outcomes:
         status, code = reply.status_code, ""
         try:
             code = self._code(reply)
-        except (ValueError, TypeError, LookupError, AttributeError):  # not the body that this CRM sends, or half of it
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):  # half a body, or another's
             if reply.is_success:
                 return failed(
                     Reply(reply, str(status), f"{self._name} answered {status} with a body that is not its own")
@@ -176,5 +190,5 @@ def _retry_after(reply: Response, default: float) -> float:
         until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(reply.headers["Date"]) if "Date" in reply.headers else datetime.now(UTC)
         return min(max(_SHORTEST_WAIT_SECONDS, (until - since).total_seconds()), _LONGEST_WAIT_SECONDS)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default

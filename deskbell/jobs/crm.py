@@ -5,14 +5,12 @@ knows the key may answer a repeated request as it answered the first. The body i
 an event never overwrites a newer one: see `deskbell.adapters.contacts`.
 """
 
-from urllib.parse import quote
-
-from deskbell import ApiCall, Breaker, Discard, Jobs, Settings
+from deskbell import ApiCall, Breaker, Jobs, Settings
 from deskbell.adapters.contacts import begin_write
+from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
-from deskbell.adapters.outcomes import Outcomes
+from deskbell.adapters.outcomes import Outcomes, segment
 from deskbell.http import Client, client
-from shared.errors import ConfigError
 
 jobs = Jobs()
 crm = Outcomes("the CRM", {})
@@ -31,8 +29,8 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
     """
     if not event.user_id:
         return
-    if event.user_id in {".", ".."}:
-        raise Discard("a user id of dots alone would name another path than a contact's")
+    path = f"/contacts/{segment(event.user_id)}"
+    require("crm.contact", settings)
     http = _client(settings.crm_url, settings.crm_token.get_secret_value())
     contact = {
         "id": event.user_id,
@@ -43,13 +41,10 @@ def upsert_contact(event: ApiCall, settings: Settings) -> None:
         "variables": {name: value for name, value in event.variables.items() if not name.startswith("System")},
     }
     if write := begin_write(settings, settings.crm_url, event):
-        path, headers = f"/contacts/{quote(event.user_id, safe='')}", {"Idempotency-Key": event.id}
-        crm.send(http, "PUT", path, write=write, headers=headers, json=contact)
+        crm.send(http, "PUT", path, write=write, headers={"Idempotency-Key": event.id}, json=contact)
 
 
 def _make_client(url: str, token: str) -> Client:
-    if not url:
-        raise ConfigError("DESKBELL_CRM_URL: expected the CRM's URL, got nothing; the job type crm.contact needs it")
     return client(url, headers={"Authorization": f"Bearer {token}"} if token else {})
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from deskbell import ApiCall, Breaker, Jobs, Settings
 from deskbell.adapters.contacts import Write, begin_write
+from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
 from deskbell.adapters.outcomes import Outcome, Outcomes, away_for, discard, done, failed, wait
 from deskbell.http import Client, client
-from shared.errors import ConfigError
 from shared.wire.json_values import text
 
 jobs = Jobs()
@@ -88,6 +88,7 @@ def record_call(event: ApiCall, settings: Settings) -> None:
     """
     if not event.user_id:
         return
+    require("hubspot.contact", settings)
     http = _client(settings.hubspot_url, settings.hubspot_token.get_secret_value())
     write = begin_write(settings, settings.hubspot_url, event)
     contact_id = _upsert(http, event, settings, write)
@@ -129,10 +130,6 @@ def note_of(event: ApiCall) -> str:
 
 
 def _make_client(url: str, token: str) -> Client:
-    if not token:
-        raise ConfigError(
-            "DESKBELL_HUBSPOT_TOKEN: expected an access token, got nothing; the job type hubspot.contact needs it"
-        )
     return client(url, headers={"Authorization": f"Bearer {token}"})
 
 

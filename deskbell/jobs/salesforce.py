@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -23,7 +22,7 @@ from deskbell import ApiCall, Breaker, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
 from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
-from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, wait
+from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, segment, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, Response, client
 from shared.declarations.functions import check_plain_function
@@ -121,8 +120,6 @@ def contact_jobs(contact_of: Callable[[ApiCall], Contact | None], *, id_field: s
         contact = contact_of(event)
         if contact is None:
             return
-        if contact.external_id in {"", ".", ".."}:
-            raise Discard("the external id is empty, or dots alone, which would name another path than a contact's")
         if contact.task is not None and not task_id_field:
             raise Discard(
                 "a task needs an external id, so that there is one for each event: contact_jobs(task_id_field=…)"
@@ -202,7 +199,7 @@ def _found(org: _Org, id_field: str, contact: Contact) -> str:
 
 
 def _path(id_field: str, contact: Contact) -> str:
-    return f"Contact/{id_field}/{quote(contact.external_id, safe='')}"
+    return f"Contact/{id_field}/{segment(contact.external_id)}"
 
 
 _client = Once(client, Client.close)  # it keeps its connections

@@ -53,6 +53,15 @@ def test_the_code_in_the_body_decides_then_the_status(answer: httpx.Response, ki
     assert str(decision or "") == text
 
 
+def test_a_code_that_cannot_be_counted_is_none() -> None:
+    """JSON may hold 1e999, which is an infinity when it is read."""
+    counting = Outcomes("Acme", {}, code_of=lambda body: int(body["error"]))
+
+    decision = counting.decision(reply(200, b'{"error": 1e999}'))
+
+    assert str(decision) == "Acme answered 200 with a body that is not its own"
+
+
 def test_a_decision_tells_the_code_of_the_body_else_the_status() -> None:
     """By it logs, breakers and dead letters group; a text of the CRM that is no word is not shown."""
     decisions = [CRM.decision(reply(400, {"error": error})) for error in ("NO_SUCH_NAME", "Wang's order", "e" * 65)]

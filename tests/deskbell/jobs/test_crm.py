@@ -160,6 +160,15 @@ def test_a_user_id_that_no_path_can_hold_is_discarded(user_id: str, service: Crm
     assert service.requests == []
 
 
+def test_a_user_id_that_no_url_can_hold_is_discarded(service: Crm, settings: Settings, redis: Redis) -> None:
+    """It would be too long each time; and nothing was written, so the contact's record is as before."""
+    with pytest.raises(Discard, match="no URL of the CRM can hold"):
+        crm.upsert_contact(api_call(SystemClientUserID="u" * 200_000), settings)
+
+    assert service.requests == []
+    assert redis.keys("deskbell:contact:*") == []
+
+
 @pytest.mark.parametrize("variables", [{}, {"SystemClientUserID": ""}])
 def test_without_a_user_nothing_is_sent(variables: dict[str, Any], service: Crm, settings: Settings) -> None:
     """There is no contact to write, and that is no failure."""
@@ -190,6 +199,7 @@ def in_seconds(seconds: int) -> str:
         (lambda: {"Retry-After": ""}, 30, 30),
         (lambda: {"Retry-After": "soon"}, 30, 30),
         (lambda: {"Retry-After": "-5"}, 30, 30),
+        (lambda: {"Retry-After": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"}, 30, 30),
     ],
 )
 def test_a_crm_that_is_asked_too_often_says_when(
@@ -268,7 +278,7 @@ def test_a_crm_that_is_away_is_asked_again(service: Crm, make_settings: Settings
 
 def test_a_missing_url_says_which_setting_is_missing(make_settings: SettingsFactory) -> None:
     """What the person on call reads with the dead letter."""
-    with pytest.raises(ConfigError, match="DESKBELL_CRM_URL: expected the CRM's URL, got nothing"):
+    with pytest.raises(ConfigError, match="needs DESKBELL_CRM_URL, which is empty"):
         crm.upsert_contact(api_call(SystemClientUserID="user517"), make_settings())
 
 

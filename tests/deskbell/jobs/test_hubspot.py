@@ -178,7 +178,7 @@ def test_a_note_is_as_long_as_hubspot_takes() -> None:
 
 def test_a_missing_token_says_which_setting_is_missing(make_settings: SettingsFactory) -> None:
     """What the person on call reads with the dead letter."""
-    with pytest.raises(ConfigError, match="DESKBELL_HUBSPOT_TOKEN: expected an access token, got nothing"):
+    with pytest.raises(ConfigError, match="needs DESKBELL_HUBSPOT_TOKEN, which is empty"):
         hubspot.record_call(call(), make_settings())
 
 
