@@ -35,8 +35,8 @@ class Presence:
 
     async def _tell_forever(self) -> None:
         while True:
-            await self._tell(has_ended=False)
             await asyncio.sleep(NOTE_SECONDS)
+            await self._tell(has_ended=False)
 
     async def _tell(self, *, has_ended: bool) -> None:
         found = await self._backlog.read()

@@ -5,8 +5,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
+from api.monitoring import presence
 from deskbell import Callbacks
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from tests.conftest import SettingsFactory
@@ -59,9 +61,10 @@ def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Red
 
 
 def test_an_api_says_that_it_is_there_and_that_it_ends(
-    make_settings: SettingsFactory, redis: Redis, tmp_path: Path
+    make_settings: SettingsFactory, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its host, its folder, and what waits in it."""
+    monkeypatch.setattr(presence, "NOTE_SECONDS", 0.01)
     folder = tmp_path / "spool"
     with serving(make_settings(spool_dir=folder), Callbacks()) as desk:
         assert desk.call().status_code == 200
