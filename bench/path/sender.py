@@ -139,7 +139,10 @@ class Sender:
 
     def _read_answers(self, seconds: float) -> None:
         for descriptor, _ in self._poll.poll(seconds):
-            read = self._connections[descriptor].recv(_CHUNK)
+            try:
+                read = self._connections[descriptor].recv(_CHUNK)
+            except ConnectionResetError:
+                read = b""
             if not read:
                 self._closed(descriptor)
                 continue
@@ -155,12 +158,18 @@ class Sender:
                 self._refused += 1
 
     def _closed(self, descriptor: int) -> None:
-        """A connection that was idle for long."""
-        if descriptor in self._under_way:
-            raise RuntimeError("the endpoint closed a connection instead of answering")
-        self._idle.remove(descriptor)
+        """A connection that was idle for long; what was sent as it was closed is sent again, as HTTP clients do."""
+        if descriptor in self._parts:
+            raise RuntimeError("the endpoint closed a connection in the middle of an answer")
+        number = self._under_way.pop(descriptor, None)
         self._poll.unregister(descriptor)
         self._connections.pop(descriptor).close()
+        if number is None:
+            self._idle.remove(descriptor)
+        else:
+            again = self._connect()
+            self._under_way[again] = number
+            self._connections[again].sendall(self._request(number))
 
 
 def _is_whole(answer: bytes) -> bool:
