@@ -1,6 +1,7 @@
 """What PromQL expressions name, and whether an api tells it."""
 
 import re
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 import yaml
 
+from tests.debian import program
 from tests.told_metrics import told_series
 
-RULES = Path(__file__).parent.parent.parent / "deploy" / "prometheus" / "deskbell.rules.yml"
+ROOT = Path(__file__).parent.parent.parent
+RULES = ROOT / "deploy" / "prometheus" / "deskbell.rules.yml"
 _OF_PROMETHEUS = {"job", "instance", "le", "alertname"}
 _OF_INTEGRATORS = {"queue", "node", "handler", "job_type", "version", "commit"}
 """Labels whose values are names that others have chosen."""
@@ -40,12 +43,21 @@ def unknown_names(expression: str) -> Iterator[str]:
             continue
         available |= known[name].keys()
         for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', labels):
+            if label in _OF_PROMETHEUS:
+                continue
             if label not in known[name]:
                 yield f"{name}{{{label}}}"
             elif label not in _OF_INTEGRATORS:
                 wanted = set(value.split("|") if "~" in operator else [value])
                 yield from sorted(f"{name}{{{label}={each}}}" for each in wanted - known[name][label])
     yield from sorted(grouped - available)
+
+
+def promtool(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Let promtool judge."""
+    return subprocess.run(
+        [program("promtool", "prometheus"), *words], capture_output=True, text=True, check=False, timeout=100
+    )
 
 
 def rules() -> list[dict[str, Any]]:

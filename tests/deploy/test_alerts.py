@@ -2,16 +2,13 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.debian import program
-from tests.deploy.expressions import RULES, known_names, metrics_by_alert, rules, unknown_names
+from tests.deploy.expressions import ROOT, RULES, known_names, metrics_by_alert, promtool, rules, unknown_names
 from tests.told_metrics import told_series
 
-ROOT = Path(__file__).parent.parent.parent
 RUNBOOK = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
 HOSTS = ("a:8000", "b:8000")
 MINUTES = 70
@@ -205,10 +202,3 @@ def test_the_runbooks_configuration_of_prometheus_is_one(tmp_path: Path) -> None
     checked = promtool("check", "config", str(tmp_path / "prometheus.yml"))
 
     assert checked.returncode == 0, checked.stderr
-
-
-def promtool(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Let promtool judge."""
-    return subprocess.run(
-        [program("promtool", "prometheus"), *words], capture_output=True, text=True, check=False, timeout=100
-    )
