@@ -100,7 +100,8 @@ class LateNode:
             return {STATE: "unknown"}
         assert self.redis
         job_id = f"{event_id}-{self.job.replace('.', '-')}"
-        state, reply = values.take(self.redis, event_id, job_id, _delivery(call), self.policy.keep)
+        patience = self._opened.redis_timeout_ms / 1000
+        state, reply = values.take(self.redis, event_id, job_id, _delivery(call), self.policy.keep, patience=patience)
         if reply and reply.code:
             raise Refuse(reply.info, code=reply.code)
         return {**((reply.variables if reply else None) or {}), STATE: state}

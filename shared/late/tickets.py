@@ -24,6 +24,8 @@ def issue(settings: Settings, event: Event, node: str) -> str:
 def promised(settings: Settings, ticket: str, asking: Event, node: str) -> str | None:
     """The id of the event that a ticket was issued for; None if it is none of this app, session and node.
 
+    A call that names no session has no ticket: one for all sessions would be bound to none.
+
     Args:
         settings: with the app's tokens.
         ticket: what came.
@@ -31,7 +33,7 @@ def promised(settings: Settings, ticket: str, asking: Event, node: str) -> str |
         node: the first node, whose values it stands for.
     """
     form = _FORM.fullmatch(ticket)
-    if not form:
+    if not form or not asking.session_id:
         return None
     macs = [_mac(key, form[1], asking, node) for key in _keys(settings, asking.app_id)]
     return form[1] if any(hmac.compare_digest(form[2], mac) for mac in macs) else None

@@ -20,6 +20,8 @@ VALUES_KEY = "deskbell:late:"
 _OVER = ("failed", "stopped", "canceled")  # RQ's statuses of what is in its FailedJobRegistry, or was taken away
 
 _TAKE = """
+local time = redis.call('TIME')
+if time[1] + time[2] / 1000000 > tonumber(ARGV[2]) then return false end
 local reply = redis.call('HGET', KEYS[1], 'reply')
 if not reply then return false end
 local taken = redis.call('HGET', KEYS[1], 'taken')
@@ -39,7 +41,9 @@ def keep(redis: "Redis", event_id: str, reply: Reply, seconds: int) -> None:
         pipeline.execute()
 
 
-def take(redis: "Redis", event_id: str, job_id: str, delivery: str, seconds: int) -> tuple[State, Reply | None]:
+def take(
+    redis: "Redis", event_id: str, job_id: str, delivery: str, seconds: int, *, patience: float
+) -> tuple[State, Reply | None]:
     """What a ticket stands for now.
 
     Args:
@@ -48,6 +52,8 @@ def take(redis: "Redis", event_id: str, job_id: str, delivery: str, seconds: int
         job_id: the job that computes its values.
         delivery: who asks: values go to one delivery, as often as that is repeated.
         seconds: for how long an event is waited for that is not on Redis, since it may be in a spool.
+        patience: seconds that the caller waits for Redis; a script that Redis comes to later hands out nothing, since
+            what it took would be lost.
 
     Returns:
         `ready` with the reply; or why not.
@@ -58,8 +64,11 @@ def take(redis: "Redis", event_id: str, job_id: str, delivery: str, seconds: int
     with redis.pipeline(transaction=False) as pipeline:
         for each in (job_id, event_id):
             pipeline.hget(Job.key_for(each), "status")
-        job, event = ((status or b"").decode() for status in pipeline.execute())
-    reply: Any = redis.register_script(_TAKE)(keys=[VALUES_KEY + event_id], args=[delivery])
+        pipeline.time()
+        *statuses, (now, microseconds) = pipeline.execute()
+    job, event = ((status or b"").decode() for status in statuses)
+    until = now + microseconds / 1_000_000 + patience
+    reply: Any = redis.register_script(_TAKE)(keys=[VALUES_KEY + event_id], args=[delivery, until])
     if reply:
         return "ready", Reply(**from_json(reply))
     if reply is not None:

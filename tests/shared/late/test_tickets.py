@@ -45,6 +45,13 @@ def test_a_ticket_is_one_for_its_app_session_and_node_alone(app: str, session: s
     assert promised(settings("token"), ticket, call(app, session), node) == (first.id if is_one else None)
 
 
+def test_a_call_without_a_session_has_no_ticket() -> None:
+    """A node that sends no SystemSessionID would get the values of every session."""
+    first = call(session="")
+
+    assert promised(settings("token"), issue(settings("token"), first, "quote"), first, "quote") is None
+
+
 @pytest.mark.parametrize("wrong", ["", "x", "0" * 64, "é" * 64])
 def test_what_was_not_issued_is_no_ticket(wrong: str) -> None:
     """Nor is one that was changed, or the id of the event, which logs have, with another's seal."""

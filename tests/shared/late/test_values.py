@@ -22,11 +22,22 @@ def test_a_repeated_delivery_gets_values_whose_answer_was_not_kept(redis: Redis)
     keep(redis, EVENT, answered("1"), 60)
     keep(redis, EVENT, answered("2"), 60)
 
-    given = [take(redis, EVENT, JOB, delivery, 60) for delivery in ("one", "two", "one")]
+    given = [take(redis, EVENT, JOB, delivery, 60, patience=60) for delivery in ("one", "two", "one")]
 
     first = ("ready", answered("1"))  # a second run changes nothing
     assert given == [first, ("used", None), first]
     assert 0 < redis.ttl(VALUES_KEY + EVENT) <= 60
+
+
+def test_redis_hands_out_nothing_when_nobody_waits_any_more(redis: Redis) -> None:
+    """It hung, and comes to the script after the api has answered: the values are there for the next call."""
+    keep(redis, EVENT, answered("1"), 60)
+
+    given = [
+        take(redis, EVENT, JOB, delivery, 60, patience=patience) for delivery, patience in (("one", -1), ("two", 60))
+    ]
+
+    assert given == [("not_yet", None), ("ready", answered("1"))]
 
 
 @pytest.mark.parametrize(
@@ -53,4 +64,4 @@ def test_rqs_statuses_say_why_there_are_no_values(redis: Redis, job: str, event:
         if status:
             redis.hset(f"rq:job:{name}", "status", status)
 
-    assert take(redis, event_id, JOB, "delivery", 60) == (state, None)
+    assert take(redis, event_id, JOB, "delivery", 60, patience=60) == (state, None)
