@@ -22,7 +22,7 @@ from deskbell import ApiCall, Breaker, Discard, Jobs, Settings
 from deskbell.adapters.contacts import Write, contact_key, redis_of
 from deskbell.adapters.needs import require
 from deskbell.adapters.once import Once
-from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, segment, wait
+from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, away_for, failed, segment, wait
 from deskbell.adapters.tokens import Fetched, SharedToken, token_refused
 from deskbell.http import Client, Response, client
 from shared.declarations.functions import check_plain_function
@@ -64,9 +64,8 @@ salesforce = Outcomes("Salesforce", _TABLE, _error_code)
 """What each reply means; an `errorCode` that is not named here is decided about by its status."""
 
 _updating = Outcomes("Salesforce", {**_TABLE, 404: _missing, "REQUIRED_FIELD_MISSING": _missing}, _error_code)
-_finding = Outcomes(
-    "Salesforce", {**_TABLE, 404: wait(10)}, _error_code
-)  # the job of a newer event has yet to create it
+# The job of a newer event has yet to create it, and may be held behind this one: so each try is an attempt.
+_finding = Outcomes("Salesforce", {**_TABLE, 404: failed}, _error_code)
 _oauth = Outcomes("Salesforce", {400: away}, _oauth_error)
 
 
@@ -114,6 +113,7 @@ def contact_jobs(contact_of: Callable[[ApiCall], Contact | None], *, id_field: s
         queue="salesforce",
         attempts=8,
         timeout=50,
+        ordered_by="SystemClientUserID",  # an upsert leaves what it does not name: an older call's may be all there is
         breaker=Breaker(failures=10, pause=30),
     )
     def write_contact(event: ApiCall, settings: Settings) -> None:

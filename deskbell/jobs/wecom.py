@@ -91,6 +91,7 @@ def remark_jobs(remark_of: Callable[[ApiCall], Remark | None]) -> Jobs:
         queue="wecom",
         attempts=8,
         timeout=50,
+        ordered_by="SystemClientUserID",  # what a remark leaves out stays: an older call's may be all there is
         limit=Concurrency(_AT_ONCE),
         breaker=Breaker(failures=10, pause=30),
     )

@@ -13,7 +13,7 @@ from redis import Redis
 from deskbell import ApiCall, Jobs, Settings
 from deskbell.adapters.once import close_all
 from deskbell.jobs.salesforce import Contact, contact_jobs
-from deskbell.testing import Performed, perform_job
+from deskbell.testing import Clock, MemoryQueue, Performed, perform_job
 from shared.errors import DeclarationError
 from tests.conftest import SettingsFactory, WorkplaceFactory
 from tests.deskbell.jobs.salesforce_server import CLIENT, CONTACT_ID, SECRET, TASK_ID, Salesforce, locked
@@ -102,6 +102,21 @@ def test_an_older_event_puts_its_task_and_leaves_the_contact(service: Salesforce
     assert set(service.records["Task"]) == {older.id, newer.id}
 
 
+def test_the_calls_of_a_user_are_written_in_order(service: Salesforce, settings: Settings) -> None:
+    """An older one that failed is not overtaken: what it alone says would be lost."""
+    queue = MemoryQueue(JOBS, settings=settings)
+    queue.put(call("older"))
+    queue.put(call("newer"))
+    service.faults.append(Reply(400, [{"message": "", "errorCode": "UNABLE_TO_LOCK_ROW"}]))
+
+    with Clock() as clock:
+        while queue.enqueued:
+            queue.perform()
+            clock.advance(600)
+
+    assert [body["Description"] for body in service.written["Contact user517"]] == ["older", "newer"]
+
+
 def test_an_older_event_waits_for_a_contact_that_a_newer_one_has_yet_to_create(
     service: Salesforce, perform: Perform
 ) -> None:
@@ -111,7 +126,7 @@ def test_an_older_event_waits_for_a_contact_that_a_newer_one_has_yet_to_create(
     assert perform(newer).outcome == "retry"
 
     waiting = perform(older)
-    assert (waiting.outcome, waiting.counts) == ("retry", False)
+    assert (waiting.outcome, waiting.counts) == ("retry", True)  # it may hold the newer one up, and not for ever
     assert [perform(newer).outcome, perform(older).outcome] == ["done", "done"]
 
     assert set(service.records["Task"]) == {older.id, newer.id}

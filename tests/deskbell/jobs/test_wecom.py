@@ -13,7 +13,7 @@ from redis import Redis
 from deskbell import ApiCall, Discard, Jobs, Settings
 from deskbell.adapters.once import close_all
 from deskbell.jobs.wecom import Remark, remark_jobs
-from deskbell.testing import Performed, perform_job
+from deskbell.testing import Clock, MemoryQueue, Performed, perform_job
 from shared.errors import DeclarationError
 from tests.conftest import SettingsFactory, WorkplaceFactory
 from tests.deskbell.jobs.stand_in import Reply, call, half, serving, texts_on
@@ -218,6 +218,21 @@ def test_a_wrong_secret_pauses_the_queue(service: WeCom, perform: Perform) -> No
 
     assert (performed.outcome, performed.counts) == ("retry", False)
     assert str(performed.error) == "WeCom answered 200 40001"
+
+
+def test_the_calls_of_a_user_are_written_in_order(service: WeCom, settings: Settings) -> None:
+    """An older one that failed is not overtaken: what it alone says would be lost."""
+    queue = MemoryQueue(JOBS, settings=settings)
+    queue.put(call("older"))
+    queue.put(call("newer"))
+    service.faults.append(Reply(200, {"errcode": 45033, "errmsg": ""}))
+
+    with Clock() as clock:
+        while queue.enqueued:
+            queue.perform()
+            clock.advance(600)
+
+    assert service.written[CUSTOMER + "user517"] == ["older", "newer"]
 
 
 def test_an_older_event_never_overwrites_a_newer_one(service: WeCom, perform: Perform) -> None:
