@@ -19,13 +19,12 @@ from shared.logs import get_log
 from shared.redis.breakers import PAUSED_KEY, read_pauses
 from shared.redis.history import BOUNDS_MS, TOTALS_KEY, Kind, Tallies, Tally, read_tallies
 from shared.redis.queues import EVENTS, queue_key
-from shared.redis.workers import WORKER_KEY, WorkerRecord, read_records
+from shared.redis.workers import SILENT_SECONDS, WORKER_KEY, WorkerRecord, read_records
 from shared.runtime.blocks import BLOCKED_KEY
 
 _STATES = {"running": "wip", "scheduled": "scheduled", "held": "deferred", "dead": "failed"}
 _WORKERS = "rq:workers"
 _WORKER = b"rq:worker:"
-_SILENT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> 
     known = list(records)
     for queue in sorted({*queues, *(name for record in known for name in record.queues)}):
         here = [record for record in known if queue in record.queues]
-        living = [record for record in here if record.age <= _SILENT_SECONDS]
+        living = [record for record in here if record.age <= SILENT_SECONDS]
         for version, count in sorted(Counter(record.version for record in living).items()) or [("", 0)]:
             workers.add_metric([queue, version], count)
         slots.add_metric([queue], sum(record.slots for record in living))

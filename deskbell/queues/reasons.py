@@ -18,10 +18,9 @@ from deskbell.queues.findings import Finding, problem, said
 from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
 from shared.redis.breakers import Pause, paused_queues
 from shared.redis.queues import EVENTS
-from shared.redis.workers import WorkerRecord
+from shared.redis.workers import SILENT_SECONDS, WorkerRecord
 from workers.flow.fifo_lock import GAP_SECONDS
 
-_SILENT_SECONDS = 20.0  # some heartbeats; afterwards its loop is blocked, or it cannot reach Redis
 _OVERDUE_SECONDS = 5.0
 _NAMED = 3
 
@@ -52,7 +51,12 @@ def of_the_queue(looked: Looked) -> list[Finding]:
 
 def suspended(looked: Looked) -> Iterator[Finding]:
     """Whether `rq suspend` holds all workers back."""
-    if looked.connection.exists(WORKERS_SUSPENDED):
+    yield from suspension(looked.connection)
+
+
+def suspension(connection: Redis) -> Iterator[Finding]:
+    """The same, of no queue in particular."""
+    if connection.exists(WORKERS_SUSPENDED):
         yield problem("all workers are suspended by `rq suspend`: no job is begun until `rq resume`")
 
 
@@ -81,7 +85,7 @@ def paused(pause: Pause) -> Finding:
 def silent_workers(looked: Looked) -> Iterator[Finding]:
     """Whether its workers still beat: one whose loop is blocked, or that is frozen or cut off, begins no job."""
     for record in looked.queue.readers.records:
-        if record.age > _SILENT_SECONDS:
+        if record.age > SILENT_SECONDS:
             yield problem(
                 f"the worker {record.address} has given no sign of life for {record.age:.0f} s: a job blocks its event "
                 "loop, it is frozen, or it does not reach Redis; its log has loop_blocked or redis_away"

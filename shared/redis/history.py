@@ -202,7 +202,7 @@ def read_tallies(counts: Mapping[Any, Any]) -> Tallies:
         tally = found.setdefault((kind, name), Tally())
         if what == "outcome":
             tally.outcomes[which] += int(count)
-        elif what in _HISTOGRAMS and which.isdigit() and int(which) <= len(BOUNDS_MS):
+        elif what in _HISTOGRAMS and which.isdecimal() and int(which) <= len(BOUNDS_MS):
             getattr(tally, what)[int(which)] += int(count)
         elif what in _HISTOGRAMS and which == "sum":
             tally.sums[what] += int(count)

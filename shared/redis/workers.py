@@ -12,6 +12,9 @@ from redis import Redis
 WORKER_KEY = "deskbell:worker:"
 """Prefix of a worker's record, as JSON; it expires with the worker as RQ knows it."""
 
+SILENT_SECONDS = 20.0
+"""Some heartbeats: a worker whose record is older has a blocked event loop, or cannot reach Redis."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredJobType:

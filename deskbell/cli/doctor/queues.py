@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-from rq.suspension import WORKERS_SUSPENDED
-
 from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
-from deskbell.queues.reasons import Looked, of_the_queue, paused, reasons
+from deskbell.queues.reasons import Looked, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, read_queue, read_queues
 from shared.redis.breakers import paused_queues
 from shared.redis.queues import EVENTS
@@ -25,8 +23,7 @@ _LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has b
 
 def suspended(checked: Checked) -> Iterator[Finding]:
     """Whether `rq suspend` holds all workers back."""
-    if checked.connection.exists(WORKERS_SUSPENDED):
-        yield problem("all workers are suspended by `rq suspend`: no job is begun until `rq resume`")
+    yield from suspension(checked.connection)
 
 
 def pauses(checked: Checked) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 from rich.console import Console
@@ -37,7 +38,7 @@ def top(interval: float, *, once: bool, as_json: bool) -> None:
             console.print(page(now))
         return
     last: Now | None = None
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
                 last = read_now(redis, settings)
@@ -45,7 +46,4 @@ def top(interval: float, *, once: bool, as_json: bool) -> None:
             except (RedisError, OSError) as error:
                 shown = problem_page(no_redis(error, settings), last)
             live.update(shown, refresh=True)
-            try:
-                time.sleep(interval)
-            except KeyboardInterrupt:
-                return
+            time.sleep(interval)

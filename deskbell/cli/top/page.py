@@ -72,7 +72,7 @@ def _answers(now: Now) -> Text:
     answers = now.answers
     if not answers.outcomes:
         return Text("ANSWERS  none in the last full minute")
-    outcomes = "  ".join(f"{outcome} {count}" for outcome, count in answers.outcomes.items())
+    outcomes = "  ".join(f"{terminal_text(outcome)} {count}" for outcome, count in answers.outcomes.items())
     is_slow = answers.p99_ms is not None and answers.p99_ms > now.budget_ms
     p99 = (f"p99 ≤ {_ms(answers.p99_ms)}", "bold red" if is_slow else "")
     head = f"ANSWERS  {answers.per_second:.1f}/s  p50 ≤ {_ms(answers.p50_ms)}  "

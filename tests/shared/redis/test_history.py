@@ -81,7 +81,8 @@ def test_minutes_are_kept_for_hours_and_ten_minutes_for_days(history: History, r
 @pytest.fixture
 def damaged(redis: Redis) -> Redis:
     """Totals that somebody has written to."""
-    redis.hset(TOTALS_KEY, mapping={"x": 1, "job\ta\toutcome\tdone": "x", "job\ta\tms\t99": 1, "job\tb\tms\tx": 1})
+    others = ["job\ta\tms\t99", "job\tb\tms\tx", "job\tb\tms\t²"]
+    redis.hset(TOTALS_KEY, mapping={"x": 1, "job\ta\toutcome\tdone": "x", **dict.fromkeys(others, 1)})
     return redis
 
 
