@@ -196,8 +196,11 @@ class _Child:
             self.stdout = os.fdopen(reader, "rb")
         else:
             writer = os.dup(1 if stdout is None else _fileno(stdout))
+        # A signal that comes before the child has let go of its parent's handlers must end it, as a new program.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self.pid = os.fork()
         if self.pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(writer)
             return
         status = 1
@@ -206,6 +209,7 @@ class _Child:
             if stderr == subprocess.STDOUT:
                 os.dup2(writer, 2)
             _forget_parent(pass_fds)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _be_command(command[4:], env)
             status = 0
         except SystemExit as end:
