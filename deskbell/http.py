@@ -8,13 +8,14 @@ A server is trusted with what it is sent, and with nothing else: no redirect is 
 answer that is too large is none.
 """
 
+import asyncio
 import logging
 import os
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -31,7 +32,7 @@ from httpx import (
     TransportError,
 )
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DeskbellError
 from shared.settings.proxies import PROXIES
 
 __all__ = [
@@ -88,7 +89,17 @@ class _Client(Client):
 
 
 class _AsyncClient(AsyncClient):
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        return await super().__aenter__()
+
     async def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
+        if self._loop not in (None, asyncio.get_running_loop()):
+            raise DeskbellError(
+                "this HTTP client is another event loop's; write the job as async def, without asyncio.run"
+            )
         try:
             reply = await super().send(request, stream=True, **options)
             if stream:

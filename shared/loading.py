@@ -108,7 +108,11 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
         found: Any = getattr(module, attribute)
     except AttributeError:
         there_are = [name for name, value in vars(module).items() if isinstance(value, kind)]
+        makers = [name for name in vars(module) if name.endswith("_jobs") and kind is Jobs]  # as of deskbell.jobs.wecom
         write = f"; write {module_name}:{there_are[0]}" if there_are else ""
+        if makers and not there_are:
+            _, _, own = module_name.rpartition(".")
+            write = f"; in a module of yours, write jobs.include({own}.{makers[0]}(…)), and name its jobs"
         raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}{write}") from None
     if not isinstance(found, kind):
         raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")

@@ -76,7 +76,7 @@ class Cache(Generic[T]):
         """
         where = f"Cache({name!r})"
         check_name(where, name, _NAME_FORM, "its name", '"quotes"')
-        if not 0 < ttl <= _LONGEST_SECONDS:
+        if type(ttl) not in (int, float) or not 0 < ttl <= _LONGEST_SECONDS:
             raise DeclarationError(f"{where}: ttl= must be seconds from 1 to {_LONGEST_SECONDS}, got {ttl!r}")
         for option, number in (("entries", entries), ("megabytes", megabytes)):
             if type(number) is not int or number < 1:
@@ -191,6 +191,11 @@ class Cache(Generic[T]):
 
     def _digest(self, event: Event, key: str | int) -> str:
         """What stands for app, key and type: everybody who reads Redis sees its keys."""
+        if not all((isinstance(event, Event), isinstance(key, str | int))):
+            raise DeskbellError(
+                f"cache {self.name}: expected an event, and a key that is a text or a number, got "
+                f"{type(event).__name__} and {type(key).__name__}"
+            )
         named = f"{event.app_id}\n{key}\n".encode(errors="replace")
         return blake2b(named + self._schema, digest_size=16).hexdigest()
 

@@ -4,6 +4,7 @@ The api does not load jobs, and a worker loads no handlers. A job for a node wit
 are answered 1006 and kept, and the job runs for them. More often the node is misspelt.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 
 from shared.declarations.functions import describe
@@ -15,6 +16,7 @@ from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.loading import load_callbacks, load_jobs
 from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
 from shared.wire.commands import ApiCall
 
 
@@ -40,6 +42,22 @@ def disagreements_of(settings: Settings) -> Iterator[str]:
     """The sentences about the job types and handlers of the settings; none if one of the two is not set."""
     if settings.callbacks and settings.jobs:
         yield from disagreements(load_callbacks(settings), load_jobs(settings))
+
+
+def keyless(jobs: Jobs, settings: Settings) -> Iterator[str]:
+    """A sentence for each app that the job types cannot talk to Desk for; one where no app is known here."""
+    if "deskbell.desk" not in sys.modules:  # nobody has imported it; it imports httpx, which is slow
+        return
+    from deskbell.desk import Desks  # noqa: PLC0415 - see above
+
+    if any(isinstance(getattr(each, "__self__", None), Desks) for each in jobs.lifespans.functions):
+        apps = settings.apps if settings.apps or settings.desk_keys else {"1400000001": []}
+        for app in sorted(apps.keys() - settings.desk_keys.keys()):
+            who = f"the app {app}" if settings.apps else "any app"
+            yield (
+                f"job types talk to Desk, and {PREFIX}DESK_KEYS has no secret key of {who}: such jobs are dead letters "
+                f'at once; write {PREFIX}DESK_KEYS={{"{app}": "key"}}'
+            )
 
 
 def _unknown_variables(job_type: JobType, nodes: Mapping[str, list[Handler]]) -> Iterator[str]:

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
+from deskbell import Discard
 from deskbell.desk import replies
 from deskbell.desk.codes import EXPIRED, OUTCOMES
-from deskbell.desk.messages import Customer, Element
+from deskbell.desk.messages import Customer, Element, check_body
 from deskbell.desk.user_sig import UserSigs
 from deskbell.http import READ_SECONDS, AsyncClient, async_client
 from shared.settings.urls import desk_host
@@ -81,13 +82,17 @@ class DeskClient:
             body: `MsgBody`; see `text`, `card` and `custom`.
             random: `MsgRandom`, by which Desk drops a message that comes again: see `msg_random`.
             cloud_custom_data: what goes with the message, unseen.
+
+        Raises:
+            ValueError: the number or the body is none.
         """
-        if not 0 <= random < 1 << _RANDOM_BITS:
+        if type(random) is not int or not 0 <= random < 1 << _RANDOM_BITS:
             raise ValueError("send_msg(random=...): expected a whole number of 32 bits; write msg_random(event, job)")
-        if isinstance(to, str):
-            named = {"SessionId": to}
-        else:
+        check_body(body)
+        if isinstance(to, Customer):
             named = {"FromAccount": to.customer_service_id, "ToAccount": to.user_id}
+        else:
+            named = {"SessionId": to}
         fields = {**named, "MsgRandom": random, "MsgBody": list(body)}
         return replies.Receipt(await self._ask("send_msg", fields, {"CloudCustomData": cloud_custom_data}))
 
@@ -136,10 +141,10 @@ class DeskClient:
 
     async def get_session_state(self, of: str | Customer) -> replies.SessionState:
         """Where a session stands (C/679/116639); `of` is its id, or the customer who has it."""
-        if isinstance(of, str):
-            fields = {"SessionId": of}
-        else:
+        if isinstance(of, Customer):
             fields = {"ClientUserId": of.user_id, "CustomerServiceId": of.customer_service_id}
+        else:
+            fields = {"SessionId": of}
         return replies.session_state(await self._ask("get_session_state", fields))
 
     async def describe_chat_messages(
@@ -165,7 +170,23 @@ class DeskClient:
             command: its name.
             fields: what it needs.
             given: what is sent unless it is empty.
+
+        Raises:
+            Discard: no session is named: the call came from a node that does not send it, and never will.
+            ValueError: the session is something else than its id.
         """
+        session = fields.get("SessionId", "of a customer")
+        if session == "":
+            raise Discard(
+                f"{command}: expected a session's id, got an empty text; the node must send SystemSessionID, which its "
+                "handler asks for with the parameter SystemSessionID: str",
+                code="no_session",
+            )
+        if not isinstance(session, str):
+            raise ValueError(  # noqa: TRY004 - as for the other arguments
+                f"{command}: expected a session's id, got an object of the type {type(session).__name__}; write "
+                "event.session_id"
+            )
         query: dict[str, str | int] = {
             "sdkappid": self._app_id,
             "identifier": self._identifier,

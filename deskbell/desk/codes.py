@@ -6,8 +6,8 @@ and what each of them means is known here from memory only. A code that is not i
 
 from typing import Any
 
-from deskbell import Discard
-from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, away, discard, failed, wait
+from deskbell import Discard, Unavailable
+from deskbell.adapters.outcomes import Outcome, Outcomes, Reply, discard, wait
 
 EXPIRED = "70001"
 """The UserSig is no longer valid (from memory)."""
@@ -26,16 +26,23 @@ def _session_ended(reply: Reply) -> Exception:
     return SessionEnded(reply.text, code=reply.code)
 
 
+def _not_entitled(reply: Reply) -> Exception:
+    """A person must correct it, for all jobs, and none is lost meanwhile."""
+    settings = "DESKBELL_DESK_KEYS, DESKBELL_DESK_IDENTIFIER and DESKBELL_DESK_URL"
+    return Unavailable(
+        f"{reply.text}: the key, the account, the app or the region is wrong; see {settings}", code=reply.code
+    )
+
+
 def _code_of(body: Any) -> int | None:
     """The `ErrorCode`; None for 0, which is success."""
     return int(body["ErrorCode"]) or None
 
 
 _TABLE: dict[int | str, Outcome] = {
-    **{str(code): wait(_AFTER_SECONDS) for code in _TOO_MANY},
-    **{str(code): failed for code in _INSIDE},
-    # The UserSig, the account or the app: a person must correct it, for all jobs, and none is lost meanwhile.
-    **{str(code): away for code in _NOT_ENTITLED},
+    **{str(code): wait(_AFTER_SECONDS) for code in (*_TOO_MANY, *_INSIDE)},
+    **{str(code): _not_entitled for code in _NOT_ENTITLED},
+    404: _not_entitled,  # another server: Desk itself answers 200
     "141005": _session_ended,
     "141001": discard,  # no agent is online
     "141003": discard,  # the session cannot be transferred

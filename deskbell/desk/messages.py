@@ -54,6 +54,23 @@ def card(*, header: str, desc: str = "", pic: str = "", url: str = "") -> Elemen
     return custom({"src": WELCOME, "content": content, _PLUGIN: 0})
 
 
+def check_body(body: Any) -> None:
+    """Refuse what cannot be a `MsgBody`, without a value of it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    elements = body if isinstance(body, list | tuple) and body else [None]
+    for element in elements:
+        given = element if isinstance(element, dict) else {}
+        content = given.get("MsgContent")
+        said = content.get("Text", "") if isinstance(content, dict) else None
+        if not isinstance(given.get("MsgType"), str) or not isinstance(said, str):
+            raise ValueError(  # noqa: TRY004 - a wrong element is a wrong value of the list
+                'send_msg: expected a list of elements, got something else; write [text("Hello")]'
+            )
+
+
 def opens_chat(event: SessionEvent) -> bool:
     """Whether a customer has just opened the chat, which a welcome card answers (C/269/110624)."""
     body = event.message_body if isinstance(event.message_body, list) else []

@@ -35,8 +35,10 @@ def jobs(callbacks: Callbacks) -> Jobs:
     """A job type `late.<node>` for each handler with `late=`, and the lifespans of the handlers.
 
     Raises:
-        DeclarationError: no handler has `late=`.
+        DeclarationError: these are no handlers, or none has `late=`.
     """
+    if not isinstance(callbacks, Callbacks):
+        raise DeclarationError(f"late.jobs: expected a Callbacks, got {type(callbacks).__name__}")
     made = Jobs()
     made.lifespans.include(callbacks.lifespans)
     for handler in callbacks.handlers:

@@ -34,6 +34,7 @@ def order_status(
 @callbacks.api_call("invoice")
 def invoice(
     OrderID: Annotated[int, Kind.COLLECTED, Field(ge=1, description="The number on the receipt.", examples=[1002])],
+    SystemSessionID: str,  # noqa: ARG001 - the job needs it, so the node must send it
 ) -> dict[str, str]:
     """Say that the invoice is being made; a job sends it into the chat."""
     if orders.find(OrderID) is None:

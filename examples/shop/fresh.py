@@ -56,14 +56,14 @@ def prefetch_loyalty_points(event: SessionEvent) -> None:
 
 
 @callbacks.api_call("loyalty_points")
-def loyalty_points(call: ApiCall) -> dict[str, str | int]:
+def loyalty_points(SystemClientUserID: str, call: ApiCall) -> dict[str, str | int]:
     """Tell a customer's points; `unknown` when the partner has not answered yet."""
-    found = points.get(call, call.user_id)
+    found = points.get(call, SystemClientUserID)
     return {"Points": found.value if found else "unknown"}
 
 
 @callbacks.api_call("request_return")
-def request_return(OrderID: int) -> dict[str, str]:
+def request_return(OrderID: int, SystemSessionID: str) -> dict[str, str]:  # noqa: ARG001 - the job needs the session
     """Begin with a label for an order that there is; the label takes the carrier some seconds."""
     if orders.find(OrderID) is None:
         raise Refuse("no such order")
@@ -81,7 +81,7 @@ def make_return_label(event: ApiCall) -> None:
 
 
 @callbacks.api_call("return_label")
-def return_label(OrderID: int, call: ApiCall) -> dict[str, str]:
+def return_label(OrderID: int, SystemSessionID: str, call: ApiCall) -> dict[str, str]:  # noqa: ARG001 - its key has it
     """Tell the label that `request_return` began with; nobody gets that of another session."""
     found = labels.get(call, label_key(call, OrderID))
     if found is None:

@@ -43,8 +43,8 @@ class Late:
             value = getattr(self, name)
             if not is_whole(value, 1) or value > LONGEST_SECONDS:
                 raise DeclarationError(
-                    f"Late: {name}= must be a whole number of 1 or more, got {value!r}; write Late(timeout=30, "
-                    "attempts=3, keep=900)"
+                    f"Late: {name}= must be a whole number from 1 to {LONGEST_SECONDS}, got {value!r}; write "
+                    "Late(timeout=30, attempts=3, keep=900)"
                 )
 
 

@@ -239,6 +239,8 @@ class Settings(BaseSettings):
         for app_id, key in keys.items():
             _check_app(app_id)
             check_edges(key.get_secret_value())
+            if not key.get_secret_value():
+                raise ValueError(f"expected the secret key of {app_id}, which is empty")
         return keys
 
     @field_validator(*_CHECKS)

@@ -60,10 +60,9 @@ def desk_host(text: str) -> str:
     """The URL of Desk's REST interface that a region means, or the URL that is given, for requests to append to."""
     if text in DESK_HOSTS:
         return DESK_HOSTS[text]
-    try:
-        check_http_url(text)
-    except ValueError as error:
-        raise ValueError(f"expected {', '.join(DESK_HOSTS)} or a URL: {error}") from None
+    if "://" not in text:
+        raise ValueError(f"expected {', '.join(DESK_HOSTS)} or a URL that begins with http:// or https://")
+    check_http_url(text)
     return text.rstrip("/")
 
 

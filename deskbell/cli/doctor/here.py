@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from api.acceptance.spool import survey
 from deskbell.adapters.needs import missing
-from deskbell.cli.agreement import disagreements_of
+from deskbell.cli.agreement import disagreements_of, keyless
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.errors import ConfigError
@@ -58,6 +58,7 @@ def job_types(checked: Checked) -> Iterator[Finding]:
         yield problem(f"workers do not start: {error}")
         return
     yield from map(problem, missing(checked.jobs.names, checked.settings))
+    yield from map(warning, keyless(checked.jobs, checked.settings))
 
 
 def agreement(checked: Checked) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deskbell.adapters.needs import missing
-from deskbell.cli.agreement import disagreements
+from deskbell.cli.agreement import disagreements, keyless
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here
 from shared.declarations.functions import describe
@@ -82,7 +82,8 @@ def check(*, as_json: bool) -> None:
         found.lifespans += [describe(each) for each in registry.lifespans.functions if not is_ours(each)]
     if callbacks and jobs:
         found.warnings += disagreements(callbacks, jobs)
-    found.warnings += missing(jobs.names if jobs else (), settings)
+    if jobs:
+        found.warnings += [*missing(jobs.names, settings), *keyless(jobs, settings)]
     if as_json:
         json.dump(asdict(found), sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")

@@ -17,6 +17,16 @@ from typing import Any
 
 Fields = dict[str, Any]
 
+COMMANDS = (
+    "send_msg",
+    "send_stream_msg",
+    "transfer_to_human",
+    "end_session",
+    "get_session_state",
+    "describe_chat_messages",
+)
+"""Their names."""
+
 _NO_AGENT, _NOT_TRANSFERABLE, _PARAMETER, _ENDED = 141001, 141003, 141004, 141005
 _BODY = 90002
 _UNKNOWN_COMMAND = 60002  # from memory
@@ -85,14 +95,8 @@ class Commands:
         self.online: list[str] = ["agent1"]
         self._sessions: dict[str, Session] = {}
         self._keys = 0
-        self._commands: dict[str, Callable[[Session, Fields], Fields]] = {
-            "send_msg": self._send,
-            "send_stream_msg": self._send_stream,
-            "transfer_to_human": self._transfer,
-            "end_session": self._end,
-            "get_session_state": self._state,
-            "describe_chat_messages": self._describe,
-        }
+        done = (self._send, self._send_stream, self._transfer, self._end, self._state, self._describe)
+        self._commands: dict[str, Callable[[Session, Fields], Fields]] = dict(zip(COMMANDS, done, strict=True))
 
     def run(self, command: str, fields: Fields) -> tuple[Fields, bool]:
         """Carry a command out.

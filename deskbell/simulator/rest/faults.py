@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
 from typing import Any
 
+from deskbell.simulator.rest.commands import COMMANDS
+from shared.declarations.policies import is_whole
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -67,4 +70,20 @@ def fault_of(given: Mapping[str, Any]) -> Fault:
     known = [each.name for each in fields(Fault)]
     if unknown := given.keys() - known:
         raise ValueError(f"expected {', '.join(known)}, got {min(unknown)}")
-    return Fault(**given)
+    fault = Fault(**given)
+    whole = "a whole number of 0 or more"
+    expected = {
+        "command": ("a command of Desk", fault.command in ("", *COMMANDS)),
+        "times": ("a whole number of 1 or more", is_whole(fault.times, 1)),
+        "status": ("an HTTP status", is_whole(fault.status, 200)),
+        "code": (whole, is_whole(fault.code, 0)),
+        "retry_after": (whole, fault.retry_after is None or is_whole(fault.retry_after, 0)),
+        "half": ("True or False", isinstance(fault.half, bool)),
+        "seconds": ("a number of 0 or more", type(fault.seconds) in (int, float) and fault.seconds >= 0),
+    }
+    for name, (what, fits) in expected.items():
+        if not fits:
+            raise ValueError(f"{name}: expected {what}, got {getattr(fault, name)!r}")
+    if fault == Fault(command=fault.command, times=fault.times):
+        raise ValueError("expected one of status, code, retry_after, half and seconds, got none: nothing would fail")
+    return fault

@@ -302,6 +302,7 @@ def test_what_cannot_be_kept_is_refused_in_a_sentence_without_the_value(value: A
     [
         ({"name": "Quotes"}, r"its name must match .* got 'Quotes'; write for example \"quotes\"$"),
         ({"of": threading.Thread}, "expected a type that JSON can hold, .* got Thread$"),
+        ({"ttl": "60"}, "ttl= must be seconds from 1 to 2592000, got '60'$"),
         ({"ttl": 0}, "ttl= must be seconds from 1 to 2592000, got 0$"),
         ({"ttl": float("inf")}, "ttl= must be seconds from 1 to 2592000, got inf$"),
         ({"entries": 0}, "entries= must be a whole number of 1 or more, got 0$"),
@@ -313,6 +314,13 @@ def test_what_cannot_be_declared_is_refused_in_a_sentence(arguments: dict[str, A
     declare: Any = Cache
     with pytest.raises(DeclarationError, match=sentence):
         declare(**{"name": "quotes", "of": Quote, "ttl": 60} | arguments)
+
+
+@pytest.mark.parametrize("key", [None, ("1002",)])
+def test_a_key_that_is_neither_text_nor_number_is_refused(key: Any) -> None:
+    """Under None all customers would share a value."""
+    with pytest.raises(DeskbellError, match="a key that is a text or a number, got ApiCall and "):
+        quotes.get(CALL, key)
 
 
 def test_a_found_value_is_not_in_its_repr() -> None:

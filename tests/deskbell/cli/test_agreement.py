@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from deskbell import ApiCall, Callbacks, Event, Jobs, SessionEvent
-from deskbell.cli.agreement import disagreements
+from deskbell.cli.agreement import disagreements, keyless
+from deskbell.desk import Desks
 from shared.declarations.functions import describe
+from tests.conftest import SettingsFactory
 
 
 def job(event: Event) -> None:
@@ -77,3 +79,29 @@ def test_without_handlers_of_nodes_nothing_is_said() -> None:
     jobs.on(SessionEvent, name="other", when={"Anything": "1"})(job)
 
     assert list(disagreements(Callbacks(), jobs)) == []
+
+
+@pytest.mark.parametrize(
+    ("apps", "keys", "missing"),
+    [
+        (["1400000001", "1400000002"], ["1400000001"], [("the app 1400000002", "1400000002")]),
+        (["1400000001"], ["1400000001", "1400000002"], []),
+        ([], ["1400000001"], []),  # a worker's host need not know the apps
+        ([], [], [("any app", "1400000001")]),
+    ],
+)
+def test_an_app_without_a_key_is_named_where_jobs_talk_to_desk(
+    make_settings: SettingsFactory, apps: list[str], keys: list[str], missing: list[tuple[str, str]]
+) -> None:
+    """Each of its jobs that talks to Desk would be a dead letter at once."""
+    jobs = Jobs()
+    settings = make_settings(apps={app: ["token"] for app in apps}, desk_keys=dict.fromkeys(keys, "key"))
+    assert list(keyless(jobs, settings)) == []
+
+    jobs.lifespan(Desks().lifespan)
+
+    assert list(keyless(jobs, settings)) == [
+        f"job types talk to Desk, and DESKBELL_DESK_KEYS has no secret key of {who}: such jobs are dead letters at "
+        f'once; write DESKBELL_DESK_KEYS={{"{app}": "key"}}'
+        for who, app in missing
+    ]

@@ -105,12 +105,13 @@ FAULTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"status": 500}, HTTPError, "Desk answered 500"),
     ({"status": 503}, Unavailable, "Desk answered 503"),
     ({"status": 429, "retry_after": 7}, Retry, "again after 7 s"),
-    ({"code": 141002}, HTTPError, "Desk answered 200 141002"),
+    ({"status": 404}, Unavailable, "Desk answered 404: the key, the account, the app or the region is wrong"),
+    ({"code": 141002}, Retry, "again after 5 s"),
     ({"code": 141000}, Unavailable, "Desk answered 200 141000"),
     ({"code": 141004}, Discard, "Desk answered 200 141004"),
     ({"code": 141005}, SessionEnded, "Desk answered 200 141005"),
     ({"code": 60007}, Retry, "again after 5 s"),
-    ({"code": 70009}, Unavailable, "Desk answered 200 70009"),
+    ({"code": 70009}, Unavailable, "DESKBELL_DESK_KEYS, DESKBELL_DESK_IDENTIFIER and DESKBELL_DESK_URL"),
     ({"code": 199999}, Discard, "Desk answered 200 199999"),
 ]
 
@@ -168,6 +169,47 @@ def test_what_cannot_be_sent_is_refused_where_it_is_written() -> None:
 
     with pytest.raises(ValueError, match="write msg_random"):
         asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "sentence"),
+    [
+        ({"random": "1"}, ValueError, "a whole number of 32 bits; write msg_random"),
+        *[
+            ({"body": body}, ValueError, r'expected a list of elements, got something else; write \[text\("Hello"\)\]')
+            for body in ("secret", [], BODY[0], ["secret"], [{"MsgType": "TIMTextElem", "Text": "secret"}])
+        ],
+        ({"to": ""}, Discard, "got an empty text; the node must send SystemSessionID"),
+        ({"to": event_of(SessionEvent, SessionId="secret")}, ValueError, "write event.session_id"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_a_sentence_before_anything_is_sent(
+    rest: DeskRest, given: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    """Desk would say only that something is wrong; the sentence says what to write, and holds no value."""
+    arguments: dict[str, Any] = {"to": "s", "body": BODY, "random": 1, **given}
+    with pytest.raises(error, match=sentence) as raised:
+        asked(rest, lambda desk: desk.send_msg(arguments.pop("to"), arguments.pop("body"), **arguments))
+    assert "secret" not in str(raised.value)
+    assert rest.received == []
+
+
+def test_a_def_job_that_runs_a_loop_of_its_own_is_told_to_be_async(
+    rest: DeskRest, make_settings: SettingsFactory
+) -> None:
+    """Another loop's connections would break later, in another job."""
+    jobs, desks = Jobs(), Desks()
+    jobs.lifespan(desks.lifespan)
+
+    @jobs.on(SessionEvent)
+    def greet(event: SessionEvent) -> None:
+        asyncio.run(desks.of(event).send_msg(event.session_id, BODY, random=1))
+
+    settings = make_settings(desk_url=rest.url, desk_keys={APP: KEY})
+    performed = perform_job(jobs, greet, event_of(SessionEvent, SessionId="s"), settings=settings)
+
+    assert "write the job as async def, without asyncio.run" in str(performed.error)
+    assert rest.received == []
 
 
 def test_jobs_have_a_client_for_each_app_over_one_pool(rest: DeskRest, make_settings: SettingsFactory) -> None:

@@ -133,6 +133,24 @@ def test_another_process_reads_what_came_and_has_it_fail(rest: DeskRest) -> None
     assert httpx.post(rest.url, json={}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("command", "fault", "sentence"),
+    [
+        ("send_message", {"status": 500}, "command: expected a command of Desk, got 'send_message'"),
+        ("", {"status": "500"}, "status: expected an HTTP status, got '500'"),
+        ("", {"code": 141002, "times": 0}, "times: expected a whole number of 1 or more, got 0"),
+        ("", {"seconds": -1}, "seconds: expected a number of 0 or more, got -1"),
+        ("", {"times": 2}, "expected one of status, code, retry_after, half and seconds, got none"),
+    ],
+)
+def test_a_fault_that_would_never_come_is_refused(
+    rest: DeskRest, command: str, fault: dict[str, Any], sentence: str
+) -> None:
+    """A test would pass without having tried it."""
+    with pytest.raises(ValueError, match=sentence):
+        rest.fail(command, **fault)
+
+
 def test_who_is_no_stand_in_is_named() -> None:
     """Tencent is not even asked."""
     for url, said in (("china", "is Tencent's"), ("http://127.0.0.1:1", "must be what `deskbell dev` shows")):

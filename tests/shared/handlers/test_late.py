@@ -65,6 +65,14 @@ def test_what_cannot_be_late_is_refused(options: dict[str, Any], sentence: str) 
     assert sentence in str(refused.value)
 
 
+def test_an_option_beyond_its_bound_is_refused_with_the_bound() -> None:
+    """Such as a year in milliseconds."""
+    with pytest.raises(
+        DeclarationError, match=r"keep= must be a whole number from 1 to \d+, got 1000000000; write Late\("
+    ):
+        Late(keep=1_000_000_000)
+
+
 def test_only_api_calls_are_late() -> None:
     """A flow asks again; nobody else does."""
     with pytest.raises(DeclarationError, match="late= is for API calls"):

@@ -143,7 +143,8 @@ REDIS_ADDRESS = (
     "%40, : as %3A and % as %25"
 )
 PROPERTY = "expected the internal name of a property: a letter, then letters, digits and _"
-CRM_URLS = "expected a valid URL that begins with http:// or https://"
+HTTP = "http:// or https://"
+CRM_URLS = f"expected a valid URL that begins with {HTTP}"
 EDGES = "expected no blank at either end, no newline and no other control character"
 VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
 CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
@@ -217,9 +218,10 @@ UNKNOWN = "there is no such setting"
         ("CRM_URL", "http://crm..internal", f"{CRM_HOST}, got 'http://crm..internal'"),
         ("CRM_URL", "http://crm.internal/?key=1", f"{CRM_BARE}, got 'http://crm.internal/?key=1'"),
         ("CRM_URL", "http://crm.internal#", f"{CRM_BARE}, got 'http://crm.internal#'"),
-        ("DESK_URL", "europe", f"expected china, singapore, america or a URL: {CRM_URLS}, got 'europe'"),
+        ("DESK_URL", "europe", f"expected china, singapore, america or a URL that begins with {HTTP}, got 'europe'"),
         ("DESK_KEYS", "a-key", 'expected JSON, {"1400000001": "secret key"}, got text that is none'),
         ("DESK_KEYS", f'{{"1400000001": ["{PLANTED}"]}}', f'expected JSON, {{"1400000001": "secret key"}}, {HIDDEN}'),
+        ("DESK_KEYS", '{"1400000001": ""}', f"expected the secret key of 1400000001, which is empty, {HIDDEN}"),
         ("DESK_KEYS", '{"acme": "key"}', f"expected each SdkAppid to be digits, {HIDDEN}"),
         ("DESK_KEYS", f'{{"1400000001": "{PLANTED} "}}', f"{EDGES}, {HIDDEN}"),
         ("CRM_URL", f"http://u:{PLANTED}@crm.internal", f"{CRM_NOBODY}, {HIDDEN}"),
