@@ -56,6 +56,13 @@ def check_http_url(text: str) -> None:
         raise ValueError("expected a URL without ? and #: what is asked for is appended to its path")
 
 
+def check_org_url(text: str) -> None:
+    """Refuse what is no URL of an org of Salesforce: the common hosts give no tokens for client credentials."""
+    check_http_url(text)
+    if urlsplit(text).hostname in ("login.salesforce.com", "test.salesforce.com"):
+        raise ValueError("expected the org's own domain, https://example.my.salesforce.com")
+
+
 def desk_host(text: str) -> str:
     """The URL of Desk's REST interface that a region means, or the URL that is given, for requests to append to."""
     if text in DESK_HOSTS:

@@ -218,6 +218,11 @@ UNKNOWN = "there is no such setting"
         ("CRM_URL", "http://crm..internal", f"{CRM_HOST}, got 'http://crm..internal'"),
         ("CRM_URL", "http://crm.internal/?key=1", f"{CRM_BARE}, got 'http://crm.internal/?key=1'"),
         ("CRM_URL", "http://crm.internal#", f"{CRM_BARE}, got 'http://crm.internal#'"),
+        (
+            "SALESFORCE_URL",
+            "https://login.salesforce.com",
+            "expected the org's own domain, https://example.my.salesforce.com, got 'https://login.salesforce.com'",
+        ),
         ("DESK_URL", "europe", f"expected china, singapore, america or a URL that begins with {HTTP}, got 'europe'"),
         ("DESK_KEYS", "a-key", 'expected JSON, {"1400000001": "secret key"}, got text that is none'),
         ("DESK_KEYS", f'{{"1400000001": ["{PLANTED}"]}}', f'expected JSON, {{"1400000001": "secret key"}}, {HIDDEN}'),
