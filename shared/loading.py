@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
 from shared.declarations.functions import location
@@ -107,13 +108,7 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     try:
         found: Any = getattr(module, attribute)
     except AttributeError:
-        there_are = [name for name, value in vars(module).items() if isinstance(value, kind)]
-        makers = [name for name in vars(module) if name.endswith("_jobs") and kind is Jobs]  # as of deskbell.jobs.wecom
-        write = f"; write {module_name}:{there_are[0]}" if there_are else ""
-        if makers and not there_are:
-            _, _, own = module_name.rpartition(".")
-            write = f"; in a module of yours, write jobs.include({own}.{makers[0]}(…)), and name its jobs"
-        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}{write}") from None
+        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}{_another(module, kind)}") from None
     if not isinstance(found, kind):
         raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")
     return found
@@ -128,6 +123,19 @@ def _public(error: BaseException) -> str:
         if name.lower() == wanted.lower():
             return f"; write from deskbell import {name}"
     return "; what you import of Deskbell is in deskbell, deskbell.jobs and deskbell.testing"
+
+
+def _another(module: ModuleType, kind: type[Any]) -> str:
+    """What to write where a module has no such attribute; "" when nothing is known."""
+    names = vars(module)
+    for name, value in names.items():
+        if isinstance(value, kind):
+            return f"; write {module.__name__}:{name}"
+    for name in names:
+        if kind is Jobs and name.endswith("_jobs"):  # as of deskbell.jobs.wecom
+            own = module.__name__.rpartition(".")[2]
+            return f"; in a module of yours, write jobs.include({own}.{name}(…)), and name its jobs"
+    return ""
 
 
 def _instead(found: Any) -> str:

@@ -254,7 +254,8 @@ A, B = CALLBACKS.format(node="a"), JOBS.format(name="b")
         pytest.param(
             {},
             {"jobs": "deskbell.jobs.wecom:jobs"},
-            "has no attribute jobs; in a module of yours, write jobs.include(wecom.remark_jobs(…)), and name its jobs",
+            "deskbell.jobs.wecom has no attribute jobs; in a module of yours, write jobs.include(wecom.remark_jobs(…)),"
+            " and name its jobs",
             id="a job type that ships and needs a function of the integrator's",
         ),
         pytest.param({"acme_a": A}, {"jobs": "acme_a:x"}, "acme_a has no attribute x", id="no such attribute"),
