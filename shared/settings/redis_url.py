@@ -34,6 +34,11 @@ _HOST = re.compile(
 )
 _DATABASE = re.compile(r"(?:/(?P<database>[0-9]{0,5}))?")
 _SERVICE = re.compile(r"/(?P<service>[^/\s]+)(?:/(?P<database>[0-9]{0,5}))?")
+# Later Pythons refuse a netloc in which a bracket comes behind another host.
+_SEVERAL = re.compile(
+    r"(?P<scheme>[a-z]+\+sentinel)://(?P<netloc>[^/?#]*)(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
+    re.DOTALL,
+)
 _MOST_PORT = 65_535
 
 
@@ -89,7 +94,8 @@ def _split(text: str) -> SplitResult:
     beginnings = [f"{scheme}://" for scheme in _SCHEMES]
     if text.startswith(tuple(beginnings)):
         with suppress(ValueError):  # a bracket is not closed
-            return urlsplit(text)
+            several = _SEVERAL.fullmatch(text)
+            return SplitResult(**several.groupdict(default="")) if several else urlsplit(text)
     raise ValueError(f"expected a valid URL that begins with {', '.join(beginnings[:-1])} or {beginnings[-1]}")
 
 
