@@ -10,7 +10,9 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from api.acceptance.backlog import BacklogReader
+from api.acceptance.spool import Survey
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
+from shared.redis.clock import seconds_ahead
 from shared.runtime.tasks import cancel_and_wait
 
 NOTE_SECONDS = 10.0
@@ -42,13 +44,19 @@ class Presence:
         found = await self._backlog.read()
         if found is None:  # the disk does not answer: what is known stays
             return
-        here = ApiHost(
+        with suppress(RedisError, OSError):
+            ahead = await seconds_ahead(self._redis)
+            here = self._host_now(found, ahead, has_ended=has_ended)
+            await self._redis.hset(API_HOSTS_KEY, here.field, here.to_json())
+
+    def _host_now(self, found: Survey, ahead: float, *, has_ended: bool) -> ApiHost:
+        return ApiHost(
             host=self._host,
             folder=self._folder,
             events=found.events,
             oldest=found.oldest,
-            noted=round(time.time(), 3),
+            noted=round(time.time() - ahead, 3),
             has_ended=has_ended,
+            size=found.size,
+            ahead=round(ahead, 3),
         )
-        with suppress(RedisError, OSError):
-            await self._redis.hset(API_HOSTS_KEY, here.field, here.to_json())

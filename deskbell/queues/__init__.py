@@ -1,5 +1,5 @@
 """The queues as an operator sees them: for `deskbell doctor`, `deskbell top` and whatever else shows them.
 
 Read in this order: `state` (one queue as it stands on Redis), `findings` (what may be said of it), `reasons` (why it
-does not move).
+does not move), `orphans` (jobs that are in no queue and no registry).
 """

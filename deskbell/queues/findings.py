@@ -13,10 +13,18 @@ class Finding:
         kind: `said` informs; a `warning` could be better; what is `unknown` could not be read; a `problem` keeps
             events or jobs from moving, or may lose them.
         text: the sentence.
+        do: what a person is to do; "" where the sentence says it, or there is nothing to do.
+        reason: why a queue does not move, as a word for programs; "" of what is no such reason.
     """
 
     kind: Literal["said", "warning", "unknown", "problem"]
     text: str
+    do: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """The sentence, with what is to be done."""
+        return f"{self.text}; {self.do}" if self.do else self.text
 
 
 said = partial(Finding, "said")

@@ -7,7 +7,7 @@ docs/how-to/stuck-queues.md has the list.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
 from shared.redis.breakers import Pause, paused_queues
 from shared.redis.queues import EVENTS
 from shared.redis.workers import SILENT_SECONDS, WorkerRecord
-from workers.flow.fifo_lock import GAP_SECONDS
+from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, Entry
+from workers.flow.fifo_lock import FAN_OUT_SECONDS, GAP_SECONDS
 
 _OVERDUE_SECONDS = 5.0
 _NAMED = 3
@@ -41,12 +42,12 @@ def reasons(looked: Looked) -> list[Finding]:
     """Every reason that applies, the one to act on first; none of a queue that is empty, or that nothing holds back."""
     if looked.queue.is_empty:
         return []
-    return [finding for reason in _OF_ALL for finding in reason(looked)] + of_the_queue(looked)
+    return _apply(_OF_ALL, looked) + of_the_queue(looked)
 
 
 def of_the_queue(looked: Looked) -> list[Finding]:
     """The reasons beside those that concern all queues, or its workers and breakers as a whole."""
-    return [finding for reason in _OF_THE_QUEUE for finding in reason(looked)] if not looked.queue.is_empty else []
+    return [] if looked.queue.is_empty else _apply(_OF_THE_QUEUE, looked)
 
 
 def suspended(looked: Looked) -> Iterator[Finding]:
@@ -57,7 +58,7 @@ def suspended(looked: Looked) -> Iterator[Finding]:
 def suspension(connection: Redis) -> Iterator[Finding]:
     """The same, of no queue in particular."""
     if connection.exists(WORKERS_SUSPENDED):
-        yield problem("all workers are suspended by `rq suspend`: no job is begun until `rq resume`")
+        yield problem("all workers are suspended by `rq suspend`: no job is begun", "write `rq resume`")
 
 
 def unread(looked: Looked) -> Iterator[Finding]:
@@ -66,7 +67,7 @@ def unread(looked: Looked) -> Iterator[Finding]:
     if readers.living:
         return
     silent = f" ({readers.silent} gave no sign of life lately)" if readers.silent else ""
-    yield problem(f"no living worker reads the queue {name}{silent}; start `deskbell worker {name}`")
+    yield problem(f"no living worker reads the queue {name}{silent}", f"start `deskbell worker {name}`")
 
 
 def pauses(looked: Looked) -> Iterator[Finding]:
@@ -78,7 +79,8 @@ def paused(pause: Pause) -> Finding:
     """What is said of a pause."""
     return problem(
         f"the queue {pause.queue} is paused since {pause.since:%H:%M:%S} UTC, because jobs of {pause.job_type} keep "
-        f"failing ({pause.cause}); one is tried at {pause.until:%H:%M:%S}"
+        f"failing ({pause.cause}); one is tried at {pause.until:%H:%M:%S}",
+        "mend what the cause names: the queue goes on when that one succeeds",
     )
 
 
@@ -88,7 +90,8 @@ def silent_workers(looked: Looked) -> Iterator[Finding]:
         if record.age > SILENT_SECONDS:
             yield problem(
                 f"the worker {record.address} has given no sign of life for {record.age:.0f} s: a job blocks its event "
-                "loop, it is frozen, or it does not reach Redis; its log has loop_blocked or redis_away"
+                "loop, it is frozen, or it does not reach Redis",
+                "see loop_blocked or redis_away in its log",
             )
 
 
@@ -101,8 +104,8 @@ def taken_slots(looked: Looked) -> Iterator[Finding]:
         slots, left = sum(record.slots for record in records), sum(record.stragglers for record in records)
         also = f"; {left} more functions go on after their job's time" if left else ""
         yield problem(
-            f"all {slots} slots of the workers {_addresses(records)} are taken, here by {_longest(queue)}{also}: "
-            f"start another `deskbell worker {queue.name}`, or raise --concurrency"
+            f"all {slots} slots of the workers {_addresses(records)} are taken, here by {_longest(queue)}{also}",
+            f"start another `deskbell worker {queue.name}`, or raise --concurrency",
         )
 
 
@@ -112,8 +115,9 @@ def expired_leases(looked: Looked) -> Iterator[Finding]:
     if lost:
         yield problem(
             f"{len(lost)} jobs ({_types(each.job_type for each in lost)}) were under way in workers that died or were "
-            f"cut off; a worker of the queue {looked.queue.name} puts them back within {looked.abandoned_seconds} s of "
-            "its start, or of the end of an outage of Redis"
+            "cut off",
+            f"wait: a worker of the queue {looked.queue.name} puts them back within {looked.abandoned_seconds} s of "
+            "its start, or of the end of an outage of Redis",
         )
 
 
@@ -146,8 +150,25 @@ def far_behind(looked: Looked) -> Iterator[Finding]:
     if limited and sum(counts[name] for name in limited) == len(queue.first):
         yield problem(
             f"the first {WINDOW} jobs are all of {', '.join(sorted(limited))}, which has a limit: a claim looks no "
-            f"further, so {queue.waiting - WINDOW} jobs behind them wait, too; give that type a queue of its own"
+            f"further, so {queue.waiting - WINDOW} jobs behind them wait, too",
+            "give that type a queue of its own",
         )
+
+
+def undeclared(looked: Looked) -> Iterator[Finding]:
+    """Which job types that its jobs need no living worker of the queue declares."""
+    queue, records = looked.queue, looked.queue.readers.records
+    if queue.name == EVENTS or not records or len(records) < len(queue.readers.living):
+        return  # RQ's own workers do not say what they declare
+    known = {name for record in records for name in record.job_types}
+    there = [*queue.first, *queue.held, *(job for job, _ in queue.due)]
+    needed = Counter(Entry(job.id, queue.name).job for job in there if job.status)
+    for name, count in needed.items():
+        if name not in {*known, FOREIGN_NAME, FAN_OUT_NAME}:
+            yield problem(
+                f"{count} jobs of {name} wait, and no living worker of the queue {queue.name} declares that type",
+                "deploy a worker that does; if it was renamed or removed, see docs/how-to/stuck-queues.md",
+            )
 
 
 def held_by_dead_letters(looked: Looked) -> Iterator[Finding]:
@@ -157,8 +178,8 @@ def held_by_dead_letters(looked: Looked) -> Iterator[Finding]:
         if before.status == "failed":
             yield problem(
                 f"{looked.queue.deferred} jobs are held, {behind[before.id]} of the first {len(looked.queue.held)} "
-                f"behind the dead letter {before.id} ({before.meta.get('cause', 'cause unknown')}): write "
-                f"`deskbell dead replay {before.id}`, or `dead discard`"
+                f"behind the dead letter {before.id} ({before.meta.get('cause', 'cause unknown')})",
+                f"write `deskbell dead replay {before.id}`, or `dead discard`",
             )
 
 
@@ -193,6 +214,7 @@ _OF_THE_QUEUE: tuple[Reason, ...] = (
     silent_workers,
     taken_slots,
     expired_leases,
+    undeclared,
     limits,
     far_behind,
     already_running,
@@ -201,12 +223,26 @@ _OF_THE_QUEUE: tuple[Reason, ...] = (
     held_by_others,
 )
 
+_OUT_OF_TURN = {  # what `fifo_lock.lua` answers
+    ": busy": "another job of its key runs",
+    ": behind": "an earlier job of its key is still to run",
+    ": gap": f"an earlier Seq of its execution has not come: it is waited for {GAP_SECONDS} s",
+    ": not fanned out": (
+        f"an earlier event of its key has no job yet, and is waited for {FAN_OUT_SECONDS} s: see "
+        f"`deskbell doctor {EVENTS}`"
+    ),
+}
+
 _WHAT_IT_DOES = {
     "queued": "waits itself",
     "started": "runs",
     "scheduled": "is to be tried again",
     "deferred": "is held itself",
 }
+
+
+def _apply(them: Iterable[Reason], looked: Looked) -> list[Finding]:
+    return [replace(finding, reason=each.__name__) for each in them for finding in each(looked)]
 
 
 def _rate(redis: Redis, name: str, waiting: int, starts: int, period_ms: int, now_ms: float) -> Iterator[Finding]:
@@ -237,18 +273,19 @@ def _overdue(queue: QueueState, seconds: float) -> Finding:
     text = f"jobs that wait for their next try are due since {seconds:.0f} s, and no worker has queued them"
     if queue.readers.living and lock > 0:
         return problem(
-            f"{text}: a scheduler that may have died has the lock for {lock / 1000:.0f} s more; then a living worker "
-            "takes over by itself"
+            f"{text}: a scheduler that may have died has the lock for {lock / 1000:.0f} s more",
+            "wait: then a living worker takes over by itself",
         )
-    return problem(f"{text}: start `deskbell worker {queue.name}`")
+    return problem(text, f"start `deskbell worker {queue.name}`")
 
 
 def _why(job: JobState) -> str:
     cause = str(job.meta.get("cause") or "the attempt before failed")
     if cause == "UnknownJobError":
         return f"the worker that took it does not declare {job.job_type}: deploy one that does, within an hour"
-    if cause.endswith("gap"):
-        return f"an earlier Seq of its execution has not come: it is waited for {GAP_SECONDS} s"
+    for ending, why in _OUT_OF_TURN.items():
+        if cause.endswith(ending):
+            return why
     waits = job.meta.get("waits")
     if isinstance(waits, list) and waits and isinstance(waits[-1], int):
         return f"{cause}, since {_clock(waits[-1])} UTC; such waits use up no attempt, for a day at most"

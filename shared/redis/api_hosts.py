@@ -9,6 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 API_HOSTS_KEY = "deskbell:apis"
 """A hash: for each host and spool folder of an api what it last said, as JSON."""
 
+SILENT_SECONDS = 60.0
+"""An api that has said nothing for so long is gone: it speaks every ten seconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiHost:
@@ -18,8 +21,10 @@ class ApiHost:
         folder: its spool's.
         events: how many waited in its spool.
         oldest: since when the first of them did, in Unix seconds; None when none did.
-        noted: when it said so, in Unix seconds by its own clock.
+        noted: when it said so, in Unix seconds by Redis' clock.
         has_ended: whether that was its last word: a process of it was told to end, and did.
+        size: how many bytes the events in its spool take.
+        ahead: how many seconds its clock is ahead of Redis'.
     """
 
     host: str
@@ -28,6 +33,8 @@ class ApiHost:
     oldest: float | None
     noted: float
     has_ended: bool
+    size: int = 0
+    ahead: float = 0.0
 
     @property
     def field(self) -> str:
@@ -38,6 +45,11 @@ class ApiHost:
     def age(self) -> float:
         """Seconds since it said so."""
         return max(0.0, time.time() - self.noted)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no api runs there any more, as far as Redis knows."""
+        return self.has_ended or self.age > SILENT_SECONDS
 
     def to_json(self) -> bytes:
         """This host as Redis has it."""

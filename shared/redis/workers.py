@@ -46,7 +46,8 @@ class WorkerRecord:
         slots: how many jobs it performs at once.
         used: how many of them were taken.
         stragglers: functions that went on after their job's time; each holds a thread.
-        noted: when it wrote this, in Unix seconds by its own clock.
+        ahead: how many seconds its host's clock is ahead of Redis'.
+        noted: when it wrote this, in Unix seconds by Redis' clock.
     """
 
     name: str
@@ -58,6 +59,7 @@ class WorkerRecord:
     slots: int
     used: int = 0
     stragglers: int = 0
+    ahead: float = 0.0
     noted: float = 0.0
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from redis.asyncio import Redis as AsyncRedis
 
 from shared.logs import get_log
+from shared.redis.clock import seconds_ahead
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.worker.execution import Executor, to_renew
@@ -72,7 +73,9 @@ class Heartbeat:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
         executions = self.executor.executions
         used, stragglers = len(executions), self.executor.stragglers
-        record = replace(self._record, used=used, stragglers=stragglers, noted=round(time.time(), 3))
+        ahead = await seconds_ahead(self.redis)
+        noted = round(time.time() - ahead, 3)
+        record = replace(self._record, used=used, stragglers=stragglers, ahead=round(ahead, 3), noted=noted)
         known, lost = await self.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()

@@ -6,10 +6,13 @@ Read its modules in this order:
 2. `here`: the settings, the handlers, the job types and the disk of this host.
 3. `server`: the Redis server, and whether it takes events from the api.
 4. `queues`: how the queues stand, and why they do not move (`deskbell.queues`).
-5. `hosts`: the other hosts of the api.
-6. `keys`: whether a key has a foreign type, and how much caches hold.
-7. `tokens`: the apps, and when each token was last used.
-8. `public_url`: whether the URL that Desk calls leads here.
+5. `orphans`: jobs that are in no queue and no registry (`deskbell.queues`).
+6. `performance`: how soon Redis answers, what made it late, and its memory.
+7. `clocks`: the clock of each host, compared with that of Redis.
+8. `hosts`: the other hosts of the api.
+9. `keys`: whether a key has a foreign type, and how much caches hold.
+10. `tokens`: the apps, and when each token was last used.
+11. `public_url`: whether the URL that Desk calls leads here.
 """
 
 import json
@@ -17,14 +20,18 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from deskbell.cli.doctor.clocks import other_clocks, own_clock
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
 from deskbell.cli.doctor.hosts import other_hosts
 from deskbell.cli.doctor.keys import caches, key_types
+from deskbell.cli.doctor.orphans import orphans
+from deskbell.cli.doctor.performance import answer_time, late_moments, memory, slow_commands
 from deskbell.cli.doctor.public_url import public_url
 from deskbell.cli.doctor.queues import (
     blocks,
@@ -37,7 +44,7 @@ from deskbell.cli.doctor.queues import (
     why_it_stands_still,
 )
 from deskbell.cli.doctor.server import accepting, durability, forgotten, version
-from deskbell.cli.doctor.tokens import token_table
+from deskbell.cli.doctor.tokens import token_table, token_uses, unused_tokens
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from deskbell.queues.findings import Finding, problem
@@ -52,6 +59,11 @@ _ON_REDIS = (
     accepting,
     durability,
     forgotten,
+    answer_time,
+    slow_commands,
+    late_moments,
+    memory,
+    own_clock,
     suspended,
     pauses,
     blocks,
@@ -59,9 +71,12 @@ _ON_REDIS = (
     unread_queues,
     standing_still,
     unneeded_workers,
+    orphans,
+    other_clocks,
     other_hosts,
     key_types,
     caches,
+    unused_tokens,
 )
 
 
@@ -88,25 +103,31 @@ def doctor(
     found += list(public_url(url, checked)) if url is not None else []
     kinds = {finding.kind for finding in found}
     if as_json:
-        findings = [asdict(finding) for finding in found]
-        print(json.dumps({"ok": "problem" not in kinds, "findings": findings}, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(_document(checked, found, queue), ensure_ascii=False))  # noqa: T201
     else:
         (_print_all if queue is None else _print_in_order)(checked, found)
     if "problem" in kinds:
         sys.exit(1)
 
 
+def _document(checked: Checked, found: list[Finding], queue: str | None) -> dict[str, Any]:
+    """What `--json` prints."""
+    tokens = {"tokens": [asdict(each) for each in token_uses(checked)]} if queue is None else {}
+    is_ok = not any(finding.kind == "problem" for finding in found)
+    return {"ok": is_ok, "findings": [asdict(finding) for finding in found], **tokens}
+
+
 def _print_all(checked: Checked, found: list[Finding]) -> None:
     console = _console()
     for finding in found:
         if finding.kind == "said":
-            console.print(terminal_text(finding.text), markup=False)
+            console.print(terminal_text(str(finding)), markup=False)
     if checked.settings.apps:
-        console.print(token_table(checked))
+        console.print(token_table(token_uses(checked)))
     for kind in ("warning", "unknown", "problem"):
         for finding in found:
             if finding.kind == kind:
-                console.print(f"{kind}: {terminal_text(finding.text)}", markup=False)
+                console.print(f"{kind}: {terminal_text(str(finding))}", markup=False)
     kinds = {finding.kind for finding in found}
     if "problem" not in kinds:
         console.print("no problem found" + (", as far as could be checked" if "unknown" in kinds else ""))
@@ -116,7 +137,7 @@ def _print_in_order(_: Checked, found: list[Finding]) -> None:
     console = _console()
     for finding in found:
         kind = "" if finding.kind == "said" else f"{finding.kind}: "
-        console.print(kind + terminal_text(finding.text), markup=False)
+        console.print(kind + terminal_text(str(finding)), markup=False)
 
 
 def _console() -> Console:
@@ -131,8 +152,9 @@ def _on_all(checked: Checked) -> list[Finding]:
 def _on_queue(checked: Checked, name: str) -> list[Finding]:
     """Why one queue does not move: how it stands, then each reason, the one to act on first."""
     list(job_types(checked))
-    found = _on_redis(checked, (accepting, key_types, partial(why_it_stands_still, name), blocks))
-    return found + (list(spooled(checked)) if name == EVENTS else [])
+    elsewhere = (other_hosts,) if name == EVENTS else ()
+    checks = (accepting, key_types, partial(why_it_stands_still, name), blocks, partial(orphans, queue=name))
+    return _on_redis(checked, (*checks, *elsewhere)) + (list(spooled(checked)) if name == EVENTS else [])
 
 
 def _on_redis(checked: Checked, checks: Iterable[Check]) -> list[Finding]:

@@ -8,7 +8,6 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 
-_SILENT_SECONDS = 60.0
 _FORGOTTEN_SECONDS = 7 * 24 * 3600
 
 
@@ -23,15 +22,14 @@ def other_hosts(checked: Checked) -> Iterator[Finding]:
 def _of(each: ApiHost) -> Iterator[Finding]:
     at = f"{datetime.fromtimestamp(each.noted, UTC):%Y-%m-%d %H:%M:%S} UTC"
     where = f"the spool {each.folder} of the host {each.host}"
-    is_gone = each.has_ended or each.age > _SILENT_SECONDS
-    if each.events and is_gone:
+    if each.events and each.is_gone:
         yield problem(
             f"{each.events} events waited in {where} at {at}, and no api runs there: start one with that "
             "DESKBELL_SPOOL_DIR to drain them"
         )
     elif each.events:
         yield said(f"{each.events} events wait in {where}")
-    elif is_gone and not each.has_ended and each.age < _FORGOTTEN_SECONDS:
+    elif each.is_gone and not each.has_ended and each.age < _FORGOTTEN_SECONDS:
         yield warning(
             f"the api of the host {each.host} was last heard of at {at}, and was not told to end: what it kept in its "
             f"spool {each.folder} afterwards is there alone"

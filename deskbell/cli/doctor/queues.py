@@ -43,15 +43,15 @@ def blocks(checked: Checked) -> Iterator[Finding]:
 
 def queue_table(checked: Checked) -> Iterator[Finding]:
     """How many jobs are where, on each queue."""
-    for state in _states(checked):
+    for state in states(checked):
         yield said(f"queue {state}")
 
 
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
-    states = _states(checked)
-    unread = [state.name for state in states if not state.readers.living]
-    if not any(state.readers.living for state in states):
+    found = states(checked)
+    unread = [state.name for state in found if not state.readers.living]
+    if not any(state.readers.living for state in found):
         yield problem("no worker runs: events are accepted, and nothing is done for them")
     elif unread:
         yield problem(f"no living worker reads {_list(unread)}; start `deskbell worker {' '.join(unread)}`")
@@ -59,18 +59,18 @@ def unread_queues(checked: Checked) -> Iterator[Finding]:
 
 def standing_still(checked: Checked) -> Iterator[Finding]:
     """What holds jobs of single queues back."""
-    for state in _states(checked):
+    for state in states(checked):
         yield from of_the_queue(Looked(checked.connection, state, checked.settings.abandoned_seconds))
 
 
 def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     """Why a queue does not move: how it stands, then every reason, the one to act on first."""
-    states = {state.name: state for state in _states(checked)}
-    if name not in states:
-        nearest = get_close_matches(name, states, n=1)
-        also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(states))}"
+    known = {state.name: state for state in states(checked)}
+    if name not in known:
+        nearest = get_close_matches(name, known, n=1)
+        also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(known))}"
         stop(f"no job type, job or worker has the queue {name!r}{also}")
-    state = states[name]
+    state = known[name]
     yield said(f"queue {state}")
     found = reasons(Looked(checked.connection, state, checked.settings.abandoned_seconds))
     yield from found
@@ -97,13 +97,13 @@ def unneeded_workers(checked: Checked) -> Iterator[Finding]:
     """Which workers read a queue that no job type uses."""
     if checked.jobs is None:
         return
-    for state in _states(checked):
+    for state in states(checked):
         used = {EVENTS, *checked.jobs.queues, *(each.queue for each in state.declared.values())}
         if state.readers.living and state.name not in used and state.is_empty:
             yield warning(f"workers read the queue {state.name}, which no job type uses and which is empty")
 
 
-def _states(checked: Checked) -> list[QueueState]:
+def states(checked: Checked) -> list[QueueState]:
     """The queues, read once."""
     if checked.queues is None:
         checked.queues = read_queues(checked.connection, checked.jobs)

@@ -1,28 +1,82 @@
 """The apps, how each is locked, and when each token last signed a callback."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 from rich.table import Table
 
 from deskbell.cli.doctor.findings import Checked
+from deskbell.queues.findings import Finding, unknown, warning
 from shared.redis.queues import LOG_KEY, TOKENS_KEY
 from shared.wire.protocol import fingerprint
 
+_UNUSED = timedelta(days=30)
 
-def token_table(checked: Checked) -> Table:
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """An app's token, or its having none.
+
+    Attributes:
+        token: its fingerprint.
+        last_use: when it last signed a callback; "never", "unknown", or "" without a token.
+    """
+
+    app: str
+    sign: str
+    path_secret: str
+    token: str
+    last_use: str
+
+
+def token_uses(checked: Checked) -> list[TokenUse]:
     """Each app's locks, each of its tokens by fingerprint, and when that last signed a callback."""
-    settings = checked.settings
-    uses = _uses(checked)
-    table = Table("app", "Sign", "path secret", "token", "last use", box=None, padding=(0, 2, 0, 0))
+    settings, uses = checked.settings, _uses(checked)
     secret = "yes" if settings.path_secret else "no"
+    found = []
     for app_id, tokens in settings.apps.items():
         sign = ("required" if settings.needs_sign(app_id) else "when present") if tokens else "not checked"
         shown: list[SecretStr | None] = [*tokens] or [None]
-        for token in shown:
-            table.add_row(app_id, sign, secret, *_token_cells(app_id, token, uses))
+        found += [TokenUse(app_id, sign, secret, *_token_cells(app_id, token, uses)) for token in shown]
+    return found
+
+
+def token_table(uses: list[TokenUse]) -> Table:
+    """The same for a terminal."""
+    table = Table("app", "Sign", "path secret", "token", "last use", box=None, padding=(0, 2, 0, 0))
+    for each in uses:
+        table.add_row(*map(str, asdict(each).values()))
     return table
+
+
+def unused_tokens(checked: Checked) -> Iterator[Finding]:
+    """Which tokens are not used any more, or not yet, while another of the same app is."""
+    if not any(checked.settings.apps.values()):
+        return
+    uses = _uses(checked)
+    if uses is None:
+        yield unknown("when each token was last used is not known: no use of any was noted, or it cannot be read")
+        return
+    now = datetime.now(UTC)
+    for app_id, tokens in checked.settings.apps.items():
+        marks = [fingerprint(each.get_secret_value()) for each in tokens]
+        last = {mark: uses.get(f"{app_id}:{mark}") for mark in marks}
+        if any(at and now - at < _UNUSED for at in last.values()):
+            for mark, at in last.items():
+                if at is None or now - at >= _UNUSED:
+                    yield _unused(app_id, mark, at)
+
+
+def _unused(app_id: str, mark: str, at: datetime | None) -> Finding:
+    when = f"was last used at {at:%Y-%m-%d %H:%M} UTC" if at else "was never used"
+    return warning(
+        f"the token {mark} of the app {app_id} {when}, and another of that app is used",
+        "remove it from DESKBELL_APPS, unless Desk's console is about to have it",
+    )
 
 
 def _uses(checked: Checked) -> dict[str, datetime] | None:
@@ -33,7 +87,7 @@ def _uses(checked: Checked) -> dict[str, datetime] | None:
     if checked.redis is None or not checked.notes_tokens:
         return None
     try:
-        found: dict[bytes, bytes] = checked.redis.hgetall(TOKENS_KEY)  # type: ignore[assignment]  # for async too
+        found: Any = checked.redis.hgetall(TOKENS_KEY)
         if not found and checked.redis.exists(LOG_KEY):
             return None
         return {key.decode(): datetime.fromtimestamp(int(value), UTC) for key, value in found.items()}

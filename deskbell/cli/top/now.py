@@ -90,7 +90,7 @@ def _queue(redis: Redis, state: QueueState, tallies: Tallies, settings: Settings
         state,
         attempts.outcomes["done"] / _PERIOD_SECONDS if here else None,
         failed / _PERIOD_SECONDS if here else None,
-        first.text if first else "",
+        str(first) if first else "",
         bool(first and first.kind == "problem"),
     )
 

@@ -56,7 +56,7 @@ def test_workers_that_are_suspended_are_a_problem(look: Look, redis: Redis) -> N
         status, lines = look()
 
     assert status == 1
-    assert problems(lines) == ["all workers are suspended by `rq suspend`: no job is begun until `rq resume`"]
+    assert problems(lines) == ["all workers are suspended by `rq suspend`: no job is begun; write `rq resume`"]
 
 
 JOBS = """
@@ -106,7 +106,8 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
     assert status == 1
     assert (
         "the queue crm is paused since 05:21:52 UTC, because jobs of crm.contact keep failing "
-        "(HTTPStatusError 401 at crm.py:9); one is tried at 05:22:52"
+        "(HTTPStatusError 401 at crm.py:9); one is tried at 05:22:52; mend what the cause names: the queue goes on "
+        "when that one succeeds"
     ) in problems(lines)
     assert any(line.startswith("rq:wip:events: expected a zset, got a string: ") for line in problems(lines))
     assert any(line.startswith("unknown: How many jobs are where") for line in lines)

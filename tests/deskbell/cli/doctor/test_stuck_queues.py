@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rq import Worker
 
 from deskbell import ApiCall, Breaker, Concurrency, Event, Jobs, TaskFlowEvent
 from deskbell.testing import api_call, event_of
+from shared.redis import clock
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import WORKER_KEY, WorkerRecord, read_workers
@@ -82,7 +84,7 @@ def test_all_workers_are_suspended(look: Look, redis: Redis) -> None:
 
     first, second = problems(lines)
     assert status == 1
-    assert first == "all workers are suspended by `rq suspend`: no job is begun until `rq resume`"
+    assert first == "all workers are suspended by `rq suspend`: no job is begun; write `rq resume`"
     assert second == "no living worker reads the queue erp; start `deskbell worker erp`"
 
 
@@ -140,7 +142,7 @@ def test_every_slot_is_taken(look: Look, redis: Redis) -> None:
     assert status == 1
     (found,) = problems(lines)
     assert found.startswith("all 128 slots of the workers vm:")
-    assert "3 more functions go on after their job's time: start another `deskbell worker erp`" in found
+    assert "3 more functions go on after their job's time; start another `deskbell worker erp`" in found
 
 
 def test_a_workers_jobs_are_put_back_some_time_after_its_death(look: Look, redis: Redis, waiting: Workplace) -> None:
@@ -311,8 +313,25 @@ def test_a_retry_is_due_and_no_scheduler_queues_it(look: Look, redis: Redis, ope
     with worker(redis, "erp"):
         _, lines = look("erp")
 
-    assert problems(nobody)[1].endswith("no worker has queued them: start `deskbell worker erp`")
+    assert problems(nobody)[1].endswith("no worker has queued them; start `deskbell worker erp`")
     assert "a scheduler that may have died has the lock for " in problems(lines)[0]
+
+
+def test_no_living_worker_declares_what_waits(look: Look, redis: Redis, waiting: Workplace) -> None:
+    """A type that was renamed or removed, or that is too new; not while one worker of the queue declares it."""
+    assert waiting.queue("erp").count == 2
+    with worker(redis, "erp") as here, worker(redis, "erp") as other:
+        record_of(redis, here.name, LIMITED)
+        _, of_one = look("erp")
+        record_of(redis, other.name, LIMITED, pid=2)
+        status, lines = look("erp")
+        record_of(redis, other.name, NOTHING_RAN, pid=2)
+        _, known = look("erp")
+
+    assert problems(of_one) == problems(known) == []  # RQ's own worker does not say what it knows
+    assert status == 1
+    (found,) = problems(lines)
+    assert found.startswith("2 jobs of push wait, and no living worker of the queue erp declares that type; deploy a ")
 
 
 def test_no_worker_declares_what_waits(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
@@ -341,8 +360,11 @@ def test_a_key_has_a_foreign_type(look: Look, redis: Redis) -> None:
     assert problems(lines)[0].startswith("rq:wip:erp: expected a zset, got a string: what reads it stands still; ")
 
 
-def test_a_worker_says_what_it_declares_and_how_busy_it_is(redis: Redis, open_workplace: WorkplaceFactory) -> None:
+def test_a_worker_says_what_it_declares_how_busy_it_is_and_how_wrong_its_clock(
+    redis: Redis, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At its heartbeat, for as long as RQ knows it."""
+    monkeypatch.setattr(clock, "time", SimpleNamespace(time=lambda: time.time() + 3600))
     jobs = Jobs()
     seen: list[tuple[WorkerRecord, int]] = []
 
@@ -359,4 +381,4 @@ def test_a_worker_says_what_it_declares_and_how_busy_it_is(redis: Redis, open_wo
     assert (record.queues, record.slots, 0 < seconds <= 105) == (("erp",), 7, True)
     assert record.job_types["look_around"].starts == 6
     assert record.job_types["look_around"].period_ms == 60_000
-    assert record.age < 60
+    assert 3500 < record.ahead < 3700

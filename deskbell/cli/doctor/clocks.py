@@ -1,0 +1,47 @@
+"""The clocks of the hosts, each compared with that of Redis."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from deskbell.cli.doctor.findings import Checked
+from deskbell.cli.doctor.queues import states
+from deskbell.queues.findings import Finding, problem, said, warning
+from shared.redis.api_hosts import API_HOSTS_KEY, read_api_hosts
+
+_NOTABLE_SECONDS = 1.0
+_MOST_SECONDS = 30.0  # half of what a callback's RequestTime may differ from a host's clock
+_DO = "set it by NTP, and see that NTP runs"
+
+
+def own_clock(checked: Checked) -> Iterator[Finding]:
+    """How far the clock of this host is from that of Redis."""
+    asked = time.time()
+    told: Any = checked.connection.time()
+    ahead = (asked + time.time()) / 2 - (told[0] + told[1] / 1_000_000)
+    if _NOTABLE_SECONDS <= abs(ahead) <= _MOST_SECONDS:  # of more than that, `durability` tells
+        yield warning(f"the clock of this host is {_apart(ahead)} that of Redis", _DO)
+    else:
+        yield said(f"the clock of this host is {_apart(ahead)} that of Redis")
+
+
+def other_clocks(checked: Checked) -> Iterator[Finding]:
+    """How far the clocks of the hosts of apis and workers are from that of Redis."""
+    ahead: dict[str, float] = {}
+    for record in {each.name: each for state in states(checked) for each in state.readers.records}.values():
+        ahead[record.host] = max(ahead.get(record.host, 0.0), record.ahead, key=abs)
+    for host in read_api_hosts(checked.connection.hgetall(API_HOSTS_KEY)):
+        if not host.is_gone:
+            ahead[host.host] = max(ahead.get(host.host, 0.0), host.ahead, key=abs)
+    for name, seconds in sorted(ahead.items()):
+        if abs(seconds) >= _NOTABLE_SECONDS:
+            found = problem if abs(seconds) > _MOST_SECONDS else warning
+            yield found(
+                f"the clock of the host {name} is {_apart(seconds)} that of Redis: its api refuses callbacks from 60 s "
+                "on, and its workers begin retries early or late",
+                _DO,
+            )
+
+
+def _apart(ahead: float) -> str:
+    return f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'}"
