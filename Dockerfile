@@ -1,4 +1,4 @@
-# One image for all roles: the api, the workers, rq-dashboard and the example CRM. It contains no secrets and no settings.
+# One image for all roles: the api, the workers, the console, rq-dashboard and the example CRM. It contains no secrets and no settings.
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -9,6 +9,7 @@ COPY pyproject.toml README.md LICENSE _deskbell_pytest.py ./
 COPY api api
 COPY workers workers
 COPY shared shared
+COPY console console
 COPY deskbell deskbell
 COPY examples examples
 # The commit that `deskbell --version` shows, if it is given.
@@ -18,7 +19,7 @@ RUN if [ -n "$COMMIT" ]; then echo "$COMMIT" > shared/commit; fi
 # what its roles import.
 RUN pip wheel --no-index --find-links wheels --no-deps --wheel-dir wheels . \
     && python -m venv --without-pip /opt/deskbell \
-    && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[dashboard,postgres]'
+    && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[console,dashboard,postgres]'
 
 FROM python:3.13-slim
 # A volume that is mounted on /data or /var/lib/deskbell for the first time takes its owner from here.

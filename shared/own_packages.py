@@ -18,7 +18,7 @@ from types import ModuleType
 
 from shared.errors import ConfigError
 
-OWN = ("api", "deskbell", "examples", "shared", "workers")
+OWN = ("api", "console", "deskbell", "examples", "shared", "workers")
 ROOT = Path(__file__).parent.parent  # not resolved: some installers make each file a link to elsewhere
 """The folder that Deskbell's packages lie in."""
 

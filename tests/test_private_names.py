@@ -151,7 +151,7 @@ WHAT: dict[str, tuple[Callable[[], Any], str]] = {
 }
 PYTHONS = {"_current_frames", "_exit"}
 
-ROOMS = ("api", "workers", "shared", "deskbell")
+ROOMS = ("api", "workers", "shared", "deskbell", "console")
 PRODUCT = {str(path): path.read_text() for room in ROOMS for path in sorted(Path(room).rglob("*.py"))}
 
 

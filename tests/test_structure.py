@@ -11,7 +11,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-PRODUCT = ("api", "deskbell", "examples", "shared", "workers")
+PRODUCT = ("api", "console", "deskbell", "examples", "shared", "workers")
 MOST_MODULES = 14
 MOST_LINES = 400
 MOST_CORE_LINES = 3000

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "reference" / "logs.md"
-ROOMS = ("api", "workers", "shared", "deskbell")
+ROOMS = ("api", "workers", "shared", "deskbell", "console")
 HEAD = "| event | level | fields | what it means | what to do |\n|---|---|---|---|---|\n"
 _LOGGER = re.compile(r"(?:(?:.*[._])?(?:log|get_log\(\))\.(info|warning|error|log)|_writer\.(sink))")
 _ROW = re.compile(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|(.*)\|(.*)\|$", re.MULTILINE)

@@ -40,9 +40,9 @@ variables that Kubernetes sets for a Service named `deskbell` or `deskbell-…` 
 `DESKBELL_PORT=tcp://…`) are ignored. `RQ_KEY_PREFIX` must not be set, since Deskbell's own scripts write under
 `rq:`.
 
-Everything that your package imports is in `deskbell`. Deskbell's other packages are `api`, `workers`, `shared` and
-`examples`: if your code imports a package of its own with one of these names, the start is refused, and the message
-names both.
+Everything that your package imports is in `deskbell`. Deskbell's other packages are `api`, `console`, `workers`,
+`shared` and `examples`: if your code imports a package of its own with one of these names, the start is refused, and
+the message names both.
 """
 _COMMANDS = """\
 # Commands
@@ -77,7 +77,8 @@ def settings() -> str:
 
 def _settings_table() -> Iterator[str]:
     yield from _head("setting", "default", "")
-    for name, field in Settings.model_fields.items():
+    # The console's come last: they are in a class that the others inherit.
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0].startswith("console_")):
         value = field.get_default(call_default_factory=True)
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
         plain = str(plain).lower() if isinstance(plain, bool) else str(plain)

@@ -167,6 +167,34 @@ def dashboard(
 
 
 @app.command()
+def console(
+    host: Annotated[str, typer.Option(help="Address to listen on; another than this machine's own needs users.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 9182,
+    fd: Annotated[
+        int | None, typer.Option(help="Listen on this inherited socket instead (socket activation).", min=0)
+    ] = None,
+    rq_dashboard: Annotated[str, typer.Option(help="Where rq-dashboard is, for links into it.", metavar="URL")] = "",
+) -> None:
+    """Serve the operator's console: what is wrong, calls, queues, dead letters, in a browser, with what to do about it.
+
+    Who may sign in is set by DESKBELL_CONSOLE_USERS; without users, nobody but this machine may use it.
+    """
+    from deskbell.cli.console import console as run
+
+    run(host, port, fd, rq_dashboard)
+
+
+@app.command()
+def hash_password() -> None:
+    """Ask for a password and print its hash, for DESKBELL_CONSOLE_USERS; a pipe's first line is the password."""
+    from deskbell.cli.console import print_hash
+
+    print_hash()
+
+
+@app.command()
 def describe(
     url: Annotated[str, typer.Option(help="Where Desk reaches the api.")] = "https://your.host",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -271,7 +299,7 @@ def env_file_first(words: list[str]) -> list[str]:
 def main() -> None:
     """Run the command; what a person typed or set ends it in one sentence."""
     try:
-        import_own("api", "examples", "workers")
+        import_own("api", "console", "examples", "workers")
         terminal.prepare()
         sys.argv[1:] = env_file_first(sys.argv[1:])
         exempt_loopback()

@@ -1,4 +1,4 @@
-"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, Desk's REST, api, workers and rq-dashboard.
+"""All of Deskbell on one machine, for `demo` and `dev`: Valkey, CRM, Desk's REST, api, workers, dashboards.
 
 No port is assumed free: the sockets are opened here, and a server that is handed one cannot lose it to another
 process. Valkey has no port at all, but a Unix socket.
@@ -47,6 +47,7 @@ class Stack:
 
     Attributes:
         api_url, dashboard_url, crm_url, desk_url: where they listen; the last stands in for Desk's REST interface.
+        console_url: where the operator's console does; "" without one.
         environment: the settings of the api and the workers, as environment variables.
     """
 
@@ -54,12 +55,14 @@ class Stack:
     dashboard_url: str
     crm_url: str
     desk_url: str
+    console_url: str = ""
 
     def __init__(
         self,
         folder: Path,
         *,
         ports: Sequence[int] = (0, 0, 0, 0),
+        console_port: int | None = None,
         given: Mapping[str, str],
         logs: Path | None = None,
         read: Callable[[str, IO[bytes]], object] | None = None,
@@ -70,6 +73,7 @@ class Stack:
         Args:
             folder: where its data lie.
             ports: preferred for api, dashboard, CRM and Desk's REST interface; free ones are taken where they are not.
+            console_port: preferred for the operator's console; None starts none.
             given: settings, as environment variables, which precede the stack's own.
             logs: a file for the output of all processes; else it is their own standard output, or goes to `read`.
             read: is called for each process that is started, with its name and its output as a pipe.
@@ -77,6 +81,7 @@ class Stack:
         """
         self._folder = folder.resolve()
         self._ports = ports
+        self._console_port = console_port
         self._logs = logs
         self._read = read
         self._show = show
@@ -133,6 +138,19 @@ class Stack:
             "api": _Command([*python, "deskbell", "api", "--fd", str(api.fileno())], api),
             "workers": _Command([*python, "deskbell", "worker"]),
         }
+        if self._console_port is not None:
+            console = self._exit.enter_context(_listen_near(self._console_port))
+            self.console_url = _url(console)
+            words = [
+                *python,
+                "deskbell",
+                "console",
+                "--rq-dashboard",
+                self.dashboard_url,
+                "--fd",
+                str(console.fileno()),
+            ]
+            self._commands["console"] = _Command(words, console)
         for name in self._commands:
             self._exit.callback(self._end, name)
             self.start(name)

@@ -1,5 +1,6 @@
 """The queues as an operator sees them: for `deskbell doctor`, `deskbell top` and whatever else shows them.
 
 Read in this order: `state` (one queue as it stands on Redis), `findings` (what may be said of it), `reasons` (why it
-does not move), `orphans` (jobs that are in no queue and no registry).
+does not move), `now` (all of them, and what was answered and done in the last full minute), `orphans` (jobs that are
+in no queue and no registry).
 """

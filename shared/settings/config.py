@@ -15,11 +15,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from shared.declarations.policies import Breaker, Concurrency, Rate, breaker_of_setting, limit_of_setting
 from shared.errors import ConfigError
+from shared.settings.console import ConsoleSettings
 from shared.settings.env_file import EnvFile, read_env_file
 from shared.settings.environment import PREFIX, check_environment
 from shared.settings.redis_url import RedisUrl
@@ -41,6 +42,7 @@ _JSON_EXAMPLES = {
     "hubspot_properties": '{"Email": "email"}',
     "apps": '{"1400000001": ["token"]}',
     "desk_keys": '{"1400000001": "secret key"}',
+    "console_users": '{"ana": {"role": "operator", "password": "scrypt.…"}}',
 }
 Signature = Literal["required", "when-present"]
 LimitSetting = Annotated[Rate | Concurrency | None, PlainValidator(limit_of_setting)]
@@ -67,7 +69,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 """What refuses a text that could never work, by setting."""
 
 
-class Settings(BaseSettings):
+class Settings(ConsoleSettings):
     """Every setting of Deskbell; `DESKBELL_` and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -370,7 +372,9 @@ def _sentence(error: ValidationError, file: EnvFile) -> str:
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
     secret = (
-        name in {"apps", "desk_keys"} or "SecretStr" in str(field.annotation) or "@" in str(first["input"])
+        name in {"apps", "desk_keys", "console_users"}
+        or "SecretStr" in str(field.annotation)
+        or "@" in str(first["input"])
     )  # a password in a URL
     if name in _JSON_EXAMPLES and first["type"].endswith("_type"):
         reason = f"expected JSON, {_JSON_EXAMPLES[name]}"

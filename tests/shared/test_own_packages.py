@@ -32,7 +32,7 @@ jobs = Jobs()
 @jobs.on(Event, queue="note", isolation="process")
 def note(event: Event) -> None: ...
 """
-BESIDE = ("api", "examples", "shared", "workers")
+BESIDE = ("api", "console", "examples", "shared", "workers")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -1,4 +1,4 @@
-"""The audit log of dead letters: who replayed or discarded how many, and when. Redis keeps each entry for 90 days.
+"""The audit log: who replayed or discarded how many dead letters, paused a queue, or was refused. Kept for 90 days.
 
 The script counts in the entry what it did, in the same moment: the count of a command that was killed is right, too.
 """
@@ -19,13 +19,13 @@ _KEPT_SECONDS = 90 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """A replay or a discard.
+    """What somebody did, or was refused.
 
     Attributes:
-        action: `replay` or `discard`.
-        selection: which dead letters were meant, as it was typed.
+        action: `replay`, `discard`, `pause`, `resume`; `sign-in`, or the address of a form, where it was refused.
+        selection: which dead letters were meant, as it was typed; which queue; from where.
         done: how many dead letters were put back, or deleted.
-        end: how it ended: `done` or `interrupted`; "" while it runs, or when it was killed.
+        end: how it ended: `done`, `interrupted` or `refused`; "" while it runs, or when it was killed.
     """
 
     began_at: datetime
@@ -42,12 +42,23 @@ class AuditLog:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def begin(self, action: str, selection: str, by: str) -> str:
+    def note(self, action: str, selection: str, by: str, end: str) -> None:
+        """Record what takes no time: somebody did it, or was refused."""
+        self.begin(action, selection, by, end)
+
+    def begin(self, action: str, selection: str, by: str, end: str = "") -> str:
         """Record that a replay or a discard begins."""
         now = time.time()
         entry_id = uuid.uuid4().hex
         key = _key(entry_id)
-        fields: Any = {"began_at": str(now), "by": by, "action": action, "selection": selection, "done": "0", "end": ""}
+        fields: Any = {
+            "began_at": str(now),
+            "by": by,
+            "action": action,
+            "selection": selection,
+            "done": "0",
+            "end": end,
+        }
         with self._redis.pipeline() as pipeline:
             pipeline.hset(key, mapping=fields)
             pipeline.expire(key, _KEPT_SECONDS)

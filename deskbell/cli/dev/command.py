@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
     raise ConfigError(NEEDS_DEV) from error
 
 _PORTS = (8000, 9181, 8010, 8020)
+_CONSOLE_PORT = 9182
 _TURN_SECONDS = 0.1
 _NO_JOBS = "deskbell.jobs.none:jobs"
 
@@ -60,7 +61,14 @@ def dev(*, show_values: bool) -> None:
         given[f"{PREFIX}JOBS"] = _NO_JOBS
     queue: SimpleQueue[Line | Changed | Received] = SimpleQueue()
     with (
-        Stack(FOLDER, ports=_PORTS, given=given, read=partial(read_lines, queue), show=queue.put) as stack,
+        Stack(
+            FOLDER,
+            ports=_PORTS,
+            console_port=_CONSOLE_PORT,
+            given=given,
+            read=partial(read_lines, queue),
+            show=queue.put,
+        ) as stack,
         announced(Running(os.getpid(), stack.api_url + settings.secret_path, stack.environment)),
         suppress(KeyboardInterrupt),
     ):
@@ -163,14 +171,15 @@ class _Session:
         self._screen.table(
             [
                 ("callback", f"{stack.api_url}{self._settings.secret_path}/callback"),
+                ("console", stack.console_url),
                 ("rq-dashboard", stack.dashboard_url),
                 ("CRM", stack.crm_url),
                 ("Desk's REST", stack.environment[f"{PREFIX}DESK_URL"]),
                 ("Redis", _without_password(stack.environment["DESKBELL_REDIS_URL"])),
             ]
         )
-        urls = (stack.api_url, stack.dashboard_url, stack.crm_url, stack.desk_url)
-        for port, url in zip(_PORTS, urls, strict=True):
+        urls = (stack.api_url, stack.dashboard_url, stack.crm_url, stack.desk_url, stack.console_url)
+        for port, url in zip((*_PORTS, _CONSOLE_PORT), urls, strict=True):
             if urlsplit(url).port != port:
                 self._screen.say(f"the port {port} is taken, so {url} stands in for it", style="yellow")
 

@@ -1,4 +1,4 @@
 """`deskbell top`: what goes on now, as a page in the terminal that renews itself.
 
-Read in this order: `now` (what is read from Redis), `page` (how it is shown), `command`.
+Read in this order: `page` (how it is shown; what is, is read by `deskbell.queues.now`), `command`.
 """

@@ -11,8 +11,8 @@ from rich.live import Live
 
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here, no_redis
-from deskbell.cli.top.now import Now, read_now
 from deskbell.cli.top.page import as_data, page, problem_page
+from deskbell.queues.now import Now, read_now
 from shared.redis.connections import connect
 
 _FAILED = 1

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from deskbell.cli.top.now import Now, QueueNow
+from deskbell.queues.now import Now, QueueNow
 from shared.redaction import terminal_text
 from shared.version import version
 

@@ -75,6 +75,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "HUBSPOT_NOTE_ID": "shop_event",
         "HUBSPOT_PROPERTIES": '{"Email": "email"}',
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
+        "CONSOLE_USERS": f'{{"ana": {{"role": "operator", "password": "scrypt.15.8.3.{"s" * 22}.{"h" * 43}"}}}}',
+        "CONSOLE_KEY": "k" * 32,
+        "CONSOLE_URL": "https://ops.internal/deskbell/",
     }
     for name, value in environment.items():
         monkeypatch.setenv(PREFIX + name, value)
@@ -108,6 +111,12 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.salesforce_url, settings.salesforce_client_id) == ("https://acme.my.salesforce.com", "3MVG9")
     assert (settings.salesforce_client_secret.get_secret_value(), settings.salesforce_version) == ("s", "67.0")
     assert settings.analytics_url.get_secret_value() == environment["ANALYTICS_URL"]
+    assert settings.console_users["ana"].role == "operator"
+    assert settings.console_key is not None
+    assert (settings.console_key.get_secret_value(), settings.console_url) == (
+        "k" * 32,
+        "https://ops.internal/deskbell",
+    )
     assert settings.limits == {"crm.contact": Rate(10, 1000), "analytics.event": Concurrency(4), "acme.push": None}
     assert settings.breakers == {"crm.contact": Breaker(failures=5, pause=20), "analytics.event": None}
 

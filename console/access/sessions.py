@@ -1,0 +1,105 @@
+"""Sessions: a cookie that says who has signed in, signed with the key of the settings, and valid for twelve hours.
+
+Nothing of it is kept on the server. A user who is removed, or whose password changes, is signed out by that; a role is
+read from the settings at each request.
+"""
+
+import hashlib
+import secrets
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.access.roles import Role, User
+from shared.errors import ConfigError
+from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
+
+COOKIE = "deskbell_console"
+NOTICE_COOKIE = "deskbell_notice"
+_SECONDS = 12 * 3600
+_NOTICE_SECONDS = 60
+_LONGEST = 2000
+
+
+class Sessions:
+    """Signs users in and out.
+
+    Attributes:
+        are_needed: whether anybody signs in; without users, this machine alone may use the console, and may do all.
+    """
+
+    def __init__(self, settings: Settings, path: str, *, is_secure: bool) -> None:
+        self._users = settings.console_users
+        self._path = path or "/"
+        self._is_secure = is_secure
+        self.are_needed = bool(self._users)
+        if self.are_needed and not settings.console_key:
+            raise ConfigError(
+                f"{PREFIX}CONSOLE_KEY: expected 32 characters or more, that sign sessions, since "
+                f"{PREFIX}CONSOLE_USERS is set; got none"
+            )
+        key = settings.console_key.get_secret_value() if settings.console_key else secrets.token_urlsafe()
+        self._signer = self._serializer(key, "session")
+        self._notices = self._serializer(key, "notice")
+
+    def user(self, request: Request) -> User | None:
+        """Who has signed in; None when nobody has."""
+        session = self._load(self._signer, request.cookies.get(COOKIE, ""), _SECONDS)
+        match session:
+            case {"name": str(name), "hash": digest} if name in self._users and digest == self._digest(name):
+                return User(name, Role[self._users[name].role.upper()])
+            case _:
+                return None
+
+    def sign_in(self, response: Response, name: str) -> None:
+        """Let a response sign a user in."""
+        cookie = self._signer.dumps({"name": name, "hash": self._digest(name)})
+        self._set(response, COOKIE, str(cookie), _SECONDS)
+
+    def sign_out(self, response: Response) -> None:
+        """Let a response sign a user out."""
+        self._set(response, COOKIE, "", 0)
+
+    def notify(self, response: Response, key: str, values: dict[str, str | int]) -> None:
+        """Let the next page say what was done: a text by its key."""
+        self._set(response, NOTICE_COOKIE, str(self._notices.dumps([key, values])), _NOTICE_SECONDS)
+
+    def notice(self, request: Request) -> tuple[str, dict[str, str | int]] | None:
+        """What the last action said."""
+        match self._load(self._notices, request.cookies.get(NOTICE_COOKIE, ""), _NOTICE_SECONDS):
+            case [str(key), dict(values)]:
+                return key, values
+            case _:
+                return None
+
+    def forget_notice(self, response: Response) -> None:
+        """The notice has been shown."""
+        self._set(response, NOTICE_COOKIE, "", 0)
+
+    def set_preference(self, response: Response, name: str, value: str) -> None:
+        """Remember how somebody wants to see the console."""
+        self._set(response, name, value, 365 * 24 * 3600)
+
+    def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
+        response.set_cookie(
+            name, value, seconds, path=self._path, secure=self._is_secure, httponly=True, samesite="strict"
+        )
+
+    def _digest(self, name: str) -> str:
+        """Of the hash of a user's password: another password ends the sessions."""
+        return hashlib.sha256(self._users[name].password.get_secret_value().encode()).hexdigest()[:16]
+
+    @staticmethod
+    def _load(serializer: URLSafeTimedSerializer, text: str, seconds: int) -> object:
+        if not text or len(text) > _LONGEST:
+            return None
+        try:
+            return serializer.loads(text, max_age=seconds)
+        except BadData:
+            return None
+
+    @staticmethod
+    def _serializer(key: str, what: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(key, f"deskbell console {what}", signer_kwargs={"digest_method": hashlib.sha256})

@@ -1,0 +1,44 @@
+"""The application: every page of `console/pages/`, and what stands before all of them."""
+
+from fastapi import FastAPI, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from console.access.headers import with_headers
+from console.access.prefix import with_prefix
+from console.access.same_origin import same_origin
+from console.errors import add_error_pages
+from console.page import all_pages
+from console.state import State
+
+
+class _KeptFiles(StaticFiles):
+    """Files whose address changes with their content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """The file; a browser keeps it."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # as it is called
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def make_routes(state: State) -> FastAPI:
+    """The pages, without what stands before them."""
+    app = FastAPI(title="Deskbell console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.console = state
+    app.state.pages = all_pages()
+    for page in all_pages():
+        app.include_router(page.router)
+    app.mount("/static", _KeptFiles(packages=[("console", "static")]))
+    add_error_pages(app)
+    return app
+
+
+def create_app(state: State) -> ASGIApp:
+    """The console as an ASGI application.
+
+    Each request is checked where it comes from, then its prefix is taken off; each answer gets the headers that keep
+    code and frames of others out.
+    """
+    pages = with_prefix(make_routes(state), state.prefix)
+    return with_headers(same_origin(pages, state.origin, local_only=not state.sessions.are_needed))

@@ -1,0 +1,64 @@
+"""The process: uvicorn's server, which ends with status 0 when it is told to."""
+
+import socket
+import threading
+from types import FrameType
+
+import uvicorn
+
+from console.app import create_app
+from console.state import State
+from shared.errors import ConfigError
+from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
+
+_LOOPBACK = ("127.", "::1")
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
+        """Begin to stop; uvicorn's own would have the signal raised once more in the end, and with it a bad status."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def check_address(settings: Settings, address: str) -> None:
+    """Refuse to serve others than this machine while nobody has to sign in.
+
+    Raises:
+        ConfigError: there are no users, and the address, or a proxy, lets others reach it.
+    """
+    if settings.console_users:
+        return
+    users = f"set {PREFIX}CONSOLE_USERS, with passwords that `deskbell hash-password` prints"
+    if not address.startswith(_LOOPBACK):
+        raise ConfigError(f"--host: expected 127.0.0.1 while nobody has to sign in, got {address}; or {users}")
+    if settings.console_url:
+        raise ConfigError(f"{PREFIX}CONSOLE_URL: expected none while nobody has to sign in; {users}")
+
+
+def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -> None:
+    """Serve the console on a socket until SIGTERM."""
+    _server(settings, rq_dashboard).run(sockets=[listener])
+
+
+def serve_in_thread(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -> uvicorn.Server:
+    """Serve it in a thread of this process, until its `should_exit` is set."""
+    server = _server(settings, rq_dashboard)
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True).start()
+    return server
+
+
+def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
+    config = uvicorn.Config(
+        create_app(State(settings, rq_dashboard)),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        access_log=False,  # it would log what is searched for
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    return _Server(config)

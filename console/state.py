@@ -1,0 +1,60 @@
+"""What all requests of a process share: settings, Redis, sessions, and how addresses are written."""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from urllib.parse import quote, urlencode, urlsplit
+
+from redis.exceptions import RedisError
+
+from console.access.sessions import Sessions
+from console.access.throttle import Throttle
+from shared.logs import get_log
+from shared.redis.connections import connect
+from shared.settings.config import Settings
+from workers.dead_letters.audit import AuditLog
+
+_REDIS_SECONDS = 2.0
+
+
+@dataclass
+class State:
+    """What requests share.
+
+    Attributes:
+        rq_dashboard: where rq-dashboard is, for links into it; "" where that is not known.
+    """
+
+    settings: Settings
+    rq_dashboard: str = ""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.settings.console_url)
+        self.origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+        self.prefix = parts.path
+        self.redis = connect(self.settings, _REDIS_SECONDS)
+        self.audit = AuditLog(self.redis)
+        self.throttle = Throttle()
+        self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
+
+    @cached_property
+    def assets(self) -> Mapping[str, str]:
+        """The address of each static file; another content has another address, so that browsers may keep it."""
+        root = files("console").joinpath("static")
+        names = ("console.css", "console.js", "icon.svg", "htmx/htmx-2.0.11.min.js")
+        versions = {name: hashlib.sha256(root.joinpath(name).read_bytes()).hexdigest()[:8] for name in names}
+        return {name: f"{self.prefix}/static/{name}?v={version}" for name, version in versions.items()}
+
+    def url(self, path: str, query: Mapping[str, str | int | None] | None = None) -> str:
+        """An address of the console: a path that begins with `/`, and what is asked; None is left out."""
+        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        return self.prefix + quote(path) + (f"?{urlencode(given)}" if given else "")
+
+    def record(self, action: str, selection: str, by: str, end: str) -> None:
+        """Record in the audit log what somebody was refused; the log has it, too, also while Redis is away."""
+        get_log().warning("console_refused", action=action, user=by, reason=end)
+        with suppress(RedisError, OSError):
+            self.audit.note(action, selection, by, end)

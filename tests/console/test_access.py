@@ -1,0 +1,205 @@
+"""Who may do what, and where a request may come from."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.routing import APIRoute
+
+from console.access.roles import Role
+from console.app import make_routes
+from console.page import all_pages
+from console.server import check_address
+from console.state import State
+from console.visit import Requires
+from shared.errors import ConfigError
+from tests.conftest import SettingsFactory
+from tests.console.browsing import KEY, USERS
+from tests.console.conftest import ConsoleFactory
+
+FOR_ANYBODY = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /preferences"}
+
+
+def routes() -> Iterator[tuple[str, list[Requires]]]:
+    """Every route, and what it requires."""
+    for page in all_pages():
+        for route in page.router.routes:
+            assert isinstance(route, APIRoute)
+            assert route.methods
+            required = [each.call for each in route.dependant.dependencies if isinstance(each.call, Requires)]
+            for method in route.methods:
+                yield f"{method} {route.path}", required
+
+
+def test_every_route_says_who_may_use_it(make_settings: SettingsFactory) -> None:
+    """One that was forgotten would be everybody's."""
+    found = dict(routes())
+    others = len(make_routes(State(make_settings())).routes) - len(all_pages())
+
+    assert others == 1  # the static files
+    assert "GET /" in found
+    assert {name for name, required in found.items() if len(required) != 1} == set()
+    assert {name for name, required in found.items() if required[0].role is None} == FOR_ANYBODY
+
+
+def test_what_changes_a_state_needs_an_operator() -> None:
+    """And is no GET: a link, an image or a crawler changes nothing."""
+    for name, required in routes():
+        assert name.split()[0] in {"GET", "POST"}
+        if name.startswith("POST ") and name not in FOR_ANYBODY:
+            assert required[0].role
+            assert required[0].role >= Role.OPERATOR, name
+
+
+def test_nobody_sees_anything_without_signing_in(open_console: ConsoleFactory) -> None:
+    """A page leads to the form and back; an update says so where the page stands."""
+    browser = open_console(console_users=USERS, console_key=KEY)
+
+    page, update = browser.get("/?a=1"), browser.update("/")
+
+    assert (page.status_code, page.headers["location"]) == (303, "/sign-in?next=%2F%3Fa%3D1")
+    assert (update.status_code, update.text) == (401, "You are signed out: sign in again.")
+
+
+def test_a_state_is_changed_only_from_the_consoles_own_pages(open_console: ConsoleFactory) -> None:
+    """Browsers say where a request comes from; old ones, and plain HTTP, at least the origin."""
+    browser = open_console()
+    host = browser.base_url.netloc.decode()
+
+    def post(**headers: str) -> int:
+        del browser.headers["Sec-Fetch-Site"]
+        answer = browser.post("/preferences", data={"theme": "dark"}, headers=headers)
+        browser.headers["Sec-Fetch-Site"] = "same-origin"
+        return answer.status_code
+
+    assert post(**{"Sec-Fetch-Site": "same-origin"}) == 303
+    assert post(Origin=f"http://{host}") == 303
+    assert post() == 403
+    assert post(**{"Sec-Fetch-Site": "cross-site", "Origin": f"http://{host}"}) == 403
+    assert post(**{"Sec-Fetch-Site": "same-site"}) == 403
+    assert post(Origin="https://evil.example") == 403
+    assert post(Origin="null") == 403
+
+
+def test_behind_a_proxy_the_origin_is_the_one_of_the_setting(open_console: ConsoleFactory) -> None:
+    """Whatever the proxy makes of `Host`."""
+    browser = open_console(console_users=USERS, console_key=KEY, console_url="https://ops.example.com/desk")
+    del browser.headers["Sec-Fetch-Site"]
+
+    right = browser.post("/preferences", data={"theme": "dark"}, headers={"Origin": "https://ops.example.com"})
+    wrong = browser.post("/preferences", data={}, headers={"Origin": str(browser.base_url).rstrip("/")})
+
+    assert (right.status_code, wrong.status_code) == (303, 403)
+
+
+def test_without_users_only_this_machine_is_answered(open_console: ConsoleFactory) -> None:
+    """A foreign page whose name leads here is not, nor a proxy: it may pass on anybody's requests."""
+    browser = open_console()
+
+    answers = [
+        browser.get("/", headers=headers).status_code
+        for headers in ({"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.7"}, {"Host": "localhost"}, {})
+    ]
+
+    assert answers == [403, 403, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("address", "given", "sentence"),
+    [
+        ("0.0.0.0", {}, "--host: expected 127.0.0.1 while nobody has to sign in, got 0.0.0.0"),
+        ("127.0.0.1", {"console_url": "https://ops.example.com"}, "DESKBELL_CONSOLE_URL: expected none"),
+    ],
+)
+def test_nobody_else_can_be_served_without_users(
+    make_settings: SettingsFactory, address: str, given: dict[str, str], sentence: str
+) -> None:
+    """The process does not start."""
+    with pytest.raises(ConfigError, match=sentence):
+        check_address(make_settings(**given), address)
+
+
+def test_users_need_a_key(make_settings: SettingsFactory) -> None:
+    """With one made at each start, a restart would sign everybody out, and a second process would know nobody."""
+    with pytest.raises(ConfigError, match="DESKBELL_CONSOLE_KEY: expected 32 characters or more"):
+        State(make_settings(console_users=USERS))
+
+
+def test_every_answer_keeps_foreign_code_and_frames_out(open_console: ConsoleFactory) -> None:
+    """Pages, redirects, refusals and what is not there."""
+    browser = open_console()
+
+    answers = [
+        browser.get("/"),
+        browser.get("/nothing"),
+        browser.get("/sign-in"),
+        browser.post("/preferences", data={}, headers={"Sec-Fetch-Site": "cross-site"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 404, 303, 403]
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_page_has_no_code_and_no_style_of_its_own(open_console: ConsoleFactory) -> None:
+    """The policy would stop it. Whatever a page loads is the console's own, and there."""
+    browser = open_console()
+    page = browser.get("/").text
+
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " onclick=" not in page
+    scripts = [part.partition('"')[0] for part in page.split('<script src="')[1:]]
+    assert len(scripts) == page.count("<script") == 2
+    for address in scripts:
+        assert browser.get(address).headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+def test_under_a_prefix_every_address_has_it(open_console: ConsoleFactory) -> None:
+    """Links, forms, assets, redirects and cookies; whether the proxy passes the prefix on or takes it off."""
+    browser = open_console(console_users=USERS, console_key=KEY, console_url="https://ops.example.com/desk/bell")
+
+    signed_in = browser.sign_in("viewer", to="/?x=1")
+    cookie = signed_in.headers["set-cookie"]
+    browser.headers["Cookie"] = cookie.partition(";")[0]
+    pages = [browser.get(path) for path in ("/", "/desk/bell/", "/desk/bell")]
+
+    assert signed_in.headers["location"] == "/desk/bell/?x=1"
+    assert "; HttpOnly; Max-Age=43200; Path=/desk/bell; SameSite=strict; Secure" in cookie
+    for page in pages:
+        assert page.status_code == 200
+        addresses = [
+            part.partition('"')[0] for name in ("href", "src", "action") for part in page.text.split(f'{name}="')[1:]
+        ]
+        assert len(addresses) > 5
+        assert [each for each in addresses if not each.startswith(("/desk/bell/", "#"))] == []
+    assert browser.get(addresses[0]).status_code == 200
+
+
+def test_a_form_must_be_one_and_small(open_console: ConsoleFactory) -> None:
+    """Whatever is posted, nothing large is read."""
+    browser = open_console()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    answers = [
+        browser.post("/preferences", json={}),
+        browser.post("/preferences", content=b"a=" + b"x" * 100_000, headers=form),
+        browser.post("/preferences", content=b"&".join(b"a=1" for _ in range(200)), headers=form),
+        browser.post("/preferences", content=b"\xff=1", headers=form),
+    ]
+
+    assert [answer.status_code for answer in answers] == [415, 413, 400, 400]
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_no_form_leads_to_another_site(open_console: ConsoleFactory, to: str) -> None:
+    """Where to go on is a path of the console."""
+    answer = open_console().post("/preferences", data={"next": to})
+
+    assert answer.headers["location"] == "/"

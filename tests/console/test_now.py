@@ -1,0 +1,47 @@
+"""The first page."""
+
+from pydantic import SecretStr
+from redis import Redis
+
+from console.rendering import shown
+from shared.redis.queues import queue
+from tests.conftest import SettingsFactory
+from tests.console.browsing import Browser, browsing
+from tests.console.conftest import ConsoleFactory
+from tests.redis_outages import Server
+
+
+def test_what_is_wrong_comes_first(open_console: ConsoleFactory, redis: Redis) -> None:
+    """A queue that nobody reads, in the sentence of `deskbell doctor`."""
+    queue("crm", redis).enqueue("workers.perform.perform", job_id="a" * 32 + "-crm-contact")
+
+    page = open_console().get("/").text
+
+    assert "no living worker reads the queue crm" in page
+    assert page.index("no living worker reads the queue crm") < page.index('id="answers"')
+
+
+def test_a_hostile_name_of_a_queue_is_text(open_console: ConsoleFactory, redis: Redis) -> None:
+    """Whoever can write to Redis can name a queue."""
+    name = "<script>alert(1)</script>\u202e\x1b"
+    queue(name, redis).enqueue("workers.perform.perform")
+
+    page = open_console().get("/").text
+
+    assert "<script>alert" not in page
+    assert shown(name).replace("<", "&lt;").replace(">", "&gt;") in page
+
+
+def test_while_redis_is_away_the_page_says_so_and_comes_back(server: Server, make_settings: SettingsFactory) -> None:
+    """A page tries again by itself; an update leaves what was shown, and is one sentence."""
+    with browsing(make_settings(redis_url=SecretStr(server.url))) as url, Browser(url) as browser:
+        before = browser.get("/")
+        server.kill()
+        away, update = browser.get("/"), browser.update("/")
+        server.start()
+        after = browser.update("/")
+
+    assert (before.status_code, after.status_code) == (200, 200)
+    assert (away.status_code, away.headers["refresh"]) == (503, "3")
+    assert "Redis does not answer. This page renews itself when it does." in away.text
+    assert (update.status_code, update.headers["content-type"]) == (503, "text/plain; charset=utf-8")

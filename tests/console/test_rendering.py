@@ -1,0 +1,44 @@
+"""What comes from outside is shown as text."""
+
+import pytest
+
+from console.rendering import LONGEST, TEMPLATES, age, ms, shown
+
+HOSTILE = ["<script>alert(1)</script>", "\"' onmouseover=alert(1) x='", "a\x00\x1b[31mb", "a\u202eb\u2066c", "\ud800"]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_value_is_text(value: str) -> None:
+    """In an element and in an attribute; control characters and marks of direction are written out."""
+    page = TEMPLATES.from_string("""<p title="{{ value }}">{{ value }}</p>""").render(value=value)
+
+    assert page.count("<") == page.count(">") == 2
+    assert page.count('"') == 2
+    assert all(character.isprintable() for character in page)
+    page.encode()
+
+
+def test_a_long_value_is_cut_and_says_so() -> None:
+    """A page stays small, whatever a customer wrote."""
+    assert shown("x" * 200_000) == "x" * LONGEST + "… (+199,000)"
+
+
+def test_a_number_that_python_does_not_write_out_is_no_defect() -> None:
+    """JSON may hold an integer of any length."""
+    assert shown(10**5000) == "(a number of more than 4,300 digits)"
+    assert shown(1400000001_1400000001) == "14000000011400000001"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.4, "0 s"), (61, "1 min 1 s"), (3700, "1 h 1 min"), (90_000, "1 d 1 h")],
+)
+def test_a_span_is_told_in_its_two_largest_units(seconds: float | None, text: str) -> None:
+    """Nobody counts 90,000 seconds."""
+    assert age(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "-"), (7, "7 ms"), (1500, "1.5 s"), (float("inf"), "> 60 s")])
+def test_a_buckets_bound_is_told_as_a_time(value: float | None, text: str) -> None:
+    """The last bucket has none."""
+    assert ms(value) == text

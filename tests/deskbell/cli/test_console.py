@@ -1,0 +1,76 @@
+"""`deskbell console` and `deskbell hash-password`, as processes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from console.access.passwords import is_password
+from deskbell.cli.processes.listening import listen
+from tests.console.browsing import PASSWORD
+from tests.waiting import until
+
+COMMAND = [sys.executable, "-m", "deskbell"]
+
+
+def test_a_console_that_is_told_to_end_ends_well(valkey_url: str, tmp_path: Path) -> None:
+    """As a service does: with status 0. It takes a socket that it is handed."""
+    with listen("127.0.0.1", 0) as listener:
+        words = [*COMMAND, "console", "--fd", str(listener.fileno())]
+        environment = {"DESKBELL_REDIS_URL": valkey_url, "DESKBELL_ENV_FILE": "/dev/null"}
+        process = subprocess.Popen(words, env=environment, cwd=tmp_path, pass_fds=[listener.fileno()])
+        page = httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=60)
+        process.terminate()
+
+        assert page.status_code == 200
+        assert until(lambda: process.poll() is not None)
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "sentence"),
+    [
+        (["--host", "0.0.0.0"], {}, "--host: expected 127.0.0.1 while nobody has to sign in"),
+        (
+            [],
+            {"DESKBELL_CONSOLE_KEY": "short"},
+            "DESKBELL_CONSOLE_KEY: expected 32 characters or more, got a value not shown here",
+        ),
+    ],
+)
+def test_a_console_that_would_be_open_to_others_does_not_start(
+    options: list[str], environment: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    """In one sentence."""
+    words = [*COMMAND, "console", "--port", "0", *options]
+    ended = subprocess.run(
+        words,
+        env={"DESKBELL_ENV_FILE": "/dev/null"} | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_password_is_hashed_from_a_pipe() -> None:
+    """One that is short is refused; neither is shown."""
+    said = [
+        subprocess.run([*COMMAND, "hash-password"], input=f"{word}\n", capture_output=True, text=True, check=False)
+        for word in (PASSWORD, "hunter2")
+    ]
+
+    assert re.fullmatch(r"scrypt\.15\.8\.3\.\S+\n", said[0].stdout)
+    assert is_password(PASSWORD, said[0].stdout.strip())
+    assert (said[1].returncode, said[1].stderr.strip()) == (
+        2,
+        "deskbell: expected a password of 12 characters or more, got 7",
+    )
