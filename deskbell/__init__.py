@@ -8,6 +8,7 @@ sure that `shared` is Deskbell's. Everything else is in `api`, `workers` and `sh
 
 from deskbell import _own  # noqa: F401 - first
 from shared.declarations.kind import Kind
+from shared.declarations.personal import Personal
 from shared.declarations.policies import Backoff, Breaker, Concurrency
 from shared.errors import Discard, Refuse, Retry, Unavailable
 from shared.handlers.callbacks import Callbacks
@@ -44,6 +45,7 @@ __all__ = [
     "Late",
     "MemberEvent",
     "OtherEvent",
+    "Personal",
     "Refuse",
     "Retry",
     "SessionEvent",

@@ -6,5 +6,6 @@ Read in this order:
 2. `functions`: what can be declared: plain functions, methods, partials, objects that can be called.
 3. `policies`: backoff, rate limit, semaphore, circuit breaker; settings may give them, too.
 4. `kind`: where an input variable has its value from.
-5. `nearest`: "did you mean".
+5. `personal`: which variables hold personal values.
+6. `nearest`: "did you mean".
 """

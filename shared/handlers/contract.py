@@ -8,12 +8,13 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, NotRequired, Required, get_args, get_origin
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 
+from shared.declarations.personal import is_personal
 from shared.errors import DeclarationError
 from shared.handlers.returns import kinds
 from shared.redaction import loggable_names
@@ -35,11 +36,13 @@ class Shape:
         model: checks values, by the names of variables.
         names: the variables.
         required: those that are always answered.
+        personal: those that hold personal values.
     """
 
     model: type[BaseModel]
     names: frozenset[str]
     required: frozenset[str]
+    personal: frozenset[str]
 
     def problems(self, result: Any, variables: Mapping[str, str]) -> list[str]:
         """How a result departs from this."""
@@ -120,7 +123,7 @@ def _shape_of_typed_dict(declared: Any) -> Shape:
     }
     model = create_model("Outputs", __config__=ConfigDict(coerce_numbers_to_str=True), **fields)
     model.model_rebuild()
-    return Shape(model, frozenset(hints), required)
+    return Shape(model, frozenset(hints), required, _personal(hints))
 
 
 def _marked(said: Mapping[str, Any], mark: Any) -> frozenset[str]:
@@ -132,7 +135,18 @@ def _shape_of_model(declared: type[BaseModel]) -> Shape:
     declared.model_rebuild()
     schema = declared.model_json_schema(mode="serialization", schema_generator=OpenSchema)
     names = frozenset(schema.get("properties", {}))
-    return Shape(declared, names, names)
+    fields = declared.model_fields
+    annotations: dict[str, Any] = {
+        field.serialization_alias or name: Annotated[(field.annotation, *field.metadata, "")]
+        for name, field in fields.items()
+    }
+    computed = declared.model_computed_fields
+    annotations |= {field.alias or name: field.return_type for name, field in computed.items()}
+    return Shape(declared, names, names, _personal(annotations))
+
+
+def _personal(annotations: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(name for name, annotation in annotations.items() if is_personal(name, annotation))
 
 
 def _plain_hint(hint: Any) -> Any:

@@ -133,7 +133,7 @@ def late_node(where: str, name: str, apps: frozenset[str], policy: Late, outputs
 def with_fields(shape: Shape, fields: dict[str, Any], required: frozenset[str]) -> Shape:
     """A shape with further fields, and what of all is always answered."""
     model = create_model(shape.model.__name__, __base__=shape.model, **fields)
-    return Shape(model, shape.names | fields.keys(), required)
+    return Shape(model, shape.names | fields.keys(), required, shape.personal)
 
 
 def _delivery(call: ApiCall) -> str:
