@@ -36,9 +36,11 @@ from api.server.answers import Answer
 from api.server.arrival import SINCE
 from api.server.connections import RECORD_REJECTION
 from api.server.openapi import document
+from shared.declarations.personal import is_personal
 from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
 from shared.logs import get_log, on_lost_lines
+from shared.records.packing import Packing
 from shared.redis.connections import connect_async
 from shared.settings.config import Settings
 from shared.wire.protocol import envelope
@@ -58,7 +60,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     paths = CallbackPaths(settings)
     replies = Replies(callbacks, DriftLog(metrics))
     lateness = Lateness(metrics)
-    intake = Intake(redis, settings, metrics, lateness)
+    intake = Intake(redis, settings, metrics, lateness, Packing(settings, public_variables(callbacks)))
     token_usage = TokenUsage(redis)
     backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
     presence = Presence(redis, backlog, settings.spool_dir)
@@ -144,6 +146,18 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
         metrics=metrics,
         lateness=lateness,
     )
+
+
+def public_variables(callbacks: Callbacks) -> frozenset[str]:
+    """The variables of API calls that a handler takes or declares to answer, and none declares as personal."""
+    public, personal = set[str](), set[str]()
+    for handler in callbacks.handlers:
+        for parameter in handler.inputs.parameters if handler.is_node else ():
+            (personal if is_personal(parameter.name, parameter.annotation) else public).add(parameter.name)
+        for shape in handler.outputs.shapes:
+            public |= shape.names
+            personal |= shape.personal
+    return frozenset(public - personal)
 
 
 def _warn_of_unknown_apps(settings: Settings, callbacks: Callbacks) -> None:

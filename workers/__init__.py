@@ -11,7 +11,7 @@ A job's life, a file for each step:
 7. `dead_letters`: dead letters are found, replayed, discarded.
 
 `perform` is the entry point of jobs for a stock `rq worker`. `job` and `lease` are what is claimed; `worker.heartbeat`
-renews leases and reaps those of workers that died, `declared` is what a worker says of its job types. `job_data` reads
-a job's arguments, `unawaited` runs what a function has left to run, `causes` names what was raised, and `redis_errors`
-tells an outage of Redis from an error.
+renews leases and reaps those of workers that died, `declared` is what a worker says of its job types. `unawaited` runs
+what a function has left to run, `causes` names what was raised, and `redis_errors` tells an outage of Redis from an
+error.
 """

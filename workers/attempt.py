@@ -19,6 +19,7 @@ from shared.errors import DamagedJobError, UnknownJobError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import Level, get_log
+from shared.records.attempts import AttemptRecords
 from shared.redaction import loggable_fields, loggable_job_name
 from shared.redis.history import History
 from shared.settings.config import Settings
@@ -47,6 +48,7 @@ class Performer:
     jobs: Jobs
     settings: Settings
     history: History = field(default_factory=History)
+    records: AttemptRecords = field(default_factory=AttemptRecords)
 
 
 class Attempt:
@@ -124,12 +126,15 @@ class Attempt:
         outcome, fields = decide_retry(job, backoff, self.number, error, counts=counts)
         if code := code_of(error):
             fields["code"] = code
-        self._write(outcome, error=error, **fields)
+        self._write(outcome, job.meta["cause"], error=error, **fields)
         return outcome
 
-    def _write(self, outcome: str, **more: Any) -> None:
+    def _write(self, outcome: str, cause: str = "", **more: Any) -> None:
         fields = self._fields | ({"attempt": self.number} if self.number else {})
         ms = round((time.perf_counter() - self._started) * 1000, 3)
         get_log().log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
-        received_ms = self.wire["received_at"] if "event_id" in self._fields else None
+        event_id = self._fields.get("event_id")
+        if event_id and outcome != "out_of_turn":
+            self._performer.records.add(event_id, self.name, self.number, outcome, ms, cause)
+        received_ms = self.wire["received_at"] if event_id else None
         self._performer.history.record("job", self.name, outcome, ms, received_ms, self.number)

@@ -14,7 +14,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from shared.errors import ForeignFunctionError
-from workers.job_data import unpack
+from shared.redis.job_data import unpack
 from workers.lease import Lease
 
 

@@ -19,8 +19,11 @@ from rq.utils import now, utcformat
 
 from api.acceptance.lost_writes import LostWriteDetector
 from api.lateness import Lateness
+from shared.logs import get_log
+from shared.records.packing import Packing, Record
+from shared.records.script import record_limits, record_text
 from shared.redis.connections import connect
-from shared.redis.queues import EVENTS, LOG_KEY, MARK_KEY, REPLY_KEY, events_job, job_template, queue
+from shared.redis.queues import EVENTS, MARK_KEY, REPLY_KEY, events_job, job_template, queue
 from shared.settings.config import Settings
 from shared.wire.events import Outcome, new_event_id
 
@@ -51,11 +54,12 @@ class Entry(NamedTuple):
     command: str
     node: str
     outcome: Outcome
+    record: Record | None = None  # which the spool does not hold
 
     @property
     def fields(self) -> tuple[str | bytes, ...]:
-        """All but the identity, in the order in which `accept.lua` and the spool's files have them."""
-        return self[1:]
+        """What the spool's files have of it beside the identity, in their order."""
+        return self[1:-1]
 
     @property
     def size(self) -> int:
@@ -98,18 +102,22 @@ class AcceptScript:
         lost_writes: detects that Redis lacks what it acknowledged.
     """
 
-    def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness) -> None:
+    def __init__(self, redis: AsyncRedis, settings: Settings, lateness: Lateness, packing: Packing) -> None:
         self.lost_writes = LostWriteDetector(redis)
         self._redis = redis
         self._lateness = lateness
-        self._accept = redis.register_script(files("api.acceptance").joinpath("accept.lua").read_text())
+        accept = files("api.acceptance").joinpath("accept.lua").read_text()
+        self._accept = redis.register_script(record_text() + accept)
         self._resolve = redis.register_script(_RESOLVE)
         events = queue(EVENTS, connect(settings))
-        self._keys = [events.key, events.redis_queues_keys, LOG_KEY]
+        self._packing = packing
+        self._records_fail = False
+        self._keys = [events.key, events.redis_queues_keys]
         template = job_template(events_job(events, "", {}))
         del template["description"]  # `accept.lua` writes the event's own
         fields = [part for pair in template.items() for part in pair]
-        self._constants = [settings.dedup_seconds, settings.log_size, _NUMBER_SECONDS, len(fields), *fields]
+        limits = record_limits(settings)
+        self._constants = [settings.dedup_seconds, _NUMBER_SECONDS, *limits, len(fields), *fields]
         self._seconds = settings.redis_timeout_ms / 1000
         self._replicas = settings.min_replicas
         self._wait_ms = max(1, settings.redis_timeout_ms // 2)
@@ -134,8 +142,13 @@ class AcceptScript:
         arguments = [utcformat(now()), sequence.number, *self._constants]
         for entry, number in zip(entries, numbers or [sequence.number] * len(entries), strict=True):
             keys += (REPLY_KEY + entry.identity, Job.key_for(entry.event_id))
-            arguments += (number, *entry.fields)
-        *found, before = await self._run(self._accept, keys, arguments)
+            record = entry.record or self._packing.of_data(entry.data)
+            description = f"{entry.command} {entry.node}" if entry.node else entry.command  # never a value
+            arguments += (number, entry.event_id, entry.answer, entry.data, description, *record)
+        *found, before, problem = await self._run(self._accept, keys, arguments)
+        if problem and not self._records_fail:
+            get_log().warning("records_not_written", problem=problem.decode(errors="replace"))
+        self._records_fail = bool(problem)
         if entries and not numbers:
             await self.lost_writes.acknowledge(sequence.producer, sequence.number, before)
         return [Kept(each[:ID_LENGTH].decode(), each[ID_LENGTH:]) if each else None for each in found]

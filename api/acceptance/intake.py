@@ -24,6 +24,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from shared.errors import CannotKeepError
 from shared.logs import get_log
+from shared.records.packing import Packing
 from shared.redis.queues import FAN_OUT, pack
 from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
@@ -41,13 +42,16 @@ class Intake:
         lost_writes: detects that Redis lacks what it acknowledged.
     """
 
-    def __init__(self, redis: AsyncRedis, settings: Settings, metrics: Metrics, lateness: Lateness) -> None:
+    def __init__(
+        self, redis: AsyncRedis, settings: Settings, metrics: Metrics, lateness: Lateness, packing: Packing
+    ) -> None:
         self.breaker = Breaker(metrics)
         self.spool = Spool(settings, metrics, lateness)
-        self._script = AcceptScript(redis, settings, lateness)
+        self._script = AcceptScript(redis, settings, lateness, packing)
         self.lost_writes = self._script.lost_writes
         self._drainer = Drainer(self._script, self.spool, self.breaker, metrics, settings.redis_timeout_ms / 2000)
         self._sequence = SequenceNumber.of_new_producer()
+        self._packing = packing
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
@@ -86,6 +90,7 @@ class Intake:
             command=event.command,
             node=event.node,
             outcome=reply.outcome,
+            record=self._packing.callback(event, reply),
         )
         result: asyncio.Future[Kept] = self._loop.create_future()
         self._waiting.append((entry, result))

@@ -2,8 +2,8 @@
 
 1. Two servers, an api on each: one has so many events queued, the other none. Rounds of wrk alternate between them, so
    that other load of the machine affects both.
-2. What an event takes of Redis' memory is what `used_memory` grows by, divided by the events; the event log, which is
-   capped, is left out of it, and shown beside it.
+2. What an event takes of Redis' memory is what `used_memory` grows by, divided by the events; the records, which
+   are limited, are left out of it, and shown beside it.
 3. No append-only file is written, so that the disk does not matter. Its size is measured separately.
 """
 
@@ -29,7 +29,8 @@ from bench.environments import FOLDER, install
 from bench.report import Target, at_least, at_most, print_targets
 from bench.server import server
 from deskbell.cli.processes.signals import end_on_signals
-from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue_key
+from shared.records.query import CALLS_KEY
+from shared.redis.queues import EVENTS, REPLY_KEY, queue_key
 
 QUEUED = (1_000, 100_000, 1_000_000)
 CONNECTIONS_TRIED = (1, 4, 16, 64, 256)
@@ -50,7 +51,7 @@ class Memory:
         whole: all of them.
         job, reply, place: the job's hash, the answer that is remembered, and the place in the queue; the rest is what
             Redis needs to find their keys.
-        logged: what it takes in the event log, for as long as it stands there.
+        logged: what it takes on record, for as long as it stands there.
     """
 
     whole: float
@@ -147,7 +148,7 @@ def measure_memory(padding: int, config: dict[str, str]) -> Memory:
         answers = paced(DESKBELL, api.port, 400, SAMPLE / 400, first=10**8, padding=padding)
         count = sum(answer.status == 200 for answer in answers)  # noqa: PLR2004 - HTTP's
         wait_until_queued(redis, count)
-        logged = memory_of(redis, LOG_KEY)
+        logged = sum(memory_of(redis, key) for key in redis.scan_iter(f"{CALLS_KEY}*"))
         any_job = redis.lindex(queue_key(EVENTS), count // 2)
         any_reply = next(redis.scan_iter(f"{REPLY_KEY}*"))
         return Memory(

@@ -3,7 +3,7 @@
 1. For each fault (`bench/chaos/faults.py`) a stack of its own starts: a server that fsyncs always, two api processes, a
    worker.
 2. Signed callbacks come at a steady rate, some of them twice, before, during and after the fault.
-3. When no event waits any more, what was acknowledged is compared with the analytics table and the event log.
+3. When no event waits any more, what was acknowledged is compared with the analytics table and the records.
 
 Lost and doubled must be 0 in every row, no answer may be later than the budget, and none may differ from the first
 answer to its delivery, or the exit code is 1. An answer whose process could not know the first, of which the run must

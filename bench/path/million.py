@@ -13,8 +13,8 @@ from bench.jobs.testbed import Testbed
 from bench.path.running import Site
 from bench.path.sender import Plan
 from bench.path.stack import DESKBELL, EVENTS
+from shared.redis.job_data import unpack
 from shared.redis.queues import queue_key
-from workers.job_data import unpack
 
 _WORKER = replace(DESKBELL.worker, settings={"DESKBELL_JOBS": "bench.path.job_types:beginning"})
 _LIST = queue_key(EVENTS)

@@ -269,10 +269,42 @@ def top(
 
 
 @app.command()
+def events(
+    id_: Annotated[str | None, typer.Argument(metavar="[ID]", help="The event to tell all about.")] = None,
+    user: Annotated[str | None, typer.Option(help="Callbacks of this user.", metavar="ID")] = None,
+    session: Annotated[str | None, typer.Option(help="Of this session.", metavar="ID")] = None,
+    node: Annotated[str | None, typer.Option(help="Of this node.", metavar="NAME")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="With this outcome: answered, fallback, failed, …", metavar="OUTCOME")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Within two minutes of a time, 14:02 or an ISO date.", metavar="TIME")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Since 90s, 15m, 2h or 7d ago, a time or an ISO date.", metavar="TIME")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Until then.", metavar="TIME")] = None,
+    limit: Annotated[int, typer.Option(help="So many at most, the newest.", min=1, max=10_000)] = 20,
+    follow: Annotated[bool, typer.Option("--follow", help="Those that come from now on, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --follow, an object a line.")] = False,
+) -> None:
+    """Tell what callbacks asked and were told, and, with an ID, which jobs and attempts followed.
+
+    By user and session it finds one among millions; by node, outcome and time it looks back through the records, and
+    says how far. Times are this machine's. Values that are not recorded are shown as their length.
+    """
+    from deskbell.cli.events.command import Filters
+    from deskbell.cli.events.command import events as run
+
+    filters = Filters(user, session, node, outcome, at, since, until)
+    run(id_, filters, limit=limit, follow=follow, as_json=as_json)
+
+
+@app.command()
 def unknowns(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List commands, events, fields and system variables that came and no page lists: names alone, to be sent to us.
 
-    Reads the event log, and the packets of the jobs that Redis still keeps.
+    Reads the records of callbacks, and the packets of the jobs that Redis still keeps.
     """
     from deskbell.cli.unknowns.report import unknowns as run
 

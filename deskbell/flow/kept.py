@@ -1,20 +1,20 @@
 """Events as Redis keeps them: what came, and how it was answered."""
 
 import time
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis
 from rq.job import Job
 
-from shared.redis.queues import LOG_KEY
+from shared.records.packing import digest
+from shared.records.query import Wanted, find_calls
+from shared.redis.job_data import read_data
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
-from workers.job_data import read_data
 
 _PAUSE_SECONDS = 0.02
 _SCANNED_AT_ONCE = 1000
-_PAGE = 500
+_MOST_OF_A_SESSION = 10_000
 
 
 def event_of(redis: Redis, event_id: str) -> Event | None:
@@ -35,26 +35,13 @@ def outcome_of(redis: Redis, event_id: str, seconds: float = 5) -> str:
 
 
 def session_events(redis: Redis, session_id: str) -> list[Event]:
-    """The events of a session that the event log names and whose jobs have not expired, in their order."""
-    found = (_read(data) for data in _logged(redis))
+    """The events of a session that are on record and whose jobs have not expired, in their order."""
+    wanted = Wanted(digest("session", session_id), limit=_MOST_OF_A_SESSION)
+    with redis.pipeline(transaction=False) as pipeline:
+        for call in find_calls(redis, wanted).calls:
+            pipeline.hget(Job.key_for(call.id), "data")
+        found = map(_read, pipeline.execute())
     return sorted((event for event in found if event and event.session_id == session_id), key=lambda event: event.id)
-
-
-def log_pages(redis: Redis) -> Iterator[list[dict[bytes, bytes]]]:
-    """The entries of the event log, the oldest first, some hundred at a time."""
-    last = b"-"
-    while page := cast("Any", redis.xrange(LOG_KEY, last, count=_PAGE)):
-        yield [fields for _, fields in page]
-        last = b"(" + page[-1][0]
-
-
-def _logged(redis: Redis) -> Iterator[Any]:
-    """The data of the events that the event log names."""
-    for page in log_pages(redis):
-        with redis.pipeline(transaction=False) as pipeline:
-            for fields in page:
-                pipeline.hget(Job.key_for(fields[b"id"].decode()), "data")
-            yield from pipeline.execute()
 
 
 def _read(data: Any) -> Event | None:

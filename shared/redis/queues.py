@@ -28,9 +28,6 @@ REPLY_KEY = "deskbell:reply:"
 MARK_KEY = "deskbell:mark:"
 """Prefix of what a process, or a spool file, has sent last: the number of a call or of an event, or "closed"."""
 
-LOG_KEY = "deskbell:log"
-"""The event log: a capped Redis stream of what was accepted."""
-
 TOKENS_KEY = "deskbell:tokens"
 """A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
 

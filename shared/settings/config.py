@@ -155,7 +155,19 @@ class Settings(ConsoleSettings):
         description="A file that the worker processes touch every five seconds or less, as long as Redis accepts their "
         "heartbeats: a health check looks at its age.",
     )
-    log_size: PositiveInt = Field(default=10_000, description="About how many entries the event log keeps.")
+    record_hours: PositiveInt = Field(
+        default=72, description="Hours for which callbacks and their jobs stay on record, for `deskbell events`."
+    )
+    record_mb: PositiveInt = Field(
+        default=128,
+        description="About how many megabytes of Redis' memory the records may take, some 2,400 callbacks each; the "
+        "oldest make room. Give api and workers the same.",
+    )
+    record_values: bool = Field(
+        default=False,
+        description="`1` records the values of all variables and the user's id; by default those of variables that are "
+        "declared and not `Personal`.",
+    )
     log_format: Literal["json", "console", "dev"] = Field(
         default="json",
         description="`json` for machines; `console` for people, with tracebacks; `dev`, which `deskbell dev` sets, is "

@@ -9,6 +9,7 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from deskbell import Settings
 from deskbell.testing import api_call
+from shared.records.packing import Packing
 from shared.redis.connections import connect_async
 from shared.wire.events import Reply
 from tests.waiting import eventually
@@ -19,7 +20,7 @@ async def open_intake(settings: Settings) -> AsyncIterator[Intake]:
     """An intake that has started."""
     redis = connect_async(settings)
     metrics = Metrics()
-    intake = Intake(redis, settings, metrics, Lateness(metrics))
+    intake = Intake(redis, settings, metrics, Lateness(metrics), Packing(settings))
     await intake.start()
     try:
         yield intake

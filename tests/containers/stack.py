@@ -254,7 +254,7 @@ def test_an_integrators_code_libraries_and_variables_are_found(stack: Stack) -> 
     (acme / "Dockerfile").write_text(re.findall(r"```dockerfile\n(.*?)```", DEPLOYING, re.DOTALL)[0])
     (acme / "requirements.txt").write_text("tomli-w\n")
     (acme / "desk.py").write_text(ACME)
-    (stack.folder / "app.env").write_text("ACME_GREETING='good day'\nDESKBELL_LOG_SIZE=500\n")
+    (stack.folder / "app.env").write_text("ACME_GREETING='good day'\nDESKBELL_RECORD_MB=500\n")
     [commands] = re.findall(r"```sh\n(docker compose build.*?)```", DEPLOYING, re.DOTALL)
     stack.set(IMAGE="acme", APP_FOLDER="./acme", DESKBELL_CALLBACKS="desk:callbacks")
     shutil.copytree(stack.folder / "examples" / "shop", acme / "shop")
@@ -272,7 +272,7 @@ def test_an_integrators_code_libraries_and_variables_are_found(stack: Stack) -> 
         config = stack.inspect(service)["Config"]
         assert config["Image"] == ("deskbell" if ours else "acme")
         assert ("ACME_GREETING=good day" in config["Env"]) != ours
-        assert ("DESKBELL_LOG_SIZE=500" in config["Env"]) != ours
+        assert ("DESKBELL_RECORD_MB=500" in config["Env"]) != ours
 
 
 def test_every_role_logs_json_and_ends_with_status_0(stack: Stack) -> None:

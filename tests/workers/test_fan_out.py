@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 
 from deskbell import ApiCall, Event, Jobs, OtherEvent
 from deskbell.testing import api_call
+from shared.redis.job_data import read_data
 from shared.redis.queues import EVENTS, FAN_OUT, PERFORM
 from shared.wire.commands import received
 from tests.conftest import WorkplaceFactory
@@ -19,7 +20,6 @@ from tests.waiting import until
 from tests.workers.claiming import claim_all, expire, put_job, worker_of
 from tests.workers.running import Workplace, fetch, running_worker
 from workers.fan_out import FanOut, prepare_fan_out
-from workers.job_data import read_data
 from workers.lease import Lease
 from workers.worker.leases import Acked, Leases
 

@@ -14,9 +14,9 @@ from rq.job import Job
 from rq.results import Result
 
 from shared.frames import Frame
+from shared.redis.job_data import read_data
 from workers.causes import read_frames
 from workers.dead_letters.registry import FOREIGN_NAME, DeadLetter, DeadLetters, failure_record, failure_text, read_date
-from workers.job_data import read_data
 
 _FAILED = str(Result.Type.FAILED.value).encode()
 

@@ -25,10 +25,10 @@ from shared.errors import OutOfTurnError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
+from shared.redis.job_data import read_data
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
 from workers.flow.ordering import execution_of, partition_of, received_ms
-from workers.job_data import read_data
 
 GAP_SECONDS = 10
 """How long a missing `Seq` is waited for, from the receipt of a later one."""

@@ -6,10 +6,10 @@ from typing import Any
 from rq.exceptions import DeserializationError
 
 from shared.errors import DamagedJobError, ForeignFunctionError
+from shared.redis.job_data import read_data
 from shared.redis.queues import FAN_OUT, PERFORM
 from workers.attempt import Attempt, Performer
 from workers.fan_out import prepare_fan_out
-from workers.job_data import read_data
 from workers.worker.execution import Execution
 
 

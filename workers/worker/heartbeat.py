@@ -88,8 +88,9 @@ class Heartbeat:
             await self._reap(queue.name)
 
     async def write_history(self) -> None:
-        """Add to Redis what has become of attempts."""
+        """Add to Redis what has become of attempts, in numbers and on record."""
         await self.performer.history.write(self.redis)
+        await self.performer.records.write(self.redis, self.performer.settings)
 
     async def _reap(self, queue: str) -> None:
         job_ids, exhausted = await self.leases.reap(queue)

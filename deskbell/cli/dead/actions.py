@@ -4,14 +4,13 @@ It reads Redis only, never the integrator's package. Nothing a customer wrote is
 """
 
 import getpass
-import re
 import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import typer
 from redis import Redis
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from deskbell.cli.dead.tables import audit_json, audit_table, details_text, groups_json, groups_table
 from deskbell.cli.exit import stop
+from deskbell.cli.moments import moment_of
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.declarations.policies import Rate
 from shared.redaction import terminal_text
@@ -33,7 +33,6 @@ _FAILED = 1
 _INTERRUPTED = 130
 _NAMED = 5  # of ids, in a record
 _MANY = 100  # a person who puts back more is asked
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _WHY_NOT = {
     "gone": "somebody else was faster",
     "expired": "there is no job any more; only discard removes the entry",
@@ -100,7 +99,7 @@ class Preview:
 
 def selected(job: str | None, cause: str | None, since: str | None) -> Selection:
     """The selection that options mean."""
-    return Selection(job, cause, _moment(since) if since else None)
+    return Selection(job, cause, moment_of("--since", since) if since else None)
 
 
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
@@ -237,14 +236,3 @@ def _rate(text: str | None) -> Rate | None:
     if text and not rate:
         stop(f"--rate: expected a number in a s, min or h, such as 20/s, got {text!r}")
     return rate
-
-
-def _moment(text: str) -> datetime:
-    """The time that `--since` means."""
-    span = re.fullmatch(r"(\d{1,6})([smhd])", text)
-    try:
-        if span:
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        stop(f"--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date, got {text!r}")

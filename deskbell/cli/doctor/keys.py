@@ -8,11 +8,12 @@ from rq.queue import Queue
 from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said
+from shared.records.query import CALLS_KEY
 from shared.redis.breakers import PAUSED_KEY
-from shared.redis.queues import LOG_KEY, RUNS_KEY, TOKENS_KEY
+from shared.redis.queues import RUNS_KEY, TOKENS_KEY
 
 _TYPES = {
-    LOG_KEY: "stream",
+    CALLS_KEY: "hash",
     PAUSED_KEY: "hash",
     RUNS_KEY: "zset",
     TOKENS_KEY: "hash",

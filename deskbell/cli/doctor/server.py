@@ -17,6 +17,7 @@ from api.metrics import Metrics
 from api.monitoring.durability import WORTH_OF_THE_SPOOL, Durability, read_durability
 from deskbell.cli.doctor.findings import Checked, describe
 from deskbell.queues.findings import Finding, problem, said, warning
+from shared.records.packing import Packing
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, queue_key
 from shared.settings.config import Settings
@@ -88,7 +89,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
 async def _accept_nothing(settings: Settings) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
     async with aclosing(connect_async(patient)) as redis:
-        await AcceptScript(redis, patient, Lateness(Metrics())).accept([], _OURS)
+        await AcceptScript(redis, patient, Lateness(Metrics()), Packing(patient)).accept([], _OURS)
 
 
 async def _read_durability(settings: Settings) -> Durability:

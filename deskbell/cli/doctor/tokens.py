@@ -11,7 +11,8 @@ from rich.table import Table
 
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, unknown, warning
-from shared.redis.queues import LOG_KEY, TOKENS_KEY
+from shared.records.query import CALLS_KEY
+from shared.redis.queues import TOKENS_KEY
 from shared.wire.protocol import fingerprint
 
 _UNUSED = timedelta(days=30)
@@ -88,7 +89,7 @@ def _uses(checked: Checked) -> dict[str, datetime] | None:
         return None
     try:
         found: Any = checked.redis.hgetall(TOKENS_KEY)
-        if not found and checked.redis.exists(LOG_KEY):
+        if not found and checked.redis.exists(CALLS_KEY):
             return None
         return {key.decode(): datetime.fromtimestamp(int(value), UTC) for key, value in found.items()}
     except (RedisError, OSError, ValueError, OverflowError):

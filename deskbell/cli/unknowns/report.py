@@ -55,7 +55,7 @@ def unknowns(*, as_json: bool) -> None:
         told = {"deskbell": version(), "logged": seen.logged, "packets": seen.packets, **kinds}
         typer.echo(json.dumps(told, indent=2))
         return
-    looked = f"Looked at the commands of {seen.logged:,} events in the log, and at {seen.packets:,} packets of jobs."
+    looked = f"Looked at the commands of {seen.logged:,} callbacks on record, and at {seen.packets:,} packets of jobs."
     if not any(found.values()):
         typer.echo(f"{looked}\nEvery name in them is in docs/reference/protocol.md.")
         return

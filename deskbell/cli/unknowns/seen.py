@@ -1,25 +1,26 @@
-"""The names in what Redis holds: the event log, and the packets of the jobs that are still kept.
+"""The names in what Redis holds: the records, and the packets of the jobs that are still kept.
 
-The log has the last events, some 10,000, and of each only its command. A packet is there as long as a job of its event
-is: while it waits, some minutes after it is done, and for good when it is a dead letter.
+Of the last 50,000 callbacks on record the command alone is read. A packet is there as long as a job of its event is:
+while it waits, some minutes after it is done, and for good when it is a dead letter.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from redis import Redis
 from rq.job import Job
 
-from deskbell.flow.kept import log_pages
+from shared.records.query import all_calls
+from shared.redis.job_data import read_data
 from shared.wire.protocol import API_CALL, SYSTEM, canonical
 from workers.dead_letters.registry import batched
-from workers.job_data import read_data
 
 MOST_PACKETS = 50_000
+MOST_RECORDS = 50_000
 _AT_ONCE = 500
 _JOB = re.compile(re.escape(Job.redis_job_namespace_prefix) + r"(?P<event>[0-9a-f]{32})(-[A-Za-z0-9_-]+)?")
 
@@ -29,7 +30,7 @@ class Seen:
     """Names, and how many events had each.
 
     Attributes:
-        logged: how many events the log has.
+        logged: how many callbacks were looked at on record.
         packets: how many packets were read.
         commands: by name.
         events: values of `Event`, by command and name.
@@ -59,13 +60,13 @@ def read_seen(redis: Redis) -> Seen:
     """All names that Redis holds, of 50,000 packets at most."""
     seen = Seen()
     logged = set()
-    for entry in chain.from_iterable(log_pages(redis)):
-        logged.add(entry.get(b"id"))
-        seen.commands[canonical(entry.get(b"command", b"").decode(errors="replace"))] += 1
+    for call in islice(all_calls(redis), MOST_RECORDS):
+        logged.add(call.id.encode())
+        seen.commands[canonical(call.command)] += 1
     seen.logged = seen.commands.total()
     for event_id, packet in islice(_packets(redis), MOST_PACKETS):
         seen.add(packet)
-        if event_id not in logged:  # a dead letter's may be older than the log
+        if event_id not in logged:  # a dead letter's may be older than the records
             seen.commands[canonical(str(packet.get("CallbackCommand")))] += 1
     return seen
 

@@ -22,8 +22,10 @@ from api.lateness import Lateness
 from api.metrics import Metrics
 from deskbell import Settings
 from deskbell.testing import api_call, packet
+from shared.records.packing import Packing
+from shared.records.query import all_calls
 from shared.redis.connections import connect_async
-from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
+from shared.redis.queues import EVENTS, REPLY_KEY, queue
 from shared.wire.events import Reply
 from tests.api.intakes import drain, open_intake, spool
 from tests.conftest import SettingsFactory
@@ -165,7 +167,7 @@ def test_a_call_that_redis_took_and_never_answered_is_not_sent_again(
         ids = asyncio.run(keep())
 
         assert event_ids(server)[1:] == ids
-        assert redis.xlen(LOG_KEY) == 7
+        assert sorted(call.id for call in all_calls(redis)) == sorted(event_ids(server))
 
 
 def test_a_call_that_arrives_after_its_events_were_drained_is_refused(
@@ -346,7 +348,7 @@ def test_a_call_that_is_sent_again_waits_for_the_replicas_again(tmp_path: Path, 
             redis_url=SecretStr(url), min_replicas=1, budget_ms=10_000, redis_timeout_ms=2000, accept_ms=5000
         )
         redis = connect_async(settings)
-        acceptance = AcceptScript(redis, settings, Lateness(Metrics()))
+        acceptance = AcceptScript(redis, settings, Lateness(Metrics()), Packing(settings))
         for _ in range(2):
             with pytest.raises(TooFewReplicasError):
                 await acceptance.accept([entry], SequenceNumber("sender", 1), numbers=[1])

@@ -25,7 +25,8 @@ from api.acceptance.drainer import Drainer
 from deskbell import Callbacks
 from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
-from shared.redis.queues import EVENTS, LOG_KEY, REPLY_KEY, queue
+from shared.records.query import CALLS_KEY, all_calls
+from shared.redis.queues import EVENTS, REPLY_KEY, queue
 from shared.wire.events import Reply
 from shared.wire.protocol import delivery_identity
 from tests.api.intakes import open_intake
@@ -128,7 +129,7 @@ def test_a_duplicate_gets_the_stored_answer_and_starts_nothing(start_api: ApiFac
     assert b"first" in first.content
     assert second.headers["x-deskbell-event"] == first.headers["x-deskbell-event"]
     assert queue(EVENTS, redis).count == 1
-    assert redis.xlen(LOG_KEY) == 1
+    assert len(list(all_calls(redis))) == 1
 
 
 def test_two_processes_keep_a_delivery_once(redis: Redis, make_settings: SettingsFactory) -> None:
@@ -225,38 +226,15 @@ def test_a_script_sent_again_after_a_broken_connection_is_no_duplicate(
     assert queue(EVENTS, redis).count == 1
 
 
-def test_answers_are_forgotten_after_a_while_and_the_log_names_no_values(start_api: ApiFactory, redis: Redis) -> None:
-    """`DEDUP_SECONDS` is the reply's time to live; the log names the event and its outcome, no values."""
-    desk = start_api(dedup_seconds=7, log_size=1)
-    body = packet(OrderID="secret order")
+def test_answers_are_forgotten_after_a_while(start_api: ApiFactory, redis: Redis) -> None:
+    """`DEDUP_SECONDS` is the reply's time to live."""
+    desk = start_api(dedup_seconds=7)
+    body = packet(OrderID="1002")
 
-    answer = desk.post(body, "nowhere", RequestID="r-1")
+    desk.post(body, "nowhere", RequestID="r-1")
 
     identity = delivery_identity(APP, "nowhere", "r-1", body, json.dumps(body).encode())
     assert 0 < redis.ttl(REPLY_KEY + identity) <= 7
-    entries: Any = redis.xrange(LOG_KEY)
-    ((_, entry),) = entries
-    assert entry == {
-        b"id": answer.headers["x-deskbell-event"].encode(),
-        b"app": APP.encode(),
-        b"command": b"Chatbot.InterfaceInvocation",
-        b"node": b"nowhere",
-        b"outcome": b"no_handler",
-    }
-
-
-def test_the_log_does_not_grow_for_ever(redis: Redis, make_settings: SettingsFactory) -> None:
-    """A stream is trimmed in whole nodes of a hundred entries: it stays about as large as asked."""
-
-    async def keep_many() -> None:
-        async with open_intake(make_settings(log_size=100)) as intake:
-            await asyncio.gather(
-                *(intake.keep(event, RECEIPT, event.id) for event in (api_call() for _ in range(1000)))
-            )
-
-    asyncio.run(keep_many())
-
-    assert redis.xlen(LOG_KEY) <= 300
 
 
 def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_settings: SettingsFactory) -> None:
@@ -277,9 +255,9 @@ def test_an_answer_is_remembered_only_when_its_job_is_queued(redis: Redis, make_
     assert queue(EVENTS, redis).job_ids == [first.event_id]
 
 
-def test_a_log_that_cannot_be_written_costs_no_event(redis: Redis, make_settings: SettingsFactory) -> None:
+def test_a_record_that_cannot_be_written_costs_no_event(redis: Redis, make_settings: SettingsFactory) -> None:
     """No answer depends on it."""
-    redis.set(LOG_KEY, "not a stream")
+    redis.set(CALLS_KEY, "not a hash")
 
     async def keep() -> None:
         async with open_intake(make_settings()) as intake:

@@ -8,12 +8,12 @@ from shared.errors import ConfigError
 
 def test_what_is_given_goes_before_a_default_and_that_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's own word is the last; what nobody says is as in production."""
-    for name in ("LOG_SIZE", "BUDGET_MS", "DEDUP_SECONDS"):
+    for name in ("RECORD_MB", "BUDGET_MS", "DEDUP_SECONDS"):
         monkeypatch.setenv(f"DESKBELL_{name}", "1900")
 
-    settings = settings_given({"log_size": 1}, log_size=2, budget_ms=1800)
+    settings = settings_given({"record_mb": 1}, record_mb=2, budget_ms=1800)
 
-    assert (settings.log_size, settings.budget_ms, settings.dedup_seconds) == (1, 1800, 1900)
+    assert (settings.record_mb, settings.budget_ms, settings.dedup_seconds) == (1, 1800, 1900)
 
 
 def test_a_misspelt_setting_is_refused() -> None:

@@ -18,7 +18,7 @@ seen: list[Any] = []
 @jobs.on(ApiCall, node="order_status", when={"Type": "1"}, attempts=3, backoff=Backoff(4, 2, 600, 0), timeout=30)
 def record(event: ApiCall, settings: Settings) -> None:
     """Do what the variable says."""
-    seen.append((event, settings.log_size))
+    seen.append((event, settings.record_mb))
     raised = {
         "later": Retry(after=60),
         "asked": Retry(after=59.5, counts=False),
@@ -51,13 +51,13 @@ def test_a_job_is_given_what_came_through_json(make_settings: Any) -> None:
     """An equal event, not the same one; and the settings that the test chooses."""
     event = call("nothing")
 
-    performed = perform_job(jobs, record, event, settings=make_settings(log_size=7))
+    performed = perform_job(jobs, record, event, settings=make_settings(record_mb=7))
 
     assert brief(performed) == ("done", 1, None, True)
-    given, log_size = seen[-1]
+    given, record_mb = seen[-1]
     assert given == event
     assert given.raw is not event.raw
-    assert log_size == 7
+    assert record_mb == 7
 
 
 @pytest.mark.parametrize(

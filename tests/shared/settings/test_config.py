@@ -53,7 +53,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "GRACE_SECONDS": "5",
         "REFUSED_SECONDS": "7",
         "HEARTBEAT_FILE": "/run/heartbeat",
-        "LOG_SIZE": "5",
+        "RECORD_HOURS": "24",
+        "RECORD_MB": "5",
+        "RECORD_VALUES": "1",
         "LOG_FORMAT": "console",
         "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',
         "BREAKERS": '{"crm.contact": {"failures": 5, "pause": 20}, "analytics.event": null}',
@@ -96,7 +98,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.app_dir == Path("/srv/acme")
     assert settings.reserved_ms == settings.accept_ms == 300
     assert (settings.budget_ms, settings.dedup_seconds, settings.max_body_bytes) == (9000, 60, 4096)
-    assert (settings.redis_timeout_ms, settings.log_size, settings.log_format) == (100, 5, "console")
+    assert (settings.redis_timeout_ms, settings.log_format) == (100, "console")
+    assert (settings.record_hours, settings.record_mb, settings.record_values) == (24, 5, True)
     assert (settings.max_in_flight, settings.refused_seconds) == (50, 7)
     spool = (settings.spool_dir, settings.spool_max_mb, settings.min_replicas)
     assert spool == (Path("/var/spool/deskbell"), 64, 1)
@@ -123,9 +126,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command's option is nearer than the environment."""
-    monkeypatch.setenv("DESKBELL_LOG_SIZE", "5")
+    monkeypatch.setenv("DESKBELL_RECORD_MB", "5")
 
-    assert load_settings(log_size=7).log_size == 7
+    assert load_settings(record_mb=7).record_mb == 7
 
 
 @pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
@@ -202,7 +205,7 @@ UNKNOWN = "there is no such setting"
         ("MAX_BODY_BYTES", "1023", "expected greater than or equal to 1024, got '1023'"),
         ("REDIS_TIMEOUT_MS", "9", "expected greater than or equal to 10, got '9'"),
         ("REDIS_TIMEOUT_MS", "750", "expected less than half of DESKBELL_BUDGET_MS, 1500, got 750"),
-        ("LOG_SIZE", "-1", "expected greater than 0, got '-1'"),
+        ("RECORD_MB", "-1", "expected greater than 0, got '-1'"),
         ("LOG_FORMAT", "xml", "expected 'json', 'console' or 'dev', got 'xml'"),
         ("HUBSPOT_PROPERTIES", '{"Email": "e-mail"}', f"{PROPERTY}, got {{'Email': 'e-mail'}}"),
         ("HUBSPOT_NOTE_ID", "an event", f"{PROPERTY}, got 'an event'"),

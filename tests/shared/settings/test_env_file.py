@@ -44,22 +44,22 @@ def test_its_lines_are_settings_and_variables_of_ones_own(file: Path) -> None:
 
 def test_a_file_that_an_editor_of_windows_wrote_is_read(file: Path) -> None:
     """With a byte order mark, and a carriage return at the end of each line."""
-    file.write_bytes(b"\xef\xbb\xbfDESKBELL_LOG_SIZE=70\r\nDESKBELL_CRM_TOKEN=secret\r\n")
+    file.write_bytes(b"\xef\xbb\xbfDESKBELL_RECORD_MB=70\r\nDESKBELL_CRM_TOKEN=secret\r\n")
 
     settings = load_settings()
 
-    assert (settings.log_size, settings.crm_token.get_secret_value()) == (70, "secret")
+    assert (settings.record_mb, settings.crm_token.get_secret_value()) == (70, "secret")
 
 
 def test_the_environment_takes_precedence_unless_it_is_empty(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's environment often sets what is left out to nothing."""
-    file.write_text("DESKBELL_DEDUP_SECONDS=60\nDESKBELL_LOG_SIZE=70\n")
+    file.write_text("DESKBELL_DEDUP_SECONDS=60\nDESKBELL_RECORD_MB=70\n")
     monkeypatch.setenv("DESKBELL_DEDUP_SECONDS", "50")
-    monkeypatch.setenv("DESKBELL_LOG_SIZE", "")
+    monkeypatch.setenv("DESKBELL_RECORD_MB", "")
 
     settings = load_settings()
 
-    assert (settings.dedup_seconds, settings.log_size) == (50, 70)
+    assert (settings.dedup_seconds, settings.record_mb) == (50, 70)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_env_beside_the_package_is_read_unless_another_file_is_named(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the folder that `DESKBELL_APP_DIR` names, or the current one; it tells which file it was."""
-    (tmp_path / ".env").write_text("DESKBELL_LOG_SIZE=70\n")
+    (tmp_path / ".env").write_text("DESKBELL_RECORD_MB=70\n")
     monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
 
-    assert load_settings().log_size == 10_000
+    assert load_settings().record_mb == 128
 
     monkeypatch.delenv("DESKBELL_ENV_FILE")
     settings = load_settings()
-    assert (settings.log_size, settings.env_file) == (70, tmp_path / ".env")
+    assert (settings.record_mb, settings.env_file) == (70, tmp_path / ".env")
     assert file.exists()
 
 
@@ -135,18 +135,18 @@ def test_a_folder_named_env_is_none_and_a_file_that_cannot_be_read_is_a_sentence
 
 def test_a_file_that_anybody_may_have_put_there_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names modules that are imported: in a folder like /tmp another user's is refused, unless it is named."""
-    (tmp_path / ".env").write_text("DESKBELL_LOG_SIZE=70")
+    (tmp_path / ".env").write_text("DESKBELL_RECORD_MB=70")
     monkeypatch.delenv("DESKBELL_ENV_FILE")
     monkeypatch.setenv("DESKBELL_APP_DIR", str(tmp_path))
     tmp_path.chmod(0o1777)
-    assert load_settings().log_size == 70  # one's own
+    assert load_settings().record_mb == 70  # one's own
 
     give_away(tmp_path / ".env", monkeypatch)
     sentence = r"is another user's, in a folder that everybody may write to; DESKBELL_ENV_FILE names it if it is meant"
     with pytest.raises(ConfigError, match=sentence):
         load_settings()
     monkeypatch.setenv("DESKBELL_ENV_FILE", str(tmp_path / ".env"))
-    assert load_settings().log_size == 70
+    assert load_settings().record_mb == 70
     monkeypatch.delenv("DESKBELL_ENV_FILE")
     tmp_path.chmod(0o755)
-    assert load_settings().log_size == 70
+    assert load_settings().record_mb == 70

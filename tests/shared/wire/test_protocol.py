@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from shared.errors import PacketError
+from shared.redis.job_data import read_data
 from shared.wire.protocol import (
     API_CALL,
     COMMANDS,
@@ -22,7 +23,6 @@ from shared.wire.protocol import (
     sign,
 )
 from tests.conftest import PACKETS
-from workers.job_data import read_data
 
 APP = "1400000001"
 

@@ -21,12 +21,12 @@ from rq.suspension import resume, suspend
 from deskbell import ApiCall, Discard, Jobs, Retry
 from deskbell.testing import api_call
 from deskbell.testing.stack import signals_kept
+from shared.redis.job_data import read_data
 from shared.redis.queues import PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.claiming import LEASE, claim_all, counting_jobs, executions, expire, lost_answer, put
 from tests.workers.running import Workplace, traceback_of
-from workers.job_data import read_data
 from workers.worker.leases import Acked
 
 

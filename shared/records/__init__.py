@@ -1,0 +1,9 @@
+"""Records: what is known of each callback and its jobs, kept on Redis for some days, and found in milliseconds.
+
+Read in this order:
+
+1. `packing`: what is recorded, with personal values masked.
+2. `record.lua`: how records are written, and where they can be found: segments and their index, like those of a log.
+   `script` gives it to those who write: `attempts` writes those of jobs, `accept.lua` of the api those of callbacks.
+3. `query`: finds records by user, session or event, and walks back through them.
+"""
