@@ -50,6 +50,11 @@ def of_the_queue(looked: Looked) -> list[Finding]:
     return [] if looked.queue.is_empty else _apply(_OF_THE_QUEUE, looked)
 
 
+def names() -> set[str]:
+    """The words for all of them, as findings have them."""
+    return {each.__name__ for each in (*_OF_ALL, *_OF_THE_QUEUE)}
+
+
 def suspended(looked: Looked) -> Iterator[Finding]:
     """Whether `rq suspend` holds all workers back."""
     yield from suspension(looked.connection)
@@ -215,8 +220,8 @@ _OF_THE_QUEUE: tuple[Reason, ...] = (
     taken_slots,
     expired_leases,
     undeclared,
-    limits,
     far_behind,
+    limits,
     already_running,
     held_by_dead_letters,
     not_due,

@@ -99,8 +99,10 @@ def spooled(checked: Checked) -> Iterator[Finding]:
         text = f"{waits} events wait on this disk, in {folder}, the first for {age} s"
         if checked.takes_events and waits >= first:
             yield problem(
-                f"{text}, though Redis answers the api: start one with this DESKBELL_SPOOL_DIR to drain them; "
-                "if one runs, its log says what Redis refuses (redis_away, redis_refuses)"
+                f"{text}, though Redis answers the api",
+                "start one with this DESKBELL_SPOOL_DIR to drain them; if one runs, its log says what Redis refuses "
+                "(redis_away, redis_refuses)",
+                "spooled",
             )
         else:
             yield said(text + (" (they are being drained)" if checked.takes_events else ""))

@@ -24,8 +24,9 @@ def _of(each: ApiHost) -> Iterator[Finding]:
     where = f"the spool {each.folder} of the host {each.host}"
     if each.events and each.is_gone:
         yield problem(
-            f"{each.events} events waited in {where} at {at}, and no api runs there: start one with that "
-            "DESKBELL_SPOOL_DIR to drain them"
+            f"{each.events} events waited in {where} at {at}, and no api runs there",
+            "start one with that DESKBELL_SPOOL_DIR to drain them",
+            "spooled",
         )
     elif each.events:
         yield said(f"{each.events} events wait in {where}")

@@ -61,5 +61,7 @@ def _caches() -> list[Cache[Any]]:
 
 def _mismatch(key: str, kind: str, found: Any) -> Finding:
     return problem(
-        f"{key}: expected a {kind}, got a {found.decode()}: what reads it stands still; delete it, or restore it"
+        f"{key}: expected a {kind}, got a {found.decode()}: what reads it stands still",
+        "delete it, or restore it",
+        "key_damaged",
     )

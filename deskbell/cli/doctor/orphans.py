@@ -36,15 +36,18 @@ def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Fi
         return warning(
             f"{len(lost)} jobs of the queue {queue} are held behind jobs that are gone ({ids})",
             "wait half a minute: a worker that declares their type as ordered queues them",
+            "orphaned",
         )
     if not status:
         return warning(
             f"{len(lost)} ids on the queue {queue} have no job, which was deleted or has expired ({ids})",
             "nothing: a worker drops them when it comes to them",
+            "orphaned",
         )
     first = lost[0].id
     return problem(
         f"{len(lost)} jobs of the queue {queue} are {_IS[status]}, as they say, and in no queue or registry, so that "
         f"nobody runs or ends them ({ids})",
         f"put each back where its status says, with `redis-cli {_PUT_BACK.get(status, _QUEUE).format(queue)} {first}`",
+        "orphaned",
     )

@@ -88,8 +88,9 @@ def _movement(checked: Checked, state: QueueState) -> Finding:
         time.sleep(_PAUSE_SECONDS)
     workers = ", ".join(record.address for record in state.readers.records) or "its workers"
     return unknown(
-        f"nothing that Redis knows holds it back, and yet nothing moved within {_LOOK_SECONDS:g} s: see the log of "
-        f"{workers} for not_claimed and redis_away"
+        f"nothing that Redis knows holds it back, and yet nothing moved within {_LOOK_SECONDS:g} s",
+        f"see the log of {workers} for not_claimed and redis_away",
+        "unexplained",
     )
 
 

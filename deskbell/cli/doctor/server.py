@@ -68,8 +68,8 @@ def accepting(checked: Checked) -> Iterator[Finding]:
         try:
             asyncio.run(_accept_nothing(each))
         except (RedisError, OSError, TooFewReplicasError) as error:
-            advice = _ADVICE.get(type(error).__name__)
-            yield problem(f"Redis takes no events{who}: {describe(error)}" + (f"; {advice}" if advice else ""))
+            advice = _ADVICE.get(type(error).__name__, "")
+            yield problem(f"Redis takes no events{who}: {describe(error)}", advice, "redis_refuses")
             checked.takes_events = False
             return
         took_ms = round((time.monotonic() - began) * 1000)

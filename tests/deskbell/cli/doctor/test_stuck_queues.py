@@ -1,6 +1,5 @@
 """`deskbell doctor QUEUE`: why a queue does not move, each reason made for real, and the one to act on first."""
 
-import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,10 +10,9 @@ from redis import Redis
 from rq import Worker
 
 from deskbell import ApiCall, Breaker, Concurrency, Event, Jobs, TaskFlowEvent
-from deskbell.testing import api_call, event_of
+from deskbell.testing import api_call
 from shared.redis import clock
-from shared.redis.breakers import PAUSED_KEY
-from shared.redis.queues import EVENTS, queue
+from shared.redis.queues import EVENTS
 from shared.redis.workers import WORKER_KEY, WorkerRecord, read_workers
 from tests.conftest import WorkplaceFactory, open_workplace
 from tests.deskbell.cli.doctor.looking import Look, problems, worker
@@ -101,34 +99,6 @@ def test_a_worker_that_was_killed_is_not_taken_for_a_living_one(look: Look, redi
 
 
 @pytest.mark.usefixtures("waiting")
-def test_a_breaker_has_paused_the_queue(look: Look, redis: Redis) -> None:
-    """Since when, for which job type, by which cause, and when one is tried."""
-    now = time.time() * 1000
-    pause = {"queue": "erp", "since": now, "until": now + 60_000, "cause": "HTTPStatusError 503 at acme.py:9"}
-    redis.hset(PAUSED_KEY, "push", json.dumps(pause))
-
-    with worker(redis, "erp"):
-        status, lines = look("erp")
-
-    assert status == 1
-    assert problems(lines)[0].startswith("the queue erp is paused since ")
-    assert "jobs of push keep failing (HTTPStatusError 503 at acme.py:9); one is tried at " in problems(lines)[0]
-
-
-@pytest.mark.usefixtures("waiting")
-def test_a_worker_is_blocked_frozen_or_cut_off(look: Look, redis: Redis) -> None:
-    """RQ's key of it lives on: its own record has grown old."""
-    with worker(redis, "erp") as here:
-        record_of(redis, here.name, NOTHING_RAN, noted=time.time() - 40)
-        status, lines = look("erp")
-
-    assert status == 1
-    assert problems(lines)[0].startswith(
-        "the worker vm:26450 has given no sign of life for 40 s: a job blocks its event"
-    )
-
-
-@pytest.mark.usefixtures("waiting")
 def test_every_slot_is_taken(look: Look, redis: Redis) -> None:
     """With the functions that went on after their time; not while another worker has a free one."""
     with worker(redis, "erp") as here, worker(redis, "erp") as other:
@@ -145,20 +115,6 @@ def test_every_slot_is_taken(look: Look, redis: Redis) -> None:
     assert "3 more functions go on after their job's time; start another `deskbell worker erp`" in found
 
 
-def test_a_workers_jobs_are_put_back_some_time_after_its_death(look: Look, redis: Redis, waiting: Workplace) -> None:
-    """Their leases have expired; nothing of theirs waits on the queue."""
-    erp = waiting.queue("erp")
-    job_id = erp.job_ids[0]
-    redis.lrem(erp.key, 1, job_id)
-    redis.zadd(erp.started_job_registry.key, {f"{job_id}:abc": time.time() + 60})
-
-    with worker(redis, "erp"):
-        status, lines = look("erp")
-
-    assert status == 1
-    assert problems(lines)[0].startswith("1 jobs (1 of push) were under way in workers that died or were cut off; ")
-
-
 LIMITED = Jobs()
 
 
@@ -170,23 +126,6 @@ async def send_sms(event: ApiCall) -> None:
 @LIMITED.on(ApiCall, queue="erp", limit=Concurrency(1))
 async def book(event: ApiCall) -> None:
     """Do nothing."""
-
-
-def test_a_rate_limit_lets_the_next_one_start_at_a_time_that_is_told(
-    look: Look, redis: Redis, open_workplace: WorkplaceFactory
-) -> None:
-    """As intended, so no problem; known from the worker's record where this host has no job types."""
-    workplace = open_workplace(LIMITED)
-    workplace.put_jobs(api_call("order"))
-    workplace.put_jobs(api_call("order"))
-    redis.zadd("deskbell:rate:send_sms", {"x": (time.time() + 60) * 1000})
-
-    with worker(redis, "sms") as here:
-        record_of(redis, here.name, LIMITED, queues=("sms",))
-        status, lines = look("sms")
-
-    assert status == 0
-    assert lines[1].startswith("2 jobs of send_sms wait for its limit, 1 starts in 3600 s; the next one starts at ")
 
 
 def test_a_semaphore_is_full_and_who_holds_it(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
@@ -203,38 +142,6 @@ def test_a_semaphore_is_full_and_who_holds_it(look: Look, redis: Redis, open_wor
     assert lines[1].startswith(
         "1 jobs of book wait for its limit, 1 at once, of which 1 are taken; 1 of them are of jobs that do not run: "
     )
-
-
-def test_more_than_a_claim_looks_at_are_held_back(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """What could start is behind them."""
-    open_workplace(LIMITED)
-    erp = queue("erp", redis)
-    redis.sadd("rq:queues", erp.key)
-    redis.rpush(erp.key, *[f"{number:032x}-book" for number in range(500)], f"{600:032x}-push")
-    redis.zadd("deskbell:slots:book", {"gone": (time.time() + 60) * 1000})
-
-    with worker(redis, "erp") as here:
-        record_of(redis, here.name, LIMITED)
-        status, lines = look("erp")
-
-    assert status == 1
-    (found,) = problems(lines)
-    assert found.startswith(
-        "the first 500 jobs are all of book, which has a limit: a claim looks no further, so 1 jobs "
-    )
-
-
-def test_an_id_is_queued_while_its_job_runs(look: Look, redis: Redis, waiting: Workplace) -> None:
-    """It is begun again when that has ended."""
-    erp = waiting.queue("erp")
-    job_id = erp.job_ids[0]
-    redis.zadd(erp.started_job_registry.key, {f"{job_id}:abc": time.time() + 60})
-    redis.hset(f"rq:execution:{job_id}:abc", mapping={"worker_name": "w", "created_at": time.time()})
-
-    with worker(redis, "erp"):
-        _, lines = look("erp")
-
-    assert f"1 jobs are queued again while they run, and wait for that to end ({job_id})" in lines
 
 
 def ordered(on_dead: Any = "continue", **options: Any) -> Jobs:
@@ -287,20 +194,6 @@ def test_jobs_wait_for_the_next_try_of_one_before_them(
     assert lines[2] == "1 jobs wait for earlier ones of their key: of the first, 1 behind one that is to be tried again"
 
 
-def test_an_earlier_event_of_an_execution_is_waited_for(
-    look: Look, redis: Redis, open_workplace: WorkplaceFactory
-) -> None:
-    """A gap in Seq."""
-    workplace = open_workplace(ordered())
-    workplace.put_jobs(event_of(TaskFlowEvent, ExecutionId="x", Seq=2, SessionId="s-1"))
-    workplace.work("erp")
-
-    with worker(redis, "erp"):
-        _, lines = look("erp")
-
-    assert "an earlier Seq of its execution has not come: it is waited for 10 s" in lines[1]
-
-
 def test_a_retry_is_due_and_no_scheduler_queues_it(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
     """The lock of one that died is waited for; without a worker there is none."""
     workplace = open_workplace(ordered())
@@ -332,32 +225,6 @@ def test_no_living_worker_declares_what_waits(look: Look, redis: Redis, waiting:
     assert status == 1
     (found,) = problems(lines)
     assert found.startswith("2 jobs of push wait, and no living worker of the queue erp declares that type; deploy a ")
-
-
-def test_no_worker_declares_what_waits(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """A job of a type that was renamed, or that a new release brings, waits for a worker that knows it."""
-    workplace = open_workplace(NOTHING_RAN)
-    event = workplace.put_jobs(api_call("order"))
-    open_workplace(Jobs()).work("erp")
-
-    with worker(redis, "erp"):
-        _, lines = look("erp")
-
-    assert f"{event.id}" not in lines[1]
-    assert "the worker that took it does not declare push: deploy one that does, within an hour" in lines[1]
-
-
-@pytest.mark.usefixtures("waiting")
-def test_a_key_has_a_foreign_type(look: Look, redis: Redis) -> None:
-    """Whatever reads it stands still; what else could not be read for it is unknown."""
-    with worker(redis, "erp"):
-        redis.delete("rq:wip:erp")
-        redis.set("rq:wip:erp", "x")
-        status, lines = look("erp")
-
-    assert status == 1
-    assert lines[1].startswith("unknown: Why a queue does not move")
-    assert problems(lines)[0].startswith("rq:wip:erp: expected a zset, got a string: what reads it stands still; ")
 
 
 def test_a_worker_says_what_it_declares_how_busy_it_is_and_how_wrong_its_clock(

@@ -1,0 +1,104 @@
+"""`deskbell doctor QUEUE` for a queue that was stopped, in every way there is: what holds it up, and what to do."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deskbell.queues.reasons import names
+from tests import forked
+from tests.deskbell.cli.doctor.looking import APPS
+from tests.deskbell.queues import stopping
+from tests.deskbell.queues.stopping import Floor, Way
+from tests.processes import environment
+from tests.redis_outages import a_server
+
+DOCUMENT = Path(__file__).parent.parent.parent.parent / "docs" / "how-to" / "stuck-queues.md"
+
+# The way, the reason, a part of the sentence, what to do.
+WAYS: list[tuple[Way, str, str, str]] = [
+    (stopping.suspended, "suspended", "all workers are suspended by `rq suspend`", "write `rq resume`"),
+    (stopping.spooled, "spooled", "1 events wait on this disk", "start one with this DESKBELL_SPOOL_DIR"),
+    (stopping.unread, "unread", "no living worker reads the queue unread", "start `deskbell worker unread`"),
+    (stopping.paused, "pauses", "because jobs of paused keep failing (OSError at ", "mend what the cause names"),
+    (stopping.rate, "limits", "1 jobs of rate wait for its limit, 1 starts in 3600 s; the next one starts at ", ""),
+    (stopping.semaphore, "limits", "1 jobs of semaphore wait for its limit, 1 at once, of which 1 are taken", ""),
+    (
+        stopping.far_behind,
+        "far_behind",
+        "the first 500 jobs are all of semaphored",
+        "give that type a queue of its own",
+    ),
+    (
+        stopping.slots,
+        "taken_slots",
+        "all 2 slots of the workers ",
+        "start another `deskbell worker slots`, or raise --concurrency",
+    ),
+    (stopping.frozen, "silent_workers", "has given no sign of life for 3", "see loop_blocked or redis_away in its log"),
+    (stopping.died, "expired_leases", "1 jobs (1 of died) were under way in workers that died", "wait: a worker of "),
+    (stopping.twice, "already_running", "1 jobs are queued again while they run", ""),
+    (stopping.ordered, "held_by_others", "1 jobs wait for earlier ones of their key: of the first, 1 behind one ", ""),
+    (stopping.gap, "not_due", "an earlier Seq of its execution has not come: it is waited for 10 s", ""),
+    (stopping.early, "not_due", "an earlier event of its key has no job yet, and is waited for 180 s", ""),
+    (
+        stopping.held,
+        "held_by_dead_letters",
+        "1 jobs are held, 1 of the first 1 behind the dead letter ",
+        "write `deskb",
+    ),
+    (stopping.retried, "not_due", "1 jobs wait for their next try, the first at ", ""),
+    (stopping.overdue, "not_due", "a scheduler that may have died has the lock for ", "wait: then a living worker "),
+    (stopping.renamed, "undeclared", "1 jobs of before_it_was_renamed wait, and no living worker ", "deploy a worker "),
+    (stopping.lost, "orphaned", "1 jobs of the queue lost are queued, as they say, and in no queue", "put each back "),
+    (stopping.damaged, "key_damaged", "rq:wip:damaged: expected a zset, got a string", "delete it, or restore it"),
+]
+SAID = {"limits", "already_running", "held_by_others", "not_due"}
+"""What goes on as it was declared, and needs nobody."""
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+    """One stack for all."""
+    folder = tmp_path_factory.mktemp("floor")
+    with a_server() as server, ExitStack() as stack:
+        server.start()
+        redis = stack.enter_context(server.connect())
+        yield Floor(redis, server.url, folder, stack)
+        (folder / "gate").touch()
+
+
+def ask(floor: Floor, queue: str) -> tuple[int, list[dict[str, Any]]]:
+    """What the command finds, as JSON, and its status; on a host of an api, which has no job types."""
+    env = environment(DESKBELL_REDIS_URL=floor.url, DESKBELL_APPS=APPS, DESKBELL_SPOOL_DIR=str(floor.spool))
+    found = forked.run("doctor", queue, "--json", env=env, cwd=floor.folder)
+    return found.returncode, json.loads(found.stdout)["findings"]
+
+
+@pytest.mark.parametrize(("way", "reason", "text", "action"), WAYS, ids=[way.__name__ for way, *_ in WAYS])
+def test_it_is_told_why_the_queue_stands_still(floor: Floor, way: Way, reason: str, text: str, action: str) -> None:
+    """The first reason is the true one, with what to do; status 1 if it needs a person."""
+    way(floor)
+    try:
+        status, findings = ask(floor, "events" if way is stopping.spooled else way.__name__)
+    finally:
+        floor.redis.delete("rq:suspended")
+
+    first = next(each for each in findings if each["reason"])
+    assert (first["reason"], status) == (reason, int(first["kind"] == "problem"))
+    assert text in first["text"]
+    assert first["do"].startswith(action)
+    assert first["kind"] == "problem" or reason in SAID
+
+
+def test_every_reason_there_is_was_made_and_has_its_row_in_the_document() -> None:
+    """With what is seen, how soon, and the alert."""
+    made = {reason for _, reason, _, _ in WAYS}
+    rows = set(re.findall(r"^\| `(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE))
+
+    assert made >= names()
+    assert rows >= made
