@@ -19,14 +19,17 @@ from prometheus_client.registry import Collector
 from api.errors import Cause
 from shared.redis.history import History
 from shared.version import commit, version
+from shared.wire.commands import COMMANDS
 from shared.wire.events import Outcome
-from shared.wire.protocol import COMMANDS
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder where the processes of one api share their values."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 """The media type of Prometheus' text format."""
+
+CallbackOutcome = Literal[Outcome, "duplicate", "verified", "defect"]
+"""What becomes of a callback that is not refused."""
 
 SpoolProblem = Literal["full", "late", "unusable", "broken"]
 """Why the disk keeps no events."""
@@ -50,10 +53,9 @@ class Metrics:
         self.handlers = names = list(handlers)
         self.history = History()
         self._nodes = {*names, *COMMANDS}
-        self.callbacks = self._counter(
-            "deskbell_callbacks", "Callbacks answered, by outcome.", outcome=get_args(Outcome)
-        )
-        self._by_outcome = {outcome: self.callbacks.labels(outcome) for outcome in get_args(Outcome)}
+        outcomes = get_args(CallbackOutcome)
+        self.callbacks = self._counter("deskbell_callbacks", "Callbacks answered, by outcome.", outcome=outcomes)
+        self._by_outcome = {outcome: self.callbacks.labels(outcome) for outcome in outcomes}
         self.refused = self._counter("deskbell_refused", "Callbacks refused, by cause.", cause=get_args(Cause))
         self.drift = self._counter(
             "deskbell_drift",
@@ -113,7 +115,7 @@ class Metrics:
             "deskbell_answer_seconds", "From the first byte to the answer.", buckets=_BUCKETS, registry=self._registry
         )
 
-    def record_answer(self, node: str, outcome: Outcome, seconds: float) -> None:
+    def record_answer(self, node: str, outcome: CallbackOutcome, seconds: float) -> None:
         """Count a callback that was answered: of the node of a handler, or else of a documented command."""
         self._by_outcome[outcome].inc()
         self.seconds.observe(seconds)

@@ -40,9 +40,9 @@ from shared.handlers.replies import Replies
 from shared.logs import get_log
 from shared.settings.config import Settings
 from shared.wire.codes import Code
-from shared.wire.commands import received
+from shared.wire.commands import delivery_identity, received
 from shared.wire.events import Event
-from shared.wire.protocol import RECEIPT, Packet, delivery_identity, envelope, parse_packet
+from shared.wire.protocol import RECEIPT, Packet, envelope, parse_packet
 
 # Their reason is our text and names no value; that of `Refuse` is the integrator's.
 _EXPLAINED = ("misfit", "no_handler")
@@ -158,7 +158,7 @@ class CallbackRoutes:
         packet = _packet(body, query)
         event = received(packet, query, app_id=app_id, node=context.node)
         context.log |= {"event_id": event.id, "command": event.command}
-        identity = delivery_identity(app_id, context.node, event.request_id, packet, body)
+        identity = delivery_identity(event, body)
         keep = partial(self._accept, context, deadline, event, identity)
         kept = await self.deliveries.keep_once(identity, keep)
         if kept.event_id != event.id:

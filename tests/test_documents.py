@@ -10,12 +10,12 @@ from typing import Any, get_args
 import pytest
 
 from api.errors import Cause
+from api.metrics import CallbackOutcome
 from shared.jobs.declaration import JobOptions
 from shared.loading import load_callbacks, load_jobs
 from shared.settings.config import load_settings
 from shared.settings.redis_url import RedisUrl
 from shared.wire.codes import Code
-from shared.wire.events import Outcome
 from tests.told_metrics import rendered
 from tools import reference, walks
 from tools.log_events import DOCUMENT, ROOMS, log_events, with_columns
@@ -169,7 +169,7 @@ def test_the_document_of_the_metrics_lists_every_one_with_its_labels() -> None:
     assert listed == code
 
 
-@pytest.mark.parametrize(("word", "words"), [("outcome | ErrorCode", Outcome), ("cause | ErrorCode", Cause)])
+@pytest.mark.parametrize(("word", "words"), [("outcome | ErrorCode", CallbackOutcome), ("cause | ErrorCode", Cause)])
 def test_the_document_of_the_metrics_lists_every_outcome_and_cause(word: str, words: Any) -> None:
     """As they stand in metrics and logs."""
     assert sorted(row[0].strip("`") for row in table(METRICS, word)) == sorted(get_args(words))

@@ -6,14 +6,13 @@ from collections import Counter
 from typing import get_args
 
 from api.acceptance.spool import Survey
-from api.metrics import Metrics
+from api.metrics import CallbackOutcome, Metrics
 from api.monitoring.durability import Durability
 from api.monitoring.queues import OnRedis, queue_families
 from api.monitoring.redis_server import server_families
 from api.monitoring.spool import spool_families
 from shared.redis.history import Tallies, Tally
 from shared.redis.workers import WorkerRecord
-from shared.wire.events import Outcome
 from workers.attempt import LEVELS
 
 
@@ -23,7 +22,7 @@ def rendered() -> str:
         name="w", host="h", pid=1, version="1", queues=("crm", "events"), job_types={}, slots=2, noted=time.time()
     )
     totals: Tallies = {
-        ("callback", "order"): Tally(Counter(dict.fromkeys(get_args(Outcome), 0))),
+        ("callback", "order"): Tally(Counter(dict.fromkeys(get_args(CallbackOutcome), 0))),
         ("job", "crm.push"): Tally(Counter(dict.fromkeys(LEVELS, 0))),
     }
     queues = ("crm", "events")

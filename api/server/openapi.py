@@ -6,7 +6,8 @@ from fastapi import FastAPI
 
 from shared.declarations.options import NODE_FORM
 from shared.wire.codes import Code
-from shared.wire.protocol import COMMAND_FORM, COMMANDS
+from shared.wire.commands import COMMANDS
+from shared.wire.protocol import COMMAND_FORM
 
 _ENVELOPE = {
     "type": "object",

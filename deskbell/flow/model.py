@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PositiveInt
 
 from shared.declarations.options import NODE_FORM
+from shared.wire.events import Outcome
 from shared.wire.protocol import COMMAND_FORM
 
 Variables = dict[str, str]
@@ -17,7 +18,6 @@ Fields = dict[str, JsonValue]
 Node = Annotated[str, Field(pattern=rf"^({NODE_FORM})?$")]
 Command = Annotated[str, Field(pattern=rf"^{COMMAND_FORM}$")]
 AppId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
-Outcome = Literal["answered", "fallback", "late", "refused", "misfit", "no_handler", "out_of_time", "failed", "receipt"]
 Ended = Literal["done", "dead"]
 NoOthers = Literal["none"]
 

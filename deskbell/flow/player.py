@@ -27,7 +27,8 @@ from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.rest.reading import Inbox, NoStandInError
 from deskbell.simulator.rest.received import Received
-from shared.wire.protocol import SESSION_EVENT, TASK_FLOW_EVENT, Packet, canonical
+from shared.wire.commands import canonical
+from shared.wire.protocol import SESSION_EVENT, TASK_FLOW_EVENT, Packet
 
 _SECONDS_FOR_JOBS = 30.0
 _PAUSE_SECONDS = 0.05

@@ -10,8 +10,8 @@ from typing import Any
 from shared.declarations.nearest import advice
 from shared.declarations.options import check_fields
 from shared.errors import PacketError
-from shared.wire.commands import event_class
-from shared.wire.protocol import COMMANDS, Packet, canonical
+from shared.wire.commands import COMMANDS, canonical, event_class
+from shared.wire.protocol import Packet
 
 FIXTURES = Path(__file__).parent / "fixtures"
 """The documented packets, `<name>.json`, and the answers that the pages show, `<name>.reply.json`."""

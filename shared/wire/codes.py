@@ -17,12 +17,6 @@ class Code(Enum):
     HANDLER_FAILED = (1009, 200)
     CANNOT_KEEP = (1010, 503)
 
-    @property
-    def number(self) -> int:
-        """The `ErrorCode`."""
-        return self.value[0]
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.value[1]
+    def __init__(self, number: int, status: int) -> None:
+        self.number = number
+        self.status = status

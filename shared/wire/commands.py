@@ -7,6 +7,7 @@ Where it is not said otherwise, an attribute has the name and the meaning of its
 customer-service account, `agent_id` and `member_id` are an agent's, `channel_type` is `SDK`, `Web` or another text.
 """
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,8 +186,17 @@ EVENT_CLASSES: tuple[type[Event], ...] = (
 )
 """The classes of the documented commands."""
 
+COMMANDS = tuple(command for kind in EVENT_CLASSES for command in kind.COMMANDS)
+"""The commands of PROTOCOL §3, spelt as in its table; the pages spell their prefix in two ways."""
+
 _NO_QUERY: Mapping[str, str] = {}
+_spelling = {command.lower(): command for command in COMMANDS}
 _classes = {command: kind for kind in EVENT_CLASSES for command in kind.COMMANDS}
+
+
+def canonical(command: str) -> str:
+    """The documented spelling of a command, matched without regard to case; unknown ones stay as they are."""
+    return _spelling.get(command.lower(), command)
 
 
 def event_class(command: str) -> type[Event]:
@@ -202,7 +212,7 @@ def event_from_wire(wire: Wire) -> Event:
 def received(packet: protocol.Packet, query: Mapping[str, str] = _NO_QUERY, *, app_id: str, node: str = "") -> Event:
     """The event for a packet that has come in just now; the names in its URL's query are in lower case."""
     now = round(time.time(), 3)  # the milliseconds that the id and the wire have
-    command = protocol.canonical(packet["CallbackCommand"])
+    command = canonical(packet["CallbackCommand"])
     return event_class(command)(
         id=new_event_id(now),
         app_id=app_id,
@@ -214,3 +224,21 @@ def received(packet: protocol.Packet, query: Mapping[str, str] = _NO_QUERY, *, a
         platform=query.get("optplatform", ""),
         raw=packet,
     )
+
+
+def delivery_identity(event: Event, body: bytes) -> str:
+    """What makes two requests the same delivery (PROTOCOL §4), as 32 hex digits.
+
+    In order of preference: the query's `RequestID`; a task-flow event's `ExecutionId` and `Seq`; the bytes of
+    the body. The node belongs to the third: two nodes of one flow may send equal bytes in one millisecond.
+    """
+    if event.request_id:
+        parts = ["request", event.app_id, event.command, event.request_id]
+    elif isinstance(event, TaskFlowEvent) and event.raw.get("ExecutionId") and event.raw.get("Seq") is not None:
+        parts = ["execution", event.app_id, event.execution_id, text(event.raw["Seq"])]
+    else:
+        parts = ["body", event.app_id, event.command, event.node]
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=16)
+    if parts[0] == "body":
+        digest.update(b"\0" + body)
+    return digest.hexdigest()

@@ -39,21 +39,8 @@ class Field(Generic[_Value]):
         return self._read(getattr(event, self._source).get(self.name))
 
 
-Outcome = Literal[
-    "answered",
-    "fallback",
-    "late",
-    "refused",
-    "misfit",
-    "no_handler",
-    "out_of_time",
-    "failed",
-    "receipt",
-    "duplicate",
-    "verified",
-    "defect",
-]
-"""What becomes of a callback that is not refused; a `Reply` has none of the last three."""
+Outcome = Literal["answered", "fallback", "late", "refused", "misfit", "no_handler", "out_of_time", "failed", "receipt"]
+"""How a reply came about."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from shared.errors import PacketError
-from shared.wire.json_values import read_json, text
+from shared.wire.json_values import read_json
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
 ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
@@ -19,16 +19,6 @@ TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
 MEMBER_EVENT = "Member.EventNotify"  # PROTOCOL §3.3
 BEFORE_CONTACT_USER = "Desk.CallbackBeforeIMContactUser"  # PROTOCOL §3.4
 C2C_SIGNAL = "Chatbot.OnC2CSignalMessage"  # PROTOCOL §3.4
-COMMANDS = (
-    API_CALL,
-    *ASSIGN_AGENT,
-    BEFORE_CONTACT_USER,
-    C2C_SIGNAL,
-    SESSION_EVENT,
-    TASK_FLOW_EVENT,
-    MEMBER_EVENT,
-)
-"""The commands of PROTOCOL §3, spelt as in its table; the pages spell their prefix in two ways."""
 
 SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServiceID", "SystemChannelType")
 """The system variables that a page names (PROTOCOL §3.1); there are others."""
@@ -48,13 +38,7 @@ _CERTAINLY_SHALLOW = 100  # brackets: a packet with so few can be read there
 Packet = dict[str, Any]
 """A callback's body, as it came."""
 
-_spelling = {command.lower(): command for command in COMMANDS}
 _command = re.compile(COMMAND_FORM)
-
-
-def canonical(command: str) -> str:
-    """The documented spelling of a command, matched without regard to case; unknown ones stay as they are."""
-    return _spelling.get(command.lower(), command)
 
 
 def envelope(
@@ -117,22 +101,3 @@ def sign(token: str, request_time: str) -> str:
 def fingerprint(token: str) -> str:
     """Eight hex digits that tell a token from others without giving it away."""
     return hashlib.blake2b(token.encode(), digest_size=4, person=b"deskbell token").hexdigest()
-
-
-def delivery_identity(app_id: str, node: str, request_id: str, packet: Packet, body: bytes) -> str:
-    """What makes two requests the same delivery (PROTOCOL §4), as 32 hex digits.
-
-    In order of preference: the query's `RequestID`; a task-flow event's `ExecutionId` and `Seq`; the bytes of
-    the body. The node belongs to the third: two nodes of one flow may send equal bytes in one millisecond.
-    """
-    command = canonical(packet["CallbackCommand"])
-    if request_id:
-        parts = ["request", app_id, command, request_id]
-    elif command == TASK_FLOW_EVENT and packet.get("ExecutionId") and packet.get("Seq") is not None:
-        parts = ["execution", app_id, text(packet["ExecutionId"]), text(packet["Seq"])]
-    else:
-        parts = ["body", app_id, command, node]
-    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=16)
-    if parts[0] == "body":
-        digest.update(b"\0" + body)
-    return digest.hexdigest()

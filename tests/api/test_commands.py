@@ -10,8 +10,8 @@ from redis import Redis
 
 from deskbell import ApiCall, AssignAgent, Assignment, BeforeContactUser, Callbacks, Refuse
 from shared.redis.queues import EVENTS, queue
-from shared.wire.commands import event_from_wire
-from shared.wire.protocol import COMMANDS, RECEIPT, sign
+from shared.wire.commands import COMMANDS, event_from_wire
+from shared.wire.protocol import RECEIPT, sign
 from tests.conftest import PACKETS, ApiFactory
 from tests.desk import Desk
 

@@ -19,7 +19,7 @@ from api.app import create_app
 from deskbell import Assignment, Callbacks
 from deskbell.testing import signed_query
 from shared.redis.queues import EVENTS, queue_key
-from shared.wire.protocol import COMMANDS
+from shared.wire.commands import COMMANDS
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
 

@@ -14,8 +14,8 @@ from deskbell.simulator.packets import command_named, field_from_text, fixture_n
 from shared.declarations.nearest import advice, nearest
 from shared.declarations.options import NODE_FORM, check_fields, check_variables
 from shared.errors import DeclarationError, PacketError
-from shared.wire.commands import event_class
-from shared.wire.protocol import API_CALL, COMMAND_FORM, COMMANDS, Packet, canonical
+from shared.wire.commands import COMMANDS, canonical, event_class
+from shared.wire.protocol import API_CALL, COMMAND_FORM, Packet
 
 _NEAR = 0.8  # "sesion_event" is near to "session_event", "contact" to no command
 

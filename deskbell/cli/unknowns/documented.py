@@ -1,9 +1,9 @@
 """The names that docs/reference/protocol.md lists: commands, events, fields and system variables."""
 
 from deskbell.simulator.packets import packet_of
-from shared.wire.commands import event_class
+from shared.wire.commands import COMMANDS, event_class
 from shared.wire.events import Field
-from shared.wire.protocol import API_CALL, COMMANDS, MEMBER_EVENT, SESSION_EVENT, SYSTEM_VARIABLES, TASK_FLOW_EVENT
+from shared.wire.protocol import API_CALL, MEMBER_EVENT, SESSION_EVENT, SYSTEM_VARIABLES, TASK_FLOW_EVENT
 
 EVENTS = {
     SESSION_EVENT: frozenset({"SessionBegin", "ChatBot.UserSendMsg", "ChatBot.RobotSendMsg"}),

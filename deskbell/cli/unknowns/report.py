@@ -13,7 +13,8 @@ from deskbell.cli.unknowns.documented import EVENTS, VARIABLES, fields_of
 from deskbell.cli.unknowns.seen import Seen, read_seen
 from shared.redis.connections import connect
 from shared.version import version
-from shared.wire.protocol import COMMAND_FORM, COMMANDS
+from shared.wire.commands import COMMANDS
+from shared.wire.protocol import COMMAND_FORM
 
 _FAILED = 1
 _MOST_NAMES = 100  # of a kind

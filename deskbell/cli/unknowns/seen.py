@@ -16,7 +16,8 @@ from rq.job import Job
 
 from shared.records.query import all_calls
 from shared.redis.job_data import read_data
-from shared.wire.protocol import API_CALL, SYSTEM, canonical
+from shared.wire.commands import canonical
+from shared.wire.protocol import API_CALL, SYSTEM
 from workers.dead_letters.registry import batched
 
 MOST_PACKETS = 50_000

@@ -27,8 +27,8 @@ from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
 from shared.records.query import CALLS_KEY, all_calls
 from shared.redis.queues import EVENTS, REPLY_KEY, queue
+from shared.wire.commands import delivery_identity, received
 from shared.wire.events import Reply
-from shared.wire.protocol import delivery_identity
 from tests.api.intakes import open_intake
 from tests.conftest import ApiFactory, SettingsFactory
 from tests.desk import APP
@@ -233,7 +233,9 @@ def test_answers_are_forgotten_after_a_while(start_api: ApiFactory, redis: Redis
 
     desk.post(body, "nowhere", RequestID="r-1")
 
-    identity = delivery_identity(APP, "nowhere", "r-1", body, json.dumps(body).encode())
+    identity = delivery_identity(
+        received(body, {"requestid": "r-1"}, app_id=APP, node="nowhere"), json.dumps(body).encode()
+    )
     assert 0 < redis.ttl(REPLY_KEY + identity) <= 7
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from deskbell.simulator.packets import command_named, field_from_text, fixture_names, packet_of
 from shared.errors import DeclarationError, PacketError
-from shared.wire.protocol import COMMANDS, parse_packet
+from shared.wire.commands import COMMANDS
+from shared.wire.protocol import parse_packet
 
 
 def test_every_documented_command_has_a_fixture() -> None:

@@ -11,17 +11,7 @@ from pydantic_core import to_json
 
 from shared.errors import PacketError
 from shared.redis.job_data import read_data
-from shared.wire.protocol import (
-    API_CALL,
-    COMMANDS,
-    RECEIPT,
-    TASK_FLOW_EVENT,
-    canonical,
-    delivery_identity,
-    envelope,
-    parse_packet,
-    sign,
-)
+from shared.wire.protocol import API_CALL, RECEIPT, envelope, parse_packet, sign
 from tests.conftest import PACKETS
 
 APP = "1400000001"
@@ -30,11 +20,6 @@ APP = "1400000001"
 def body(**fields: Any) -> bytes:
     """A packet's bytes; an API call unless the fields say otherwise."""
     return json.dumps({"CallbackCommand": API_CALL, "Body": {}, **fields}).encode()
-
-
-def identity(content: bytes, *, app: str = APP, node: str = "", request_id: str = "") -> str:
-    """The identity of a delivery with these bytes."""
-    return delivery_identity(app, node, request_id, parse_packet(content), content)
 
 
 VECTOR = "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061"  # of PROTOCOL §2
@@ -47,17 +32,6 @@ VECTOR = "17773bc39a671d7b9aa835458704d2a6db81360a5940292b587d6d760d484061"  # o
 def test_sign_is_the_documented_digest(token: str, request_time: str, expected: str) -> None:
     """It is taken over UTF-8, since a token may hold any text."""
     assert sign(token, request_time) == expected
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_documented_command_is_found_in_any_spelling(command: str) -> None:
-    """Pages spell the prefix `Chatbot.` and `ChatBot.`, so case does not count (PROTOCOL §3)."""
-    assert {canonical(command.lower()), canonical(command.upper()), canonical(command)} == {command}
-
-
-def test_an_unknown_command_keeps_its_spelling() -> None:
-    """Commands that no page lists are kept as they came."""
-    assert canonical("State.StateChange") == "State.StateChange"
 
 
 def test_the_receipt_is_the_documented_one() -> None:
@@ -261,86 +235,3 @@ def test_no_bytes_are_read_as_anything_but_a_packet_or_an_error(content: bytes) 
     except PacketError:
         return
     assert isinstance(packet["CallbackCommand"], str)
-
-
-def test_a_request_id_identifies_a_delivery() -> None:
-    """Rule 1 of PROTOCOL §4: whatever else differs between two requests."""
-    first = identity(body(EventTime=1), node="a", request_id="r1")
-
-    assert identity(body(EventTime=2), node="b", request_id="r1") == first
-    assert identity(body(EventTime=1), node="a", request_id="r2") != first
-    assert identity(body(EventTime=1), node="a", request_id="r1", app="1400000002") != first
-
-
-def test_a_request_id_says_nothing_across_commands() -> None:
-    """Two commands that share one are two deliveries; two spellings of one command are not."""
-    first = identity(body(CallbackCommand="Chatbot.OnAssignAgent"), request_id="r1")
-
-    assert identity(body(CallbackCommand="ChatBot.OnAssignAgent"), request_id="r1") == first
-    assert identity(body(CallbackCommand="Chatbot.OnAssignHuman"), request_id="r1") != first
-
-
-def test_a_task_flow_event_is_identified_by_its_execution_and_number() -> None:
-    """Rule 2 of PROTOCOL §4: the bytes may differ; rule 1 comes before it."""
-    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1, Event="TaskBegin"))
-
-    again = identity(body(CallbackCommand=TASK_FLOW_EVENT.lower(), ExecutionId="e", Seq=1, Env="test"))
-    next_one = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=2, Event="TaskBegin"))
-    another_run = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="f", Seq=1, Event="TaskBegin"))
-    another_app = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1), app="1400000002")
-
-    assert again == first
-    by_request_id = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="e", Seq=1), request_id="r1")
-    assert len({first, next_one, another_run, another_app, by_request_id}) == 5
-
-
-@pytest.mark.parametrize(("number", "same"), [(1, "1"), (1, "1.0"), (1, '"1"'), (1, "1e0"), (0, "0.0")])
-def test_a_number_is_one_however_json_writes_it(number: int, same: str) -> None:
-    """A sender whose numbers are floats, or texts, delivers the same event; 0 is a number like any other."""
-    sent = f'{{"CallbackCommand":"{TASK_FLOW_EVENT}","ExecutionId":5,"Seq":{same}}}'.encode()
-    first = identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId="5", Seq=number))
-
-    assert identity(sent) == first
-
-
-@pytest.mark.parametrize("missing", ["ExecutionId", "Seq"])
-def test_a_task_flow_event_without_its_number_is_identified_by_its_bytes(missing: str) -> None:
-    """Half an identity would make one delivery of many."""
-    fields = {"CallbackCommand": TASK_FLOW_EVENT, "ExecutionId": "e", "Seq": 1}
-    del fields[missing]
-
-    assert identity(body(**fields, EventTime=1)) != identity(body(**fields, EventTime=2))
-
-
-def test_other_commands_are_not_identified_by_execution_and_number() -> None:
-    """Rule 2 is the task-flow event's alone."""
-    first = identity(body(ExecutionId="e", Seq=1, EventTime=1))
-
-    assert identity(body(ExecutionId="e", Seq=1, EventTime=2)) != first
-
-
-def test_otherwise_the_bytes_identify_a_delivery() -> None:
-    """Rule 3 of PROTOCOL §4: app, command and body; a retried delivery repeats its bytes."""
-    first = identity(body(EventTime=1))
-
-    assert identity(body(EventTime=1)) == first
-    assert identity(body(EventTime=2)) != first
-    assert identity(body(EventTime=1), app="1400000002") != first
-
-
-def test_equal_bytes_for_two_nodes_are_two_deliveries() -> None:
-    """Two nodes of one flow may send equal bytes in one millisecond."""
-    content = body(EventTime=1)
-
-    assert len({identity(content), identity(content, node="a"), identity(content, node="b")}) == 3
-
-
-def test_an_identity_is_32_hex_digits_whatever_it_is_made_of() -> None:
-    """It is part of a Redis key, so its length must not follow its parts."""
-    odd = [
-        identity(body(), request_id="\udcff\0" * 1000),
-        identity(body(CallbackCommand=TASK_FLOW_EVENT, ExecutionId={"a": [1]}, Seq=int("9" * 4300))),
-        identity(body(), node="a" * 64),
-    ]
-
-    assert all(len(each) == 32 and int(each, 16) for each in odd)

@@ -12,7 +12,8 @@ from deskbell.cli.unknowns.documented import EVENTS, VARIABLES, fields_of
 from deskbell.simulator.client import Desk
 from deskbell.simulator.packets import packet_of
 from shared.redis.queues import EVENTS as EVENTS_QUEUE
-from shared.wire.protocol import API_CALL, COMMANDS, SESSION_EVENT
+from shared.wire.commands import COMMANDS
+from shared.wire.protocol import API_CALL, SESSION_EVENT
 from tests import forked
 from tests.conftest import ApiFactory, WorkplaceFactory
 from tests.desk import APP, TOKEN
