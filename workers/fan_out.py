@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from pydantic_core import to_json
@@ -25,6 +24,7 @@ from shared.jobs.late import check_late
 from shared.logs import get_log
 from shared.redaction import loggable_fields
 from shared.redis.queues import FOREVER, PERFORM, job_template, pack, queue
+from shared.redis.scripts import script_text
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
 from workers.flow.limits import limits_text
@@ -119,15 +119,8 @@ class JobTemplates:
 
 
 def fan_out_text() -> str:
-    """`fan_out.lua` with what it needs; `limits_text` and `writes_text` stand in front of it."""
-    flow = files("workers.flow")
-    texts = [flow.joinpath(name).read_text() for name in ("order.lua", "place.lua")]
-    return "".join(texts) + files("workers").joinpath("fan_out.lua").read_text()
-
-
-def writes_text() -> str:
-    """`writes.lua`."""
-    return files("workers").joinpath("writes.lua").read_text()
+    """`fan_out.lua` with what it needs; `limits_text` and `writes.lua` stand in front of it."""
+    return script_text("workers.flow", "order", "place") + script_text("workers", "fan_out")
 
 
 def fan_out(wire: Wire) -> None:
@@ -140,7 +133,8 @@ def fan_out_with(jobs: Jobs, wire: Wire) -> None:
     job = get_current_job()
     assert job, "fan_out is called by an RQ worker"
     made = prepare_fan_out(jobs, wire)
-    script = job.connection.register_script(limits_text(jobs) + writes_text() + fan_out_text() + _FAN_OUT)
+    text = limits_text(jobs) + script_text("workers", "writes") + fan_out_text() + _FAN_OUT
+    script = job.connection.register_script(text)
     try:
         table, (arguments,) = JobTemplates(jobs, job.connection).arguments([made])
         is_done = script(args=[job.key, utcformat(now()), table, *arguments])

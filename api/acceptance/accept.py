@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, NamedTuple, Self
 
 from redis.asyncio import Redis as AsyncRedis
@@ -24,6 +23,7 @@ from shared.records.packing import Packing, Record
 from shared.records.script import record_limits, record_text
 from shared.redis.connections import connect
 from shared.redis.queues import EVENTS, MARK_KEY, REPLY_KEY, events_job, job_template, queue
+from shared.redis.scripts import script_text
 from shared.settings.config import Settings
 from shared.wire.events import Outcome, new_event_id
 
@@ -106,8 +106,7 @@ class AcceptScript:
         self.lost_writes = LostWriteDetector(redis)
         self._redis = redis
         self._lateness = lateness
-        accept = files("api.acceptance").joinpath("accept.lua").read_text()
-        self._accept = redis.register_script(record_text() + accept)
+        self._accept = redis.register_script(record_text() + script_text("api.acceptance", "accept"))
         self._resolve = redis.register_script(_RESOLVE)
         events = queue(EVENTS, connect(settings))
         self._packing = packing

@@ -15,9 +15,8 @@ takes effect more than a lease after it was begun.
 import time
 import uuid
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from hashlib import blake2b
-from importlib.resources import files
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -26,6 +25,7 @@ from deskbell.adapters.once import Once
 from shared.errors import Discard, OutOfTurnError
 from shared.logs import get_log
 from shared.redis.connections import client
+from shared.redis.scripts import script_text
 from shared.settings.config import Settings
 from shared.wire.events import Event
 from workers.redis_errors import is_transient
@@ -90,7 +90,7 @@ class Write:
                 get_log().error("contact_overtaken", event_id=self._event_id)
 
     def _run(self, what: str, *arguments: str | int) -> str:
-        script = self._redis.register_script(_script())
+        script = self._redis.register_script(script_text("deskbell.adapters", "contacts"))
         answer = script(keys=[self._key], args=[what, self._id, *arguments])
         return str(answer.decode())
 
@@ -117,8 +117,3 @@ redis_of = Once(partial(client, seconds=_REDIS_SECONDS), Redis.close)
 def contact_key(url: str, user_id: str) -> str:
     """The key of a contact's record: a digest, since everybody who reads Redis sees its keys."""
     return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
-
-
-@cache
-def _script() -> str:
-    return files("deskbell.adapters").joinpath("contacts.lua").read_text()

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from threading import Lock
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +20,7 @@ from deskbell.adapters.once import Once
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.redis.outages import refusal
+from shared.redis.scripts import script_text
 from shared.settings.config import load_settings
 
 Operation = Literal["get", "put", "claim"]
@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._put = redis.register_script(_script())
+        self._put = redis.register_script(script_text("deskbell.cache", "put"))
         self._circuits = {operation: _Circuit(operation) for operation in ("get", "put", "claim")}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cache")
 
@@ -122,8 +122,3 @@ def _connected() -> Store:
 
 _own = Once(_connected, Store.close)
 _given: list[Store] = []
-
-
-@cache
-def _script() -> str:
-    return files("deskbell.cache").joinpath("put.lua").read_text()

@@ -1,7 +1,6 @@
 """`record.lua`: the part of a script that writes records."""
 
-from importlib.resources import files
-
+from shared.redis.scripts import script_text
 from shared.settings.config import Settings
 
 _MEGABYTE = 1_000_000
@@ -10,7 +9,7 @@ _HOUR_MS = 3_600_000
 
 def record_text() -> str:
     """It, to stand in front of a script that writes records."""
-    return files("shared.records").joinpath("record.lua").read_text()
+    return script_text("shared.records", "record")
 
 
 def record_limits(settings: Settings) -> tuple[int, int]:

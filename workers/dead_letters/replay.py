@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.resources import files
 
 from redis import Redis
 from rq.exceptions import NoSuchJobError
@@ -23,6 +22,7 @@ from rq.utils import utcformat
 
 from shared.declarations.policies import Rate
 from shared.redis.queues import EVENT_RETRIES, queue
+from shared.redis.scripts import script_text
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, Meta, batched
 
@@ -60,7 +60,7 @@ class Replays:
         self._redis = redis
         self._by = by
         self._audit = AuditLog(redis)
-        self._script = redis.register_script(files("workers.dead_letters").joinpath("replay.lua").read_text())
+        self._script = redis.register_script(script_text("workers.dead_letters", "replay"))
 
     def replay(self, pages: Pages, selection: str, throttle: Throttle, progress: Progress) -> Counter[str]:
         """Put dead letters back on their queues, their attempts anew.

@@ -12,8 +12,6 @@
 """
 
 import json
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from redis import Redis
@@ -26,6 +24,7 @@ from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.redis.job_data import read_data
+from shared.redis.scripts import script_text
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
 from workers.flow.ordering import execution_of, partition_of, received_ms
@@ -63,7 +62,7 @@ def acquire_lock(job: Job, job_type: JobType, event: Event) -> None:
 def _ask(job: Job, job_type: JobType, event: Event, *, waits_for_fan_out: bool = True) -> Any:
     execution, seq = execution_of(event) or ("", 0)
     order = job.meta.get("order") or ["", repr(float(received_ms(event)))]  # queued before its type was ordered
-    return job.connection.register_script(_script("fifo_lock"))(
+    return job.connection.register_script(script_text("workers.flow", "order", "fifo_lock"))(
         args=[
             *(partition_of(job_type, event), job.id, order[1], int(job_type.on_dead == "hold")),
             *(event.id, received_ms(event), GAP_SECONDS * 1000, FAN_OUT_SECONDS * 1000 if waits_for_fan_out else 0),
@@ -87,7 +86,7 @@ def wake(connection: Redis, jobs: Jobs) -> None:
     holds = {job_type.type_slug: job_type.on_dead == "hold" for job_type in jobs.types if job_type.ordered_by}
     if not holds or not connection.set(_SWEEP_KEY, 1, nx=True, ex=_SWEEP_SECONDS):
         return
-    script, cursor = connection.register_script(_script("wake")), b"0"
+    script, cursor = connection.register_script(script_text("workers.flow", "order", "wake")), b"0"
     while True:
         answer: Any = script(args=[utcformat(now()), cursor, json.dumps(holds)])
         cursor, woken = answer
@@ -95,9 +94,3 @@ def wake(connection: Redis, jobs: Jobs) -> None:
             get_log().warning("order_woken", job_id=job_id.decode())
         if cursor == b"0":
             return
-
-
-@cache
-def _script(name: str) -> str:
-    here = files("workers.flow")
-    return here.joinpath("order.lua").read_text() + here.joinpath(f"{name}.lua").read_text()

@@ -8,8 +8,6 @@ recorded here, before RQ decides about the job, since an attempt that fails whil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from redis import Redis
@@ -22,6 +20,7 @@ from shared.errors import Discard, OutOfTurnError, Retry, Unavailable
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
+from shared.redis.scripts import script_text
 from workers.causes import cause_of
 from workers.lease import Lease, LeaseLostError
 
@@ -56,7 +55,7 @@ def limits_text(jobs: Jobs) -> str:
     """`limits.lua` with the limits of these job types: what stands in front of a script that claims or acks."""
     limited = filter(_is_limited, jobs.types)
     entries = ", ".join(f'["{job_type.type_slug}"] = {{{_fields(job_type)}}}' for job_type in limited)
-    return f"local LIMITS = {{{entries}}}\n{_text()}"
+    return f"local LIMITS = {{{entries}}}\n" + script_text("workers.flow", "limits")
 
 
 def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException) -> bool:
@@ -163,8 +162,3 @@ def _fields(job_type: JobType) -> str:
     numbers = [f"{name} = {value}" for name, value in fields.items()]
     ordered = "true" if job_type.ordered_by else "false"
     return ", ".join([f'queue = "{job_type.queue}"', f"ordered = {ordered}", *numbers])
-
-
-@cache
-def _text() -> str:
-    return files("workers.flow").joinpath("limits.lua").read_text()

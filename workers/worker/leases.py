@@ -17,20 +17,19 @@ import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis as AsyncRedis
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
-from rq.utils import utcformat
+from rq.utils import now, utcformat
 from rq.worker import BaseWorker
 
 from shared.jobs.jobs import Jobs
 from shared.redis.connections import connect
 from shared.redis.queues import queue_key
+from shared.redis.scripts import script_text
 from shared.settings.config import Settings
-from workers.fan_out import FanOut, JobTemplates, fan_out_text, writes_text
+from workers.fan_out import FanOut, JobTemplates, fan_out_text
 from workers.flow.limits import limits_text, log_resumed
 from workers.lease import Lease
 
@@ -200,13 +199,15 @@ class Leases:
         """
         job_ids: list[bytes] = []
         exhausted: list[Lease] = []
-        now = time.time()
+        claimed_at = time.time()
         until = time.monotonic() + self.seconds * _REAPING_SHARE
         while len(exhausted) < _REAPED_AT_ONCE and time.monotonic() < until:
             arguments: list[Any] = [_date(), self._worker, queue, self.seconds, _prefix(), _REAPED_AT_ONCE]
             ids, rows, count = await self._reap(args=[*arguments, self._renewed_at])
             job_ids += ids
-            exhausted += [Lease(id_.decode(), name.decode(), queue, b"", 0, 0, now) for id_, name in _rows(rows, 2)]
+            exhausted += [
+                Lease(id_.decode(), name.decode(), queue, b"", 0, 0, claimed_at) for id_, name in _rows(rows, 2)
+            ]
             if count < _REAPED_AT_ONCE:
                 break
         return job_ids, exhausted
@@ -236,16 +237,14 @@ def _seconds(timeout: bytes | None) -> int:
 
 def _script(name: str, limits: str) -> str:
     """A script of this package, with what it needs in front of it."""
-    here = files("workers.worker")
     flags = "#!lua flags=allow-oom\n" if name in _WHEN_FULL else ""  # Redis looks for it at the very beginning
-    success, attempts = here.joinpath("success.lua"), files("workers").joinpath("attempts.lua")
-    more = fan_out_text() + success.read_text() if name == "ack" else attempts.read_text()
-    lease = here.joinpath("lease.lua").read_text()
-    return flags + limits + writes_text() + lease + more + here.joinpath(f"{name}.lua").read_text()
+    fan_out, part = (fan_out_text(), "success") if name == "ack" else ("", "attempts")
+    text = limits + script_text("workers", "writes") + fan_out
+    return flags + text + script_text("workers.worker", "lease", part, name)
 
 
 def _date() -> str:
-    return utcformat(datetime.now(UTC))
+    return utcformat(now())
 
 
 def _prefix() -> str:
