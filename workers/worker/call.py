@@ -1,6 +1,5 @@
 """Which function a claimed job calls, and with what: one of the two entry points, nothing else."""
 
-from functools import partial
 from typing import Any
 
 from rq.exceptions import DeserializationError
@@ -14,7 +13,7 @@ from workers.worker.execution import Execution
 
 
 def prepare(performer: Performer, execution: Execution) -> None:
-    """Give an execution its function, and the attempt that this is; or, of an event's own job, its fan-out.
+    """Give an execution the attempt that it is; or, of an event's own job, its fan-out.
 
     Raises:
         DeserializationError: the job's data cannot be read.
@@ -26,21 +25,15 @@ def prepare(performer: Performer, execution: Execution) -> None:
     name, arguments = _read(execution.lease.data)
     match arguments:
         case [wire] if name == FAN_OUT:
-            execution.function = partial(prepare_fan_out, performer.jobs, wire)
-            execution.fan_out = execution.function()
+            execution.is_event = True
+            execution.fan_out = prepare_fan_out(performer.jobs, wire)
         case [str(job_name), wire] if name == PERFORM:
-            _prepare_attempt(execution, Attempt(performer, job_name, wire, execution.lease))
+            attempt = execution.attempt = Attempt(performer, job_name, wire, execution.lease)
+            attempt.prepare()
+            if attempt.job_type.is_async and not attempt.job_type.isolation:  # what the hash allows is the backstop
+                execution.timeout = attempt.job_type.timeout
         case _:  # which may hold what anybody has written
             raise DamagedJobError(f"the job's arguments are not those of {name}")
-
-
-def _prepare_attempt(execution: Execution, attempt: Attempt) -> None:
-    execution.attempt = attempt
-    attempt.prepare()
-    execution.function = attempt.function
-    execution.is_isolated, execution.is_async = attempt.job_type.isolation is not None, attempt.job_type.is_async
-    if execution.is_async and not execution.is_isolated:  # what the job's hash allows is the backstop
-        execution.timeout = attempt.job_type.timeout
 
 
 def _read(data: bytes) -> tuple[str, Any]:

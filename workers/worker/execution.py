@@ -42,10 +42,8 @@ class Execution:
 
     Attributes:
         attempt: the attempt at a job that this is; None of an event's own job, and of a job that cannot be read.
-        fan_out: of an event's own job, what the event becomes: nothing is called, the ack does it.
-        function: what is called; None of a job that is refused.
-        is_async: whether the function runs on the event loop.
-        is_isolated: whether it runs in a process of its own.
+        is_event: whether it is an event's own job; what is refused is none.
+        fan_out: what that event becomes: nothing is called, the ack does it.
         timeout: seconds after which a coroutine is cancelled, or a thread given up.
         state: `running`; `ended` with an outcome that is not on Redis yet; `acking` or `writing` while it is written;
             or `over`.
@@ -58,10 +56,8 @@ class Execution:
     lease: Lease
     job: AllowListedJob
     attempt: Attempt | None = None
+    is_event: bool = False
     fan_out: FanOut | None = None
-    function: Callable[[], Any] | None = None
-    is_async: bool = False
-    is_isolated: bool = False
     timeout: float = 0.0
     state: Literal["running", "ended", "acking", "writing", "over"] = "running"
     cut_off: BaseException | None = None
@@ -109,15 +105,16 @@ class Executor:
 
     def start(self, execution: Execution) -> None:
         """Call what a job calls."""
-        context = copy_context()
+        attempt, context = execution.attempt, copy_context()
+        assert attempt
         context.run(_current_job.set, execution.job)
         context.run(current_execution.set, execution)
-        if execution.is_async or execution.is_isolated:
-            self._start_task(execution, context, partial(self._call, execution))
+        if attempt.job_type.is_async or attempt.job_type.isolation:
+            self._start_task(execution, context, partial(self._call, execution, attempt))
         else:
             self._begin_time(execution)
             done = partial(self._thread_done, execution, context)
-            self.threads.start(partial(context.run, _call_in_thread, execution), done)
+            self.threads.start(partial(context.run, _call_in_thread, attempt, execution.job), done)
 
     def stop(self, reason: BaseException, *, job_id: str | None = None, execution_id: str | None = None) -> None:
         """End one job, or one execution, or with neither all of them, before their functions do."""
@@ -177,15 +174,13 @@ class Executor:
         if task.cancelled():
             self._end(execution, execution.cut_off or asyncio.CancelledError())
 
-    async def _call(self, execution: Execution) -> None:
-        attempt = execution.attempt
-        assert attempt
-        if execution.is_isolated:
+    async def _call(self, execution: Execution, attempt: Attempt) -> None:
+        if attempt.job_type.isolation:
             await self.children.ready()
         self._begin_time(execution)
         if not attempt.has_begun:
             await self.threads.run(partial(attempt.begin, execution.job))
-        if execution.is_isolated:
+        if attempt.job_type.isolation:
             await self.children.perform(execution.lease, attempt.job_type.name, attempt.wire)
         else:
             await await_result(attempt.function())
@@ -264,11 +259,9 @@ def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
     return [execution.lease for execution in held]
 
 
-def _call_in_thread(execution: Execution) -> Any:
-    if execution.attempt:
-        execution.attempt.begin(execution.job)
-    assert execution.function
-    result = execution.function()
+def _call_in_thread(attempt: Attempt, job: AllowListedJob) -> Any:
+    attempt.begin(job)
+    result = attempt.function()
     if not is_awaited(result):
         check_ran(result)
         return None

@@ -72,7 +72,7 @@ class RQOutcomes:
         try:
             if execution.attempt:
                 execution.attempt.failed(job, error)
-            elif not execution.function:
+            elif not execution.is_event:
                 self._log.error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
                 job.retries_left = 0
         except BaseException as surprise:  # reading an integrator's exception may raise anything
