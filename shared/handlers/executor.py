@@ -75,17 +75,20 @@ class HandlerExecutor:
         self._threads.close()
 
     async def _in_thread(self, call: Callable[[], Any], until: float, context: contextvars.Context) -> Any:
+        run, ended = None, asyncio.Event()
         try:
             async with asyncio.timeout_at(until):
                 await self._free.acquire()
-        except TimeoutError:
-            raise LateError from None
-        run = self._threads.run(functools.partial(guarded_call, context.run, call))
-        run.add_done_callback(lambda _: self._free.release())
-        try:
-            return await _result_by(run, until)
-        finally:
-            self._count_straggler(run)
+                run = self._threads.run(functools.partial(guarded_call, context.run, call))
+                run.add_done_callback(lambda _: self._free.release())
+                run.add_done_callback(lambda _: ended.set())
+                await ended.wait()  # and not the run itself, which would be cancelled with this task
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if run:
+                run.add_done_callback(_discard)
+                self._count_straggler(run)
+            raise LateError if isinstance(error, TimeoutError) else error from None
+        return run.result()
 
     def _leave_behind(self, run: "asyncio.Task[Any]") -> None:
         run.add_done_callback(_discard)
@@ -114,30 +117,6 @@ def guarded_call(call: Callable[..., Any], *given: Any) -> Any:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):  # which a future refuses to hold
             raise
         raise StandInError from error
-
-
-async def _result_by(run: "asyncio.Future[Any]", until: float) -> Any:
-    """A future's result at the loop's time `until`; `asyncio.wait` does the same at more cost."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[bool] = loop.create_future()
-
-    def end(*_: object) -> None:
-        if not ended.done():
-            ended.set_result(run.done())
-
-    timer = loop.call_at(until, end)
-    run.add_done_callback(end)
-    is_in_time = False
-    try:
-        is_in_time = await ended
-    finally:
-        timer.cancel()
-        run.remove_done_callback(end)
-        if not is_in_time:  # late, or this task was cancelled
-            run.add_done_callback(_discard)
-    if not is_in_time:
-        raise LateError
-    return run.result()
 
 
 def _discard(run: "asyncio.Future[Any]") -> None:
