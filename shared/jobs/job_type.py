@@ -71,7 +71,5 @@ class JobType:
 
     def arguments(self, event: Event, settings: Settings) -> dict[str, Any]:
         """The function's arguments for an event."""
-        arguments: dict[str, Any] = {self.event_parameter: event}
-        if self.settings_parameter:
-            arguments[self.settings_parameter] = settings
-        return arguments
+        own = {self.settings_parameter: settings} if self.settings_parameter else {}
+        return {self.event_parameter: event, **own}
