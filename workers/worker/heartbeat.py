@@ -8,10 +8,8 @@ from redis.asyncio import Redis as AsyncRedis
 
 from shared.logs import get_log
 from shared.redis.clock import seconds_ahead
-from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.worker.execution import Executor, to_renew
-from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
 from workers.worker.registration import RegisteredWorker
 
@@ -56,15 +54,13 @@ class Heartbeat:
     worker: RegisteredWorker
     performer: Performer
     redis: AsyncRedis
-    leases: Leases
     executor: Executor
     outcomes: Outcomes
-    threads: DaemonThreads
     slots: int
 
     def __post_init__(self) -> None:
-        self.seconds = min(self.leases.seconds / 6, _LONGEST_SECONDS)
-        self._reap_guard = ReapGuard(self.leases.seconds)
+        self.seconds = min(self.outcomes.leases.seconds / 6, _LONGEST_SECONDS)
+        self._reap_guard = ReapGuard(self.outcomes.leases.seconds)
         self._record = self.worker.describe(self.performer.jobs, self.slots)
         self._file = self.performer.settings.heartbeat_file  # touched at each heartbeat that Redis takes
         self._log = get_log()
@@ -76,13 +72,13 @@ class Heartbeat:
         ahead = await seconds_ahead(self.redis)
         noted = round(time.time() - ahead, 3)
         record = replace(self._record, used=used, stragglers=stragglers, ahead=round(ahead, 3), noted=noted)
-        known, lost = await self.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
+        known, lost = await self.outcomes.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()
         for execution_id in lost:
             self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
-            await self.threads.run(self.worker.register_again)
+            await self.executor.threads.run(self.worker.register_again)
         await self.write_history()
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
@@ -93,7 +89,7 @@ class Heartbeat:
         await self.performer.records.write(self.redis, self.performer.settings)
 
     async def _reap(self, queue: str) -> None:
-        job_ids, exhausted = await self.leases.reap(queue)
+        job_ids, exhausted = await self.outcomes.leases.reap(queue)
         for job_id in job_ids:
             self._log.warning("job_reaped", job_id=job_id.decode(), queue=queue)
         for lease in exhausted:

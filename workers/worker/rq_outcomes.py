@@ -8,6 +8,7 @@ Redis refuses; so its steps (`handle_job_failure`, `handle_job_success`) are tak
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -35,6 +36,7 @@ _READY_TRIES = 20
 _WATCH_TRIES = 3
 
 
+@dataclass(eq=False)
 class RQOutcomes:
     """Writes outcomes for a worker; in threads, any number at once.
 
@@ -42,10 +44,8 @@ class RQOutcomes:
     method raises LeaseLostError when the lease is not ours any more, and NoSuchJobError when the job has expired.
     """
 
-    def __init__(self, worker: BaseWorker, jobs: Jobs) -> None:
-        self._worker = worker
-        self._jobs = jobs
-        self._log = get_log()
+    worker: BaseWorker
+    jobs: Jobs
 
     def fail(self, execution: Execution, error: BaseException) -> None:
         """Write a retry, or a dead letter; however often this is called, it is decided once which."""
@@ -73,16 +73,16 @@ class RQOutcomes:
             if execution.attempt:
                 execution.attempt.failed(job, error)
             elif not execution.is_event:
-                self._log.error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
+                get_log().error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
                 job.retries_left = 0
         except BaseException as surprise:  # reading an integrator's exception may raise anything
             if is_transient(surprise) or isinstance(surprise, LeaseLostError):
                 raise
-            self._log.error("outcome_not_written", job_id=execution.lease.job_id, error=surprise)
+            get_log().error("outcome_not_written", job_id=execution.lease.job_id, error=surprise)
             job.reset()
 
     def _write_failure(self, execution: Execution, text: str, error: BaseException | None = None) -> None:
-        free_slot(self._jobs, execution.lease, self._worker.connection)
+        free_slot(self.jobs, execution.lease, self.worker.connection)
         self._write(execution, partial(self._failure, text=text, error=error))
 
     def _write(self, execution: Execution, write: Callable[[Execution], None]) -> None:
@@ -98,7 +98,7 @@ class RQOutcomes:
             except Exception as error:
                 if is_transient(error) or isinstance(error, LeaseLostError) or execution.job.is_reset:
                     raise
-                self._log.error("job_reset", job_id=execution.lease.job_id, queue=execution.lease.queue, error=error)
+                get_log().error("job_reset", job_id=execution.lease.job_id, queue=execution.lease.queue, error=error)
                 execution.job.reset()
 
     def _failure(self, execution: Execution, text: str, error: BaseException | None) -> None:
@@ -114,7 +114,7 @@ class RQOutcomes:
                 job._handle_failure(text, pipeline, **result)  # noqa: SLF001 - RQ has no public way
                 pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
             if not isinstance(error, OutOfTurnError):  # `rq info` shows how many jobs of a worker have failed
-                self._worker.increment_failed_job_count(pipeline)
+                self.worker.increment_failed_job_count(pipeline)
 
     def _success(self, execution: Execution) -> None:
         with self._transaction(execution) as (job, queue, pipeline, result):
@@ -123,16 +123,16 @@ class RQOutcomes:
                 pipeline.multi()
             if job.is_reset:
                 pipeline.delete(job.key)
-            ttl = job.get_result_ttl(self._worker.default_result_ttl)
+            ttl = job.get_result_ttl(self.worker.default_result_ttl)
             if ttl != 0:
                 job._handle_success(ttl, pipeline, **result)  # noqa: SLF001 - RQ has no public way
             job.cleanup(ttl, pipeline, remove_from_queue=False)
-            self._worker.increment_successful_job_count(pipeline)
+            self.worker.increment_successful_job_count(pipeline)
 
     @contextmanager
     def _transaction(self, execution: Execution) -> Iterator[tuple[AllowListedJob, Queue, Pipeline, dict[str, Any]]]:
         """A transaction that ends the lease: a copy of the job, its queue, the pipeline, what RQ keeps of a result."""
-        lease, worker = execution.lease, self._worker
+        lease, worker = execution.lease, self.worker
         held = lease.execution(worker.connection, worker.name)
         queue = next(queue for queue in worker.queues if queue.name == lease.queue)
         job = copy.copy(execution.job)  # RQ changes a job as it writes it, whether Redis takes that or not

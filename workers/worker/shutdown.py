@@ -17,7 +17,6 @@ from shared.logs import flush_logs, get_log
 from workers.lease import Lease
 from workers.worker.background import Background
 from workers.worker.execution import Executor
-from workers.worker.leases import Leases
 from workers.worker.outcomes import Outcomes
 from workers.worker.polling import Wakeup
 
@@ -110,10 +109,8 @@ class ShutdownSignals:
 async def end_jobs(
     executor: Executor,
     outcomes: Outcomes,
-    leases: Leases,
     background: Background,
     wakeup: Wakeup,
-    *,
     seconds: float,
     how: Callable[[], Shutdown | None],
 ) -> None:
@@ -122,23 +119,23 @@ async def end_jobs(
     deadline = loop.time() + seconds
     if executor.is_busy():
         with suppress(RedisError, OSError):
-            await leases.show("shutdown_requested_date", utcformat(now()))
+            await outcomes.leases.show("shutdown_requested_date", utcformat(now()))
     while executor.is_busy() and how() is not Shutdown.COLD and (left := deadline - loop.time()) > 0:
         if not await background.attempt(outcomes.ack):
             await wakeup.sleep(min(left, _AGAIN_SECONDS))
         elif executor.is_busy() and not outcomes.are_due:
             await wakeup.sleep(left)
-    await _release(executor.drop_all(), outcomes, leases)
+    await _release(executor.drop_all(), outcomes)
 
 
-async def _release(left: list[Lease], outcomes: Outcomes, leases: Leases) -> None:
+async def _release(left: list[Lease], outcomes: Outcomes) -> None:
     """Release what does not end; what has ended is acknowledged."""
     try:
         async with asyncio.timeout(_COLD_SECONDS):
             while outcomes.are_due:
                 await outcomes.ack()
-            count = await leases.release(left, have_begun=True)
-            await leases.release_unanswered()
+            count = await outcomes.leases.release(left, have_begun=True)
+            await outcomes.leases.release_unanswered()
     except Exception as error:  # noqa: BLE001 - whatever it is: the leases expire, and the jobs are reaped
         get_log().error("jobs_not_released", count=len(left), error=error)
     else:

@@ -47,9 +47,7 @@ class _OwnedTask(asyncio.Task[Any]):
 class Watchdog:
     """Watches the running event loop of a worker; the loop's tasks are made through it."""
 
-    executions: Mapping[str, Execution]
     outcomes: Outcomes
-    leases: Leases
     redis: Redis  # not the loop's
     settings: Settings
 
@@ -98,10 +96,10 @@ class Watchdog:
             self._record(block, execution)
         if block.is_over:
             return
-        if time.monotonic() - self._renewed_at > self.leases.seconds / _RENEWALS:
+        if time.monotonic() - self._renewed_at > self.outcomes.leases.seconds / _RENEWALS:
             self._renewed_at = time.monotonic()
             with suppress(RedisError, OSError):  # the loop will find out as well what was lost, and that Redis is away
-                self._write(lambda leases: leases.renew(to_renew(self.executions), WorkerStatus.BUSY))
+                self._write(lambda leases: leases.renew(to_renew(self.outcomes.executions), WorkerStatus.BUSY))
         if execution and block.seconds - self._timed_out_at > execution.lease.timeout:
             self._timed_out_at, self._target = block.seconds, execution
             signal.pthread_kill(self._thread_id, signal.SIGALRM)
@@ -125,7 +123,7 @@ class Watchdog:
             self.save()
 
     def _save(self, but: Execution | None) -> None:
-        running = [execution for execution in list(self.executions.values()) if execution.state == "running"]
+        running = [execution for execution in list(self.outcomes.executions.values()) if execution.state == "running"]
         left = [execution.lease for execution in running if execution is not but]
 
         async def write(leases: Leases) -> None:
@@ -144,7 +142,7 @@ class Watchdog:
 
         async def connect_and_write() -> None:
             async with connect_async(self.settings, seconds=_LAST_SECONDS, retries=0) as redis:
-                await write(self.leases.through(redis))
+                await write(self.outcomes.leases.through(redis))
 
         asyncio.run(connect_and_write())
 

@@ -102,26 +102,22 @@ class ConcurrentWorker(RegisteredWorker):
         self._polling = Polling(self._under_way, self._leases, self._names, self._concurrency)
         rq_outcomes = RQOutcomes(self, self._jobs)
         self._outcomes = Outcomes(self._under_way, self._leases, rq_outcomes, threads, self._wakeup.set, self._outage)
-        self._watchdog = Watchdog(self._under_way, self._outcomes, self._leases, self.connection, self._settings)
+        self._watchdog = Watchdog(self._outcomes, self.connection, self._settings)
         ended, lost, wake = self._outcomes.record, self._watchdog.lost, self._wakeup.set
         self._executor = Executor(self._under_way, self.connection, threads, children, ended, lost, wake)
         self._wakeups = QueueWakeups(redis, self._wake_to_claim)
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        parts = (self._leases, self._executor, self._outcomes, threads)
-        heartbeat = Heartbeat(self, self._performer, redis, *parts, slots=self._concurrency)
+        heartbeat = Heartbeat(self, self._performer, redis, self._executor, self._outcomes, slots=self._concurrency)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
         await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)
         background.start(RQCommands(redis, self.pubsub_channel_name, self._executor, self._shut_down).listen())
         try:
             await self._work(burst=burst)
-            await end_jobs(
-                *(self._executor, self._outcomes, self._leases, background, self._wakeup),
-                seconds=self._settings.grace_seconds,
-                how=lambda: self._ending,
-            )
+            grace = self._settings.grace_seconds
+            await end_jobs(self._executor, self._outcomes, background, self._wakeup, grace, lambda: self._ending)
         finally:
             self._watchdog.close()
             children.close()

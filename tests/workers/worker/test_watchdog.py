@@ -196,7 +196,7 @@ def test_the_signal_ends_the_job_that_it_is_meant_for_and_no_other(workplace: Wo
         return await asyncio.get_running_loop().create_task(step, context=context)
 
     async def both() -> list[str]:
-        watchdog = Watchdog({}, Mock(), Mock(seconds=60), workplace.redis, workplace.performer.settings)
+        watchdog = Watchdog(Mock(executions={}, leases=Mock(seconds=60)), workplace.redis, workplace.performer.settings)
         with closing(watchdog):
             await run_as(guilty, block())
             return [await run_as(innocent, let_the_signal_in()), await run_as(guilty, block_and_let_it_in())]
