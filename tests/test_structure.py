@@ -20,9 +20,9 @@ CORE = {
     "api/admission": "authentication",
     "api/acceptance": "deliveries intake accept accept.lua",
     "shared/handlers": "replies executor callbacks handler variables results",
-    "workers": "fan_out fan_out.lua perform attempt retries job lease",
+    "workers": "fan_out fan_out.lua writes.lua perform attempt retries job lease",
     "workers/worker": "worker leases call execution outcomes rq_outcomes "
-    "claim.lua renew.lua ack.lua release.lua reap.lua lease.lua",
+    "claim.lua renew.lua ack.lua release.lua reap.lua lease.lua success.lua attempts.lua",
     "shared": "errors",
     "shared/wire": "events commands protocol codes",
     "shared/jobs": "jobs job_type",
