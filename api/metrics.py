@@ -34,7 +34,7 @@ CallbackOutcome = Literal[Outcome, "duplicate", "verified", "defect"]
 SpoolProblem = Literal["full", "late", "unusable", "broken"]
 """Why the disk keeps no events."""
 
-DrainResult = Literal["sent", "taken_before", "duplicate"]
+DrainResult = Literal["sent", "taken_before", "duplicate", "forgotten"]
 """What becomes of an event of the spool."""
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2)
@@ -79,7 +79,8 @@ class Metrics:
         )
         self.drained = self._counter(
             "deskbell_drained",
-            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery.",
+            "Events that left the spool: sent; or Redis had taken them before, or another event of their delivery; or "
+            "their user was forgotten meanwhile.",
             result=get_args(DrainResult),
         )
         self.log_lines_lost = self._counter("deskbell_log_lines_lost", "Log lines that could not be written.")

@@ -25,6 +25,7 @@ from shared.wire.commands import (
     OtherEvent,
     SessionEvent,
     TaskFlowEvent,
+    UserForgotten,
 )
 from shared.wire.events import Event
 
@@ -52,4 +53,5 @@ __all__ = [
     "Settings",
     "TaskFlowEvent",
     "Unavailable",
+    "UserForgotten",
 ]

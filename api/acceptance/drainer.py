@@ -16,10 +16,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from api.acceptance.accept import MOST_EVENTS, AcceptScript, Entry, Kept, SequenceNumber
 from api.acceptance.breaker import Breaker
+from api.acceptance.forgotten import forgotten_among
 from api.acceptance.spool import Batch, Spool
 from api.metrics import DrainResult, Metrics
 from shared.logs import get_log
@@ -37,7 +39,16 @@ _IN_ORDER_SECONDS = 60.0
 class Drainer:
     """Sends Redis the events of the spool."""
 
-    def __init__(self, script: AcceptScript, spool: Spool, breaker: Breaker, metrics: Metrics, patience: float) -> None:
+    def __init__(
+        self,
+        redis: AsyncRedis,
+        script: AcceptScript,
+        spool: Spool,
+        breaker: Breaker,
+        metrics: Metrics,
+        patience: float,
+    ) -> None:
+        self._redis = redis
         self._script = script
         self._spool = spool
         self._breaker = breaker
@@ -130,10 +141,14 @@ class Drainer:
         first, last = batch.rows[0], batch.rows[-1]
         if first.in_doubt and await self._script.resolve(first.in_doubt):
             return first.in_doubt, Counter()
-        entries = [row.entry for row in batch.rows]
-        numbers = [row.number for row in batch.rows]
+        forgotten = await forgotten_among(self._redis, [row.entry for row in batch.rows])
+        rows = [row for row in batch.rows if row.entry.event_id not in forgotten]
+        entries = [row.entry for row in rows]
+        numbers = [row.number for row in rows]
         found = await self._script.accept(entries, SequenceNumber(first.epoch, last.number), numbers=numbers)
-        return None, Counter(map(self._result, entries, found))
+        results: Counter[str] = Counter(map(self._result, entries, found))
+        results["forgotten"] += len(forgotten)
+        return None, results
 
     def _result(self, entry: Entry, before: Kept | None) -> DrainResult:
         """What became of an event of the spool, in a word."""

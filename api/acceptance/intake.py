@@ -49,7 +49,8 @@ class Intake:
         self.spool = Spool(settings, metrics, lateness)
         self._script = AcceptScript(redis, settings, lateness, packing)
         self.lost_writes = self._script.lost_writes
-        self._drainer = Drainer(self._script, self.spool, self.breaker, metrics, settings.redis_timeout_ms / 2000)
+        patience = settings.redis_timeout_ms / 2000
+        self._drainer = Drainer(redis, self._script, self.spool, self.breaker, metrics, patience)
         self._sequence = SequenceNumber.of_new_producer()
         self._packing = packing
         self._waiting: list[_Waiting] = []

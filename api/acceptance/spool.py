@@ -311,6 +311,14 @@ def survey(folder: Path) -> Survey:
     return Survey(sum(events for events, _, _ in found), sum(size for _, size, _ in found), oldest, damaged, free)
 
 
+def waiting_data(folder: Path) -> Iterator[bytes]:
+    """The data of the RQ job of each event that waits on a host's disk; the files are not locked."""
+    for path in file_paths(folder):
+        with suppress(sqlite3.Error), closing(connect_to_read(path)) as connection:
+            for row in connection.execute("SELECT data FROM entries ORDER BY number"):
+                yield row[0]
+
+
 def _find(identity: str, readers: Sequence[sqlite3.Connection]) -> Kept | None:
     """The event that waits for a delivery in any file."""
     for reader in readers:

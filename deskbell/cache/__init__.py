@@ -1,7 +1,7 @@
 """A cache on Redis that handlers read and jobs keep warm: `from deskbell.cache import Cache`.
 
-Read in this order: `cache` (what is kept, and under which key), `put.lua` (its bounds), `store` (which Redis, and what
-happens while it is away).
+Read in this order: `cache` (what is kept, and under which key), `put.lua` (its bounds), `drop.lua`, `store` (which
+Redis, and what happens while it is away).
 """
 
 from deskbell.cache.cache import MOST_BYTES, Cache, Cached

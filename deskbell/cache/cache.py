@@ -50,8 +50,8 @@ class Cached(Generic[T]):
 class Cache(Generic[T]):
     """Values on the Redis of `DESKBELL_REDIS_URL`, for handlers and jobs of all processes.
 
-    `def` functions call `get`, `put` and `claim`; `async def` functions await `async_get`, `async_put` and
-    `async_claim`. Under an empty key there is nothing, and nothing can be put.
+    `def` functions call `get`, `put`, `claim` and `drop`; `async def` functions await `async_get`, `async_put`,
+    `async_claim` and `async_drop`. Under an empty key there is nothing, and nothing can be put.
 
     Attributes:
         name: its name on Redis.
@@ -138,6 +138,25 @@ class Cache(Generic[T]):
     async def async_put(self, event: Event, key: str | int, value: T) -> bool:
         """What `put` does, on an event loop."""
         return await store().in_thread(self.put, event, key, value)
+
+    def drop(self, event: Event, key: str | int) -> bool:
+        """Delete a value, if there is one; whether Redis was reached: a job that must delete it retries when not.
+
+        Args:
+            event: what is run for: `UserForgotten`, whose app's value it is.
+            key: the key.
+
+        Raises:
+            DeskbellError: an event loop runs in this thread.
+        """
+        self._refuse_loop("drop")
+        digest = self._digest(event, key)
+        entry = f"{self.index}:{digest}"
+        return store().drop([self.index, entry, f"{entry}:claim", self.sizes], digest)
+
+    async def async_drop(self, event: Event, key: str | int) -> bool:
+        """What `drop` does, on an event loop."""
+        return await store().in_thread(self.drop, event, key)
 
     def claim(self, event: Event, key: str | int, *, older_than: float | None = None) -> bool:
         """Whether this job is to refresh a value: it is missing or too old, and no job for another event does so.

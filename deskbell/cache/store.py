@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -23,7 +23,7 @@ from shared.redis.outages import refusal
 from shared.redis.scripts import script_text
 from shared.settings.config import load_settings
 
-Operation = Literal["get", "put", "claim"]
+Operation = Literal["get", "put", "claim", "drop"]
 
 _AGAIN_SECONDS = 1.0
 _THREADS = 16  # of one process, for event loops: a call takes less than a millisecond
@@ -36,7 +36,8 @@ class Store:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._put = redis.register_script(script_text("deskbell.cache", "put"))
-        self._circuits = {operation: _Circuit(operation) for operation in ("get", "put", "claim")}
+        self._drop = redis.register_script(script_text("deskbell.cache", "drop"))
+        self._circuits = {operation: _Circuit(operation) for operation in get_args(Operation)}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="cache")
 
     def ask(self, operation: Operation, call: Callable[[Redis], _T], instead: _T) -> _T:
@@ -46,6 +47,10 @@ class Store:
     def put(self, keys: list[str], arguments: list[Any]) -> bool:
         """Run `put.lua`; whether it ran."""
         return self._circuits["put"].call(lambda: bool(self._put(keys=keys, args=arguments)), instead=False)
+
+    def drop(self, keys: list[str], digest: str) -> bool:
+        """Run `drop.lua`; whether it ran."""
+        return self._circuits["drop"].call(lambda: self._drop(keys=keys, args=[digest]) is not None, instead=False)
 
     async def in_thread(self, call: Callable[..., _T], *arguments: Any) -> _T:
         """Make a call that blocks, for an event loop."""

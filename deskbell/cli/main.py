@@ -17,6 +17,7 @@ from deskbell.cli import terminal
 from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
 from deskbell.cli.flow.command import flow, record
+from deskbell.cli.personal_data.command import export, forget
 from deskbell.cli.send.command import send
 from shared.errors import ConfigError, LifespanError
 from shared.own_packages import import_own
@@ -39,6 +40,8 @@ app.add_typer(commands.app, name="dead")
 app.command()(flow)
 app.command()(record)
 app.command()(send)
+app.command()(forget)
+app.command()(export)
 
 
 def _print_version(is_asked: bool) -> None:

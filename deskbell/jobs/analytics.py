@@ -1,13 +1,27 @@
 """The analytics job type: each event is one row, on SQLite or PostgreSQL.
 
-The row holds who called and what came of it, never a variable's value.
+The row holds who called and what came of it, never a variable's value. When a user is forgotten, a second job
+type deletes their rows.
 """
 
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Column, DateTime, Float, MetaData, String, Table, create_engine, inspect, make_url
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Float,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
@@ -15,7 +29,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateTable
 
-from deskbell import Breaker, Event, Jobs, Settings
+from deskbell import Breaker, Event, Jobs, Settings, UserForgotten
 from deskbell.adapters.once import Once
 
 jobs = Jobs()
@@ -67,6 +81,46 @@ def record_event(event: Event, settings: Settings) -> None:
     )
     with engine.begin() as connection:
         connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+
+
+@jobs.on(
+    UserForgotten,
+    name="analytics.forget",
+    queue="analytics",
+    attempts=8,
+    timeout=60,
+    breaker=Breaker(failures=10, pause=30),
+)
+def forget_rows(event: UserForgotten, settings: Settings) -> None:
+    """Delete the rows of a user who was forgotten: of the app, or of all, and of events until the moment."""
+    assert event.event_time
+    engine = _engine(settings.analytics_url.get_secret_value())
+    _with_table(engine)
+    condition = _of_user(event.user_id, event.app_id) & (events_table.c.received_at <= event.event_time)
+    with engine.begin() as connection:
+        connection.execute(delete(events_table).where(condition))
+
+
+def rows_of(settings: Settings, user_id: str, app_id: str) -> list[dict[str, Any]]:
+    """The rows of a user, of the app or, if that is "", of all; none where there is no table.
+
+    Raises:
+        SQLAlchemyError: the database is away, or refuses.
+    """
+    url = make_url(settings.analytics_url.get_secret_value())
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return []
+    engine = _engine(settings.analytics_url.get_secret_value())
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(events_table.name):
+            return []
+        found = connection.execute(select(events_table).where(_of_user(user_id, app_id)))
+        return [dict(row) for row in found.mappings()]
+
+
+def _of_user(user_id: str, app_id: str) -> ColumnElement[bool]:
+    of_user = events_table.c.user == _storable(user_id)
+    return of_user & (events_table.c.app == app_id) if app_id else of_user
 
 
 def _storable(text: str) -> str:

@@ -48,7 +48,7 @@ class JobType:
     def wants(self, event: Event) -> bool:
         """Whether a job of this type is to be run for an event."""
         return (
-            isinstance(event, self.events)
+            (isinstance(event, self.events) if event.IS_CALLBACK else type(event) in self.events)
             and (not self.apps or event.app_id in self.apps)
             and (not self.nodes or event.node in self.nodes)
             and event.matches(self.when)

@@ -6,4 +6,5 @@ Read in this order:
 2. `record.lua`: how records are written, and where they can be found: segments and their index, like those of a log.
    `script` gives it to those who write: `attempts` writes those of jobs, `accept.lua` of the api those of callbacks.
 3. `query`: finds records by user, session or event, and walks back through them.
+4. `users`: whose an event is, and who was forgotten. `erasure` with `erasure.lua`: takes a user's records out.
 """

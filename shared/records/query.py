@@ -22,9 +22,16 @@ MOST_LOOKED_AT = 200_000
 Values = dict[str, str | int]
 """Variables by name: the value, or the length of one that is masked."""
 
-_PAGE = 20  # entries of a stream, each with the records of one script, at most 128: a larger page would hold Redis up
-_BUCKETS = 16  # as in `record.lua`
-_ENTRY, _DIGEST = 16, 8  # bytes of the index
+PAGE = 20
+"""Entries of a stream, each with the records of one script, at most 128: a larger page would hold Redis up."""
+
+BUCKETS = 16
+"""Strings of an index, as in `record.lua`."""
+
+ENTRY = 16
+"""Bytes of an entry of the index."""
+
+_DIGEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,12 @@ def find_calls(redis: Redis, wanted: Wanted) -> Found:
     return found
 
 
+def calls_of(redis: Redis, digest: bytes) -> Iterator[Call]:
+    """Every callback on record of a user or a session, the newest first."""
+    found = _indexed(redis, digest, 0, float("inf"))
+    return (call for at, record in found if (call := _call(at, record)))
+
+
 def read_story(redis: Redis, event_id: str) -> Story:
     """All that is on record of an event; `event_id` is one that an event may have."""
     story = Story()
@@ -165,8 +178,8 @@ def all_calls(redis: Redis) -> Iterator[Call]:
 
 def newest(redis: Redis) -> str:
     """The segment that is open and the place of its last record, for `after`; "" when there is nothing on record."""
-    for segment in _segments(redis):
-        last: Any = redis.xrevrange(_stream(segment), count=1)
+    for segment in segments(redis):
+        last: Any = redis.xrevrange(stream_key(segment), count=1)
         if last:
             return f"{segment}/{last[0][0].decode()}"
     return ""
@@ -176,26 +189,27 @@ def after(redis: Redis, place: str) -> tuple[list[Call], str]:
     """The callbacks that were recorded behind a place, the oldest first, a page at most; and the place behind them."""
     begun, _, last = place.partition("/")
     calls: list[Call] = []
-    for segment in reversed(_segments(redis)):
+    for segment in reversed(segments(redis)):
         if begun and segment < int(begun):
             continue
         start = f"({last}" if begun and segment == int(begun) else "-"
-        page: Any = redis.xrange(_stream(segment), start, count=_PAGE)
+        page: Any = redis.xrange(stream_key(segment), start, count=PAGE)
         for here, written in page:
             place = f"{segment}/{here.decode()}"
             calls += [call for text in written.values() if (call := _call(_seconds(here), _read(text)))]
-        if len(page) == _PAGE:
+        if len(page) == PAGE:
             break
     return calls, place
 
 
-def _segments(redis: Redis) -> list[int]:
-    """The newest first."""
+def segments(redis: Redis) -> list[int]:
+    """The segments there are, the newest first."""
     names: Any = redis.hkeys(CALLS_KEY)
     return sorted((int(each) for each in names if each.isdigit()), reverse=True)
 
 
-def _stream(segment: int) -> str:
+def stream_key(segment: int) -> str:
+    """The key of a segment's records; `:` and a number behind it are those of its index."""
     return f"{CALLS_KEY}:{segment}"
 
 
@@ -203,7 +217,7 @@ def _walk(redis: Redis, since: float, until: float) -> Iterator[tuple[float, lis
     """The records of a period, the newest first."""
     first = f"{round(since * 1000)}"
     end = "+" if until == float("inf") else f"{round(until * 1000)}"
-    for segment in _segments(redis):
+    for segment in segments(redis):
         if end != "+" and segment > int(end):
             continue
         last = end
@@ -216,28 +230,28 @@ def _walk(redis: Redis, since: float, until: float) -> Iterator[tuple[float, lis
 
 
 def _page(redis: Redis, segment: int, last: str, first: str) -> Sequence[tuple[bytes, dict[bytes, bytes]]]:
-    found: Any = redis.xrevrange(_stream(segment), last, first, count=_PAGE)
+    found: Any = redis.xrevrange(stream_key(segment), last, first, count=PAGE)
     return found or ()
 
 
 def _indexed(redis: Redis, digest: bytes, since: float, until: float) -> Iterator[tuple[float, list[Any]]]:
     """The records of a digest, the newest first."""
-    segments = _segments(redis)
-    bucket = digest[0] % _BUCKETS
+    there = segments(redis)
+    bucket = digest[0] % BUCKETS
     with redis.pipeline(transaction=False) as pipeline:
-        for segment in segments:
-            pipeline.get(f"{_stream(segment)}:{bucket}")
+        for segment in there:
+            pipeline.get(f"{stream_key(segment)}:{bucket}")
         buckets = pipeline.execute()
     places = (
         (segment, *place)
-        for segment, entries in zip(segments, buckets, strict=True)
+        for segment, entries in zip(there, buckets, strict=True)
         for place in _places(entries or b"", digest)
         if since * 1000 <= place[0] <= until * 1000
     )
-    while page := list(islice(places, _PAGE)):
+    while page := list(islice(places, PAGE)):
         with redis.pipeline(transaction=False) as pipeline:
             for segment, ms, number, _ in page:
-                pipeline.xrange(_stream(segment), f"{ms}-{number}", f"{ms}-{number}")
+                pipeline.xrange(stream_key(segment), f"{ms}-{number}", f"{ms}-{number}")
             for (_, ms, _, field_number), found in zip(page, pipeline.execute(), strict=True):
                 for _, written in found:  # none, if the segment has gone in between
                     yield ms / 1000, _read(written.get(b"%d" % field_number, b""))
@@ -247,7 +261,7 @@ def _places(entries: bytes, digest: bytes) -> Iterator[tuple[int, int, int]]:
     """The places of a digest in a bucket, the newest first: milliseconds and number in the stream, and the field."""
     end = len(entries)
     while (at := entries.rfind(digest, 0, end)) >= 0:
-        if at % _ENTRY:  # within an entry, or across two
+        if at % ENTRY:  # within an entry, or across two
             end = at + _DIGEST - 1
             continue
         yield int.from_bytes(entries[at + 8 : at + 14]), entries[at + 14], entries[at + 15]

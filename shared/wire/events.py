@@ -105,6 +105,9 @@ class Event:
     COMMANDS: ClassVar[tuple[str, ...]] = ()
     """The commands of this class, in their documented spelling."""
 
+    IS_CALLBACK: ClassVar = True
+    """Whether Desk sent it; what Deskbell itself says reaches only the job types that name its class."""
+
     event_time = Field("EventTime", moment)
     user_id = Field("ClientUserId", text)
     session_id = Field("SessionId", text)

@@ -1,8 +1,10 @@
-"""The audit log: who replayed or discarded how many dead letters, paused a queue, or was refused. Kept for 90 days.
+"""The audit log: who replayed or discarded dead letters, paused a queue, forgot a user, or was refused; for 90 days.
 
 The script counts in the entry what it did, in the same moment: the count of a command that was killed is right, too.
 """
 
+import getpass
+import socket
 import time
 import uuid
 from collections.abc import Iterable
@@ -22,9 +24,10 @@ class AuditEntry:
     """What somebody did, or was refused.
 
     Attributes:
-        action: `replay`, `discard`, `pause`, `resume`; `sign-in`, or the address of a form, where it was refused.
-        selection: which dead letters were meant, as it was typed; which queue; from where.
-        done: how many dead letters were put back, or deleted.
+        action: `replay`, `discard`, `forget`, `pause`, `resume`; `sign-in`, or the address of a form, where it was
+            refused.
+        selection: which dead letters were meant, as it was typed; a user, by a digest of the id; which queue; from where.
+        done: how many dead letters were put back, or deleted; how much of a user was removed.
         end: how it ended: `done`, `interrupted` or `refused`; "" while it runs, or when it was killed.
     """
 
@@ -47,7 +50,7 @@ class AuditLog:
         self.begin(action, selection, by, end)
 
     def begin(self, action: str, selection: str, by: str, end: str = "") -> str:
-        """Record that a replay or a discard begins."""
+        """Record that something begins."""
         now = time.time()
         entry_id = uuid.uuid4().hex
         key = _key(entry_id)
@@ -78,6 +81,15 @@ class AuditLog:
             for entry_id in ids:
                 pipeline.hgetall(_key(entry_id.decode(errors="replace")))
             return list(_entries(pipeline.execute()))
+
+
+def user_name() -> str:
+    """Who runs this process, as far as the system knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _key(entry_id: str) -> str:

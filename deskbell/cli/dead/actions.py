@@ -3,8 +3,6 @@
 It reads Redis only, never the integrator's package. Nothing a customer wrote is printed unless `show --values` asks.
 """
 
-import getpass
-import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,7 +22,7 @@ from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.declarations.policies import Rate
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
-from workers.dead_letters.audit import AuditLog
+from workers.dead_letters.audit import AuditLog, user_name
 from workers.dead_letters.details import read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
 from workers.dead_letters.replay import Pages, Replays, Throttle
@@ -147,7 +145,7 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
-            outcomes = Replays(redis, by or _user_name()).replay(pages, str(chosen), throttle, progress)
+            outcomes = Replays(redis, by or user_name()).replay(pages, str(chosen), throttle, progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
 
 
@@ -162,7 +160,7 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
             typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("discarded") as progress:
-            outcomes = Replays(redis, by or _user_name()).discard(pages, str(chosen), progress)
+            outcomes = Replays(redis, by or user_name()).discard(pages, str(chosen), progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
 
 
@@ -220,15 +218,6 @@ def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:
     unknown = len(set(chosen.ids)) - outcomes.total()
     if unknown > 0:
         stop(f"{unknown:,} of the ids are no dead letter's", _FAILED)
-
-
-def _user_name() -> str:
-    """The person, as far as the system knows."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _rate(text: str | None) -> Rate | None:

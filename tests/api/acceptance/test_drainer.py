@@ -24,6 +24,7 @@ from deskbell import Settings
 from deskbell.testing import api_call, packet
 from shared.records.packing import Packing
 from shared.records.query import all_calls
+from shared.records.users import User, list_as_forgotten
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, REPLY_KEY, queue
 from shared.wire.events import Reply
@@ -247,6 +248,27 @@ def test_redis_memory_of_a_delivery_takes_precedence_over_the_spool(server: Serv
     assert again.json()["Body"] == {"Number": "1"}
     assert later.content == first.content
     assert event_ids(server) == [kept_id(first)]
+
+
+def test_a_user_who_was_forgotten_meanwhile_is_dropped_from_the_spool(server: Server, settings: Settings) -> None:
+    """Of the app that was named, and what had come until then; all other events get to Redis, and what comes later."""
+    forgotten, other = User("user517"), User("user1", "7")
+    with serving(settings, counting()) as desk:
+        desk.call("count")
+        server.kill()
+        ids = [
+            kept_id(desk.call("count", SystemClientUserID=user)) for user in ("user517", "user1", "user517", "user2")
+        ]
+    server.start()
+    with server.connect() as redis:
+        for user in (forgotten, other):
+            list_as_forgotten(redis, user)
+    with serving(settings, counting()) as desk:
+        until(lambda: 'deskbell_drained_total{result="forgotten"} 2.0' in desk.http.get("/metrics").text)
+        later = kept_id(desk.call("count", SystemClientUserID="user517"))
+        until(lambda: later in event_ids(server))
+
+    assert event_ids(server)[-3:] == [ids[1], ids[3], later]
 
 
 def test_events_that_come_while_the_spool_is_drained_queue_up_behind_it(server: Server, settings: Settings) -> None:

@@ -328,3 +328,16 @@ def test_a_found_value_is_not_in_its_repr() -> None:
     quotes.put(CALL, 1, Quote(1, SECRET))
 
     assert "Wang" not in repr(quotes.get(CALL, 1))
+
+
+def test_a_value_that_is_dropped_is_gone_with_all_records_of_it(redis: Redis) -> None:
+    """Of that key and app alone; what was never there is dropped, too."""
+    quotes.put(CALL, 1, Quote(1))
+    quotes.put(CALL, 2, Quote(2))
+
+    dropped = [quotes.drop(CALL, 1), quotes.drop(CALL, 1), asyncio.run(quotes.async_drop(CALL, 3))]
+    left = redis.zcard(quotes.index), redis.hlen(quotes.sizes), quotes.get(CALL, 1), quotes.get(CALL, 2)
+
+    assert dropped == [True] * 3
+    assert left[:3] == (1, 2, None)
+    assert left[3]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,10 +18,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateTable
 
-from deskbell import ApiCall, Event, Settings
+from deskbell import ApiCall, Event, Settings, UserForgotten
 from deskbell.adapters.once import close_all
 from deskbell.jobs import analytics
-from deskbell.testing import api_call
+from deskbell.testing import api_call, event_of
 from shared.wire.commands import received
 from shared.wire.events import Reply
 from tests.conftest import PACKETS, SettingsFactory, WorkplaceFactory
@@ -185,7 +185,7 @@ RECORDS_WHEN_TOLD = """
 import sys
 from pydantic import SecretStr
 from shared.settings.config import load_settings
-from deskbell.testing import api_call
+from deskbell.testing import api_call, event_of
 from deskbell.jobs.analytics import record_event
 settings = load_settings()
 print("ready", flush=True)
@@ -264,3 +264,23 @@ def test_a_database_that_is_away_raises_so_that_the_job_is_tried_again(
     for _ in range(2):
         with pytest.raises(OperationalError, match="No such file or directory"):
             analytics.record_event(api_call(), settings)
+
+
+def test_the_rows_of_a_user_who_was_forgotten_are_deleted(url: str, settings: Settings) -> None:
+    """Of the app, or of all where the event names none; of events until the moment, and no others'."""
+    moment = datetime.now(UTC)
+    for app, user, seconds in (("1", "li", 0), ("2", "li", 0), ("1", "wang", 0), ("1", "li", 60)):
+        event = dataclasses.replace(api_call(SystemClientUserID=user), app_id=app)
+        event = dataclasses.replace(event, received_at=moment + timedelta(seconds=seconds))
+        analytics.record_event(event, settings)
+    told = event_of(UserForgotten, ClientUserId="li", EventTime=int(moment.timestamp() * 1000) + 1)
+
+    found = [len(analytics.rows_of(settings, "li", app)) for app in ("", "1", "2", "3")]
+    left = []
+    for app in ("1", ""):
+        analytics.forget_rows(dataclasses.replace(told, app_id=app), settings)
+        left.append(sorted((row["app"], row["user"]) for row in rows(url)))
+
+    assert found == [3, 2, 1, 0]
+    assert left[0] == [("1", "li"), ("1", "wang"), ("2", "li")]
+    assert left[1] == [("1", "li"), ("1", "wang")]
