@@ -127,7 +127,7 @@ def test_the_readme_code_is_an_integrators_package_that_loads(tmp_path: Path, mo
         del sys.modules[name]
 
     assert [handler.name for handler in handlers] == ["order_status"]
-    assert jobs.names == ["analytics.event", "crm.contact", "record_enquiry"]
+    assert jobs.names == ["analytics.event", "analytics.forget", "crm.contact", "record_enquiry"]
 
 
 def test_the_http_document_lists_every_error_code() -> None:

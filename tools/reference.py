@@ -21,7 +21,7 @@ from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import API_CALL, ASSIGN_AGENT, BEFORE_CONTACT_USER, C2C_SIGNAL, CommandSpec
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
-from shared.wire.commands import EVENT_CLASSES, OtherEvent
+from shared.wire.commands import EVENT_CLASSES, OtherEvent, UserForgotten
 from shared.wire.events import Event
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -148,7 +148,7 @@ def _decorator(spec: CommandSpec) -> Iterator[str]:
 def events() -> str:
     """The page of the event classes and their attributes."""
     parts = [_EVENTS.rstrip(), "\n".join(_event(Event, {}))]
-    parts += ["\n".join(_event(kind, field_names(Event))) for kind in (*EVENT_CLASSES, OtherEvent)]
+    parts += ["\n".join(_event(kind, field_names(Event))) for kind in (*EVENT_CLASSES, OtherEvent, UserForgotten)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,7 +6,7 @@ Read in this order:
 2. `intake`: events are sent in batches (group commit).
 3. `accept` and `accept.lua`: the script on Redis, called as an idempotent producer.
 4. `breaker`, `spool` and `spool_file`: while Redis takes no events, they go to this disk (circuit breaker, outbox).
-5. `drainer`: sends them to Redis in order when it is back.
+5. `drainer`: sends them to Redis in order when it is back; `forgotten` says which are dropped instead.
 
 `lost_writes` detects that Redis lacks what it acknowledged, `backlog` reads what waits on the disk of this host.
 """

@@ -171,7 +171,7 @@ def forget(
             if not is_last and not done.under_way:
                 time.sleep(max(0.0, settled - time.monotonic()))
         progress("has it deleted elsewhere")
-        done.has_told = _tell(redis, sorted(_apps(settings, user, done)), user, until_ms, done, seconds, record)
+        done.has_told = _tell(redis, sorted(_apps(settings, user, done)), user, until_ms, done, seconds)
     return done
 
 
@@ -179,9 +179,7 @@ def _apps(settings: Settings, user: User, done: Forgotten) -> set[str]:
     return {user.app} if user.app else {*settings.apps, *done.apps} or {""}
 
 
-def _tell(
-    redis: Redis, apps: Sequence[str], user: User, until_ms: int, done: Forgotten, seconds: float, record: str
-) -> bool:
+def _tell(redis: Redis, apps: Sequence[str], user: User, until_ms: int, done: Forgotten, seconds: float) -> bool:
     """Put an event for each app on its queue, and follow its jobs; whether all of them have ended.
 
     What names the user is removed from Redis again, when it is done.
@@ -198,7 +196,7 @@ def _tell(
         done.jobs += states[-1]
     jobs_of_user = UserJobs(redis, user)
     for page in jobs_of_user.pages():
-        jobs_of_user.remove([job for job in page if job.event.id in ids and job.status == "finished"], record)
+        jobs_of_user.remove([job for job in page if job.event.id in ids and job.status == "finished"], None)
     return has_ended
 
 

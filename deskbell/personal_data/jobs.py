@@ -99,12 +99,12 @@ class UserJobs:
                 pipeline.hget(Job.key_for(job_id), "status")
             return [(status or b"").decode(errors="replace") for status in pipeline.execute()]
 
-    def remove(self, jobs: list[UserJob], record: str) -> Removal:
+    def remove(self, jobs: list[UserJob], record: str | None) -> Removal:
         """Remove jobs, and let go on what waits for them.
 
         Args:
             jobs: which.
-            record: the key of an entry in the audit log, which counts them.
+            record: the key of an entry in the audit log, which counts them; None counts them nowhere.
         """
         found = Removal()
         ordered = sorted(jobs, key=lambda job: job.id, reverse=True)  # a later one may wait for an earlier
@@ -122,9 +122,12 @@ class UserJobs:
                     found.under_way.add(job.id)
         return found
 
-    def _run(self, jobs: list[UserJob], record: str, *, also_awaited: bool = False) -> list[str]:
+    def _run(self, jobs: list[UserJob], record: str | None, *, also_awaited: bool = False) -> list[str]:
         parts = [part for job in jobs for part in (job.queue, job.id)]
-        return [outcome.decode() for outcome in self._script(keys=[record], args=[int(also_awaited), *parts])]
+        return [
+            outcome.decode()
+            for outcome in self._script(keys=[record] if record else [], args=[int(also_awaited), *parts])
+        ]
 
     def _let_go_on(self, job: UserJob) -> None:
         """Have RQ queue the jobs that depend on one."""

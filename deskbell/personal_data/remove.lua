@@ -1,6 +1,6 @@
 -- Remove jobs that do not run: what rq.job.Job.delete deletes, each in one step, so that no worker takes one half-way.
 --
--- KEYS  the entry in the audit log
+-- KEYS  the entry in the audit log, if this is to be counted there
 -- ARGV  1 to remove also what other jobs wait for; then for each job: its queue and its id
 -- Returns for each what became of it: removed, gone, under_way or awaited
 
@@ -55,7 +55,7 @@ for at = 2, #ARGV, 2 do
   end
   outcomes[#outcomes + 1] = outcome
 end
-if count > 0 then
+if count > 0 and KEYS[1] then
   redis.call('HINCRBY', KEYS[1], 'done', count)
 end
 return outcomes

@@ -17,6 +17,7 @@ from deskbell.cache import Cache
 from deskbell.cache.store import caches_on
 from deskbell.testing import api_call
 from shared.records.query import read_story
+from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests import forked
 from tests.debian import program
@@ -107,7 +108,8 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
 
     with running_api(urls["api"], tmp_path, *ALONE, **PATIENT) as api:
         desk = api.desk
-        answers = [desk.call(SystemSessionID="s-1", Number=str(number)) for number in range(3)]
+        users = ("u-1", "u-1", "u-2")
+        answers = [desk.call(SystemSessionID="s-1", SystemClientUserID=user) for user in users]
         ready, metrics = desk.http.get("/readyz"), desk.http.get("/metrics")
         with (
             running_worker(tmp_path / "jobs", JOBS, urls["worker"], EVENTS, "together", "broken"),
@@ -123,8 +125,12 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
             discarded = command(tmp_path, urls["worker"], "dead", "discard", "--job", "breaks", "--yes")
             logged = command(tmp_path, urls["worker"], "dead", "log")
             until(lambda: queue("together", server).finished_job_registry.count == 6)
+            exported = command(tmp_path, urls["worker"], "export", "--user", "u-2")
+            forgotten = command(tmp_path, urls["worker"], "forget", "--user", "u-2", "--yes", "--rewrite-aof")
     until(lambda: server.hlen(TOKENS_KEY) == 1)
     numbers = Cache("numbers", int, ttl=60)
+    with Redis.from_url(urls["api"]) as draining:
+        assert draining.zmscore(FORGOTTEN_USERS_KEY, ["somebody"]) == [None]
     with caches_on(Redis.from_url(urls["api"])):
         kept = [numbers.claim(api_call(), 1), numbers.put(api_call(), 1, 1), numbers.get(api_call(), 1) is not None]
 
@@ -138,6 +144,11 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
     assert "Redis answers" in doctor.stdout
     assert "the cache numbers holds 3 of 10000 values" in doctor.stdout
     assert [done.returncode for done in (listed, replayed, discarded, logged)] == [0] * 4, discarded.stderr
+    assert [done.returncode for done in (exported, forgotten)] == [0] * 2, forgotten.stderr
+    assert len(json.loads(exported.stdout)["records"]) == 1
+    assert "The append-only file is not being rewritten" in forgotten.stdout
+    assert [entry["object"] for entry in server.acl_log()] == ["bgrewriteaof"]
+    server.acl_log_reset()
     assert Worker.all(server) == []
     assert server.acl_log() == []
 

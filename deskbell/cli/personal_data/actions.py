@@ -63,8 +63,12 @@ def export(id_: str, app: str | None, to: Path | None) -> None:
             descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             stop(f"--to: {to} exists already; write another name")
-        with os.fdopen(descriptor, "w") as file:
-            write_export(redis, settings, user, file)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                write_export(redis, settings, user, file)
+        except BaseException:  # half a document passes for a whole one
+            to.unlink()
+            raise
     typer.echo(f"written to {to}", err=True)
 
 
@@ -115,6 +119,7 @@ def _redis() -> Iterator[tuple[Redis, Settings]]:
     settings = load_settings_here(for_redis=True)
     try:
         with connect(settings, _SECONDS) as redis:
+            redis.ping()  # before anything is written
             yield redis, settings
     except RedisError as error:
         stop(no_redis(error, settings), _FAILED)
