@@ -25,9 +25,9 @@ from shared.wire.commands import (
     OtherEvent,
     SessionEvent,
     TaskFlowEvent,
-    UserForgotten,
 )
 from shared.wire.events import Event
+from shared.wire.forgotten import UserForgotten
 
 __all__ = [
     "ApiCall",

@@ -21,8 +21,9 @@ from shared.handlers.callbacks import Callbacks
 from shared.handlers.handler import API_CALL, ASSIGN_AGENT, BEFORE_CONTACT_USER, C2C_SIGNAL, CommandSpec
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
-from shared.wire.commands import EVENT_CLASSES, OtherEvent, UserForgotten
+from shared.wire.commands import EVENT_CLASSES, OtherEvent
 from shared.wire.events import Event
+from shared.wire.forgotten import UserForgotten
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 

@@ -26,6 +26,7 @@ from api.acceptance.spool import Batch, Spool
 from api.metrics import DrainResult, Metrics
 from shared.logs import get_log
 from shared.runtime.tasks import cancel_and_wait
+from shared.settings.config import Settings
 
 _Result = TypeVar("_Result")
 
@@ -42,18 +43,18 @@ class Drainer:
     def __init__(
         self,
         redis: AsyncRedis,
+        settings: Settings,
         script: AcceptScript,
         spool: Spool,
         breaker: Breaker,
         metrics: Metrics,
-        patience: float,
     ) -> None:
         self._redis = redis
         self._script = script
         self._spool = spool
         self._breaker = breaker
         self._metrics = metrics
-        self._patience = patience  # seconds that new events may wait for the last of the spool
+        self._patience = settings.redis_timeout_ms / 2000  # seconds that new events may wait for the last of the spool
         self._log = get_log()
         self._probe = SequenceNumber.of_new_producer()
         self._began: float | None = None

@@ -49,18 +49,15 @@ class Intake:
         self.spool = Spool(settings, metrics, lateness)
         self._script = AcceptScript(redis, settings, lateness, packing)
         self.lost_writes = self._script.lost_writes
-        patience = settings.redis_timeout_ms / 2000
-        self._drainer = Drainer(redis, self._script, self.spool, self.breaker, metrics, patience)
+        self._drainer = Drainer(redis, settings, self._script, self.spool, self.breaker, metrics)
         self._sequence = SequenceNumber.of_new_producer()
         self._packing = packing
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop
 
     async def start(self) -> None:
         """Begin to send what waits, of an earlier process too; on the running event loop."""
-        self._loop = asyncio.get_running_loop()
         await self.spool.open()
         self._drainer.start()
         self._flusher = asyncio.create_task(self._flush_forever())
@@ -93,7 +90,7 @@ class Intake:
             outcome=reply.outcome,
             record=self._packing.callback(event, reply),
         )
-        result: asyncio.Future[Kept] = self._loop.create_future()
+        result: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, result))
         self._wake.set()
         return await result

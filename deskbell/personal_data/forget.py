@@ -29,8 +29,8 @@ from shared.records.erasure import count as count_records
 from shared.records.users import User, list_as_forgotten, milliseconds_of
 from shared.redis.queues import EVENTS, events_job, queue
 from shared.settings.config import Settings
-from shared.wire.commands import UserForgotten
 from shared.wire.events import new_event_id
+from shared.wire.forgotten import USER_FORGOTTEN, UserForgotten
 from workers.dead_letters.audit import AuditLog
 
 _PAUSE_SECONDS = 0.2
@@ -202,17 +202,16 @@ def _tell(redis: Redis, apps: Sequence[str], user: User, until_ms: int, done: Fo
 
 def _put(redis: Redis, app: str, user: User, until_ms: int) -> str:
     """Put a `UserForgotten` event on its queue; its id."""
-    (command,) = UserForgotten.COMMANDS
     now = round(time.time(), 3)
     event = UserForgotten(
         id=new_event_id(now),
         app_id=app,
-        command=command,
+        command=USER_FORGOTTEN,
         received_at=datetime.fromtimestamp(now, UTC),
-        raw={"CallbackCommand": command, "ClientUserId": user.id, "EventTime": until_ms},
+        raw={"CallbackCommand": USER_FORGOTTEN, "ClientUserId": user.id, "EventTime": until_ms},
     )
     events = queue(EVENTS, redis)
-    events.enqueue_job(events_job(events, command, event.to_wire(), event.id))
+    events.enqueue_job(events_job(events, USER_FORGOTTEN, event.to_wire(), event.id))
     return event.id
 
 

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from redis import Redis
 from rq.exceptions import NoSuchJobError
@@ -17,6 +16,7 @@ from rq.serializers import JSONSerializer
 
 from shared.records.users import User, event_of_job
 from shared.redis.queues import EVENTS, queue
+from shared.redis.scripts import script_text
 from shared.wire.events import Event
 
 _PAGE = 500
@@ -78,7 +78,7 @@ class UserJobs:
         self.unread = 0
         self._redis = redis
         self._user = user
-        self._script = redis.register_script(files("deskbell.personal_data").joinpath("remove.lua").read_text())
+        self._script = redis.register_script(script_text("deskbell.personal_data", "remove"))
 
     def pages(self) -> Iterator[list[UserJob]]:
         """The user's jobs, in pages: those there are from the beginning of the walk to its end, and maybe others."""

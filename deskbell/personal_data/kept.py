@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from redis import Redis
@@ -13,6 +12,7 @@ from deskbell.adapters.contacts import contact_key
 from shared.late.values import VALUES_KEY
 from shared.records.users import User, milliseconds_of
 from shared.redis.queues import REPLY_KEY
+from shared.redis.scripts import script_text
 from shared.settings.config import Settings
 
 _CACHE_KEY = "deskbell:cache:"
@@ -81,7 +81,7 @@ _COLONS = _CACHE_KEY.count(":") + 1
 
 def drop_cache_values(redis: Redis, values: Sequence[CacheValue]) -> None:
     """Delete values of caches; a job puts them again when they are wanted."""
-    drop = redis.register_script(files("deskbell.cache").joinpath("drop.lua").read_text())
+    drop = redis.register_script(script_text("deskbell.cache", "drop"))
     for each in values:
         index = _CACHE_KEY + each.cache
         entry = f"{index}:{each.digest}"

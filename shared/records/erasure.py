@@ -12,7 +12,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Any
 
 from redis import Redis
@@ -20,6 +19,7 @@ from redis import Redis
 from shared.records.packing import LONGEST_ID, digest, digest_of_event
 from shared.records.query import BUCKETS, CALLS_KEY, ENTRY, PAGE, Call, calls_of, segments, stream_key
 from shared.records.users import User, milliseconds_of
+from shared.redis.scripts import script_text
 
 _LOCK = f"{CALLS_KEY}:erasing"
 _LOCK_SECONDS = 60
@@ -99,7 +99,7 @@ def _rewrite(redis: Redis, segment: int, places: Collection[_Place], holder: str
     blank: dict[bytes, set[bytes]] = defaultdict(set)
     for ms, number, field in places:
         blank[b"%d-%d" % (int.from_bytes(ms), number)].add(b"%d" % field)
-    swap = redis.register_script(files("shared.records").joinpath("erasure.lua").read_text())
+    swap = redis.register_script(script_text("shared.records", "erasure"))
     last, blanked, swapped = b"", 0, 0
     while not swapped:
         page: Any = redis.xrange(stream, b"(" + last if last else "-", count=PAGE)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from shared.wire import protocol
 from shared.wire.events import Event, Field, Wire, new_event_id
+from shared.wire.forgotten import USER_FORGOTTEN, UserForgotten
 from shared.wire.json_values import flag, out_of_text, text, verbatim, whole
 
 
@@ -175,22 +176,6 @@ class OtherEvent(Event):
     """An event of a command that PROTOCOL §3 does not list: it is acknowledged and kept like the others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserForgotten(Event):
-    """A user was forgotten by `deskbell forget`: whoever else holds something of them is to forget it, too.
-
-    Deskbell itself says so; no callback can have the command. It is for job types that name this class, and not for
-    those of `Event`. Its job may run again, and again for the same user.
-
-    Attributes:
-        app_id: the app whose user it is; "" when no app is known where the command ran.
-        event_time: the moment: what the user's callbacks until then have left is removed.
-    """
-
-    COMMANDS: ClassVar = ("deskbell:UserForgotten",)  # no command of a callback has a colon: see COMMAND_FORM
-    IS_CALLBACK: ClassVar = False
-
-
 EVENT_CLASSES: tuple[type[Event], ...] = (
     ApiCall,
     AssignAgent,
@@ -207,8 +192,7 @@ COMMANDS = tuple(command for kind in EVENT_CLASSES for command in kind.COMMANDS)
 
 _NO_QUERY: Mapping[str, str] = {}
 _spelling = {command.lower(): command for command in COMMANDS}
-_classes: dict[str, type[Event]] = {command: kind for kind in EVENT_CLASSES for command in kind.COMMANDS}
-_classes |= dict.fromkeys(UserForgotten.COMMANDS, UserForgotten)
+_classes = {name: kind for kind in EVENT_CLASSES for name in kind.COMMANDS} | {USER_FORGOTTEN: UserForgotten}
 
 
 def canonical(command: str) -> str:
