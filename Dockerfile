@@ -19,7 +19,7 @@ RUN if [ -n "$COMMIT" ]; then echo "$COMMIT" > shared/commit; fi
 # what its roles import.
 RUN pip wheel --no-index --find-links wheels --no-deps --wheel-dir wheels . \
     && python -m venv --without-pip /opt/deskbell \
-    && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[console,dashboard,postgres]'
+    && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[console,dashboard,otel,postgres]'
 
 FROM python:3.13-slim
 # A volume that is mounted on /data or /var/lib/deskbell for the first time takes its owner from here.

@@ -39,6 +39,7 @@ from shared.errors import CannotKeepError, PacketError
 from shared.handlers.replies import Replies
 from shared.logs import get_log
 from shared.settings.config import Settings
+from shared.traces.spans import NO_SPAN, Span, callback_span, end_callback, sent
 from shared.wire.codes import Code
 from shared.wire.commands import delivery_identity, received
 from shared.wire.events import Event
@@ -61,6 +62,7 @@ class CallbackContext:
         arrival: when its first byte arrived.
         slot: its share of the concurrency limit.
         log: the fields of its log line so far.
+        span: its span, once it is authenticated: others leave no trace.
     """
 
     node: str
@@ -69,6 +71,7 @@ class CallbackContext:
     arrival: Arrival
     slot: Slot
     log: dict[str, Any] = field(default_factory=dict)
+    span: Span = NO_SPAN
 
     @property
     def seconds(self) -> float:
@@ -115,6 +118,7 @@ class CallbackRoutes:
         else:
             context = CallbackContext(path.node, scope, receive, arrival_of(scope), Slot(self.concurrency))
             answer = await self._answer(context)
+            end_callback(context.span, answer.status_code, context.node, context.log)
             await answer(scope, receive, send)
 
     async def _answer(self, context: CallbackContext) -> Answer:
@@ -149,6 +153,7 @@ class CallbackRoutes:
     async def _handle(self, context: CallbackContext, deadline: Deadline) -> Answer:
         query = parse_query(context.scope["query_string"])
         app_id = context.log["app"] = self.authenticator.authenticate(query, time.time())
+        context.span = callback_span(context.seconds, has_node=bool(context.node))
         body = await self._read(context)
         if not body:  # the console's verify button (PROTOCOL §1)
             context.log["outcome"] = "verified"
@@ -192,7 +197,7 @@ class CallbackRoutes:
         context.log["outcome"] = reply.outcome
         if reply.outcome in _EXPLAINED:
             context.log["reason"] = reply.info
-        return await self.intake.keep(event, reply, identity)
+        return await sent(event.id, self.intake.keep(event, reply, identity))
 
 
 def _ms(seconds: float) -> float:

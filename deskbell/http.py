@@ -34,6 +34,8 @@ from httpx import (
 
 from shared.errors import ConfigError, DeskbellError
 from shared.settings.proxies import PROXIES
+from shared.traces.span import Span
+from shared.traces.spans import URL_TEMPLATE, end_request, request_span, trace_headers
 
 __all__ = [
     "NO_ANSWER",
@@ -72,7 +74,13 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it writes the UR
 
 
 class _Client(Client):
-    def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
+    def send(self, request: Request, **options: Any) -> Response:
+        with _span(request) as span:
+            reply = self._send(request, **options)
+            end_request(span, reply.status_code)
+            return reply
+
+    def _send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
         try:
             reply = super().send(request, stream=True, **options)
             if stream:
@@ -95,7 +103,13 @@ class _AsyncClient(AsyncClient):
         self._loop = asyncio.get_running_loop()
         return await super().__aenter__()
 
-    async def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
+    async def send(self, request: Request, **options: Any) -> Response:
+        with _span(request) as span:
+            reply = await self._send(request, **options)
+            end_request(span, reply.status_code)
+            return reply
+
+    async def _send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:
         if self._loop not in (None, asyncio.get_running_loop()):
             raise DeskbellError(
                 "this HTTP client is another event loop's; write the job as async def, without asyncio.run"
@@ -176,6 +190,14 @@ def _options(url: str, seconds: float) -> dict[str, Any]:
     authorities = os.environ.get("SSL_CERT_FILE")
     verify = ssl.create_default_context(cafile=authorities) if authorities else True
     return {**options, "trust_env": False, "verify": verify}
+
+
+def _span(request: Request) -> Span:
+    """The span of a request, which tells the server that it is its parent."""
+    url = request.url
+    span = request_span(request.method, url.scheme, url.host, url.port, request.extensions.get(URL_TEMPLATE))
+    request.headers.update(trace_headers(span))
+    return span
 
 
 def _add(content: bytearray, chunk: bytes) -> None:

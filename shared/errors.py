@@ -183,3 +183,7 @@ class Discard(JobDecision):
         reason: see `JobDecision`.
         code: see `JobDecision`.
     """
+
+
+FINAL = (Discard, DamagedJobError, ConfigError, NotRunError)
+"""What no further attempt at a job can help."""

@@ -44,7 +44,7 @@ WorkplaceFactory = Callable[..., Workplace]
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test."""
     for name in list(os.environ):
-        if name.startswith(PREFIX):
+        if name.startswith((PREFIX, "OTEL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DESKBELL_ENV_FILE", os.devnull)  # nor what stands in a `.env` beside this project
 

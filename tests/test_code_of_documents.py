@@ -25,6 +25,7 @@ RAN_ELSEWHERE = {
     "deploy.md": {"dockerfile"},  # tests/containers/stack.py
     "operate.md": {"acl"},  # tests/end_to_end/test_acl.py
     "runbook.md": {"yaml"},  # tests/deploy/test_alerts.py
+    "traces.md": {"ini"},  # tests/end_to_end/test_traces.py
 }
 GUIDES = [path for path in sorted(DOCS.glob("how-to/*.md")) if "python" not in RAN_ELSEWHERE.get(path.name, set())]
 TYPED = ("tutorial.md", "how-to/try.md")

@@ -23,6 +23,7 @@ from shared.records.attempts import AttemptRecords
 from shared.redaction import loggable_fields, loggable_job_name
 from shared.redis.history import History
 from shared.settings.config import Settings
+from shared.traces.spans import attempt_span, end_attempt
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
 from workers.causes import code_of
@@ -58,6 +59,7 @@ class Attempt:
         number: from 1; 0 while it has not been counted.
         name: the job type's, as it may be logged.
         function: the type's function with its arguments, once it is prepared.
+        span: of the attempt; in a stock worker and in a job's own process, none.
     """
 
     job_type: JobType
@@ -67,6 +69,7 @@ class Attempt:
         self.number = lease.attempt if lease else 0  # with a lease the claim has counted it, and the start for a rate
         self.name = loggable_job_name(name)
         self.wire = wire
+        self.span = attempt_span(lease.queue if lease else None, wire)
         self._performer = performer
         self._name = name
         self._asked_at = lease.asked_at if lease else float("inf")
@@ -130,9 +133,9 @@ class Attempt:
         return outcome
 
     def _write(self, outcome: str, cause: str = "", **more: Any) -> None:
-        fields = self._fields | ({"attempt": self.number} if self.number else {})
+        fields = self._fields | ({"attempt": self.number} if self.number else {}) | {"outcome": outcome} | more
         ms = round((time.perf_counter() - self._started) * 1000, 3)
-        get_log().log(LEVELS[outcome], "attempt", **fields, outcome=outcome, **more, ms=ms)
+        get_log().log(LEVELS[outcome], "attempt", **fields, **end_attempt(self.span, fields), ms=ms)
         event_id = self._fields.get("event_id")
         if event_id and outcome != "out_of_turn":
             self._performer.records.add(event_id, self.name, self.number, outcome, ms, cause)

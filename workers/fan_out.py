@@ -25,6 +25,7 @@ from shared.logs import get_log
 from shared.redaction import loggable_fields
 from shared.redis.queues import FOREVER, PERFORM, job_template, pack, queue
 from shared.redis.scripts import script_text
+from shared.traces.spans import Span, carried, end_fan_out, fan_out_span
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event, Wire
 from workers.flow.limits import limits_text
@@ -53,6 +54,7 @@ class FanOut:
             milliseconds of its receipt.
         wanted: the job types that want it, each with the digest of its partition key or "".
         started: when the fan-out began, in seconds of `time.perf_counter()`.
+        span: of the fan-out, the parent of the attempts at its jobs.
     """
 
     event: Event
@@ -60,6 +62,7 @@ class FanOut:
     place: tuple[str, int, int]
     wanted: list[tuple[JobType, str]]
     started: float
+    span: Span
 
     @property
     def size(self) -> int:
@@ -82,7 +85,7 @@ class FanOut:
     def log(self, outcome: str, **more: Any) -> None:
         """Log how it ended: `done`, `done_before` or `failed`."""
         fields = loggable_fields(event_id=self.event.id, command=self.event.command, node=self.event.node)
-        _log(self.started, outcome, **fields, jobs=[job_type.name for job_type, _ in self.wanted], **more)
+        _log(self.started, self.span, outcome, **fields, jobs=[each.name for each, _ in self.wanted], **more)
 
 
 def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
@@ -91,16 +94,16 @@ def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
     Raises:
         Exception: it holds no event, or one of another version; that is logged.
     """
-    started = time.perf_counter()
+    started, span = time.perf_counter(), fan_out_span(wire)
     try:
         event = event_from_wire(wire)
         is_ordered = any(job_type.ordered_by for job_type in jobs.types)
         place = (*((execution_of(event) if is_ordered else None) or ("", 0)), received_ms(event))
         wanted = [(job_type, key_digest(job_type, event)) for job_type in jobs.wanted_by(event)]
         check_late(event, (job_type for job_type, _ in wanted))
-        return FanOut(event, to_json(wire, inf_nan_mode="strings"), place, wanted, started)
+        return FanOut(event, to_json(carried(wire, span), inf_nan_mode="strings"), place, wanted, started, span)
     except Exception as error:
-        _log(started, "failed", error=error)
+        _log(started, span, "failed", error=error)
         raise
 
 
@@ -161,5 +164,6 @@ def _template(job_type: JobType, connection: Redis) -> str:
     return json.dumps(own | {"fields": fields})
 
 
-def _log(started: float, outcome: str, **fields: Any) -> None:
-    get_log().info("fan_out", **fields, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 3))
+def _log(started: float, span: Span, outcome: str, **fields: Any) -> None:
+    fields |= {"outcome": outcome, "ms": round((time.perf_counter() - started) * 1000, 3)}
+    get_log().info("fan_out", **fields, **end_fan_out(span, fields))

@@ -24,16 +24,7 @@ from rq import Retry as RQRetry
 from rq.job import Job
 
 from shared.declarations.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
-from shared.errors import (
-    ConfigError,
-    DamagedJobError,
-    Discard,
-    NotRunError,
-    OutOfTurnError,
-    Retry,
-    Unavailable,
-    UnknownJobError,
-)
+from shared.errors import FINAL, Discard, OutOfTurnError, Retry, Unavailable, UnknownJobError
 from shared.jobs.job_type import JobType
 from workers.causes import cause_of, last_frames_of
 from workers.redis_errors import is_transient
@@ -43,7 +34,6 @@ _UNKNOWN_SECONDS = 3600
 _UNKNOWN_BACKOFF = Backoff(cap=60)
 Decided = tuple[str, dict[str, Any]]
 """An outcome, and what else the log says."""
-_FINAL = (Discard, DamagedJobError, ConfigError, NotRunError)  # what no further attempt can help
 
 
 def rq_retry(job_type: JobType) -> RQRetry | None:
@@ -93,7 +83,7 @@ def decide_retry(job: Job, backoff: Backoff, attempt: int, error: BaseException,
     seconds, until = _wait(job, backoff, max(attempt, 1), error)
     counts = counts and not until
     job.meta["cause"] = cause_of(error)
-    if isinstance(error, _FINAL) or (until and until < time.time()):
+    if isinstance(error, FINAL) or (until and until < time.time()):
         job.retries_left = 0
     elif not counts:
         job.meta["attempt"] = attempt - 1 if attempt else job.meta.get("attempt", 0)

@@ -28,6 +28,7 @@ from shared.records.packing import Packing
 from shared.redis.queues import FAN_OUT, pack
 from shared.runtime.tasks import cancel_and_wait
 from shared.settings.config import Settings
+from shared.traces.spans import carried
 from shared.wire.events import Event, Reply
 
 _Waiting = tuple[Entry, "asyncio.Future[Kept]"]
@@ -161,4 +162,4 @@ def _hand_out(batch: list[_Waiting], found: Sequence[Kept | None]) -> None:
 
 def _job_data(event: Event, reply: Reply) -> bytes:
     """RQ's `data`: function, instance, arguments, keyword arguments. What JSON cannot say (1e999) becomes text."""
-    return pack(to_json([FAN_OUT, None, [event.to_wire(reply)], {}], inf_nan_mode="strings"))
+    return pack(to_json([FAN_OUT, None, [carried(event.to_wire(reply))], {}], inf_nan_mode="strings"))

@@ -13,6 +13,7 @@ from deskbell.cli.processes.supervisor import Supervisor
 from deskbell.cli.processes.waiting import refuse_cluster
 from shared.logs import configure_logs
 from shared.settings.config import load_settings
+from shared.traces.environment import destination
 
 
 def api(host: str, port: int, processes: int, fd: int | None) -> None:
@@ -22,6 +23,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
     configure_logs(settings.log_format)
     settings.require_authentication()  # refused here, once, and not by each process
     refuse_cluster(settings)
+    destination()
     listener = open_listener(host, port, fd, processes)
     with ExitStack() as stack:
         folder = None

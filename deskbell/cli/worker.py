@@ -6,6 +6,7 @@ import sys
 from deskbell.cli.processes.supervisor import Supervisor
 from shared.logs import configure_logs
 from shared.settings.config import load_settings
+from shared.traces.environment import destination
 
 
 def worker(queues: list[str], options: list[str], processes: int, *, burst: bool) -> None:
@@ -13,6 +14,7 @@ def worker(queues: list[str], options: list[str], processes: int, *, burst: bool
     environment = dict(os.environ)  # without what DESKBELL_ENV_FILE adds: each process reads that file itself
     settings = load_settings()
     configure_logs(settings.log_format)
+    destination()  # what is wrong with it is refused here, once, and not by each process
     words = ["worker", *options, *(["--burst"] if burst else []), "--", *queues]
     supervisor = Supervisor(
         words, processes, environment=environment, grace_seconds=settings.grace_seconds, burst=burst

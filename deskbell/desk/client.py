@@ -21,6 +21,7 @@ from deskbell.desk.messages import Customer, Element, check_body
 from deskbell.desk.user_sig import UserSigs
 from deskbell.http import READ_SECONDS, AsyncClient, async_client
 from shared.settings.urls import desk_host
+from shared.traces.spans import URL_TEMPLATE
 from shared.wire.json_values import read_json
 
 ADMINISTRATOR = "administrator"
@@ -195,7 +196,8 @@ class DeskClient:
             "contenttype": "json",
         }
         body = {**fields, **{name: value for name, value in (given or {}).items() if value not in ("", 0, None, [])}}
-        reply = await self._http.post(f"{self._url}{_PATH}{command}", params=query, json=body)
+        path = _PATH + command
+        reply = await self._http.post(self._url + path, params=query, json=body, extensions={URL_TEMPLATE: path})
         if decision := OUTCOMES.decision(reply):
             if getattr(decision, "code", None) == EXPIRED:
                 self._sigs.forget()

@@ -5,14 +5,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from shared.handlers.declaration import HandlerOptions, check_options, declared_handlers, refuse_conflict
-from shared.handlers.handler import (
-    API_CALL,
-    ASSIGN_AGENT,
-    BEFORE_CONTACT_USER,
-    C2C_SIGNAL,
-    CommandSpec,
-    Handler,
-)
+from shared.handlers.handler import API_CALL, ASSIGN_AGENT, BEFORE_CONTACT_USER, C2C_SIGNAL, CommandSpec, Handler
 from shared.lifespans import HasLifespans
 from shared.wire.commands import ApiCall
 from shared.wire.events import Event

@@ -22,6 +22,7 @@ from shared.handlers.executor import HandlerExecutor, guarded_call
 from shared.handlers.handler import Handler
 from shared.handlers.steps import LateError
 from shared.logs import get_log
+from shared.traces.spans import handled
 from shared.wire.codes import Code
 from shared.wire.commands import ApiCall
 from shared.wire.events import Event, Outcome, Reply
@@ -91,7 +92,7 @@ class Replies:
             event = event.copy()  # whatever a function does with it, what is kept is the packet as it came
         if handler.late:
             until = handler.late.until(until, asyncio.get_running_loop().time())
-        result, reply = await self._answer(handler, event, until, deadline)
+        result, reply = await handled(handler.name, self._answer(handler, event, until, deadline))
         if handler.late:
             reply = handler.late.completed(event, reply)
         return result, replace(reply, handler_ms=round((time.perf_counter() - started) * 1000, 3))

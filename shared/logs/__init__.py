@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -76,15 +76,17 @@ class _Writer:
         self.output = LogOutput(1)
         self.sink: Sink = self.to_console
         self.process = _this_host()
+        self.ids: Callable[[], Mapping[str, str]] = dict
         self._second = -1, ""
         self.colors = False
         self.encoding = "utf-8"
 
-    def to_json(self, level: Level, event: str, fields: dict[str, Any]) -> None:
+    def to_json(self, level: Level, event: str, given: dict[str, Any]) -> None:
         """Write a line for machines."""
-        line = {"timestamp": self._timestamp(), "level": level, "event": event} | expanded(fields)
-        for name, value in self.process.items():
-            line.setdefault(name, value)
+        line = {"timestamp": self._timestamp(), "level": level, "event": event} | expanded(given)
+        for fields in (self.ids(), self.process):
+            for name, value in fields.items():
+                line.setdefault(name, value)
         line.setdefault("pid", os.getpid())  # read each time: this process may have been forked
         self.output.write(_json(line) + b"\n")
 
@@ -131,6 +133,11 @@ def configure_logs(log_format: LogFormat) -> None:
 def name_process(**fields: str) -> None:
     """Let each line of this process hold further fields, such as the worker's name."""
     _writer.process |= fields
+
+
+def ids_come_from(ids: Callable[[], Mapping[str, str]]) -> None:
+    """Let each line of this process hold the ids of what it was written in, the trace and the span."""
+    _writer.ids = ids
 
 
 def on_lost_lines(note: Callable[[int], None]) -> None:

@@ -149,6 +149,7 @@ class Event:
     def from_wire(cls, wire: Wire) -> Self:
         """The event that `to_wire` wrote."""
         given = dict(wire)
+        given.pop("trace", None)  # the parent of what is done with it (`shared.traces`)
         packet, reply, received_at = given.pop("packet"), given.pop("reply"), given.pop("received_at")
         return cls(
             raw=packet, reply=Reply(**reply), received_at=datetime.fromtimestamp(received_at / 1000, UTC), **given

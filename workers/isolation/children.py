@@ -15,6 +15,8 @@ from typing import Any
 from shared.errors import ProcessDied
 from shared.logs import get_log
 from shared.own_packages import command
+from shared.traces.span import relay
+from shared.traces.spans import carried
 from shared.wire.events import Wire
 from workers.isolation.child_errors import decode_error
 from workers.isolation.fork_server import kill
@@ -66,7 +68,7 @@ class Children:
             Exception: what the job raised: see `workers/isolation/child_errors.py`.
         """
         held = {each: getattr(lease, each) for each in ("job_id", "execution_id", "queue", "attempt", "claimed_at")}
-        asked = {"lease": held, "job": name, "wire": wire}
+        asked = {"lease": held, "job": name, "wire": carried(wire)}
         for left in reversed(range(_TRIES)):
             reader, writer = await self._fork()
             try:
@@ -108,7 +110,9 @@ class Children:
         answer = answering.result() if answering.done() and not answering.cancelled() else b""
         if not answer.endswith(b"\n"):
             raise _death(end.result() if end.done() else None)
-        if encoded := json.loads(answer):
+        encoded, spans = json.loads(answer)
+        relay(spans)
+        if encoded:
             raise decode_error(encoded)
 
     async def _fork(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -27,6 +27,9 @@ from rq.job import _current_job
 
 from shared.logs import flush_logs, get_log, name_process
 from shared.redis.connections import connect
+from shared.traces.sending import collect_traces
+from shared.traces.span import collected
+from shared.traces.spans import continue_trace
 from workers.attempt import Attempt, Performer
 from workers.isolation.child_errors import encode_error
 from workers.job import AllowListedJob
@@ -127,7 +130,7 @@ def kill(children: Iterable[int]) -> None:
 
 
 def perform(channel: socket.socket, performer: Performer) -> None:
-    """Run the job that is read from a socket, and write its outcome: null, or what was raised."""
+    """Run the job that is read from a socket; write its outcome, null or what was raised, and its spans."""
     with channel.makefile("rwb") as file:
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
@@ -138,7 +141,7 @@ def perform(channel: socket.socket, performer: Performer) -> None:
             _run(json.loads(asked), performer)
         except BaseException as error:  # noqa: BLE001 - SystemExit, too, is the job's failure
             outcome = encode_error(error)
-        file.write(json.dumps(outcome).encode() + b"\n")
+        file.write(json.dumps([outcome, collected()]).encode() + b"\n")
 
 
 def _run(asked: dict[str, Any], performer: Performer) -> None:
@@ -146,6 +149,7 @@ def _run(asked: dict[str, Any], performer: Performer) -> None:
     _current_job.set(AllowListedJob.of(lease, connect(performer.settings)))
     attempt = Attempt(performer, asked["job"], asked["wire"])
     attempt.prepare()
+    continue_trace(asked["wire"])
     call(performer, attempt)
 
 
@@ -154,6 +158,7 @@ def main() -> None:
     descriptor, worker = sys.argv[1:]
     control = socket.socket(fileno=int(descriptor))
     ready = performer()
+    collect_traces()
     name_process(worker=worker)
     gc.freeze()  # the collector would write to memory that the children share
     ForkServer(control, ready).run()

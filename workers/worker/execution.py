@@ -109,6 +109,7 @@ class Executor:
         assert attempt
         context.run(_current_job.set, execution.job)
         context.run(current_execution.set, execution)
+        context.run(attempt.span.enter)
         if attempt.job_type.is_async or attempt.job_type.isolation:
             self._start_task(execution, context, partial(self._call, execution, attempt))
         else:

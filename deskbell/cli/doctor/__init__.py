@@ -27,7 +27,7 @@ from rich.console import Console
 
 from deskbell.cli.doctor.clocks import other_clocks, own_clock
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
-from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled
+from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled, traces
 from deskbell.cli.doctor.hosts import other_hosts
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.orphans import orphans
@@ -53,7 +53,7 @@ from shared.redis.connections import connect
 from shared.redis.queues import EVENTS
 from shared.settings.redis_url import RedisUrl
 
-_HERE = (locks, handlers, job_types, agreement, spool_folder)
+_HERE = (locks, handlers, job_types, agreement, spool_folder, traces)
 _ON_REDIS = (
     version,
     accepting,

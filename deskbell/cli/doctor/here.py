@@ -13,6 +13,7 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.errors import ConfigError
 from shared.loading import load_callbacks, load_jobs
+from shared.traces.environment import destination
 
 DRAIN_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
@@ -65,6 +66,14 @@ def agreement(checked: Checked) -> Iterator[Finding]:
     """Whether handlers and job types fit each other."""
     with suppress(ConfigError):  # said above
         yield from map(warning, disagreements_of(checked.settings))
+
+
+def traces(_: Checked) -> Iterator[Finding]:
+    """Whether traces are sent, by the environment of this host."""
+    try:
+        yield said(str(destination()))
+    except ConfigError as error:
+        yield problem(f"neither the api nor workers start: {error}")
 
 
 def spool_folder(checked: Checked) -> Iterator[Finding]:

@@ -10,7 +10,8 @@ from api.server.server import serve
 from deskbell.cli.processes.listening import open_listener
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, get_log
-from shared.settings.config import load_settings
+from shared.settings.config import Settings, load_settings
+from shared.traces.sending import sending_traces
 
 
 def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None) -> None:
@@ -18,6 +19,11 @@ def serve_api(host: str, port: int, fd: int | None, parent: socket.socket | None
     settings = load_settings()
     configure_logs(settings.log_format)
     listener = socket.socket(fileno=fd) if parent else open_listener(host, port, fd)
+    with sending_traces("deskbell-api"):
+        _serve(settings, listener, parent)
+
+
+def _serve(settings: Settings, listener: socket.socket, parent: socket.socket | None) -> None:
     callbacks = load_callbacks(settings)
     names = [handler.name for handler in callbacks.handlers]
     get_log().info("serving", handlers=names, env_file=str(settings.env_file or ""))

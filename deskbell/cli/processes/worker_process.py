@@ -12,7 +12,8 @@ from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
 from shared.redis.queues import EVENTS
 from shared.runtime.open_files import raise_file_limit
-from shared.settings.config import load_settings
+from shared.settings.config import Settings, load_settings
+from shared.traces.sending import sending_traces
 from workers.attempt import Performer
 from workers.unawaited import log_unawaited
 from workers.worker.shutdown import Shutdown
@@ -25,6 +26,13 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
     settings = load_settings()
     configure_logs(settings.log_format)
     log_unawaited()
+    with sending_traces("deskbell-worker"):
+        _work(queues, settings, concurrency=concurrency, burst=burst, parent=parent)
+
+
+def _work(
+    queues: list[str], settings: Settings, *, concurrency: int | None, burst: bool, parent: socket.socket | None
+) -> None:
     for url in servers(settings):
         from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it
 

@@ -25,6 +25,7 @@ from shared.late.policy import SUFFIX
 from shared.loading import load_callbacks, load_jobs
 from shared.redaction import terminal_text
 from shared.settings.config import Settings
+from shared.traces.environment import destination
 
 _Kind = TypeVar("_Kind", Callbacks, Jobs)
 _FAILED = 1
@@ -61,6 +62,7 @@ class _Found:
     handlers: list[_Handler] = field(default_factory=list)
     jobs: list[_Job] = field(default_factory=list)
     lifespans: list[str] = field(default_factory=list)
+    traces: str = ""
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -80,6 +82,10 @@ def check(*, as_json: bool) -> None:
     found.jobs += map(_job, jobs.types if jobs else [])
     for registry in filter(None, (callbacks, jobs)):
         found.lifespans += [describe(each) for each in registry.lifespans.functions if not is_ours(each)]
+    try:
+        found.traces = str(destination())
+    except ConfigError as error:
+        found.problems.append(str(error))
     if callbacks and jobs:
         found.warnings += disagreements(callbacks, jobs)
     if jobs:
@@ -152,7 +158,7 @@ def _print(found: _Found) -> None:
             console.print(table)
             console.print()
     late = [f"late {handler.name}: {handler.late}" for handler in found.handlers if handler.late]
-    for line in [*late, *(f"lifespan {lifespan}" for lifespan in found.lifespans)]:
+    for line in [*late, *(f"lifespan {lifespan}" for lifespan in found.lifespans), *filter(None, [found.traces])]:
         console.print(line)
     for kind, sentences in (("warning", found.warnings), ("problem", found.problems)):
         for sentence in sentences:

@@ -93,7 +93,8 @@ def test_check_fails_where_a_process_would_not_start(deskbell: Run, tmp_path: Pa
     unset = deskbell("check", DESKBELL_ENV_FILE="/dev/null")
 
     assert both.returncode == 1
-    callbacks, jobs = both.stdout.splitlines()
+    traces, callbacks, jobs = both.stdout.splitlines()
+    assert traces == "traces: not sent, OTEL_EXPORTER_OTLP_ENDPOINT is not set"
     assert callbacks.startswith(
         "problem: DESKBELL_CALLBACKS: broken imports nothing, which is not installed (broken.py"
     )
