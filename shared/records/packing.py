@@ -31,7 +31,9 @@ LONGEST_ID = 128
 
 _LONGEST_NAME = 64
 _OURS = frozenset({"misfit", "no_handler", "out_of_time", "failed"})  # `Refuse` brings a text of the integrator's
-_PUBLIC_FIELDS = frozenset({"Event", "Seq", "Env", "Status", "ChannelType"})  # of other commands than API calls
+PUBLIC_FIELDS = frozenset({"Event", "Seq", "Env", "Status", "ChannelType"})
+"""Fields of other commands than API calls that say nothing of a person."""
+
 
 Kind = Literal["user", "session"]
 
@@ -83,7 +85,7 @@ class Packing:
                 reply.code,
                 info[:MOST_CHARACTERS],
                 reply.handler_ms,
-                self._shown(event.fields, self._public if isinstance(event, ApiCall) else _PUBLIC_FIELDS),
+                self._shown(event.fields, self._public if isinstance(event, ApiCall) else PUBLIC_FIELDS),
                 self._shown(reply.variables or reply.fields, self._public),
             ]
         )

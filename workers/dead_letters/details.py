@@ -4,8 +4,9 @@ What a customer may have written, the event and the exception's text, is in sepa
 can be found without showing it.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,13 @@ from rq.job import Job
 from rq.results import Result
 
 from shared.frames import Frame
+from shared.records.masking import mask
+from shared.records.query import read_story
 from shared.redis.job_data import read_data
 from workers.causes import read_frames
 from workers.dead_letters.registry import FOREIGN_NAME, DeadLetter, DeadLetters, failure_record, failure_text, read_date
 
+_EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _FAILED = str(Result.Type.FAILED.value).encode()
 
 
@@ -61,6 +65,15 @@ def read_details(redis: Redis, dead_letter: DeadLetter) -> Details:
         text=text,
         event=None if dead_letter.job == FOREIGN_NAME else _event(data),
     )
+
+
+def masked_details(redis: Redis, details: Details) -> Details:
+    """The same, with nothing personal in the event nor, as far as that can be known, in the text of the failure."""
+    if details.event is None:  # which values the text may quote is not known
+        return replace(details, text="")
+    event_id = _EVENT_ID.match(details.dead_letter.id)
+    masked = mask(details.event, read_story(redis, event_id[0]).call if event_id else None)
+    return replace(details, event=masked.event, text=masked.without(details.text))
 
 
 def _event(data: bytes | None) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What `deskbell dead` does: finds dead letters, and puts them back or deletes them.
 
-It reads Redis only, never the integrator's package. Nothing a customer wrote is printed unless `show --values` asks.
+It reads Redis only, never the integrator's package. Nothing personal is printed unless `show --personal` asks.
 """
 
 import sys
@@ -23,7 +23,7 @@ from shared.declarations.policies import Rate
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
 from workers.dead_letters.audit import AuditLog, user_name
-from workers.dead_letters.details import read_details
+from workers.dead_letters.details import masked_details, read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
 from workers.dead_letters.replay import Pages, Replays, Throttle
 
@@ -123,13 +123,16 @@ def list_ids(selection: Selection) -> None:
                 typer.echo(terminal_text(dead_letter.id))
 
 
-def show(job_id: str, *, values: bool) -> None:
+def show(job_id: str, *, values: bool, personal: bool) -> None:
     """Print all about one dead letter."""
     with _redis() as redis:
         found = DeadLetters(redis).find([job_id])
         if not found:
             stop(f"{terminal_text(job_id)}: no dead letter has this id", _FAILED)
-        typer.echo(details_text(read_details(redis, found[0]), datetime.now(UTC), values=values))
+        details = read_details(redis, found[0])
+        if not personal:
+            details = masked_details(redis, details)
+        typer.echo(details_text(details, datetime.now(UTC), values=values))
 
 
 def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:

@@ -42,13 +42,20 @@ def list_(
 def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="The RQ job id.")],
     values: Annotated[
-        bool, typer.Option("--values", help="Print the event and the exception's text too: what customers wrote.")
+        bool,
+        typer.Option(
+            "--values",
+            help="Print the event and the failure's text too; what is not on record, or personal, as lengths.",
+        ),
+    ] = False,
+    personal: Annotated[
+        bool, typer.Option("--personal", help="Print all of that as it is: what customers wrote.")
     ] = False,
 ) -> None:
     """Tell all about one dead letter."""
     from deskbell.cli.dead.actions import show as run
 
-    run(id_, values=values)
+    run(id_, values=values or personal, personal=personal)
 
 
 @app.command()

@@ -116,12 +116,13 @@ def test_show_tells_the_attempts_that_were_made(redis: Redis, dead: Dead) -> Non
 def test_show_tells_why_a_job_failed_and_values_only_on_request(
     redis: Redis, dead: Dead, open_workplace: WorkplaceFactory
 ) -> None:
-    """Cause, stack frames, attempts and event; with --values the event's packet and the exception's text."""
+    """Cause, stack frames, attempts and event; with --values the packet and the text, and what is personal apart."""
     assert redis.ping()
     (event,) = make_dead_letters(open_workplace(Unwilling(attempts=2).jobs))
 
     shown = dead("show", f"{event.id}-acme-record")
     with_values = dead("show", f"{event.id}-acme-record", "--values")
+    with_all = dead("show", f"{event.id}-acme-record", "--personal")
 
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^cause +OSError at workers/failed_jobs.py:\d+ in record$", shown.stdout, re.MULTILINE)
@@ -130,8 +131,11 @@ def test_show_tells_why_a_job_failed_and_values_only_on_request(
     assert re.search(r"^  > .*/failed_jobs.py:\d+ in record$", shown.stdout, re.MULTILINE)
     assert shown.stdout.endswith(f"To put it back: deskbell dead replay {event.id}-acme-record\n")
     assert "user517" not in shown.stdout
-    assert '"SystemClientUserID": "user517"' in with_values.stdout
-    assert "OSError: user517" in with_values.stdout
+    assert "user517" not in with_values.stdout
+    assert '"SystemClientUserID": "(7 characters)"' in with_values.stdout
+    assert "OSError: (personal)" in with_values.stdout
+    assert '"SystemClientUserID": "user517"' in with_all.stdout
+    assert "OSError: user517" in with_all.stdout
 
 
 def test_show_prints_nothing_that_a_terminal_would_obey(redis: Redis, dead: Dead) -> None:
