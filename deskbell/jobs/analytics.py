@@ -4,9 +4,12 @@ The row holds who called and what came of it, never a variable's value. When a u
 type deletes their rows.
 """
 
+import time
+from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import (
     Column,
@@ -34,6 +37,7 @@ from deskbell.adapters.once import Once
 
 jobs = Jobs()
 
+_DELETES_SECONDS, _DELETED_AT_ONCE = 60, 10_000
 _WAIT_SECONDS = 10  # for a connection, or for another's write: less than the job's time-out
 
 events_table = Table(
@@ -81,6 +85,22 @@ def record_event(event: Event, settings: Settings) -> None:
     )
     with engine.begin() as connection:
         connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
+    if settings.analytics_days:
+        _delete_old(engine, settings.analytics_days)
+
+
+def _delete_old(engine: Engine, days: int) -> None:
+    """Delete rows that are too old, so many at once; each process does so once a minute."""
+    if time.monotonic() - _deleted_at.get(engine, -inf) < _DELETES_SECONDS:
+        return
+    _deleted_at[engine] = time.monotonic()
+    is_old = events_table.c.received_at < datetime.now(UTC) - timedelta(days=days)
+    some = select(events_table.c.id).where(is_old).limit(_DELETED_AT_ONCE)
+    with engine.begin() as connection:
+        connection.execute(delete(events_table).where(events_table.c.id.in_(some)))
+
+
+_deleted_at: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 
 
 @jobs.on(

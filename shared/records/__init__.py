@@ -7,4 +7,5 @@ Read in this order:
    `script` gives it to those who write: `attempts` writes those of jobs, `accept.lua` of the api those of callbacks.
 3. `query`: finds records by user, session or event, and walks back through them.
 4. `users`: whose an event is, and who was forgotten. `erasure` with `erasure.lua`: takes a user's records out.
+5. `masking`: an event, and the text of a failure, as an operator may see it.
 """

@@ -24,6 +24,7 @@ from shared.settings.console import ConsoleSettings
 from shared.settings.env_file import EnvFile, read_env_file
 from shared.settings.environment import PREFIX, check_environment
 from shared.settings.redis_url import RedisUrl
+from shared.settings.retention import RetentionSettings
 from shared.settings.urls import (
     check_database_url,
     check_edges,
@@ -69,7 +70,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 """What refuses a text that could never work, by setting."""
 
 
-class Settings(ConsoleSettings):
+class Settings(RetentionSettings, ConsoleSettings):
     """Every setting of Deskbell; `DESKBELL_` and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -154,19 +155,6 @@ class Settings(ConsoleSettings):
         default=None,
         description="A file that the worker processes touch every five seconds or less, as long as Redis accepts their "
         "heartbeats: a health check looks at its age.",
-    )
-    record_hours: PositiveInt = Field(
-        default=72, description="Hours for which callbacks and their jobs stay on record, for `deskbell events`."
-    )
-    record_mb: PositiveInt = Field(
-        default=128,
-        description="About how many megabytes of Redis' memory the records may take, some 2,400 callbacks each; the "
-        "oldest make room. Give api and workers the same.",
-    )
-    record_values: bool = Field(
-        default=False,
-        description="`1` records the values of all variables and the user's id; by default those of variables that are "
-        "declared and not `Personal`.",
     )
     log_format: Literal["json", "console", "dev"] = Field(
         default="json",

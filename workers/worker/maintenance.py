@@ -19,6 +19,8 @@ from rq.worker import BaseWorker
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.runtime.threads import DaemonThreads
+from shared.settings.config import Settings
+from workers.dead_letters.retention import discard_old
 from workers.flow.fifo_lock import wake
 from workers.redis_errors import is_transient
 
@@ -30,8 +32,9 @@ _LOCKS_SECONDS = 10  # between tries to get the lock of a holder that died
 class Maintenance:
     """RQ's scheduler and maintenance, a step at a time, in threads."""
 
-    def __init__(self, worker: BaseWorker, jobs: Jobs, threads: DaemonThreads) -> None:
+    def __init__(self, worker: BaseWorker, jobs: Jobs, settings: Settings, threads: DaemonThreads) -> None:
         self._jobs = jobs
+        self._settings = settings
         self._worker = worker
         self._threads = threads
         self._scheduling = DaemonThreads(1)  # one: the locks are released after the step that may acquire them
@@ -48,7 +51,7 @@ class Maintenance:
         await self._scheduling.run(self._schedule)
 
     async def maintain(self) -> None:
-        """Clean the registries, as RQ does between jobs, and queue ordered jobs that nothing holds."""
+        """Clean the registries, as RQ does between jobs, queue ordered jobs that nothing holds, discard what is old."""
         await self._threads.run(self._maintain)
 
     async def close(self) -> None:
@@ -79,6 +82,7 @@ class Maintenance:
     def _maintain(self) -> None:
         self._worker.run_maintenance_tasks()
         wake(self._worker.connection, self._jobs)
+        discard_old(self._worker.connection, self._settings, self._worker.queue_names())
 
     def _queue_unread(self) -> None:
         """Queue what is due without reading it: RQ reads it all at once, and a damaged job would hold up the others."""

@@ -106,7 +106,7 @@ class ConcurrentWorker(RegisteredWorker):
         ended, lost, wake = self._outcomes.record, self._watchdog.lost, self._wakeup.set
         self._executor = Executor(self._under_way, self.connection, threads, children, ended, lost, wake)
         self._wakeups = QueueWakeups(redis, self._wake_to_claim)
-        background, maintenance = Background(self._outage), Maintenance(self, self._jobs, threads)
+        background, maintenance = Background(self._outage), Maintenance(self, self._jobs, self._settings, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
         heartbeat = Heartbeat(self, self._performer, redis, self._executor, self._outcomes, slots=self._concurrency)

@@ -284,3 +284,15 @@ def test_the_rows_of_a_user_who_was_forgotten_are_deleted(url: str, settings: Se
     assert found == [3, 2, 1, 0]
     assert left[0] == [("1", "li"), ("1", "wang"), ("2", "li")]
     assert left[1] == [("1", "li"), ("1", "wang")]
+
+
+def test_rows_that_are_too_old_are_deleted_if_it_is_set(url: str, make_settings: SettingsFactory) -> None:
+    """When an event is written, once a minute; the others stay."""
+    for days_ago in (8, 6):
+        event = dataclasses.replace(api_call(), received_at=datetime.now(UTC) - timedelta(days=days_ago))
+        analytics.record_event(event, make_settings(analytics_url=url))
+    before = len(rows(url))
+
+    analytics.record_event(api_call(), make_settings(analytics_url=url, analytics_days=7))
+
+    assert (before, len(rows(url))) == (2, 2)

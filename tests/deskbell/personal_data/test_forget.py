@@ -20,7 +20,8 @@ from shared.records.users import User
 from shared.redis.job_data import unpack
 from shared.redis.queues import EVENTS, REPLY_KEY
 from shared.wire.events import Reply
-from tests.conftest import SettingsFactory, WorkplaceFactory
+from shared.wire.forgotten import USER_FORGOTTEN
+from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory
 from tests.records import put_on_record, record_of
 from tests.waiting import until
 from tests.workers.running import Workplace, status_of
@@ -291,3 +292,11 @@ def test_who_is_not_told_in_time_is_known(redis: Redis, open_workplace: Workplac
 
     assert not done.has_told
     assert open_workplace(jobs).queue(EVENTS).count == 1
+
+
+def test_no_callback_can_say_that_a_user_was_forgotten(start_api: ApiFactory, redis: Redis) -> None:
+    """It would delete contacts: the command has a form that is refused."""
+    answer = start_api().post({"CallbackCommand": USER_FORGOTTEN, "ClientUserId": USER})
+
+    assert (answer.status_code, answer.json()["ErrorCode"]) == (400, 1001)
+    assert redis.llen("rq:queue:events") == 0

@@ -56,6 +56,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "RECORD_HOURS": "24",
         "RECORD_MB": "5",
         "RECORD_VALUES": "1",
+        "DEAD_DAYS": "30",
+        "ANALYTICS_DAYS": "365",
         "LOG_FORMAT": "console",
         "LIMITS": '{"crm.contact": "10/s", "analytics.event": 4, "acme.push": null}',
         "BREAKERS": '{"crm.contact": {"failures": 5, "pause": 20}, "analytics.event": null}',

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,19 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from deskbell import ApiCall, Jobs
+from deskbell import ApiCall, Jobs, Settings
 from deskbell.testing import api_call
 from deskbell.testing.stack import signals_kept
 from shared.redis.queues import PERFORM
 from shared.runtime.threads import DaemonThreads
+from shared.wire.events import new_event_id
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.waiting import until
 from tests.workers.claiming import counting_jobs, put_job
+from tests.workers.failed_jobs import write_dead_letters
 from tests.workers.running import Workplace, logged, running_worker
+from workers.dead_letters.audit import AuditLog
 from workers.worker.leases import Leases
 from workers.worker.maintenance import Maintenance
 from workers.worker.rq_outcomes import RQOutcomes
@@ -293,10 +297,12 @@ def test_a_dependent_that_rq_has_left_ready_is_queued_after_the_outcome(
     assert second.is_finished
 
 
-async def maintained(worker: BaseWorker, jobs: Jobs, *steps: Callable[[Maintenance], Awaitable[None]]) -> None:
+async def maintained(
+    worker: BaseWorker, jobs: Jobs, *steps: Callable[[Maintenance], Awaitable[None]], **settings: Any
+) -> None:
     """Take steps of a worker's maintenance."""
     threads = DaemonThreads()
-    maintenance = Maintenance(worker, jobs, threads)
+    maintenance = Maintenance(worker, jobs, Settings(**settings), threads)
     try:
         for step in steps:
             await step(maintenance)
@@ -321,6 +327,31 @@ def test_a_dependent_that_a_dead_worker_has_left_ready_is_queued(
 
     assert second.id in workplace.queue().job_ids
     assert redis.zcard(workplace.queue().ready_job_registry.key) == 0
+
+
+def test_dead_letters_that_are_too_old_are_discarded_and_recorded(
+    open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """By the time at which their events came; without the setting they stay."""
+    jobs = counting_jobs()[0]
+    worker = ConcurrentWorker(["crm"], open_workplace(jobs).performer, redis)
+    ids = write_dead_letters(redis, 3)
+    old, young = f"{new_event_id(time.time() - 3 * 86400 - 60)}-crm-contact", ids[0]
+    redis.rename(f"rq:job:{ids[2]}", f"rq:job:{old}")
+    redis.zadd("rq:failed:crm", {old: -1})
+    redis.zrem("rq:failed:crm", ids[2])
+
+    asyncio.run(maintained(worker, jobs, Maintenance.maintain))
+    kept = redis.zcard("rq:failed:crm")
+    with capture_logs() as lines:
+        asyncio.run(maintained(worker, jobs, Maintenance.maintain, Maintenance.maintain, dead_days=3))
+
+    (entry,) = AuditLog(redis).latest(5)
+    assert kept == 3
+    assert sorted(redis.zrange("rq:failed:crm", 0, -1)) == sorted([young.encode(), ids[1].encode()])
+    assert not redis.exists(f"rq:job:{old}")
+    assert (entry.action, entry.selection, entry.done) == ("discard", "DESKBELL_DEAD_DAYS=3 crm", 1)
+    assert [(line["queue"], line["count"]) for line in lines if line["event"] == "dead_letters_expired"] == [("crm", 1)]
 
 
 def test_maintenance_that_fails_frees_its_own_lock_and_no_other(open_workplace: WorkplaceFactory, redis: Redis) -> None:
