@@ -18,6 +18,7 @@ from api.monitoring.durability import WORTH_OF_THE_SPOOL, Durability, read_durab
 from deskbell.cli.doctor.findings import Checked, describe
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.records.packing import Packing
+from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, queue_key
 from shared.settings.config import Settings
@@ -90,6 +91,7 @@ async def _accept_nothing(settings: Settings) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
     async with aclosing(connect_async(patient)) as redis:
         await AcceptScript(redis, patient, Lateness(Metrics()), Packing(patient)).accept([], _OURS)
+        await redis.zmscore(FORGOTTEN_USERS_KEY, ["nobody"])  # as a drain does: else nothing leaves the spool
 
 
 async def _read_durability(settings: Settings) -> Durability:

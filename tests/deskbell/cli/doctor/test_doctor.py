@@ -203,10 +203,11 @@ def test_a_redis_in_cluster_mode_is_a_problem(look: Look, tmp_path: Path) -> Non
     assert problems(lines)[1].startswith("this Redis is in cluster mode, and takes no events; ")
 
 
-def test_it_asks_what_the_api_asks_as_the_apis_user(look: Look, server: Server) -> None:
-    """What the workers' user may, the api's may not."""
+@pytest.mark.parametrize("lacks", [["-rpush", "-evalsha"], ["-zmscore"]])
+def test_it_asks_what_the_api_asks_as_the_apis_user(look: Look, server: Server, lacks: list[str]) -> None:
+    """What the workers' user may, the api's may not: keep an event, or look up who was forgotten before it drains."""
     with server.connect() as redis:
-        redis.acl_setuser("api", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all", "-rpush", "-evalsha"])
+        redis.acl_setuser("api", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all", *lacks])
         api_url = server.url.replace("unix://", "unix://api:p@")
         alone, _ = look(REDIS_URL=server.url)
         status, lines = look(None, api_url, REDIS_URL=server.url)
