@@ -17,6 +17,7 @@ from deskbell.cli import terminal
 from deskbell.cli.dead import commands
 from deskbell.cli.exit import stop
 from deskbell.cli.flow.command import flow, record
+from deskbell.cli.operating import queues
 from deskbell.cli.personal_data.command import export, forget
 from deskbell.cli.send.command import send
 from shared.errors import ConfigError, LifespanError
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(commands.app, name="dead")
+app.add_typer(queues.app, name="queues")
 app.command()(flow)
 app.command()(record)
 app.command()(send)
@@ -301,6 +303,17 @@ def events(
 
     filters = Filters(user, session, node, outcome, at, since, until)
     run(id_, filters, limit=limit, follow=follow, as_json=as_json)
+
+
+@app.command()
+def audit(
+    count: Annotated[int, typer.Option("--count", help="How many.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell who replayed or discarded dead letters, paused or resumed a queue, or was refused; 90 days are kept."""
+    from deskbell.cli.operating.audit import audit as run
+
+    run(count, as_json=as_json)
 
 
 @app.command()

@@ -2,5 +2,5 @@
 
 Read in this order: `state` (one queue as it stands on Redis), `findings` (what may be said of it), `reasons` (why it
 does not move), `now` (all of them, and what was answered and done in the last full minute), `orphans` (jobs that are
-in no queue and no registry).
+in no queue and no registry), `pausing` (pause and resume).
 """

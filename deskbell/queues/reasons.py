@@ -4,6 +4,7 @@ The order is that of what holds up most: all workers, this queue, its workers, s
 docs/how-to/stuck-queues.md has the list.
 """
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from rq.suspension import WORKERS_SUSPENDED
 from deskbell.queues.findings import Finding, problem, said
 from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
 from shared.redis.breakers import Pause, paused_queues
+from shared.redis.pauses import PausedQueue, queues_paused_by_hand
 from shared.redis.queues import EVENTS
 from shared.redis.workers import SILENT_SECONDS, WorkerRecord
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, Entry
@@ -64,6 +66,22 @@ def suspension(connection: Redis) -> Iterator[Finding]:
     """The same, of no queue in particular."""
     if connection.exists(WORKERS_SUSPENDED):
         yield problem("all workers are suspended by `rq suspend`: no job is begun", "write `rq resume`")
+
+
+def paused_by_hand(looked: Looked) -> Iterator[Finding]:
+    """Whether a person has paused the queue."""
+    here = queues_paused_by_hand(looked.connection)
+    yield from (held(pause) for pause in here if pause.queue == looked.queue.name)
+
+
+def held(pause: PausedQueue) -> Finding:
+    """What is said of a pause by a person."""
+    by = f" by {pause.by}" if pause.by else ""
+    since = f" since {pause.since:%Y-%m-%d %H:%M:%S} UTC" if pause.since else ""
+    return problem(
+        f"the queue {pause.queue} is paused{by}{since}: no job of it is begun",
+        f"write `deskbell queues resume {shlex.quote(pause.queue)}`",
+    )
 
 
 def unread(looked: Looked) -> Iterator[Finding]:
@@ -214,7 +232,7 @@ def not_due(looked: Looked) -> Iterator[Finding]:
     yield said(f"{queue.scheduled} jobs wait for their next try, the first at {_clock(first)} UTC ({of_all}{why})")
 
 
-_OF_ALL: tuple[Reason, ...] = (suspended, unread, pauses)
+_OF_ALL: tuple[Reason, ...] = (suspended, paused_by_hand, unread, pauses)
 _OF_THE_QUEUE: tuple[Reason, ...] = (
     silent_workers,
     taken_slots,

@@ -8,6 +8,7 @@
 -- deskbell:failures:<type>  how many failed in a row
 -- deskbell:paused           a hash: for each type whose breaker is open, as JSON, {queue, since, until, cause, ms,
 --                           probe, probe_until}; ms only where a failure asked for a pause of its own
+-- deskbell:paused:queues    a hash: the queues that a person has paused (shared/redis/pauses.py)
 -- deskbell:noted:<execution>  what was answered when its failure was noted, for a worker that did not get the answer
 --
 -- All times are the server's, in ms: workers' clocks differ.
@@ -79,9 +80,13 @@ local function is_paused(job_type, now_ms)
   return pause and is_open(pause, now_ms)
 end
 
--- How many jobs may be claimed from a queue: none while the breaker of any type on it is open, or a probe is under way.
+-- How many jobs may be claimed from a queue: none while a person has paused it, or the breaker of any type on it is open,
+-- or a probe is under way.
 local function may_claim(queue, now_ms)
   is_probing = false
+  if redis.call('HEXISTS', 'deskbell:paused:queues', queue) == 1 then
+    return 0
+  end
   for _, job_type in ipairs(guarded[queue] or {}) do
     if is_paused(job_type, now_ms) then
       return 0

@@ -15,14 +15,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from deskbell.cli.dead.tables import audit_json, audit_table, details_text, groups_json, groups_table
+from deskbell.cli.dead.tables import details_text, groups_json, groups_table
 from deskbell.cli.exit import stop
 from deskbell.cli.moments import moment_of
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from shared.declarations.policies import Rate
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
-from workers.dead_letters.audit import AuditLog, user_name
+from workers.dead_letters.audit import user_name
 from workers.dead_letters.details import masked_details, read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
 from workers.dead_letters.replay import Pages, Replays, Throttle
@@ -165,18 +165,6 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
         with _progress("discarded") as progress:
             outcomes = Replays(redis, by or user_name()).discard(pages, str(chosen), progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
-
-
-def list_audit(count: int, *, as_json: bool) -> None:
-    """Print who replayed or discarded how many."""
-    with _redis() as redis:
-        runs = AuditLog(redis).latest(count)
-    if as_json:
-        typer.echo(audit_json(runs))
-    elif runs:
-        _console().print(audit_table(runs))
-    else:
-        typer.echo("nothing was replayed or discarded in the last 90 days")
 
 
 @contextmanager

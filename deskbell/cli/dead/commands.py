@@ -101,17 +101,6 @@ def discard(
     run(Chosen(ids or [], selected(job, cause, since)), yes=yes, by=by, dry_run=dry_run)
 
 
-@app.command()
-def log(
-    count: Annotated[int, typer.Option("--count", help="How many.", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Tell who replayed or discarded dead letters, and when; the last 90 days are kept."""
-    from deskbell.cli.dead.actions import list_audit
-
-    list_audit(count, as_json=as_json)
-
-
 def _check(ids: list[str] | None, *, given: bool, all_: bool) -> None:
     if sum((bool(ids), given, all_)) != 1:
         stop("write either ids, or some of --job, --cause and --since, or --all")

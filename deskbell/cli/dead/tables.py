@@ -1,4 +1,4 @@
-"""Dead letters, and what was done to them, as a person reads them.
+"""Dead letters as a person reads them.
 
 What comes from Redis is printed without control characters: a terminal would obey them.
 """
@@ -14,7 +14,6 @@ from rich.text import Text
 
 from shared.redaction import loggable_fields, terminal_text
 from shared.wire.json_values import moment
-from workers.dead_letters.audit import AuditEntry
 from workers.dead_letters.details import Details
 from workers.dead_letters.registry import Group, Meta
 
@@ -33,11 +32,6 @@ def groups_json(groups: Iterable[Group], *, with_ids: bool) -> str:
     return _json([{name: value for name, value in asdict(each).items() if name not in left_out} for each in groups])
 
 
-def audit_json(runs: Iterable[AuditEntry]) -> str:
-    """Replays and discards as JSON."""
-    return _json([asdict(run) for run in runs])
-
-
 def groups_table(groups: Sequence[Group], now: datetime) -> Table:
     """Groups of dead letters."""
     table = Table("dead", "job", "queue", "cause", "first", "last", "awaited by", "the latest", box=None)
@@ -47,16 +41,6 @@ def groups_table(groups: Sequence[Group], now: datetime) -> Table:
         awaited_by = f"{each.awaited_by:,}" if each.awaited_by else ""
         cells = (each.job, each.queue, each.cause, *times, awaited_by, each.latest)
         table.add_row(f"{each.count:,}", *(Text(terminal_text(cell), overflow="fold") for cell in cells))
-    return table
-
-
-def audit_table(runs: Sequence[AuditEntry]) -> Table:
-    """Replays and discards."""
-    table = Table("when", "who", "what", "which", "how many", "", box=None)
-    table.columns[4].justify = "right"
-    for run in runs:
-        cells = (_date(run.began_at), run.by, run.action, run.selection, f"{run.done:,}", run.end or "not ended")
-        table.add_row(*(Text(terminal_text(cell), overflow="fold") for cell in cells))
     return table
 
 

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
-from deskbell.queues.reasons import Looked, of_the_queue, paused, reasons, suspension
+from deskbell.queues.reasons import Looked, held, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, read_queue, read_queues
 from shared.redis.breakers import paused_queues
+from shared.redis.pauses import queues_paused_by_hand
 from shared.redis.queues import EVENTS
 from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.runtime.loop_lag import STUCK_SECONDS
@@ -27,7 +28,8 @@ def suspended(checked: Checked) -> Iterator[Finding]:
 
 
 def pauses(checked: Checked) -> Iterator[Finding]:
-    """Which queues a breaker has paused."""
+    """Which queues a person or a breaker has paused."""
+    yield from map(held, queues_paused_by_hand(checked.connection))
     yield from map(paused, paused_queues(checked.connection))
 
 

@@ -314,18 +314,22 @@ def test_replay_asks_before_it_puts_many_back_at_once(redis: Redis, dead: Dead) 
     assert (unasked.stdout, at_a_rate.stdout) == ("101 replayed\n", "101 replayed\n")
 
 
-def test_the_log_tells_who_did_what(redis: Redis, dead: Dead) -> None:
+def test_the_audit_log_tells_who_did_what(redis: Redis, dead: Dead, tmp_path: Path, valkey_url: str) -> None:
     """The last first, by default with the system's name of the person."""
+
+    def audit(*words: str) -> str:
+        return forked.run("audit", *words, env=environment(DESKBELL_REDIS_URL=valkey_url), cwd=tmp_path).stdout
+
     write_dead_letters(redis, 3)
-    empty = dead("log")
+    empty = audit()
     dead("replay", "--cause", "OSError", "--rate", "100/s")
     dead("discard", "--all", "--yes", "--by", "wang")
 
-    told = dead("log")
-    as_json = json.loads(dead("log", "--count", "1", "--json").stdout)
+    told = audit()
+    as_json = json.loads(audit("--count", "1", "--json"))
 
-    assert empty.stdout == "nothing was replayed or discarded in the last 90 days\n"
-    _, second, first = told.stdout.splitlines()
+    assert empty == "nothing was done in the last 90 days\n"
+    _, second, first = told.splitlines()
     assert re.fullmatch(r" *\S+ \S+ UTC +li@\S+ +replay +--cause 'OSError' +2 +done *", first)
     assert re.fullmatch(r" *\S+ \S+ UTC +wang +discard +--all +1 +done *", second)
     assert [(run["by"], run["done"]) for run in as_json] == [("wang", 1)]

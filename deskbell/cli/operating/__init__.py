@@ -1,0 +1,1 @@
+"""What an operator does and looks up: `queues` (pause, resume), `audit` (who did what)."""

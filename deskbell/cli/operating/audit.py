@@ -1,0 +1,50 @@
+"""`deskbell audit`: who replayed, discarded, paused, resumed, or was refused."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deskbell.cli.exit import stop
+from deskbell.cli.settings.running import load_settings_here, no_redis
+from shared.redaction import terminal_text
+from shared.redis.connections import connect
+from workers.dead_letters.audit import AuditEntry, AuditLog
+
+_FAILED = 1
+_PIPE_WIDTH = 1000
+_WITH_COUNT = ("replay", "discard", "forget")
+
+
+def audit(count: int, *, as_json: bool) -> None:
+    """Print the last entries of the audit log."""
+    settings = load_settings_here(for_redis=True)
+    try:
+        with connect(settings) as redis:
+            entries = AuditLog(redis).latest(count)
+    except (RedisError, OSError) as error:
+        stop(no_redis(error, settings), _FAILED)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in entries], indent=1, default=datetime.isoformat))
+    elif entries:
+        console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+        console.print(_table(entries))
+    else:
+        typer.echo("nothing was done in the last 90 days")
+
+
+def _table(entries: list[AuditEntry]) -> Table:
+    table = Table("when", "who", "what", "which", "how many", "", box=None)
+    table.columns[4].justify = "right"
+    for each in entries:
+        when = f"{each.began_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        done = f"{each.done:,}" if each.action in _WITH_COUNT else ""
+        cells = (when, each.by, each.action, each.selection, done, each.end or "not ended")
+        table.add_row(*(Text(terminal_text(cell), overflow="fold") for cell in cells))
+    return table
