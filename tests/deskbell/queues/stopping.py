@@ -16,6 +16,7 @@ from rq.suspension import suspend
 from rq.worker import Worker
 
 from deskbell import ApiCall, Callbacks, Jobs, TaskFlowEvent
+from deskbell.queues.pausing import Pausing
 from deskbell.testing import api_call, event_of
 from shared.redis.queues import EVENTS, events_job
 from shared.redis.workers import WORKER_KEY, WorkerRecord, read_workers
@@ -49,7 +50,7 @@ def end(event: ApiCall) -> None: ...
 
 def finish(event: TaskFlowEvent) -> None: ...
 
-for name in ("suspended", "unread", "damaged", "far_behind", "lost", "renamed"):
+for name in ("suspended", "paused_by_hand", "unread", "damaged", "far_behind", "lost", "renamed"):
     jobs.on(ApiCall, node=name, queue=name, name=name)(end)
 for name in ("slots", "frozen", "twice", "died", "locked"):
     jobs.on(ApiCall, node=name, queue=name, name=name)(wait)
@@ -66,7 +67,20 @@ for name in ("retried", "overdue"):
     jobs.on(ApiCall, node=name, queue=name, name=name, backoff=Backoff(base=600, jitter=0))(fail)
 """
 QUEUES = (
-    *("suspended", "damaged", "twice", "paused", "rate", "semaphore", "far_behind", "ordered", "gap", "early", "held"),
+    *(
+        "suspended",
+        "paused_by_hand",
+        "damaged",
+        "twice",
+        "paused",
+        "rate",
+        "semaphore",
+        "far_behind",
+        "ordered",
+        "gap",
+        "early",
+        "held",
+    ),
     *("retried", "renamed", "lost"),
 )
 """What one worker reads; where a worker is to hang or die, another one does."""
@@ -140,6 +154,12 @@ def suspended(floor: Floor) -> None:
     event = floor.put_done("suspended")
     suspend(floor.redis)
     floor.workplace.queue("suspended").enqueue_job(floor.workplace.job(event, "suspended"))
+
+
+def paused_by_hand(floor: Floor) -> None:
+    """Somebody pauses the queue."""
+    Pausing(floor.redis, "li").pause("paused_by_hand")
+    floor.put("paused_by_hand")
 
 
 def unread(floor: Floor) -> None:

@@ -22,6 +22,12 @@ DOCUMENT = Path(__file__).parent.parent.parent.parent / "docs" / "how-to" / "stu
 # The way, the reason, a part of the sentence, what to do.
 WAYS: list[tuple[Way, str, str, str]] = [
     (stopping.suspended, "suspended", "all workers are suspended by `rq suspend`", "write `rq resume`"),
+    (
+        stopping.paused_by_hand,
+        "paused_by_hand",
+        "the queue paused_by_hand is paused by li since ",
+        "write `deskbell queues resume paused_by_hand`",
+    ),
     (stopping.spooled, "spooled", "1 events wait on this disk", "start one with this DESKBELL_SPOOL_DIR"),
     (stopping.unread, "unread", "no living worker reads the queue unread", "start `deskbell worker unread`"),
     (stopping.paused, "pauses", "because jobs of paused keep failing (OSError at ", "mend what the cause names"),
