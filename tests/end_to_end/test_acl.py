@@ -123,7 +123,7 @@ def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_pat
             replayed = command(tmp_path, urls["worker"], "dead", "replay", "--job", "fails")
             until(lambda: queue("together", server).failed_job_registry.count == 3)
             discarded = command(tmp_path, urls["worker"], "dead", "discard", "--job", "breaks", "--yes")
-            logged = command(tmp_path, urls["worker"], "dead", "log")
+            logged = command(tmp_path, urls["worker"], "audit")
             until(lambda: queue("together", server).finished_job_registry.count == 6)
             exported = command(tmp_path, urls["worker"], "export", "--user", "u-2")
             forgotten = command(tmp_path, urls["worker"], "forget", "--user", "u-2", "--yes", "--rewrite-aof")
