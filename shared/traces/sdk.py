@@ -65,6 +65,11 @@ class RecordedSpan(Span):
             return {}
         return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is sampled, and has not ended."""
+        return self._span.is_recording()
+
     def enter(self) -> Self:
         """Make it the parent of the spans that begin in this context."""
         self._token = attach(trace.set_span_in_context(self._span))
@@ -84,9 +89,8 @@ class RecordedSpan(Span):
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         assert self._token
         detach(self._token)
-        if not self._span.is_recording():  # it was ended, or is not sampled
-            return
-        self.end(kind.__name__ if kind else "")
+        if self.is_recorded:
+            self.end(kind.__name__ if kind else "")
 
 
 class SDKTracer:
@@ -100,7 +104,10 @@ class SDKTracer:
         trace.set_tracer_provider(self._provider)
 
     def start(self, kind: Kind, name: str, attributes: Attributes, parent: str | None, seconds_ago: float) -> Span:
-        """Begin a span."""
+        """Begin a span. In a trace that is not sampled none is: it would only take time."""
+        above = trace.get_current_span()
+        if parent is None and _is_left_out(above.get_span_context()):
+            return RecordedSpan(above)
         context = None if parent is None else _propagator.extract({"traceparent": parent}, Context())
         started = time.time_ns() - round(seconds_ago * 1e9) if seconds_ago else None
         return RecordedSpan(self._tracer.start_span(name, context, _KINDS[kind], attributes, start_time=started))
@@ -139,6 +146,11 @@ class CollectingTracer(SDKTracer):
     def collected(self) -> list[Any]:
         """The spans that have ended here, as far as they are not too large."""
         return within(_MOST_BYTES, map(packed, self._spans))
+
+
+def _is_left_out(context: trace.SpanContext) -> bool:
+    """Whether a span is in a trace that is not sampled."""
+    return context.is_valid and not context.trace_flags.sampled
 
 
 def exporting(service: str) -> SDKTracer:

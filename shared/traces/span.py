@@ -16,6 +16,7 @@ class Span:
     Attributes:
         traceparent: what makes a span elsewhere its child (W3C Trace Context); "" while no traces are sent.
         ids: `trace_id` and `span_id`, for a log line.
+        is_recorded: whether its attributes are kept: it is sampled, and has not ended.
     """
 
     __slots__ = ()
@@ -29,6 +30,11 @@ class Span:
     def ids(self) -> Mapping[str, str]:
         """See above."""
         return {}
+
+    @property
+    def is_recorded(self) -> bool:
+        """See above."""
+        return False
 
     def enter(self) -> Self:
         """Make it the parent of the spans that begin in this context (`contextvars`)."""

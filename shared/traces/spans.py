@@ -169,7 +169,7 @@ def _parent(wire: Any) -> str:
 
 
 def _end(span: Span, logged: Mapping[str, Any], more: Attributes, error: str) -> None:
-    if span is not NO_SPAN:
+    if span.is_recorded:
         span.set({**{NAMES[name]: value for name, value in logged.items() if name in NAMES and value}, **more})
         span.end(error)
 

@@ -212,4 +212,5 @@ def test_a_collector_that_never_answers_delays_no_answer_no_job_and_no_end(
         assert [answer.json()["ErrorCode"] for answer in answers] == [0] * len(answers)
         assert ended == [0, 0]
         assert not logged(tmp_path, "exit_forced")
+        assert not api.lines("process_killed")
         assert not redis.exists("rq:wip:crm", "rq:wip:other", "rq:wip:events")

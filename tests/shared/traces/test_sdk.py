@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from shared.traces.spans import (
     attempt_span,
     callback_span,
     carried,
+    continue_trace,
     end_attempt,
     end_callback,
     end_request,
@@ -113,6 +115,19 @@ def test_a_trace_that_is_not_sampled_stays_so(made: Made, monkeypatch: pytest.Mo
 
     assert made == []
     assert outer.ids["trace_id"] == inner.ids["trace_id"]
+
+
+def test_what_a_jobs_own_process_begins_is_a_child_of_its_attempt(made: Made) -> None:
+    """Which is a span of another process."""
+    attempt = attempt_span("crm", {})
+
+    def be_child() -> None:
+        continue_trace(carried({}, attempt))
+        request_span("GET", "https", "crm", 1, None).end()
+
+    copy_context().run(be_child)
+
+    assert [span.parent and span.parent.span_id for span in made] == [int(attempt.ids["span_id"], 16)]
 
 
 @pytest.mark.usefixtures("made")
