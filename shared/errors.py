@@ -8,7 +8,8 @@
     ├── VariableError        a variable of an API call is missing or does not fit
     ├── ResultError          a handler returned what cannot become variables
     ├── CannotKeepError      neither Redis nor the disk took an event in time
-    ├── UnknownJobError      a job in Redis names a job type this worker does not have
+    ├── LeftError            an event on Redis is of a newer release, whose workers run it
+    │   └── UnknownJobError  a job names a job type this worker does not have
     ├── ForeignFunctionError a job in Redis names a function that is not one of our entry points
     ├── DamagedJobError      a job in Redis cannot be read, or holds no event
     ├── NotRunError          a job returned what has still to run and cannot be run
@@ -56,7 +57,20 @@ class CannotKeepError(DeskbellError):
     """Raised when an event could not be kept, on Redis or on the disk, within the time left."""
 
 
-class UnknownJobError(DeskbellError):
+class LeftError(DeskbellError):
+    """Raised for what a worker of another release is to run: it is left until one comes that has what it needs.
+
+    Args:
+        message: a sentence.
+        need: what such a worker declares (`shared/redis/releases.py`); "" when that cannot be told.
+    """
+
+    def __init__(self, message: str, need: str = "") -> None:
+        super().__init__(message)
+        self.need = need
+
+
+class UnknownJobError(LeftError):
     """Raised when a job in Redis names a job type that is not declared here."""
 
 
@@ -185,5 +199,5 @@ class Discard(JobDecision):
     """
 
 
-FINAL = (Discard, DamagedJobError, ConfigError, NotRunError)
+FINAL = (Discard, DamagedJobError, ConfigError, NotRunError, LeftError)
 """What no further attempt at a job can help."""

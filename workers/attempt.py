@@ -15,7 +15,7 @@ from typing import Any
 from rq.job import Job
 
 from shared.declarations.policies import Backoff
-from shared.errors import DamagedJobError, UnknownJobError
+from shared.errors import DamagedJobError, LeftError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import Level, get_log
@@ -30,6 +30,7 @@ from workers.causes import code_of
 from workers.flow.fifo_lock import acquire_lock
 from workers.flow.limits import is_late, record_failure, recount_start
 from workers.lease import Lease
+from workers.releases.leaving import job_type_of, leave
 from workers.retries import begin_attempt, decide_retry
 
 LEVELS: dict[str, Level] = {
@@ -80,20 +81,18 @@ class Attempt:
         """Find the job type, and its function's arguments for the event.
 
         Raises:
-            UnknownJobError: there is no such job type here.
-            DamagedJobError: the data are not an event.
+            LeftError: there is no such job type here, or the event is of a newer release.
+            DamagedJobError: the data are not an event, or no job type can have the name.
         """
-        jobs = self._performer.jobs
         try:
             event = event_from_wire(self.wire)
-            job_type = jobs.get(self._name)
+        except LeftError:
+            raise
         except Exception as error:
             raise DamagedJobError("the job holds no event, or one of another version") from error
         self._fields |= loggable_fields(event_id=event.id, command=event.command, node=event.node)
-        if job_type is None:
-            raise UnknownJobError(f"no job type is named {self._name}; this worker knows {', '.join(jobs.names)}")
-        self.job_type, self._event = job_type, event
-        self.function = partial(job_type.function, **job_type.arguments(event, self._performer.settings))
+        self.job_type, self._event = job_type_of(self._performer.jobs, self._name), event
+        self.function = partial(self.job_type.function, **self.job_type.arguments(event, self._performer.settings))
 
     def begin(self, job: Job) -> None:
         """Take an ordered job's FIFO lock, count the start for a rate limit, and count the attempt.
@@ -125,10 +124,11 @@ class Attempt:
             self._fields["job_id"] = job.id
         job_type = self._performer.jobs.get(self._name)
         counts = job_type is None or record_failure(self._performer.jobs, job_type, job, error)
+        if isinstance(error, LeftError) and leave(job, error, self.number):
+            return "left"
         backoff = job_type.backoff if job_type else Backoff()
         outcome, fields = decide_retry(job, backoff, self.number, error, counts=counts)
-        if code := code_of(error):
-            fields["code"] = code
+        fields |= {"code": code} if (code := code_of(error)) else {}
         self._write(outcome, job.meta["cause"], error=error, **fields)
         return outcome
 

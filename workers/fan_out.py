@@ -18,6 +18,7 @@ from redis import Redis
 from rq import get_current_job
 from rq.utils import now, utcformat
 
+from shared.errors import LeftError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.jobs.late import check_late
@@ -31,6 +32,7 @@ from shared.wire.events import Event, Wire
 from workers.flow.limits import limits_text
 from workers.flow.ordering import execution_of, key_digest, received_ms
 from workers.perform import performer
+from workers.releases.leaving import leaving
 from workers.retries import restore_retry, rq_retry
 
 BACKSTOP_SECONDS = 5
@@ -92,7 +94,8 @@ def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
     """Find what an event becomes.
 
     Raises:
-        Exception: it holds no event, or one of another version; that is logged.
+        LeftError: it is for a worker of another release.
+        Exception: it holds no event; that is logged.
     """
     started, span = time.perf_counter(), fan_out_span(wire)
     try:
@@ -103,7 +106,8 @@ def prepare_fan_out(jobs: Jobs, wire: Wire) -> FanOut:
         check_late(event, (job_type for job_type, _ in wanted))
         return FanOut(event, to_json(carried(wire, span), inf_nan_mode="strings"), place, wanted, started, span)
     except Exception as error:
-        _log(started, span, "failed", error=error)
+        if not isinstance(error, LeftError):
+            _log(started, span, "failed", error=error)
         raise
 
 
@@ -135,7 +139,8 @@ def fan_out_with(jobs: Jobs, wire: Wire) -> None:
     """Make the jobs of RQ's current job, an event, once."""
     job = get_current_job()
     assert job, "fan_out is called by an RQ worker"
-    made = prepare_fan_out(jobs, wire)
+    with leaving(job):
+        made = prepare_fan_out(jobs, wire)
     text = limits_text(jobs) + script_text("workers", "writes") + fan_out_text() + _FAN_OUT
     script = job.connection.register_script(text)
     try:

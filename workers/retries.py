@@ -11,7 +11,7 @@
 6. An attempt does not count if it fails while the breaker of its type is open (`workers/flow/limits.py`), or if it
    began without the lock of its key (`workers/flow/fifo_lock.py`).
 7. `Retry(counts=False)` and `Unavailable` use up no attempt, but the job waits for a day at most, from the first of
-   such waits in a row. A job of a type that this worker does not know waits for an hour: others may know it already.
+   such waits in a row.
 """
 
 import math
@@ -24,14 +24,12 @@ from rq import Retry as RQRetry
 from rq.job import Job
 
 from shared.declarations.policies import LONGEST_SECONDS, LONGEST_WAIT_SECONDS, Backoff
-from shared.errors import FINAL, Discard, OutOfTurnError, Retry, Unavailable, UnknownJobError
+from shared.errors import FINAL, Discard, OutOfTurnError, Retry, Unavailable
 from shared.jobs.job_type import JobType
 from workers.causes import cause_of, last_frames_of
 from workers.redis_errors import is_transient
 
 _OUT_OF_TURN_SECONDS = 1
-_UNKNOWN_SECONDS = 3600
-_UNKNOWN_BACKOFF = Backoff(cap=60)
 Decided = tuple[str, dict[str, Any]]
 """An outcome, and what else the log says."""
 
@@ -104,7 +102,7 @@ def _wait(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> tup
     """How many seconds a job waits for its next attempt; and until when it may wait without using up an attempt."""
     if isinstance(error, OutOfTurnError):
         return _OUT_OF_TURN_SECONDS, None
-    if not (isinstance(error, Unavailable | UnknownJobError) or (isinstance(error, Retry) and not error.counts)):
+    if not (isinstance(error, Unavailable) or (isinstance(error, Retry) and not error.counts)):
         job.meta.pop("waits", None)
         asked = min(math.ceil(error.after), LONGEST_SECONDS) if isinstance(error, Retry) else None
         return backoff.seconds(attempt) if asked is None else asked, None
@@ -112,6 +110,4 @@ def _wait(job: Job, backoff: Backoff, attempt: int, error: BaseException) -> tup
     job.meta["waits"] = [count + 1, since]
     if isinstance(error, Retry):
         return min(math.ceil(error.after), LONGEST_WAIT_SECONDS), since + LONGEST_WAIT_SECONDS
-    if isinstance(error, UnknownJobError):
-        return _UNKNOWN_BACKOFF.seconds(count + 1), since + _UNKNOWN_SECONDS
     return error.pause or backoff.seconds(count + 1), since + LONGEST_WAIT_SECONDS

@@ -305,7 +305,7 @@ def _overdue(queue: QueueState, seconds: float) -> Finding:
 def _why(job: JobState) -> str:
     cause = str(job.meta.get("cause") or "the attempt before failed")
     if cause == "UnknownJobError":
-        return f"the worker that took it does not declare {job.job_type}: deploy one that does, within an hour"
+        return f"the worker that took it does not declare {job.job_type}: deploy one that does, within a day"
     for ending, why in _OUT_OF_TURN.items():
         if cause.endswith(ending):
             return why

@@ -9,5 +9,6 @@ Read in this order:
 5. `breakers`: the queues that a circuit breaker has paused; `pauses`: those that a person has.
 6. `workers`: what workers say of themselves, dated by the clock of Redis (`clock`).
 7. `api_hosts`: the hosts of the api, and what waits in their spools.
-8. `history`: what became of callbacks and jobs, by minute.
+8. `releases`: what workers have, and the jobs that are left for lack of it.
+9. `history`: what became of callbacks and jobs, by minute.
 """

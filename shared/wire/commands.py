@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from shared.wire import protocol
+from shared.errors import LeftError
+from shared.wire import events, protocol
 from shared.wire.events import Event, Field, Wire, new_event_id
 from shared.wire.forgotten import USER_FORGOTTEN, UserForgotten
 from shared.wire.json_values import flag, out_of_text, text, verbatim, whole
@@ -206,7 +207,14 @@ def event_class(command: str) -> type[Event]:
 
 
 def event_from_wire(wire: Wire) -> Event:
-    """The typed event that a job on Redis carries."""
+    """The typed event that a job on Redis carries.
+
+    Raises:
+        LeftError: a newer release has written it.
+        Exception: it is no event.
+    """
+    if (version := wire.get("v", 1)) > events.WIRE_VERSION:
+        raise LeftError(f"the event has form {version}; read are forms up to {events.WIRE_VERSION}", f":{version}")
     return event_class(wire["command"]).from_wire(wire)
 
 

@@ -14,9 +14,16 @@ from shared.wire.json_values import moment, text
 Wire = dict[str, Any]
 """An event as native JSON: the argument of every job on Redis."""
 
+WIRE_VERSION = 1
+"""The form of an event on Redis and in spools: `v` has it, and where that is missing it is 1, as releases before wrote.
+
+A change that a worker of the release before would not understand raises it, and `Event.from_wire` reads both forms.
+"""
+
 QUEUE = "events"
 """The queue that accepted events wait on to be fanned out; no job type may have it."""
 
+_TEXTS = ("id", "app_id", "command", "node", "request_id", "client_ip", "platform")
 _Value = TypeVar("_Value")
 
 
@@ -132,28 +139,18 @@ class Event:
     def to_wire(self, reply: Reply | None = None) -> Wire:
         """This event as native JSON."""
         reply = reply or self.reply or Reply()
-        return {
-            "id": self.id,
-            "app_id": self.app_id,
-            "command": self.command,
-            "node": self.node,
-            "received_at": round(self.received_at.timestamp() * 1000),
-            "request_id": self.request_id,
-            "client_ip": self.client_ip,
-            "platform": self.platform,
-            "reply": {name: getattr(reply, name) for name in Reply.__slots__},
-            "packet": self.raw,
-        }
+        given = {name: getattr(self, name) for name in _TEXTS}
+        given["received_at"] = round(self.received_at.timestamp() * 1000)
+        given["reply"] = {name: getattr(reply, name) for name in Reply.__slots__}
+        given["packet"] = self.raw
+        return given | {"v": WIRE_VERSION} if WIRE_VERSION > 1 else given
 
     @classmethod
     def from_wire(cls, wire: Wire) -> Self:
-        """The event that `to_wire` wrote."""
-        given = dict(wire)
-        given.pop("trace", None)  # the parent of what is done with it (`shared.traces`)
-        packet, reply, received_at = given.pop("packet"), given.pop("reply"), given.pop("received_at")
-        return cls(
-            raw=packet, reply=Reply(**reply), received_at=datetime.fromtimestamp(received_at / 1000, UTC), **given
-        )
+        """The event that `to_wire` wrote; what else is there belongs to others, as `trace`, or to a later release."""
+        received_at = datetime.fromtimestamp(wire["received_at"] / 1000, UTC)
+        texts = {name: wire[name] for name in _TEXTS}
+        return cls(raw=wire["packet"], reply=Reply(**wire["reply"]), received_at=received_at, **texts)
 
 
 def new_event_id(unix_seconds: float) -> str:

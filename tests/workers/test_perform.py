@@ -4,7 +4,6 @@ Long, because one file holds what one module promises, each rule with a test tha
 """
 
 import asyncio
-import json
 import threading
 import time
 from typing import Any
@@ -154,59 +153,6 @@ def test_a_burst_does_not_end_on_an_answer_that_is_older_than_the_last_jobs_end(
     workplace.work()
 
     assert attempts == [1, 2]
-
-
-def test_a_job_of_an_unknown_type_waits_for_a_worker_that_knows_it(open_workplace: WorkplaceFactory) -> None:
-    """In a deploy the worker of events may be newer than those of the queue; no attempt is used up."""
-    jobs, attempts = Jobs(), []
-
-    @jobs.on(ApiCall, attempts=2)
-    def late(event: ApiCall) -> None:  # noqa: ARG001
-        attempts.append(attempt_now())
-
-    event = api_call()
-    workplace, older = open_workplace(jobs), open_workplace(Jobs())
-    workplace.put_jobs(event)
-
-    with capture_logs() as logs:
-        for _ in range(5):
-            older.work()
-            older.make_due()
-    workplace.work()
-
-    assert attempts == [1]
-    waits = [(line["outcome"], line["error"], line["counts"]) for line in logs if "outcome" in line]
-    assert waits == [("retry", "UnknownJobError", False)] * 5
-
-
-def test_an_unknown_job_name_is_a_dead_letter_after_an_hour_and_names_the_known_ones(
-    open_workplace: WorkplaceFactory,
-) -> None:
-    """A job type that was renamed: the person on call reads what it might be called now."""
-    jobs, before = Jobs(), Jobs()
-
-    @before.on(ApiCall, name="crm.enquiry")
-    def enquiry(event: ApiCall) -> None: ...
-
-    @jobs.on(ApiCall, name="crm.inquiry")
-    def inquiry(event: ApiCall) -> None: ...
-
-    @jobs.on(ApiCall, name="analytics.row")
-    def row(event: ApiCall) -> None: ...
-
-    event = api_call()
-    open_workplace(before).put_jobs(event)
-    workplace = open_workplace(jobs)
-    hour_ago = json.dumps({"attempt": 0, "waits": [9, time.time() - 3601]})
-    workplace.redis.hset(f"rq:job:{event.id}-crm-enquiry", "meta", hour_ago)
-
-    with capture_logs() as logs:
-        workplace.work()
-
-    job = workplace.job(event, "crm.enquiry")
-    assert (job.is_failed, job.meta["made"]) == (True, 0)
-    assert "no job type is named crm.enquiry; this worker knows analytics.row, crm.inquiry" in traceback_of(job)
-    assert [(line["outcome"], line["error"]) for line in logs if "outcome" in line] == [("dead", "UnknownJobError")]
 
 
 def test_a_dead_letter_that_is_requeued_has_all_its_attempts(open_workplace: WorkplaceFactory) -> None:

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.job import Job
 
 from deskbell import ApiCall, Backoff, Discard, Jobs, Retry, Unavailable
-from shared.errors import ConfigError, DamagedJobError, OutOfTurnError, UnknownJobError
+from shared.errors import ConfigError, DamagedJobError, OutOfTurnError
 from shared.jobs.job_type import JobType
 from shared.redis.queues import PERFORM, queue
 from tests.workers.running import fetch
@@ -164,7 +164,7 @@ def test_a_record_that_cannot_be_read_is_replaced() -> None:
     assert fetch(job.connection, job.id).meta == {"attempt": 1}
 
 
-WAITS = [(Retry(after=60, counts=False), DAY), (Unavailable("expired"), DAY), (UnknownJobError("?"), 3600)]
+WAITS = [(Retry(after=60, counts=False), DAY), (Unavailable("expired"), DAY)]
 
 
 @pytest.mark.parametrize(("error", "longest"), WAITS)
@@ -196,7 +196,7 @@ def test_a_failure_that_counts_ends_a_row_of_waits() -> None:
     assert "waits" not in job.meta
 
 
-@pytest.mark.parametrize(("error", "most"), [(Unavailable("expired"), 600), (UnknownJobError("?"), 60)])
+@pytest.mark.parametrize(("error", "most"), [(Unavailable("expired"), 600)])
 def test_waits_without_a_time_of_their_own_are_longer_each_time(error: Exception, most: int) -> None:
     """Else thousands of jobs would ask every two seconds, for a day."""
     job = make_job(attempts=8)

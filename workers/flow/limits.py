@@ -16,7 +16,7 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 
 from shared.declarations.policies import Concurrency, Rate
-from shared.errors import Discard, OutOfTurnError, Retry, Unavailable
+from shared.errors import Discard, LeftError, OutOfTurnError, Retry, Unavailable
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
@@ -68,8 +68,8 @@ def record_failure(jobs: Jobs, job_type: JobType, job: Job, error: BaseException
         LeaseLostError: the execution is not ours any more; nothing was recorded.
     """
     if not _is_limited(job_type):
-        return not isinstance(error, OutOfTurnError)
-    if isinstance(error, OutOfTurnError):
+        return not isinstance(error, OutOfTurnError | LeftError)
+    if isinstance(error, OutOfTurnError | LeftError):
         _run(jobs, _UNBEGUN, job_type, job)
         return False
     if isinstance(error, _ANSWERS):

@@ -3,7 +3,8 @@
 --
 -- KEYS  the queues' lists, in the order they are to be looked at
 -- ARGV  now as RQ writes dates, the worker's name, free slots, how many events beside those, seconds of a lease, the first
---       24 hex digits of the executions' ids, how many attempts each job type has as JSON, then the queues' names
+--       24 hex digits of the executions' ids, how many attempts each job type has as JSON, 0 for types that are left
+--       to other workers, then the queues' names
 -- Returns {1 when RQ's workers are suspended, how many jobs are to be asked for again, the queues' lengths,
 --          {id, execution, number of the queue, data, timeout, attempt or 0, …}, {ids that have no job, …},
 --          the ms until a rate or a pause lets go, or -1 when none of them holds anything back, now in ms}
@@ -49,7 +50,7 @@ local function look_at(id, queue, number)
   if not data or status == 'finished' or status == 'scheduled' or (runs and status == 'started') then
     missing[#missing + 1] = not data and id or nil
     return 'removed'
-  elseif runs or not admits(job_type, id, now_ms) then
+  elseif runs or attempts_of[job_type] == 0 or not admits(job_type, id, now_ms) then
     return 'left'
   end
   claim(id, queue, number, job, attempts_of[job_type], has_begun or job[6])

@@ -9,8 +9,10 @@ from redis.asyncio import Redis as AsyncRedis
 from shared.logs import get_log
 from shared.redis.clock import seconds_ahead
 from workers.attempt import Performer
+from workers.releases.declarations import Declarations
 from workers.worker.execution import Executor, to_renew
 from workers.worker.outcomes import Outcomes
+from workers.worker.polling import Polling
 from workers.worker.registration import RegisteredWorker
 
 _LONGEST_SECONDS = 5.0
@@ -54,16 +56,18 @@ class Heartbeat:
     worker: RegisteredWorker
     performer: Performer
     redis: AsyncRedis
+    polling: Polling
     executor: Executor
     outcomes: Outcomes
-    slots: int
 
     def __post_init__(self) -> None:
         self.seconds = min(self.outcomes.leases.seconds / 6, _LONGEST_SECONDS)
         self._reap_guard = ReapGuard(self.outcomes.leases.seconds)
-        self._record = self.worker.describe(self.performer.jobs, self.slots)
+        self._record = self.worker.describe(self.performer.jobs, self.polling.concurrency)
         self._file = self.performer.settings.heartbeat_file  # touched at each heartbeat that Redis takes
         self._log = get_log()
+        worker, jobs = self.worker, self.performer.jobs
+        self._others = Declarations(self.redis, worker.name, worker.queue_names(), jobs, self.polling.pass_by)
 
     async def beat(self) -> None:
         """Renew, and then reap: the other way round, a worker would reap what is its own."""
@@ -79,11 +83,17 @@ class Heartbeat:
             self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
             await self.executor.threads.run(self.worker.register_again)
-        await self.write_history()
+        await self._others.declare()
+        await self._write_history()
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
 
-    async def write_history(self) -> None:
+    async def close(self) -> None:
+        """Say that the worker has ended, and write what is left of the history."""
+        await self._write_history()
+        await self._others.close()
+
+    async def _write_history(self) -> None:
         """Add to Redis what has become of attempts, in numbers and on record."""
         await self.performer.history.write(self.redis)
         await self.performer.records.write(self.redis, self.performer.settings)

@@ -94,6 +94,8 @@ class Leases:
 
     Attributes:
         seconds: how long a lease lasts without being renewed.
+        attempts: how many each job type has, by its name as ids have it.
+        attempts_text: the same as JSON, with 0 for types that are left to other workers: what a claim is told.
     """
 
     def __init__(
@@ -104,8 +106,8 @@ class Leases:
         self._jobs, self._settings = jobs, settings
         self._worker = worker_name
         self._queues = queues
-        self._attempts = {job_type.type_slug: job_type.attempts for job_type in jobs.types}
-        self._attempts_text = json.dumps(self._attempts)
+        self.attempts = {job_type.type_slug: job_type.attempts for job_type in jobs.types}
+        self.attempts_text = json.dumps(self.attempts)
         self._unanswered: deque[str] = deque(maxlen=_UNANSWERED)
         self._is_unsure = False
         self._renewed_at = b""
@@ -126,7 +128,7 @@ class Leases:
         prefix, asked_at = _prefix(), time.monotonic()
         self._unanswered.append(prefix)
         self._is_unsure = True
-        arguments: list[Any] = [_date(), self._worker, free, events, self.seconds, prefix, self._attempts_text, *queues]
+        arguments: list[Any] = [_date(), self._worker, free, events, self.seconds, prefix, self.attempts_text, *queues]
         answer = await self._claim(keys=list(map(queue_key, queues)), args=arguments)
         claimed = _claimed(answer, queues, asked_at)
         self._unanswered.remove(prefix)
@@ -181,7 +183,7 @@ class Leases:
         members: Any = await self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(self._worker))
         pairs = [member.decode().split(":") for member in members]
         leases = [
-            Lease(job_id, execution_id, queue, b"", 0, int(job_id[33:] in self._attempts), 0)
+            Lease(job_id, execution_id, queue, b"", 0, int(job_id[33:] in self.attempts), 0)
             for job_id, execution_id in pairs
             if execution_id[:_PREFIX_LENGTH] in self._unanswered
             for queue in self._queues

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -90,8 +91,16 @@ class Polling:
         self.claimed: list[Lease] = []
         self.must_claim = True
         self.pauses = Pauses()
+        self._passed_by: tuple[Sequence[str], Sequence[str]] = ((), ())
         self._order = polling_orders(self.names)
         self._last = Claimed([], suspended=False, held=0, lengths={}, missing=[], opens_in=None)
+
+    def pass_by(self, type_slugs: Sequence[str], queues: Sequence[str]) -> None:
+        """Leave the jobs of types, and whole queues, to other workers."""
+        if (type_slugs, queues) != self._passed_by:
+            self._passed_by = (type_slugs, queues)
+            self.leases.attempts_text = json.dumps(self.leases.attempts | dict.fromkeys(type_slugs, 0))
+            self.must_claim = True
 
     async def claim(self) -> Claimed:
         """Claim, or say again what the last claim left."""
@@ -99,7 +108,8 @@ class Polling:
             return self._last
         self.must_claim = False
         jobs, events = self._room
-        claimed = await self.leases.claim(next(self._order), jobs, events)
+        order = [name for name in next(self._order) if name not in self._passed_by[1]]
+        claimed = await self.leases.claim(order, jobs, events)
         self.claimed += claimed.leases
         self._last = replace(claimed, leases=[], missing=[])
         self.pauses.reset(claimed)

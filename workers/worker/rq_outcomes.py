@@ -20,7 +20,7 @@ from rq.queue import Queue
 from rq.utils import now
 from rq.worker import BaseWorker
 
-from shared.errors import OutOfTurnError
+from shared.errors import LeftError, OutOfTurnError
 from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from workers.dead_letters.tracebacks import traceback_text
@@ -28,6 +28,7 @@ from workers.flow.limits import free_slot
 from workers.job import AllowListedJob
 from workers.lease import LeaseLostError
 from workers.redis_errors import is_transient
+from workers.releases.leaving import leave
 from workers.worker.execution import Execution, StoppedError
 
 ABANDONED = "The worker gave no sign of life in time, and no attempt is left."
@@ -72,7 +73,7 @@ class RQOutcomes:
         try:
             if execution.attempt:
                 execution.attempt.failed(job, error)
-            elif not execution.is_event:
+            elif not execution.is_event or (isinstance(error, LeftError) and not leave(job, error)):
                 get_log().error("job_refused", job_id=job.id, queue=execution.lease.queue, error=error)
                 job.retries_left = 0
         except BaseException as surprise:  # reading an integrator's exception may raise anything
@@ -113,7 +114,7 @@ class RQOutcomes:
                 job.set_status(JobStatus.STOPPED if is_stopped else JobStatus.FAILED, pipeline)
                 job._handle_failure(text, pipeline, **result)  # noqa: SLF001 - RQ has no public way
                 pipeline.hset(job.key, "meta", job.serializer.dumps(job.meta))
-            if not isinstance(error, OutOfTurnError):  # `rq info` shows how many jobs of a worker have failed
+            if not isinstance(error, OutOfTurnError | LeftError):  # `rq info` shows how many have failed
                 self.worker.increment_failed_job_count(pipeline)
 
     def _success(self, execution: Execution) -> None:

@@ -109,7 +109,7 @@ class ConcurrentWorker(RegisteredWorker):
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, self._settings, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        heartbeat = Heartbeat(self, self._performer, redis, self._executor, self._outcomes, slots=self._concurrency)
+        heartbeat = Heartbeat(self, self._performer, redis, self._polling, self._executor, self._outcomes)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
         await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)
@@ -123,7 +123,7 @@ class ConcurrentWorker(RegisteredWorker):
             children.close()
             await background.close()
             await background.attempt(maintenance.close)
-            await heartbeat.write_history()
+            await background.attempt(heartbeat.close)
             await self._wakeups.close()
             threads.close()
             await pipelined.aclose()
