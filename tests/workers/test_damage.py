@@ -58,7 +58,7 @@ GARBLED = {**api_call().to_wire(), "received_at": "yesterday", "packet": SECRET}
         (packed(PERFORM, None, [["count"], {}], {}), "DamagedJobError"),
         (packed(PERFORM, None, ["count", {}], 3), "DamagedJobError"),
         (packed(PERFORM, None, ["count", GARBLED], {}), "DamagedJobError"),
-        (packed(PERFORM, None, ["count", {**api_call().to_wire(), "new": 1}], {}), "DamagedJobError"),
+        (packed(PERFORM, None, ["count", {**api_call().to_wire(), "reply": 1}], {}), "DamagedJobError"),
         (packed(FAN_OUT, None, [], {}), "DamagedJobError"),
     ],
 )

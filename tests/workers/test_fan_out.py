@@ -275,12 +275,12 @@ def test_an_ordered_job_waits_for_another_as_rq_itself_writes_it(
 
 
 def test_an_event_that_cannot_be_read_stops_no_other_of_its_batch(open_workplace: WorkplaceFactory) -> None:
-    """Damaged data, an event of another version, an id that says no time: each fails alone."""
+    """Damaged data, a reply that is none, an id that says no time: each fails alone."""
     workplace = open_workplace(two_jobs())
     events, good = workplace.queue(EVENTS), [api_call("x") for _ in range(2)]
     wire = api_call("x").to_wire()
     workplace.put_event(good[0])
-    for damaged in ({"command": "?"}, wire | {"version": 2}, wire | {"id": "no time"}):
+    for damaged in ({"command": "?"}, wire | {"reply": 2}, wire | {"id": "no time"}):
         events.enqueue_job(events.create_job(FAN_OUT, args=[damaged], description="?", retry=Retry(max=1, interval=60)))
     workplace.put_event(good[1])
 
