@@ -54,10 +54,6 @@ class JobType:
             and event.matches(self.when)
         )
 
-    def job_id(self, event_id: str) -> str:
-        """The id of the RQ job for an event: the same one each time."""
-        return f"{event_id}-{self.type_slug}"
-
     @property
     def type_slug(self) -> str:
         """The name as ids of its jobs and keys in Redis hold it: RQ admits no dot in ids, our names have no dash."""

@@ -50,7 +50,7 @@ def put_one(name: str) -> str:
     job = queue(QUEUE, connection()).enqueue(
         PERFORM,
         args=[name, event.to_wire(Reply())],
-        job_id=job_type.job_id(event.id),
+        job_id=f"{event.id}-{job_type.type_slug}",
         description=name,
         job_timeout=job_type.timeout,
         failure_ttl=FOREVER,
