@@ -27,8 +27,9 @@ from deskbell.simulator.client import Answer, Desk
 from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.rest.reading import Inbox, NoStandInError
 from deskbell.simulator.rest.received import Received
-from shared.wire.commands import canonical
-from shared.wire.protocol import SESSION_EVENT, TASK_FLOW_EVENT, Packet
+from shared.wire.commands import SessionEvent, TaskFlowEvent, canonical, event_class
+from shared.wire.events import Event
+from shared.wire.protocol import Packet
 
 _SECONDS_FOR_JOBS = 30.0
 _PAUSE_SECONDS = 0.05
@@ -126,10 +127,10 @@ class _Case:
         if any(step.desk for step in _with_branches(self._steps)):
             self._heard = max([each.number for each in self._inbox.after(0)], default=0)
         written = list(_events(self._steps))
-        if (SESSION_EVENT, "SessionBegin") not in written:
+        if (SessionEvent, "SessionBegin") not in written:
             yield self._around(self._session.begin(), line)
         calls = any(step.call for step in self._steps)
-        if calls and (TASK_FLOW_EVENT, "TaskBegin") not in written:
+        if calls and (TaskFlowEvent, "TaskBegin") not in written:
             yield self._around(self._session.begin_task(), line)
         yield from self._all(self._steps, self._place)
         if self._is_open and not self._is_over:
@@ -335,9 +336,9 @@ def _with_branches(steps: Sequence[Step]) -> Iterator[Step]:
         yield from _with_branches(step.exception or [])
 
 
-def _events(steps: Sequence[Step]) -> Iterator[tuple[str, Any]]:
-    """The commands and names of the events that steps write, also those in branches."""
+def _events(steps: Sequence[Step]) -> Iterator[tuple[type[Event], Any]]:
+    """The classes and names of the events that steps write, also those in branches."""
     for step in _with_branches(steps):
         if step.event:
             command = Session("", {}).event(step.event.command, step.event.fields)
-            yield canonical(command["CallbackCommand"]), command.get("Event")
+            yield event_class(canonical(command["CallbackCommand"])), command.get("Event")

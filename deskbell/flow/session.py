@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from deskbell.flow.model import Call, Fields
 from deskbell.simulator.packets import packet_of
-from shared.wire.protocol import API_CALL, SESSION_EVENT, SYSTEM_VARIABLES, TASK_FLOW_EVENT, Packet
+from shared.wire.commands import SessionEvent, TaskFlowEvent
+from shared.wire.protocol import API_CALL, SYSTEM_VARIABLES, Packet
 
 _DEFAULTS = ("", "user1", "@customer_service_account", "SDK")
 _FIELDS = {  # the fields by which packets name what the system variables hold (PROTOCOL §3)
@@ -61,8 +62,8 @@ class Session:
 
     def begin(self) -> Packet:
         """What Desk reports when a session begins (PROTOCOL §3.3)."""
-        return self.event(SESSION_EVENT, {"Event": "SessionBegin"})
+        return self.event(SessionEvent.COMMANDS[0], {"Event": "SessionBegin"})
 
     def begin_task(self) -> Packet:
         """What Desk reports when a task flow begins (PROTOCOL §3.3)."""
-        return self.event(TASK_FLOW_EVENT, {"Seq": 1, "TaskName": self._case})
+        return self.event(TaskFlowEvent.COMMANDS[0], {"Seq": 1, "TaskName": self._case})

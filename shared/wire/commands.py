@@ -54,7 +54,7 @@ class AssignAgent(Event):
         customer_service_id: the customer-service account; sent only with SDK integration.
     """
 
-    COMMANDS: ClassVar = protocol.ASSIGN_AGENT
+    COMMANDS: ClassVar = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # two pages, one callback
 
     customer_service_id = Field("CustomerServiceId", text)
 
@@ -68,7 +68,7 @@ class BeforeContactUser(Event):
         group_id: the agent's group, as text.
     """
 
-    COMMANDS: ClassVar = (protocol.BEFORE_CONTACT_USER,)
+    COMMANDS: ClassVar = ("Desk.CallbackBeforeIMContactUser",)
 
     channel_id = Field("ChannelId", text)
     channel_type = Field("ChannelType", text)
@@ -86,7 +86,7 @@ class C2CSignal(Event):
         data: `Data`, out of its string: a JSON value; text that is not JSON stays text.
     """
 
-    COMMANDS: ClassVar = (protocol.C2C_SIGNAL,)
+    COMMANDS: ClassVar = ("Chatbot.OnC2CSignalMessage",)
 
     user_id = Field("From_Account", text)
     to_account = Field("To_Account", text)
@@ -109,7 +109,7 @@ class SessionEvent(Event):
         forward_from_agent_id: the agent who handed the session over.
     """
 
-    COMMANDS: ClassVar = (protocol.SESSION_EVENT,)
+    COMMANDS: ClassVar = ("Desk.SessionEventNotify",)
 
     event_name = Field("Event", text)
     channel_type = Field("ChannelType", text)
@@ -135,7 +135,7 @@ class TaskFlowEvent(Event):
         next_node_id: the node that follows.
     """
 
-    COMMANDS: ClassVar = (protocol.TASK_FLOW_EVENT,)
+    COMMANDS: ClassVar = ("Chatbot.TaskFlowEventNotify",)
 
     event_name = Field("Event", text)
     seq = Field("Seq", whole)
@@ -163,7 +163,7 @@ class MemberEvent(Event):
         rest_reason: why the agent rests.
     """
 
-    COMMANDS: ClassVar = (protocol.MEMBER_EVENT,)
+    COMMANDS: ClassVar = ("Member.EventNotify",)
 
     event_name = Field("Event", text)
     member_id = Field("MemberId", text)

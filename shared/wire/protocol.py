@@ -13,12 +13,6 @@ from shared.errors import PacketError
 from shared.wire.json_values import read_json
 
 API_CALL = "Chatbot.InterfaceInvocation"  # PROTOCOL §3.1
-ASSIGN_AGENT = ("ChatBot.OnAssignAgent", "ChatBot.OnAssignHuman")  # PROTOCOL §3.2: two pages, one callback
-SESSION_EVENT = "Desk.SessionEventNotify"  # PROTOCOL §3.3
-TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
-MEMBER_EVENT = "Member.EventNotify"  # PROTOCOL §3.3
-BEFORE_CONTACT_USER = "Desk.CallbackBeforeIMContactUser"  # PROTOCOL §3.4
-C2C_SIGNAL = "Chatbot.OnC2CSignalMessage"  # PROTOCOL §3.4
 
 SYSTEM_VARIABLES = ("SystemSessionID", "SystemClientUserID", "SystemCustomerServiceID", "SystemChannelType")
 """The system variables that a page names (PROTOCOL §3.1); there are others."""

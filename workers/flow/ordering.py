@@ -14,9 +14,9 @@ The positions are given by `place.lua`, in the script that fans an event out; he
 import hashlib
 
 from shared.jobs.job_type import JobType
+from shared.wire.commands import TaskFlowEvent
 from shared.wire.events import Event
 from shared.wire.json_values import text, whole
-from shared.wire.protocol import TASK_FLOW_EVENT
 
 _LARGEST_SEQ = 2**31
 
@@ -36,7 +36,7 @@ def partition_of(job_type: JobType, event: Event) -> str:
 def execution_of(event: Event) -> tuple[str, int] | None:
     """The digest of a task-flow event's execution, and the event's number in it; None when it has none."""
     execution, seq = text(event.raw.get("ExecutionId")), whole(event.raw.get("Seq"))
-    if event.command != TASK_FLOW_EVENT or not execution or seq is None or not 0 <= seq <= _LARGEST_SEQ:
+    if not isinstance(event, TaskFlowEvent) or not execution or seq is None or not 0 <= seq <= _LARGEST_SEQ:
         return None
     return _digest(event.app_id, execution), seq
 

@@ -256,8 +256,7 @@ class Executor:
 
 def to_renew(executions: Mapping[str, Execution]) -> list[Lease]:
     """The leases that are to be renewed: not those whose outcomes are being written, which may end at any moment."""
-    held = [execution for execution in list(executions.values()) if execution.state not in {"acking", "writing"}]
-    return [execution.lease for execution in held]
+    return [each.lease for each in list(executions.values()) if each.state not in {"acking", "writing"}]
 
 
 def _call_in_thread(attempt: Attempt, job: AllowListedJob) -> Any:

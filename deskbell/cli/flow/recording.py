@@ -35,10 +35,10 @@ from shared.handlers.callbacks import Callbacks
 from shared.late.policy import STATE, TICKET
 from shared.loading import load_callbacks
 from shared.redis.connections import connect
-from shared.wire.commands import ApiCall
+from shared.wire.commands import ApiCall, AssignAgent
 from shared.wire.events import Event, Reply
 from shared.wire.json_values import out_of_text, text
-from shared.wire.protocol import ASSIGN_AGENT, SYSTEM, SYSTEM_VARIABLES
+from shared.wire.protocol import SYSTEM, SYSTEM_VARIABLES
 
 _FAILED = 1
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
@@ -225,7 +225,7 @@ class Recording:
     async def _add_event(self, event: Event) -> None:
         packet = {name: self._field(event, name, value) for name, value in event.raw.items()}
         fields = {name: value for name, value in packet.items() if name not in _MADE_ANEW}
-        if event.command in ASSIGN_AGENT:
+        if isinstance(event, AssignAgent):
             self._lines.append(f"    - assign: {_flow({'fields': fields})}" if fields else "    - assign:")
         else:
             self._lines.append(f"    - event: {_flow({'command': event.command, 'fields': fields})}")

@@ -1,14 +1,14 @@
 """The names that docs/reference/protocol.md lists: commands, events, fields and system variables."""
 
 from deskbell.simulator.packets import packet_of
-from shared.wire.commands import COMMANDS, event_class
+from shared.wire.commands import COMMANDS, MemberEvent, SessionEvent, TaskFlowEvent, event_class
 from shared.wire.events import Field
-from shared.wire.protocol import API_CALL, MEMBER_EVENT, SESSION_EVENT, SYSTEM_VARIABLES, TASK_FLOW_EVENT
+from shared.wire.protocol import API_CALL, SYSTEM_VARIABLES
 
 EVENTS = {
-    SESSION_EVENT: frozenset({"SessionBegin", "ChatBot.UserSendMsg", "ChatBot.RobotSendMsg"}),
-    TASK_FLOW_EVENT: frozenset({"TaskBegin"}),
-    MEMBER_EVENT: frozenset({"Member.StatusChange"}),
+    SessionEvent.COMMANDS[0]: frozenset({"SessionBegin", "ChatBot.UserSendMsg", "ChatBot.RobotSendMsg"}),
+    TaskFlowEvent.COMMANDS[0]: frozenset({"TaskBegin"}),
+    MemberEvent.COMMANDS[0]: frozenset({"Member.StatusChange"}),
 }
 """The values of `Event` that a page names, by command (PROTOCOL §3.3)."""
 

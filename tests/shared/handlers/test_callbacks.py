@@ -15,7 +15,6 @@ from deskbell.testing import api_call, event_of, reply
 from shared.errors import DeclarationError
 from shared.wire.commands import received
 from shared.wire.events import Event
-from shared.wire.protocol import ASSIGN_AGENT
 from tests.shared.declared import only_handler, order_status
 
 
@@ -89,7 +88,7 @@ def test_two_plain_handlers_are_told_apart_by_the_node_alone() -> None:
     assert found(callbacks, api_call()) is None
 
 
-@pytest.mark.parametrize("command", ASSIGN_AGENT)
+@pytest.mark.parametrize("command", AssignAgent.COMMANDS)
 def test_both_names_of_agent_routing_reach_it(command: str) -> None:
     """Two pages, one callback (PROTOCOL §3.2)."""
     callbacks = Callbacks()
@@ -127,7 +126,7 @@ def test_an_app_goes_before_conditions() -> None:
     callbacks.assign_agent(when={"ClientUserId": "vip", "SessionId": "s"})(lambda: Assignment(1))
     callbacks.assign_agent(app="1400000001")(lambda: Assignment(2))
     callbacks.assign_agent(app="1400000001", when={"SessionId": "s"})(lambda: Assignment(3))
-    packet = {"CallbackCommand": ASSIGN_AGENT[0], "ClientUserId": "vip"}
+    packet = {"CallbackCommand": AssignAgent.COMMANDS[0], "ClientUserId": "vip"}
 
     assert reply(callbacks, of_app("1400000001", packet)).fields == {"AgentGroupId": 2}
     assert reply(callbacks, of_app("1400000001", packet | {"SessionId": "s"})).fields == {"AgentGroupId": 3}

@@ -29,10 +29,11 @@ from shared.wire.commands import (
     event_from_wire,
     received,
 )
-from shared.wire.protocol import API_CALL, TASK_FLOW_EVENT, parse_packet
+from shared.wire.protocol import API_CALL, parse_packet
 from tests.conftest import PACKETS
 
 APP = "1400000001"
+TASK_FLOW_EVENT = "Chatbot.TaskFlowEventNotify"  # PROTOCOL §3.3
 
 
 def documented(name: str) -> Event:

@@ -26,7 +26,6 @@ from deskbell.testing import api_call
 from shared.redis.queues import EVENTS, queue
 from shared.wire.commands import received
 from shared.wire.events import new_event_id
-from shared.wire.protocol import TASK_FLOW_EVENT
 from tests.conftest import WorkplaceFactory
 from tests.forked import Forked
 from tests.logged import capture_logs
@@ -50,7 +49,13 @@ def call(number: int, session: str = "s", *, seconds_ago: float = 1.0) -> ApiCal
 
 def step(seq: Any, execution: str = "e", *, seconds_ago: float = 1.0, **fields: Any) -> Event:
     """The event of a task flow's execution with a `Seq`."""
-    packet = {"CallbackCommand": TASK_FLOW_EVENT, "ExecutionId": execution, "Seq": seq, "SessionId": "s", **fields}
+    packet = {
+        "CallbackCommand": "Chatbot.TaskFlowEventNotify",
+        "ExecutionId": execution,
+        "Seq": seq,
+        "SessionId": "s",
+        **fields,
+    }
     event = received(packet, app_id="1400000001", node=str(seq))
     return dataclasses.replace(event, id=new_event_id(time.time() - seconds_ago))
 

@@ -13,7 +13,7 @@ from deskbell.simulator.client import Desk
 from deskbell.simulator.packets import packet_of
 from shared.redis.queues import EVENTS as EVENTS_QUEUE
 from shared.wire.commands import COMMANDS
-from shared.wire.protocol import API_CALL, SESSION_EVENT
+from shared.wire.protocol import API_CALL
 from tests import forked
 from tests.conftest import ApiFactory, WorkplaceFactory
 from tests.desk import APP, TOKEN
@@ -64,7 +64,7 @@ def test_names_that_no_page_lists_are_counted_and_values_are_not_shown(
         "fields": [("Reason", 1), ("Detail", 1)],
         "variables": [("SystemTenantID", 1)],
     }
-    assert f"  {SESSION_EVENT}  SessionClosed  2\n" in text
+    assert "  Desk.SessionEventNotify  SessionClosed  2\n" in text
     assert "planted" not in text + json.dumps(told)
 
 
