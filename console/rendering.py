@@ -43,7 +43,7 @@ def ms(value: float | None) -> str:
         return "-"
     if value == float("inf"):
         return "> 60 s"
-    return f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s"  # noqa: PLR2004 - of a second
+    return f"{value:g} ms" if value < 1000 else f"{value / 1000:,g} s"  # noqa: PLR2004 - of a second
 
 
 def age(seconds: float | None) -> str:

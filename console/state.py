@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -12,6 +12,9 @@ from redis.exceptions import RedisError
 
 from console.access.sessions import Sessions
 from console.access.throttle import Throttle
+from console.history import History
+from console.looks import Looks
+from deskbell.cli.doctor import beside_queues
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
@@ -37,6 +40,8 @@ class State:
         self.prefix = parts.path
         self.redis = connect(self.settings, _REDIS_SECONDS)
         self.audit = AuditLog(self.redis)
+        self.history = History(self.redis)
+        self.looks = Looks(partial(beside_queues, self.settings))
         self.throttle = Throttle()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
 

@@ -4,10 +4,14 @@ import time
 from dataclasses import dataclass
 
 from redis import Redis
+from rq.suspension import WORKERS_SUSPENDED
 
+from deskbell.queues.findings import Finding
 from deskbell.queues.reasons import Looked, reasons
 from deskbell.queues.state import QueueState, read_queues
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.history import Kind, Tallies, Tally, quantile_ms, read_history, total
+from shared.redis.pauses import PausedQueue, queues_paused_by_hand
 from shared.settings.config import Settings
 
 _PERIOD_SECONDS = 60
@@ -36,25 +40,43 @@ class QueueNow:
 
     Attributes:
         done_per_second, failed_per_second: attempts, on average; None when nobody says which types are on the queue.
-        why: the first reason why it does not move; "" when there is none.
-        is_stuck: whether that needs a person.
+        findings: why it does not move, the reason to act on first.
     """
 
     state: QueueState
     done_per_second: float | None
     failed_per_second: float | None
-    why: str
-    is_stuck: bool
+    findings: list[Finding]
+
+    @property
+    def why(self) -> str:
+        """The first reason that needs a person, else the first; "" when there is none."""
+        first = next((each for each in self.findings if each.kind == "problem"), None)
+        return str(first or (self.findings[0] if self.findings else ""))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it needs a person."""
+        return any(each.kind == "problem" for each in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Everything that the page shows."""
+    """Everything that the page shows.
+
+    Attributes:
+        is_suspended: whether `rq suspend` holds all workers back.
+        paused: the queues that a person has paused, also those on which nothing waits.
+        apis: the hosts of the api, with what waits in their spools.
+    """
 
     at: float
     budget_ms: int
     answers: Answers
     queues: list[QueueNow]
+    is_suspended: bool
+    paused: list[PausedQueue]
+    apis: list[ApiHost]
 
 
 def read_now(redis: Redis, settings: Settings) -> Now:
@@ -67,7 +89,15 @@ def read_now(redis: Redis, settings: Settings) -> Now:
     minute = at - at % 60 - _PERIOD_SECONDS  # the last full one: processes write their counts every few seconds
     tallies = read_history(redis, minute, minute).get(minute, {})
     states = read_queues(redis, None)
-    return Now(at, settings.budget_ms, _answers(tallies), [_queue(redis, each, tallies, settings) for each in states])
+    return Now(
+        at,
+        settings.budget_ms,
+        _answers(tallies),
+        [_queue(redis, each, tallies, settings) for each in states],
+        bool(redis.exists(WORKERS_SUSPENDED)),
+        queues_paused_by_hand(redis),
+        read_api_hosts(redis.hgetall(API_HOSTS_KEY)),
+    )
 
 
 def _answers(tallies: Tallies) -> Answers:
@@ -82,7 +112,6 @@ def _answers(tallies: Tallies) -> Answers:
 
 def _queue(redis: Redis, state: QueueState, tallies: Tallies, settings: Settings) -> QueueNow:
     found = reasons(Looked(redis, state, settings.abandoned_seconds))
-    first = next((finding for finding in found if finding.kind == "problem"), found[0] if found else None)
     here = [name for name, declared in state.declared.items() if declared.queue == state.name]
     attempts = total(tally for name, tally in _of(tallies, "job").items() if name in here)
     failed = sum(attempts.outcomes[outcome] for outcome in _FAILED)
@@ -90,8 +119,7 @@ def _queue(redis: Redis, state: QueueState, tallies: Tallies, settings: Settings
         state,
         attempts.outcomes["done"] / _PERIOD_SECONDS if here else None,
         failed / _PERIOD_SECONDS if here else None,
-        str(first) if first else "",
-        bool(first and first.kind == "problem"),
+        found,
     )
 
 

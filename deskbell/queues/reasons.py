@@ -65,7 +65,12 @@ def suspended(looked: Looked) -> Iterator[Finding]:
 def suspension(connection: Redis) -> Iterator[Finding]:
     """The same, of no queue in particular."""
     if connection.exists(WORKERS_SUSPENDED):
-        yield problem("all workers are suspended by `rq suspend`: no job is begun", "write `rq resume`")
+        yield suspension_of()
+
+
+def suspension_of() -> Finding:
+    """What is said of it."""
+    return problem("all workers are suspended by `rq suspend`: no job is begun", "write `rq resume`", "suspended")
 
 
 def paused_by_hand(looked: Looked) -> Iterator[Finding]:
@@ -81,6 +86,7 @@ def held(pause: PausedQueue) -> Finding:
     return problem(
         f"the queue {pause.queue} is paused{by}{since}: no job of it is begun",
         f"write `deskbell queues resume {shlex.quote(pause.queue)}`",
+        "paused_by_hand",
     )
 
 

@@ -51,10 +51,11 @@ from deskbell.queues.findings import Finding, problem
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
 from shared.redis.queues import EVENTS
+from shared.settings.config import Settings
 from shared.settings.redis_url import RedisUrl
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder, traces)
-_ON_REDIS = (
+_OF_THE_SERVER = (
     version,
     accepting,
     durability,
@@ -64,13 +65,9 @@ _ON_REDIS = (
     late_moments,
     memory,
     own_clock,
-    suspended,
-    pauses,
-    blocks,
-    queue_table,
-    unread_queues,
-    standing_still,
-    unneeded_workers,
+)
+_OF_THE_QUEUES = (suspended, pauses, blocks, queue_table, unread_queues, standing_still, unneeded_workers)
+_OF_OTHERS = (
     orphans,
     other_clocks,
     other_hosts,
@@ -78,6 +75,7 @@ _ON_REDIS = (
     caches,
     unused_tokens,
 )
+_ON_REDIS = (*_OF_THE_SERVER, *_OF_THE_QUEUES, *_OF_OTHERS)
 
 
 def doctor(
@@ -108,6 +106,12 @@ def doctor(
         (_print_all if queue is None else _print_in_order)(checked, found)
     if "problem" in kinds:
         sys.exit(1)
+
+
+def beside_queues(settings: Settings) -> list[Finding]:
+    """What is found on Redis that may be wrong, but for the queues, which others read oftener; takes some seconds."""
+    checks = (*_OF_THE_SERVER, blocks, *_OF_OTHERS)
+    return [finding for finding in _on_redis(Checked(settings), checks) if finding.kind != "said"]
 
 
 def _document(checked: Checked, found: list[Finding], queue: str | None) -> dict[str, Any]:

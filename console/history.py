@@ -1,0 +1,105 @@
+"""The last eight hours, minute by minute, as `shared/redis/history.py` has them; kept here, since they hardly change.
+
+The last minutes are read each time, and of the others some in turn, since an outage may have delayed what they count.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from shared.redis.history import FINE_SECONDS, Tallies, Tally, read_history, total
+
+STEP_SECONDS = 300
+"""Seconds that one point of a chart stands for."""
+
+_MINUTE = 60
+_LAST = 3 * _MINUTE
+_CHUNK = 30 * _MINUTE
+_AGAIN = 10 * _MINUTE
+_READING_SECONDS = 0.15  # of one request; what is not read then, the next one reads
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Five minutes.
+
+    Attributes:
+        began: in Unix seconds.
+        callbacks: of all nodes.
+        jobs: by job type.
+        minutes: how many of its minutes have begun; the last step's are not over.
+    """
+
+    began: float
+    callbacks: Tally
+    jobs: dict[str, Tally]
+    minutes: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its minutes have ended."""
+        return self.minutes == STEP_SECONDS / _MINUTE
+
+    def of(self, job_types: Iterable[str]) -> Tally:
+        """What became of the jobs of some types."""
+        return total(self.jobs[name] for name in job_types if name in self.jobs)
+
+
+@dataclass
+class History:
+    """Reads the minutes, for all requests together."""
+
+    redis: Redis
+    _minutes: dict[float, Tallies] = field(default_factory=dict)
+    _again: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def steps(self) -> tuple[list[Step], float]:
+        """The steps, the oldest first, and since when everything has been read, in Unix seconds.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        with self._lock:
+            now = time.time()
+            self._read(now)
+            complete = self._complete(now)
+            minutes = dict(self._minutes)
+        first = complete - complete % STEP_SECONDS
+        begins = [first + STEP_SECONDS * number for number in range(int((now - first) // STEP_SECONDS) + 1)]
+        return [_step(began, minutes, now) for began in begins], complete
+
+    def _read(self, now: float) -> None:
+        this, oldest = now - now % _MINUTE, now - FINE_SECONDS + _MINUTE
+        for minute in [each for each in self._minutes if each < oldest]:
+            del self._minutes[minute]
+        self._minutes |= read_history(self.redis, this - _LAST, now)
+        deadline = time.monotonic() + _READING_SECONDS
+        while (complete := self._complete(now)) > oldest + _MINUTE and time.monotonic() < deadline:
+            self._minutes |= read_history(self.redis, max(oldest, complete - _CHUNK), complete)
+        if not oldest < self._again < now:
+            self._again = now
+        self._again -= _AGAIN
+        self._minutes |= read_history(self.redis, max(oldest, self._again), self._again + _AGAIN)
+
+    def _complete(self, now: float) -> float:
+        """Since when every minute has been read."""
+        minute = now - now % _MINUTE
+        while minute - _MINUTE in self._minutes:
+            minute -= _MINUTE
+        return minute
+
+
+def _step(began: float, minutes: dict[float, Tallies], now: float) -> Step:
+    here = [minutes.get(began + _MINUTE * number, {}) for number in range(STEP_SECONDS // _MINUTE)]
+    callbacks = total(tally for each in here for (kind, _), tally in each.items() if kind == "callback")
+    jobs: dict[str, Tally] = {}
+    for each in here:
+        for (kind, name), tally in each.items():
+            if kind == "job":
+                jobs.setdefault(name, Tally()).add(tally)
+    begun = min(STEP_SECONDS, max(_MINUTE, now - began)) / _MINUTE
+    return Step(began, callbacks, jobs, begun)

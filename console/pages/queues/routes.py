@@ -1,0 +1,93 @@
+"""The queues, one of them, and the buttons that pause and resume."""
+
+import time
+
+from fastapi import APIRouter, HTTPException
+from starlette.responses import Response
+
+from console.charts import Line, times
+from console.forms import Fields, local_path
+from console.history import STEP_SECONDS
+from console.page import Page
+from console.pages.queues.texts import TEXTS
+from console.rendering import shown
+from console.visit import Operator, Viewer, Visit
+from deskbell.queues.now import QueueNow, read_now
+from deskbell.queues.pausing import Pausing, known_queues
+from deskbell.queues.reasons import suspension_of
+from shared.redis.history import quantile_ms
+
+router = APIRouter()
+PAGE = Page("queues", "/queues", router, TEXTS, order=40)
+
+_MOST_QUEUES = 200
+_MOST_JOBS = 20
+_LONGEST_NAME = 200
+_HIGHEST_MS = 100_000.0
+
+
+@router.get("/queues")
+def show(visit: Viewer, name: str = "") -> Response:
+    """All queues, or the one that is named."""
+    now = read_now(visit.state.redis, visit.settings)
+    paused = {each.queue: each for each in now.paused}
+    if not name:
+        queues = now.queues[:_MOST_QUEUES]
+        return visit.page("queues/queues.html", now=now, queues=queues, paused=paused, suspension=suspension_of())
+    queue = next((each for each in now.queues if each.state.name == name), None)
+    if queue is None:
+        raise HTTPException(404)
+    running = sorted(queue.state.running, key=lambda each: each.began)[:_MOST_JOBS]
+    return visit.page(
+        "queues/queue.html",
+        now=now,
+        queue=queue,
+        pause=paused.get(name),
+        running=running,
+        most=_MOST_JOBS,
+        picture=_waits(visit, queue),
+    )
+
+
+@router.post("/queues/pause")
+def pause(visit: Operator, fields: Fields) -> Response:
+    """Pause a queue."""
+    queue = fields.get("queue", "")
+    if queue not in known_queues(visit.state.redis):
+        return _back(visit, fields, "queues.unknown")
+    is_new = Pausing(visit.state.redis, visit.by).pause(queue)
+    return _back(visit, fields, "queues.paused" if is_new else "queues.paused.already")
+
+
+@router.post("/queues/resume")
+def resume(visit: Operator, fields: Fields) -> Response:
+    """Resume a queue."""
+    was_paused = Pausing(visit.state.redis, visit.by).resume(fields.get("queue", ""))
+    return _back(visit, fields, "queues.resumed" if was_paused else "queues.resumed.already")
+
+
+@router.post("/queues/resume-all")
+def resume_all(visit: Operator, fields: Fields) -> Response:
+    """Undo `rq suspend`."""
+    was_suspended = Pausing(visit.state.redis, visit.by).resume_all()
+    return _back(visit, fields, "queues.resumed.all" if was_suspended else "queues.resumed.all.already")
+
+
+def _back(visit: Visit, fields: dict[str, str], notice: str) -> Response:
+    queue = shown(fields.get("queue", ""), _LONGEST_NAME)
+    return visit.back(local_path(fields.get("next", "/queues")), notice, queue=queue)
+
+
+def _waits(visit: Visit, queue: QueueNow) -> object:
+    """How long the queue's jobs waited, and how long the oldest does, the only thing that grows where nothing moves."""
+    steps, _ = visit.state.history.steps()
+    here = [name for name, declared in queue.state.declared.items() if declared.queue == queue.state.name]
+    waits = [quantile_ms(step.of(here).waited_ms, 0.99) for step in steps]
+    points = [
+        (step.began + STEP_SECONDS / 2, None if wait is None else min(wait, _HIGHEST_MS))
+        for step, wait in zip(steps, waits, strict=True)
+    ]
+    lines = [Line(visit.text("now.line.wait"), points, sum(not step.is_over for step in steps))]
+    if queue.state.oldest_seconds:
+        lines.append(Line(visit.text("now.line.oldest"), [(time.time(), queue.state.oldest_seconds * 1000)], 0))
+    return times(visit.text("queues.picture"), lines)

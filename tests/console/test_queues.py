@@ -1,0 +1,158 @@
+"""The pages of queues: how each stands, and who may pause it."""
+
+import json
+import time
+
+import pytest
+from redis import Redis
+from rq.suspension import suspend
+
+from deskbell import ApiCall, Breaker, Jobs
+from deskbell.testing import api_call
+from shared.redis.breakers import PAUSED_KEY
+from shared.redis.history import MINUTE_KEY
+from shared.redis.pauses import queues_paused_by_hand
+from tests.conftest import WorkplaceFactory
+from tests.console.browsing import Browser
+from tests.console.conftest import ConsoleFactory
+from workers.dead_letters.audit import AuditLog
+
+JOBS = Jobs()
+
+
+@JOBS.on(ApiCall, queue="erp", breaker=Breaker(failures=1, pause=60))
+async def push(event: ApiCall) -> None:
+    """Do nothing."""
+
+
+def entries(redis: Redis) -> list[tuple[str, str, str, str]]:
+    """The audit log, the last entry first."""
+    return [(each.by, each.action, each.selection, each.end) for each in AuditLog(redis).latest(20)]
+
+
+def notice(browser: Browser, path: str) -> str:
+    """What a page says of the last action; what was there before the first."""
+    return browser.get(path).text.partition('<p class="notice" role="status">')[2].partition("</p>")[0]
+
+
+def test_an_operator_pauses_a_queue_and_resumes_it(
+    sign_in: ConsoleFactory, open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """Once, however often the button is pressed; the page says who did it, and so does the audit log."""
+    open_workplace(JOBS).put_jobs(api_call("order"))
+    browser = sign_in("operator")
+
+    paused = browser.post("/queues/pause", data={"queue": "erp", "next": "/queues?name=erp"})
+    said = [notice(browser, "/queues?name=erp"), notice(browser, "/queues?name=erp")]
+    browser.post("/queues/pause", data={"queue": "erp"})
+    said.append(notice(browser, "/queues"))
+    page = browser.get("/queues?name=erp").text
+    [pause] = queues_paused_by_hand(redis)
+    browser.post("/queues/resume", data={"queue": "erp"})
+    said.append(notice(browser, "/queues"))
+
+    assert (paused.status_code, paused.headers["location"]) == (303, "/queues?name=erp")
+    assert said == [
+        "The queue erp is paused.",
+        "",
+        "The queue erp was paused already.",
+        "The queue erp goes on.",
+    ]
+    assert "the queue erp is paused by operator (console) since " in page
+    assert pause.by == "operator (console)"
+    assert queues_paused_by_hand(redis) == []
+    by = "operator (console)"
+    assert entries(redis) == [(by, "resume", "erp", "done"), (by, "pause", "erp", "done")]
+
+
+@pytest.mark.parametrize("path", ["/queues/pause", "/queues/resume", "/queues/resume-all"])
+def test_a_viewer_who_posts_an_operators_form_is_refused_and_recorded(
+    sign_in: ConsoleFactory, open_workplace: WorkplaceFactory, redis: Redis, path: str
+) -> None:
+    """The page shows no button, and the server does not rely on that."""
+    open_workplace(JOBS).put_jobs(api_call("order"))
+    suspend(redis)
+    browser = sign_in("viewer")
+
+    refused = browser.post(path, data={"queue": "erp"})
+    pages = browser.get("/queues").text + browser.get("/").text
+
+    assert refused.status_code == 403
+    assert "Your role does not allow this. It was recorded." in refused.text
+    assert entries(redis) == [("viewer (console)", path.strip("/").replace("/", "."), "", "refused")]
+    assert redis.exists("rq:suspended")
+    assert queues_paused_by_hand(redis) == []
+    assert '"/queues/pause"' not in pages
+    assert '"/queues/resume-all"' not in pages
+
+
+def test_nobody_pauses_a_queue_that_is_none(open_console: ConsoleFactory, redis: Redis) -> None:
+    """A form that was made up writes nothing; the name is shown as text."""
+    browser = open_console()
+
+    browser.post("/queues/pause", data={"queue": "<b>" + "x" * 1000})
+
+    assert "There is no queue &lt;b&gt;xxx" in browser.get("/queues").text
+    assert queues_paused_by_hand(redis) == []
+    assert browser.get("/queues?name=none").status_code == 404
+
+
+def test_workers_that_were_suspended_go_on(open_console: ConsoleFactory, redis: Redis) -> None:
+    """The sentence of doctor comes with the button that undoes it."""
+    suspend(redis)
+    browser = open_console()
+    pages = [browser.get("/").text, browser.get("/queues").text]
+
+    browser.post("/queues/resume-all", data={"next": "/"})
+
+    assert all("all workers are suspended by `rq suspend`" in page for page in pages)
+    assert all('action="/queues/resume-all"' in page for page in pages)
+    assert notice(browser, "/") == "All workers go on."
+    assert not redis.exists("rq:suspended")
+
+
+def test_a_queue_says_why_it_does_not_move(
+    open_console: ConsoleFactory, open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """With every reason, the first one first, and how long its jobs wait."""
+    open_workplace(JOBS).put_jobs(api_call("order"))
+    now = time.time() * 1000
+    pause = {"queue": "erp", "since": now, "until": now + 60_000, "cause": "<i>OSError</i>"}
+    redis.hset(PAUSED_KEY, "push", json.dumps(pause))
+
+    page = open_console().get("/queues?name=erp").text
+
+    assert page.index("no living worker reads the queue erp") < page.index("because jobs of push keep failing")
+    assert "(&lt;i&gt;OSError&lt;/i&gt;)" in page
+    assert 'aria-label="Wait of this queue&#39;s jobs: 99 % within, of jobs that have begun -; the oldest' in page
+
+
+def test_the_last_hours_are_drawn_from_what_was_counted(open_console: ConsoleFactory, redis: Redis) -> None:
+    """Callbacks a minute in steps of five; a minute that was written late is seen, too."""
+    minute = int(time.time() // 60)
+    began = minute - minute % 5 - 60  # a full step, an hour ago
+    redis.hset(f"{MINUTE_KEY}{began}", "callback\torder_status\toutcome\tanswered", 40)
+    browser = open_console()
+
+    first = browser.get("/").text
+    redis.hset(f"{MINUTE_KEY}{began}", "callback\torder_status\toutcome\tfailed", 60)
+    for _ in range(60):
+        if browser.update("/").text.count(">20<"):
+            break
+    last = browser.get("/").text
+
+    def highest(page: str) -> str:
+        chart = page.partition('aria-label="Callbacks a minute')[2].partition("</svg>")[0]
+        return chart.split("</text>")[2].rpartition(">")[2]
+
+    assert (highest(first), highest(last)) == ("10", "20")
+
+
+def test_a_paused_queue_that_nobody_knows_is_shown(open_console: ConsoleFactory, redis: Redis) -> None:
+    """Nothing waits on it and no worker reads it: it would be forgotten."""
+    redis.hset("deskbell:paused:queues", "old", json.dumps({"by": "li", "since": 0}))
+
+    page = open_console().get("/").text
+
+    assert "the queue old is paused by li since 1970-01-01" in page
+    assert 'name="queue" value="old"' in page
