@@ -84,6 +84,7 @@ class Heartbeat:
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
             await self.executor.threads.run(self.worker.register_again)
         await self._others.declare()
+        self.outcomes.wake()  # there may be more to claim than before
         await self._write_history()
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
