@@ -76,6 +76,11 @@ class Lateness:
                 raise
         return await call()
 
+    async def send(self, call: Callable[[], Awaitable[_Result]], seconds: float) -> _Result:
+        """The result of a call that takes a batch of events to Redis; as `retry_if_blocked`, and timed."""
+        with self._metrics.batch_seconds.time():
+            return await self.retry_if_blocked(call, seconds)
+
     async def wait(self, future: "asyncio.Future[Any]", seconds: float) -> bool:
         """Wait for a future, and once more if the loop was blocked meanwhile; whether the future is done."""
         lost, began = self.lost(), time.monotonic()

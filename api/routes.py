@@ -138,7 +138,7 @@ class CallbackRoutes:
             context.log |= {"outcome": "defect", "error": error}
             answer = Answer(envelope(500, "internal error"), 500)
         seconds = context.seconds
-        self.metrics.record_answer(context.node or context.log.get("command", ""), context.log["outcome"], seconds)
+        self.metrics.record_answer(context.node, context.log.get("command", ""), context.log["outcome"], seconds)
         self._log.info("callback", node=context.node, **context.log, status=answer.status_code, ms=_ms(seconds))
         return answer
 

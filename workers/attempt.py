@@ -26,7 +26,7 @@ from shared.settings.config import Settings
 from shared.traces.spans import attempt_span, end_attempt
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Wire
-from workers.causes import code_of
+from workers.causes import code_of, kind_of
 from workers.flow.fifo_lock import acquire_lock
 from workers.flow.limits import is_late, record_failure, recount_start
 from workers.lease import Lease
@@ -140,4 +140,5 @@ class Attempt:
         if event_id and outcome != "out_of_turn":
             self._performer.records.add(event_id, self.name, self.number, outcome, ms, cause)
         received_ms = self.wire["received_at"] if event_id else None
-        self._performer.history.record("job", self.name, outcome, ms, received_ms, self.number)
+        kind = kind_of(more.get("error"))
+        self._performer.history.record("job", self.name, outcome, ms, received_ms, self.number, kind)

@@ -7,18 +7,56 @@ exception's own text is never part of a cause: a customer may have written it.
 
 import re
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
-from shared.errors import JobDecision, OutOfTurnError, ProcessDied
+from rq.timeouts import JobTimeoutException
+
+from shared.errors import (
+    ConfigError,
+    DamagedJobError,
+    JobDecision,
+    LeftError,
+    NotRunError,
+    OutOfTurnError,
+    ProcessDied,
+)
 from shared.frames import MOST, Frame, frames_of, integrators_frame
 from shared.raised import as_raised
 
 UNKNOWN = "unknown"
 """The cause of a dead letter that says nothing about itself."""
 
+FailureKind = Literal[
+    "http_401_403",
+    "http_429",
+    "http_4xx",
+    "http_5xx",
+    "timeout",
+    "connection",
+    "decided",
+    "unknown_type",
+    "settings",
+    "damaged",
+    "process_died",
+    "other",
+]
+"""What an attempt failed for, in few words: HTTP statuses; no answer; what the job raised to steer; what it lacked."""
+
 _HEADERS = ("Traceback (most recent call last):\n", "  + Exception Group Traceback (most recent call last):\n")
 _TYPE = re.compile(r"^(?:  \| )?(?:(?:[A-Za-z_]\w*|<locals>)\.)*([A-Za-z_]\w{0,100})(?=:|$)", re.MULTILINE)
 _STATUSES = range(100, 600)
+_HTTP_KINDS: dict[int, FailureKind] = {401: "http_401_403", 403: "http_401_403", 429: "http_429"}
+_KINDS: tuple[tuple[FailureKind, tuple[type[BaseException], ...]], ...] = (
+    ("decided", (JobDecision,)),
+    ("unknown_type", (LeftError,)),
+    ("settings", (ConfigError,)),
+    ("damaged", (DamagedJobError, NotRunError)),
+    ("process_died", (ProcessDied,)),
+    ("timeout", (TimeoutError, JobTimeoutException)),
+    ("connection", (OSError,)),
+)
+_KIND_WORDS: dict[str, FailureKind] = {"Timeout": "timeout", "Connect": "connection", "Network": "connection"}
+"""By a part of the type's name: clients have types of their own."""
 _PLAIN = {
     "Moved to FailedJobRegistry, due to AbandonedJobError": "AbandonedJobError",
     "The worker gave no sign of life": "AbandonedJobError",
@@ -65,6 +103,21 @@ def status_of(error: BaseException) -> int | None:
 def _status_attributes(error: BaseException | None) -> tuple[tuple[object, str], ...]:
     """Where httpx and requests put a status, and where aiohttp and urllib do."""
     return (getattr(error, "response", None), "status_code"), (error, "status_code"), (error, "status")
+
+
+def kind_of(error: BaseException | None) -> FailureKind | Literal[""]:
+    """The kind of what an attempt failed for, one of few words; "" when it did not fail."""
+    if error is None or isinstance(error, OutOfTurnError):
+        return ""
+    raised = as_raised(error)
+    code = code_of(raised) or ""
+    if code.isdecimal() and 400 <= int(code) < 600:  # noqa: PLR2004 - HTTP's
+        return _HTTP_KINDS.get(int(code), "http_4xx" if int(code) < 500 else "http_5xx")  # noqa: PLR2004
+    for kind, types in _KINDS:
+        if isinstance(raised, types):
+            return kind
+    words = type(raised).__name__
+    return next((kind for word, kind in _KIND_WORDS.items() if word in words), "other")
 
 
 def last_frames_of(error: BaseException) -> list[Frame]:

@@ -166,7 +166,7 @@ class AcceptScript:
 
     async def _run(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
         """Run a script. It is idempotent: sent twice, it does the same as once."""
-        return await self._lateness.retry_if_blocked(lambda: self._run_once(script, keys, arguments), self._seconds)
+        return await self._lateness.send(lambda: self._run_once(script, keys, arguments), self._seconds)
 
     async def _run_once(self, script: AsyncScript, keys: list[str], arguments: list[Any]) -> Any:
         async with asyncio.timeout(self._seconds):

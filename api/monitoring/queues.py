@@ -9,13 +9,16 @@ from typing import Any
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import utcparse
 
+from api.monitoring.held import Held, held_families, read_held
+from api.monitoring.hosts import host_families
 from shared.logs import get_log
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.breakers import PAUSED_KEY, read_pauses
 from shared.redis.history import BOUNDS_MS, TOTALS_KEY, Kind, Tallies, Tally, read_tallies
 from shared.redis.queues import EVENTS, queue_key
@@ -37,6 +40,9 @@ class OnRedis:
         others: how many jobs are in each other state, by queue and state.
         records: what workers with a heartbeat say of themselves.
         is_suspended: whether `rq suspend` holds all workers back.
+        hosts: the hosts of apis.
+        held: the jobs that are scheduled or held; None where Redis refuses to tell.
+        refused: how many of these reads Redis has refused.
     """
 
     waiting: Mapping[str, int]
@@ -47,6 +53,9 @@ class OnRedis:
     records: Sequence[WorkerRecord]
     totals: Tallies
     is_suspended: bool = False
+    hosts: Sequence[ApiHost] = ()
+    held: Held | None = None
+    refused: int = 0
 
 
 async def collect_queues(redis: AsyncRedis) -> list[Metric]:
@@ -74,6 +83,7 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         pipeline.hgetall(PAUSED_KEY)
         pipeline.hgetall(BLOCKED_KEY)
         pipeline.hgetall(TOTALS_KEY)
+        pipeline.hgetall(API_HOSTS_KEY)
         pipeline.get(WORKERS_SUSPENDED)
         for worker in workers:
             pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
@@ -85,21 +95,34 @@ async def _read(redis: AsyncRedis) -> OnRedis:
     counts: dict[tuple[str, str], Any] = {}
     for name in names:
         counts |= {(name, state): next(told) for state in ("waiting", "first", *_STATES)}
-    pauses, blocked, totals = (
-        {} if isinstance(each, Exception) else each for each in (next(told), next(told), next(told))
+    pauses, blocked, totals, hosts = (
+        {} if isinstance(each, Exception) else each for each in (next(told) for _ in range(4))
     )
     suspended = next(told)
     sound = {key: value for key, value in counts.items() if not isinstance(value, Exception)}
+    others = {key: value for key, value in sound.items() if key[1] in _STATES}
+    held = await _held(redis, others)
     return OnRedis(
         {name: value for (name, state), value in sound.items() if state == "waiting"},
         await _ages(redis, {name: value for (name, state), value in sound.items() if state == "first"}),
-        {key: value for key, value in sound.items() if key[1] in _STATES},
+        others,
         [pause.queue for pause in read_pauses(pauses)],
         {job.decode(): int(count) for job, count in blocked.items()},
         read_records(told),
         read_tallies(totals),
         is_suspended=isinstance(suspended, bytes),
+        hosts=read_api_hosts(hosts),
+        held=held,
+        refused=len(errors) + (held is None),
     )
+
+
+async def _held(redis: AsyncRedis, counts: Mapping[tuple[str, str], int]) -> Held | None:
+    try:
+        return await read_held(redis, counts)
+    except ResponseError as error:
+        get_log().error("no_metrics", error=error)
+        return None
 
 
 async def _ages(redis: AsyncRedis, first: Mapping[str, bytes | None]) -> dict[str, float]:
@@ -144,8 +167,12 @@ def queue_families(found: OnRedis) -> list[Metric]:
     suspended = GaugeMetricFamily(
         "deskbell_workers_suspended", "1 while `rq suspend` holds all workers back.", value=found.is_suspended
     )
-    families += [others, blocked, suspended]
-    return [*families, *_worker_families(names, found.records), *_total_families(found.totals)]
+    refused = GaugeMetricFamily(
+        "deskbell_redis_reads_refused", "Reads for these metrics that Redis refused.", value=found.refused
+    )
+    families += [others, blocked, suspended, refused, *(held_families(found.held) if found.held else [])]
+    families += [*_worker_families(names, found.records), *host_families(found.hosts, found.records)]
+    return [*families, *_total_families(found.totals)]
 
 
 def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> list[Metric]:
@@ -154,6 +181,9 @@ def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> 
     used = GaugeMetricFamily("deskbell_worker_slots_used", "Jobs that they run.", labels=["queue"])
     silent = GaugeMetricFamily(
         "deskbell_workers_silent", "Workers that have given no sign of life for 20 s.", labels=["queue"]
+    )
+    lag = GaugeMetricFamily(
+        "deskbell_worker_lag_seconds", "How long their event loops made a callback wait, at most.", labels=["queue"]
     )
     known = list(records)
     for queue in sorted({*queues, *(name for record in known for name in record.queues)}):
@@ -164,7 +194,8 @@ def _worker_families(queues: Iterable[str], records: Iterable[WorkerRecord]) -> 
         slots.add_metric([queue], sum(record.slots for record in living))
         used.add_metric([queue], sum(record.used for record in living))
         silent.add_metric([queue], len(here) - len(living))
-    return [workers, slots, used, silent]
+        lag.add_metric([queue], max((record.lag for record in living), default=0.0))
+    return [workers, slots, used, silent, lag]
 
 
 def _total_families(totals: Tallies) -> list[Metric]:
@@ -172,6 +203,14 @@ def _total_families(totals: Tallies) -> list[Metric]:
     callbacks, jobs = _of(totals, "callback"), _of(totals, "job")
     found += _counter("deskbell_node_callbacks", "Callbacks answered, by node and outcome.", "node", callbacks)
     found += _counter("deskbell_job_attempts", "Attempts at jobs, by type and outcome.", "job_type", jobs)
+    found += _counter("deskbell_leases", "Leases that ended as those of dead workers.", "queue", _of(totals, "lease"))
+    failures = CounterMetricFamily(
+        "deskbell_job_failures", "Attempts that failed, by kind of cause.", labels=["job_type", "outcome", "cause"]
+    )
+    for name, tally in jobs:
+        for (outcome, cause), count in sorted(tally.causes.items()):
+            failures.add_metric([name, outcome, cause], count)
+    found.append(failures)
     for name, text, label, tallies, what in (
         ("deskbell_node_answer_seconds", "From the first byte to the answer, by node.", "node", callbacks, "ms"),
         ("deskbell_job_attempt_seconds", "How long attempts took.", "job_type", jobs, "ms"),

@@ -51,6 +51,11 @@ class ApiHost:
         """Whether no api runs there any more, as far as Redis knows."""
         return self.has_ended or self.age > SILENT_SECONDS
 
+    @property
+    def oldest_seconds(self) -> float:
+        """For how long the first event in its spool has waited; 0 when none does."""
+        return max(0.0, time.time() - self.oldest) if self.oldest else 0.0
+
     def to_json(self) -> bytes:
         """This host as Redis has it."""
         return _HOST.dump_json(self)

@@ -39,7 +39,7 @@ BOUNDS_MS = (
 )
 """The upper bounds of a histogram's buckets, in milliseconds; a last bucket has what took longer."""
 
-Kind = Literal["callback", "job"]
+Kind = Literal["callback", "job", "lease"]
 
 _MOST_NEW = 100_000
 _MOST_FIELDS = 20_000  # while Redis is away
@@ -54,9 +54,11 @@ class _Outcome:
     kind: Kind
     name: str
     outcome: str
-    ms: float
-    waited_ms: float | None
-    whole_ms: float | None
+    ms: float | None = None
+    waited_ms: float | None = None
+    whole_ms: float | None = None
+    cause: str = ""
+    times: int = 1
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Tally:
         waited_ms: by bucket, how long after the callback a job's first attempt began; of a callback nothing.
         whole_ms: by bucket, how long after the callback a job was done; of a callback nothing.
         sums: the milliseconds of each histogram in sum.
+        causes: how many failed for a kind of cause, by outcome and cause.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -76,6 +79,7 @@ class Tally:
     waited_ms: list[int] = field(default_factory=lambda: list(_NO_BUCKETS))
     whole_ms: list[int] = field(default_factory=lambda: list(_NO_BUCKETS))
     sums: Counter[str] = field(default_factory=Counter)
+    causes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def count(self) -> int:
@@ -86,6 +90,7 @@ class Tally:
         """Add what another has counted."""
         self.outcomes.update(other.outcomes)
         self.sums.update(other.sums)
+        self.causes.update(other.causes)
         for name in _HISTOGRAMS:
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [sum(pair) for pair in pairs])
@@ -105,18 +110,30 @@ class History:
         self._writing: asyncio.Task[None] | None = None
 
     def record(
-        self, kind: Kind, name: str, outcome: str, ms: float, received_ms: float | None = None, attempt: int = 0
+        self,
+        kind: Kind,
+        name: str,
+        outcome: str,
+        ms: float,
+        received_ms: float | None = None,
+        attempt: int = 0,
+        cause: str = "",
     ) -> None:
         """One callback or attempt has ended; from any thread.
 
-        It took `ms` milliseconds. Of a job, its callback came at `received_ms`, in Unix milliseconds, and this is the
-        attempt of that number.
+        It took `ms` milliseconds. Of a job, its callback came at `received_ms`, in Unix milliseconds, this is the
+        attempt of that number, and `cause` is the kind of what it failed for, one of few words.
         """
         now = time.time()
         whole = None if received_ms is None else max(0.0, now * 1000 - received_ms)
         waited = max(0.0, whole - ms) if whole is not None and attempt == 1 else None
         done = whole if outcome == "done" else None
-        self._new.append(_Outcome(int(now // 60), kind, name, outcome, ms, waited, done))
+        self._new.append(_Outcome(int(now // 60), kind, name, outcome, ms, waited, done, cause))
+
+    def count(self, kind: Kind, name: str, outcome: str, times: int) -> None:
+        """Something has come about so many times, of which nothing else is counted."""
+        if times:
+            self._new.append(_Outcome(int(time.time() // 60), kind, name, outcome, times=times))
 
     async def write(self, redis: AsyncRedis) -> None:
         """Add what is new to Redis; while it is away that is kept, up to some thousand counts."""
@@ -202,6 +219,9 @@ def read_tallies(counts: Mapping[Any, Any]) -> Tallies:
         tally = found.setdefault((kind, name), Tally())
         if what == "outcome":
             tally.outcomes[which] += int(count)
+        elif what == "cause" and ":" in which:
+            outcome, cause = which.split(":", 1)
+            tally.causes[outcome, cause] += int(count)
         elif what in _HISTOGRAMS and which.isdecimal() and int(which) <= len(BOUNDS_MS):
             getattr(tally, what)[int(which)] += int(count)
         elif what in _HISTOGRAMS and which == "sum":
@@ -232,7 +252,9 @@ def quantile_ms(buckets: Iterable[int], share: float) -> float | None:
 
 def _fields(each: _Outcome) -> Iterable[tuple[str, int]]:
     head = f"{each.kind}{_SEPARATOR}{each.name}{_SEPARATOR}"
-    yield f"{head}outcome{_SEPARATOR}{each.outcome}", 1
+    yield f"{head}outcome{_SEPARATOR}{each.outcome}", each.times
+    if each.cause:
+        yield f"{head}cause{_SEPARATOR}{each.outcome}:{each.cause}", 1
     for name in _HISTOGRAMS:
         if (ms := getattr(each, name)) is not None:
             yield f"{head}{name}{_SEPARATOR}{bisect_left(BOUNDS_MS, ms)}", 1

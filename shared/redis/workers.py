@@ -46,6 +46,7 @@ class WorkerRecord:
         slots: how many jobs it performs at once.
         used: how many of them were taken.
         stragglers: functions that went on after their job's time; each holds a thread.
+        lag: for how many seconds a callback has waited for its event loop, at most, since the heartbeat before.
         ahead: how many seconds its host's clock is ahead of Redis'.
         noted: when it wrote this, in Unix seconds by Redis' clock.
     """
@@ -59,6 +60,7 @@ class WorkerRecord:
     slots: int
     used: int = 0
     stragglers: int = 0
+    lag: float = 0.0
     ahead: float = 0.0
     noted: float = 0.0
 

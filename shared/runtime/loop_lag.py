@@ -91,6 +91,7 @@ class LoopLag:
         self._blocked_seconds = 0.0
         self._block: Block | None = None
         self._lost = 0.0
+        self._worst = 0.0
         self._lost_by: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._watch, name="deskbell-loop-lag", daemon=True)
         self._thread.start()
@@ -109,6 +110,11 @@ class LoopLag:
         own = self._lost_by.get(owner, 0.0) + (seconds if holder is owner else 0.0) if owner else 0.0
         return self._lost + seconds - own
 
+    def take_worst(self) -> float:
+        """The longest that a callback has waited for the loop since this was asked last, in seconds."""
+        worst, self._worst = self._worst, 0.0
+        return worst
+
     def close(self) -> None:
         """Stop watching."""
         self._stop.set()
@@ -124,6 +130,7 @@ class LoopLag:
 
     def _has_run(self) -> None:
         """Runs on the loop, which is not blocked then."""
+        self._worst = max(self._worst, time.monotonic() - (self._asked_at or time.monotonic()))
         holder, seconds = self._pending()
         self._lost += seconds
         if holder:

@@ -99,7 +99,7 @@ def test_each_metric_is_told_once_and_begins_with_0(
         check(text)
     for text in first:
         for line in (
-            'deskbell_callbacks_total{outcome="answered"} 0.0',
+            'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="answered"} 0.0',
             'deskbell_refused_total{cause="cannot_keep"} 0.0',
             'deskbell_spool_failures_total{cause="full"} 0.0',
             'deskbell_drained_total{result="sent"} 0.0',
@@ -113,7 +113,7 @@ def test_each_metric_is_told_once_and_begins_with_0(
         ):
             assert f"\n{line}\n" in text, line
     for text in later:
-        assert 'deskbell_callbacks_total{outcome="answered"} 6.0' in text
+        assert 'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="answered"} 6.0' in text
         assert 'acme_orders_total{shop="main"} 6.0' in text
         assert "acme_open_orders 0.0" in text
         assert "acme_stock 7.0" in text
@@ -140,7 +140,7 @@ def test_nothing_is_told_of_processes_that_are_gone(redis: Redis, valkey_url: st
 
     for text in {*replaced, *killed}:
         check(text)
-        assert 'deskbell_callbacks_total{outcome="answered"} 1.0' in text
+        assert 'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="answered"} 1.0' in text
 
 
 def told_pids(text: str) -> set[int]:

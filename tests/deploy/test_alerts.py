@@ -12,15 +12,16 @@ from tests.told_metrics import told_series
 RUNBOOK = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
 HOSTS = ("a:8000", "b:8000")
 MINUTES = 70
-ANSWERED = 'deskbell_callbacks_total{outcome="answered"}'
+CALLBACKS = 'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="%s"}'
+ANSWERED = CALLBACKS % "answered"
 PUSHED = 'deskbell_job_attempts_total{job_type="crm.push",outcome="done"}'
 
 WELL = {ANSWERED: "0+600x80", PUSHED: "0+600x80"}
 """Ten callbacks a second, each with a job."""
 
 BUSY = WELL | {
-    'deskbell_callbacks_total{outcome="fallback"}': "0+30x80",
-    'deskbell_callbacks_total{outcome="failed"}': "0x40 1x40",
+    CALLBACKS % "fallback": "0+30x80",
+    CALLBACKS % "failed": "0x40 1x40",
     'deskbell_answer_seconds_bucket{le="0.1"}': "0+600x80",
     'deskbell_answer_seconds_bucket{le="1.0"}': "0+629x80",
     'deskbell_answer_seconds_bucket{le="2.0"}': "0+630x80",
@@ -38,6 +39,13 @@ BUSY = WELL | {
     'deskbell_oldest_waiting_seconds{queue="events"}': "5x80",
     'deskbell_jobs_waiting{queue="crm"}': "5000x80",
     'deskbell_jobs{queue="crm",state="dead"}': "9x80",
+    'deskbell_job_failures_total{cause="timeout",job_type="crm.push",outcome="dead"}': "0+1x80",
+    'deskbell_jobs_held_back{cause="earlier_job",queue="crm",state="held"}': "400x80",
+    'deskbell_oldest_held_back_seconds{queue="crm",state="held"}': "3000x80",
+    'deskbell_oldest_held_back_seconds{queue="crm",state="scheduled"}': "7000x80",
+    'deskbell_hosts_spool_events{state="living"}': "10x80",
+    'deskbell_host_clock_seconds{role="api"}': "-2x80",
+    'deskbell_worker_lag_seconds{queue="crm"}': "0.05x80",
     'deskbell_jobs{queue="crm",state="running"}': "1x80",
     'deskbell_worker_slots_used{queue="crm"}': "1x80",
     'deskbell_worker_slots_used{queue="events"}': "2x80",
@@ -55,12 +63,12 @@ SLOW = {
 }
 FIRING: dict[str, list[dict[str, str]]] = {
     "DeskbellAnswersFailing": [
-        {'deskbell_callbacks_total{outcome="out_of_time"}': RISING},
-        {'deskbell_callbacks_total{outcome="defect"}': RISING},
+        {CALLBACKS % "out_of_time": RISING},
+        {CALLBACKS % "defect": RISING},
         {f'deskbell_answer_seconds_bucket{{le="{le}"}}': "0+595x80" for le in ("1.0", "1.5", "2.0")}
         | {"deskbell_answer_seconds_count": "0+600x80"},
     ],
-    "DeskbellFallbacks": [{'deskbell_callbacks_total{outcome="fallback"}': "0+200x80"}],
+    "DeskbellFallbacks": [{CALLBACKS % "fallback": "0+200x80"}],
     "DeskbellAnswersSlow": [SLOW],
     "DeskbellNodeUnanswered": [{'deskbell_node_callbacks_total{node="order",outcome="misfit"}': RISING}],
     "DeskbellDrift": [{'deskbell_drift_total{kind="missing",node="order"}': RISING}],
@@ -81,6 +89,7 @@ FIRING: dict[str, list[dict[str, str]]] = {
     "DeskbellPersistenceOff": [{'deskbell_redis_persistence{kind="none"}': ONE}],
     "DeskbellRedisFilling": [{"deskbell_redis_memory_bytes": "9e8x80"}],
     "DeskbellSpoolOld": [{"deskbell_spool_oldest_seconds": "400x80"}],
+    "DeskbellSpoolAbandoned": [{'deskbell_hosts_spool_events{state="gone"}': ONE}],
     "DeskbellSpoolFilling": [{"deskbell_spool_bytes": "8e8x80"}, {"deskbell_spool_disk_free_bytes": "1e8x80"}],
     "DeskbellSpoolFailing": [
         {"deskbell_spool_failing": ONE},
@@ -105,10 +114,27 @@ FIRING: dict[str, list[dict[str, str]]] = {
         {'deskbell_job_attempts_total{job_type="crm.push",outcome="discarded"}': RISING, PUSHED: "0x80"},
     ],
     "DeskbellDeadLetters": [{'deskbell_jobs{queue="crm",state="dead"}': "9x60 10x9"}],
+    "DeskbellDeadLettersOfCause": [
+        {'deskbell_job_failures_total{cause="http_401_403",job_type="crm.push",outcome="dead"}': "0+3x80"},
+        {'deskbell_job_failures_total{cause="decided",job_type="crm.push",outcome="discarded"}': "0+3x80"},
+    ],
+    "DeskbellHeldByDeadLetter": [
+        {'deskbell_jobs_held_back{cause="dead_letter",queue="crm",state="held"}': ONE},
+    ],
+    "DeskbellJobTypeUndeclared": [
+        {'deskbell_jobs_held_back{cause="undeclared",queue="crm",state="scheduled"}': ONE},
+    ],
+    "DeskbellHeldBackLong": [
+        {'deskbell_oldest_held_back_seconds{queue="crm",state="held"}': "4000x80"},
+        {'deskbell_oldest_held_back_seconds{queue="crm",state="scheduled"}': "8000x80"},
+    ],
+    "DeskbellWorkerLag": [{'deskbell_worker_lag_seconds{queue="crm"}': "0.3x80"}],
     "DeskbellJobBlocksLoop": [{'deskbell_worker_loop_blocks_total{job_type="crm.push"}': RISING}],
+    "DeskbellHostClocks": [{'deskbell_host_clock_seconds{role="worker"}': "-9x80"}],
     "DeskbellVersionsMixed": [{'deskbell_workers{queue="crm",version="2"}': ONE}],
     "DeskbellDown": [{'deskbell_build_info{commit="",version="0.1.0"}': "1x60 stale"}],
     "DeskbellInstanceDown": [{"up": "1x60 0x20"}],
+    "DeskbellMetricsIncomplete": [{"deskbell_redis_reads_refused": ONE}],
     "DeskbellLogLinesLost": [{"deskbell_log_lines_lost_total": RISING}],
 }
 NOT_TOLD = {"up", 'deskbell_workers{queue="crm",version="2"}'}

@@ -2,12 +2,16 @@
 
 import json
 import traceback
+from email.message import Message
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 import rq
 
-from workers.causes import UNKNOWN, cause_in, cause_of, last_frames_of, read_frames
+from deskbell import Discard, Retry
+from shared.errors import ConfigError, OutOfTurnError, UnknownJobError
+from workers.causes import UNKNOWN, cause_in, cause_of, kind_of, last_frames_of, read_frames
 from workers.worker.rq_outcomes import ABANDONED
 
 
@@ -138,3 +142,26 @@ def run(): asyncio.run(stops())
     assert isinstance(error, RuntimeError)
     assert cause_of(error) == "StopIteration at acme/jobs.py:3 in stops"
     assert [frame.function for frame in last_frames_of(error)] == ["stops"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (None, ""),
+        (OutOfTurnError("it is not this job's turn: busy"), ""),
+        (Discard("no", code="422"), "http_4xx"),
+        (Discard("no"), "decided"),
+        (Retry(after=1, code="429"), "http_429"),
+        (HTTPError("url", 401, "", Message(), None), "http_401_403"),
+        (HTTPError("url", 503, "", Message(), None), "http_5xx"),
+        (TimeoutError(), "timeout"),
+        (ConnectionRefusedError(), "connection"),
+        (UnknownJobError("x"), "unknown_type"),
+        (ConfigError("x"), "settings"),
+        (type("ReadTimeout", (Exception,), {})(), "timeout"),
+        (ValueError("503"), "other"),
+    ],
+)
+def test_the_kind_of_a_failure_is_one_of_few_words(error: BaseException | None, kind: str) -> None:
+    """For a metric: no text of an exception becomes a label."""
+    assert kind_of(error) == kind

@@ -59,6 +59,7 @@ class Heartbeat:
     polling: Polling
     executor: Executor
     outcomes: Outcomes
+    take_lag: Callable[[], float]
 
     def __post_init__(self) -> None:
         self.seconds = min(self.outcomes.leases.seconds / 6, _LONGEST_SECONDS)
@@ -75,7 +76,8 @@ class Heartbeat:
         used, stragglers = len(executions), self.executor.stragglers
         ahead = await seconds_ahead(self.redis)
         noted = round(time.time() - ahead, 3)
-        record = replace(self._record, used=used, stragglers=stragglers, ahead=round(ahead, 3), noted=noted)
+        lag, ahead = round(self.take_lag(), 3), round(ahead, 3)
+        record = replace(self._record, used=used, stragglers=stragglers, lag=lag, ahead=ahead, noted=noted)
         known, lost = await self.outcomes.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()
@@ -101,6 +103,8 @@ class Heartbeat:
 
     async def _reap(self, queue: str) -> None:
         job_ids, exhausted = await self.outcomes.leases.reap(queue)
+        self.performer.history.count("lease", queue, "reaped", len(job_ids))
+        self.performer.history.count("lease", queue, "abandoned", len(exhausted))
         for job_id in job_ids:
             self._log.warning("job_reaped", job_id=job_id.decode(), queue=queue)
         for lease in exhausted:

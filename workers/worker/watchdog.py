@@ -61,7 +61,7 @@ class Watchdog:
         self._before = signal.signal(signal.SIGALRM, self._raise_timeout)
         self._loop.set_task_factory(self._make_task)  # type: ignore[arg-type]  # it takes any options
         self._lag = LoopLag(self._loop, _describe, self._on_block, owner=self._owner, before_exit=self._before_exit)
-        self.lost = self._lag.lost
+        self.lost, self.take_lag = self._lag.lost, self._lag.take_worst
 
     def close(self) -> None:
         """Watch no more."""

@@ -109,7 +109,8 @@ class ConcurrentWorker(RegisteredWorker):
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, self._settings, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        heartbeat = Heartbeat(self, self._performer, redis, self._polling, self._executor, self._outcomes)
+        parts = (self._polling, self._executor, self._outcomes, self._watchdog.take_lag)
+        heartbeat = Heartbeat(self, self._performer, redis, *parts)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)
         await background.repeat(MAINTENANCE_SECONDS, maintenance.maintain)

@@ -72,8 +72,8 @@ def test_callbacks_and_refusals_are_counted(start_api: ApiFactory) -> None:
 
     metrics = desk.http.get("/metrics").text
 
-    assert 'deskbell_callbacks_total{outcome="answered"} 1.0' in metrics
-    assert 'deskbell_callbacks_total{outcome="no_handler"} 1.0' in metrics
+    assert 'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="answered"} 1.0' in metrics
+    assert 'deskbell_callbacks_total{command="Chatbot.InterfaceInvocation",outcome="no_handler"} 1.0' in metrics
     assert 'deskbell_refused_total{cause="sign_wrong"} 1.0' in metrics
     assert 'deskbell_refused_total{cause="not_a_post"} 1.0' in metrics
     assert "deskbell_answer_seconds_count 2.0" in metrics

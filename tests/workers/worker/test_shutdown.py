@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 
 from deskbell.testing import api_call
 from deskbell.testing.stack import signals_kept
+from shared.redis.history import TOTALS_KEY, read_tallies
 from tests.conftest import WorkplaceFactory
 from tests.waiting import until
 from tests.workers.running import Workplace, jobs_in, logged, running_worker, status_of
@@ -202,6 +203,7 @@ def test_a_killed_workers_jobs_are_run_by_another_within_the_time_set(
             until(lambda: status_of(redis, job_id) == "finished")
 
     assert redis.lrange(f"began:{node}", 0, -1) == [b"1", b"2"]
+    assert read_tallies(redis.hgetall(TOTALS_KEY))["lease", "crm"].outcomes == {"reaped": 1}
 
 
 def test_a_frozen_worker_acks_nothing_when_it_goes_on(workplace: Workplace, valkey_url: str, tmp_path: Path) -> None:
