@@ -17,12 +17,10 @@ OAuth errors, `REQUIRED_FIELD_MISSING` for a contact without `LastName`, and tha
 
 import itertools
 import re
-import threading
 from typing import Any
 from urllib.parse import unquote
 
 from tests.deskbell.jobs.stand_in import Reply, Request, StandIn
-from tests.waiting import DEADLINE_SECONDS
 
 CLIENT, SECRET = "3MVG9.client", "8A4BE698"
 CONTACT_ID, TASK_ID = "DeskUser__c", "DeskEvent__c"
@@ -43,7 +41,7 @@ class Salesforce(StandIn):
         written: of each record, what was written, in order.
         calls: those that count for the limit.
         most_calls: how many there may be in 24 hours.
-        pause: while it is cleared, a task is written and not answered; `paused` says how many wait.
+        pause: while it is cleared, a task is written and not answered.
     """
 
     def __init__(self) -> None:
@@ -54,9 +52,6 @@ class Salesforce(StandIn):
         self.fetches = 0
         self.calls = 0
         self.most_calls = 100_000
-        self.pause = threading.Event()
-        self.pause.set()
-        self.paused = 0
         self._numbers = itertools.count(1)
         self._token = ""
 
@@ -64,10 +59,6 @@ class Salesforce(StandIn):
         """End the session, as its time-out or an administrator does."""
         with self.lock:
             self._token = ""
-
-    def let_go(self) -> None:
-        """Answer what waits for `pause`."""
-        self.pause.set()
 
     def may_fail(self, request: Request) -> bool:
         """Faults are for records."""
@@ -79,9 +70,8 @@ class Salesforce(StandIn):
             if (request.method, request.path) == ("POST", "/services/oauth2/token"):
                 return self._give_token(request)
             reply = self._refusal(request) or self._records(request)
-        if "/Task/" in request.path and not self.pause.is_set():
-            self.paused += 1
-            assert self.pause.wait(DEADLINE_SECONDS)
+        if "/Task/" in request.path:
+            self.wait()
         return reply
 
     def _give_token(self, request: Request) -> Reply:

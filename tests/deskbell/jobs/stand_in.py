@@ -5,12 +5,13 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from redis import Redis
@@ -18,6 +19,7 @@ from redis import Redis
 from deskbell import ApiCall
 from deskbell.testing import api_call
 from shared.wire.events import new_event_id
+from tests.waiting import DEADLINE_SECONDS
 
 _seconds = itertools.count(int(time.time()))
 
@@ -41,31 +43,39 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer with a JSON body; a `half` one ends in the middle of it, as when a proxy dies."""
+    """An answer with a JSON body, and how much of it is sent before the connection breaks, as when a proxy dies."""
 
     status: int
     body: Any = None
-    half: bool = False
+    sent: Literal["all", "half", "nothing"] = "all"
 
 
-class StandIn:
+Fault = Reply | Callable[[Reply], Reply] | None
+"""What comes instead of an answer: a reply, a function of the answer that was due, or None for that answer."""
+
+
+class StandIn(ABC):
     """A service that a subclass answers for.
 
     Attributes:
         url: where it is served.
         requests: those that it has answered, and those that a fault has.
-        faults: what comes instead of the next answers: a reply, or a function of the answer that was due.
+        faults: what comes instead of the next answers.
+        pause: while it is cleared, some of the answers wait; `paused` says how many did.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[Request] = []
-        self.faults: deque[Reply | Callable[[Reply], Reply]] = deque()
+        self.faults: deque[Fault] = deque()
         self.lock = threading.RLock()
+        self.pause = threading.Event()
+        self.pause.set()
+        self.paused = 0
 
+    @abstractmethod
     def answer(self, request: Request) -> Reply:
         """The answer of the service itself."""
-        raise NotImplementedError
 
     def handle(self, request: Request) -> Reply:
         """The answer, or what a fault makes of it."""
@@ -77,8 +87,11 @@ class StandIn:
         reply = self.answer(request)
         return fault(reply) if fault else reply
 
-    def let_go(self) -> None:
-        """Answer what waits, at the end."""
+    def wait(self) -> None:
+        """Wait while `pause` is cleared."""
+        if not self.pause.is_set():
+            self.paused += 1
+            assert self.pause.wait(DEADLINE_SECONDS)
 
     def may_fail(self, request: Request) -> bool:
         """Whether the next fault is for this request."""
@@ -94,7 +107,12 @@ def texts_on(redis: Redis) -> list[bytes]:
 
 def half(reply: Reply) -> Reply:
     """An answer that ends in the middle, though what was asked for is done."""
-    return Reply(reply.status, reply.body, half=True)
+    return replace(reply, sent="half")
+
+
+def lost(reply: Reply) -> Reply:
+    """No answer, though what was asked for is done."""
+    return replace(reply, sent="nothing")
 
 
 _Service = TypeVar("_Service", bound=StandIn)
@@ -118,12 +136,13 @@ def serving(service: _Service) -> Iterator[_Service]:
 
         def send(self, reply: Reply) -> None:
             text = b"" if reply.body is None else json.dumps(reply.body).encode()
-            self.send_response_only(reply.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text[: len(text) // 2] if reply.half else text)
-            if reply.half:
+            if reply.sent != "nothing":
+                self.send_response_only(reply.status)
+                self.send_header("Content-Type", "application/json;charset=utf-8")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text if reply.sent == "all" else text[: len(text) // 2])
+            if reply.sent != "all":
                 self.wfile.flush()
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
@@ -141,7 +160,7 @@ def serving(service: _Service) -> Iterator[_Service]:
         try:
             yield service
         finally:
-            service.let_go()
+            service.pause.set()
             server.shutdown()
             thread.join()
 

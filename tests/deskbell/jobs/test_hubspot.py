@@ -19,7 +19,8 @@ from shared.redis.breakers import paused_queues
 from shared.redis.queues import EVENTS
 from shared.wire.events import new_event_id
 from tests.conftest import SettingsFactory, WorkplaceFactory
-from tests.deskbell.jobs.hubspot import NOTE_CHARACTERS, NOTES, TOKEN, UPSERT, HubSpot, serving
+from tests.deskbell.jobs.hubspot_server import MULTI_STATUS, NOTE_CHARACTERS, NOTES, TOKEN, UPSERT, HubSpot, failed
+from tests.deskbell.jobs.stand_in import Fault, half, lost, serving
 from tests.waiting import until
 from tests.workers.running import logged, running_worker, unfinished
 
@@ -62,7 +63,7 @@ def test_a_call_upserts_its_contact_and_leaves_a_note(account: HubSpot, settings
     assert properties["deskbell_event_id"] == event.id
     assert properties["hs_timestamp"] == str(round(event.received_at.timestamp() * 1000))
     assert properties["hs_note_body"] == "Desk: order_status<br>OrderID: 1002<br>Said: &lt;b&gt; &amp; co"
-    assert [path for path, _ in account.requests] == [UPSERT, NOTES] * 2
+    assert [request.path for request in account.requests] == [UPSERT, NOTES] * 2
 
 
 def test_an_older_call_changes_no_contact_and_is_noted(account: HubSpot, settings: Settings) -> None:
@@ -75,10 +76,17 @@ def test_an_older_call_changes_no_contact_and_is_noted(account: HubSpot, setting
 
 
 @pytest.mark.parametrize(
-    "faults", [[500], ["", 502], ["lost"], ["", "lost"], ["half"], ["", "half"], ["", "", ""], [408], ["", 504]]
+    "faults",
+    [
+        *([failed(500)], [None, failed(502)], [failed(408)], [None, failed(504)]),
+        *([lost], [None, lost], [half], [None, half], [None, None, None]),
+    ],
 )
 def test_a_job_that_runs_again_writes_no_second_contact_and_no_second_note(
-    faults: list[int | str], account: HubSpot, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    faults: list[Fault],
+    account: HubSpot,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whichever answer was lost or cut, and whether or not HubSpot had done what it was asked for."""
     monkeypatch.setattr("deskbell.adapters.contacts.LEASE_SECONDS", 0)  # an answer that is lost leaves the lock
@@ -103,7 +111,7 @@ def test_a_quota_of_seconds_is_waited_for_in_seconds(account: HubSpot, settings:
     with pytest.raises(Retry) as rolling:
         hubspot.record_call(call(), settings)
     account.ten_seconds = None
-    account.faults.append(423)
+    account.faults.append(failed(423))
     with pytest.raises(Retry) as locked:
         hubspot.record_call(call(), settings)
 
@@ -125,7 +133,7 @@ def test_the_quota_of_a_day_costs_one_request_an_hour(
     for _ in range(29):
         deskbell_clock.advance(600)
         queue.perform()
-    statuses = [status for _, status in account.requests]
+    statuses = list(account.statuses)
     account.day = None
     for _ in range(12):
         deskbell_clock.advance(600)
@@ -139,7 +147,7 @@ def test_the_quota_of_a_day_costs_one_request_an_hour(
 
 def test_an_account_that_is_moved_pauses_the_queue(account: HubSpot, settings: Settings) -> None:
     """477, for up to a day: an hour at a time."""
-    account.faults.append(477)
+    account.faults.append(failed(477))
 
     with pytest.raises(Unavailable) as raised:
         hubspot.record_call(call(), settings)
@@ -149,10 +157,10 @@ def test_an_account_that_is_moved_pauses_the_queue(account: HubSpot, settings: S
 
 @pytest.mark.parametrize(
     ("fault", "properties", "code"),
-    [("multi", {}, "VALIDATION_ERROR"), ("", {"OrderID": "no_such_property"}, "VALIDATION_ERROR")],
+    [(MULTI_STATUS, {}, "VALIDATION_ERROR"), (None, {"OrderID": "no_such_property"}, "VALIDATION_ERROR")],
 )
 def test_what_hubspot_refuses_is_a_dead_letter_that_names_no_value(
-    fault: str, properties: dict[str, str], code: str, account: HubSpot, settings: Settings
+    fault: Fault, properties: dict[str, str], code: str, account: HubSpot, settings: Settings
 ) -> None:
     """With 400 or, of a batch, with 207. What HubSpot says about it may hold the value."""
     account.faults.append(fault)
@@ -198,15 +206,15 @@ def test_a_rotated_token_and_a_killed_worker_lose_nothing_and_note_nothing_twice
     with running_worker(tmp_path, source, valkey_url, "hubspot", HUBSPOT_TOKEN=f"old-{PLANTED}", **given):
         until(lambda: logged(tmp_path, "queue_paused"))
     assert (account.contacts, workplace.queue("hubspot").failed_job_registry.count) == ({}, 0)
-    account.requests.clear()
-    account.faults.extend(["", "held"])
+    account.pause.clear()
+    account.faults.extend([None, account.hold])
     with ExitStack() as stack:
         killed = stack.enter_context(
             running_worker(tmp_path, source, valkey_url, "hubspot", "--concurrency", "1", HUBSPOT_TOKEN=TOKEN, **given)
         )
-        until(account.holds.is_set)
+        until(lambda: account.paused)
         os.kill(killed.pid, signal.SIGKILL)
-        account.released.set()
+        account.pause.set()
         redis.delete("rq:scheduler-lock:hubspot")  # let the minute pass for which a dead worker holds RQ's scheduler
         stack.enter_context(running_worker(tmp_path, source, valkey_url, "hubspot", HUBSPOT_TOKEN=TOKEN, **given))
         until(lambda: not unfinished(redis, "hubspot"), seconds=100)

@@ -13,13 +13,11 @@ It answers every call with HTTP 200 and an `errcode`, and enforces what the page
 """
 
 import itertools
-import threading
 import time
 from collections import deque
 from typing import Any
 
 from tests.deskbell.jobs.stand_in import Reply, Request, StandIn
-from tests.waiting import DEADLINE_SECONDS
 
 CORP, SECRET = "ww-a-corp", "a-corp-secret"
 MEMBER, CUSTOMER = "zhangsan", "wmAAAAcustomer"
@@ -48,8 +46,6 @@ class WeCom(StandIn):
         self.fetches = 0
         self.most_a_minute = 10_000
         self.most_seen_at_once = 0
-        self.pause = threading.Event()
-        self.pause.set()
         self._numbers = itertools.count(1)
         self._token, self._until = "", 0.0
         self._ended: set[str] = set()
@@ -73,10 +69,6 @@ class WeCom(StandIn):
         with self.lock:
             self._calls.clear()
             self._blocked_until = 0.0
-
-    def let_go(self) -> None:
-        """Answer what waits for `pause`."""
-        self.pause.set()
 
     def may_fail(self, request: Request) -> bool:
         """Faults are for remarks."""
@@ -112,7 +104,7 @@ class WeCom(StandIn):
         try:
             if is_too_many:
                 return _error(45033, "api concurrent out of limit")
-            assert self.pause.wait(DEADLINE_SECONDS)
+            self.wait()
             return self._refusal(request) or self._write(request.body)
         finally:
             with self.lock:

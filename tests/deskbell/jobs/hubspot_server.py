@@ -10,16 +10,9 @@ value is refused; public code reads CONFLICTING_UNIQUE_VALUE from the body of a 
 
 import json
 import re
-import socket
-import threading
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.waiting import DEADLINE_SECONDS
+from tests.deskbell.jobs.stand_in import Reply, Request, StandIn, lost
 
 TOKEN = "pat-na1-planted-4711"
 UPSERT, NOTES = "/crm/objects/2026-03/contacts/batch/upsert", "/crm/objects/2026-03/notes"
@@ -36,8 +29,7 @@ class Refused(Exception):  # noqa: N818 - an answer
         self.body = {"status": "error", "message": message, "correlationId": "c-1", "category": category, **more}
 
 
-@dataclass
-class HubSpot:
+class HubSpot(StandIn):
     """One account.
 
     Attributes:
@@ -46,45 +38,45 @@ class HubSpot:
         contacts: by id, their properties.
         notes: by id: their properties, and the contact that they are associated with.
         day, ten_seconds: how many requests are still served; None is without limit.
-        faults: what happens to the next requests: a status, "half" an answer, "lost" (done, and not answered), "held"
-            (done, and not answered before the end), "multi" (207), "" for none.
-        requests: the path and the status of each.
-        holds: set when a request is held.
+        statuses: what its own answers were.
     """
 
-    token: str = TOKEN
-    contact_properties: dict[str, bool] = field(
-        default_factory=lambda: {"desk_user_id": True, "email": True, "last_order": False}
-    )
-    note_properties: dict[str, bool] = field(
-        default_factory=lambda: {"deskbell_event_id": True, "hs_timestamp": False, "hs_note_body": False}
-    )
-    contacts: dict[str, Body] = field(default_factory=dict)
-    notes: dict[str, tuple[Body, str]] = field(default_factory=dict)
-    day: int | None = None
-    ten_seconds: int | None = None
-    faults: deque[int | str] = field(default_factory=deque)
-    requests: list[tuple[str, int]] = field(default_factory=list)
-    holds: threading.Event = field(default_factory=threading.Event)
-    released: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    url: str = ""
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = TOKEN
+        self.contact_properties = {"desk_user_id": True, "email": True, "last_order": False}
+        self.note_properties = {"deskbell_event_id": True, "hs_timestamp": False, "hs_note_body": False}
+        self.contacts: dict[str, Body] = {}
+        self.notes: dict[str, tuple[Body, str]] = {}
+        self.day: int | None = None
+        self.ten_seconds: int | None = None
+        self.statuses: list[int] = []
 
-    def answer(self, path: str, authorization: str, raw: bytes) -> tuple[int, Body]:
-        """Serve a request."""
-        try:
-            self._admit(authorization)
+    def hold(self, reply: Reply) -> Reply:
+        """A fault: what was asked for is done, and not answered before `pause` is set, nor then."""
+        self.wait()
+        return lost(reply)
+
+    def answer(self, request: Request) -> Reply:
+        """Answer as HubSpot does."""
+        with self.lock:
             try:
-                body = json.loads(raw)
-            except ValueError:
-                raise Refused(400, "VALIDATION_ERROR", "Invalid input JSON") from None
-            if path == UPSERT:
-                return 200, {"status": "COMPLETE", "results": [self._upsert(each) for each in _inputs(body)]}
-            if path == NOTES:
-                return 201, self._note(body)
-        except Refused as refused:
-            return refused.status, refused.body
-        return 404, {"status": "error", "message": "resource not found"}
+                reply = self._served(request)
+            except Refused as refused:
+                reply = Reply(refused.status, refused.body)
+            self.statuses.append(reply.status)
+            return reply
+
+    def _served(self, request: Request) -> Reply:
+        self._admit(request.headers.get("authorization", ""))
+        if request.body is None:
+            raise Refused(400, "VALIDATION_ERROR", "Invalid input JSON")
+        if (request.method, request.path) == ("POST", UPSERT):
+            results = [self._upsert(each) for each in _inputs(request.body)]
+            return Reply(200, {"status": "COMPLETE", "results": results})
+        if (request.method, request.path) == ("POST", NOTES):
+            return Reply(201, self._note(request.body))
+        return Reply(404, {"status": "error", "message": "resource not found"})
 
     def _admit(self, authorization: str) -> None:
         """The quotas and the token."""
@@ -148,71 +140,16 @@ def _invalid(name: str, error: str, message: str) -> Refused:
     return Refused(400, "VALIDATION_ERROR", f"Property values were not valid: {wrong}")
 
 
-def _multi_status() -> Body:
-    message = "Property values were not valid"
-    return {
-        "status": "COMPLETE",
-        "results": [],
-        "numErrors": 1,
-        "errors": [{"status": "error", "category": "VALIDATION_ERROR", "message": message, "context": {}}],
-    }
+def failed(status: int) -> Reply:
+    """What a server answers that cannot do what it is asked for."""
+    return Reply(status, {"status": "error", "message": "internal error", "correlationId": "c-1"})
 
 
-@contextmanager
-def serving(account: HubSpot) -> Iterator[HubSpot]:
-    """Serve it on a free port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["Content-Length"]))
-            fault = account.faults.popleft() if account.faults else ""
-            body: Body
-            if isinstance(fault, int):
-                status, body = fault, {"status": "error", "message": "internal error", "correlationId": "c-1"}
-            elif fault == "multi":
-                status, body = 207, _multi_status()
-            else:
-                with account.lock:
-                    status, body = account.answer(self.path, self.headers.get("Authorization", ""), raw)
-            account.requests.append((self.path, status))
-            if fault == "held":
-                account.holds.set()
-                account.released.wait(DEADLINE_SECONDS)
-            if fault in {"held", "lost"}:
-                self.connection.shutdown(socket.SHUT_RDWR)
-                self.close_connection = True
-                return
-            self._send(status, body, is_half=fault == "half")
-
-        def _send(self, status: int, body: Body, *, is_half: bool) -> None:
-            text = json.dumps(body).encode()
-            self.send_response_only(status)
-            for name, value in (
-                ("Content-Type", "application/json;charset=utf-8"),
-                ("Content-Length", str(len(text))),
-                ("X-HubSpot-RateLimit-Max", "100"),
-                ("X-HubSpot-RateLimit-Interval-Milliseconds", "10000"),
-            ):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text[: len(text) // 2] if is_half else text)
-            self.close_connection = is_half
-
-        def log_message(self, *_: Any) -> None: ...
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 256
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        account.url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield account
-        finally:
-            account.released.set()
-            server.shutdown()
-            thread.join()
+_WRONG = {
+    "status": "error",
+    "category": "VALIDATION_ERROR",
+    "message": "Property values were not valid",
+    "context": {},
+}
+MULTI_STATUS = Reply(207, {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [_WRONG]})
+"""What a batch with one wrong entry is answered."""
