@@ -279,6 +279,8 @@ def events(
     user: Annotated[str | None, typer.Option(help="Callbacks of this user.", metavar="ID")] = None,
     session: Annotated[str | None, typer.Option(help="Of this session.", metavar="ID")] = None,
     node: Annotated[str | None, typer.Option(help="Of this node.", metavar="NAME")] = None,
+    command: Annotated[str | None, typer.Option(help="Of this command of Desk's.", metavar="COMMAND")] = None,
+    app_id: Annotated[str | None, typer.Option("--app", help="Of this app.", metavar="SDKAPPID")] = None,
     outcome: Annotated[
         str | None, typer.Option(help="With this outcome: answered, fallback, failed, …", metavar="OUTCOME")
     ] = None,
@@ -298,10 +300,11 @@ def events(
     By user and session it finds one among millions; by node, outcome and time it looks back through the records, and
     says how far. Times are this machine's. Values that are not recorded are shown as their length.
     """
-    from deskbell.cli.events.command import Filters
+    from deskbell.calls.filters import Filters
     from deskbell.cli.events.command import events as run
 
-    filters = Filters(user, session, node, outcome, at, since, until)
+    typed = (command, node, app_id, outcome, user, session, at, since, until)
+    filters = Filters(*(each or "" for each in typed))
     run(id_, filters, limit=limit, follow=follow, as_json=as_json)
 
 

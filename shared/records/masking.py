@@ -65,7 +65,11 @@ def mask(event: Mapping[str, Any], call: Call | None) -> Masked:
     if isinstance(reply := shown.get("reply"), Mapping):
         parts = {name: masked(reply.get(name), public) for name in ("variables", "fields")}
         info = reply.get("info")
-        shown["reply"] = {**reply, **parts, "info": info if call and call.info else masked(info, public)}
+        shown["reply"] = {
+            **reply,
+            **parts,
+            "info": info if call and call.info and type(call.info) is str else masked(info, public),
+        }
     shown["client_ip"] = masked(shown.get("client_ip"), public)
     return Masked(shown, tuple(sorted(set(hidden), key=lambda each: (-len(each), each))))
 

@@ -1,7 +1,7 @@
 """What is recorded of a callback: how it was answered, and what it asked and was told, with personal values masked.
 
 A value is kept when the variable is declared by a handler and is not personal; of any other its length is kept. With
-`DESKBELL_RECORD_VALUES` all are.
+`DESKBELL_RECORD_VALUES` all are, and those that would not be stand in a list of one, so that they can be masked later.
 """
 
 import hashlib
@@ -69,9 +69,8 @@ class Packing:
             user = session = ""
         of_user = digest("user", user) if user else b""
         of_session = digest("session", session) if session else b""
-        info = reply.info
-        if info and not self._values and reply.outcome not in _OURS:
-            info = ""
+        kept_user, info = user[:LONGEST_ID], reply.info[:MOST_CHARACTERS]
+        is_personal = info and reply.outcome not in _OURS
         record = to_json(
             [
                 CALL,
@@ -79,11 +78,11 @@ class Packing:
                 event.app_id,
                 event.command,
                 event.node,
-                user[:LONGEST_ID] if self._values else of_user.hex(),
+                [kept_user] if user and self._values else of_user.hex(),
                 session[:LONGEST_ID],
                 reply.outcome,
                 reply.code,
-                info[:MOST_CHARACTERS],
+                ([info] if self._values else "") if is_personal else info,
                 reply.handler_ms,
                 self._shown(event.fields, self._public if isinstance(event, ApiCall) else PUBLIC_FIELDS),
                 self._shown(reply.variables or reply.fields, self._public),
@@ -99,18 +98,17 @@ class Packing:
             return Record(b"[]", b"")
         return self.callback(event, event.reply or Reply())
 
-    def _shown(self, variables: Mapping[str, Any], public: Collection[str]) -> dict[str, str | int]:
-        """Names, with the value of each or, masked, its length."""
+    def _shown(self, variables: Mapping[str, Any], public: Collection[str]) -> dict[str, str | int | list[str]]:
+        """Names, with the value of each; of a personal one its length, or, in a list, the value."""
         shows_all = self._values
-        shown: dict[str, str | int] = {}
+        shown: dict[str, str | int | list[str]] = {}
         for name, given in islice(variables.items(), MOST_VARIABLES):
             value = given if type(given) is str else _text(given)
-            if not shows_all and name not in public:
-                shown[name[:_LONGEST_NAME]] = len(value)
-            elif len(value) > MOST_CHARACTERS:
-                shown[name[:_LONGEST_NAME]] = value[: MOST_CHARACTERS - 1] + "…"
+            kept = value if len(value) <= MOST_CHARACTERS else value[: MOST_CHARACTERS - 1] + "…"
+            if name in public:
+                shown[name[:_LONGEST_NAME]] = kept
             else:
-                shown[name[:_LONGEST_NAME]] = value
+                shown[name[:_LONGEST_NAME]] = [kept] if shows_all else len(value)
         return shown
 
 

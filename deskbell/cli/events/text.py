@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from deskbell.cli.events.jobs import FANNED_OUT, JobNow
+from deskbell.calls.jobs import FANNED_OUT, JobNow
 from shared.records.query import Attempt, Call, Found, Story, Values
 from shared.redaction import terminal_text
 
@@ -35,7 +35,7 @@ def found_sentence(found: Found, limit: int, hours: int) -> str:
     if found.back_to is None:
         return f"{count}: looked at {found.looked_at:,} records, all that there are; they are kept for {hours} hours."
     why = f"--limit {limit}" if len(found.calls) == limit else "no search looks at more"
-    at = datetime.fromtimestamp(found.back_to, UTC).isoformat(timespec="seconds")
+    at = datetime.fromtimestamp(found.back_to, UTC).isoformat(timespec="milliseconds")
     return f"{count}: looked at {found.looked_at:,} records ({why}). For older ones: --until {at}"
 
 

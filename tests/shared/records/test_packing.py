@@ -74,11 +74,12 @@ def test_values_of_other_variables_are_kept_as_their_lengths() -> None:
 
 
 def test_all_values_are_kept_where_the_setting_asks_for_it() -> None:
-    """The user's id, too, and the text of a `Refuse`."""
-    event = api_call("parcel", Phone="555-0199", SystemClientUserID="user517")
+    """The user's id, too, and the text of a `Refuse`; each marked as personal, so that it can still be hidden."""
+    event = api_call("parcel", OrderID="1002", Phone="555-0199", SystemClientUserID="user517")
     record = shown(event, Reply(code=7, info="no, Mr. Li", outcome="refused"), record_values=True)
 
-    assert (record[5], record[9], record[11]["Phone"]) == ("user517", "no, Mr. Li", "555-0199")
+    assert (record[5], record[9], record[11]["Phone"]) == (["user517"], ["no, Mr. Li"], ["555-0199"])
+    assert record[11]["OrderID"] == "1002"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from redis import Redis
 
 from deskbell.testing import api_call, packet
 from shared.records.packing import ATTEMPT, Record, digest, digest_of_event
-from shared.records.query import CALLS_KEY, Wanted, after, all_calls, find_calls, newest, read_story
+from shared.records.query import CALLS_KEY, Found, Place, Wanted, after, all_calls, find_calls, newest, read_story
 from shared.settings.config import Settings
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory
@@ -76,6 +76,22 @@ def test_a_walk_back_finds_what_fits_and_says_how_far_it_looked(redis: Redis) ->
     assert (len(first.calls), first.looked_at, first.back_to is not None) == (2, 150, True)
     assert {calls[600].id, calls[300].id} <= {call.id for call in period.calls}
     assert all(calls[600].at <= call.at <= calls[300].at for call in period.calls)
+
+
+def test_a_search_goes_on_where_an_earlier_one_ended(redis: Redis) -> None:
+    """Also within the records of one script, which have one time: none twice, none left out."""
+    for batch in batches(iter([user_record(number, "user517") for number in range(300)]), 100):
+        put_on_record(redis, *batch, settings=SMALL)
+    every = [call.id for call in all_calls(redis)]
+
+    for of in (None, digest("user", "user517")):
+        seen: list[str] = []
+        found = Found(rest=Place(10**14, 0, 0))
+        while found.rest:
+            found = find_calls(redis, Wanted(of, limit=70, start=Place.parse(str(found.rest))))
+            seen += [call.id for call in found.calls]
+        assert seen == every
+    assert len(every) == 300
 
 
 def test_all_of_an_event_is_read_together(redis: Redis) -> None:

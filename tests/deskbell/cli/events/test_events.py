@@ -12,6 +12,7 @@ from redis import Redis
 
 from deskbell import ApiCall, Callbacks, Event, Jobs, Retry
 from deskbell.testing import api_call
+from shared.records.packing import digest
 from shared.records.query import all_calls, read_story
 from shared.wire.events import Reply
 from tests import forked
@@ -51,6 +52,8 @@ def test_what_a_user_was_told_is_found_by_user_session_node_outcome_and_time(eve
         (["--user", "user517"], {ours.id, other.id}),
         (["--session", "s-user517", "--node", "order"], {ours.id}),
         (["--outcome", "fallback", "--since", "5m"], {other.id}),
+        (["--user", digest("user", "user517").hex(), "--app", ours.app_id], {ours.id, other.id}),
+        (["--user", "user517", "--command", "Desk.Nothing"], set()),
         (["--user", "user517", "--until", "5m"], set()),
         (["--at", f"{ours.received_at:%Y-%m-%dT%H:%M}+00:00", "--user", "user517"], {ours.id, other.id}),
     ):
@@ -122,7 +125,7 @@ def test_an_event_that_nobody_knows_is_told_so(events: Events, redis: Redis) -> 
         (["not-an-id"], "expected the id of an event, 32 hex digits, got 'not-an-id'"),
         (["0" * 32, "--user", "u"], "write either an id, or options that say which"),
         (["--outcome", "good"], "--outcome: expected answered, fallback, late, refused, misfit, no_handler, "),
-        (["--at", "14:02", "--since", "2h"], "write either --at, or --since and --until"),
+        (["--at", "14:02", "--since", "2h"], "--at: expected a moment alone, or `since` and `until`, got '14:02'"),
         (["--at", "25:00"], "--at: expected a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date, got '25:00'"),
         (["--follow", "--since", "2h"], "--follow shows what comes from now on"),
         (["--limit", "0"], "'--limit': "),
