@@ -1,6 +1,7 @@
 """The application: every page of `console/pages/`, and what stands before all of them."""
 
 from fastapi import FastAPI, Response
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -10,6 +11,8 @@ from console.access.same_origin import same_origin
 from console.errors import add_error_pages
 from console.page import all_pages
 from console.state import State
+
+_LEAST_COMPRESSED = 1000  # bytes of an answer; no page holds a secret that its length could tell
 
 
 class _KeptFiles(StaticFiles):
@@ -40,5 +43,5 @@ def create_app(state: State) -> ASGIApp:
     Each request is checked where it comes from, then its prefix is taken off; each answer gets the headers that keep
     code and frames of others out.
     """
-    pages = with_prefix(make_routes(state), state.prefix)
+    pages = GZipMiddleware(with_prefix(make_routes(state), state.prefix), minimum_size=_LEAST_COMPRESSED)
     return with_headers(same_origin(pages, state.origin, local_only=not state.sessions.are_needed))

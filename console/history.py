@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from shared.redis.history import FINE_SECONDS, Tallies, Tally, read_history, total
+from shared.redis.history import FINE_SECONDS, Tally, read_history, total
 
 STEP_SECONDS = 300
 """Seconds that one point of a chart stands for."""
@@ -18,8 +18,14 @@ STEP_SECONDS = 300
 _MINUTE = 60
 _LAST = 3 * _MINUTE
 _CHUNK = 30 * _MINUTE
-_AGAIN = 10 * _MINUTE
-_READING_SECONDS = 0.15  # of one request; what is not read then, the next one reads
+_AGAIN = 5 * _MINUTE
+_READING_SECONDS = 0.1  # of one request; what is not read then, the next one reads
+
+
+@dataclass(frozen=True, slots=True)
+class _Minute:
+    callbacks: Tally
+    jobs: dict[str, Tally]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ class History:
     """Reads the minutes, for all requests together."""
 
     redis: Redis
-    _minutes: dict[float, Tallies] = field(default_factory=dict)
+    _minutes: dict[float, _Minute] = field(default_factory=dict)
+    _steps: dict[float, Step] = field(default_factory=dict)
     _again: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,23 +74,38 @@ class History:
             now = time.time()
             self._read(now)
             complete = self._complete(now)
-            minutes = dict(self._minutes)
-        first = complete - complete % STEP_SECONDS
-        begins = [first + STEP_SECONDS * number for number in range(int((now - first) // STEP_SECONDS) + 1)]
-        return [_step(began, minutes, now) for began in begins], complete
+            first = complete - complete % STEP_SECONDS
+            begins = [first + STEP_SECONDS * number for number in range(int((now - first) // STEP_SECONDS) + 1)]
+            self._steps = {began: self._steps.get(began) or self._step(began, now) for began in begins}
+            return list(self._steps.values()), complete
 
     def _read(self, now: float) -> None:
         this, oldest = now - now % _MINUTE, now - FINE_SECONDS + _MINUTE
         for minute in [each for each in self._minutes if each < oldest]:
             del self._minutes[minute]
-        self._minutes |= read_history(self.redis, this - _LAST, now)
+        self._read_minutes(this - _LAST, now)
         deadline = time.monotonic() + _READING_SECONDS
         while (complete := self._complete(now)) > oldest + _MINUTE and time.monotonic() < deadline:
-            self._minutes |= read_history(self.redis, max(oldest, complete - _CHUNK), complete)
+            self._read_minutes(max(oldest, complete - _CHUNK), complete)
         if not oldest < self._again < now:
             self._again = now
         self._again -= _AGAIN
-        self._minutes |= read_history(self.redis, max(oldest, self._again), self._again + _AGAIN)
+        self._read_minutes(max(oldest, self._again), self._again + _AGAIN)
+
+    def _read_minutes(self, since: float, until: float) -> None:
+        for minute, tallies in read_history(self.redis, since, until).items():
+            callbacks = total(tally for (kind, _), tally in tallies.items() if kind == "callback")
+            jobs = {name: tally for (kind, name), tally in tallies.items() if kind == "job"}
+            self._minutes[minute] = _Minute(callbacks, jobs)
+            self._steps.pop(minute - minute % STEP_SECONDS, None)
+
+    def _step(self, began: float, now: float) -> Step:
+        begins = (began + _MINUTE * number for number in range(STEP_SECONDS // _MINUTE))
+        here = [self._minutes[minute] for minute in begins if minute in self._minutes]
+        names = {name for each in here for name in each.jobs}
+        jobs = {name: total(each.jobs[name] for each in here if name in each.jobs) for name in names}
+        begun = min(STEP_SECONDS, max(_MINUTE, now - began)) / _MINUTE
+        return Step(began, total(each.callbacks for each in here), jobs, begun)
 
     def _complete(self, now: float) -> float:
         """Since when every minute has been read."""
@@ -91,15 +113,3 @@ class History:
         while minute - _MINUTE in self._minutes:
             minute -= _MINUTE
         return minute
-
-
-def _step(began: float, minutes: dict[float, Tallies], now: float) -> Step:
-    here = [minutes.get(began + _MINUTE * number, {}) for number in range(STEP_SECONDS // _MINUTE)]
-    callbacks = total(tally for each in here for (kind, _), tally in each.items() if kind == "callback")
-    jobs: dict[str, Tally] = {}
-    for each in here:
-        for (kind, name), tally in each.items():
-            if kind == "job":
-                jobs.setdefault(name, Tally()).add(tally)
-    begun = min(STEP_SECONDS, max(_MINUTE, now - began)) / _MINUTE
-    return Step(began, callbacks, jobs, begun)

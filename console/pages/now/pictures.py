@@ -27,6 +27,7 @@ class Picture:
 def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
     """Callbacks, how soon they were answered, how long jobs waited, and attempts."""
     unfinished = sum(not step.is_over for step in steps)
+    jobs = [step.of(step.jobs) for step in steps]
     named = {name: visit.text(f"now.chart.{name}") for name in ("callbacks", "answered", "waits", "attempts")}
 
     def line(key: str, values: list[float | None]) -> Line:
@@ -34,7 +35,7 @@ def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
         return Line(visit.text(f"now.line.{key}"), list(zip(moments, values, strict=True)), unfinished)
 
     def in_a_minute(outcomes: tuple[str, ...], kind: str) -> list[float | None]:
-        tallies = [step.callbacks if kind == "callback" else step.of(step.jobs) for step in steps]
+        tallies = [step.callbacks for step in steps] if kind == "callback" else jobs
         lengths = [step.minutes for step in steps]
         return [
             round(sum(tally.outcomes[each] for each in outcomes or tally.outcomes) / minutes, 1)
@@ -42,7 +43,7 @@ def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
         ]
 
     answered = [step.callbacks.ms for step in steps]
-    waited = [step.of(step.jobs).waited_ms for step in steps]
+    waited = [each.waited_ms for each in jobs]
     oldest = max((each.state.oldest_seconds or 0.0 for each in now.queues), default=0.0)
     waits = [line("wait", [_quantile(each, 0.99) for each in waited])]
     if oldest:
