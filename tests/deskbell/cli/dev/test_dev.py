@@ -5,6 +5,8 @@ import re
 import signal
 from pathlib import Path
 
+import httpx
+
 from deskbell.cli.defaults import DEV_APP, DEV_KEY
 from deskbell.cli.settings.running import find_running
 from deskbell.desk import DeskClient, text
@@ -69,6 +71,7 @@ def test_a_callback_is_one_block_and_a_mistake_is_shown_with_its_line_until_it_i
         found = find_running(tmp_path / ".deskbell")
         assert found
         assert found.pid == dev.process.pid
+        assert "<h1>Now</h1>" in httpx.get(dev.until(r"^dev +│ console +(\S+)$")[1], timeout=30).text
         asyncio.run(say("the-text-of-a-message", dev.until(r"Desk's REST +(\S+)$")[1]))
         dev.until(r"^desk +│ send_msg OK SessionId, MsgRandom, MsgBody$")
         assert "1009" in dev.call("broken")
