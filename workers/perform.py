@@ -6,7 +6,6 @@ Our worker makes the same attempt (`workers/attempt.py`) without it.
 import asyncio
 from contextlib import ExitStack, suppress
 from functools import cache
-from typing import Any
 
 from redis.exceptions import RedisError
 from rq import get_current_job
@@ -63,15 +62,10 @@ def call(performer: Performer, attempt: Attempt) -> None:
         if not is_awaited(result):
             return check_ran(result)
         try:
-            runner.run(_within(attempt.job_type.timeout, await_result(result)))
+            runner.run(asyncio.wait_for(await_result(result), attempt.job_type.timeout))
         except JobTimeoutException:
             stack.pop_all()  # RQ's alarm went off: the coroutine ignored its cancellation, and would ignore another
             raise
-
-
-async def _within(seconds: float, coroutine: Any) -> None:
-    async with asyncio.timeout(seconds):
-        await coroutine
 
 
 @cache
