@@ -18,7 +18,7 @@ _FORMS = {
     "node": re.compile(f"({NODE_FORM})?"),
 }
 _JOB_NAME = re.compile(JOB_NAME_FORM)
-_MOST_NAMES, _LONGEST_SHOWN = 10, 64
+_MOST_NAMES, _LONGEST_SHOWN, _LONGEST_LINE = 10, 64, 4000
 
 
 def loggable_fields(**fields: object) -> dict[str, str]:
@@ -39,5 +39,10 @@ def loggable_names(names: Sequence[str]) -> list[str]:
 
 
 def terminal_text(text: str) -> str:
-    """Text without control characters, which a terminal would obey: each becomes a question mark."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    """Text as one line of a terminal: 4,000 characters at most, and how many more there are.
+
+    A question mark stands for what a terminal would obey: control characters, and marks that turn a line around.
+    """
+    more = len(text) - _LONGEST_LINE
+    shown = "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_LINE])
+    return f"{shown}… {more:,} more characters" if more > 0 else shown

@@ -138,19 +138,6 @@ def test_show_tells_why_a_job_failed_and_values_only_on_request(
     assert "OSError: user517" in with_all.stdout
 
 
-def test_show_prints_nothing_that_a_terminal_would_obey(redis: Redis, dead: Dead) -> None:
-    """What is on Redis may have come from anybody."""
-    (job_id,) = write_dead_letters(redis, 1)
-    redis.hset(f"rq:job:{job_id}", "worker_name", "\x1b]0;title\x07")
-    redis.hset(f"rq:job:{job_id}", "meta", '{"attempt": 0, "cause": "\\u001b[31mred"}')
-    redis.delete(f"rq:results:{job_id}")
-
-    printed = dead("show", job_id, "--values").stdout + dead("list").stdout
-
-    assert "?[31mred" in printed
-    assert "\x1b" not in printed
-
-
 def packed(event: object) -> bytes:
     """A job's data."""
     return zlib.compress(json.dumps(["workers.perform.perform", None, ["crm.contact", event], {}]).encode())
@@ -365,13 +352,3 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     assert ended.stderr.startswith(f"deskbell: {sentence}")
     assert len(ended.stderr.splitlines()) == 1
     assert redis.zcard("rq:failed:crm") == 1
-
-
-def test_a_server_that_is_not_there_is_one_sentence_too(tmp_path: Path) -> None:
-    """No traceback at 3 a.m."""
-    settings = environment(DESKBELL_REDIS_URL="redis://127.0.0.1:1/0")
-
-    ended = forked.run("dead", "list", env=settings, cwd=tmp_path)
-
-    assert ended.returncode == 1
-    assert ended.stderr == "deskbell: DESKBELL_REDIS_URL: expected a server that answers, got ConnectionError\n"

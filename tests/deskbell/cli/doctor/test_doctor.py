@@ -342,23 +342,6 @@ def test_what_somebody_has_written_over_is_unknown_and_no_traceback(look: Look, 
     assert any(line.split()[-1] == "unknown" for line in lines if line.startswith(APP))
 
 
-def test_what_comes_from_redis_steers_no_terminal(look: Look, redis: Redis) -> None:
-    """Names and causes are shown without what a terminal would obey, and begin no line of their own."""
-    evil = "\x1b[2J\x07\nno problem found"
-    now = time.time()
-    redis.sadd("rq:queues", f"rq:queue:{evil}")
-    redis.rpush(f"rq:queue:{evil}", "x")
-    redis.hset(PAUSED_KEY, "a", json.dumps({"queue": evil, "since": 1, "until": (now + 60) * 1000, "cause": evil}))
-    redis.hset(LAST_BLOCKS_KEY, evil, json.dumps({"at": evil, "seconds": 1, "noted": now, "is_over": True}))
-
-    status, lines = look()
-
-    assert status == 1
-    assert sum("?[2J??no problem found" in line for line in lines) >= 3
-    assert all(line.isprintable() for line in lines)
-    assert "no problem found" not in lines
-
-
 CALLBACKS = """
 from deskbell import ApiCall, Callbacks, Jobs
 callbacks = Callbacks()

@@ -13,7 +13,7 @@ from redis import Redis
 from deskbell import ApiCall, Callbacks, Event, Jobs, Retry
 from deskbell.testing import api_call
 from shared.records.packing import digest
-from shared.records.query import all_calls, read_story
+from shared.records.query import read_story
 from shared.wire.events import Reply
 from tests import forked
 from tests.conftest import ApiFactory, WorkplaceFactory
@@ -138,28 +138,6 @@ def test_a_wrong_option_is_told_in_a_sentence(events: Events, words: list[str], 
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-
-
-def test_redis_away_is_a_sentence(events: Events) -> None:
-    """And status 1."""
-    for words in ([], ["0" * 32], ["--follow"]):
-        away = events(*words, url="redis://127.0.0.1:1/0")
-
-        assert (away.returncode, away.stdout) == (1, "")
-        assert len(away.stderr.splitlines()) == 1
-
-
-def test_hostile_values_are_shown_as_text(events: Events, redis: Redis) -> None:
-    """Control characters, marks that turn a line around, a script, 200 kB: in a session's id, a name, a value."""
-    hostile = "\x1b[2J\u202e<script>\r\n\x00"
-    event = api_call("order", SystemSessionID=hostile, **{hostile: "x", "V" * 200_000: "y" * 200_000})
-    put_on_record(redis, record_of(event, Reply(variables={hostile: "1"}, outcome="answered")))
-    (call,) = all_calls(redis)
-
-    for words in ([], [call.id], ["--session", hostile.replace("\x00", "")]):
-        shown = events(*words)
-        assert not [character for character in shown.stdout if not character.isprintable() and character != "\n"]
-        assert len(shown.stdout) < 5000
 
 
 def test_new_callbacks_are_followed(redis: Redis, valkey_url: str, tmp_path: Path) -> None:

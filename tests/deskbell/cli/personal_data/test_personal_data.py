@@ -130,13 +130,3 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     done = command(*words)
 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"deskbell: {sentence}\n")
-
-
-@pytest.mark.parametrize("words", [["forget", "--user", "u", "--yes"], ["export", "--user", "u"]])
-def test_without_redis_a_sentence_says_so(command: Command, words: list[str]) -> None:
-    """And nothing is half done."""
-    done = command(*words, url="redis://127.0.0.1:1")
-
-    assert done.returncode == 1
-    assert done.stderr.startswith("deskbell: DESKBELL_REDIS_URL: expected a server that answers")
-    assert done.stdout == ""

@@ -73,14 +73,6 @@ def test_it_tells_of_answers_queues_and_why_one_does_not_move(
     assert (erp["waiting"], erp["is_stuck"], erp["workers"]) == (3, True, [])
 
 
-def test_without_redis_it_says_so(top: Top) -> None:
-    """In a sentence, with status 1."""
-    found = top(url="redis://127.0.0.1:1")
-
-    assert (found.returncode, found.stdout) == (1, "")
-    assert found.stderr.startswith("deskbell: DESKBELL_REDIS_URL: expected a server that answers")
-
-
 @contextmanager
 def in_a_terminal(url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
     """It, in a terminal; and what it has shown so far."""
