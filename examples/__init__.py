@@ -1,1 +1,1 @@
-"""Integrators' packages, as an integrator would write them."""
+"""Integrators' packages, as an integrator would write them: `shop` is the one that the documents speak of."""

@@ -4,10 +4,10 @@ Read in this order, which is that of a callback's data:
 
 1. `wire`: what Tencent sends and accepts, and events, which are accepted callbacks.
 2. `handlers`: from an event to its reply. `jobs`: the functions that run afterwards. Both use `declarations`, the
-   checks that their decorators have in common.
+   checks that their decorators have in common, and `late`, values that come after the answer.
 3. `settings`, from the environment. `redis`: connections, queues and keys. `records`: each callback and its jobs, for
    some days.
-4. `logs`, and `runtime`: threads, tasks and the event loop's watchdog.
+4. `logs`, `traces`, and `runtime`: threads, tasks and the event loop's watchdog.
 
 `lifespans` opens and closes what handlers or jobs share.
 

@@ -2,8 +2,8 @@
 
 `main` has every command and its options, which it hands to a file for each: `api`, `worker`, `console`, `dashboard`,
 `demo`, `describe` (with `variables`), and the rooms `new`, `dev`, `send`, `flow`, `doctor`, `top`, `events`,
-`operating`, `dead` and `unknowns`.
+`operating`, `personal_data`, `dead`, `settings` and `unknowns`.
 `processes` has the processes of api and workers; `stack` starts all of Deskbell for `dev`, `demo` and `flow`, with its
-`defaults`; `agreement` compares handlers with jobs. `moments` reads the times that
-options have, `exit` ends a command in a sentence, and `terminal` prepares its streams.
+`defaults`; `agreement` compares handlers with jobs. `moments` reads the times that options have, `exit` ends a command
+in a sentence, and `terminal` prepares its streams.
 """
