@@ -9,7 +9,7 @@ A job's life, a file for each step:
 5. `worker.outcomes`: a success is acked.
 6. `retries`, `worker.rq_outcomes`: a failure is tried again later, or the job is a dead letter.
 7. `releases`: what this worker cannot run is left for one of another release that can.
-8. `dead_letters`: dead letters are found, replayed, discarded.
+8. `dead_letters`: dead letters are found, replayed, discarded; `replay_as`: replayed under another job type.
 
 `perform` is the entry point of jobs for a stock `rq worker`. `job` and `lease` are what is claimed; `worker.heartbeat`
 renews leases and reaps those of workers that died, `declared` is what a worker says of its job types. `unawaited` runs

@@ -54,14 +54,6 @@ local function take_position(id, meta)
   end
 end
 
--- What rq.job.Job.delete deletes.
-local function delete(queue, id)
-  local key = 'rq:job:' .. id
-  redis.call('ZREM', 'rq:failed:' .. queue, id)
-  redis.call('DEL', key, key .. ':dependents', 'rq:job::' .. id .. ':dependencies')  -- RQ writes two colons
-  redis.call('DEL', 'rq:results:' .. id, 'rq:executions:' .. id)
-end
-
 for at = 3, #ARGV, 4 do
   local queue, id, meta, retries_left = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local outcome = obstacle(queue, id)

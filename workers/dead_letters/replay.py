@@ -60,7 +60,7 @@ class Replays:
         self._redis = redis
         self._by = by
         self._audit = AuditLog(redis)
-        self._script = redis.register_script(script_text("workers.dead_letters", "replay"))
+        self._script = redis.register_script(script_text("workers.dead_letters", "delete", "replay"))
 
     def replay(self, pages: Pages, selection: str, throttle: Throttle, progress: Progress) -> Counter[str]:
         """Put dead letters back on their queues, their attempts anew.
@@ -70,8 +70,8 @@ class Replays:
             more, `alive` if it is under way, `limited` if only RQ's own code may put it back.
         """
         outcomes: Counter[str] = Counter()
-        with self._recorded("replay", selection) as record:
-            for dead_letters in _in_batches(pages, throttle.batch):
+        with self.recorded("replay", selection) as record:
+            for dead_letters in in_batches(pages, throttle.batch):
                 throttle.wait(len(dead_letters))
                 outcomes.update(self._run(record, "replay", utcformat(datetime.now(UTC)), map(_as_new, dead_letters)))
                 progress(len(dead_letters))
@@ -84,7 +84,7 @@ class Replays:
             What became of how many: `discarded`, `gone` or `alive`, as for `replay`.
         """
         outcomes: Counter[str] = Counter()
-        with self._recorded("discard", selection) as record:
+        with self.recorded("discard", selection) as record:
             for dead_letters in pages:
                 awaited = []
                 for dead_letter, outcome in zip(dead_letters, self._delete(record, dead_letters), strict=True):
@@ -93,7 +93,7 @@ class Replays:
                     else:
                         outcomes[outcome] += 1
                 for dead_letter in awaited:
-                    self._let_go_on(dead_letter)
+                    self.let_go_on(dead_letter)
                 outcomes.update(self._delete(record, awaited, also_awaited=True))
                 progress(len(dead_letters))
         return outcomes
@@ -106,7 +106,7 @@ class Replays:
         answer = self._script(keys=[record], args=[action, option, *(part for row in rows for part in row)])
         return [outcome.decode() for outcome in answer]
 
-    def _let_go_on(self, dead_letter: DeadLetter) -> None:
+    def let_go_on(self, dead_letter: DeadLetter) -> None:
         """Have RQ queue the jobs that depend on a dead letter."""
         try:
             job = Job.fetch(dead_letter.id, connection=self._redis, serializer=JSONSerializer)
@@ -115,7 +115,8 @@ class Replays:
         queue(dead_letter.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
 
     @contextmanager
-    def _recorded(self, action: str, selection: str) -> Iterator[str]:
+    def recorded(self, action: str, selection: str) -> Iterator[str]:
+        """Record that somebody begins, and how it ended; the key of the entry."""
         record = self._audit.begin(action, selection, self._by)
         try:
             yield record
@@ -144,6 +145,7 @@ def _attempts(meta: Meta) -> int:
     return meta.get("attempts") or meta.get("attempt") or 1
 
 
-def _in_batches(pages: Pages, size: int) -> Iterator[list[DeadLetter]]:
+def in_batches(pages: Pages, size: int) -> Iterator[list[DeadLetter]]:
+    """The dead letters of pages, so many at a time."""
     for page in pages:
         yield from batched(page, size)

@@ -1,6 +1,7 @@
 """What `deskbell dead` does: finds dead letters, and puts them back or deletes them.
 
-It reads Redis only, never the integrator's package. Nothing personal is printed unless `show --personal` asks.
+It reads Redis only, and the integrator's package for `replay --as`. Nothing personal is printed unless
+`show --personal` asks.
 """
 
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import typer
 from redis import Redis
@@ -19,13 +21,18 @@ from deskbell.cli.dead.tables import details_text, groups_json, groups_table
 from deskbell.cli.exit import stop
 from deskbell.cli.moments import moment_of
 from deskbell.cli.settings.running import load_settings_here, no_redis
+from shared.declarations.nearest import advice
 from shared.declarations.policies import Rate
+from shared.errors import ConfigError
+from shared.jobs.job_type import JobType
+from shared.loading import load_jobs
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
 from workers.dead_letters.audit import user_name
 from workers.dead_letters.details import masked_details, read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
 from workers.dead_letters.replay import Pages, Replays, Throttle
+from workers.replay_as import ReplaysAs, left_jobs
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -36,6 +43,9 @@ _WHY_NOT = {
     "expired": "there is no job any more; only discard removes the entry",
     "alive": "queued or running already",
     "limited": "under a rate limit of RQ's own; use rq requeue",
+    "there": "the event has a job of that type already",
+    "misfit": "of an event that the job type does not subscribe to",
+    "no_job": "no job of a job type",
 }
 
 
@@ -61,6 +71,11 @@ class Chosen:
     def pages(self, dead_letters: DeadLetters) -> Pages:
         """The dead letters, a page at a time."""
         return [dead_letters.find(self.ids)] if self.ids else dead_letters.pages(self.selection)
+
+    def left(self, redis: Redis) -> Pages:
+        """With a job type alone, its jobs that are left since no living worker declares it."""
+        job = self.selection.job
+        return left_jobs(redis, job) if job and self.selection == Selection(job) else []
 
 
 class Preview:
@@ -135,9 +150,10 @@ def show(job_id: str, *, values: bool, personal: bool) -> None:
         typer.echo(details_text(details, datetime.now(UTC), values=values))
 
 
-def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:
+def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: str | None, dry_run: bool) -> None:
     """Put dead letters back, and print how many; many at once only after a yes."""
     throttle = Throttle(_rate(rate))
+    job_type = _declared(as_) if as_ else None
     with _redis() as redis:
         asks = not (yes or rate or chosen.ids)
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
@@ -148,7 +164,12 @@ def replay(chosen: Chosen, *, rate: str | None, yes: bool, by: str | None, dry_r
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
-            outcomes = Replays(redis, by or user_name()).replay(pages, str(chosen), throttle, progress)
+            replays = Replays(redis, by or user_name())
+            if job_type:
+                both = chain(pages, chosen.left(redis))
+                outcomes = ReplaysAs(redis, replays, job_type).replay(both, str(chosen), throttle, progress)
+            else:
+                outcomes = replays.replay(pages, str(chosen), throttle, progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "replayed", chosen)
 
 
@@ -209,6 +230,19 @@ def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:
     unknown = len(set(chosen.ids)) - outcomes.total()
     if unknown > 0:
         stop(f"{unknown:,} of the ids are no dead letter's", _FAILED)
+
+
+def _declared(name: str) -> JobType:
+    """The job type that `--as` names."""
+    try:
+        jobs = load_jobs(load_settings_here())
+    except ConfigError as error:
+        stop(f"--as: the job type must be declared here: {error}")
+    found = jobs.get(name)
+    if not found:
+        hint = advice(name, jobs.names, f"; there are {', '.join(jobs.names)}")
+        stop(f"--as: expected a job type that DESKBELL_JOBS declares, got {terminal_text(name)!r}{hint}")
+    return found
 
 
 def _rate(text: str | None) -> Rate | None:

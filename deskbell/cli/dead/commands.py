@@ -65,6 +65,10 @@ def replay(
     cause: Cause = None,
     since: Since = None,
     all_: All = False,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", help="Replay them under this job type, which DESKBELL_JOBS declares.", metavar="NAME"),
+    ] = None,
     rate: Annotated[str | None, typer.Option(help="At most so many: 20/s, 600/min or 1000/h.")] = None,
     yes: Yes = False,
     by: By = None,
@@ -73,13 +77,15 @@ def replay(
     """Put dead letters back on their queues, in the order of their events, with all their attempts.
 
     More than a hundred without --rate are counted first, and put back only after a yes. Each is put back once, also
-    when two do this at once; after an interruption, run it again.
+    when two do this at once; after an interruption, run it again. --as is for a job type that was renamed: the event
+    gets a job of the other type instead. With --job alone, jobs are replayed too that are left because no living
+    worker declares their type.
     """
     from deskbell.cli.dead.actions import Chosen, selected
     from deskbell.cli.dead.actions import replay as run
 
     _check(ids, given=any((job, cause, since)), all_=all_)
-    run(Chosen(ids or [], selected(job, cause, since)), rate=rate, yes=yes, by=by, dry_run=dry_run)
+    run(Chosen(ids or [], selected(job, cause, since)), as_=as_, rate=rate, yes=yes, by=by, dry_run=dry_run)
 
 
 @app.command()

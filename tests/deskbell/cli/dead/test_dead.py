@@ -32,8 +32,8 @@ CAUSE = "OSError"
 def dead(tmp_path: Path, valkey_url: str) -> Dead:
     """Run `deskbell dead`, with no setting but the server's."""
 
-    def run(*words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        given = environment(DESKBELL_REDIS_URL=valkey_url, USER="li")
+    def run(*words: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+        given = environment(DESKBELL_REDIS_URL=valkey_url, USER="li", **settings)
         return forked.run("dead", *words, env=given, cwd=tmp_path, typed=typed)
 
     return run
@@ -352,3 +352,28 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
     assert ended.stderr.startswith(f"deskbell: {sentence}")
     assert len(ended.stderr.splitlines()) == 1
     assert redis.zcard("rq:failed:crm") == 1
+
+
+def test_replay_as_another_job_type_reads_the_integrators_declarations(
+    redis: Redis, dead: Dead, tmp_path: Path, open_workplace: WorkplaceFactory
+) -> None:
+    """A name that is not declared is answered with the nearest; without declarations nothing is touched."""
+    (tmp_path / "acme_jobs.py").write_text(
+        "from deskbell import Event, Jobs\njobs = Jobs()\n"
+        "@jobs.on(Event, queue='crm', name='acme.renamed')\ndef renamed(event: Event) -> None: ..."
+    )
+    (event,) = make_dead_letters(open_workplace(Unwilling().jobs))
+    words = ("replay", "--job", "acme.record", "--as")
+    given = {"DESKBELL_JOBS": "acme_jobs:jobs", "DESKBELL_APP_DIR": "."}
+
+    undeclared = dead(*words, "acme.renamed")
+    misspelt = dead(*words, "acme.rename", **given)
+    before = redis.zcard("rq:failed:default")
+    replayed = dead(*words, "acme.renamed", **given)
+
+    assert undeclared.returncode == misspelt.returncode == 2
+    assert undeclared.stderr.startswith("deskbell: --as: the job type must be declared here: DESKBELL_JOBS: expected")
+    assert "expected a job type that DESKBELL_JOBS declares, got 'acme.rename'" in misspelt.stderr
+    assert "acme.renamed" in misspelt.stderr
+    assert (before, replayed.stdout, replayed.returncode) == (1, "1 replayed\n", 0)
+    assert redis.lrange("rq:queue:crm", 0, -1) == [f"{event.id}-acme-renamed".encode()]
