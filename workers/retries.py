@@ -81,6 +81,7 @@ def decide_retry(job: Job, backoff: Backoff, attempt: int, error: BaseException,
     seconds, until = _wait(job, backoff, max(attempt, 1), error)
     counts = counts and not until
     job.meta["cause"] = cause_of(error)
+    job.meta.pop("left", None)
     if isinstance(error, FINAL) or (until and until < time.time()):
         job.retries_left = 0
     elif not counts:

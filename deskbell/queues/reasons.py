@@ -20,6 +20,7 @@ from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
 from shared.redis.breakers import Pause, paused_queues
 from shared.redis.pauses import PausedQueue, queues_paused_by_hand
 from shared.redis.queues import EVENTS
+from shared.redis.releases import Left, read_left
 from shared.redis.workers import SILENT_SECONDS, WorkerRecord
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, Entry
 from workers.flow.fifo_lock import FAN_OUT_SECONDS, GAP_SECONDS
@@ -185,18 +186,20 @@ def far_behind(looked: Looked) -> Iterator[Finding]:
 
 
 def undeclared(looked: Looked) -> Iterator[Finding]:
-    """Which job types that its jobs need no living worker of the queue declares."""
+    """What its jobs need, and no living worker of the queue has: a job type, or a newer release."""
     queue, records = looked.queue, looked.queue.readers.records
+    left = [each for each in read_left(looked.connection) if each.queue == queue.name]
+    yield from map(_left, left)
     if queue.name == EVENTS or not records or len(records) < len(queue.readers.living):
         return  # RQ's own workers do not say what they declare
     known = {name for record in records for name in record.job_types}
-    there = [*queue.first, *queue.held, *(job for job, _ in queue.due)]
+    there = [*queue.first, *queue.held]
     needed = Counter(Entry(job.id, queue.name).job for job in there if job.status)
     for name, count in needed.items():
-        if name not in {*known, FOREIGN_NAME, FAN_OUT_NAME}:
+        if name not in {*known, *(each.job_type for each in left), FOREIGN_NAME, FAN_OUT_NAME}:
             yield problem(
                 f"{count} jobs of {name} wait, and no living worker of the queue {queue.name} declares that type",
-                "deploy a worker that does; if it was renamed or removed, see docs/how-to/stuck-queues.md",
+                _declare(name),
             )
 
 
@@ -251,6 +254,30 @@ _OF_THE_QUEUE: tuple[Reason, ...] = (
     not_due,
     held_by_others,
 )
+
+
+def _left(left: Left) -> Finding:
+    jobs = (
+        f"{left.count} jobs of {left.job_type} wait" if left.job_type else f"{left.count} jobs of a newer release wait"
+    )
+    if left.is_declared:
+        return said(f"{jobs}: a living worker of the queue {left.queue} has what they need, and recalls them")
+    since = f" since {left.declared:%Y-%m-%d %H:%M:%S} UTC" if left.declared else ""
+    if left.job_type:
+        text = f"{jobs}, and no living worker of the queue {left.queue} declares that type{since}"
+        return problem(text, _declare(left.job_type))
+    return problem(
+        f"{jobs}, and no living worker of the queue {left.queue} reads form {left.need[1:]} of events{since}",
+        "deploy workers of that release, within a day; then these are dead letters",
+    )
+
+
+def _declare(name: str) -> str:
+    return (
+        "deploy a worker that does, within a day, or they are dead letters; if the type was renamed, write "
+        f"`deskbell dead replay --job {name} --as NEW`"
+    )
+
 
 _OUT_OF_TURN = {  # what `fifo_lock.lua` answers
     ": busy": "another job of its key runs",
@@ -310,8 +337,8 @@ def _overdue(queue: QueueState, seconds: float) -> Finding:
 
 def _why(job: JobState) -> str:
     cause = str(job.meta.get("cause") or "the attempt before failed")
-    if cause == "UnknownJobError":
-        return f"the worker that took it does not declare {job.job_type}: deploy one that does, within a day"
+    if "left" in job.meta:
+        return "the worker that took it lacks what it needs"
     for ending, why in _OUT_OF_TURN.items():
         if cause.endswith(ending):
             return why
