@@ -11,7 +11,6 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 
 from redis.asyncio import Redis as AsyncRedis
 from rq.utils import utcformat
@@ -20,6 +19,7 @@ from shared.jobs.jobs import Jobs
 from shared.logs import get_log
 from shared.redis.queues import EVENTS
 from shared.redis.releases import FAN_OUT_KEY, declared_key, needs_met
+from shared.redis.scripts import script_text
 from shared.redis.workers import SILENT_SECONDS
 
 _REMEMBERED_SECONDS = 30 * 24 * 3600
@@ -37,10 +37,8 @@ class Declarations:
         self._redis = redis
         self._worker, self._queues, self._pass_by = worker, queues, pass_by
         self._have = needs_met(job_type.type_slug for job_type in jobs.types)
-        here = files("workers.releases")
-        self._declare, self._recall = (
-            redis.register_script(here.joinpath(f"{name}.lua").read_text()) for name in ("declare", "recall")
-        )
+        self._declare = redis.register_script(script_text("workers.releases", "declare"))
+        self._recall = redis.register_script(script_text("workers.releases", "recall"))
         self._is_behind = False
 
     async def declare(self) -> None:

@@ -1,4 +1,4 @@
--- Say what a worker has, and hear what others have and which jobs are left for it.
+-- Say what a worker has, and learn what others have and which jobs are left for it.
 --
 -- ARGV  the worker's name, the seconds without a sign of life after which a worker is not counted, the seconds for which
 --       Redis remembers what nobody has any more, what this worker has as a JSON list, then its queues
