@@ -50,8 +50,9 @@ def serve_in_thread(listener: socket.socket, settings: Settings, rq_dashboard: s
 
 
 def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
+    state = State(settings, rq_dashboard)
     config = uvicorn.Config(
-        create_app(State(settings, rq_dashboard)),
+        create_app(state),
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -61,4 +62,6 @@ def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
-    return _Server(config)
+    server = _Server(config)
+    state.streams.is_ending = lambda: server.should_exit
+    return server

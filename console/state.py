@@ -14,6 +14,7 @@ from console.access.sessions import Sessions
 from console.access.throttle import Throttle
 from console.history import History
 from console.looks import Looks
+from console.streams import Streams
 from deskbell.cli.doctor import beside_queues
 from shared.logs import get_log
 from shared.redis.connections import connect
@@ -43,6 +44,7 @@ class State:
         self.history = History(self.redis)
         self.looks = Looks(partial(beside_queues, self.settings))
         self.throttle = Throttle()
+        self.streams = Streams()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
 
     @cached_property

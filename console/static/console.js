@@ -5,6 +5,9 @@
 // 2. When an update fails, a banner says why, and what was shown stays; the next one that succeeds takes the banner away.
 // 3. A form with `data-confirm` is sent only after a yes. The dialog is outside all regions, and has a copy of the form.
 // 4. A button with `data-copy` copies a text, also over plain HTTP, where browsers offer no clipboard.
+// 5. A section with `data-stream` is followed: its server-sent events bring rows for its table, at the top. It is left
+//    while the page is hidden or `data-pause` is pressed, and goes on from the last place heard of; where it cannot, the
+//    section is renewed as a region is.
 "use strict";
 (() => {
   const page = document.body;
@@ -81,6 +84,93 @@
     setInterval(update, seconds * 1000);
     document.addEventListener("visibilitychange", update);
   }
+
+  const MOST_ROWS = 200;
+  const AGAIN_MS = 5000;
+  let source = null;
+  let place = "";
+  let isPaused = false;
+
+  function followed() {
+    return document.querySelector("[data-stream]");
+  }
+
+  function add(rows) {
+    const table = followed().querySelector("[data-rows]");
+    const coming = document.createElement("template");
+    coming.innerHTML = rows;
+    for (const row of [...coming.content.children]) {
+      if (row.id && document.getElementById(row.id)) {
+        row.remove();
+      }
+    }
+    table.prepend(coming.content);
+    while (table.rows.length > MOST_ROWS) {
+      table.rows[table.rows.length - 1].remove();
+    }
+  }
+
+  async function renewList() {
+    if (!followed() || document.hidden || isPaused) {
+      return;
+    }
+    const before = lastUpdate;
+    try {
+      await htmx.ajax("GET", location.href, { source: page, swap: "none", selectOOB: "#" + CSS.escape(followed().id) });
+    } catch {
+      // htmx has sent an event, above
+    }
+    if (lastUpdate === before) {
+      setTimeout(renewList, AGAIN_MS);
+    } else {
+      place = "";
+      follow();
+    }
+  }
+
+  function follow() {
+    source?.close();
+    source = null;
+    if (!followed() || document.hidden || isPaused) {
+      return;
+    }
+    const address = new URL(followed().dataset.stream, location.href);
+    if (place) {
+      address.searchParams.set("after", place);
+    }
+    source = new EventSource(address);
+    source.addEventListener("calls", (event) => {
+      place = event.lastEventId;
+      add(event.data);
+    });
+    source.addEventListener("beat", (event) => {
+      place = event.lastEventId;
+      lastUpdate = new Date();
+      say("");
+      followed().querySelector("[data-beat]").textContent = event.data;
+    });
+    source.addEventListener("again", () => {
+      source.close();
+      setTimeout(renewList, 1000);
+    });
+    source.addEventListener("error", () => {
+      if (source?.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(renewList, AGAIN_MS);
+      }
+    });
+  }
+
+  document.addEventListener("visibilitychange", follow);
+  page.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-pause]");
+    if (button) {
+      isPaused = !isPaused;
+      button.setAttribute("aria-pressed", String(isPaused));
+      follow();
+    }
+  });
+  follow();
 
   const dialog = document.getElementById("confirm");
   page.addEventListener("submit", (event) => {

@@ -24,9 +24,10 @@ class AuditEntry:
     """What somebody did, or was refused.
 
     Attributes:
-        action: `replay`, `discard`, `forget`, `pause`, `resume`; `sign-in`, or the address of a form, where it was
-            refused.
-        selection: which dead letters were meant, as it was typed; a user, by a digest; which queue; from where.
+        action: `replay`, `discard`, `forget`, `pause`, `resume`, `reveal`; `sign-in`, or the address of a form, where
+            it was refused.
+        selection: which dead letters were meant, as it was typed; a user, by a digest; which queue; which event; from
+            where.
         done: how many dead letters were put back, or deleted; how much of a user was removed.
         end: how it ended: `done`, `interrupted` or `refused`; "" while it runs, or when it was killed.
     """
