@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from api.acceptance.accept import Entry, Kept, SequenceNumber
-from api.acceptance.spool_file import Row, SpoolFile, connect_to_read, file_paths, find, read_backlog
+from api.acceptance.spool_file import NewerFileError, Row, SpoolFile, connect_to_read, file_paths, find, read_backlog
 from api.lateness import Lateness
 from api.metrics import Metrics, SpoolProblem
 from shared.errors import CannotKeepError
@@ -231,8 +231,9 @@ class Spool:
         if self._own is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             numbers = iter(range(1_000_000))
-            while self._own is None:  # the numbers below are of processes that live
-                self._own = SpoolFile.acquire(self._folder / f"{next(numbers)}.db")
+            while self._own is None:  # the numbers below are of processes that live, or of a newer release
+                with suppress(NewerFileError):
+                    self._own = SpoolFile.acquire(self._folder / f"{next(numbers)}.db")
         return self._own
 
     def _adopt(self) -> None:

@@ -4,7 +4,8 @@
    process, however that ends; a file left behind is then adopted by a process that lives, and drained.
 2. Events are appended, each transaction an fsync, and removed from the front, which needs none: Redis knows by the
    sequence number what has been sent.
-3. A file that is damaged, or not ours, is set aside under another name, never deleted.
+3. A file that is damaged, or not ours, is set aside under another name, never deleted. One that a newer release has
+   written is left where it is.
 """
 
 import fcntl
@@ -60,6 +61,10 @@ _BUSY_SECONDS = 0.2
 
 class ForeignFileError(sqlite3.DatabaseError):
     """Raised when a database is not one that this version writes."""
+
+
+class NewerFileError(sqlite3.DatabaseError):
+    """Raised when a newer release has written a spool: it is left as it is, for an api of that release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +303,7 @@ def _prepare(connection: sqlite3.Connection) -> bool:
     """Bring a connection, and a new file, into the state that `append` relies on; whether the file is new."""
     is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not is_new and not _is_ours(connection):
-        raise ForeignFileError
+        raise NewerFileError if _is_newer(connection) else ForeignFileError
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS, whose fsync alone leaves the disk's own cache unwritten
@@ -311,8 +316,19 @@ def _prepare(connection: sqlite3.Connection) -> bool:
 
 def _is_ours(connection: sqlite3.Connection) -> bool:
     """Whether a file is a spool that this version writes."""
-    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-    return found == [_APPLICATION, _VERSION]
+    return _form(connection) == (_APPLICATION, _VERSION)
+
+
+def _is_newer(connection: sqlite3.Connection) -> bool:
+    application, version = _form(connection)
+    return application == _APPLICATION and version > _VERSION
+
+
+def _form(connection: sqlite3.Connection) -> tuple[int, int]:
+    application, version = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
+    return application, version
 
 
 def is_damage(error: BaseException) -> bool:

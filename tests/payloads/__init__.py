@@ -29,6 +29,11 @@ def releases() -> list[Path]:
     return sorted(FOLDER.glob("*.json"))
 
 
+def spools() -> list[Path]:
+    """Files of the spool, as releases have left them on the disk, with the same events."""
+    return sorted(FOLDER.glob("*.spool"))
+
+
 def kept_events() -> Iterator[Event]:
     """One event of each documented command, always the same."""
     for number, name in enumerate(fixture_names()):

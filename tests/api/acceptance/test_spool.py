@@ -29,6 +29,8 @@ from shared.wire.events import Reply
 from tests.api.intakes import drain, open_intake, spool
 from tests.conftest import SettingsFactory
 from tests.desk import APP, TOKEN, Desk, serving
+from tests.logged import capture_logs
+from tests.payloads import kept_events, spools
 from tests.processes import environment
 from tests.redis_outages import Server, a_server, counting, event_ids
 from tests.waiting import eventually, until
@@ -262,7 +264,7 @@ def test_a_disk_that_is_full_answers_1010_and_keeps_what_it_had(server: Server, 
     assert event_ids(server) == kept
 
 
-@pytest.mark.parametrize("found", [b"rubbish" * 1000, "foreign", "newer"])
+@pytest.mark.parametrize("found", [b"rubbish" * 1000, "foreign", "older"])
 def test_a_file_that_is_no_spool_is_set_aside(settings: Settings, found: bytes | str) -> None:
     """Never deleted; events are kept in a new one."""
     settings.spool_dir.mkdir()
@@ -272,7 +274,7 @@ def test_a_file_that_is_no_spool_is_set_aside(settings: Settings, found: bytes |
     else:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE other (value)")
-            connection.execute("PRAGMA application_id = 0x4445534B" if found == "newer" else "PRAGMA user_version = 1")
+            connection.execute("PRAGMA application_id = 0x4445534B" if found == "older" else "PRAGMA user_version = 1")
     before = path.read_bytes()
 
     spool(settings, "kept")
@@ -281,6 +283,36 @@ def test_a_file_that_is_no_spool_is_set_aside(settings: Settings, found: bytes |
     assert aside.read_bytes() == before
     seen = survey(settings.spool_dir)
     assert (seen.events, seen.damaged) == (1, [aside])
+
+
+def test_a_file_of_a_newer_release_is_left_to_it_and_events_are_kept_in_another(settings: Settings) -> None:
+    """An api that was rolled back says once that it is there; no other file is held up by it."""
+    spool(settings, "newer")
+    path = settings.spool_dir / "0.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+
+    with capture_logs() as logs:
+        spool(settings, "kept")
+
+    assert survey(settings.spool_dir).events == 2
+    assert sorted(each.name for each in settings.spool_dir.glob("*.db")) == ["0.db", "1.db"]
+    told = [(line["event"], line["error"]) for line in logs if line["event"].startswith("spool_")]
+    assert told == [("spool_not_adopted", "NewerFileError")]
+
+
+def test_the_spool_of_every_release_is_drained(settings: Settings, server: Server) -> None:
+    """As its api left it on the disk."""
+    server.start()
+    settings.spool_dir.mkdir()
+    files = spools()
+    for number, file in enumerate(files):
+        (settings.spool_dir / f"{number}.db").write_bytes(file.read_bytes())
+
+    drain(settings.model_copy(update={"redis_url": SecretStr(server.url)}))
+
+    assert files
+    assert event_ids(server) == [event.id for event in kept_events()]
 
 
 def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new_one(settings: Settings) -> None:
