@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs bench-path chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ bench-jobs: .venv/run  ## jobs per second, latency and memory of one worker proc
 
 bench-path: .venv/run  ## callbacks per second until their jobs are done, latency and CPU, beside FastAPI with five job queues
 	@$(BIN)/python -m bench.path.rates
+
+bench-records: .venv/run  ## milliseconds of a search among a million callbacks on record
+	@$(BIN)/python -m bench.records
 
 chaos: .venv/run  ## inject faults into all that an answer depends on, under load, and show that no accepted callback is lost
 	@$(BIN)/python -m bench.chaos.callbacks

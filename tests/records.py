@@ -3,17 +3,9 @@
 from redis import Redis
 
 from shared.records.packing import Packing, Record
-from shared.records.script import record_limits, record_text
+from shared.records.script import write_arguments, write_text
 from shared.settings.config import Settings
 from shared.wire.events import Event, Reply
-
-_WRITE = """
-local records = {}
-for at = 3, #ARGV, 2 do
-  records[#records + 1] = {ARGV[at], ARGV[at + 1]}
-end
-write_records(records, tonumber(ARGV[1]), tonumber(ARGV[2]))
-"""
 
 _PACKING = Packing(Settings())
 
@@ -25,5 +17,4 @@ def record_of(event: Event, reply: Reply | None = None) -> Record:
 
 def put_on_record(redis: Redis, *records: Record, settings: Settings | None = None) -> None:
     """Write records, all in one script."""
-    parts = [part for record in records for part in record]
-    redis.register_script(record_text() + _WRITE)(args=[*record_limits(settings or Settings()), *parts])
+    redis.register_script(write_text())(args=write_arguments(records, settings or Settings()))

@@ -12,19 +12,11 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from shared.records.packing import ATTEMPT, MOST_CHARACTERS, Record, digest_of_event
-from shared.records.script import record_limits, record_text
+from shared.records.script import write_arguments, write_text
 from shared.settings.config import Settings
 
 _MOST_WAITING = 20_000
 _MOST_AT_ONCE = 200  # a script holds up everybody else on Redis
-
-_WRITE = """
-local records = {}
-for at = 3, #ARGV, 2 do
-  records[#records + 1] = {ARGV[at], ARGV[at + 1]}
-end
-write_records(records, tonumber(ARGV[1]), tonumber(ARGV[2]))
-"""
 
 
 class AttemptRecords:
@@ -49,12 +41,11 @@ class AttemptRecords:
 
     async def write(self, redis: AsyncRedis, settings: Settings) -> None:
         """Put on record what has ended; while Redis is away that is kept, up to some thousand attempts."""
-        script = redis.register_script(record_text() + _WRITE)
+        script = redis.register_script(write_text())
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
-            parts = [part for record in batch for part in record]
             try:
-                await script(args=[*record_limits(settings), *parts])
+                await script(args=write_arguments(batch, settings))
             except (RedisError, OSError):
                 self._waiting.extendleft(reversed(batch[: _MOST_WAITING - len(self._waiting)]))
                 return
