@@ -90,6 +90,7 @@
   let source = null;
   let place = "";
   let isPaused = false;
+  let isHeard = false;
 
   function followed() {
     return document.querySelector("[data-stream]");
@@ -139,12 +140,14 @@
       address.searchParams.set("after", place);
     }
     source = new EventSource(address);
+    isHeard = false;
     source.addEventListener("calls", (event) => {
       place = event.lastEventId;
       add(event.data);
     });
     source.addEventListener("beat", (event) => {
       place = event.lastEventId;
+      isHeard = true;
       lastUpdate = new Date();
       say("");
       followed().querySelector("[data-beat]").textContent = event.data;
@@ -156,7 +159,7 @@
     source.addEventListener("error", () => {
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
-        setTimeout(renewList, AGAIN_MS);
+        setTimeout(renewList, isHeard ? 0 : AGAIN_MS);
       }
     });
   }

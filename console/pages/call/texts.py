@@ -38,7 +38,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.attempt": ("attempt {number}", "第 {number} 次执行"),
     "call.next": ("Next try", "下次重试"),
     "call.timeline.covers": (
-        "{shown} of {count} attempts and repetitions, some seconds later. Clocks: of api, Redis and workers, in UTC.",
+        (
+            "{shown} of {count} attempts and repetitions; an attempt is on record some seconds after its end. Times "
+            "are by the clocks of the api, of Redis and of the workers, in UTC."
+        ),
         "显示 {count} 次执行与重复投递中的 {shown} 次，有数秒延迟。时间为 api、Redis 与工作进程各自的时钟（UTC）。",
     ),
     "call.jobs": ("Jobs", "任务"),

@@ -68,8 +68,9 @@ def stream(visit: Viewer, after: str = "") -> Response:
     except WrongFilterError as error:
         raise HTTPException(400, str(error)) from None
     place = visit.request.headers.get("last-event-id", "") or after
+    newest_place = newest(visit.state.redis)  # asked for in any case: while Redis is away no stream begins
     if not _PLACE.fullmatch(place):
-        place = newest(visit.state.redis) or START
+        place = newest_place or START
     return Stream(visit.state.streams, follow(visit, filters, place))
 
 
