@@ -6,24 +6,18 @@ gauge has the highest value of the living processes.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 
 from api.errors import Cause
+from shared.prometheus import MULTIPROCESS, Once, build_info, processes, shared_families
 from shared.redis.history import History
-from shared.version import commit, version
 from shared.wire.commands import COMMANDS
 from shared.wire.events import Outcome
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder where the processes of one api share their values."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 """The media type of Prometheus' text format."""
@@ -42,7 +36,6 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.
 
 _BATCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _OF_ONE_PROCESS = "python_gc_"  # counters of the process that is asked: with several they would jump up and down
-_LIVING = "gauge_livemax_"  # the prefix of a file that exists while its process lives
 
 
 class Metrics:
@@ -136,13 +129,13 @@ class Metrics:
 
     def render(self, *others: Metric) -> bytes:
         """The metrics of all processes in Prometheus' text format, with the integrator's own, each of them once."""
-        return generate_latest(_Once([*others, *self._families()]))
+        return generate_latest(Once([*others, *self._families()]))
 
     def living(self, gauge: Gauge) -> dict[tuple[str, ...], float]:
         """The values of a gauge over all living processes, by the values of its labels."""
         (ours,) = gauge.collect()
         try:
-            families = [*(self._shared() if MULTIPROCESS in os.environ else ()), ours]
+            families = [*(shared_families() if MULTIPROCESS in os.environ else ()), ours]
         except (OSError, ValueError):  # the files that the processes share are gone or damaged
             families = [ours]
         first = next(family for family in families if family.name == ours.name)
@@ -150,18 +143,14 @@ class Metrics:
 
     def _families(self) -> Iterator[Metric]:
         """All families; of those with the same name the preferred one comes first."""
-        yield _build_info()
+        yield build_info()
         if MULTIPROCESS in os.environ:
-            yield from self._shared()
-            yield from _processes(Path(os.environ[MULTIPROCESS]))
+            yield from shared_families()
+            yield from processes(Path(os.environ[MULTIPROCESS]))
         yield from self._registry.collect()
         for family in REGISTRY.collect():
             if MULTIPROCESS not in os.environ or not family.name.startswith(_OF_ONE_PROCESS):
                 yield family
-
-    def _shared(self) -> Iterable[Metric]:
-        found: Iterable[Metric] = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
-        return found
 
     def _counter(self, name: str, text: str, **labels: Iterable[str]) -> Counter:
         counter = Counter(name, text, list(labels), registry=self._registry)
@@ -172,38 +161,6 @@ class Metrics:
         gauge = Gauge(name, text, list(labels), registry=self._registry, multiprocess_mode="livemax")
         _begin(gauge, labels)
         return gauge
-
-
-class _Once(Collector):
-    """Each family of metrics once: of those with the same name the first that has a value, or else the last."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield them."""
-        found: dict[str, Metric] = {}
-        for family in self._families:
-            if not (family.name in found and found[family.name].samples):
-                found[family.name] = family
-        yield from found.values()
-
-
-def _build_info() -> Metric:
-    info = GaugeMetricFamily("deskbell_build_info", "Which Deskbell this is; always 1.", labels=["version", "commit"])
-    info.add_metric([version(), commit()], 1)
-    return info
-
-
-def _processes(folder: Path) -> Iterator[Metric]:
-    """The usual metrics of a process, for each living one, by its `pid`."""
-    found: dict[str, Metric] = {}
-    for pid in sorted(path.stem.removeprefix(_LIVING) for path in folder.glob(f"{_LIVING}*.db")):
-        for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
-            whole = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-            for sample in family.samples:
-                whole.add_sample(sample.name, {"pid": pid}, sample.value)
-    return iter(found.values())
 
 
 def _begin(metric: Counter | Gauge, labels: Mapping[str, Iterable[str]]) -> None:

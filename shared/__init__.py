@@ -15,5 +15,6 @@ A room imports only from rooms that stand below it in `pyproject.toml` (import-l
 imports the integrator's modules.
 
 `errors` draws the tree of errors; `own_packages` keeps the integrator's packages and ours apart; `frames` and `raised`
-tell what an integrator's code raised, and where, `redaction` what of it may be shown, `version` which Deskbell this is.
+tell what an integrator's code raised, and where, `redaction` what of it may be shown, `version` which Deskbell this is;
+`prometheus` adds up what several processes count.
 """

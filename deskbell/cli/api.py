@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from api.metrics import MULTIPROCESS
 from deskbell.cli.processes.listening import open_listener
 from deskbell.cli.processes.supervisor import Supervisor
 from deskbell.cli.processes.waiting import refuse_cluster
 from shared.logs import configure_logs
+from shared.prometheus import MULTIPROCESS
 from shared.settings.config import load_settings
 from shared.traces.environment import destination
 

@@ -144,6 +144,13 @@ def worker(
         int, typer.Option(help="Processes, each started again when it dies.", min=1, max=MOST_PROCESSES)
     ] = 1,
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for Prometheus, of what the processes count themselves; 0 takes a free one.", min=0, max=65535
+        ),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
     parent_fd: ParentFd = None,
 ) -> None:
     """Fan events out and perform jobs; SIGHUP replaces each process, with new settings."""
@@ -151,7 +158,8 @@ def worker(
         from deskbell.cli.worker import worker as run
 
         options = ["--concurrency", str(concurrency)] if concurrency else []
-        run(queues or [], options, processes, burst=burst)
+        metrics = None if metrics_port is None else (metrics_host, metrics_port)
+        run(queues or [], options, processes, burst=burst, metrics=metrics)
     else:
         from deskbell.cli.processes.worker_process import work
 

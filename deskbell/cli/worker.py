@@ -2,15 +2,23 @@
 
 import os
 import sys
+from contextlib import ExitStack
+from functools import partial
 
 from deskbell.cli.processes.supervisor import Supervisor
 from shared.logs import configure_logs
+from shared.prometheus import MULTIPROCESS
 from shared.settings.config import load_settings
 from shared.traces.environment import destination
 
 
-def worker(queues: list[str], options: list[str], processes: int, *, burst: bool) -> None:
-    """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes."""
+def worker(
+    queues: list[str], options: list[str], processes: int, *, burst: bool, metrics: tuple[str, int] | None
+) -> None:
+    """Work until SIGTERM or, with `burst`, until the queues are empty; SIGHUP replaces the processes.
+
+    `metrics` is the address and port to tell what the processes count.
+    """
     environment = dict(os.environ)  # without what DESKBELL_ENV_FILE adds: each process reads that file itself
     settings = load_settings()
     configure_logs(settings.log_format)
@@ -19,4 +27,11 @@ def worker(queues: list[str], options: list[str], processes: int, *, burst: bool
     supervisor = Supervisor(
         words, processes, environment=environment, grace_seconds=settings.grace_seconds, burst=burst
     )
-    sys.exit(supervisor.run())
+    with ExitStack() as stack:
+        if metrics:
+            from deskbell.cli.processes.metrics_port import forget_process, metrics_port  # noqa: PLC0415 - few need it
+
+            environment[MULTIPROCESS] = folder = stack.enter_context(metrics_port(*metrics))
+            supervisor.forget = partial(forget_process, folder)
+        status = supervisor.run()
+    sys.exit(status)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import Job
 
@@ -51,7 +52,7 @@ class Orphans:
 
     Attributes:
         keys, all_keys: how many keys were looked at, and how many Redis has.
-        unread: the queues whose ids are more than are compared.
+        unread: the queues whose ids are more than are compared, or whose keys are damaged.
     """
 
     found: list[Orphan] = field(default_factory=list)
@@ -95,8 +96,12 @@ class _Places:
         self._running: dict[str, set[bytes]] = {}
         self.unread: list[str] = []
         for each in Queue.all(redis):
-            queued: Any = redis.lrange(each.key, 0, MOST_IDS)
-            running: Any = redis.zrange(f"rq:wip:{each.name}", 0, MOST_IDS)
+            try:
+                queued: Any = redis.lrange(each.key, 0, MOST_IDS)
+                running: Any = redis.zrange(f"rq:wip:{each.name}", 0, MOST_IDS)
+            except ResponseError:  # somebody has written over the key: `doctor` names it
+                self.unread.append(each.name)
+                continue
             if max(len(queued), len(running)) > MOST_IDS:
                 self.unread.append(each.name)
             self._queued[each.name] = set(queued)
@@ -122,7 +127,7 @@ class _Places:
             for job_id, (status, queue, awaits) in zip(ids, jobs, strict=True):
                 pipeline.zscore(f"rq:{_REGISTRIES.get(status, 'failed')}:{queue}", job_id)
                 pipeline.exists(_JOB + awaits.encode())
-            answers = iter(pipeline.execute())
+            answers = iter(pipeline.execute(raise_on_error=False))  # an error is a key that is none of RQ's
         for job_id, (status, queue, awaits) in zip(ids, jobs, strict=True):
             score, other = next(answers), next(answers)
             is_there = self._is_there(job_id, status, queue, score)

@@ -133,6 +133,11 @@ def read_queues(connection: Redis, jobs: Jobs | None) -> list[QueueState]:
     return [read_queue(connection, name, readers.get(name, Readers()), jobs) for name in names]
 
 
+def queue_names(connection: Redis, readers: Iterable[str], jobs: Jobs | None) -> list[str]:
+    """The queues that there are, or were; what is on them is not read."""
+    return sorted({EVENTS, *(jobs.queues if jobs else []), *(each.name for each in Queue.all(connection)), *readers})
+
+
 def read_readers(connection: Redis) -> dict[str, Readers]:
     """Who reads each queue, by its name."""
     workers = Worker.all(connection)

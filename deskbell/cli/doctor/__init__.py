@@ -157,8 +157,8 @@ def _on_queue(checked: Checked, name: str) -> list[Finding]:
     """Why one queue does not move: how it stands, then each reason, the one to act on first."""
     list(job_types(checked))
     elsewhere = (other_hosts,) if name == EVENTS else ()
-    checks = (accepting, key_types, partial(why_it_stands_still, name), blocks, partial(orphans, queue=name))
-    return _on_redis(checked, (*checks, *elsewhere)) + (list(spooled(checked)) if name == EVENTS else [])
+    of_it = (partial(key_types, queue=name), partial(why_it_stands_still, name), blocks, partial(orphans, queue=name))
+    return _on_redis(checked, (accepting, *of_it, *elsewhere)) + (list(spooled(checked)) if name == EVENTS else [])
 
 
 def _on_redis(checked: Checked, checks: Iterable[Check]) -> list[Finding]:

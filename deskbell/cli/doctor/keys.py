@@ -23,14 +23,15 @@ _TYPES = {
 _OF_A_QUEUE = {"queue": "list"} | dict.fromkeys(("wip", "finished", "failed", "deferred", "scheduled"), "zset")
 
 
-def key_types(checked: Checked) -> Iterator[Finding]:
-    """Whether each key has its type."""
+def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
+    """Whether each key has its type; of the keys of queues, those of one or of all."""
     redis = checked.connection
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
         yield _mismatch(Queue.redis_queues_keys, "set", found)
         return
     queues: Any = redis.smembers(Queue.redis_queues_keys)
     names = [key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues]
+    names = [name for name in names if queue in (None, name)]
     of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
     expected = (
         _TYPES | of_caches | {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}

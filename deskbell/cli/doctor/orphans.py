@@ -26,7 +26,8 @@ def orphans(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
     if seen.is_whole and queue is None:
         yield said(f"{looked}: found {sum(map(len, grouped.values()))}")
     elif not seen.is_whole:
-        of_queues = f", and not at all in {', '.join(seen.unread)}, where too many wait" if seen.unread else ""
+        names = ", ".join(seen.unread)
+        of_queues = f", and not at all in {names}, where too many wait or a key is damaged" if names else ""
         yield unknown(f"{looked}, for {MOST_SECONDS:g} s at most{of_queues}: there may be more than is told")
 
 

@@ -9,7 +9,7 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
 from deskbell.queues.reasons import Looked, held, of_the_queue, paused, reasons, suspension
-from deskbell.queues.state import QueueState, read_queue, read_queues
+from deskbell.queues.state import QueueState, Readers, queue_names, read_queue, read_queues, read_readers
 from shared.redis.breakers import paused_queues
 from shared.redis.pauses import queues_paused_by_hand
 from shared.redis.queues import EVENTS
@@ -67,12 +67,13 @@ def standing_still(checked: Checked) -> Iterator[Finding]:
 
 def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     """Why a queue does not move: how it stands, then every reason, the one to act on first."""
-    known = {state.name: state for state in states(checked)}
+    readers = read_readers(checked.connection)
+    known = queue_names(checked.connection, readers, checked.jobs)
     if name not in known:
         nearest = get_close_matches(name, known, n=1)
-        also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(known))}"
+        also = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(known)}"
         stop(f"no job type, job or worker has the queue {name!r}{also}")
-    state = known[name]
+    state = read_queue(checked.connection, name, readers.get(name, Readers()), checked.jobs)
     yield said(f"queue {state}")
     found = reasons(Looked(checked.connection, state, checked.settings.abandoned_seconds))
     yield from found

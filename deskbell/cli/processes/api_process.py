@@ -1,15 +1,13 @@
 """One process of `deskbell api`."""
 
-import os
 import socket
-from pathlib import Path
 
 from api.app import create_app
-from api.metrics import MULTIPROCESS
 from api.server.server import serve
 from deskbell.cli.processes.listening import open_listener
 from shared.loading import load_callbacks
 from shared.logs import configure_logs, get_log
+from shared.prometheus import make_shared_folder
 from shared.settings.config import Settings, load_settings
 from shared.traces.sending import sending_traces
 
@@ -27,7 +25,6 @@ def _serve(settings: Settings, listener: socket.socket, parent: socket.socket | 
     callbacks = load_callbacks(settings)
     names = [handler.name for handler in callbacks.handlers]
     get_log().info("serving", handlers=names, env_file=str(settings.env_file or ""))
-    if MULTIPROCESS in os.environ:
-        Path(os.environ[MULTIPROCESS]).mkdir(exist_ok=True)  # a cleaner of temporary folders may have deleted it
+    make_shared_folder()
     lifespan = callbacks.lifespans.entered(settings)
     serve(lambda: create_app(settings, callbacks), settings, listener, parent, lifespan)

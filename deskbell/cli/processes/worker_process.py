@@ -1,5 +1,6 @@
 """One process of `deskbell worker`."""
 
+import os
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from deskbell.cli.processes.supervisor import AGAIN
 from deskbell.cli.processes.waiting import wait_for_redis
 from shared.loading import load_jobs
 from shared.logs import configure_logs, get_log
+from shared.prometheus import MULTIPROCESS, make_shared_folder
 from shared.redis.queues import EVENTS
 from shared.runtime.open_files import raise_file_limit
 from shared.settings.config import Settings, load_settings
@@ -37,6 +39,11 @@ def _work(
         from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it
 
         check_proxies_for(url)  # a proxy that cannot be used is refused here, once, and not by each job
+    if MULTIPROCESS in os.environ:
+        from deskbell.cli.processes.metrics_port import begin_to_count  # noqa: PLC0415 - few workers have the port
+
+        make_shared_folder()
+        begin_to_count()
     jobs = load_jobs(settings)
     chosen = list(dict.fromkeys(queues or [EVENTS, *jobs.queues]))
     for queue in chosen:

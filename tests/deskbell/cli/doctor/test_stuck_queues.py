@@ -74,6 +74,18 @@ def test_a_name_that_no_queue_has_is_refused(look: Look, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("waiting")
+def test_what_is_wrong_with_another_queue_is_no_reason(look: Look, redis: Redis) -> None:
+    """Not even a key that nobody can read."""
+    redis.sadd("rq:queues", "rq:queue:other")
+    redis.set("rq:wip:other", "x")
+
+    _, lines = look("erp")
+
+    assert problems(lines) == ["no living worker reads the queue erp; start `deskbell worker erp`"]
+    assert "not at all in other" in lines[-1]
+
+
+@pytest.mark.usefixtures("waiting")
 def test_all_workers_are_suspended(look: Look, redis: Redis) -> None:
     """Before everything else that may be wrong."""
     redis.set("rq:suspended", 1)
