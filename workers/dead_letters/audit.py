@@ -4,10 +4,11 @@ The script counts in the entry what it did, in the same moment: the count of a c
 """
 
 import getpass
+import math
+import re
 import socket
 import time
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from redis import Redis
 from shared.redis.queues import RUNS_KEY
 
 _KEPT_SECONDS = 90 * 24 * 3600
+_ID = re.compile(r"[0-9a-f]{32}")
+_FIELDS = ("began_at", "by", "action", "selection", "done", "end", "alive_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,23 @@ class AuditEntry:
             where.
         done: how many dead letters were put back, or deleted; how much of a user was removed.
         end: how it ended: `done`, `interrupted` or `refused`; "" while it runs, or when it was killed.
+        alive_until: of what a console does in the background: until when it is taken to run, in Unix seconds, 0 once
+            it has ended; else None.
     """
 
+    id: str
     began_at: datetime
     by: str
     action: str
     selection: str
     done: int
     end: str
+    alive_until: float | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a console does it at this moment; of a command that is not known."""
+        return not self.end and (self.alive_until or 0) > time.time()
 
 
 class AuditLog:
@@ -75,13 +87,23 @@ class AuditLog:
         """Record how it ended."""
         self._redis.hset(key, "end", how)
 
-    def latest(self, count: int) -> list[AuditEntry]:
-        """The last entries, the last one first."""
-        ids: Any = self._redis.zrevrange(RUNS_KEY, 0, count - 1)
+    def latest(self, count: int, before: float = math.inf) -> list[AuditEntry]:
+        """The last entries that began before a time, in Unix seconds; the last one first."""
+        ids: Any = self._redis.zrevrangebyscore(RUNS_KEY, f"({before}", "-inf", start=0, num=count)
+        return self._read([each.decode(errors="replace") for each in ids])
+
+    def read(self, entry_id: str) -> AuditEntry | None:
+        """An entry by its id."""
+        found = self._read([entry_id]) if _ID.fullmatch(entry_id) else []
+        return found[0] if found else None
+
+    def _read(self, ids: list[str]) -> list[AuditEntry]:
         with self._redis.pipeline(transaction=False) as pipeline:
             for entry_id in ids:
-                pipeline.hgetall(_key(entry_id.decode(errors="replace")))
-            return list(_entries(pipeline.execute()))
+                pipeline.hmget(_key(entry_id), _FIELDS)
+            answers = pipeline.execute()
+        # the fields of an entry that has expired are not there
+        return [_entry(entry_id, fields) for entry_id, fields in zip(ids, answers, strict=True) if fields[0]]
 
 
 def user_name() -> str:
@@ -97,9 +119,9 @@ def _key(entry_id: str) -> str:
     return f"{RUNS_KEY}:{entry_id}"
 
 
-def _entries(hashes: Iterable[Any]) -> Iterable[AuditEntry]:
-    for fields in hashes:
-        if fields:  # else it has expired
-            read = {name.decode(): value.decode() for name, value in fields.items()}
-            began_at = datetime.fromtimestamp(float(read["began_at"]), UTC)
-            yield AuditEntry(began_at, read["by"], read["action"], read["selection"], int(read["done"]), read["end"])
+def _entry(entry_id: str, fields: list[bytes | None]) -> AuditEntry:
+    began_at, by, action, selection, done, end, alive_until = ((each or b"").decode() for each in fields)
+    when = datetime.fromtimestamp(float(began_at), UTC)
+    return AuditEntry(
+        entry_id, when, by, action, selection, int(done), end, float(alive_until) if alive_until else None
+    )

@@ -151,6 +151,13 @@ class DeadLetters:
             if page := [dead_letter for dead_letter in self._read(entries) if selection.holds(dead_letter)]:
                 yield page
 
+    def count(self) -> int:
+        """How many entries there are, of whatever age."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for queue in self._queues():
+                pipeline.zcard(registry_key(queue))
+            return sum(pipeline.execute())
+
     def find(self, ids: Iterable[str]) -> list[DeadLetter]:
         """The dead letters of these ids, in the order of their events; other ids are left out."""
         queues = self._queues()

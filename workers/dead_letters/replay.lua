@@ -3,11 +3,12 @@
 -- dead letter is enqueued once.
 --
 -- KEYS  the entry in the audit log
--- ARGV  `replay`, and now as RQ writes dates; or `discard`, and 1 to delete also what other jobs wait for; then for each
---       dead letter: queue, id, and to replay it `meta` and retries left, '' to leave them as they are
+-- ARGV  `replay`, and now as RQ writes dates; or `discard`, and 1 to delete also what other jobs wait for; 1 to do
+--       nothing, a dry run; then for each dead letter: queue, id, and to replay it `meta` and retries left, '' to leave
+--       them as they are
 -- Returns for each what became of it: replayed, discarded, gone, expired, alive, limited or awaited
 
-local replays, date, also_awaited = ARGV[1] == 'replay', ARGV[2], ARGV[2] == '1'
+local replays, date, also_awaited, is_dry = ARGV[1] == 'replay', ARGV[2], ARGV[2] == '1', ARGV[3] == '1'
 local outcomes, count = {}, 0
 
 -- Why a dead letter is not touched; nil when it is.
@@ -54,12 +55,14 @@ local function take_position(id, meta)
   end
 end
 
-for at = 3, #ARGV, 4 do
+for at = 4, #ARGV, 4 do
   local queue, id, meta, retries_left = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local outcome = obstacle(queue, id)
   if not outcome then
     outcome, count = replays and 'replayed' or 'discarded', count + 1
-    if replays then
+    if is_dry then
+      count = 0
+    elseif replays then
       put_back(queue, id, meta, retries_left)
       take_position(id, meta)
     else

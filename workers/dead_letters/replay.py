@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 from shared.declarations.policies import Rate
-from shared.redis.queues import EVENT_RETRIES, queue
+from shared.redis.queues import EVENT_RETRIES, RUNS_KEY, queue
 from shared.redis.scripts import script_text
 from workers.dead_letters.audit import AuditLog
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, Meta, batched
@@ -54,11 +54,18 @@ class Throttle:
 
 
 class Replays:
-    """Puts dead letters back, or deletes them; `by` is who asks for it, and recorded."""
+    """Puts dead letters back, or deletes them.
 
-    def __init__(self, redis: Redis, by: str) -> None:
+    Args:
+        redis: where they are.
+        by: who asks for it, and is recorded.
+        record: the key of an entry that was begun in the audit log; "" to begin one.
+    """
+
+    def __init__(self, redis: Redis, by: str, record: str = "") -> None:
         self._redis = redis
         self._by = by
+        self._record = record
         self._audit = AuditLog(redis)
         self._script = redis.register_script(script_text("workers.dead_letters", "delete", "replay"))
 
@@ -98,12 +105,24 @@ class Replays:
                 progress(len(dead_letters))
         return outcomes
 
+    def look(self, action: str, pages: Pages, progress: Progress) -> Counter[str]:
+        """What `replay` or `discard` would return, without doing anything."""
+        outcomes: Counter[str] = Counter()
+        for dead_letters in pages:
+            rows = [(each.queue, each.id, "", "") for each in dead_letters]
+            outcomes.update(self._run(RUNS_KEY, action, "1", rows, is_dry=True))
+            progress(len(dead_letters))
+        return outcomes
+
     def _delete(self, record: str, dead_letters: list[DeadLetter], *, also_awaited: bool = False) -> list[str]:
         rows = ((dead_letter.queue, dead_letter.id, "", "") for dead_letter in dead_letters)
         return self._run(record, "discard", str(int(also_awaited)), rows)
 
-    def _run(self, record: str, action: str, option: str, rows: Iterable[tuple[str, ...]]) -> list[str]:
-        answer = self._script(keys=[record], args=[action, option, *(part for row in rows for part in row)])
+    def _run(
+        self, record: str, action: str, option: str, rows: Iterable[tuple[str, ...]], *, is_dry: bool = False
+    ) -> list[str]:
+        parts = (part for row in rows for part in row)
+        answer = self._script(keys=[record], args=[action, option, str(int(is_dry)), *parts])
         return [outcome.decode() for outcome in answer]
 
     def let_go_on(self, dead_letter: DeadLetter) -> None:
@@ -117,7 +136,7 @@ class Replays:
     @contextmanager
     def recorded(self, action: str, selection: str) -> Iterator[str]:
         """Record that somebody begins, and how it ended; the key of the entry."""
-        record = self._audit.begin(action, selection, self._by)
+        record = self._record or self._audit.begin(action, selection, self._by)
         try:
             yield record
         except KeyboardInterrupt:

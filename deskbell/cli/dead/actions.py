@@ -159,6 +159,8 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
         if preview and (dry_run or preview.count > _MANY):
             preview.show()
+            if dry_run and not job_type:
+                _foretell("replay", "replayed", preview, redis)
             if dry_run:
                 return
             typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
@@ -179,6 +181,8 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
         preview = Preview(chosen, DeadLetters(redis)) if dry_run or not yes else None
         if preview:
             preview.show()
+            if dry_run:
+                _foretell("discard", "discarded", preview, redis)
             if dry_run or not preview.count:
                 return
             typer.confirm(f"Delete {preview.count:,} for good, with their events?", abort=True)
@@ -222,14 +226,26 @@ def _progress(done: str) -> Iterator[Callable[[int], None]]:
             stop(f"interrupted; what was {done} is in the log, run it again for the others", _INTERRUPTED)
 
 
+def _foretell(action: str, done: str, preview: Preview, redis: Redis) -> None:
+    """Print how many would be dealt with, and how many not."""
+    if preview.count:
+        outcomes = Replays(redis, "").look(action, preview.pages(), lambda _: None)
+        typer.echo(f"{outcomes[done]:,} would be {done}")
+        _report_others(outcomes)
+
+
 def _report(outcomes: Counter[str], done: str, chosen: Chosen) -> None:
     typer.echo(f"{outcomes[done]:,} {done}")
-    for outcome, reason in _WHY_NOT.items():
-        if outcomes[outcome]:
-            typer.echo(f"{outcomes[outcome]:,} not: {reason}", err=True)
+    _report_others(outcomes)
     unknown = len(set(chosen.ids)) - outcomes.total()
     if unknown > 0:
         stop(f"{unknown:,} of the ids are no dead letter's", _FAILED)
+
+
+def _report_others(outcomes: Counter[str]) -> None:
+    for outcome, reason in _WHY_NOT.items():
+        if outcomes[outcome]:
+            typer.echo(f"{outcomes[outcome]:,} not: {reason}", err=True)
 
 
 def _declared(name: str) -> JobType:

@@ -205,6 +205,7 @@ def test_replay_by_what_they_are_shows_first_on_request(redis: Redis, dead: Dead
     replayed = dead("replay", *which, "--by", "wang")
 
     assert "20 chosen" in preview.stdout
+    assert "20 would be replayed" in preview.stdout
     assert untouched == (0, [])
     assert replayed.stdout == "20 replayed\n"
     assert queue_length(redis) == 20
