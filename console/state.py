@@ -16,12 +16,18 @@ from console.history import History
 from console.looks import Looks
 from console.streams import Streams
 from deskbell.cli.doctor import beside_queues
+from deskbell.dead_letters.overview import Overview
+from deskbell.dead_letters.plan import Plan
+from deskbell.dead_letters.reads import Reads
+from deskbell.dead_letters.runs import Runs
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
 from workers.dead_letters.audit import AuditLog
 
 _REDIS_SECONDS = 2.0
+_DEAD_WAIT_SECONDS = 0.15
+_OVERVIEW_SECONDS, _PLAN_SECONDS = 1.0, 20.0
 
 
 @dataclass
@@ -43,6 +49,9 @@ class State:
         self.audit = AuditLog(self.redis)
         self.history = History(self.redis)
         self.looks = Looks(partial(beside_queues, self.settings))
+        self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
+        self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)
+        self.dead_runs = Runs(connect(self.settings), self.dead_overview)
         self.throttle = Throttle()
         self.streams = Streams()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")

@@ -1,0 +1,4 @@
+"""The audit log: who did what, and was refused what.
+
+Read `routes`, then `texts`.
+"""

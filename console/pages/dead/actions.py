@@ -1,0 +1,104 @@
+"""Replay and discard: what they would do, the start of one in the background, how far it is, and its end."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, HTTPException
+from starlette.responses import Response
+
+from console.forms import Fields
+from console.visit import Operator, Viewer
+from deskbell.dead_letters.choice import Choice
+from deskbell.dead_letters.plan import ACTIONS, DONE, Action, make_plan
+from deskbell.dead_letters.runs import BusyError, Order
+from shared.declarations.policies import Rate
+
+router = APIRouter()
+
+_RATES = ("20/s", "1/s", "5/s", "100/s", "")
+_MOST_WORDS = 400
+_LONGEST = 200
+_ASKED = ("id", "group", "job", "cause", "since")
+
+
+@router.get("/dead/plan")
+def show_plan(
+    visit: Operator,
+    action: str = "",
+    id: str = "",  # noqa: A002 - the name in the address
+    group: str = "",
+    job: str = "",
+    cause: str = "",
+    since: str = "",
+) -> Response:
+    """What an action would do: nothing is done."""
+    asked = {"id": id, "group": group, "job": job, "cause": cause, "since": since}
+    state, checked, choice = visit.state, _action(action), _choice(asked)
+    read = state.dead_plans.get(_key(checked, asked), lambda count: make_plan(state.redis, checked, choice, count))
+    plan = read.result
+    return visit.page(
+        "dead/plan.html",
+        action=action,
+        read=read,
+        plan=plan,
+        done=plan.outcomes[DONE[action]] if plan else 0,
+        others={name: number for name, number in plan.outcomes.items() if name != DONE[action]} if plan else {},
+        rates=_RATES,
+        asked=asked,
+    )
+
+
+@router.post("/dead/runs")
+def start(visit: Operator, fields: Fields) -> Response:
+    """Begin an action in the background; another of the same scope that is under way is shown instead."""
+    action, choice, rate = _action(fields.get("action", "")), _choice(fields), fields.get("rate", "")
+    if rate and not Rate.parse(rate):
+        raise HTTPException(400, f"rate: expected a number in a s, min or h, such as 20/s, got {rate[:20]!r}")
+    if choice.until is None and choice.id is None:
+        raise HTTPException(400, "until: expected the time up to which dead letters are meant, got none")
+    plan = visit.state.dead_plans.known(_key(action, dict(fields) | {"since": fields.get("asked_since", "")}))
+    words = (plan.words if plan else choice.id or str(choice))[:_MOST_WORDS]
+    total = plan.outcomes.total() if plan else 1 if choice.id else None
+    try:
+        run, is_new = visit.state.dead_runs.start(Order(action, choice, visit.by, words, total, rate or None))
+    except BusyError:
+        return visit.back("/dead", "dead.busy")
+    return visit.back(f"/dead/run?id={run}" if run else "/dead", "dead.begun" if is_new else "dead.begun_already")
+
+
+@router.get("/dead/run")
+def show_run(visit: Viewer, id: str = "") -> Response:  # noqa: A002 - the name in the address
+    """How far an action is, or what it did."""
+    run = visit.state.dead_runs.read(id)
+    if run is None:
+        raise HTTPException(404)
+    others = {name: number for name, number in run.outcomes.items() if name != DONE.get(run.entry.action)}
+    again = {name: text for name, text in run.choice.fields.items() if name != "until"}
+    return visit.page("dead/run.html", run=run, others=others, again=again)
+
+
+@router.post("/dead/stop")
+def stop(visit: Operator, fields: Fields) -> Response:
+    """End an action that is under way."""
+    run = fields.get("id", "")
+    if visit.state.dead_runs.read(run) is None:
+        raise HTTPException(404)
+    is_asked = visit.state.dead_runs.stop(run, visit.by)
+    return visit.back(f"/dead/run?id={run}", "dead.stopping" if is_asked else "dead.over")
+
+
+def _key(action: Action, asked: Mapping[str, str]) -> tuple[str, ...]:
+    """What a dry run is known by: what was asked, as it was typed, for a span begins later at each request."""
+    return action, *(asked.get(name, "")[:_LONGEST] for name in _ASKED)
+
+
+def _action(text: str) -> Action:
+    if text not in ACTIONS:
+        raise HTTPException(400, f"action: expected replay or discard, got {text[:20]!r}")
+    return text
+
+
+def _choice(fields: dict[str, str]) -> Choice:
+    try:
+        return Choice.read(fields)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
