@@ -26,7 +26,7 @@ from shared.settings.config import Settings
 from workers.dead_letters.audit import AuditLog
 
 _REDIS_SECONDS = 2.0
-_DEAD_WAIT_SECONDS = 0.15
+_DEAD_WAIT_SECONDS = 0.1
 _OVERVIEW_SECONDS, _PLAN_SECONDS = 1.0, 20.0
 
 
