@@ -1,18 +1,17 @@
 """Which dead letters an action means: one, a group, or those that a filter lets through; none that failed later."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 
+from deskbell.calls.moments import FORM, read_moment
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 from workers.dead_letters.replay import Pages
 
 _LONGEST = 200
 _GROUPS_KEPT = 1000
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,7 @@ def group_id(job: str, queue: str, cause: str) -> str:
 
 
 def _time(name: str, text: str) -> datetime | None:
-    span = re.fullmatch(r"(\d{1,6})([smhd])", text)
     try:
-        if span:
-            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
-    except (ValueError, OverflowError):
-        raise ValueError(f"{name}: expected a time such as 90s, 15m, 2h or 7d, or an ISO date, got {text!r}") from None
+        return read_moment(text, UTC) if text else None
+    except ValueError:
+        raise ValueError(f"{name}: expected {FORM}, got {text!r}") from None

@@ -227,7 +227,7 @@ def test_one_letter_is_shown_masked_and_revealed_to_an_admin_who_is_recorded(
     entries = [(each.action, each.by, each.selection, each.end) for each in AuditLog(redis).latest(9)]
     assert entries == [
         ("dead.reveal", "operator (console)", "", "refused"),
-        ("reveal", "admin (console)", letter, "done"),
+        ("reveal", "admin (console)", f"dead letter {letter}", "done"),
     ]
 
 
@@ -270,7 +270,7 @@ def test_hostile_values_are_text_everywhere(open_console: ConsoleFactory, redis:
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
-        ("/dead?since=yesterday", 400, "since: expected a time such as 90s, 15m, 2h or 7d, or an ISO date"),
+        ("/dead?since=yesterday", 400, "since: expected a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date"),
         ("/dead?since=999999d", 400, "since: expected a time"),
         ("/dead?cause=" + "x" * 20_000, 200, "The filter lets none through."),
         ("/dead/plan?action=delete", 400, "action: expected replay or discard, got &#39;delete&#39;"),

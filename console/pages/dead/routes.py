@@ -75,7 +75,7 @@ def show_letter(visit: Viewer, id: str = "") -> Response:  # noqa: A002 - the na
 def reveal(visit: Admin, fields: Fields) -> Response:
     """All about one dead letter as it is; who saw it is recorded before it is shown."""
     details = _details(visit, fields.get("id", ""))
-    visit.state.audit.note("reveal", details.dead_letter.id[:_LONGEST], visit.by, "done")
+    visit.state.audit.note("reveal", f"dead letter {details.dead_letter.id[:_LONGEST]}", visit.by, "done")
     return _letter(visit, details, is_revealed=True)
 
 
