@@ -9,16 +9,18 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 local worker, silent, remembered, mine = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), cjson.decode(ARGV[4])
 local RETURNED = 3600  -- what nobody had for so long is introduced anew
-local has, queues, others, left = {}, {}, {}, {}
-for _, each in ipairs(mine) do
-  has[each] = true
+local has, queues, others, left, scored = {}, {}, {}, {}, {}
+for n, each in ipairs(mine) do
+  has[each], scored[2 * n - 1], scored[2 * n] = true, now, each
 end
 
 -- When the newest of what this worker has was introduced, in ms.
 local function introduce(key)
   local newest = 0
-  for _, each in ipairs(mine) do
-    local declared, at = redis.call('ZSCORE', key, each), redis.call('HGET', 'deskbell:introduced', each)
+  local declared_at = #mine > 0 and redis.call('ZMSCORE', key, unpack(mine))
+  local introduced_at = #mine > 0 and redis.call('HMGET', 'deskbell:introduced', unpack(mine))
+  for n, each in ipairs(mine) do
+    local declared, at = declared_at[n], introduced_at[n]
     if not at or not declared or now - declared > RETURNED then
       at = string.format('%d', now * 1000)
       redis.call('HSET', 'deskbell:introduced', each, at)
@@ -47,8 +49,8 @@ end
 local function declare(queue)
   local key = 'deskbell:declared:' .. queue
   local outdated = queue == 'events' and is_outdated(introduce(key))
-  for _, each in ipairs(mine) do
-    redis.call('ZADD', key, now, each)
+  if #mine > 0 then
+    redis.call('ZADD', key, unpack(scored))
   end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now - remembered)
   redis.call('EXPIRE', key, remembered)
