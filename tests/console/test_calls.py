@@ -322,6 +322,10 @@ def test_personal_values_are_revealed_to_admins_alone_one_by_one_and_recorded(
         assert "(8 characters)" in page
         assert not [each for each in secrets if each in page or each in listed]
         assert ("hx-post" in page) == (browser is admin)
+    with following(admin, "/calls/stream?after=0/0-0") as events:
+        streamed = next(data for name, data, _ in events if name == "calls")
+    assert event.id in streamed
+    assert not [each for each in secrets if each in streamed]
     refused = [browser.post("/call/reveal", data={"id": event.id}) for browser in (viewer, operator)]
     revealed = admin.post("/call/reveal", data={"id": event.id})
 
