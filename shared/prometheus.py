@@ -52,9 +52,9 @@ def shared_families(folder: str | None = None) -> Iterable[Metric]:
     return found
 
 
-def build_info() -> Metric:
+def build_info(name: str = "deskbell_build_info") -> Metric:
     """Which Deskbell it is."""
-    info = GaugeMetricFamily("deskbell_build_info", "Which Deskbell this is; always 1.", labels=["version", "commit"])
+    info = GaugeMetricFamily(name, "Which Deskbell this is; always 1.", labels=["version", "commit"])
     info.add_metric([version(), commit()], 1)
     return info
 

@@ -29,7 +29,7 @@ class _Workers(Collector):
         yield from Once(self._families()).collect()
 
     def _families(self) -> Iterator[Metric]:
-        yield build_info()
+        yield build_info("deskbell_worker_build_info")  # by the other name alerts know that an api is there
         yield from shared_families(self._folder)
         yield from processes(Path(self._folder))
 

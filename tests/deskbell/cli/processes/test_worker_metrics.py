@@ -47,7 +47,8 @@ def test_all_processes_are_told_on_one_port(
 
     assert text.count("process_resident_memory_bytes{pid=") == 2
     assert "deskbell_worker_processes 2.0" in text
-    assert "deskbell_build_info{" in text
+    assert "deskbell_worker_build_info{" in text
+    assert "deskbell_build_info{" not in text
 
 
 def test_a_port_that_is_taken_is_said(valkey_url: str, tmp_path: Path) -> None:
