@@ -11,6 +11,8 @@ Read in this order, which is that of a callback's data:
 
 `lifespans` opens and closes what handlers or jobs share.
 
+`drift` says how a call departs from what its handler declares.
+
 A room imports only from rooms that stand below it in `pyproject.toml` (import-linter). `loading` stands above all: it
 imports the integrator's modules.
 

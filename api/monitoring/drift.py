@@ -4,13 +4,10 @@ Drift is counted, and logged once for a process, since a node that drifts does s
 outside: what is remembered and shown of them is bounded for each node.
 """
 
-import builtins
-import keyword
-import re
-import unicodedata
 from typing import Any
 
 from api.metrics import Metrics
+from shared.drift import handler_to_paste, input_drift
 from shared.handlers.executor import guarded_call
 from shared.handlers.handler import Handler
 from shared.logs import get_log
@@ -18,12 +15,8 @@ from shared.raised import as_raised
 from shared.redaction import loggable_names
 from shared.wire.commands import ApiCall
 from shared.wire.events import Event, Reply
-from shared.wire.protocol import SYSTEM
 
 _MOST_LINES = 20  # of one kind for one node
-_MOST_PARAMETERS = 20
-_LONGEST_NAME = 64
-_TAKEN = {"callbacks", *dir(builtins)}  # names that the pasted lines, or those after them, use
 
 
 class DriftLog:
@@ -39,7 +32,8 @@ class DriftLog:
         if not isinstance(event, ApiCall):
             return
         if handler is None:
-            source = handler_to_paste(event)
+            have_values = {name: value not in ("", None) for name, value in event.variables.items()}
+            source = handler_to_paste(event.node, have_values)
             self._log_once(("no_handler", ""), [source], "no_handler", node=event.node, write=source)
             return
         self._check_call(handler, event)
@@ -55,7 +49,7 @@ class DriftLog:
         self._metrics.at_once.labels(handler.name).inc()
 
     def _check_call(self, handler: Handler, call: ApiCall) -> None:
-        for kind, names in zip(("missing", "undeclared"), input_drift(handler, call), strict=True):
+        for kind, names in zip(("missing", "undeclared"), input_drift(handler, call.variables), strict=True):
             if names:
                 self._metrics.drift.labels(handler.name, kind).inc()
                 shown = loggable_names(names)
@@ -78,51 +72,3 @@ class DriftLog:
         logged.add(tuple(said))
         last = {"note": "further ones are not logged"} if len(logged) == _MOST_LINES else {}
         self._log.warning(line, **fields, **last)
-
-
-def input_drift(handler: Handler, call: ApiCall) -> tuple[list[str], list[str]]:
-    """The names that a call lacks, but for inputs with a default, and those it brings that nobody declared.
-
-    System variables come as Desk sees fit. A handler that takes the whole call may read any variable.
-    """
-    given, declared, when = call.variables, handler.inputs.names, handler.when
-    missing = sorted({name for name in (*handler.inputs.required, *when) if name not in given})
-    if handler.event_parameter:
-        return missing, []
-    others = [name for name in given if not (name in declared or name in when or name.startswith(SYSTEM))]
-    return missing, others
-
-
-def handler_to_paste(call: ApiCall) -> str:
-    """The source of a handler for a call: its parameters are the names of the variables, never their values.
-
-    A variable that has no value in this call gets a default, since Desk may send it empty again. Names come from
-    outside: those that cannot be parameters are counted, not shown.
-    """
-    names = [name for name in call.variables if _is_parameter(name)][:_MOST_PARAMETERS]
-    required = [f"{name}: str" for name in names if call.variables[name] not in ("", None)]
-    optional = [f'{name}: str = ""' for name in names if call.variables[name] in ("", None)]
-    others = len(call.variables) - len(names)
-    whole = ["call: ApiCall"] if others else []
-    function = re.sub(r"\W", "_", call.node or "answer").lower()
-    if not _is_parameter(function) or function in _TAKEN:
-        function = f"answer_{function}"
-    given = ", ".join([*whole, *required, *optional])
-    lines = [
-        f'@callbacks.api_call("{call.node}")' if call.node else "@callbacks.api_call",
-        f"async def {function}({given}) -> dict[str, str]:",
-        *([f"    # call.variables has {others} more, whose names cannot be parameters"] if others else []),
-        "    return {}",
-    ]
-    return "\n".join(lines)
-
-
-def _is_parameter(name: str) -> bool:
-    """Whether a name can be a parameter: Python would read one that is not in its normal form as another."""
-    return (
-        len(name) <= _LONGEST_NAME
-        and name.isidentifier()
-        and not keyword.iskeyword(name)
-        and unicodedata.normalize("NFKC", name) == name
-        and name not in ("call", "__debug__")
-    )

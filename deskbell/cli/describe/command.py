@@ -5,17 +5,15 @@ import re
 import sys
 from dataclasses import asdict
 
-from deskbell.cli.describe.document import URL_RULES, event_section, handler_section, token_section
+from deskbell.cli.defaults import DEV_TOKEN
 from deskbell.cli.describe.forms import html, markdown, print_text
-from deskbell.cli.describe.handlers import description_of
-from deskbell.cli.describe.subscriptions import app_tokens, subscriptions, takers_of_all
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here
-from shared.loading import load_callbacks, load_jobs
-from shared.settings.config import Settings
-from shared.settings.environment import PREFIX
+from deskbell.describe.document import URL_RULES, event_section, handler_section, token_section
+from deskbell.describe.handlers import description_of
+from deskbell.describe.loaded import callback_url, callbacks_to_describe, job_types_to_describe
+from deskbell.describe.subscriptions import app_tokens, subscriptions, takers_of_all
 
-_SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
 _URL = re.compile(r"https?://[^\s!$&?#/]+[^\s!$&?#]*")  # PROTOCOL §1
 _TITLE = "What to enter in Tencent Cloud Desk"
 
@@ -28,14 +26,9 @@ def describe(url: str, form: str, *, reveal_secret: bool, reveal_token: bool) ->
             f"such as https://your.host; got {url!r}"
         )
     settings = load_settings_here()
-    base = _base(url, settings, reveal_secret=reveal_secret)
-    handlers = load_callbacks(settings).handlers
-    if not handlers:
-        stop(
-            f"{PREFIX}CALLBACKS: expected package.module:callbacks with handlers to describe, got "
-            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing: set it, in .env for example'}"
-        )
-    job_types = load_jobs(settings).types if settings.jobs else []
+    base = callback_url(url, settings, reveal_secret=reveal_secret)
+    handlers = callbacks_to_describe(settings).handlers
+    job_types = job_types_to_describe(settings)
     described = [description_of(handler, base) for handler in handlers]
     wanted = subscriptions(job_types, handlers, base)
     tokens = app_tokens(settings, reveal=reveal_token)
@@ -51,16 +44,9 @@ def describe(url: str, form: str, *, reveal_secret: bool, reveal_token: bool) ->
     sections = [
         *map(handler_section, described),
         event_section(wanted, takers_of_all(job_types), knows_jobs=bool(settings.jobs)),
-        token_section(tokens, revealed=reveal_token),
+        token_section(tokens, DEV_TOKEN, revealed=reveal_token),
     ]
     if form == "text":
         print_text(_TITLE, URL_RULES, sections)
     else:
         sys.stdout.write((html if form == "html" else markdown)(_TITLE, URL_RULES, sections))
-
-
-def _base(url: str, settings: Settings, *, reveal_secret: bool) -> str:
-    if settings.path_secret is None:
-        return f"{url.rstrip('/')}/callback"
-    secret = settings.path_secret.get_secret_value() if reveal_secret else _SECRET
-    return f"{url.rstrip('/')}/{secret}/callback"

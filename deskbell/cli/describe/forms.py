@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape as plain
 from rich.table import Table
 
-from deskbell.cli.describe.document import Section
+from deskbell.describe.document import Section
 
 _PIPE_WIDTH = 400
 _STYLE = """\

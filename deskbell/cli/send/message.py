@@ -8,9 +8,9 @@ from typing import Any
 
 from deskbell.cli.exit import stop
 from deskbell.cli.send.inputs import fill_in
-from deskbell.cli.unknowns.documented import EVENTS
 from deskbell.simulator.client import command_of
 from deskbell.simulator.packets import command_named, field_from_text, fixture_names, packet_of
+from deskbell.unknowns.documented import EVENTS
 from shared.declarations.nearest import advice, nearest
 from shared.declarations.options import NODE_FORM, check_fields, check_variables
 from shared.errors import DeclarationError, PacketError

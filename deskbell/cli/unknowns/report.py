@@ -1,45 +1,25 @@
 """What `deskbell unknowns` prints: names alone, ready to be sent to Deskbell's maintainers."""
 
 import json
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import typer
 from redis.exceptions import RedisError
 
 from deskbell.cli.exit import stop
 from deskbell.cli.settings.running import load_settings_here, no_redis
-from deskbell.cli.unknowns.documented import EVENTS, VARIABLES, fields_of
-from deskbell.cli.unknowns.seen import Seen, read_seen
+from deskbell.unknowns.seen import read_seen
+from deskbell.unknowns.undocumented import undocumented
 from shared.redis.connections import connect
 from shared.version import version
-from shared.wire.commands import COMMANDS
-from shared.wire.protocol import COMMAND_FORM
 
 _FAILED = 1
-_MOST_NAMES = 100  # of a kind
-_NAME = re.compile(COMMAND_FORM)
 _HEADS = {
     "commands": "Commands",
     "events": "Values of Event",
     "fields": "Fields",
     "variables": "System variables",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A name that docs/reference/protocol.md does not list.
-
-    Attributes:
-        command: whose packet it is in; its own for a command.
-        name: what it is.
-        count: how many events had it.
-    """
-
-    command: str
-    name: str
-    count: int
 
 
 def unknowns(*, as_json: bool) -> None:
@@ -69,22 +49,3 @@ def unknowns(*, as_json: bool) -> None:
             where = "" if each.command == each.name else f"{each.command}  "
             typer.echo(f"  {where}{each.name}  {each.count:,}")
     typer.echo("\nPlease send this to Deskbell's maintainers: no page that we have lists these names.")
-
-
-def undocumented(seen: Seen) -> dict[str, list[Unknown]]:
-    """The names that are not documented, by kind; the most frequent first.
-
-    A name that does not have the form of a name may be a customer's text, and is left out.
-    """
-    return {
-        "commands": _unknown({(name, name): n for name, n in seen.commands.items() if name not in COMMANDS}),
-        "events": _unknown({key: n for key, n in seen.events.items() if key[1] not in EVENTS.get(key[0], ())}),
-        "fields": _unknown({key: n for key, n in seen.fields.items() if key[1] not in fields_of(key[0])}),
-        "variables": _unknown({("", name): n for name, n in seen.variables.items() if name not in VARIABLES}),
-    }
-
-
-def _unknown(counts: dict[tuple[str, str], int]) -> list[Unknown]:
-    named = [key for key in counts if all(not word or _NAME.fullmatch(word) for word in key)]
-    first = sorted(named, key=lambda key: (-counts[key], key))[:_MOST_NAMES]
-    return [Unknown(command, name, counts[command, name]) for command, name in first]

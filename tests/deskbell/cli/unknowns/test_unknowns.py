@@ -8,9 +8,9 @@ from typing import Any
 from redis import Redis
 
 from deskbell import Event, Jobs
-from deskbell.cli.unknowns.documented import EVENTS, VARIABLES, fields_of
 from deskbell.simulator.client import Desk
 from deskbell.simulator.packets import packet_of
+from deskbell.unknowns.documented import EVENTS, VARIABLES, fields_of
 from shared.redis.queues import EVENTS as EVENTS_QUEUE
 from shared.wire.commands import COMMANDS
 from shared.wire.protocol import API_CALL

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deskbell.cli.describe.console import PLACES
+from deskbell.describe.console import PLACES
 from shared.handlers.handler import Handler
 from shared.jobs.job_type import JobType
 from shared.settings.config import Settings

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from deskbell.cli.describe.console import PLACES
-from deskbell.cli.variables import Variable, input_variables, output_variables
+from deskbell.describe.console import PLACES
+from deskbell.describe.variables import Variable, input_variables, output_variables
 from shared.declarations.kind import Kind
 from shared.handlers.asking import AskHandler
 from shared.handlers.handler import Handler

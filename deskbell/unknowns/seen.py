@@ -6,7 +6,7 @@ while it waits, some minutes after it is done, and for good when it is a dead le
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from redis import Redis
 from rq.job import Job
 
-from shared.records.query import all_calls
+from shared.records.query import Call, all_calls
 from shared.redis.job_data import read_data
 from shared.wire.commands import canonical
 from shared.wire.protocol import API_CALL, SYSTEM
@@ -50,11 +50,27 @@ class Seen:
         """Count the names in a packet."""
         self.packets += 1
         command = canonical(str(packet.get("CallbackCommand")))
+        self._add_fields(command, packet)
+        if command == API_CALL and isinstance(body := packet.get("Body"), dict):
+            self._add_variables(body)
+
+    def add_call(self, call: Call) -> None:
+        """Count the names in a record; that of an API call has variables alone."""
+        self.logged += 1
+        command = canonical(call.command)
+        self.commands[command] += 1
+        if command == API_CALL:
+            self._add_variables(call.asked)
+        else:
+            self._add_fields(command, call.asked)
+
+    def _add_fields(self, command: str, packet: Mapping[str, Any]) -> None:
         self.fields.update((command, name) for name in packet)
         if isinstance(event := packet.get("Event"), str):
             self.events[command, event] += 1
-        if command == API_CALL and isinstance(body := packet.get("Body"), dict):
-            self.variables.update(name for name in body if name.startswith(SYSTEM))
+
+    def _add_variables(self, body: Mapping[str, Any]) -> None:
+        self.variables.update(name for name in body if name.startswith(SYSTEM))
 
 
 def read_seen(redis: Redis) -> Seen:

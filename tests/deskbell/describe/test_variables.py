@@ -9,7 +9,7 @@ import typing_extensions as te
 from pydantic import BaseModel, Field, InstanceOf, RootModel
 
 from deskbell import Kind
-from deskbell.cli.variables import Variable, input_variables, output_variables
+from deskbell.describe.variables import Variable, input_variables, output_variables
 from tests.shared.declared import Status, Summary, handler_of
 
 

@@ -3,10 +3,9 @@
 import json
 from dataclasses import dataclass, field
 
-from deskbell.cli.defaults import DEV_TOKEN
-from deskbell.cli.describe.console import TOKEN
-from deskbell.cli.describe.handlers import Description
-from deskbell.cli.describe.subscriptions import AppTokens, Subscriber, Subscription
+from deskbell.describe.console import TOKEN
+from deskbell.describe.handlers import Description
+from deskbell.describe.subscriptions import AppTokens, Subscriber, Subscription
 from shared.wire.protocol import fingerprint
 
 Rows = list[tuple[str, ...]]
@@ -106,8 +105,8 @@ def _job(job: Subscriber) -> str:
     return f"{job.name} ({', '.join(limits)})" if limits else job.name
 
 
-def token_section(apps: list[AppTokens], *, revealed: bool) -> Section:
-    """The token of each app."""
+def token_section(apps: list[AppTokens], known: str, *, revealed: bool) -> Section:
+    """The token of each app; `known` is the one that everybody knows, of `deskbell dev`."""
     section = Section("Token")
     section.facts.append(("page", TOKEN))
     rows: Rows = [
@@ -116,7 +115,7 @@ def token_section(apps: list[AppTokens], *, revealed: bool) -> Section:
     section.tables.append((("SdkAppid", "token" if revealed else "token, by fingerprint", "without Sign"), rows))
     if not apps:
         section.remarks.append("No app is known here: set DESKBELL_APPS, in .env for example, and describe again.")
-    if {DEV_TOKEN, fingerprint(DEV_TOKEN)} & {token for each in apps for token in each.tokens}:
+    if {known, fingerprint(known)} & {token for each in apps for token in each.tokens}:
         section.remarks.append(
             "This token is that of deskbell dev, which everybody knows: set DESKBELL_APPS, in .env for example, and "
             "describe again."

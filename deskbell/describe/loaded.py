@@ -1,0 +1,42 @@
+"""The handlers and job types that settings name, and the URL of callbacks."""
+
+from shared.errors import ConfigError
+from shared.handlers.callbacks import Callbacks
+from shared.jobs.job_type import JobType
+from shared.loading import load_callbacks, load_jobs
+from shared.settings.config import Settings
+from shared.settings.environment import PREFIX
+
+_SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
+
+
+def callbacks_to_describe(settings: Settings) -> Callbacks:
+    """The handlers, of which there is one at least.
+
+    Raises:
+        ConfigError: there is none, or they cannot be loaded.
+    """
+    callbacks = load_callbacks(settings)
+    if not callbacks.handlers:
+        raise ConfigError(
+            f"{PREFIX}CALLBACKS: expected package.module:callbacks with handlers to describe, got "
+            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing: set it, in .env for example'}"
+        )
+    return callbacks
+
+
+def job_types_to_describe(settings: Settings) -> list[JobType]:
+    """The job types; none where no setting names them.
+
+    Raises:
+        ConfigError: they cannot be loaded.
+    """
+    return load_jobs(settings).types if settings.jobs else []
+
+
+def callback_url(url: str, settings: Settings, *, reveal_secret: bool = False) -> str:
+    """The URL of callbacks without a node, at a host such as `https://your.host`."""
+    if settings.path_secret is None:
+        return f"{url.rstrip('/')}/callback"
+    secret = settings.path_secret.get_secret_value() if reveal_secret else _SECRET
+    return f"{url.rstrip('/')}/{secret}/callback"
