@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from console.access.sessions import Sessions
 from console.access.throttle import Throttle
+from console.described import Described
 from console.history import History
 from console.looks import Looks
 from console.streams import Streams
@@ -48,6 +49,7 @@ class State:
         self.redis = connect(self.settings, _REDIS_SECONDS)
         self.audit = AuditLog(self.redis)
         self.history = History(self.redis)
+        self.described = Described(self.settings, self.redis)
         self.looks = Looks(partial(beside_queues, self.settings))
         self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
         self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
 from redis import Redis
 
 from console.page import all_pages
 from shared.redis.queues import queue
 from tests.conftest import SettingsFactory
+from tests.console.browser.accessible import violations
 from tests.console.browser.conftest import TabFactory
 from tests.console.browsing import browsing
 
@@ -24,12 +23,6 @@ def url(redis: Redis, make_settings: SettingsFactory) -> Iterator[str]:
     queue("<b>\u202ecrm</b>" + "q" * 200, redis).enqueue("workers.perform.perform")
     with browsing(make_settings()) as url:
         yield url
-
-
-def violations(tab: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds: its rule, and the elements' HTML."""
-    found = Axe().run(tab).response["violations"]
-    return [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]
 
 
 @pytest.mark.parametrize("path", PATHS)
