@@ -1,7 +1,4 @@
-"""Order: the jobs of one key run in event order, one at a time, whatever happens between.
-
-Long, because one file holds what one option promises, each rule with a test that reads alone.
-"""
+"""Order: the jobs of one key run in event order, one at a time, whatever happens between."""
 
 import asyncio
 import dataclasses
@@ -9,85 +6,29 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
-from deskbell import ApiCall, Discard, Event, Jobs, Retry
+from deskbell import ApiCall, Event, Jobs, Retry
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS, queue
-from shared.wire.commands import received
 from shared.wire.events import new_event_id
 from tests.conftest import WorkplaceFactory
 from tests.forked import Forked
 from tests.logged import capture_logs
 from tests.waiting import until
-from tests.workers.failed_jobs import all_dead_letters
+from tests.workers.flow.ordered import Ran, call, drain, fan_out, ordered
 from tests.workers.running import Workplace, fetch, running_worker
-from workers.dead_letters.replay import Replays, Throttle
 from workers.flow.fifo_lock import wake
-from workers.flow.ordering import execution_of
 from workers.worker.execution import Execution
 from workers.worker.rq_outcomes import RQOutcomes
-
-Ran = list[str]
-
-
-def call(number: int, session: str = "s", *, seconds_ago: float = 1.0) -> ApiCall:
-    """The call of a number, received so many milliseconds after the first."""
-    event = api_call(str(number), SystemSessionID=session)
-    return dataclasses.replace(event, id=new_event_id(time.time() - seconds_ago + number / 1000))
-
-
-def step(seq: Any, execution: str = "e", *, seconds_ago: float = 1.0, **fields: Any) -> Event:
-    """The event of a task flow's execution with a `Seq`."""
-    packet = {
-        "CallbackCommand": "Chatbot.TaskFlowEventNotify",
-        "ExecutionId": execution,
-        "Seq": seq,
-        "SessionId": "s",
-        **fields,
-    }
-    event = received(packet, app_id="1400000001", node=str(seq))
-    return dataclasses.replace(event, id=new_event_id(time.time() - seconds_ago))
-
-
-def ordered(kind: type[Event] = ApiCall, **options: Any) -> tuple[Jobs, Ran]:
-    """A job type `note` that notes the nodes of events, ordered by session, and what it noted."""
-    jobs, ran = Jobs(), Ran()
-
-    @jobs.on(kind, **({"ordered_by": "session"} | options))
-    def note(event: Event) -> None:
-        ran.append(event.node)
-
-    return jobs, ran
-
-
-def fan_out(workplace: Workplace, events: Iterable[Event]) -> None:
-    """Fan events out one after the other, in this order."""
-    for event in events:
-        workplace.put_event(event)
-        workplace.work(EVENTS)
-
-
-def drain(workplace: Workplace) -> None:
-    """Work until nothing is left to be tried again."""
-    default = workplace.queue()
-
-    def is_drained() -> bool:
-        workplace.make_due()
-        workplace.work()
-        return not default.scheduled_job_registry.count and not default.count
-
-    until(is_drained)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4)))[::5])
@@ -288,112 +229,6 @@ def test_the_next_job_waits_through_retries(open_workplace: WorkplaceFactory) ->
     assert ran == ["0", "0", "0", "1"]
 
 
-def failing_first(on_dead: str, error: Exception) -> tuple[Jobs, Ran, list[bool]]:
-    """A job type whose job of node 0 is a dead letter until a flag is set."""
-    jobs, ran, is_broken = Jobs(), Ran(), [True]
-    options: dict[str, Any] = {"on_dead": on_dead}
-
-    @jobs.on(ApiCall, ordered_by="session", attempts=1, **options)
-    def note(event: ApiCall) -> None:
-        if event.node == "0" and is_broken:
-            raise error
-        ran.append(event.node)
-
-    return jobs, ran, is_broken
-
-
-@pytest.mark.parametrize("error", [OSError(), Discard("no")])
-def test_a_dead_letter_does_not_block_its_key(error: Exception, open_workplace: WorkplaceFactory) -> None:
-    """`on_dead="continue"`: the next go on; replayed, it runs where it can, and what was done is not done again."""
-    jobs, ran, is_broken = failing_first("continue", error)
-    workplace = open_workplace(jobs)
-    events = [call(number) for number in range(3)]
-    fan_out(workplace, events)
-    workplace.work()
-    without = list(ran)
-
-    is_broken.clear()
-    workplace.queue().failed_job_registry.requeue(workplace.job(events[0], "note").id)
-    drain(workplace)
-
-    assert without == ["1", "2"]
-    assert ran == ["1", "2", "0"]
-    assert workplace.queue().deferred_job_registry.count == 0
-
-
-def test_a_dead_letter_may_hold_its_key_until_it_is_replayed(open_workplace: WorkplaceFactory) -> None:
-    """`on_dead="hold"`: also events that come later wait; other keys go on."""
-    jobs, ran, is_broken = failing_first("hold", OSError())
-    workplace = open_workplace(jobs)
-    events = [call(number) for number in range(3)]
-    fan_out(workplace, events[:2])
-    drain(workplace)
-    fan_out(workplace, [events[2], call(7, "other")])
-    drain(workplace)
-    held = list(ran)
-
-    is_broken.clear()
-    workplace.queue().failed_job_registry.requeue(workplace.job(events[0], "note").id)
-    drain(workplace)
-
-    assert held == ["7"]
-    assert ran == ["7", "0", "1", "2"]
-
-
-def test_a_dead_letter_that_is_deleted_holds_nobody(open_workplace: WorkplaceFactory) -> None:
-    """Maintenance finds the first of the key waiting for a job that is gone."""
-    jobs, ran, _ = failing_first("hold", OSError())
-    workplace = open_workplace(jobs)
-    events = [call(number) for number in range(3)]
-    fan_out(workplace, events)
-    drain(workplace)
-
-    workplace.job(events[0], "note").delete()
-    sweep(workplace)
-    drain(workplace)
-
-    assert ran == ["1", "2"]
-
-
-@pytest.mark.parametrize("end", [lambda job: job.delete(), lambda job: job.cancel()], ids=["deleted", "cancelled"])
-def test_a_waiting_job_that_is_deleted_or_cancelled_holds_nobody(
-    end: Callable[[Any], None], open_workplace: WorkplaceFactory
-) -> None:
-    """RQ itself would leave those that depend on it waiting for ever."""
-    jobs, ran = ordered()
-    workplace = open_workplace(jobs)
-    events = [call(number) for number in range(4)]
-    fan_out(workplace, events)
-
-    end(workplace.job(events[1], "note"))
-    drain(workplace)
-    before = list(ran)
-    sweep(workplace)
-    drain(workplace)
-
-    assert before == ["0"]
-    assert ran == ["0", "2", "3"]
-
-
-def sweep(workplace: Workplace) -> None:
-    """Do what workers do every half minute."""
-    workplace.redis.delete("deskbell:orders:lock")
-    wake(workplace.redis, workplace.jobs)
-
-
-def test_a_sweep_queues_nothing_that_has_its_turn_coming(open_workplace: WorkplaceFactory) -> None:
-    """A job waits in one place only: while those before it wait or run, it is left alone."""
-    jobs, _ = ordered()
-    workplace = open_workplace(jobs)
-    fan_out(workplace, [call(number) for number in range(3)])
-
-    sweep(workplace)
-    sweep(workplace)
-
-    assert workplace.queue().count == 1
-    assert workplace.queue().deferred_job_registry.count == 2
-
-
 def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_written(
     open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,106 +250,6 @@ def test_the_next_job_is_not_queued_before_the_end_of_the_one_before_it_is_writt
 
     assert states == ["deferred"]
     assert ran == ["0", "1"]
-
-
-def test_what_order_keeps_goes_when_the_jobs_have_ended(open_workplace: WorkplaceFactory) -> None:
-    """A session that is over leaves nothing behind."""
-    workplace = open_workplace(ordered()[0])
-    fan_out(workplace, [call(number, session) for number in range(2) for session in "ab"])
-
-    drain(workplace)
-    sweep(workplace)
-
-    assert workplace.redis.keys("deskbell:order:*") == workplace.redis.keys("deskbell:turn:*") == []
-    assert not workplace.redis.exists("deskbell:orders")
-
-
-def test_a_replayed_dead_letter_waits_while_another_of_its_key_runs(open_workplace: WorkplaceFactory) -> None:
-    """One at a time, also then."""
-    jobs, ran, is_broken = Jobs(), Ran(), [True]
-    workplace: Workplace
-    events = [call(0), call(1)]
-
-    @jobs.on(ApiCall, ordered_by="session", attempts=1)
-    def note(event: ApiCall) -> None:
-        if event.node == "0" and is_broken:
-            raise OSError
-        if event.node == "1":
-            is_broken.clear()
-            default = workplace.queue()
-            default.failed_job_registry.requeue(workplace.job(events[0], "note").id)
-            until(lambda: default.scheduled_job_registry.count)  # it was begun, and gave way
-        ran.append(event.node)
-
-    workplace = open_workplace(jobs)
-    fan_out(workplace, events)
-    drain(workplace)
-
-    assert ran == ["1", "0"]
-
-
-@pytest.mark.parametrize(
-    ("key", "order"), [("session", [3, 2, 1]), *(("ExecutionId", each) for each in permutations([1, 2, 3]))]
-)
-def test_the_events_of_an_execution_are_in_the_order_of_their_seq(
-    key: str, order: Sequence[int], open_workplace: WorkplaceFactory
-) -> None:
-    """However they arrive: each is received, fanned out and worked before the next comes."""
-    jobs, ran = ordered(Event, ordered_by=key)
-    workplace = open_workplace(jobs)
-
-    for seq in order:
-        fan_out(workplace, [step(seq)])
-        workplace.make_due()
-        workplace.work()
-    drain(workplace)
-
-    assert ran == ["1", "2", "3"]
-
-
-def test_a_missing_seq_is_waited_for_ten_seconds_and_only_once(open_workplace: WorkplaceFactory) -> None:
-    """From the receipt of the later one; then the execution goes on, and what comes late runs when it comes."""
-    jobs, ran = ordered(Event, ordered_by="ExecutionId")
-    workplace = open_workplace(jobs)
-
-    fan_out(workplace, [step(1), step(3, seconds_ago=3)])
-    workplace.work()
-    workplace.make_due()
-    workplace.work()
-    within = list(ran)
-    fan_out(workplace, [step(1, "f"), step(3, "f", seconds_ago=11)])
-    workplace.work()
-    beyond = ran[1:]
-    fan_out(workplace, [step(4, "f"), step(2, "f")])
-    drain(workplace)
-
-    assert within == ["1"]
-    assert beyond == ["1", "3"]
-    assert sorted(ran[3:]) == ["2", "3", "4"]
-
-
-def test_events_that_a_job_type_does_not_want_are_not_missing(open_workplace: WorkplaceFactory) -> None:
-    """`when` leaves gaps in the Seq of its jobs; what counts is what has arrived."""
-    jobs, ran = ordered(Event, ordered_by="ExecutionId", when={"Event": "TaskEnd"})
-    workplace = open_workplace(jobs)
-
-    fan_out(workplace, [step(1, Event="TaskBegin"), step(2, Event="Node"), step(3, Event="TaskEnd")])
-    workplace.work()
-
-    assert ran == ["3"]
-
-
-def test_a_seq_that_is_no_number_orders_by_receipt(open_workplace: WorkplaceFactory) -> None:
-    """A field of the wrong kind must not make a dead letter of the fan-out."""
-    jobs, ran = ordered(Event)
-    workplace = open_workplace(jobs)
-
-    fan_out(workplace, [step("x", seconds_ago=2), call(1)])
-    drain(workplace)
-
-    assert ran == ["x", "1"]
-    for seq in (None, "", -1, 1.5, True, 2**40, [1], "²", "1" * 5000):
-        assert execution_of(step(seq)) is None
 
 
 NOTING = """
@@ -593,44 +328,6 @@ def test_a_job_keeps_its_position_and_its_attempt(open_workplace: WorkplaceFacto
     assert after == {"attempt": 1, "order": before["order"]}
     assert float(after["order"][1]) == int(event.id[:12], 16)
     assert queue("default", workplace.redis).scheduled_job_registry.count == 1
-
-
-def fail_all(workplace: Workplace, events: Iterable[Event]) -> None:
-    """Have the jobs of events fail for good, one after the other."""
-    fan_out(workplace, events)
-    drain(workplace)
-
-
-@pytest.mark.parametrize("is_left", [False, True])
-def test_dead_letters_of_a_key_that_are_replayed_together_run_in_order(
-    is_left: bool,
-    open_workplace: WorkplaceFactory,
-) -> None:
-    """All are claimed at once, and the first runs: the last turn is no job's that only asks for one."""
-    jobs, ran, fails = Jobs(), Ran(), [True]
-
-    @jobs.on(ApiCall, ordered_by="session", attempts=1)
-    def note(event: ApiCall) -> None:
-        if fails:
-            raise OSError
-        ran.append(event.node)
-
-    workplace = open_workplace(jobs)
-    fail_all(workplace, [call(number) for number in range(4)])
-    turns_left = workplace.redis.keys("deskbell:turn:*")
-    dead_letters = all_dead_letters(workplace.redis)
-    if is_left:
-        digest = dead_letters[-1].meta["order"][0] if dead_letters[-1].meta else ""
-        workplace.redis.set(f"deskbell:turn:note:{digest}", dead_letters[-1].id)
-    fails.clear()
-    Replays(workplace.redis, "li").replay([dead_letters], "", Throttle(), lambda _: None)
-
-    for _ in range(8):
-        workplace.make_due()
-        workplace.work()
-
-    assert turns_left == []
-    assert ran == ["0", "1", "2", "3"]
 
 
 def test_a_start_that_was_not_the_jobs_turn_counts_for_no_rate(open_workplace: WorkplaceFactory) -> None:
