@@ -183,7 +183,7 @@
     }
     event.preventDefault();
     const copy = dialog.querySelector("form");
-    copy.action = form.action;
+    copy.setAttribute("action", form.getAttribute("action")); // `form.action` is a field of that name where there is one
     const fields = copy.querySelector("[data-fields]");
     fields.replaceChildren();
     for (const [name, value] of new FormData(form, event.submitter)) {
