@@ -64,7 +64,7 @@ class AuditLog:
 
     def begin(self, action: str, selection: str, by: str, end: str = "") -> str:
         """Record that something begins."""
-        now = time.time()
+        now = round(time.time(), 6)  # as a datetime has it
         entry_id = uuid.uuid4().hex
         key = _key(entry_id)
         fields: Any = {
