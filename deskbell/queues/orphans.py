@@ -1,7 +1,8 @@
 """Orphaned jobs, which nobody runs or ends: ids in a queue that have no job, and jobs in no queue and no registry.
 
 1. The ids at the head of each queue are compared with the jobs there are.
-2. The keys of jobs are scanned, up to a number and a time; of each job its status is compared with the place it is in.
+2. The keys of jobs are scanned, up to a number and a time; the status of each job is compared with the place it is in.
+   Those in the registry of finished jobs are left out: they are most, since they are kept for some minutes.
 3. What seems lost may have moved meanwhile: it is looked at again a moment later, its status and its place in one
    transaction. Only what is still lost then is an orphan.
 """
@@ -16,16 +17,17 @@ from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import Job
 
-MOST_KEYS = 50_000
+MOST_KEYS = 1_000_000
 MOST_SECONDS = 3.0
 MOST_IDS = 20_000
-"""How much of Redis is looked at: keys, seconds, and ids of one queue or registry."""
+"""How much of Redis is looked at: keys, seconds, and ids of one queue or of its jobs under way."""
 
 AGAIN_SECONDS = 0.5
 """After how long what seems lost is looked at again."""
 
 _MOST_DOUBTS = 200
 _PAGE = 1000
+_MOST_FINISHED = 200_000
 _REGISTRIES = {"scheduled": "scheduled", "deferred": "deferred", "failed": "failed"}
 _JOB = Job.redis_job_namespace_prefix.encode()
 
@@ -94,11 +96,13 @@ class _Places:
         self._redis = redis
         self._queued: dict[str, set[bytes]] = {}
         self._running: dict[str, set[bytes]] = {}
+        self._finished: set[bytes] = set()
         self.unread: list[str] = []
         for each in Queue.all(redis):
             try:
                 queued: Any = redis.lrange(each.key, 0, MOST_IDS)
                 running: Any = redis.zrange(f"rq:wip:{each.name}", 0, MOST_IDS)
+                finished: Any = redis.zrange(f"rq:finished:{each.name}", -_MOST_FINISHED, -1)
             except ResponseError:  # somebody has written over the key: `doctor` names it
                 self.unread.append(each.name)
                 continue
@@ -106,6 +110,7 @@ class _Places:
                 self.unread.append(each.name)
             self._queued[each.name] = set(queued)
             self._running[each.name] = {member.partition(b":")[0] for member in running}
+            self._finished.update(finished)
 
     def without_job(self) -> Iterator[Orphan]:
         """The ids in queues that have no job."""
@@ -120,6 +125,7 @@ class _Places:
 
     def doubts(self, ids: Sequence[bytes]) -> Iterator[Orphan]:
         """The jobs that seem to be where their status does not say."""
+        ids = [job_id for job_id in ids if job_id not in self._finished]
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hmget(_JOB + job_id, "status", "origin", "dependency_id")

@@ -292,6 +292,7 @@ def lost(floor: Floor) -> None:
     """A job is in no registry."""
     event = floor.put_done("lost")
     floor.redis.hset(f"rq:job:{event.id}-lost", "status", "queued")
+    floor.redis.zrem("rq:finished:lost", f"{event.id}-lost")
 
 
 def damaged(floor: Floor) -> None:
