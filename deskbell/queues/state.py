@@ -180,7 +180,7 @@ def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None
         readers=readers,
         waiting=waiting,
         first=read_jobs(connection, first),
-        running=_running(connection, members),
+        running=_running(connection, started, members),
         scheduled=later,
         due=list(zip(read_jobs(connection, [job_id for job_id, _ in due]), times, strict=True)),
         deferred=behind,
@@ -225,17 +225,23 @@ def _job(
     )
 
 
-def _running(connection: Redis, members: Iterable[bytes]) -> list[Running]:
-    known = list(members)
+def _running(connection: Redis, registry: str, members: Sequence[bytes]) -> list[Running]:
+    """Those under way, and those whose lease has expired; not those that have ended since the registry was read."""
     with connection.pipeline(transaction=False) as pipeline:
-        for member in known:
+        for member in members:
             pipeline.hmget(b"rq:execution:" + member, "worker_name", "created_at")
-        answers = pipeline.execute()
+        answers = dict(zip(members, pipeline.execute(), strict=True))
+    without = [member for member, (worker, _) in answers.items() if worker is None]
+    with connection.pipeline(transaction=False) as pipeline:
+        for member in without:
+            pipeline.zscore(registry, member)
+        ended = {member for member, score in zip(without, pipeline.execute(), strict=True) if score is None}
     found = []
-    for member, (worker, began) in zip(known, answers, strict=True):
-        job_id = member.decode(errors="replace").partition(":")[0]
-        held_by = (worker or b"").decode(errors="replace")
-        found.append(Running(job_id, type_in(job_id), held_by, _seconds(began), worker is not None))
+    for member, (worker, began) in answers.items():
+        if member not in ended:
+            job_id = member.decode(errors="replace").partition(":")[0]
+            held_by = (worker or b"").decode(errors="replace")
+            found.append(Running(job_id, type_in(job_id), held_by, _seconds(began), worker is not None))
     return found
 
 

@@ -1,5 +1,6 @@
 """`deskbell doctor QUEUE` for a queue that was stopped, in every way there is: what holds it up, and what to do."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from deskbell.queues.reasons import names
+from deskbell.queues.state import Readers, read_queue
 from tests import forked
 from tests.deskbell.cli.doctor.looking import APPS
 from tests.deskbell.queues import stopping
@@ -108,3 +111,20 @@ def test_every_reason_there_is_was_made_and_has_its_row_in_the_document() -> Non
 
     assert made >= names()
     assert rows >= made
+
+
+def test_a_job_that_ends_while_its_queue_is_read_is_not_one_of_a_worker_that_died(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is gone because it has ended: a busy queue always has such jobs."""
+    redis.zadd("rq:wip:crm", {"ended:1": 1, "lost:1": 2})
+    pipeline, calls = redis.pipeline, itertools.count()
+
+    def ending(*options: Any, **named: Any) -> Any:
+        if next(calls):  # the first has read the registry
+            redis.zrem("rq:wip:crm", "ended:1")
+        return pipeline(*options, **named)
+
+    monkeypatch.setattr(redis, "pipeline", ending)
+
+    assert [(each.id, each.is_held) for each in read_queue(redis, "crm", Readers(), None).running] == [("lost", False)]
