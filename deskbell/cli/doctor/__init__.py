@@ -35,6 +35,7 @@ from deskbell.cli.doctor.performance import answer_time, late_moments, memory, s
 from deskbell.cli.doctor.public_url import public_url
 from deskbell.cli.doctor.queues import (
     blocks,
+    dead_letters,
     pauses,
     queue_table,
     standing_still,
@@ -66,7 +67,7 @@ _OF_THE_SERVER = (
     memory,
     own_clock,
 )
-_OF_THE_QUEUES = (suspended, pauses, blocks, queue_table, unread_queues, standing_still, unneeded_workers)
+_OF_THE_QUEUES = (suspended, pauses, blocks, queue_table, dead_letters, unread_queues, standing_still, unneeded_workers)
 _OF_OTHERS = (
     orphans,
     other_clocks,

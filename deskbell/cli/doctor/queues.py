@@ -49,6 +49,13 @@ def queue_table(checked: Checked) -> Iterator[Finding]:
         yield said(f"queue {state}")
 
 
+def dead_letters(checked: Checked) -> Iterator[Finding]:
+    """Which queues have dead letters: a back end that makes thousands of them is no quiet night."""
+    if dead := {state.name: state.dead for state in states(checked) if state.dead}:
+        counted = ", ".join(f"{count:,} on the queue {name}" for name, count in dead.items())
+        yield warning(f"dead letters, which nothing tries again: {counted}", "see `deskbell dead list`")
+
+
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
     found = states(checked)

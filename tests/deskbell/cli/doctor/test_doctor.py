@@ -116,7 +116,7 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
 
 
 def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """They move only when a person replays or discards it; a dead letter that holds nothing back is no problem."""
+    """They move only when a person replays or discards it; a dead letter that holds nothing back is a warning."""
     jobs = Jobs()
 
     @jobs.on(ApiCall, attempts=1, ordered_by="session", on_dead="hold", name="acme.book")
@@ -127,12 +127,15 @@ def test_jobs_behind_a_dead_letter_are_a_problem(look: Look, redis: Redis, open_
     with worker(redis, EVENTS, "default"):
         workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
         workplace.work()
-        alone, _ = look()
+        alone, warned = look()
         for _ in range(5):
             workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
         status, lines = look()
 
     assert (alone, status) == (0, 1)
+    assert (
+        "warning: dead letters, which nothing tries again: 1 on the queue default; see `deskbell dead list`" in warned
+    )
     (found,) = problems(lines)
     assert found.startswith("5 jobs are held, 1 of the first 5 behind the dead letter ")
     assert "-acme-book (OSError at " in found
