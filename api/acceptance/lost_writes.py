@@ -35,6 +35,7 @@ class LostWriteDetector:
         self._producer = ""
         self._number = 0
         self._at = 0.0
+        self._unsaved = ""
 
     async def acknowledge(self, producer: str, number: int, before: int) -> None:
         """Record that Redis acknowledged a call of a producer.
@@ -47,6 +48,8 @@ class LostWriteDetector:
 
     async def check(self) -> None:
         """Ask Redis for the last call it knows: after an outage, and now and then while no call is sent."""
+        if self._unsaved:
+            await self._save()
         if not self._is_recent:
             return
         asked = self._producer, self._number
@@ -65,8 +68,14 @@ class LostWriteDetector:
         now = time.time()
         self.missing = _sentence(now, calls)
         get_log().error("redis_lost_writes", calls=calls)
-        with suppress(RedisError, OSError):  # it is logged, and `missing` says it, all the same
-            await self._redis.set(FORGOTTEN_KEY, json.dumps({"at": now, "calls": calls}), ex=_REPORTED_SECONDS)
+        self._unsaved = json.dumps({"at": now, "calls": calls})
+        await self._save()
+
+    async def _save(self) -> None:
+        """Tell all; where Redis takes no writes yet, since it is still a replica, the next check tells it."""
+        with suppress(RedisError, OSError):
+            await self._redis.set(FORGOTTEN_KEY, self._unsaved, ex=_REPORTED_SECONDS)
+            self._unsaved = ""
 
 
 def read_lost_writes(connection: Redis) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from shared.logs import get_log
 from shared.runtime.tasks import cancel_and_wait
@@ -58,8 +58,14 @@ class Durability:
 
 
 async def read_durability(redis: AsyncRedis, min_replicas: int) -> Durability:
-    """What an acknowledgement is worth on a server."""
+    """What an acknowledgement is worth on a server.
+
+    Raises:
+        RedisError: Redis does not answer, or still reads its files: until then INFO says that it writes none.
+    """
     info = await redis.info()
+    if info.get("loading"):
+        raise BusyLoadingError("Redis is loading the dataset in memory")
     now = time.time()
     try:
         answered: Any = await redis.config_get(*_SETTINGS)

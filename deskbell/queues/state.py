@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 from rq import Queue, Worker
 from rq.scheduler import RQScheduler
 from rq.utils import utcparse
@@ -158,19 +159,11 @@ def read_readers(connection: Redis) -> dict[str, Readers]:
 def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None) -> QueueState:
     """A queue at this moment; nothing is written. What living workers declare overrides the job types of this host."""
     here = queue(name, connection)
-    keys = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
-    started, scheduled, deferred = (registry.key for registry in keys)
-    with connection.pipeline() as pipeline:
-        pipeline.lrange(here.key, 0, WINDOW - 1)
-        pipeline.llen(here.key)
-        pipeline.zrange(started, 0, _MOST - 1)
-        pipeline.zrange(scheduled, 0, _SHOWN - 1, withscores=True)
-        pipeline.zcard(scheduled)
-        pipeline.zrange(deferred, 0, _SHOWN - 1)
-        pipeline.zcard(deferred)
-        pipeline.zcard(here.failed_job_registry.key)
-        pipeline.pttl(RQScheduler.get_locking_key(name))
-        first, waiting, members, due, later, held, behind, dead, lock_ms = pipeline.execute()
+    try:
+        read = _read(connection, here, at_one_moment=True)
+    except OutOfMemoryError:  # a full Redis takes no transaction, not even one that only reads
+        read = _read(connection, here, at_one_moment=False)
+    first, waiting, members, due, later, held, behind, dead, lock_ms = read
     known = {each.name: declared(each) for each in jobs.types} if jobs else {}
     for record in readers.records:
         known |= record.job_types
@@ -180,7 +173,7 @@ def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None
         readers=readers,
         waiting=waiting,
         first=read_jobs(connection, first),
-        running=_running(connection, started, members),
+        running=_running(connection, here.started_job_registry.key, members),
         scheduled=later,
         due=list(zip(read_jobs(connection, [job_id for job_id, _ in due]), times, strict=True)),
         deferred=behind,
@@ -189,6 +182,21 @@ def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None
         scheduler_lock_ms=lock_ms,
         declared=known,
     )
+
+
+def _read(connection: Redis, here: Queue, *, at_one_moment: bool) -> list[Any]:
+    scheduled, deferred = here.scheduled_job_registry.key, here.deferred_job_registry.key
+    with connection.pipeline(transaction=at_one_moment) as pipeline:
+        pipeline.lrange(here.key, 0, WINDOW - 1)
+        pipeline.llen(here.key)
+        pipeline.zrange(here.started_job_registry.key, 0, _MOST - 1)
+        pipeline.zrange(scheduled, 0, _SHOWN - 1, withscores=True)
+        pipeline.zcard(scheduled)
+        pipeline.zrange(deferred, 0, _SHOWN - 1)
+        pipeline.zcard(deferred)
+        pipeline.zcard(here.failed_job_registry.key)
+        pipeline.pttl(RQScheduler.get_locking_key(here.name))
+        return pipeline.execute()
 
 
 def read_jobs(connection: Redis, ids: Sequence[bytes]) -> list[JobState]:

@@ -5,6 +5,7 @@ import os
 
 from pydantic import SecretStr
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from api.acceptance.lost_writes import LostWriteDetector, read_lost_writes
 from deskbell import Callbacks
@@ -129,3 +130,23 @@ def test_a_producer_that_was_closed_is_no_lost_write(redis: Redis, make_settings
         return acknowledged.missing
 
     assert asyncio.run(check()) == ""
+
+
+def test_all_are_told_of_lost_writes_when_redis_takes_writes_again(server: Server) -> None:
+    """What is found while Redis is still a replica is kept for `doctor` later."""
+
+    async def find() -> str:
+        async with AsyncRedis.from_url(server.url) as redis:
+            detector = LostWriteDetector(redis)
+            await detector.acknowledge("producer", 5, 4)
+            await redis.replicaof("127.0.0.1", "1")
+            await detector.check()
+            await redis.replicaof("NO", "ONE")
+            await detector.check()
+            return detector.missing
+
+    missing = asyncio.run(find())
+
+    with server.connect() as redis:
+        assert missing
+        assert read_lost_writes(redis).startswith(missing)

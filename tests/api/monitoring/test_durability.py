@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import BusyLoadingError
 
 from api.monitoring.durability import Durability, DurabilityWatch, judge, read_durability
 from deskbell import Callbacks
@@ -92,6 +93,17 @@ def test_a_policy_that_evicts_is_named(server: Server, policy: str, problems: in
     assert (unlimited.problems, unlimited.warnings) == ([], [])
     assert (len(limited.problems), len(limited.warnings)) == (problems, warnings)
     assert all(policy in text for text in limited.problems + limited.warnings)
+
+
+def test_a_redis_that_still_reads_its_files_is_not_judged() -> None:
+    """While it loads its append-only file, INFO says that there is none."""
+
+    class Loading(AsyncRedis):
+        async def info(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"loading": 1, "aof_enabled": 0}
+
+    with pytest.raises(BusyLoadingError):
+        asyncio.run(read_durability(Loading(), 0))
 
 
 def test_write_errors_and_missing_replicas_are_problems() -> None:

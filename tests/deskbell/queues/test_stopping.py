@@ -128,3 +128,14 @@ def test_a_job_that_ends_while_its_queue_is_read_is_not_one_of_a_worker_that_die
     monkeypatch.setattr(redis, "pipeline", ending)
 
     assert [(each.id, each.is_held) for each in read_queue(redis, "crm", Readers(), None).running] == [("lost", False)]
+
+
+def test_a_queue_is_read_on_a_redis_that_is_full() -> None:
+    """It then refuses transactions, and why its queue is so long is asked just then."""
+    with a_server() as server:
+        server.start()
+        with server.connect() as redis:
+            redis.rpush("rq:queue:crm", "a", "b")
+            redis.config_set("maxmemory", "1")
+
+            assert read_queue(redis, "crm", Readers(), None).waiting == 2
