@@ -20,6 +20,7 @@ from tests.processes import environment
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 RAN_ELSEWHERE = {
+    "bad-night.md": {"text"},  # tests/end_to_end/test_bad_night.py
     "testing.md": {"python", "text"},  # tests/deskbell/testing/test_plugin.py; the text is a failure that it describes
     "flows.md": {"yaml"},  # tests/deskbell/flow/test_loader.py
     "deploy.md": {"dockerfile"},  # tests/containers/stack.py
