@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rq.queue import Queue
+from rq.worker import Worker
 
 from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
@@ -24,14 +25,17 @@ _OF_A_QUEUE = {"queue": "list"} | dict.fromkeys(("wip", "finished", "failed", "d
 
 
 def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
-    """Whether each key has its type; of the keys of queues, those of one or of all."""
+    """Whether each key has its type; of the keys of queues, those of all, or of those that the workers of one read."""
     redis = checked.connection
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
         yield _mismatch(Queue.redis_queues_keys, "set", found)
         return
     queues: Any = redis.smembers(Queue.redis_queues_keys)
     names = [key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues]
-    names = [name for name in names if queue in (None, name)]
+    if queue is not None:  # a worker that cannot read one of its queues claims from none
+        read = [each.queue_names() for each in Worker.all(redis)]
+        together = {queue, *(name for those in read if queue in those for name in those)}
+        names = [name for name in names if name in together]
     of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
     expected = (
         _TYPES | of_caches | {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}

@@ -74,8 +74,8 @@ def test_a_name_that_no_queue_has_is_refused(look: Look, redis: Redis) -> None:
 
 
 @pytest.mark.usefixtures("waiting")
-def test_what_is_wrong_with_another_queue_is_no_reason(look: Look, redis: Redis) -> None:
-    """Not even a key that nobody can read."""
+def test_a_damaged_key_of_another_queue_is_a_reason_if_the_same_worker_reads_it(look: Look, redis: Redis) -> None:
+    """Such a worker claims from none of its queues; the others are not held up."""
     redis.sadd("rq:queues", "rq:queue:other")
     redis.set("rq:wip:other", "x")
 
@@ -83,6 +83,10 @@ def test_what_is_wrong_with_another_queue_is_no_reason(look: Look, redis: Redis)
 
     assert problems(lines) == ["no living worker reads the queue erp; start `deskbell worker erp`"]
     assert "not at all in other" in lines[-1]
+    with worker(redis, "other"), worker(redis, "erp"):
+        assert problems(look("erp")[1]) == []
+    with worker(redis, "other", "erp"):
+        assert problems(look("erp")[1])[0].startswith("rq:wip:other: expected a zset, got a string")
 
 
 @pytest.mark.usefixtures("waiting")
