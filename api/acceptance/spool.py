@@ -305,7 +305,7 @@ def survey(folder: Path) -> Survey:
             with closing(connect_to_read(path)) as connection:
                 found.append(read_backlog(connection))
         except sqlite3.Error:
-            if path.exists():
+            if _size(path):  # an empty one is just being made, or the disk had no room for it
                 damaged.append(path)
     oldest = min((since for _, _, since in found if since is not None), default=None)
     free = shutil.disk_usage(folder).free if folder.is_dir() else 0

@@ -138,6 +138,13 @@ def test_a_file_that_is_no_spool_is_set_aside(settings: Settings, found: bytes |
     assert (seen.events, seen.damaged) == (1, [aside])
 
 
+def test_a_file_for_which_the_disk_had_no_room_is_not_damaged(tmp_path: Path) -> None:
+    """It is empty: a full disk is no reason to ring for damage."""
+    (tmp_path / "0.db").touch()
+
+    assert survey(tmp_path).damaged == []
+
+
 def test_a_file_that_turns_out_damaged_is_set_aside_and_events_are_kept_in_a_new_one(settings: Settings) -> None:
     """By an event, which is answered 1010, or by the drainer, before one."""
 
