@@ -1,6 +1,7 @@
 """The settings, the handlers, the job types and the disk of this host."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from shared.loading import load_callbacks, load_jobs
 from shared.traces.environment import destination
 
 DRAIN_SECONDS = 2.0
+LOW_BYTES = 500_000_000  # the alert DeskbellSpoolFilling has the same
 _LOOK_SECONDS = 0.1
 
 
@@ -92,6 +94,10 @@ def spool_folder(checked: Checked) -> Iterator[Finding]:
             f"DESKBELL_SPOOL_DIR: expected a folder that can be written, got {folder}, {error.strerror}: "
             "while Redis is away callbacks are refused"
         )
+        return
+    free = shutil.disk_usage(there).free
+    if free < LOW_BYTES:
+        yield warning(f"the disk of DESKBELL_SPOOL_DIR, {folder}, has {free / 1e6:,.1f} MB left", "make room on it")
 
 
 def spooled(checked: Checked) -> Iterator[Finding]:

@@ -349,3 +349,15 @@ def test_a_url_of_the_api_that_is_none_is_a_sentence(capsys: pytest.CaptureFixtu
     assert end.value.code == 2
     assert said.startswith("deskbell: API_REDIS_URL: expected a valid URL that begins with redis://")
     assert "secret" not in said
+
+
+def test_a_disk_that_fills_is_a_warning(look: Look, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are kept there while Redis is away."""
+    with worker(redis, EVENTS, "default"):
+        _, roomy = look()
+        monkeypatch.setattr("deskbell.cli.doctor.here.LOW_BYTES", 1e18)
+        status, lines = look()
+
+    (found,) = (line for line in lines if line.startswith("warning: the disk of DESKBELL_SPOOL_DIR, "))
+    assert found.endswith(" MB left; make room on it")
+    assert (status, found in roomy) == (0, False)
