@@ -23,6 +23,7 @@ from tests.logged import capture_logs
 from tests.redis_outages import Server
 from tests.waiting import until
 from tests.workers.running import Workplace, fetch, status_of, traceback_of
+from workers.releases import leaving
 
 SECRET = "planted-4711"
 SESSION = {"SystemSessionID": "session"}
@@ -135,8 +136,8 @@ def test_a_refusal_that_comes_late_takes_the_exception_branch_of_the_second_node
     assert (answer["ErrorCode"], answer["ErrorInfo"], "Body" in answer) == (7, "no quote for that", False)
 
 
-def test_an_event_with_a_ticket_that_no_job_type_answers_is_a_dead_letter(
-    start_api: ApiFactory, open_workplace: WorkplaceFactory
+def test_an_event_with_a_ticket_that_no_job_type_answers_is_a_dead_letter_after_a_day(
+    start_api: ApiFactory, open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a sentence that says what to write; the second node says that the values will not come."""
     desk, workplace = start_api(Backend().callbacks), open_workplace(Jobs())
@@ -146,9 +147,9 @@ def test_an_event_with_a_ticket_that_no_job_type_answers_is_a_dead_letter(
     registry = workplace.queue(EVENTS).scheduled_job_registry
     assert registry.get_job_ids() == [ticket[:32]]
     assert fetched(desk, ticket) == {"LateState": "not_yet"}
-    while registry.get_job_ids():
-        workplace.make_due(EVENTS)
-        workplace.work(EVENTS)
+    monkeypatch.setattr(leaving, "LEFT_SECONDS", -1)
+    workplace.make_due(EVENTS)
+    workplace.work(EVENTS)
 
     assert status_of(workplace.redis, ticket[:32]) == "failed"
     assert "write jobs.include(late.jobs(callbacks))" in traceback_of(fetch(workplace.redis, ticket[:32]))
