@@ -104,7 +104,11 @@ def taken_by(redis: Redis) -> dict[str, float]:
 
 def taken_by_gone(folder: Path) -> dict[str, float]:
     """The same of a server that was killed, from what is on its disk."""
-    with ValkeyServer(data_dir=folder, config={"appendonly": "yes"}) as server, Redis(port=server.port) as redis:
+    socket = folder / "s"
+    with (
+        ValkeyServer(port=0, unix_socket_path=socket, data_dir=folder, config={"appendonly": "yes"}),
+        Redis(unix_socket_path=str(socket)) as redis,
+    ):
         return taken_by(redis)
 
 

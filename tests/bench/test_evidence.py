@@ -35,7 +35,11 @@ def test_the_evidence_of_a_run(redis: Redis, tmp_path: Path) -> None:
     log.write_text("\n".join(["a line of uvicorn's", *map(json.dumps, LINES)]))
     gone = tmp_path / "gone"
     durable = {"appendonly": "yes", "appendfsync": "always"}
-    with ValkeyServer(data_dir=gone, config=durable) as server, Redis(port=server.port) as connection:
+    socket = tmp_path / "s"
+    with (
+        ValkeyServer(port=0, unix_socket_path=socket, data_dir=gone, config=durable),
+        Redis(unix_socket_path=str(socket)) as connection,
+    ):
         take(connection, "replicated")
         take(connection, "unreplicated")
         os.kill(connection.info("server")["process_id"], signal.SIGKILL)
