@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from redis import Redis
 
-from deskbell.personal_data.jobs import UserJobs
+from deskbell.personal_data.jobs import UserJobs, set_of
 from deskbell.personal_data.kept import answers, cache_values, contact_keys, drop_cache_values, late_values
 from deskbell.simulator.jobs import FollowedJob, follow
 from shared.late.values import VALUES_KEY
@@ -121,7 +121,7 @@ class Sweep:
                 removed += found.removed
                 so_far.under_way |= found.under_way
             else:
-                removed.update(job.set for job in jobs)
+                removed.update(set_of(job.status) for job in jobs)
         so_far.unread = self._jobs.unread
         return removed
 

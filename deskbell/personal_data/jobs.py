@@ -24,7 +24,7 @@ _REMOVED_AT_ONCE = 20  # each may walk through its queue's list, and a script ho
 _ID = re.compile(rb"rq:job:([A-Za-z0-9_-]+)")
 _ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
 
-SETS = {
+_SETS = {
     "queued": "jobs that wait",
     "scheduled": "jobs that wait for their next try",
     "deferred": "jobs that wait behind others",
@@ -32,7 +32,11 @@ SETS = {
     "failed": "dead letters",
     "finished": "finished jobs",
 }
-"""What the jobs of a status are called."""
+
+
+def set_of(status: str) -> str:
+    """What jobs of a status are called."""
+    return _SETS.get(status, "other jobs")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,18 +52,13 @@ class UserJob:
     status: str
     event: Event = field(repr=False)
 
-    @property
-    def set(self) -> str:
-        """What jobs of its status are called."""
-        return SETS.get(self.status, "other jobs")
-
 
 @dataclass(slots=True)
 class Removal:
     """What became of jobs.
 
     Attributes:
-        removed: how many, by what jobs of their status are called.
+        removed: how many, by what jobs of the status that they had then are called.
         under_way: the ids of those that run.
     """
 
@@ -116,10 +115,10 @@ class UserJobs:
                     self._let_go_on(job)
                 outcomes |= zip(awaited, self._run(awaited, record, also_awaited=True), strict=True)
             for job, outcome in outcomes.items():
-                if outcome == "removed":
-                    found.removed[job.set] += 1
-                elif outcome == "under_way":
+                if outcome == "under_way":
                     found.under_way.add(job.id)
+                elif outcome != "gone":
+                    found.removed[set_of(outcome)] += 1
         return found
 
     def _run(self, jobs: list[UserJob], record: str | None, *, also_awaited: bool = False) -> list[str]:

@@ -2,13 +2,12 @@
 --
 -- KEYS  the entry in the audit log, if this is to be counted there
 -- ARGV  1 to remove also what other jobs wait for; then for each job: its queue and its id
--- Returns for each what became of it: removed, gone, under_way or awaited
+-- Returns for each what became of it: gone, under_way or awaited; of one that is removed, the status that it had
 
 local also_awaited = ARGV[1] == '1'
 local outcomes, count = {}, 0
 
-local function obstacle(id)
-  local status = redis.call('HGET', 'rq:job:' .. id, 'status')
+local function obstacle(id, status)
   if not status then
     return 'gone'
   elseif status == 'started' or redis.call('ZCARD', 'rq:executions:' .. id) > 0 then
@@ -48,9 +47,10 @@ end
 
 for at = 2, #ARGV, 2 do
   local queue, id = ARGV[at], ARGV[at + 1]
-  local outcome = obstacle(id)
+  local status = redis.call('HGET', 'rq:job:' .. id, 'status')
+  local outcome = obstacle(id, status)
   if not outcome then
-    outcome, count = 'removed', count + 1
+    outcome, count = status, count + 1
     remove(queue, id)
   end
   outcomes[#outcomes + 1] = outcome
