@@ -29,7 +29,7 @@ from bench.environments import FOLDER, install
 from bench.report import Target, at_least, at_most, print_targets
 from bench.server import server
 from deskbell.cli.processes.signals import end_on_signals
-from shared.records.query import CALLS_KEY
+from shared.records.segments import CALLS_KEY
 from shared.redis.queues import EVENTS, REPLY_KEY, queue_key
 
 QUEUED = (1_000, 100_000, 1_000_000)

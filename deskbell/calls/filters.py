@@ -11,7 +11,8 @@ from redis import Redis
 
 from deskbell.calls.moments import FORM, read_moment
 from shared.records.packing import LONGEST_ID, digest
-from shared.records.query import MOST_LOOKED_AT, Call, Found, Place, Wanted, find_calls
+from shared.records.query import MOST_LOOKED_AT, Call, Found, Wanted, find_calls
+from shared.records.segments import Place
 from shared.wire.events import Outcome
 
 LONGEST = 500

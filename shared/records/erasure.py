@@ -17,7 +17,8 @@ from typing import Any
 from redis import Redis
 
 from shared.records.packing import LONGEST_ID, digest, digest_of_event
-from shared.records.query import BUCKETS, CALLS_KEY, ENTRY, PAGE, Call, calls_of, segments, stream_key
+from shared.records.query import Call, calls_of
+from shared.records.segments import BUCKETS, CALLS_KEY, ENTRY, PAGE, segments, stream_key
 from shared.records.users import User, milliseconds_of
 from shared.redis.scripts import script_text
 

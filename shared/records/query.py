@@ -3,19 +3,15 @@
 Times are the server's, at which a record was written; that of a callback's is when Redis took the event.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import islice
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from pydantic_core import from_json
 from redis import Redis
 
 from shared.records.packing import ATTEMPT, CALL, REPEATED, digest_of_event
-
-CALLS_KEY = "deskbell:calls"
-"""The segments, a hash: the bytes of each by its name, the milliseconds at which it began."""
+from shared.records.segments import PAGE, Place, indexed, records_of, segments, stream_key, walk
 
 MOST_LOOKED_AT = 200_000
 """Records that one walk looks at."""
@@ -23,47 +19,11 @@ MOST_LOOKED_AT = 200_000
 Values = dict[str, str | int]
 """Variables by name: the value, a `PersonalText` where it is personal, or the length of one that is masked."""
 
-PAGE = 20
-"""Entries of a stream, each with the records of one script, at most 128: a larger page would hold Redis up."""
-
-_LARGEST_PAGE, _MOST_OF_A_PAGE = 100, 2500  # entries, of which each has few records; records
-
-BUCKETS = 16
-"""Strings of an index, as in `record.lua`."""
-
-ENTRY = 16
-"""Bytes of an entry of the index."""
-
-_DIGEST = 8
-
 
 class PersonalText(str):
     """What is personal, and on record because `DESKBELL_RECORD_VALUES` was set."""
 
     __slots__ = ()
-
-
-class Place(NamedTuple):
-    """Where a record is: its entry's milliseconds and number in the stream, and its field there."""
-
-    ms: int
-    number: int
-    field: int
-
-    def __str__(self) -> str:
-        """As `parse` reads it."""
-        return "-".join(map(str, self))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The place that a text means.
-
-        Raises:
-            ValueError: it means none.
-        """
-        if not re.fullmatch(r"[0-9]{1,15}-[0-9]{1,15}-[0-9]{1,3}", text):
-            raise ValueError("expected three numbers")
-        return cls(*map(int, text.split("-")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +144,9 @@ _CALL_FIELDS, _ATTEMPT_FIELDS = len(fields(Call)), len(fields(Attempt))
 def find_calls(redis: Redis, wanted: Wanted) -> Found:
     """The newest callbacks that fit."""
     found = Found()
-    records = _walk(redis, wanted.since, wanted.until, wanted.start)
+    records = walk(redis, wanted.since, wanted.until, wanted.start)
     if wanted.digest:
-        records = _indexed(redis, wanted.digest, wanted.since, wanted.until, wanted.start)
+        records = indexed(redis, wanted.digest, wanted.since, wanted.until, wanted.start)
     for place, text in records:
         if found.looked_at == wanted.most or len(found.calls) == wanted.limit:
             found.rest = place
@@ -199,13 +159,13 @@ def find_calls(redis: Redis, wanted: Wanted) -> Found:
 
 def calls_of(redis: Redis, digest: bytes) -> Iterator[Call]:
     """Every callback on record of a user or a session, the newest first."""
-    return (call for place, text in _indexed(redis, digest) if (call := _call(place, text)))
+    return (call for place, text in indexed(redis, digest) if (call := _call(place, text)))
 
 
 def read_story(redis: Redis, event_id: str) -> Story:
     """All that is on record of an event; `event_id` is one that an event may have."""
     story = Story()
-    for place, text in _indexed(redis, digest_of_event(event_id)):
+    for place, text in indexed(redis, digest_of_event(event_id)):
         record = _read(text)
         kind, of = [*record, "", ""][:2]
         if of != event_id:
@@ -220,7 +180,7 @@ def read_story(redis: Redis, event_id: str) -> Story:
 
 def all_calls(redis: Redis) -> Iterator[Call]:
     """Every callback on record, the newest first."""
-    return (call for place, text in _walk(redis) if (call := _call(place, text)))
+    return (call for place, text in walk(redis) if (call := _call(place, text)))
 
 
 def newest(redis: Redis) -> str:
@@ -243,92 +203,10 @@ def after(redis: Redis, place: str) -> tuple[list[Call], str]:
         page: Any = redis.xrange(stream_key(segment), start, count=PAGE)
         for here, written in page:
             place = f"{segment}/{here.decode()}"
-            calls += [call for where, text in _records(here, written) if (call := _call(where, text))]
+            calls += [call for where, text in records_of(here, written) if (call := _call(where, text))]
         if len(page) == PAGE:
             break
     return calls, place
-
-
-def segments(redis: Redis) -> list[int]:
-    """The segments there are, the newest first."""
-    names: Any = redis.hkeys(CALLS_KEY)
-    return sorted((int(each) for each in names if each.isdigit()), reverse=True)
-
-
-def stream_key(segment: int) -> str:
-    """The key of a segment's records; `:` and a number behind it are those of its index."""
-    return f"{CALLS_KEY}:{segment}"
-
-
-def _walk(
-    redis: Redis, since: float = 0, until: float = float("inf"), start: Place | None = None
-) -> Iterator[tuple[Place, bytes]]:
-    """The records of a period, the newest first."""
-    first, latest = round(since * 1000), until * 1000
-    end = "+" if until == float("inf") else f"{round(latest)}"
-    if start and start.ms <= latest:
-        end, latest = f"{start.ms}-{start.number}", start.ms
-    for segment in segments(redis):
-        if segment > latest:
-            continue
-        last, count = end, PAGE
-        while page := _page(redis, segment, last, f"{first}", count):
-            size = 0
-            for here, written in page:
-                size += len(written)
-                records = reversed(list(_records(here, written)))
-                yield from (each for each in records if not start or each[0] <= start)
-            last = f"({page[-1][0].decode()}"
-            count = max(PAGE, min(_LARGEST_PAGE, _MOST_OF_A_PAGE * len(page) // max(size, 1)))
-        if segment < first:
-            return
-
-
-def _page(redis: Redis, segment: int, last: str, first: str, count: int) -> Sequence[tuple[bytes, dict[bytes, bytes]]]:
-    found: Any = redis.xrevrange(stream_key(segment), last, first, count=count)
-    return found or ()
-
-
-def _records(entry: bytes, written: dict[bytes, bytes]) -> Iterator[tuple[Place, bytes]]:
-    """The records of an entry, and where each is."""
-    ms, number = map(int, entry.split(b"-"))
-    return ((Place(ms, number, int(name)), text) for name, text in written.items() if name.isdigit())
-
-
-def _indexed(
-    redis: Redis, digest: bytes, since: float = 0, until: float = float("inf"), start: Place | None = None
-) -> Iterator[tuple[Place, bytes]]:
-    """The records of a digest, the newest first."""
-    there = segments(redis)
-    bucket = digest[0] % BUCKETS
-    with redis.pipeline(transaction=False) as pipeline:
-        for segment in there:
-            pipeline.get(f"{stream_key(segment)}:{bucket}")
-        buckets = pipeline.execute()
-    places = (
-        (segment, place)
-        for segment, entries in zip(there, buckets, strict=True)
-        for place in _places(entries or b"", digest)
-        if since * 1000 <= place.ms <= until * 1000 and (not start or place <= start)
-    )
-    while page := list(islice(places, PAGE)):
-        with redis.pipeline(transaction=False) as pipeline:
-            for segment, (ms, number, _) in page:
-                pipeline.xrange(stream_key(segment), f"{ms}-{number}", f"{ms}-{number}")
-            for (_, place), found in zip(page, pipeline.execute(), strict=True):
-                for _, written in found:  # none, if the segment has gone in between
-                    yield place, written.get(b"%d" % place.field, b"")
-
-
-def _places(entries: bytes, digest: bytes) -> Iterator[Place]:
-    """The places of a digest in a bucket, the newest first."""
-    end = len(entries)
-    while (at := entries.rfind(digest, 0, end)) >= 0:
-        if at % ENTRY:  # within an entry, or across two
-            end = at + _DIGEST - 1
-            continue
-        yield Place(int.from_bytes(entries[at + 8 : at + 14]), entries[at + 14], entries[at + 15])
-        end = at
 
 
 def _call(place: Place, text: bytes) -> Call | None:

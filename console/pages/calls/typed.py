@@ -8,7 +8,7 @@ from fastapi import HTTPException
 from starlette.requests import Request
 
 from deskbell.calls.filters import LONGEST, Filters
-from shared.records.query import Place
+from shared.records.segments import Place
 
 NAMES = tuple(each.name for each in fields(Filters))
 ZONE = UTC

@@ -9,7 +9,7 @@ from rq.worker import Worker
 from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said
-from shared.records.query import CALLS_KEY
+from shared.records.segments import CALLS_KEY
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import RUNS_KEY, TOKENS_KEY
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, unknown, warning
-from shared.records.query import CALLS_KEY
+from shared.records.segments import CALLS_KEY
 from shared.redis.queues import TOKENS_KEY
 from shared.wire.protocol import fingerprint
 

@@ -25,7 +25,8 @@ from api.acceptance.drainer import Drainer
 from deskbell import Callbacks
 from deskbell.testing import api_call, packet
 from shared.errors import CannotKeepError
-from shared.records.query import CALLS_KEY, all_calls
+from shared.records.query import all_calls
+from shared.records.segments import CALLS_KEY
 from shared.redis.queues import EVENTS, REPLY_KEY, queue
 from shared.wire.commands import delivery_identity, received
 from shared.wire.events import Reply

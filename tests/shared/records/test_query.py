@@ -11,7 +11,8 @@ from redis import Redis
 
 from deskbell.testing import api_call, packet
 from shared.records.packing import ATTEMPT, Record, digest, digest_of_event
-from shared.records.query import CALLS_KEY, Found, Place, Wanted, after, all_calls, find_calls, newest, read_story
+from shared.records.query import Found, Wanted, after, all_calls, find_calls, newest, read_story
+from shared.records.segments import CALLS_KEY, Place
 from shared.settings.config import Settings
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory

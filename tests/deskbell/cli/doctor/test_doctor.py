@@ -13,7 +13,7 @@ from redis import Redis
 from deskbell import ApiCall, Callbacks, Jobs
 from deskbell.cli.doctor import doctor, here
 from deskbell.testing import api_call
-from shared.records.query import CALLS_KEY
+from shared.records.segments import CALLS_KEY
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.queues import EVENTS, FORGOTTEN_KEY, TOKENS_KEY, queue
 from shared.runtime.blocks import BLOCKED_KEY, LAST_BLOCKS_KEY
