@@ -8,6 +8,7 @@
 
 local CALLS, SEGMENTS, BUCKETS, MOST_FIELDS = 'deskbell:calls', 16, 16, 128
 local RECORD_BYTES, ENTRY_BYTES = 12, 22  -- what a record takes beside its text, and what an entry of the index does
+local LARGEST_NUMBER = 200  -- of an entry; a byte has room for those of the same script
 
 local function drop_segment(segment)
   local keys = {CALLS .. ':' .. segment}
@@ -41,7 +42,8 @@ local function begin_segment(now_ms, most_bytes, kept_ms, last)
   return segment
 end
 
--- Write one entry of the stream; gives the bytes that its records, from one place among all to another, take.
+-- Write one entry of the stream; gives the bytes that its records, from one place among all to another, take, and its
+-- number.
 local function write_entry(records, first, last, segment, ends)
   local stream, fields, entries, bytes = CALLS .. ':' .. segment, {}, {}, 0
   for n = first, last do
@@ -65,7 +67,7 @@ local function write_entry(records, first, last, segment, ends)
       redis.call('PEXPIREAT', stream .. ':' .. bucket, ends)
     end
   end
-  return bytes
+  return bytes, tonumber(number)
 end
 
 -- Write records: each is its text and the digests, of eight bytes, by which it is found. All of them may take so many
@@ -81,14 +83,19 @@ local function write_records(records, most_bytes, kept_ms)
   if not segment or bytes >= most_bytes / SEGMENTS or segment + kept_ms / SEGMENTS <= now_ms then
     segment, bytes = begin_segment(now_ms, most_bytes, kept_ms, segment), 0
   end
-  local ends, written = string.format('%d', segment + kept_ms), 0
+  local ends, written, number = string.format('%d', segment + kept_ms), 0, 0
   for first = 1, #records, MOST_FIELDS do
-    written = written + write_entry(records, first, math.min(first + MOST_FIELDS - 1, #records), segment, ends)
+    local last, taken = math.min(first + MOST_FIELDS - 1, #records), 0
+    taken, number = write_entry(records, first, last, segment, ends)
+    written = written + taken
   end
   if bytes == 0 then
     redis.call('PEXPIREAT', CALLS .. ':' .. segment, ends)
   end
   redis.call('HINCRBY', CALLS, segment, written)
+  if number > LARGEST_NUMBER then  -- the clock was set back: a stream counts on within its latest millisecond
+    begin_segment(now_ms, most_bytes, kept_ms, segment)
+  end
 end
 
 -- The record of a delivery that came again: what was remembered of it begins with the event's id, and its last sixteen

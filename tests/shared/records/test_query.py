@@ -127,6 +127,20 @@ def test_the_oldest_records_make_room(redis: Redis) -> None:
     assert abs(len(find_calls(redis, Wanted(digest("user", "user42"), limit=100)).calls) - len(calls) / 100) <= 1
 
 
+def test_records_are_found_after_the_clock_was_set_back(redis: Redis) -> None:
+    """A stream then counts entries within its latest millisecond, and the index has one byte for that number."""
+    put_on_record(redis, user_record(1))
+    (stream,) = redis.scan_iter(f"{CALLS_KEY}:*", _type="stream")
+    redis.xadd(stream, {"0": "[]"}, id=f"{round(time.time() * 1000) + 3_600_000}-0")
+    for number in range(300):
+        put_on_record(redis, user_record(number, f"user-{number}"))
+
+    for number in (0, 199, 200, 299):
+        of_user = digest("user", f"user-{number}")
+        assert [call.user for call in find_calls(redis, Wanted(of_user)).calls] == [of_user.hex()]
+    assert len(list(all_calls(redis))) == 301
+
+
 def test_records_expire_as_a_whole(redis: Redis) -> None:
     """Every key of a segment at the same moment, that many hours after the segment began."""
     put_on_record(redis, user_record(1), settings=Settings(record_hours=5))
