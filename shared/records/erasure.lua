@@ -3,14 +3,15 @@
 -- KEYS  the lock, the stream, the copy, the hash of the segments
 -- ARGV  the lock's holder, the id of the last entry that was copied, the segment, the bytes that were blanked
 -- Returns 1 when the copy is in its place; 0 when the stream has grown: there is more to be copied; -1 when the stream has
--- gone, or the lock is another's.
+-- gone; -2 when the lock is another's.
 
 local lock, stream, copy, segments = unpack(KEYS)
 local holder, last, segment, bytes = unpack(ARGV)
 local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
-if redis.call('GET', lock) ~= holder or not newest then
+local is_ours = redis.call('GET', lock) == holder
+if not is_ours or not newest then
   redis.call('UNLINK', copy)
-  return -1
+  return is_ours and -1 or -2
 elseif newest[1] ~= last then
   return 0
 end

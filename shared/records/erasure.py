@@ -24,6 +24,7 @@ from shared.redis.scripts import script_text
 
 _LOCK = f"{CALLS_KEY}:erasing"
 _LOCK_SECONDS = 60
+_LOCK_LOST = -2
 _PAUSE_SECONDS = 0.05
 _OVERWRITTEN_AT_ONCE = 500
 _ENTRY = struct.Struct(">8s6sBB")  # as `record.lua` packs it
@@ -76,7 +77,8 @@ def _erase_from(redis: Redis, segment: int, event_ids: Collection[str]) -> int:
     if not places:
         return 0
     with _locked(redis) as holder:
-        _rewrite(redis, segment, places, holder)
+        if not _rewrite(redis, segment, places, holder):
+            return len(places)  # they are there, and still found: whoever looks once more takes them out
     for key in _keys(segment):
         offsets = [offset for offset, place, _ in _entries(redis, key) if place in places]
         for at in range(0, len(offsets), _OVERWRITTEN_AT_ONCE):
@@ -93,8 +95,8 @@ def _entries(redis: Redis, key: str) -> Iterator[tuple[int, _Place, bytes]]:
         yield number * ENTRY, (place[0], place[1], place[2]), of
 
 
-def _rewrite(redis: Redis, segment: int, places: Collection[_Place], holder: str) -> None:
-    """Put a copy of a segment's stream, with these records blank, in its place."""
+def _rewrite(redis: Redis, segment: int, places: Collection[_Place], holder: str) -> bool:
+    """Put a copy of a segment's stream, with these records blank, in its place; False if the lock was lost."""
     stream = stream_key(segment)
     copy, ends = f"{stream}:{holder}", redis.pexpiretime(stream)
     blank: dict[bytes, set[bytes]] = defaultdict(set)
@@ -112,9 +114,11 @@ def _rewrite(redis: Redis, segment: int, places: Collection[_Place], holder: str
                 last = entry
             if ends > 0:  # else the stream has gone
                 pipeline.pexpireat(copy, ends)
+            pipeline.expire(_LOCK, _LOCK_SECONDS)
             pipeline.execute()
         if len(page) < PAGE:
             swapped = swap(keys=[_LOCK, stream, copy, CALLS_KEY], args=[holder, last, segment, blanked])
+    return bool(swapped != _LOCK_LOST)
 
 
 @contextmanager
