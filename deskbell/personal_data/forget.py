@@ -4,8 +4,8 @@
    time of its receipt, is not later; else it is left whole.
 2. The user is put on the list of those who were forgotten: what lies in a spool by now is dropped when it is drained.
 3. `Sweep` removes all there is of the user, but for jobs under way. These are waited for, and what they left is removed
-   by the next sweep. A sweep that finds nothing is the last; it begins after the longest time for which a callback may
-   have been on its way to Redis at the moment.
+   by the next sweep. A sweep that finds nothing of the events is the last; it begins after the longest time for which a
+   callback may have been on its way to Redis at the moment.
 4. A `UserForgotten` event is put on its queue. Its jobs delete what is not on Redis.
 
 Whatever ends the command, it is simply run again.
@@ -47,7 +47,7 @@ class Forgotten:
         under_way: the ids of jobs that had not ended when they were last looked at.
         unread: how many jobs hold nothing that can be read: whose they are is not known.
         apps: those of the events that were found.
-        jobs: those that were run elsewhere's sake, as they stand; None where none was asked to.
+        jobs: those that delete elsewhere, as they stand.
         has_told: whether these have all ended.
     """
 
@@ -78,7 +78,10 @@ class Sweep:
         self._event_ids: set[str] = set()
 
     def run(self, so_far: Forgotten) -> int:
-        """Remove what there is; how much that was. The events found stay known to the next walk of this sweep."""
+        """Remove what there is; how much of the events that was. Those found stay known to the next walk of this sweep.
+
+        Values of caches and records of contacts do not count: later events of the user may bring new ones all the time.
+        """
         removed: Counter[str] = Counter()
         so_far.under_way = set()
         for call in calls_of_user(self._redis, self._user, self._until_ms):
@@ -92,6 +95,7 @@ class Sweep:
         removed["late values"] = self._delete(
             VALUES_KEY + each for each, _ in late_values(self._redis, self._event_ids)
         )
+        of_events = removed.total()
         removed["records of contacts"] = self._delete(contact_keys(self._settings, self._user))
         values = list(cache_values(self._redis, self._user))
         removed["values of caches"] = len(values)
@@ -99,7 +103,7 @@ class Sweep:
             drop_cache_values(self._redis, values)
             self._redis.hincrby(self._record, "done", removed.total() - jobs.total())
         so_far.removed += removed
-        return removed.total()
+        return of_events
 
     def wait(self, job_ids: Iterable[str], until: float) -> bool:
         """Wait for jobs to end, until a time of the monotonic clock; whether there is time left."""

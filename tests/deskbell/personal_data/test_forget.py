@@ -36,11 +36,13 @@ Forget = Callable[..., Forgotten]
 def forget_user(redis: Redis, make_settings: SettingsFactory) -> Forget:
     """Forget user517, or count what would be; with a budget that lets nothing be waited for."""
 
-    def run(*, only_counts: bool = False, seconds: float = 0, **given: Any) -> Forgotten:
+    def run(
+        *, only_counts: bool = False, seconds: float = 0, progress: Callable[[str], object] = str, **given: Any
+    ) -> Forgotten:
         settings = make_settings(**{"budget_ms": 100, "redis_timeout_ms": 10} | given)
         if only_counts:
             return count(redis, settings, User(USER))
-        return forget(redis, settings, User(USER), by="li", seconds=seconds, progress=lambda _: None)
+        return forget(redis, settings, User(USER), by="li", seconds=seconds, progress=progress)
 
     return run
 
@@ -182,6 +184,21 @@ def test_records_answers_late_values_and_cached_values_are_removed(redis: Redis,
     assert (entry.action, entry.by, entry.done, entry.end) == ("forget", "li", 4, "done")
     assert USER not in entry.selection
     assert forget_user().removed.total() == 0
+
+
+def test_a_user_is_forgotten_though_their_later_events_fill_caches_meanwhile(redis: Redis, forget_user: Forget) -> None:
+    """What is cached anew is not what was to be forgotten, and is not waited for."""
+    cache, said = Cache("orders", dict[str, str], ttl=60), list[str]()
+
+    def fill(what: str) -> None:
+        said.append(what)
+        assert len(said) < 20
+        with caches_on(redis):
+            cache.put(call(), USER, {"user": USER})
+
+    done = forget_user(progress=fill)
+
+    assert done.removed["values of caches"] > 1
 
 
 def test_a_job_under_way_ends_and_is_removed_afterwards(
