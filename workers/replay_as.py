@@ -23,7 +23,7 @@ from shared.redis.scripts import script_text
 from shared.traces.spans import NO_SPAN
 from shared.wire.commands import event_from_wire
 from workers.dead_letters.registry import PAGE, DeadLetter, batched
-from workers.dead_letters.replay import Pages, Progress, Replays, Throttle, in_batches
+from workers.dead_letters.replay import Pages, Progress, Replays, Throttle, in_batches, let_go_on
 from workers.fan_out import FanOut, JobTemplates, fan_out_text
 from workers.flow.limits import limits_text
 from workers.flow.ordering import execution_of, key_digest, received_ms
@@ -77,7 +77,7 @@ class ReplaysAs:
         table, (arguments,) = self._templates.arguments([fan_out])
         outcome = self._run(record, old, "", table, arguments)
         if outcome == "awaited":
-            self._replays.let_go_on(old)
+            let_go_on(self._redis, old.id, old.queue)
             outcome = self._run(record, old, "1", table, arguments)
         return outcome
 

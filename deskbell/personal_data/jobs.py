@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from redis import Redis
-from rq.exceptions import NoSuchJobError
 from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from shared.records.users import User, event_of_job
-from shared.redis.queues import EVENTS, queue
+from shared.redis.queues import EVENTS
 from shared.redis.scripts import script_text
 from shared.wire.events import Event
+from workers.dead_letters.registry import batched
+from workers.dead_letters.replay import let_go_on
 
 _PAGE = 500
 _REMOVED_AT_ONCE = 20  # each may walk through its queue's list, and a script holds up everybody else on Redis
@@ -77,19 +77,15 @@ class UserJobs:
         self.unread = 0
         self._redis = redis
         self._user = user
-        self._script = redis.register_script(script_text("deskbell.personal_data", "remove"))
+        self._script = redis.register_script(
+            script_text("workers.dead_letters", "delete") + script_text("deskbell.personal_data", "remove")
+        )
 
     def pages(self) -> Iterator[list[UserJob]]:
         """The user's jobs, in pages: those there are from the beginning of the walk to its end, and maybe others."""
         self.unread = 0
-        keys: list[bytes] = []
-        for key in self._redis.scan_iter("rq:job:*", count=2 * _PAGE):
-            if _ID.fullmatch(key):
-                keys.append(key)
-            if len(keys) == _PAGE:
-                yield self._read(keys)
-                keys = []
-        yield self._read(keys)
+        found = filter(_ID.fullmatch, self._redis.scan_iter("rq:job:*", count=2 * _PAGE))
+        yield from map(self._read, batched(found, _PAGE))
 
     def statuses(self, ids: Iterable[str]) -> list[str]:
         """The statuses of jobs; "" of one that is gone."""
@@ -112,7 +108,7 @@ class UserJobs:
             outcomes = dict(zip(some, self._run(some, record), strict=True))
             if awaited := [job for job, outcome in outcomes.items() if outcome == "awaited"]:
                 for job in awaited:
-                    self._let_go_on(job)
+                    let_go_on(self._redis, job.id, job.queue)
                 outcomes |= zip(awaited, self._run(awaited, record, also_awaited=True), strict=True)
             for job, outcome in outcomes.items():
                 if outcome == "under_way":
@@ -127,14 +123,6 @@ class UserJobs:
             outcome.decode()
             for outcome in self._script(keys=[record] if record else [], args=[int(also_awaited), *parts])
         ]
-
-    def _let_go_on(self, job: UserJob) -> None:
-        """Have RQ queue the jobs that depend on one."""
-        try:
-            fetched = Job.fetch(job.id, connection=self._redis, serializer=JSONSerializer)
-        except NoSuchJobError:
-            return
-        queue(job.queue, self._redis).enqueue_dependents(fetched, exclude_job_id=fetched.id)
 
     def _read(self, keys: list[bytes]) -> list[UserJob]:
         with self._redis.pipeline(transaction=False) as pipeline:

@@ -14,6 +14,7 @@ from shared.records.users import User, milliseconds_of
 from shared.redis.queues import REPLY_KEY
 from shared.redis.scripts import script_text
 from shared.settings.config import Settings
+from workers.dead_letters.registry import batched
 
 _CACHE_KEY = "deskbell:cache:"
 _PAGE = 500
@@ -54,7 +55,7 @@ def answers(redis: Redis, event_ids: Collection[str], settings: Settings) -> Ite
 
 def late_values(redis: Redis, event_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """The late values of some events, by the event's id."""
-    for some in _paged(event_ids):
+    for some in batched(event_ids, _PAGE):
         with redis.pipeline(transaction=False) as pipeline:
             for event_id in some:
                 pipeline.hgetall(VALUES_KEY + event_id)
@@ -96,17 +97,7 @@ def contact_keys(settings: Settings, user: User) -> list[str]:
 
 def _pages(redis: Redis, pattern: str) -> Iterator[list[str]]:
     found = (key.decode(errors="replace") for key in redis.scan_iter(pattern, count=_SCANNED_AT_ONCE))
-    return _paged(found)
-
-
-def _paged(items: Iterable[str]) -> Iterator[list[str]]:
-    page: list[str] = []
-    for item in items:
-        page.append(item)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    yield page
+    return batched(found, _PAGE)
 
 
 def _values(redis: Redis, keys: Sequence[str]) -> list[bytes]:

@@ -1,4 +1,5 @@
 -- Remove jobs that do not run: what rq.job.Job.delete deletes, each in one step, so that no worker takes one half-way.
+-- `delete.lua` of the dead letters stands in front.
 --
 -- KEYS  the entry in the audit log, if this is to be counted there
 -- ARGV  1 to remove also what other jobs wait for; then for each job: its queue and its id
@@ -33,16 +34,15 @@ local function leave_partition(id)
 end
 
 local function remove(queue, id)
-  local key, waits_for = 'rq:job:' .. id, 'rq:job::' .. id .. ':dependencies'  -- RQ writes two colons
   leave_partition(id)
   redis.call('LREM', 'rq:queue:' .. queue, 1, id)
-  for _, registry in ipairs({'scheduled', 'deferred', 'ready', 'failed', 'finished', 'canceled'}) do
+  for _, registry in ipairs({'scheduled', 'deferred', 'ready', 'finished', 'canceled'}) do
     redis.call('ZREM', 'rq:' .. registry .. ':' .. queue, id)
   end
-  for _, other in ipairs(redis.call('SMEMBERS', waits_for)) do
+  for _, other in ipairs(redis.call('SMEMBERS', 'rq:job::' .. id .. ':dependencies')) do
     redis.call('SREM', 'rq:job:' .. other .. ':dependents', id)
   end
-  redis.call('DEL', key, key .. ':dependents', waits_for, 'rq:results:' .. id, 'rq:executions:' .. id)
+  delete(queue, id)
 end
 
 for at = 2, #ARGV, 2 do

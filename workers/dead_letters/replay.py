@@ -100,7 +100,7 @@ class Replays:
                     else:
                         outcomes[outcome] += 1
                 for dead_letter in awaited:
-                    self.let_go_on(dead_letter)
+                    let_go_on(self._redis, dead_letter.id, dead_letter.queue)
                 outcomes.update(self._delete(record, awaited, also_awaited=True))
                 progress(len(dead_letters))
         return outcomes
@@ -125,14 +125,6 @@ class Replays:
         answer = self._script(keys=[record], args=[action, option, str(int(is_dry)), *parts])
         return [outcome.decode() for outcome in answer]
 
-    def let_go_on(self, dead_letter: DeadLetter) -> None:
-        """Have RQ queue the jobs that depend on a dead letter."""
-        try:
-            job = Job.fetch(dead_letter.id, connection=self._redis, serializer=JSONSerializer)
-        except NoSuchJobError:
-            return
-        queue(dead_letter.queue, self._redis).enqueue_dependents(job, exclude_job_id=job.id)
-
     @contextmanager
     def recorded(self, action: str, selection: str) -> Iterator[str]:
         """Record that somebody begins, and how it ended; the key of the entry."""
@@ -143,6 +135,15 @@ class Replays:
             self._audit.end(record, "interrupted")
             raise
         self._audit.end(record, "done")
+
+
+def let_go_on(redis: Redis, job_id: str, queue_name: str) -> None:
+    """Have RQ queue the jobs that depend on one."""
+    try:
+        job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+    except NoSuchJobError:
+        return
+    queue(queue_name, redis).enqueue_dependents(job, exclude_job_id=job.id)
 
 
 def _as_new(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
