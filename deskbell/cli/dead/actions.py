@@ -14,20 +14,19 @@ from itertools import chain
 
 import typer
 from redis import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from deskbell.cli.dead.tables import details_text, groups_json, groups_table
 from deskbell.cli.exit import stop
 from deskbell.cli.moments import moment_of
-from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.cli.settings.redis_here import redis_here
+from deskbell.cli.settings.running import load_settings_here
 from shared.declarations.nearest import advice
 from shared.declarations.policies import Rate
 from shared.errors import ConfigError
 from shared.jobs.job_type import JobType
 from shared.loading import load_jobs
 from shared.redaction import terminal_text
-from shared.redis.connections import connect
 from workers.dead_letters.audit import user_name
 from workers.dead_letters.details import masked_details, read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
@@ -117,7 +116,7 @@ def selected(job: str | None, cause: str | None, since: str | None) -> Selection
 
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
     """Print how many there are of each job type and cause."""
-    with _redis() as redis:
+    with redis_here() as (redis, _):
         dead_letters = DeadLetters(redis)
         groups = dead_letters.groups(dead_letters.pages(selection))
     if as_json:
@@ -132,7 +131,7 @@ def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:
 
 def list_ids(selection: Selection) -> None:
     """Print the id of each, one a line, for `xargs` and `grep`."""
-    with _redis() as redis:
+    with redis_here() as (redis, _):
         for page in DeadLetters(redis).pages(selection):
             for dead_letter in page:
                 typer.echo(terminal_text(dead_letter.id))
@@ -140,7 +139,7 @@ def list_ids(selection: Selection) -> None:
 
 def show(job_id: str, *, values: bool, personal: bool) -> None:
     """Print all about one dead letter."""
-    with _redis() as redis:
+    with redis_here() as (redis, _):
         found = DeadLetters(redis).find([job_id])
         if not found:
             stop(f"{terminal_text(job_id)}: no dead letter has this id", _FAILED)
@@ -154,7 +153,7 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
     """Put dead letters back, and print how many; many at once only after a yes."""
     throttle = Throttle(_rate(rate))
     job_type = _declared(as_) if as_ else None
-    with _redis() as redis:
+    with redis_here() as (redis, _):
         asks = not (yes or rate or chosen.ids)
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
         if preview and (dry_run or preview.count > _MANY):
@@ -177,7 +176,7 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
 
 def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None:
     """Delete dead letters, after a look at what they are, and print how many."""
-    with _redis() as redis:
+    with redis_here() as (redis, _):
         preview = Preview(chosen, DeadLetters(redis)) if dry_run or not yes else None
         if preview:
             preview.show()
@@ -190,17 +189,6 @@ def discard(chosen: Chosen, *, yes: bool, by: str | None, dry_run: bool) -> None
         with _progress("discarded") as progress:
             outcomes = Replays(redis, by or user_name()).discard(pages, str(chosen), progress)
     _report(outcomes + (preview.missed(outcomes) if preview else Counter()), "discarded", chosen)
-
-
-@contextmanager
-def _redis() -> Iterator[Redis]:
-    """A connection; a server that does not answer ends the command in one sentence."""
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings) as redis:
-            yield redis
-    except RedisError as error:
-        stop(no_redis(error, settings), _FAILED)
 
 
 def _console() -> Console:

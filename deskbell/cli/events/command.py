@@ -3,19 +3,18 @@
 import json
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import typer
 from redis import Redis
-from redis.exceptions import RedisError
 
 from deskbell.calls.filters import Filters, WrongFilterError
 from deskbell.calls.jobs import jobs_now
 from deskbell.cli.events.text import call_data, call_lines, found_data, found_sentence, story_data, story_lines
 from deskbell.cli.exit import stop
-from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.cli.settings.redis_here import redis_here
 from shared.records.query import after, newest, read_story
-from shared.redis.connections import connect
 from shared.settings.config import Settings
 
 _FAILED = 1
@@ -36,19 +35,13 @@ def events(id_: str | None, filters: Filters, *, limit: int, follow: bool, as_js
         stop(f"expected the id of an event, 32 hex digits, got {id_[:40]!r}")
     if follow and (filters.since or not filters.is_open):
         stop("--follow shows what comes from now on: leave --at, --since and --until out")
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings) as redis:
-            if id_:
-                _show(redis, settings, id_, as_json=as_json)
-            elif follow:
-                _follow(redis, filters, as_json=as_json)
-            else:
-                _list(redis, settings, filters, limit, as_json=as_json)
-    except (RedisError, OSError) as error:
-        stop(no_redis(error, settings), _FAILED)
-    except KeyboardInterrupt:
-        return
+    with suppress(KeyboardInterrupt), redis_here() as (redis, settings):
+        if id_:
+            _show(redis, settings, id_, as_json=as_json)
+        elif follow:
+            _follow(redis, filters, as_json=as_json)
+        else:
+            _list(redis, settings, filters, limit, as_json=as_json)
 
 
 def _list(redis: Redis, settings: Settings, filters: Filters, limit: int, *, as_json: bool) -> None:

@@ -6,30 +6,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import typer
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deskbell.cli.exit import stop
-from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.cli.settings.redis_here import redis_here
 from shared.redaction import terminal_text
-from shared.redis.connections import connect
 from workers.dead_letters.audit import AuditEntry, AuditLog
 
-_FAILED = 1
 _PIPE_WIDTH = 1000
 _WITH_COUNT = ("replay", "discard", "forget")
 
 
 def audit(count: int, *, as_json: bool) -> None:
     """Print the last entries of the audit log."""
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings) as redis:
-            entries = AuditLog(redis).latest(count)
-    except (RedisError, OSError) as error:
-        stop(no_redis(error, settings), _FAILED)
+    with redis_here() as (redis, _):
+        entries = AuditLog(redis).latest(count)
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in entries], indent=1, default=datetime.isoformat))
     elif entries:

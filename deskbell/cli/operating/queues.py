@@ -48,16 +48,9 @@ def resume(queue: Queue, by: By = None) -> None:
 @contextmanager
 def _queues(by: str | None) -> Iterator["tuple[list[str], Pausing]"]:
     """The names of the queues, and what pauses them; a server that does not answer ends the command in one sentence."""
-    from redis.exceptions import RedisError
-
-    from deskbell.cli.settings.running import load_settings_here, no_redis
+    from deskbell.cli.settings.redis_here import redis_here
     from deskbell.queues.pausing import Pausing, known_queues
-    from shared.redis.connections import connect
     from workers.dead_letters.audit import user_name
 
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings) as redis:
-            yield known_queues(redis), Pausing(redis, by or user_name())
-    except (RedisError, OSError) as error:
-        stop(no_redis(error, settings), _FAILED)
+    with redis_here() as (redis, _):
+        yield known_queues(redis), Pausing(redis, by or user_name())

@@ -2,25 +2,21 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 
 import typer
 from redis import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from deskbell.cli.exit import stop
-from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.cli.settings.redis_here import redis_here
 from deskbell.personal_data.elsewhere import rewrite_file, sentences
 from deskbell.personal_data.export import write_export
 from deskbell.personal_data.forget import Forgotten, count
 from deskbell.personal_data.forget import forget as forget_user
 from shared.records.users import User
 from shared.redaction import terminal_text
-from shared.redis.connections import connect
 from shared.settings.config import Settings
 from workers.dead_letters.audit import user_name
 
@@ -32,7 +28,7 @@ _SECONDS = 60.0  # that one answer of Redis may take
 
 def forget(id_: str, app: str | None, *, dry_run: bool, yes: bool, by: str | None, rewrite_aof: bool) -> None:
     """Forget a user, after a look at what there is."""
-    with _redis() as (redis, settings):
+    with redis_here(_SECONDS) as (redis, settings):
         user = User(id_, _checked(app, settings))
         if dry_run or not yes:
             _show(user, count(redis, settings, user), "would be removed")
@@ -54,8 +50,9 @@ def forget(id_: str, app: str | None, *, dry_run: bool, yes: bool, by: str | Non
 
 def export(id_: str, app: str | None, to: Path | None) -> None:
     """Write what is kept of a user."""
-    with _redis() as (redis, settings):
+    with redis_here(_SECONDS) as (redis, settings):
         user = User(id_, _checked(app, settings))
+        redis.ping()  # before anything is written
         if to is None:
             write_export(redis, settings, user, sys.stdout)
             return
@@ -111,15 +108,3 @@ def _checked(app: str | None, settings: Settings) -> str | None:
     if app is not None and settings.apps and app not in settings.apps:
         stop(f"--app: expected one of {', '.join(settings.apps)}, got {terminal_text(app)!r}")
     return app
-
-
-@contextmanager
-def _redis() -> Iterator[tuple[Redis, Settings]]:
-    """A connection; a server that does not answer ends the command in one sentence."""
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings, _SECONDS) as redis:
-            redis.ping()  # before anything is written
-            yield redis, settings
-    except RedisError as error:
-        stop(no_redis(error, settings), _FAILED)

@@ -4,16 +4,12 @@ import json
 from dataclasses import asdict
 
 import typer
-from redis.exceptions import RedisError
 
-from deskbell.cli.exit import stop
-from deskbell.cli.settings.running import load_settings_here, no_redis
+from deskbell.cli.settings.redis_here import redis_here
 from deskbell.unknowns.seen import read_seen
 from deskbell.unknowns.undocumented import undocumented
-from shared.redis.connections import connect
 from shared.version import version
 
-_FAILED = 1
 _HEADS = {
     "commands": "Commands",
     "events": "Values of Event",
@@ -24,12 +20,8 @@ _HEADS = {
 
 def unknowns(*, as_json: bool) -> None:
     """Print the names that docs/reference/protocol.md does not list."""
-    settings = load_settings_here(for_redis=True)
-    try:
-        with connect(settings) as redis:
-            seen = read_seen(redis)
-    except RedisError as error:
-        stop(no_redis(error, settings), _FAILED)
+    with redis_here() as (redis, _):
+        seen = read_seen(redis)
     found = undocumented(seen)
     if as_json:
         kinds = {kind: [asdict(each) for each in names] for kind, names in found.items()}

@@ -141,16 +141,21 @@ def test_a_wrong_option_is_told_in_a_sentence(events: Events, words: list[str], 
 
 
 def test_new_callbacks_are_followed(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
-    """Those that fit, as they come, and none from before."""
+    """Those that fit, as they come, and none from before; until whoever reads them has enough, without a word."""
     put(redis, "order", "before")
     command = [sys.executable, "-m", "deskbell", "events", "--follow", "--node", "order", "--json"]
     env = environment(DESKBELL_REDIS_URL=valkey_url)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=env, cwd=tmp_path, **pipes) as process:
         assert process.stdout
+        assert process.stderr
         until(lambda: any("xrange" in str(each.get("cmd")) for each in redis.client_list()))
         put(redis, "other", "after")
         event = put(redis, "order", "after")
         followed = json.loads(process.stdout.readline())
-        process.terminate()
+        process.stdout.close()
+        put(redis, "order", "later")
+        said = process.stderr.read()
 
     assert followed["id"] == event.id
+    assert (process.returncode, said) == (1, "")
