@@ -13,17 +13,16 @@ from redis import Redis
 from console.pages.calls.routes import MOST_SHOWN
 from console.server import serve_in_thread
 from console.streams import MOST_STREAMS
-from deskbell import ApiCall, Callbacks, Event, Jobs, Retry
+from deskbell import Event
 from deskbell.cli.processes.listening import listen
 from deskbell.testing import api_call
 from shared.records.packing import Packing, digest
-from shared.records.query import read_story
 from shared.settings.config import Settings
 from shared.wire.events import Reply
 from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory
 from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
-from tests.records import put_on_record, record_of
+from tests.records import put_event_with_jobs, put_on_record, record_of
 from tests.redis_outages import Server
 from tests.waiting import until
 from workers.dead_letters.audit import AuditLog
@@ -268,22 +267,7 @@ def test_an_event_is_told_in_full(
     start_api: ApiFactory, make_settings: SettingsFactory, redis: Redis, open_workplace: WorkplaceFactory
 ) -> None:
     """What was asked and told, each job with its attempts, causes and next try; and the way into rq-dashboard."""
-    callbacks, jobs = Callbacks(), Jobs()
-
-    @callbacks.api_call
-    def order(OrderID: str) -> dict[str, str]:
-        return {"Status": f"sent {OrderID}"}
-
-    @jobs.on(ApiCall, queue="crm", name="crm.contact")
-    def contact(event: ApiCall) -> None:
-        assert event.id
-        raise Retry(after=600)
-
-    desk = start_api(callbacks)
-    headers = desk.call("order", OrderID="1002", SystemClientUserID="user517", SystemSessionID="s-1").headers
-    event_id = headers["x-deskbell-event"]
-    open_workplace(jobs).work("events", "crm")
-    until(lambda: read_story(redis, event_id).attempts)
+    event_id = put_event_with_jobs(redis, start_api, open_workplace)
     with browsing(make_settings(), "https://rq.example.com/x/") as url, Browser(url) as browser:
         page = browser.get("/call", params={"id": event_id}).text
         chinese = browser.get("/call", params={"id": event_id}, headers={"Accept-Language": "zh-CN"}).text

@@ -32,21 +32,21 @@ callbacks = Callbacks()
 
 
 @callbacks.api_call
-def parcel(OrderID: str, Phone: str, SystemClientUserID: str, SystemChannelType: str = "") -> Parcel:
-    """Phone is personal, since the other node says so; the user's id is in any case."""
-    raise NotImplementedError
+def parcel(OrderID: str, Phone: str) -> Parcel:
+    """Phone is personal, since the other node says so."""
+    return {"Status": f"sent {OrderID}", "Address": Phone}
 
 
 @callbacks.api_call
 def person(Card: Annotated[str, Personal] | None = None, Nick: str = "") -> Person:
     """A model's fields go by the names that are answered."""
-    raise NotImplementedError
+    return Person(level=len(Nick), phone=Card)
 
 
 @callbacks.api_call
-def plain(Free: str) -> dict[str, str]:
-    """It declares no output."""
-    return {"Secret": Free}
+def plain(Free: str, SystemClientUserID: str, SystemChannelType: str = "") -> dict[str, str]:
+    """It declares no output; the user's id is personal in any case."""
+    return {"Secret": f"{Free} {SystemClientUserID} {SystemChannelType}"}
 
 
 def shown(event: Event, reply: Reply, **settings: Any) -> list[Any]:

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from deskbell import ApiCall, Callbacks, Event, Jobs, Retry
+from deskbell import Event
 from deskbell.testing import api_call
 from shared.records.packing import digest
-from shared.records.query import read_story
 from shared.wire.events import Reply
 from tests import forked
 from tests.conftest import ApiFactory, WorkplaceFactory
 from tests.processes import environment
-from tests.records import put_on_record, record_of
+from tests.records import put_event_with_jobs, put_on_record, record_of
 from tests.waiting import until
 
 Events = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,25 +72,7 @@ def test_the_story_of_an_event_has_its_answer_its_jobs_and_their_attempts(
     events: Events, start_api: ApiFactory, redis: Redis, open_workplace: WorkplaceFactory
 ) -> None:
     """From the callback through the api and a worker: what was asked, told and tried, and when it is tried again."""
-    callbacks, jobs = Callbacks(), Jobs()
-
-    @callbacks.api_call
-    def order(OrderID: str) -> dict[str, str]:
-        return {"Status": f"sent {OrderID}"}
-
-    @jobs.on(ApiCall, queue="crm", name="crm.contact")
-    def contact(event: ApiCall) -> None:
-        assert event.id
-        raise Retry(after=600)
-
-    @jobs.on(ApiCall, queue="crm")
-    def note(event: ApiCall) -> None: ...
-
-    desk = start_api(callbacks)
-    event_id = desk.call("order", OrderID="1002", SystemClientUserID="user517").headers["x-deskbell-event"]
-    workplace = open_workplace(jobs)
-    workplace.work("events", "crm")
-    until(lambda: len(read_story(redis, event_id).attempts) == 2)
+    event_id = put_event_with_jobs(redis, start_api, open_workplace)
 
     shown = events(event_id).stdout
     data = json.loads(events(event_id, "--json").stdout)
