@@ -16,6 +16,18 @@ _LOOPBACK = ("127.", "::1")
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+        state.streams.is_ending = lambda: self.should_exit
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end; then close the connections to Redis."""
+        try:
+            super().run(sockets)
+        finally:
+            self._state.close()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's form
         """Begin to stop; uvicorn's own would have the signal raised once more in the end, and with it a bad status."""
         self.force_exit = self.should_exit
@@ -62,6 +74,4 @@ def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
-    server = _Server(config)
-    state.streams.is_ending = lambda: server.should_exit
-    return server
+    return _Server(config, state)

@@ -46,17 +46,23 @@ class State:
         parts = urlsplit(self.settings.console_url)
         self.origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
         self.prefix = parts.path
-        self.redis = connect(self.settings, _REDIS_SECONDS)
+        self.redis, of_runs = connect(self.settings, _REDIS_SECONDS), connect(self.settings)
+        self._connections = (self.redis, of_runs)
         self.audit = AuditLog(self.redis)
         self.history = History(self.redis)
         self.described = Described(self.settings, self.redis)
         self.looks = Looks(partial(beside_queues, self.settings))
         self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
         self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)
-        self.dead_runs = Runs(connect(self.settings), self.dead_overview)
+        self.dead_runs = Runs(of_runs, self.dead_overview)
         self.throttle = Throttle()
         self.streams = Streams()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        for each in self._connections:
+            each.close()
 
     @cached_property
     def assets(self) -> Mapping[str, str]:

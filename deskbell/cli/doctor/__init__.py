@@ -112,7 +112,12 @@ def doctor(
 def beside_queues(settings: Settings) -> list[Finding]:
     """What is found on Redis that may be wrong, but for the queues, which others read oftener; takes some seconds."""
     checks = (*_OF_THE_SERVER, blocks, *_OF_OTHERS)
-    return [finding for finding in _on_redis(Checked(settings), checks) if finding.kind != "said"]
+    checked = Checked(settings)
+    try:
+        return [finding for finding in _on_redis(checked, checks) if finding.kind != "said"]
+    finally:
+        if checked.redis:
+            checked.redis.close()  # who asks is a process that lives on, the console
 
 
 def _document(checked: Checked, found: list[Finding], queue: str | None) -> dict[str, Any]:
