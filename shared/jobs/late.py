@@ -34,7 +34,7 @@ def check_late(event: Event, wanted: Iterable[JobType]) -> None:
     """Refuse to fan out an event with a ticket that no job type here computes the values for.
 
     Raises:
-        UnknownJobError: there is none; the event is tried again, and then a dead letter.
+        UnknownJobError: there is none; the event is left, and a dead letter after a day.
     """
     if is_late(event) and not any(isinstance(each, LateJobType) for each in wanted):
         advice = (
