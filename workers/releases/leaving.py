@@ -62,11 +62,12 @@ def leave(job: Job, error: LeftError, attempt: int = 0) -> bool:
         return False
     if need:
         with redis.pipeline() as pipeline:
+            pipeline.exists(left_key(queue, need))
             pipeline.zadd(left_key(queue, need), {job.id: 0})
             pipeline.expire(left_key(queue, need), 2 * LEFT_SECONDS)
             pipeline.sadd(LEFT_KEY, f"{queue}:{need}")
-            *_, is_first = pipeline.execute()
-        if is_first:
+            are_others, *_ = pipeline.execute()
+        if not are_others:
             get_log().warning("job_left", queue=queue, need=need)
     job.meta |= {"left": [count + 1, since], "cause": type(error).__name__}
     if attempt:

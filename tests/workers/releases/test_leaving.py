@@ -15,6 +15,7 @@ from shared.wire import events
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
 from tests.workers.running import status_of, traceback_of
+from workers.releases import leaving
 
 
 def newer_jobs(ran: list[str], **options: object) -> Jobs:
@@ -103,6 +104,26 @@ def test_a_left_job_is_dead_when_no_living_worker_declared_its_type_for_a_day(
         assert "no job type is named crm.new; this worker knows crm.old" in traceback_of(job)
         assert (job.meta["made"], "left" in job.meta) == (0, False)
         assert not read_left(older.redis)
+
+
+def test_what_lacks_a_type_is_logged_again_once_the_jobs_before_it_are_dead(
+    open_workplace: WorkplaceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for all that are left together."""
+    newer, older = open_workplace(newer_jobs([])), open_workplace(other_jobs())
+    newer.put_jobs(api_call())
+    with capture_logs() as logs:
+        older.work()
+        with monkeypatch.context() as day_after:
+            day_after.setattr(leaving, "LEFT_SECONDS", -1)
+            older.make_due()
+            older.work()
+        for _ in range(2):
+            newer.put_jobs(api_call())
+        older.work()
+
+    assert older.queue().failed_job_registry.count == 1
+    assert [line["need"] for line in logs if line["event"] == "job_left"] == ["crm-new"] * 2
 
 
 def test_a_job_of_a_newer_form_is_left_and_costs_neither_attempt_nor_start(
