@@ -53,7 +53,7 @@ def destination() -> Destination:
     if _text("OTEL_SDK_DISABLED").lower() == "true":
         return Destination(why_not="OTEL_SDK_DISABLED is true")
     _check("OTEL_TRACES_EXPORTER", _one_of("otlp", "none"), "otlp or none")
-    if _text("OTEL_TRACES_EXPORTER") == "none":
+    if _text("OTEL_TRACES_EXPORTER").lower() == "none":
         return Destination(why_not="OTEL_TRACES_EXPORTER is none")
     name = next((name for name in _both("ENDPOINT") if _text(name)), None)
     if not name:

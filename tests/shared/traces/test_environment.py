@@ -19,7 +19,7 @@ COLLECTOR = "http://collector:4318"
         ({ENDPOINT: COLLECTOR}, "traces: sent to http://collector:4318/v1/traces"),
         ({ENDPOINT: f"{COLLECTOR}/otlp/"}, "traces: sent to http://collector:4318/otlp/v1/traces"),
         ({ENDPOINT: COLLECTOR, OF_TRACES: "https://other/t"}, "traces: sent to https://other/t"),
-        ({ENDPOINT: COLLECTOR, "OTEL_TRACES_EXPORTER": "none"}, "traces: not sent, OTEL_TRACES_EXPORTER is none"),
+        ({ENDPOINT: COLLECTOR, "OTEL_TRACES_EXPORTER": "None"}, "traces: not sent, OTEL_TRACES_EXPORTER is none"),
         ({ENDPOINT: COLLECTOR, "OTEL_SDK_DISABLED": "true"}, "traces: not sent, OTEL_SDK_DISABLED is true"),
     ],
 )
