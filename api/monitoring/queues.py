@@ -70,14 +70,22 @@ async def collect_queues(redis: AsyncRedis) -> list[Metric]:
 
 
 async def _read(redis: AsyncRedis) -> OnRedis:
-    members: Any = await redis.smembers(Queue.redis_queues_keys)
-    workers: Any = await redis.smembers(_WORKERS)
-    keys = sorted({queue_key(EVENTS), *(key.decode() for key in members)})
-    names = [key.removeprefix(Queue.redis_queue_namespace_prefix) for key in keys]
     async with redis.pipeline(transaction=False) as pipeline:
-        for key, name in zip(keys, names, strict=True):
-            pipeline.llen(key)
-            pipeline.lindex(key, 0)
+        pipeline.smembers(Queue.redis_queues_keys)
+        pipeline.smembers(_WORKERS)
+        keys, workers = await pipeline.execute()
+    async with redis.pipeline(transaction=False) as pipeline:
+        for worker in workers:
+            pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
+        written = await pipeline.execute(raise_on_error=False)
+    records = read_records(written)
+    used = (key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+    read = (name for record in records for name in record.queues)  # of one that had no job yet, series begin with 0
+    names = sorted({EVENTS, *used, *read})
+    async with redis.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.llen(queue_key(name))
+            pipeline.lindex(queue_key(name), 0)
             for registry in _STATES.values():
                 pipeline.zcard(f"rq:{registry}:{name}")
         pipeline.hgetall(PAUSED_KEY)
@@ -85,20 +93,16 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         pipeline.hgetall(TOTALS_KEY)
         pipeline.hgetall(API_HOSTS_KEY)
         pipeline.get(WORKERS_SUSPENDED)
-        for worker in workers:
-            pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
         answers = await pipeline.execute(raise_on_error=False)
-    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    errors = [answer for answer in (*written, *answers) if isinstance(answer, Exception)]
     if errors:  # a key that somebody has overwritten: the others are told
         get_log().error("no_metrics", error=errors[0])
     told = iter(answers)
     counts: dict[tuple[str, str], Any] = {}
     for name in names:
         counts |= {(name, state): next(told) for state in ("waiting", "first", *_STATES)}
-    pauses, blocked, totals, hosts = (
-        {} if isinstance(each, Exception) else each for each in (next(told) for _ in range(4))
-    )
-    suspended = next(told)
+    *tables, suspended = told
+    pauses, blocked, totals, hosts = ({} if isinstance(each, Exception) else each for each in tables)
     sound = {key: value for key, value in counts.items() if not isinstance(value, Exception)}
     others = {key: value for key, value in sound.items() if key[1] in _STATES}
     held = await _held(redis, others)
@@ -107,8 +111,9 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         await _ages(redis, {name: value for (name, state), value in sound.items() if state == "first"}),
         others,
         [pause.queue for pause in read_pauses(pauses)],
-        {job.decode(): int(count) for job, count in blocked.items()},
-        read_records(told),
+        {name: 0 for record in records for name in record.job_types}
+        | {job.decode(): int(count) for job, count in blocked.items()},
+        records,
         read_tallies(totals),
         is_suspended=isinstance(suspended, bytes),
         hosts=read_api_hosts(hosts),

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -14,6 +15,7 @@ from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
 from shared.redis.queues import queue
 from shared.redis.workers import WORKER_KEY, WorkerRecord
 from tests.conftest import ApiFactory, WorkplaceFactory, open_workplace
+from workers.declared import declared
 
 __all__ = ["open_workplace"]  # a fixture
 
@@ -44,6 +46,14 @@ def told(start_api: ApiFactory) -> Told:
     """Deskbell's series with their values."""
     text = start_api().http.get("/metrics").text
     return {name: float(value) for name, value in re.findall(r"^(deskbell_\w+(?:{.*})?) (\S+)$", text, re.MULTILINE)}
+
+
+def put_worker(redis: Redis, **said: Any) -> None:
+    """Write what a worker of the queue crm says of itself."""
+    given = {"job_types": {}, **said}
+    record = WorkerRecord(name="w", host="v", pid=1, version="1", queues=("crm",), slots=1, noted=time.time(), **given)
+    Worker([queue("crm", redis)], connection=redis, name="w").register_birth()
+    redis.set(WORKER_KEY + "w", record.to_json())
 
 
 def held_back(series: Told, state: str) -> Told:
@@ -94,6 +104,19 @@ def test_what_is_not_looked_at_is_counted_as_such(redis: Redis, start_api: ApiFa
     assert series["deskbell_redis_reads_refused"] == 1  # the key that somebody has written over
 
 
+def test_series_of_queues_and_job_types_begin_with_0_as_soon_as_a_worker_declares_them(
+    redis: Redis, jobs: Jobs, start_api: ApiFactory
+) -> None:
+    """Prometheus would not see the first dead letter of a queue as one more."""
+    put_worker(redis, job_types={each.name: declared(each) for each in jobs.types})
+
+    series = told(start_api)
+
+    assert series['deskbell_jobs{queue="crm",state="dead"}'] == 0
+    assert series['deskbell_jobs_held_back{cause="undeclared",queue="crm",state="scheduled"}'] == 0
+    assert series['deskbell_worker_loop_blocks_total{job_type="dies"}'] == 0
+
+
 def test_spools_and_clocks_of_all_hosts_are_told(redis: Redis, start_api: ApiFactory) -> None:
     """Those that are gone apart from those that are there; of the clocks the one that is furthest off."""
     now = time.time()
@@ -101,12 +124,7 @@ def test_spools_and_clocks_of_all_hosts_are_told(redis: Redis, start_api: ApiFac
     gone = ApiHost(host="b", folder="/s", events=9, oldest=now - 900, noted=now - 700, has_ended=False, ahead=900)
     ended = ApiHost(host="c", folder="/s", events=0, oldest=None, noted=now - 8e5, has_ended=True)
     redis.hset(API_HOSTS_KEY, mapping={host.field: host.to_json() for host in (here, gone, ended)})
-    record = WorkerRecord(
-        name="w", host="v", pid=1, version="1", queues=("crm",), job_types={}, slots=1, lag=0.4, ahead=-7.0, noted=now
-    )
-    worker = Worker([queue("crm", redis)], connection=redis, name="w")
-    worker.register_birth()
-    redis.set(WORKER_KEY + "w", record.to_json())
+    put_worker(redis, lag=0.4, ahead=-7.0)
 
     series = told(start_api)
 
