@@ -91,6 +91,16 @@ def held(pause: PausedQueue) -> Finding:
     )
 
 
+def key_damaged(looked: Looked) -> Iterator[Finding]:
+    """Whether the queue could not be read."""
+    name = looked.queue.name
+    if looked.queue.is_damaged:
+        yield problem(
+            f"a key of the queue {name} has a foreign type: what reads it stands still",
+            f"write `deskbell doctor {shlex.quote(name)}`, which names the key",
+        )
+
+
 def unread(looked: Looked) -> Iterator[Finding]:
     """Whether a living worker reads the queue."""
     name, readers = looked.queue.name, looked.queue.readers
@@ -241,7 +251,7 @@ def not_due(looked: Looked) -> Iterator[Finding]:
     yield said(f"{queue.scheduled} jobs wait for their next try, the first at {_clock(first)} UTC ({of_all}{why})")
 
 
-_OF_ALL: tuple[Reason, ...] = (suspended, paused_by_hand, unread, pauses)
+_OF_ALL: tuple[Reason, ...] = (suspended, paused_by_hand, key_damaged, unread, pauses)
 _OF_THE_QUEUE: tuple[Reason, ...] = (
     silent_workers,
     taken_slots,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from rq import Queue, Worker
 from rq.scheduler import RQScheduler
 from rq.utils import utcparse
@@ -79,7 +79,11 @@ class Readers:
 
 @dataclass(slots=True)
 class QueueState:
-    """A queue at one moment; of each kind of job the number of all, and the first."""
+    """A queue at one moment; of each kind of job the number of all, and the first.
+
+    Attributes:
+        is_damaged: whether a key of it has a foreign type: then nothing is known of its jobs.
+    """
 
     name: str
     readers: Readers
@@ -93,6 +97,7 @@ class QueueState:
     dead: int
     scheduler_lock_ms: int
     declared: dict[str, DeclaredJobType]
+    is_damaged: bool = False
 
     @property
     def job_types(self) -> Counter[str]:
@@ -108,7 +113,7 @@ class QueueState:
     @property
     def is_empty(self) -> bool:
         """Whether it has nothing to do."""
-        return not (self.waiting or self.running or self.scheduled or self.deferred)
+        return not (self.waiting or self.running or self.scheduled or self.deferred or self.is_damaged)
 
     def __str__(self) -> str:
         """How many jobs are where, in one line."""
@@ -120,6 +125,8 @@ class QueueState:
             "are dead letters": self.dead,
         }
         counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing waits"
+        if self.is_damaged:
+            counted = "not known, since a key of it has a foreign type"
         oldest = self.oldest_seconds
         waited = f" (the first for {oldest:.0f} s)" if oldest and oldest >= 1 else ""
         return f"{self.name}: {counted}{waited}; workers: {len(self.readers.living)}"
@@ -131,7 +138,16 @@ def read_queues(connection: Redis, jobs: Jobs | None) -> list[QueueState]:
     used = [EVENTS, *(jobs.queues if jobs else [])]
     held = [each.name for each in Queue.all(connection) if _holds_any(connection, each.name)]
     names = dict.fromkeys([*used, *sorted({*held, *readers})])
-    return [read_queue(connection, name, readers.get(name, Readers()), jobs) for name in names]
+    return [_read_or_damaged(connection, name, readers.get(name, Readers()), jobs) for name in names]
+
+
+def _read_or_damaged(connection: Redis, name: str, readers: Readers, jobs: Jobs | None) -> QueueState:
+    try:
+        return read_queue(connection, name, readers, jobs)
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        return QueueState(name, readers, 0, [], [], 0, [], 0, [], 0, 0, {}, is_damaged=True)
 
 
 def queue_names(connection: Redis, readers: Iterable[str], jobs: Jobs | None) -> list[str]:
@@ -217,7 +233,7 @@ def type_in(job_id: str) -> str:
 def _holds_any(connection: Redis, name: str) -> bool:
     here = queue(name, connection)
     others = (here.started_job_registry, here.scheduled_job_registry, here.deferred_job_registry)
-    return bool(here.count or any(each.get_job_count(cleanup=False) for each in others))
+    return bool(connection.exists(here.key, *(each.key for each in others)))  # whatever their types are
 
 
 def _job(

@@ -10,12 +10,20 @@ from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said
 from shared.records.segments import CALLS_KEY
+from shared.redis.api_hosts import API_HOSTS_KEY
 from shared.redis.breakers import PAUSED_KEY
+from shared.redis.pauses import PAUSED_QUEUES_KEY
 from shared.redis.queues import RUNS_KEY, TOKENS_KEY
+from shared.redis.releases import FAN_OUT_KEY, INTRODUCED_KEY, LEFT_KEY
 
 _TYPES = {
     CALLS_KEY: "hash",
+    API_HOSTS_KEY: "hash",
     PAUSED_KEY: "hash",
+    PAUSED_QUEUES_KEY: "hash",
+    INTRODUCED_KEY: "hash",
+    FAN_OUT_KEY: "zset",
+    LEFT_KEY: "set",
     RUNS_KEY: "zset",
     TOKENS_KEY: "hash",
     "deskbell:orders": "set",

@@ -89,12 +89,13 @@ def test_a_queue_that_nobody_reads_is_a_problem(look: Look, redis: Redis, tmp_pa
 
 
 def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, start_api: ApiFactory) -> None:
-    """With the job type that keeps failing, and how many jobs wait; a key that somebody has written over is named."""
+    """With the job type that keeps failing, and how many jobs wait; a damaged key is named, and hides no other."""
     pause = {"queue": "crm", "since": 1669872112000, "until": 3397872172000, "cause": "HTTPStatusError 401 at crm.py:9"}
     redis.hset(PAUSED_KEY, "crm-contact", json.dumps(pause))
     desk = start_api()
     desk.call()
     redis.hset(BLOCKED_KEY, "crm.contact", 3)
+    queue("crm", redis).enqueue("shared.redis.queues.queue_key", "x")
     redis.set("rq:wip:events", "x")
 
     with worker(redis):
@@ -107,7 +108,8 @@ def test_a_paused_queue_is_a_problem_and_a_metric(look: Look, redis: Redis, star
         "when that one succeeds"
     ) in problems(lines)
     assert any(line.startswith("rq:wip:events: expected a zset, got a string: ") for line in problems(lines))
-    assert any(line.startswith("unknown: How many jobs are where") for line in lines)
+    assert "queue events: not known, since a key of it has a foreign type; workers: 1" in lines
+    assert "queue crm: 1 wait; workers: 0" in lines
     metrics = desk.http.get("/metrics").text
     assert 'deskbell_queue_paused{queue="crm"} 1.0' in metrics
     assert 'deskbell_worker_loop_blocks_total{job_type="crm.contact"} 3.0' in metrics

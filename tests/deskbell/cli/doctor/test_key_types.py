@@ -19,8 +19,10 @@ def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
     redis.set("rq:wip:crm", "x")
     redis.hset("deskbell:paused", "x", "y")
     redis.hset("deskbell:orders", "x", "y")
+    redis.set("deskbell:paused:queues", "x")
 
     assert mismatches(redis) == [
+        "deskbell:paused:queues: expected a hash, got a string",
         "deskbell:orders: expected a set, got a hash",
         "rq:wip:crm: expected a zset, got a string",
     ]

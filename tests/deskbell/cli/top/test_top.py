@@ -56,6 +56,8 @@ def test_it_tells_of_answers_queues_and_why_one_does_not_move(
     workplace = open_workplace(jobs)
     for _ in range(3):
         workplace.put_jobs(api_call("order"))
+    redis.sadd("rq:queues", "rq:queue:old")
+    redis.set("rq:wip:old", "x")
     count(
         redis, callback__order__outcome__answered=590, callback__order__ms__3=590, callback__order__outcome__fallback=10
     )
@@ -68,6 +70,9 @@ def test_it_tells_of_answers_queues_and_why_one_does_not_move(
     (line,) = [line.split() for line in page.stdout.splitlines() if line.startswith("erp ")]
     assert (line[1], line[-1]) == ("3", "none")
     assert "!! erp: no living worker reads the queue erp; start `deskbell worker erp`" in page.stdout
+    assert (
+        "!! old: a key of the queue old has a foreign type: what reads it stands still; write `deskbell" in page.stdout
+    )
     assert data["answers"]["outcomes"] == {"answered": 590, "fallback": 10}
     (erp,) = [each for each in data["queues"] if each["name"] == "erp"]
     assert (erp["waiting"], erp["is_stuck"], erp["workers"]) == (3, True, [])
