@@ -32,8 +32,7 @@ def _signed_out(request: Request, _: Exception) -> Response:
     visit = visit_of(request)
     if visit.is_update:
         return PlainTextResponse(visit.text("error.signed_out"), 401)
-    to = visit.address if request.method == "GET" else "/"
-    return RedirectResponse(f"{visit.state.prefix}/sign-in?next={quote(to, safe='')}", 303)
+    return RedirectResponse(f"{visit.state.prefix}/sign-in?next={quote(visit.address, safe='')}", 303)
 
 
 def _forbidden(request: Request, _: Exception) -> Response:

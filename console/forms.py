@@ -34,5 +34,5 @@ Fields = Annotated[dict[str, str], Depends(read_form)]
 
 def local_path(text: str) -> str:
     """A path of the console that a form names, to go on to; the first page where it is none, or another site's."""
-    is_local = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii() and text.isprintable()
+    is_local = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable()
     return text if is_local and "\\" not in text and len(text) <= MOST_BYTES // 8 else "/"

@@ -55,7 +55,9 @@ class Visit:
 
     @property
     def address(self) -> str:
-        """The request's own path and query, without the prefix: where to come back to."""
+        """The request's own path and query, without the prefix: where to come back to, or "/" after a form."""
+        if self.request.method != "GET":
+            return "/"
         path, query = self.request.url.path, self.request.url.query
         return path + (f"?{query}" if query else "")
 
@@ -144,7 +146,7 @@ class Requires:
 
         Raises:
             SignedOutError: nobody has signed in.
-            ForbiddenError: the role is another; the audit log has it when a state was to be changed.
+            ForbiddenError: the role is another; the audit log has it.
         """
         visit = visit_of(request)
         if self.role is None:
@@ -152,9 +154,8 @@ class Requires:
         if visit.user is None:
             raise SignedOutError
         if visit.user.role < self.role:
-            if request.method == "POST":
-                path = request.url.path.strip("/").replace("/", ".")
-                visit.state.record(path[:_LONGEST_NAME], "", visit.by, "refused")
+            path = request.url.path.strip("/").replace("/", ".")
+            visit.state.record(path[:_LONGEST_NAME], "", visit.by, "refused")
             raise ForbiddenError
         return visit
 

@@ -7,5 +7,6 @@ Read in this order:
 3. `sessions`: the signed cookie of somebody who has signed in.
 4. `same_origin`: a state is changed only by the console's own pages. `headers`: what every answer tells the browser.
    `prefix`: addresses behind a proxy.
-5. `requires`: the dependency of each handler that says who may use it.
+
+`Requires` of `console/visit.py` is the dependency of each handler that says who may use it.
 """

@@ -34,7 +34,7 @@ def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
             await app(scope, receive, send)
             return
         headers, refusal = Headers(scope=scope), ""
-        if local_only and not is_local(headers, scope.get("client")):
+        if local_only and not is_local(scope):
             refusal = _NOT_LOCAL
         elif scope["method"] not in _SAFE and not is_same_origin(headers, origin):
             refusal = _FOREIGN
@@ -58,14 +58,18 @@ def is_same_origin(headers: Headers, origin: str) -> bool:
     return bool(came_from) and _host(came_from) == headers.get("host", "").lower()
 
 
-def is_local(headers: Headers, client: tuple[str, int] | None) -> bool:
-    """Whether a request was made on this machine, to it by name, and without a proxy.
+def is_local(scope: Scope) -> bool:
+    """Whether a request was made on this machine, to it by name, and without a proxy, as far as that can be seen.
 
-    The name matters, too: a foreign page may have its own name lead here (DNS rebinding).
+    The name matters, too: a foreign page may have its own name lead here (DNS rebinding). No browser speaks HTTP/1.0,
+    but nginx does where it is not told to say who asks.
     """
+    headers, client = Headers(scope=scope), scope.get("client")
+    if scope["http_version"] == "1.0" or any(name in headers for name in _FORWARDED):
+        return False
     host = urlsplit(f"//{headers.get('host', '')}").hostname if _is_host(headers.get("host", "")) else None
     peer = (client or ("", 0))[0].removeprefix("::ffff:")
-    return host in _LOOPBACK and peer in _LOOPBACK and not any(name in headers for name in _FORWARDED)
+    return host in _LOOPBACK and peer in _LOOPBACK
 
 
 def _is_host(text: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 from shared.settings.urls import check_http_url
 
 RoleName = Literal["viewer", "operator", "admin"]
-HASH_FORM = r"scrypt\.(1[0-9])\.([1-9]|1[0-6])\.([1-9]|1[0-6])\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})"
+HASH_FORM = r"scrypt\.(1[0-8])\.([1-9]|1[0-6])\.([1-9]|1[0-6])\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})"
 """log2 of the cost, block size, parallelization, then 16 bytes of salt and 32 of the hash, in base64url."""
 
 _NAME_FORM = r"[A-Za-z0-9._@-]{1,64}"

@@ -1,5 +1,6 @@
 """Who may do what, and where a request may come from."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -103,6 +104,19 @@ def test_without_users_only_this_machine_is_answered(open_console: ConsoleFactor
     assert answers == [403, 403, 200, 200]
 
 
+def test_a_proxy_that_says_nothing_is_known_by_its_http_1_0(open_console: ConsoleFactory) -> None:
+    """So nginx asks, under the console's own address, where it is not told otherwise."""
+    browser = open_console()
+    host = browser.base_url.netloc.decode()
+
+    with socket.create_connection((browser.base_url.host, browser.base_url.port), timeout=30) as connection:
+        connection.sendall(f"GET / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        status = connection.makefile("rb").readline()
+
+    assert status.split()[1] == b"403"
+    assert browser.get("/").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("address", "given", "sentence"),
     [
@@ -178,6 +192,13 @@ def test_under_a_prefix_every_address_has_it(open_console: ConsoleFactory) -> No
         assert len(addresses) > 5
         assert [each for each in addresses if not each.startswith(("/desk/bell/", "#"))] == []
     assert browser.get(addresses[0]).status_code == 200
+
+
+def test_after_a_form_whose_answer_is_a_page_one_comes_back_to_a_page(open_console: ConsoleFactory) -> None:
+    """The form's address shows nothing."""
+    page = open_console().post("/queues/none").text
+
+    assert '<input type="hidden" name="next" value="/">' in page
 
 
 def test_a_form_must_be_one_and_small(open_console: ConsoleFactory) -> None:

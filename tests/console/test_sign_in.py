@@ -56,6 +56,20 @@ def test_after_some_failures_even_the_right_password_has_to_wait(open_console: C
     assert browser.sign_in("operator").status_code == 303
 
 
+@pytest.mark.parametrize("first", ["", "name0"])
+def test_an_address_that_tries_many_names_has_to_wait(first: str) -> None:
+    """Whatever it tries first: no name is a name, too."""
+    throttle = Throttle(lambda: 0.0)
+
+    throttle.record_failure(first, "10.0.0.1")
+    for number in range(1, MOST_OF_AN_ADDRESS):
+        assert throttle.wait_seconds(f"name{number}", "10.0.0.1") == 0
+        throttle.record_failure(f"name{number}", "10.0.0.1")
+
+    assert throttle.wait_seconds("another", "10.0.0.1") > 0
+    assert throttle.wait_seconds("another", "10.0.0.2") == 0
+
+
 def test_the_throttle_lets_go_after_its_period() -> None:
     """A name by address, and an address by all that failed from it."""
     now = 0.0
