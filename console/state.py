@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.resources import files
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,13 +14,12 @@ from console.access.sessions import Sessions
 from console.access.throttle import Throttle
 from console.described import Described
 from console.history import History
-from console.looks import Looks
+from console.reads import Reads
 from console.streams import Streams
-from deskbell.cli.doctor import beside_queues
 from deskbell.dead_letters.overview import Overview
 from deskbell.dead_letters.plan import Plan
-from deskbell.dead_letters.reads import Reads
 from deskbell.dead_letters.runs import Runs
+from deskbell.queues.findings import Finding
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
@@ -28,7 +27,7 @@ from workers.dead_letters.audit import AuditLog
 
 _REDIS_SECONDS = 2.0
 _DEAD_WAIT_SECONDS = 0.1
-_OVERVIEW_SECONDS, _PLAN_SECONDS = 1.0, 20.0
+_OVERVIEW_SECONDS, _PLAN_SECONDS, _DOCTOR_SECONDS = 1.0, 20.0, 30.0
 
 
 @dataclass
@@ -51,10 +50,10 @@ class State:
         self.audit = AuditLog(self.redis)
         self.history = History(self.redis)
         self.described = Described(self.settings, self.redis)
-        self.looks = Looks(partial(beside_queues, self.settings))
+        self.doctor = Reads[tuple[list[Finding], float]](0.0, _DOCTOR_SECONDS)
         self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
         self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)
-        self.dead_runs = Runs(of_runs, self.dead_overview)
+        self.dead_runs = Runs(of_runs, self.dead_overview.forget)
         self.throttle = Throttle()
         self.streams = Streams()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")

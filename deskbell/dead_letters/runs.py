@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from deskbell.dead_letters.choice import Choice
-from deskbell.dead_letters.overview import Overview
 from deskbell.dead_letters.plan import Action
-from deskbell.dead_letters.reads import Reads
 from shared.declarations.policies import Rate
 from shared.logs import get_log
 from shared.redis.queues import RUNS_KEY
@@ -81,11 +79,16 @@ class Run:
 
 
 class Runs:
-    """Starts, stops and reads runs."""
+    """Starts, stops and reads runs.
 
-    def __init__(self, redis: Redis, overview: Reads[Overview]) -> None:
+    Args:
+        redis: where dead letters, locks and the audit log are.
+        on_end: is called when a run of this process has ended.
+    """
+
+    def __init__(self, redis: Redis, on_end: Callable[[], object]) -> None:
         self._redis = redis
-        self._overview = overview
+        self._on_end = on_end
         self._audit = AuditLog(redis)
         self._free = threading.Semaphore(_MOST)
 
@@ -141,7 +144,7 @@ class Runs:
             get_log().error("dead_run_failed", action=run.order.action, user=run.order.by, error=error)
         finally:
             self._free.release()
-            self._overview.forget()
+            self._on_end()
 
 
 class _Running:

@@ -10,11 +10,11 @@ from console.forms import Fields
 from console.page import Page
 from console.pages.dead.actions import router
 from console.pages.dead.texts import TEXTS
+from console.reads import Read
 from console.visit import Admin, Viewer, Visit
 from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.overview import Overview, read_overview
 from deskbell.dead_letters.plan import ACTIONS
-from deskbell.dead_letters.reads import Read
 from workers.dead_letters.audit import AuditEntry
 from workers.dead_letters.details import Details, masked_details, read_details
 from workers.dead_letters.registry import DeadLetters

@@ -1,5 +1,7 @@
 """The first page."""
 
+import time
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -8,6 +10,7 @@ from console.pages.now.pictures import pictures
 from console.pages.now.texts import TEXTS
 from console.pages.now.wrong import what_is_wrong
 from console.visit import Viewer
+from deskbell.cli.doctor import beside_queues
 from deskbell.queues.now import read_now
 
 router = APIRouter()
@@ -21,7 +24,8 @@ _MOST = 30
 def show(visit: Viewer) -> Response:
     """What goes on now."""
     now = read_now(visit.state.redis, visit.settings)
-    others, looked = visit.state.looks.last()
+    read = visit.state.doctor.get("", lambda _: (beside_queues(visit.settings), time.time()))
+    others, looked = read.result or ([], 0.0)
     steps, since = visit.state.history.steps()
     wrong = what_is_wrong(now, others)
     return visit.page(

@@ -77,9 +77,7 @@ class Reads(Generic[_Result]):
             is_running = one.thread is not None and one.thread.is_alive()
             if not is_running and time.monotonic() >= one.fresh_until:
                 one.counted = 0
-                one.thread = threading.Thread(
-                    target=one.run, args=(read, self._least), name="dead letters", daemon=True
-                )
+                one.thread = threading.Thread(target=one.run, args=(read, self._least), name="read", daemon=True)
                 one.thread.start()
         if one.thread:
             one.thread.join(self._wait)
