@@ -1,4 +1,4 @@
 """What the console says, in English and Chinese: one table, to which each page brings its own rows.
 
-Read `table`, then `common` (the rows of the layout and of errors).
+Read `table`, then `common` (the rows of the layout, of errors, and of several pages).
 """

@@ -1,4 +1,4 @@
-"""The rows of the layout, of the dialog and of errors."""
+"""The rows of the layout, of the dialog and of errors, and those that several pages have."""
 
 TEXTS: dict[str, tuple[str, str]] = {
     "console.name": ("Deskbell", "Deskbell"),
@@ -23,6 +23,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.no": ("Cancel", "取消"),
     "console.copy": ("Copy", "复制"),
     "console.copied": ("Copied", "已复制"),
+    "console.filter": ("Filter", "筛选"),
+    "console.filter.none": ("No filter", "清除筛选"),
+    "console.pause": ("Pause", "暂停"),
+    "console.reveal": ("Reveal personal values", "显示个人信息"),
+    "console.queue": ("queue", "队列"),
+    "console.job": ("job", "任务"),
+    "console.job_type": ("job type", "任务类型"),
+    "console.cause": ("cause", "原因"),
+    "console.half": ("half within", "半数不超过"),
+    "console.most": ("99 % within", "99% 不超过"),
     "console.role.viewer": ("viewer", "查看者"),
     "console.role.operator": ("operator", "操作员"),
     "console.role.admin": ("admin", "管理员"),

@@ -1,12 +1,15 @@
 """The table of texts."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
 import console
+from console.page import all_pages
+from console.texts.common import TEXTS
 from console.texts.table import preferred, table
 from tests.console.conftest import ConsoleFactory
 
@@ -33,6 +36,14 @@ def test_every_text_that_is_used_is_there_and_every_one_there_is_used() -> None:
     unused = [key for key in table() if key not in uses and not key.startswith(tuple(beginnings))]
     assert [key for key in unused if not key.endswith(".title")] == []
     assert written
+
+
+def test_a_text_of_two_pages_stands_once() -> None:
+    """Among those of all pages: else one is changed, and the other is not."""
+    counts = Counter(row for texts in (TEXTS, *(page.texts for page in all_pages())) for row in set(texts.values()))
+
+    twice = {row[0] for row, count in counts.items() if count > 1}
+    assert twice == {"done"}  # a column of attempts, and how an entry of the audit log ended
 
 
 @pytest.mark.parametrize(

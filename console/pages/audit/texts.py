@@ -15,8 +15,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "audit.end.running": ("running", "进行中"),
     "audit.end.unfinished": ("not finished", "未完成"),
     "audit.more": ("details", "详情"),
-    "audit.filter": ("Filter", "筛选"),
-    "audit.filter.none": ("No filter", "清除筛选"),
     "audit.none": ("There is no such entry.", "没有符合条件的记录。"),
     "audit.older": ("Older", "更早"),
     "audit.newest": ("The newest", "最新"),

@@ -14,7 +14,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Up to 50 variables each way, 256 characters of each; of a personal value, the length.",
         "每个方向最多 50 个变量，每个值最多 256 个字符；个人信息只显示长度。",
     ),
-    "call.reveal": ("Reveal personal values", "显示个人信息"),
     "call.reveal.note": ("This is recorded in the audit log.", "此操作会记入审计日志。"),
     "call.reveal.admin": (
         "Personal values are on record; an admin may reveal them.",
@@ -45,8 +44,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "显示 {count} 次执行与重复投递中的 {shown} 次，有数秒延迟。时间为 api、Redis 与工作进程各自的时钟（UTC）。",
     ),
     "call.jobs": ("Jobs", "任务"),
-    "call.job": ("job", "任务"),
-    "call.queue": ("queue", "队列"),
     "call.status": ("status", "状态"),
     "call.own": ("the event's own job", "事件本身的任务"),
     "call.open": ("open", "打开"),

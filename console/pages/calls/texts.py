@@ -15,7 +15,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calls.until": ("Until (UTC)", "截止时间（UTC）"),
     "calls.find": ("Find", "查找"),
     "calls.all": ("All", "全部"),
-    "calls.pause": ("Pause", "暂停"),
     "calls.live": ("New ones are shown as they come; as of (UTC)", "新回调会实时显示；截至（UTC）"),
     "calls.full": (
         "Too many pages follow at once: this one is renewed every few seconds.",

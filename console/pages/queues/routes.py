@@ -1,21 +1,18 @@
 """The queues, one of them, and the buttons that pause and resume."""
 
-import time
-
 from fastapi import APIRouter, HTTPException
+from markupsafe import Markup
 from starlette.responses import Response
 
-from console.charts import Line, times
 from console.forms import Fields, local_path
-from console.history import STEP_SECONDS
 from console.page import Page
+from console.pages.now.pictures import waits
 from console.pages.queues.texts import TEXTS
 from console.rendering import shown
 from console.visit import Operator, Viewer, Visit
 from deskbell.queues.now import QueueNow, read_now
 from deskbell.queues.pausing import Pausing, known_queues
 from deskbell.queues.reasons import suspension_of
-from shared.redis.history import quantile_ms
 
 router = APIRouter()
 PAGE = Page("queues", "/queues", router, TEXTS, order=40)
@@ -23,7 +20,6 @@ PAGE = Page("queues", "/queues", router, TEXTS, order=40)
 _MOST_QUEUES = 200
 _MOST_JOBS = 20
 _LONGEST_NAME = 200
-_HIGHEST_MS = 100_000.0
 
 
 @router.get("/queues")
@@ -78,16 +74,9 @@ def _back(visit: Visit, fields: dict[str, str], notice: str) -> Response:
     return visit.back(local_path(fields.get("next", "/queues")), notice, queue=queue)
 
 
-def _waits(visit: Visit, queue: QueueNow) -> object:
-    """How long the queue's jobs waited, and how long the oldest does, the only thing that grows where nothing moves."""
+def _waits(visit: Visit, queue: QueueNow) -> Markup:
+    """How long the queue's jobs waited."""
     steps, _ = visit.state.history.steps()
     here = [name for name, declared in queue.state.declared.items() if declared.queue == queue.state.name]
-    waits = [quantile_ms(step.of(here).waited_ms, 0.99) for step in steps]
-    points = [
-        (step.began + STEP_SECONDS / 2, None if wait is None else min(wait, _HIGHEST_MS))
-        for step, wait in zip(steps, waits, strict=True)
-    ]
-    lines = [Line(visit.text("now.line.wait"), points, sum(not step.is_over for step in steps))]
-    if queue.state.oldest_seconds:
-        lines.append(Line(visit.text("now.line.oldest"), [(time.time(), queue.state.oldest_seconds * 1000)], 0))
-    return times(visit.text("queues.picture"), lines)
+    jobs = [step.of(here) for step in steps]
+    return waits(visit, visit.text("queues.picture"), steps, jobs, queue.state.oldest_seconds)

@@ -12,7 +12,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.state.waits": ("waits", "等待中"),
     "queues.state.moves": ("moves", "正常"),
     "queues.state.empty": ("empty", "空"),
-    "queues.pause": ("Pause", "暂停"),
     "queues.pause.confirm": (
         "No job of {queue} is begun until somebody resumes it. Jobs under way go on, events are accepted.",
         "{queue} 在恢复之前不会开始新任务；进行中的任务继续执行，事件仍会被接收。",
@@ -39,7 +38,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.heartbeat": ("heartbeat", "心跳"),
     "queues.ago": ("{age} ago", "{age} 前"),
     "queues.types": ("Job types", "任务类型"),
-    "queues.type": ("job type", "任务类型"),
     "queues.types.covers": (
         "Waiting: of the first {first} of {waiting} in the queue. Limits as a worker declares them.",
         "等待：仅统计队列中前 {first} 个（共 {waiting} 个）。限制以工作进程声明为准。",
@@ -49,12 +47,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.limit.concurrency": ("{count} at once", "同时 {count} 个"),
     "queues.running": ("Running", "执行中"),
     "queues.running.covers": ("{shown} of {all}, the longest first.", "显示 {shown} / {all}，按时长排序。"),
-    "queues.job": ("job", "任务"),
     "queues.since": ("for", "已执行"),
     "queues.due": ("To be tried again", "待重试"),
     "queues.due.covers": ("{shown} of {all}, the next first.", "显示 {shown} / {all}，按时间排序。"),
     "queues.at": ("at (UTC)", "时间（UTC）"),
-    "queues.cause": ("cause", "原因"),
     "queues.held": ("Held behind others", "被阻塞"),
     "queues.held.covers": ("{shown} of {all}.", "显示 {shown} / {all}。"),
     "queues.behind": ("behind", "等待"),

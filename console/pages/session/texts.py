@@ -1,7 +1,6 @@
 """The texts of the page."""
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "session.title": ("Session", "会话"),
     "session.earlier": ("Earlier ones", "更早的回调"),
     "session.covers.all": (
         "{shown} callbacks, in their order: all that are on record, for {hours} hours at most.",
