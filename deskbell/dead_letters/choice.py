@@ -42,6 +42,12 @@ class Choice(Selection):
         since, until = (_time(each, fields.get(each, "")[:_LONGEST]) for each in ("since", "until"))
         return cls(job, cause, since, letter_id, group, until)
 
+    def __str__(self) -> str:
+        """The choice for the audit log."""
+        if self.id:
+            return self.id
+        return f"the cause {self.group}" if self.group else Selection.__str__(self)
+
     @property
     def fields(self) -> dict[str, str]:
         """The choice as `read` reads it."""

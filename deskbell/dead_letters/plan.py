@@ -39,10 +39,8 @@ class Plan:
 
     @property
     def words(self) -> str:
-        """The choice for the audit log."""
-        if self.choice.id:
-            return self.choice.id
-        if not self.choice.group:
+        """The choice for the audit log, with a group by its names."""
+        if self.choice.id or not self.choice.group:
             return str(self.choice)
         job, queue, cause = self.group
         return f"--job {job!r} --cause {cause!r}, this cause alone, on {queue}"

@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 
 from shared.redis.queues import RUNS_KEY
-from tests.console.browsing import Browser
+from tests.conftest import SettingsFactory
+from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
 from tests.waiting import until
 from tests.workers.failed_jobs import write_dead_letters
@@ -231,6 +232,29 @@ def test_one_letter_is_shown_masked_and_revealed_to_an_admin_who_is_recorded(
     ]
 
 
+def test_a_letter_leads_into_rq_dashboard(make_settings: SettingsFactory, redis: Redis) -> None:
+    """As a job of a call does."""
+    (letter,) = write_dead_letters(redis, 1)
+    with browsing(make_settings(), "https://rq.example.com/x/") as url, Browser(url) as browser:
+        page = browser.get(f"/dead/letter?id={letter}").text
+
+    assert f'href="https://rq.example.com/x/0/view/job/{letter}"' in page
+
+
+def test_the_audit_log_says_what_was_done_not_what_a_made_up_form_says_was_counted(
+    open_console: ConsoleFactory, redis: Redis
+) -> None:
+    """Of another choice than the dry run's its words are not taken."""
+    write_dead_letters(redis, 30)
+    browser = open_console()
+    form = fields(counted(browser, "/dead/plan?action=discard&job=crm.contact&since=15m"), "start")
+    del form["since"]
+
+    ended(browser, browser.post("/dead/runs", data=form))
+
+    assert AuditLog(redis).latest(1)[0].selection == "--job 'crm.contact'"
+
+
 def test_one_letter_is_replayed(open_console: ConsoleFactory, redis: Redis) -> None:
     """It has no dry run of its own; a second press finds nothing."""
     letter, other = write_dead_letters(redis, 2)
@@ -331,5 +355,10 @@ def test_a_viewer_looks_and_does_nothing(sign_in: ConsoleFactory, redis: Redis) 
     assert "action=discard" not in page
     assert [each.status_code for each in answers] == [403] * 3
     assert viewer.get("/dead/plan?action=replay").status_code == 403
-    assert [each.action for each in AuditLog(redis).latest(9)] == ["dead.reveal", "dead.stop", "dead.runs"]
+    assert [each.action for each in AuditLog(redis).latest(9)] == [
+        "dead.plan",
+        "dead.reveal",
+        "dead.stop",
+        "dead.runs",
+    ]
     assert redis.zcard("rq:failed:crm") == 1

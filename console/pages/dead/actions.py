@@ -1,6 +1,7 @@
 """Replay and discard: what they would do, the start of one in the background, how far it is, and its end."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastapi import APIRouter, HTTPException
 from starlette.responses import Response
@@ -55,8 +56,10 @@ def start(visit: Operator, fields: Fields) -> Response:
         raise HTTPException(400, f"rate: expected a number in a s, min or h, such as 20/s, got {rate[:20]!r}")
     if choice.until is None and choice.id is None:
         raise HTTPException(400, "until: expected the time up to which dead letters are meant, got none")
-    plan = visit.state.dead_plans.known(_key(action, dict(fields) | {"since": fields.get("asked_since", "")}))
-    words = (plan.words if plan else choice.id or str(choice))[:_MOST_WORDS]
+    plan = visit.state.dead_plans.known(_key(action, fields | {"since": fields.get("asked_since", "")}))
+    if plan and replace(plan.choice, until=choice.until) != choice:  # its words would say what is not done
+        plan = None
+    words = (plan.words if plan else str(choice))[:_MOST_WORDS]
     total = plan.outcomes.total() if plan else 1 if choice.id else None
     try:
         run, is_new = visit.state.dead_runs.start(Order(action, choice, visit.by, words, total, rate or None))
