@@ -62,8 +62,6 @@ def stock_worker(folder: Path, url: str) -> Iterator[None]:
         try:
             yield
         finally:
-            process.terminate()
-            process.wait(DEADLINE_SECONDS)
             end_group(process.pid)
 
 
