@@ -158,7 +158,10 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
         if preview and (dry_run or preview.count > _MANY):
             preview.show()
-            if dry_run and not job_type:
+            if dry_run and job_type:
+                if left := sum(map(len, chosen.left(redis))):
+                    typer.echo(f"{left:,} jobs that are left would be replayed, too")
+            elif dry_run:
                 _foretell("replay", "replayed", preview, redis)
             if dry_run:
                 return

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from deskbell import Jobs
+from deskbell.testing import api_call
 from tests import forked
 from tests.conftest import WorkplaceFactory, open_workplace
 from tests.forked import Forked
@@ -358,17 +360,24 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(
 def test_replay_as_another_job_type_reads_the_integrators_declarations(
     redis: Redis, dead: Dead, tmp_path: Path, open_workplace: WorkplaceFactory
 ) -> None:
-    """A name that is not declared is answered with the nearest; without declarations nothing is touched."""
+    """A name that is not declared is answered with the nearest; without declarations nothing is touched.
+
+    A dry run counts also the jobs that are left because no worker declares their type.
+    """
     (tmp_path / "acme_jobs.py").write_text(
         "from deskbell import Event, Jobs\njobs = Jobs()\n"
         "@jobs.on(Event, queue='crm', name='acme.renamed')\ndef renamed(event: Event) -> None: ..."
     )
-    (event,) = make_dead_letters(open_workplace(Unwilling().jobs))
+    older = open_workplace(Unwilling().jobs)
+    (event,) = make_dead_letters(older)
+    left = older.put_jobs(api_call())
+    open_workplace(Jobs()).work()
     words = ("replay", "--job", "acme.record", "--as")
     given = {"DESKBELL_JOBS": "acme_jobs:jobs", "DESKBELL_APP_DIR": "."}
 
     undeclared = dead(*words, "acme.renamed")
     misspelt = dead(*words, "acme.rename", **given)
+    looked = dead(*words, "acme.renamed", "--dry-run", **given)
     before = redis.zcard("rq:failed:default")
     replayed = dead(*words, "acme.renamed", **given)
 
@@ -376,5 +385,6 @@ def test_replay_as_another_job_type_reads_the_integrators_declarations(
     assert undeclared.stderr.startswith("deskbell: --as: the job type must be declared here: DESKBELL_JOBS: expected")
     assert "expected a job type that DESKBELL_JOBS declares, got 'acme.rename'" in misspelt.stderr
     assert "acme.renamed" in misspelt.stderr
-    assert (before, replayed.stdout, replayed.returncode) == (1, "1 replayed\n", 0)
-    assert redis.lrange("rq:queue:crm", 0, -1) == [f"{event.id}-acme-renamed".encode()]
+    assert (before, replayed.stdout, replayed.returncode) == (1, "2 replayed\n", 0)
+    assert looked.stdout.endswith("1 chosen\n1 jobs that are left would be replayed, too\n")
+    assert redis.lrange("rq:queue:crm", 0, -1) == [f"{each.id}-acme-renamed".encode() for each in (event, left)]
