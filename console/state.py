@@ -23,7 +23,7 @@ from deskbell.queues.findings import Finding
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 _REDIS_SECONDS = 2.0
 _DEAD_WAIT_SECONDS = 0.1

@@ -14,5 +14,5 @@ A job's life, a file for each step:
 `perform` is the entry point of jobs for a stock `rq worker`. `job` and `lease` are what is claimed; `worker.heartbeat`
 renews leases and reaps those of workers that died, `declared` is what a worker says of its job types. `unawaited` runs
 what a function has left to run, `causes` names what was raised, and `redis_errors` tells an outage of Redis from an
-error.
+error. `audit` records what people did: here and on the command line, and in the console.
 """

@@ -22,7 +22,7 @@ from deskbell.dead_letters.plan import Action
 from shared.declarations.policies import Rate
 from shared.logs import get_log
 from shared.redis.queues import RUNS_KEY
-from workers.dead_letters.audit import AuditEntry, AuditLog
+from workers.audit import AuditEntry, AuditLog
 from workers.dead_letters.registry import DeadLetters
 from workers.dead_letters.replay import Replays, Throttle
 

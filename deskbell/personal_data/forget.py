@@ -31,7 +31,7 @@ from shared.redis.queues import EVENTS, events_job, queue
 from shared.settings.config import Settings
 from shared.wire.events import new_event_id
 from shared.wire.forgotten import USER_FORGOTTEN, UserForgotten
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 _PAUSE_SECONDS = 0.2
 _DELETED_AT_ONCE = 500

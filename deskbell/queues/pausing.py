@@ -7,7 +7,7 @@ from rq.suspension import WORKERS_SUSPENDED
 from deskbell.queues.state import read_readers
 from shared.redis.pauses import pause_queue, resume_queue
 from shared.redis.queues import EVENTS
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 ALL_WORKERS = "all workers (rq suspend)"
 """What the audit log says was resumed, where `rq suspend` held all workers back."""

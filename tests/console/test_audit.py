@@ -6,7 +6,7 @@ import re
 from redis import Redis
 
 from tests.console.conftest import ConsoleFactory
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b" * 20
 

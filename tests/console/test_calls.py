@@ -25,7 +25,7 @@ from tests.console.conftest import ConsoleFactory
 from tests.records import put_event_with_jobs, put_on_record, record_of
 from tests.redis_outages import Server
 from tests.waiting import until
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 HOSTILE = "\"'><script>alert(1)</script>\u202e\x1b[2J\x00"
 

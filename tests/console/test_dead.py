@@ -15,7 +15,7 @@ from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
 from tests.waiting import until
 from tests.workers.failed_jobs import write_dead_letters
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b'\" onload=x"
 

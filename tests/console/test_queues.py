@@ -15,7 +15,7 @@ from shared.redis.pauses import queues_paused_by_hand
 from tests.conftest import WorkplaceFactory
 from tests.console.browsing import Browser
 from tests.console.conftest import ConsoleFactory
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 JOBS = Jobs()
 

@@ -9,7 +9,7 @@ from shared.errors import ConfigError
 from shared.settings.config import load_settings
 from tests.console.browsing import KEY, PASSWORD, USERS, Browser
 from tests.console.conftest import ConsoleFactory
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 
 def test_a_password_is_known_by_its_hash() -> None:

@@ -12,7 +12,7 @@ from shared.redis.releases import read_left
 from tests.conftest import WorkplaceFactory
 from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters
 from tests.workers.running import Workplace
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 from workers.dead_letters.registry import FAN_OUT_NAME, DeadLetter
 from workers.dead_letters.replay import Replays, Throttle
 from workers.replay_as import ReplaysAs, left_jobs

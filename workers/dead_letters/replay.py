@@ -3,7 +3,7 @@
 1. `workers/dead_letters/registry.py` yields pages of dead letters, in the order of their events.
 2. Each batch is one script: a dead letter leaves the FailedJobRegistry and enters its queue in the same moment, or
    neither. So one that two people replay at once is enqueued once, and a replay that was killed is simply run again.
-3. The script adds what it did to the entry in the audit log (`workers/dead_letters/audit.py`).
+3. The script adds what it did to the entry in the audit log (`workers/audit.py`).
 4. A throttle waits between the batches.
 """
 
@@ -23,7 +23,7 @@ from rq.utils import utcformat
 from shared.declarations.policies import Rate
 from shared.redis.queues import EVENT_RETRIES, RUNS_KEY, queue
 from shared.redis.scripts import script_text
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, PAGE, DeadLetter, Meta, batched
 
 _BATCHES_PER_SECOND = 10

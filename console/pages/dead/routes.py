@@ -15,7 +15,7 @@ from console.visit import Admin, Viewer, Visit
 from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.overview import Overview, read_overview
 from deskbell.dead_letters.plan import ACTIONS
-from workers.dead_letters.audit import AuditEntry
+from workers.audit import AuditEntry
 from workers.dead_letters.details import Details, masked_details, read_details
 from workers.dead_letters.registry import DeadLetters
 

@@ -27,7 +27,7 @@ from shared.errors import ConfigError
 from shared.jobs.job_type import JobType
 from shared.loading import load_jobs
 from shared.redaction import terminal_text
-from workers.dead_letters.audit import user_name
+from workers.audit import user_name
 from workers.dead_letters.details import masked_details, read_details
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Entry, Selection
 from workers.dead_letters.replay import Pages, Replays, Throttle

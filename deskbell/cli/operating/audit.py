@@ -12,7 +12,7 @@ from rich.text import Text
 
 from deskbell.cli.settings.redis_here import redis_here
 from shared.redaction import terminal_text
-from workers.dead_letters.audit import AuditEntry, AuditLog
+from workers.audit import AuditEntry, AuditLog
 
 _PIPE_WIDTH = 1000
 _WITH_COUNT = ("replay", "discard", "forget")

@@ -50,7 +50,7 @@ def _queues(by: str | None) -> Iterator["tuple[list[str], Pausing]"]:
     """The names of the queues, and what pauses them; a server that does not answer ends the command in one sentence."""
     from deskbell.cli.settings.redis_here import redis_here
     from deskbell.queues.pausing import Pausing, known_queues
-    from workers.dead_letters.audit import user_name
+    from workers.audit import user_name
 
     with redis_here() as (redis, _):
         yield known_queues(redis), Pausing(redis, by or user_name())

@@ -18,7 +18,7 @@ from deskbell.personal_data.forget import forget as forget_user
 from shared.records.users import User
 from shared.redaction import terminal_text
 from shared.settings.config import Settings
-from workers.dead_letters.audit import user_name
+from workers.audit import user_name
 
 _FAILED = 1
 _INTERRUPTED = 130

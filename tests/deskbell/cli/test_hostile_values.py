@@ -15,7 +15,7 @@ from tests import forked
 from tests.processes import environment
 from tests.records import put_on_record, record_of
 from tests.workers.failed_jobs import write_dead_letters
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 HOSTILE = "\x1b[2J\x07\x9b\u202e\u2066<script>[red]\r\nno problem found"
 LONG = HOSTILE + "x" * 200_000

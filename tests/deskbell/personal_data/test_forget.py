@@ -25,7 +25,7 @@ from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory
 from tests.records import put_on_record, record_of
 from tests.waiting import until
 from tests.workers.running import Workplace, status_of
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 USER, OTHER = "user517", "user1"
 

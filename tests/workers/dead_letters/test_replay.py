@@ -18,7 +18,7 @@ from shared.redis.queues import EVENTS, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
 from tests.workers.running import Workplace, fetch
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 from workers.dead_letters.registry import DeadLetters, Selection
 from workers.dead_letters.replay import Replays, Throttle
 

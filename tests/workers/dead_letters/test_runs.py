@@ -5,7 +5,7 @@ from redis import Redis
 
 from shared.declarations.policies import Rate
 from tests.workers.failed_jobs import all_dead_letters, write_dead_letters
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 from workers.dead_letters.replay import Replays, Throttle
 

@@ -32,7 +32,7 @@ from tests.waiting import until
 from tests.workers.claiming import counting_jobs, put_job
 from tests.workers.failed_jobs import write_dead_letters
 from tests.workers.running import Workplace, logged, running_worker
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 from workers.worker.leases import Leases
 from workers.worker.maintenance import Maintenance
 from workers.worker.rq_outcomes import RQOutcomes

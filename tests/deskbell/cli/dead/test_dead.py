@@ -21,7 +21,7 @@ from tests.forked import Forked
 from tests.processes import environment
 from tests.waiting import DEADLINE_SECONDS, until
 from tests.workers.failed_jobs import Unwilling, make_dead_letters, write_dead_letters
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 __all__ = ["open_workplace"]  # a fixture
 

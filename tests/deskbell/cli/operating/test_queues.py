@@ -15,7 +15,7 @@ from tests.conftest import WorkplaceFactory
 from tests.deskbell.cli.doctor.conftest import look
 from tests.deskbell.cli.doctor.looking import Look, problems, worker
 from tests.processes import environment
-from workers.dead_letters.audit import AuditLog
+from workers.audit import AuditLog
 
 __all__ = ["look"]  # a fixture
 
