@@ -85,11 +85,11 @@ class Heartbeat:
             self.executor.lose(execution_id)
         if not known:  # RQ forgot it while it was frozen, or Redis lost its data
             await self.executor.threads.run(self.worker.register_again)
-        await self._others.declare()
         self.outcomes.wake()  # there may be more to claim than before
         await self._write_history()
         for queue in self.worker.queues if self._reap_guard.may_reap else ():
             await self._reap(queue.name)
+        await self._others.declare()  # last, since a damaged key of its own must not keep jobs of dead workers
 
     async def close(self) -> None:
         """Say that the worker has ended, and write what is left of the history."""

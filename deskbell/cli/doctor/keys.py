@@ -14,7 +14,7 @@ from shared.redis.api_hosts import API_HOSTS_KEY
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.pauses import PAUSED_QUEUES_KEY
 from shared.redis.queues import RUNS_KEY, TOKENS_KEY
-from shared.redis.releases import FAN_OUT_KEY, INTRODUCED_KEY, LEFT_KEY
+from shared.redis.releases import FAN_OUT_KEY, INTRODUCED_KEY, LEFT_KEY, declared_key
 
 _TYPES = {
     CALLS_KEY: "hash",
@@ -45,9 +45,8 @@ def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
         together = {queue, *(name for those in read if queue in those for name in those)}
         names = [name for name in names if name in together]
     of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
-    expected = (
-        _TYPES | of_caches | {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
-    )
+    of_queues = {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
+    expected = _TYPES | of_caches | of_queues | {declared_key(name): "zset" for name in sorted(names)}
     with redis.pipeline(transaction=False) as pipeline:
         for key in expected:
             pipeline.type(key)

@@ -8,8 +8,11 @@ from redis import Redis
 
 from deskbell import ApiCall, Concurrency, Jobs
 from deskbell.testing.stack import signals_kept
+from shared.redis.releases import declared_key
 from tests.conftest import WorkplaceFactory
+from tests.logged import capture_logs
 from tests.workers.claiming import claim, expire, limited_jobs, lost_answer, put_job, worker_of
+from workers.worker.heartbeat import ReapGuard
 from workers.worker.worker import ConcurrentWorker
 
 
@@ -49,6 +52,25 @@ def test_at_most_a_hundred_dead_letters_are_written_at_one_heartbeat(
 
     assert len(exhausted) == 100
     assert redis.zcount("rq:wip:default", 0, 1) == 150
+
+
+def test_a_damaged_key_of_what_workers_declare_stops_no_reaping(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has written over it: the jobs of dead workers are put back, and the log says what is wrong."""
+    workplace = open_workplace(limited_jobs("1/s"))
+    job_id = put_job(workplace, "free")
+    with worker_of(workplace, valkey_url, "dead") as step:
+        claim(step, free=1)
+    expire(redis)
+    redis.set(declared_key("default"), "x")
+    monkeypatch.setattr(ReapGuard, "may_reap", True)
+
+    with capture_logs() as lines:
+        workplace.work()
+
+    assert [line["job_id"] for line in lines if line["event"] == "job_reaped"] == [job_id]
+    assert "maintenance_failed" in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize("how", ["reaped", "dead letter", "released"])

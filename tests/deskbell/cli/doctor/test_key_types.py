@@ -20,11 +20,13 @@ def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
     redis.hset("deskbell:paused", "x", "y")
     redis.hset("deskbell:orders", "x", "y")
     redis.set("deskbell:paused:queues", "x")
+    redis.set("deskbell:declared:crm", "x")
 
     assert mismatches(redis) == [
         "deskbell:paused:queues: expected a hash, got a string",
         "deskbell:orders: expected a set, got a hash",
         "rq:wip:crm: expected a zset, got a string",
+        "deskbell:declared:crm: expected a zset, got a string",
     ]
 
 
