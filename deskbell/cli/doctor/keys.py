@@ -38,12 +38,13 @@ def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
         yield _mismatch(Queue.redis_queues_keys, "set", found)
         return
-    queues: Any = redis.smembers(Queue.redis_queues_keys)
-    names = [key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues]
-    if queue is not None:  # a worker that cannot read one of its queues claims from none
-        read = [each.queue_names() for each in Worker.all(redis)]
-        together = {queue, *(name for those in read if queue in those for name in those)}
-        names = [name for name in names if name in together]
+    read = [each.queue_names() for each in Worker.all(redis)]
+    if queue is None:
+        queues: Any = redis.smembers(Queue.redis_queues_keys)
+        held = {key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues}
+        names = held.union(*read)
+    else:  # a worker that cannot read one of its queues claims from none
+        names = {queue}.union(*(those for those in read if queue in those))
     of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
     of_queues = {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
     expected = _TYPES | of_caches | of_queues | {declared_key(name): "zset" for name in sorted(names)}

@@ -50,7 +50,7 @@ def queue_table(checked: Checked) -> Iterator[Finding]:
 
 
 def dead_letters(checked: Checked) -> Iterator[Finding]:
-    """Which queues have dead letters: a back end that makes thousands of them is no quiet night."""
+    """Which queues have dead letters."""
     if dead := {state.name: state.dead for state in states(checked) if state.dead}:
         counted = ", ".join(f"{count:,} on the queue {name}" for name, count in dead.items())
         yield warning(f"dead letters, which nothing tries again: {counted}", "see `deskbell dead list`")
@@ -73,7 +73,7 @@ def standing_still(checked: Checked) -> Iterator[Finding]:
 
 
 def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
-    """Why a queue does not move: how it stands, then every reason, the one to act on first."""
+    """How the queue stands, and why it does not move."""
     readers = read_readers(checked.connection)
     known = queue_names(checked.connection, readers, checked.jobs)
     if name not in known:

@@ -30,6 +30,15 @@ def test_keys_of_another_type_are_named_with_both_types(redis: Redis) -> None:
     ]
 
 
+def test_keys_of_a_queue_that_has_never_held_a_job_are_looked_at(redis: Redis) -> None:
+    """RQ does not list it: a job could not even be put there."""
+    redis.set("rq:queue:crm", "x")
+
+    (found,) = key_types(Checked(Settings(), redis=redis), queue="crm")
+
+    assert found.text.startswith("rq:queue:crm: expected a list, got a string")
+
+
 def test_a_list_of_queues_that_is_none_is_named_alone(redis: Redis) -> None:
     """Without it nobody knows the queues."""
     redis.set("rq:queues", "x")
