@@ -3,8 +3,9 @@
 Also public: `testing`, for the tests of handlers and jobs; `cache`, values that jobs compute and handlers answer with;
 `desk`, Desk's REST commands; and `jobs`, the job types that ship, which are made of `adapters` and `http`, the HTTP
 client. `simulator` is the other side, Tencent Cloud Desk; `flow` plays conversations as Desk leads them. `cli` is the
-command; what it shares with the console is in `queues` (as they stand), `calls` (callbacks on record) and
-`personal_data` (what is kept of one user). `_own` makes sure that `shared` is Deskbell's. Everything else is in `api`,
+command; what it shares with the console is in `queues` (as they stand), `calls` (callbacks on record),
+`dead_letters`, `describe` (what handlers declare), `unknowns` (what came and no page lists) and `personal_data` (what
+is kept of one user). `_own` makes sure that `shared` is Deskbell's. Everything else is in `api`,
 `console`, `workers` and `shared`, and not public.
 """
 

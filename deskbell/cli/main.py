@@ -321,7 +321,7 @@ def audit(
     count: Annotated[int, typer.Option("--count", help="How many.", min=1)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell who replayed or discarded dead letters, paused or resumed a queue, or was refused; 90 days are kept."""
+    """Tell who replayed or discarded dead letters, paused a queue, forgot a user, or was refused; for 90 days."""
     from deskbell.cli.operating.audit import audit as run
 
     run(count, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`deskbell audit`: who replayed, discarded, paused, resumed, or was refused."""
+"""`deskbell audit`: who replayed, discarded, paused, resumed, forgot a user, or was refused."""
 
 import json
 import sys
