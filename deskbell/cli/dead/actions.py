@@ -156,16 +156,16 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
     with redis_here() as (redis, _):
         asks = not (yes or rate or chosen.ids)
         preview = Preview(chosen, DeadLetters(redis)) if asks or dry_run else None
-        if preview and (dry_run or preview.count > _MANY):
+        left = sum(map(len, chosen.left(redis))) if preview and job_type else 0
+        if preview and (dry_run or preview.count + left > _MANY):
             preview.show()
-            if dry_run and job_type:
-                if left := sum(map(len, chosen.left(redis))):
-                    typer.echo(f"{left:,} jobs that are left would be replayed, too")
-            elif dry_run:
+            if left:
+                typer.echo(f"{left:,} jobs that are left would be replayed, too")
+            if dry_run and not job_type:
                 _foretell("replay", "replayed", preview, redis)
             if dry_run:
                 return
-            typer.confirm(f"Put all {preview.count:,} back at once? (--rate 20/s does it slowly)", abort=True)
+            typer.confirm(f"Put all {preview.count + left:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
         with _progress("replayed") as progress:
             replays = Replays(redis, by or user_name())

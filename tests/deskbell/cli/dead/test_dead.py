@@ -362,7 +362,7 @@ def test_replay_as_another_job_type_reads_the_integrators_declarations(
 ) -> None:
     """A name that is not declared is answered with the nearest; without declarations nothing is touched.
 
-    A dry run counts also the jobs that are left because no worker declares their type.
+    A dry run and the question count also the jobs that are left because no worker declares their type.
     """
     (tmp_path / "acme_jobs.py").write_text(
         "from deskbell import Event, Jobs\njobs = Jobs()\n"
@@ -380,6 +380,10 @@ def test_replay_as_another_job_type_reads_the_integrators_declarations(
     looked = dead(*words, "acme.renamed", "--dry-run", **given)
     before = redis.zcard("rq:failed:default")
     replayed = dead(*words, "acme.renamed", **given)
+    redis.sadd("deskbell:left", "default:acme-record")
+    for key in ("deskbell:left:default:acme-record", "rq:scheduled:default"):
+        redis.zadd(key, {f"job-{number}": number for number in range(101)})
+    asked = dead(*words, "acme.renamed", typed="n\n", **given)
 
     assert undeclared.returncode == misspelt.returncode == 2
     assert undeclared.stderr.startswith("deskbell: --as: the job type must be declared here: DESKBELL_JOBS: expected")
@@ -387,4 +391,5 @@ def test_replay_as_another_job_type_reads_the_integrators_declarations(
     assert "acme.renamed" in misspelt.stderr
     assert (before, replayed.stdout, replayed.returncode) == (1, "2 replayed\n", 0)
     assert looked.stdout.endswith("1 chosen\n1 jobs that are left would be replayed, too\n")
+    assert (asked.returncode, "Put all 101 back at once?" in asked.stdout) == (1, True)
     assert redis.lrange("rq:queue:crm", 0, -1) == [f"{each.id}-acme-renamed".encode() for each in (event, left)]
