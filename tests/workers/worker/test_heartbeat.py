@@ -65,8 +65,10 @@ def test_a_worker_whose_key_has_vanished_registers_anew(redis: Redis, valkey_url
     """RQ had removed it while it was frozen: `rq info` shows it again, with its queues and its birth."""
     with running_worker(tmp_path, IDLE, valkey_url, "default", "events", ABANDONED_SECONDS="5"):
         [before] = until(lambda: Worker.all(redis))
-        redis.delete(before.key)
-        redis.srem("rq:workers", before.key)
+        with redis.pipeline() as pipeline:  # between the two, it might register
+            pipeline.delete(before.key)
+            pipeline.srem("rq:workers", before.key)
+            pipeline.execute()
         [after] = until(lambda: [worker for worker in Worker.all(redis) if worker.birth_date])
 
         assert after.name == before.name
