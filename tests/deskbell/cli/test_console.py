@@ -10,6 +10,7 @@ import pytest
 
 from console.access.passwords import is_password
 from deskbell.cli.processes.listening import listen
+from tests import forked
 from tests.console.browsing import PASSWORD
 from tests.waiting import until
 
@@ -45,28 +46,17 @@ def test_a_console_that_would_be_open_to_others_does_not_start(
     options: list[str], environment: dict[str, str], sentence: str, tmp_path: Path
 ) -> None:
     """In one sentence."""
-    words = [*COMMAND, "console", "--port", "0", *options]
-    ended = subprocess.run(
-        words,
-        env={"DESKBELL_ENV_FILE": "/dev/null"} | environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {"DESKBELL_ENV_FILE": "/dev/null"} | environment
+    ended = forked.run("console", "--port", "0", *options, env=env, cwd=tmp_path)
 
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_password_is_hashed_from_a_pipe() -> None:
+def test_a_password_is_hashed_from_a_pipe(tmp_path: Path) -> None:
     """One that is short is refused; neither is shown."""
-    said = [
-        subprocess.run([*COMMAND, "hash-password"], input=f"{word}\n", capture_output=True, text=True, check=False)
-        for word in (PASSWORD, "hunter2")
-    ]
+    said = [forked.run("hash-password", env={}, cwd=tmp_path, typed=f"{word}\n") for word in (PASSWORD, "hunter2")]
 
     assert re.fullmatch(r"scrypt\.15\.8\.3\.\S+\n", said[0].stdout)
     assert is_password(PASSWORD, said[0].stdout.strip())
