@@ -27,6 +27,7 @@ _READY_SECONDS = 60.0
 _TRIES = 3
 _AGAIN_SECONDS = 1.0
 _END_SECONDS = 5.0  # between a child's answer and its end
+_CLOSE_SECONDS = 1.0  # for a fork server that is ready; less than the margin of the worker's shutdown
 
 
 class Children:
@@ -88,8 +89,10 @@ class Children:
             asyncio.get_running_loop().remove_reader(self._control)
             kill(self._alive)
             self._control.close()
+            if not self._ready.is_set():  # it still imports, and has no children
+                server.kill()
             with suppress(subprocess.TimeoutExpired):
-                server.wait(_END_SECONDS)
+                server.wait(_CLOSE_SECONDS)
 
     async def _talk(
         self, child: int, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter

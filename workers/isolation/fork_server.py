@@ -56,7 +56,8 @@ class ForkServer:
 
     def run(self) -> None:
         """Serve until the worker is gone."""
-        self._control.sendall(b"ready\n")
+        with suppress(BrokenPipeError):  # the worker is gone, which the loop will notice
+            self._control.sendall(b"ready\n")
         while True:
             readable, _, _ = select.select([self._control, self._wakes], [], [], _WAIT_SECONDS)
             if self._wakes in readable:

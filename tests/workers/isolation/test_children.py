@@ -202,6 +202,28 @@ def test_a_child_and_what_it_has_started_end_when_its_job_does_not_go_on(
         assert attempts(redis, "hangs") == [b"1", b"2"]
 
 
+def test_a_worker_is_stopped_in_time_while_its_fork_server_still_imports(
+    open_workplace: WorkplaceFactory, valkey_url: str, tmp_path: Path
+) -> None:
+    """Modules that take long to import must not turn a graceful shutdown into a forced exit."""
+    redis = open_workplace(jobs_in(JOBS)).redis
+    source = f"""{JOBS}
+if any("fork_server" in word for word in sys.orig_argv):
+    with Redis.from_url(URL) as redis:
+        redis.rpush("importing", os.getpid())
+    hang()
+"""
+
+    with running_worker(tmp_path, source, valkey_url, "crm", **QUICKLY) as worker:
+        until(lambda: redis.llen("importing"))
+        server = int(redis.lindex("importing", 0) or 0)
+        worker.terminate()
+        worker.wait(DEADLINE_SECONDS)
+
+    assert worker.returncode == 0
+    assert not is_alive(server)
+
+
 def test_the_job_of_a_killed_worker_runs_again_within_the_time_set(put: Put, valkey_url: str, tmp_path: Path) -> None:
     """The lease is the same as of any other job."""
     workplace, event = put("hangs")
