@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, select
 
+from deskbell.calls.following import FollowedJob, ended_jobs
 from deskbell.cli.defaults import CRM_TOKEN, DEV_APP, DEV_TOKEN
 from deskbell.cli.exit import stop
 from deskbell.cli.processes.signals import end_on_signals
 from deskbell.cli.stack import Stack
 from deskbell.http import HTTPError, client
 from deskbell.jobs.analytics import events_table
-from deskbell.simulator.jobs import FollowedJob, ended_jobs
 from deskbell.simulator.packets import FIXTURES
 from deskbell.simulator.signing import signed_query
 from deskbell.testing import packet

@@ -16,6 +16,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from deskbell.calls.following import FollowedJob, follow
 from deskbell.flow.desk import desk_differences, paired
 from deskbell.flow.differences import Difference, differences, in_words
 from deskbell.flow.kept import outcome_of
@@ -24,7 +25,6 @@ from deskbell.flow.model import CALLBACKS, DeskCommands, JobEnd, JobEnds, Step
 from deskbell.flow.session import Session
 from deskbell.http import NO_ANSWER
 from deskbell.simulator.client import Answer, Desk
-from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.rest.reading import Inbox, NoStandInError
 from deskbell.simulator.rest.received import Received
 from shared.wire.commands import SessionEvent, TaskFlowEvent, canonical, event_class

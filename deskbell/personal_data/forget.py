@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 
 from redis import Redis
 
+from deskbell.calls.following import FollowedJob, follow
 from deskbell.personal_data.jobs import UserJobs, set_of
 from deskbell.personal_data.kept import answers, cache_values, contact_keys, drop_cache_values, late_values
-from deskbell.simulator.jobs import FollowedJob, follow
 from shared.late.values import VALUES_KEY
 from shared.records.erasure import calls_of_user, erase
 from shared.records.erasure import count as count_records

@@ -19,8 +19,8 @@ from typing import Any, Self
 from pydantic import SecretStr
 from redis import Redis
 
+from deskbell.calls.following import FollowedJob, follow
 from deskbell.simulator.client import Answer, Desk
-from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import packet_of
 from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing.events import packet

@@ -18,12 +18,12 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from deskbell.calls.following import FollowedJob, follow
 from deskbell.cli.exit import stop
 from deskbell.cli.flow.placeholders import Placeholders, looks_personal
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from deskbell.flow.kept import event_of, session_events
 from deskbell.flow.loader import load_flow
-from deskbell.simulator.jobs import FollowedJob, follow
 from deskbell.simulator.packets import command_named, packet_of
 from deskbell.simulator.rest.reading import Inbox, NoStandInError
 from deskbell.testing import async_reply

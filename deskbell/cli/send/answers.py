@@ -7,8 +7,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from deskbell.calls.following import FollowedJob
 from deskbell.simulator.client import Answer
-from deskbell.simulator.jobs import FollowedJob
 from shared.redaction import terminal_text
 from shared.wire.codes import Code
 

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from deskbell.calls.following import FollowedJob, follow
 from deskbell.cli.exit import stop
 from deskbell.cli.send.answers import (
     answer_json,
@@ -22,7 +23,6 @@ from deskbell.cli.send.message import Message
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from deskbell.http import NO_ANSWER, ConnectError
 from deskbell.simulator.client import Answer, Desk
-from deskbell.simulator.jobs import FollowedJob, follow
 from shared.redis.connections import connect
 from shared.redis.outages import unreachable
 from shared.wire.codes import Code

@@ -12,13 +12,13 @@ import pytest
 from redis import Redis
 
 from deskbell import Callbacks, SessionEvent
+from deskbell.calls.following import ended_jobs
 from deskbell.cli.flow.placeholders import Placeholders, looks_personal
 from deskbell.cli.flow.recording import Recording
 from deskbell.flow.kept import session_events
 from deskbell.flow.loader import Flow, load_flow
 from deskbell.flow.player import Player
 from deskbell.simulator.client import Desk
-from deskbell.simulator.jobs import ended_jobs
 from deskbell.simulator.rest.reading import Inbox
 from deskbell.simulator.rest.server import DeskRest
 from deskbell.testing import event_of

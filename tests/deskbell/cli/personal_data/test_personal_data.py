@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from deskbell.simulator.jobs import ended_jobs
+from deskbell.calls.following import ended_jobs
 from shared.records.query import read_story
 from shared.redis.queues import EVENTS
 from tests import forked

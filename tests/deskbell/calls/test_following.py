@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 
 from deskbell import ApiCall, Discard, Event, Jobs
-from deskbell.simulator.jobs import ended_jobs, follow
+from deskbell.calls.following import ended_jobs, follow
 from deskbell.testing import api_call
 from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
