@@ -17,8 +17,8 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def unmeasured(**variables: str) -> dict[str, str]:
-    """PATH and what is given, for a stack of many processes whose code other tests measure."""
-    return {"PATH": os.environ["PATH"]} | variables
+    """PATH, what keys begin with, and what is given, for a stack of many processes whose code other tests measure."""
+    return {name: os.environ[name] for name in ("PATH", "RQ_KEY_PREFIX") if name in os.environ} | variables
 
 
 def is_alive(pid: int) -> bool:

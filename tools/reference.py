@@ -38,8 +38,9 @@ package; the environment takes precedence. How to change them while Deskbell run
 
 If an environment variable begins with `DESKBELL_` and is no setting, nothing starts, and the message names it. The
 variables that Kubernetes sets for a Service named `deskbell` or `deskbell-…` (`DESKBELL_SERVICE_HOST`,
-`DESKBELL_PORT=tcp://…`) are ignored. `RQ_KEY_PREFIX` must not be set, since Deskbell's own scripts write under
-`rq:`.
+`DESKBELL_PORT=tcp://…`) are ignored. RQ's own `RQ_KEY_PREFIX` is kept to, by
+Deskbell's keys too: with `shop:rq`, in the environment of every process and not in `.env`, all keys begin with
+`shop:rq:` or `shop:deskbell:`, so that several deployments can share a database.
 
 Everything that your package imports is in `deskbell`. Deskbell's other packages are `api`, `console`, `workers`,
 `shared` and `examples`: if your code imports a package of its own with one of these names, the start is refused, and

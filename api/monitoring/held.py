@@ -12,6 +12,7 @@ from typing import Any
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from redis.asyncio import Redis as AsyncRedis
 
+from shared.keys import RQ
 from shared.wire.json_values import read_json
 
 CAUSES = {
@@ -21,7 +22,7 @@ CAUSES = {
 """Why jobs are in these states."""
 
 LOOKED_AT = 100
-_JOB = b"rq:job:"
+_JOB = f"{RQ}job:".encode()
 _ID_LENGTH = 32
 
 
@@ -56,7 +57,7 @@ async def read_held(redis: AsyncRedis, counts: Mapping[tuple[str, str], int]) ->
 
 
 async def _read_scheduled(redis: AsyncRedis, queue: str, count: int, found: Held) -> None:
-    key = f"rq:scheduled:{queue}"
+    key = f"{RQ}scheduled:{queue}"
     first: Any = await redis.zrange(key, 0, LOOKED_AT - 1)
     last: Any = await redis.zrange(key, -LOOKED_AT, -1) if count > LOOKED_AT else []
     ids = list(dict.fromkeys([*first, *last]))
@@ -70,7 +71,7 @@ async def _read_scheduled(redis: AsyncRedis, queue: str, count: int, found: Held
 
 
 async def _read_deferred(redis: AsyncRedis, queue: str, count: int, found: Held) -> None:
-    members: Any = await redis.zrange(f"rq:deferred:{queue}", 0, LOOKED_AT - 1, withscores=True)
+    members: Any = await redis.zrange(f"{RQ}deferred:{queue}", 0, LOOKED_AT - 1, withscores=True)
     async with redis.pipeline(transaction=False) as pipeline:
         for job_id, _ in members:
             pipeline.hget(_JOB + job_id, "dependency_id")

@@ -17,6 +17,7 @@ from rq.utils import utcparse
 
 from api.monitoring.held import Held, held_families, read_held
 from api.monitoring.hosts import host_families
+from shared.keys import RQ
 from shared.logs import get_log
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.breakers import PAUSED_KEY, read_pauses
@@ -26,8 +27,9 @@ from shared.redis.workers import SILENT_SECONDS, WORKER_KEY, WorkerRecord, read_
 from shared.runtime.blocks import BLOCKED_KEY
 
 _STATES = {"running": "wip", "scheduled": "scheduled", "held": "deferred", "dead": "failed"}
-_WORKERS = "rq:workers"
-_WORKER = b"rq:worker:"
+_WORKERS = f"{RQ}workers"
+_WORKER = f"{RQ}worker:".encode()
+_JOB = f"{RQ}job:".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ async def _read(redis: AsyncRedis) -> OnRedis:
             pipeline.llen(queue_key(name))
             pipeline.lindex(queue_key(name), 0)
             for registry in _STATES.values():
-                pipeline.zcard(f"rq:{registry}:{name}")
+                pipeline.zcard(f"{RQ}{registry}:{name}")
         pipeline.hgetall(PAUSED_KEY)
         pipeline.hgetall(BLOCKED_KEY)
         pipeline.hgetall(TOTALS_KEY)
@@ -134,7 +136,7 @@ async def _ages(redis: AsyncRedis, first: Mapping[str, bytes | None]) -> dict[st
     heads = {name: job_id for name, job_id in first.items() if job_id}
     async with redis.pipeline(transaction=False) as pipeline:
         for job_id in heads.values():
-            pipeline.hget(b"rq:job:" + job_id, "enqueued_at")
+            pipeline.hget(_JOB + job_id, "enqueued_at")
         since = dict(zip(heads, await pipeline.execute(), strict=True))
     return {name: _age(since[name]) if name in heads else 0.0 for name in first}
 

@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from deskbell.adapters.once import Once
 from shared.errors import Discard, OutOfTurnError
+from shared.keys import DESKBELL
 from shared.logs import get_log
 from shared.redis.connections import client
 from shared.redis.scripts import script_text
@@ -116,4 +117,4 @@ redis_of = Once(partial(client, seconds=_REDIS_SECONDS), Redis.close)
 
 def contact_key(url: str, user_id: str) -> str:
     """The key of a contact's record: a digest, since everybody who reads Redis sees its keys."""
-    return "deskbell:contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()
+    return f"{DESKBELL}contact:" + blake2b(f"{url}\n{user_id}".encode(errors="replace"), digest_size=16).hexdigest()

@@ -25,6 +25,7 @@ from redis.exceptions import LockError, RedisError
 
 from deskbell.adapters.outcomes import Reply
 from shared.errors import OutOfTurnError, Unavailable
+from shared.keys import DESKBELL
 from workers.redis_errors import is_transient
 
 _Result = TypeVar("_Result")
@@ -69,7 +70,7 @@ class SharedToken:
         self._redis = redis
         self._secret = blake2b(secret.encode(), digest_size=32, person=b"deskbell-token").digest()
         digest = blake2b(app.encode(), key=self._secret, digest_size=16, person=b"deskbell-app").hexdigest()
-        self._key = f"deskbell:token:{digest}"
+        self._key = f"{DESKBELL}token:{digest}"
         self._fetch = fetch
 
     def call(self, send: Callable[[str], _Result]) -> _Result:

@@ -22,6 +22,7 @@ from redis.exceptions import ResponseError
 from deskbell.cache.store import store
 from shared.declarations.options import check_name
 from shared.errors import DeclarationError, DeskbellError
+from shared.keys import DESKBELL
 from shared.wire.events import Event
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ T = TypeVar("T")
 MOST_BYTES = 65_536
 """The largest value, as JSON."""
 
-_KEY = "deskbell:cache:"
+_KEY = f"{DESKBELL}cache:"
 _NAME_FORM = r"[a-z][a-z0-9_]{0,63}"
 _LONGEST_SECONDS = 30 * 24 * 3600
 _CLAIM_SECONDS = 60

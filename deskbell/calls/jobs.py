@@ -9,6 +9,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.worker import Worker
 
+from shared.keys import RQ
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import read_workers
 
@@ -34,7 +35,9 @@ class JobNow:
 
 def jobs_now(redis: Redis, event_id: str, names: Iterable[str]) -> list[JobNow]:
     """The event's own job, and its jobs of these types and of those that workers declare, as far as there are any."""
-    records = read_workers(redis, (key.removeprefix("rq:worker:") for key in _texts(Worker.all_keys(connection=redis))))
+    records = read_workers(
+        redis, (key.removeprefix(f"{RQ}worker:") for key in _texts(Worker.all_keys(connection=redis)))
+    )
     declared = {name for record in records.values() for name in record.job_types}
     ids = {event_id: FANNED_OUT} | {
         f"{event_id}-{name.replace('.', '-')}": name for name in sorted({*names, *declared})

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.plan import Action
 from shared.declarations.policies import Rate
+from shared.keys import DESKBELL
 from shared.logs import get_log
 from shared.redis.queues import RUNS_KEY
 from workers.audit import AuditEntry, AuditLog
@@ -216,4 +217,4 @@ class _Running:
 
 
 def _lock_key(choice: Choice) -> str:
-    return f"deskbell:dead:lock:{choice.scope}"
+    return f"{DESKBELL}dead:lock:{choice.scope}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 from rq.job import Job
 
+from shared.keys import RQ
 from shared.records.users import User, event_of_job
 from shared.redis.queues import EVENTS
 from shared.redis.scripts import script_text
@@ -21,7 +22,8 @@ from workers.dead_letters.replay import let_go_on
 
 _PAGE = 500
 _REMOVED_AT_ONCE = 20  # each may walk through its queue's list, and a script holds up everybody else on Redis
-_ID = re.compile(rb"rq:job:([A-Za-z0-9_-]+)")
+_JOB = f"{RQ}job:"
+_ID = re.compile(re.escape(_JOB).encode() + rb"([A-Za-z0-9_-]+)")
 _ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
 
 _SETS = {
@@ -84,7 +86,7 @@ class UserJobs:
     def pages(self) -> Iterator[list[UserJob]]:
         """The user's jobs, in pages: those there are from the beginning of the walk to its end, and maybe others."""
         self.unread = 0
-        found = filter(_ID.fullmatch, self._redis.scan_iter("rq:job:*", count=2 * _PAGE))
+        found = filter(_ID.fullmatch, self._redis.scan_iter(f"{_JOB}*", count=2 * _PAGE))
         yield from map(self._read, batched(found, _PAGE))
 
     def statuses(self, ids: Iterable[str]) -> list[str]:
@@ -147,5 +149,5 @@ class UserJobs:
         if not self._user.has(event) or not (event.IS_CALLBACK or state in _ENDED):
             return None
         return UserJob(
-            key.decode().removeprefix("rq:job:"), (origin or EVENTS.encode()).decode(errors="replace"), state, event
+            key.decode().removeprefix(_JOB), (origin or EVENTS.encode()).decode(errors="replace"), state, event
         )

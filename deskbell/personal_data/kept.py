@@ -9,6 +9,7 @@ from typing import Any
 from redis import Redis
 
 from deskbell.adapters.contacts import contact_key
+from shared.keys import DESKBELL
 from shared.late.values import VALUES_KEY
 from shared.records.users import User, milliseconds_of
 from shared.redis.queues import REPLY_KEY
@@ -16,7 +17,7 @@ from shared.redis.scripts import script_text
 from shared.settings.config import Settings
 from workers.dead_letters.registry import batched
 
-_CACHE_KEY = "deskbell:cache:"
+_CACHE_KEY = f"{DESKBELL}cache:"
 _PAGE = 500
 _SCANNED_AT_ONCE = 2000
 _ID_LENGTH = 32

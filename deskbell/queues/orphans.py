@@ -17,6 +17,8 @@ from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import Job
 
+from shared.keys import RQ
+
 MOST_KEYS = 1_000_000
 MOST_SECONDS = 3.0
 MOST_IDS = 20_000
@@ -101,8 +103,8 @@ class _Places:
         for each in Queue.all(redis):
             try:
                 queued: Any = redis.lrange(each.key, 0, MOST_IDS)
-                running: Any = redis.zrange(f"rq:wip:{each.name}", 0, MOST_IDS)
-                finished: Any = redis.zrange(f"rq:finished:{each.name}", -_MOST_FINISHED, -1)
+                running: Any = redis.zrange(f"{RQ}wip:{each.name}", 0, MOST_IDS)
+                finished: Any = redis.zrange(f"{RQ}finished:{each.name}", -_MOST_FINISHED, -1)
             except ResponseError:  # somebody has written over the key: `doctor` names it
                 self.unread.append(each.name)
                 continue
@@ -131,7 +133,7 @@ class _Places:
                 pipeline.hmget(_JOB + job_id, "status", "origin", "dependency_id")
             jobs = [tuple(_text(part) for part in fields) for fields in pipeline.execute()]
             for job_id, (status, queue, awaits) in zip(ids, jobs, strict=True):
-                pipeline.zscore(f"rq:{_REGISTRIES.get(status, 'failed')}:{queue}", job_id)
+                pipeline.zscore(f"{RQ}{_REGISTRIES.get(status, 'failed')}:{queue}", job_id)
                 pipeline.exists(_JOB + awaits.encode())
             answers = iter(pipeline.execute(raise_on_error=False))  # an error is a key that is none of RQ's
         for job_id, (status, queue, awaits) in zip(ids, jobs, strict=True):
@@ -154,14 +156,14 @@ class _Places:
 
 def _is_still(redis: Redis, doubt: Orphan) -> bool:
     """Whether a job is as lost as it was: all in one transaction, since jobs move while they are looked at."""
-    key, queue = _JOB + doubt.id.encode(), f"rq:queue:{doubt.queue}"
+    key, queue = _JOB + doubt.id.encode(), f"{RQ}queue:{doubt.queue}"
     with redis.pipeline(transaction=True) as pipeline:
         pipeline.hget(key, "status")
         pipeline.lpos(queue, doubt.id)
         pipeline.lpos(f"{queue}:intermediate", doubt.id)
-        pipeline.zrange(f"rq:wip:{doubt.queue}", 0, MOST_IDS)
+        pipeline.zrange(f"{RQ}wip:{doubt.queue}", 0, MOST_IDS)
         for registry in _REGISTRIES.values():
-            pipeline.zscore(f"rq:{registry}:{doubt.queue}", doubt.id)
+            pipeline.zscore(f"{RQ}{registry}:{doubt.queue}", doubt.id)
         pipeline.exists(_JOB + doubt.awaits.encode())
         status, at, taken, running, *scores, awaited = pipeline.execute()
     if _text(status) != doubt.status:

@@ -17,6 +17,7 @@ from rq.suspension import WORKERS_SUSPENDED
 
 from deskbell.queues.findings import Finding, problem, said
 from deskbell.queues.state import WINDOW, JobState, QueueState, read_jobs
+from shared.keys import DESKBELL
 from shared.redis.breakers import Pause, paused_queues
 from shared.redis.pauses import PausedQueue, queues_paused_by_hand
 from shared.redis.queues import EVENTS
@@ -312,7 +313,7 @@ def _apply(them: Iterable[Reason], looked: Looked) -> list[Finding]:
 
 
 def _rate(redis: Redis, name: str, waiting: int, starts: int, period_ms: int, now_ms: float) -> Iterator[Finding]:
-    key = f"deskbell:rate:{name.replace('.', '-')}"
+    key = f"{DESKBELL}rate:{name.replace('.', '-')}"
     counted: Any = redis.zrangebyscore(key, now_ms, "+inf", withscores=True)
     if len(counted) >= starts:
         yield said(
@@ -322,7 +323,7 @@ def _rate(redis: Redis, name: str, waiting: int, starts: int, period_ms: int, no
 
 
 def _semaphore(looked: Looked, name: str, waiting: int, concurrency: int, now_ms: float) -> Iterator[Finding]:
-    key = f"deskbell:slots:{name.replace('.', '-')}"
+    key = f"{DESKBELL}slots:{name.replace('.', '-')}"
     taken: Any = looked.connection.zrangebyscore(key, now_ms, "+inf", withscores=True)
     if len(taken) < concurrency:
         return

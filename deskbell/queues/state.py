@@ -14,6 +14,7 @@ from rq.scheduler import RQScheduler
 from rq.utils import utcparse
 
 from shared.jobs.jobs import Jobs
+from shared.keys import RQ
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import DeclaredJobType, WorkerRecord, read_workers
 from shared.wire.json_values import read_json
@@ -22,6 +23,7 @@ from workers.declared import declared
 WINDOW = 500
 """Ids at the head of a queue that a claim looks at; `claim.lua` has the same number."""
 
+_JOB, _EXECUTION = f"{RQ}job:".encode(), f"{RQ}execution:".encode()
 _SPARE_MS = 60_000  # RQ lets a worker's key expire a minute after the time within which it must give a sign of life
 _MOST = 1000
 _SHOWN = 20
@@ -219,7 +221,7 @@ def read_jobs(connection: Redis, ids: Sequence[bytes]) -> list[JobState]:
     """Jobs, as their hashes say."""
     with connection.pipeline(transaction=False) as pipeline:
         for job_id in ids:
-            pipeline.hmget(b"rq:job:" + job_id, "status", "enqueued_at", "meta", "dependency_id")
+            pipeline.hmget(_JOB + job_id, "status", "enqueued_at", "meta", "dependency_id")
         return [
             _job(job_id.decode(errors="replace"), *each) for job_id, each in zip(ids, pipeline.execute(), strict=True)
         ]
@@ -253,7 +255,7 @@ def _running(connection: Redis, registry: str, members: Sequence[bytes]) -> list
     """Those under way, and those whose lease has expired; not those that have ended since the registry was read."""
     with connection.pipeline(transaction=False) as pipeline:
         for member in members:
-            pipeline.hmget(b"rq:execution:" + member, "worker_name", "created_at")
+            pipeline.hmget(_EXECUTION + member, "worker_name", "created_at")
         answers = dict(zip(members, pipeline.execute(), strict=True))
     without = [member for member, (worker, _) in answers.items() if worker is None]
     with connection.pipeline(transaction=False) as pipeline:

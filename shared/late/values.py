@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
+from shared.keys import DESKBELL
 from shared.late.policy import State
 from shared.wire.events import Reply
 
 if TYPE_CHECKING:  # `import deskbell` comes here, and must stay light
     from redis import Redis
 
-VALUES_KEY = "deskbell:late:"
+VALUES_KEY = f"{DESKBELL}late:"
 """Prefix of a late value: a hash with the reply that the handler made, and which delivery has got it."""
 
 _OVER = ("failed", "stopped", "canceled")  # RQ's statuses of what is in its FailedJobRegistry, or was taken away

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, Self
 
 from redis import Redis
 
-CALLS_KEY = "deskbell:calls"
+from shared.keys import DESKBELL
+
+CALLS_KEY = f"{DESKBELL}calls"
 """The segments, a hash: the bytes of each by its name, the milliseconds at which it began."""
 
 PAGE = 20

@@ -9,12 +9,13 @@ from typing import Any
 
 from redis import Redis
 
+from shared.keys import DESKBELL
 from shared.records.packing import digest
 from shared.redis.job_data import read_data
 from shared.wire.commands import event_from_wire
 from shared.wire.events import Event
 
-FORGOTTEN_USERS_KEY = "deskbell:users:forgotten"
+FORGOTTEN_USERS_KEY = f"{DESKBELL}users:forgotten"
 """A sorted set: a digest of each user who was forgotten, and the Unix milliseconds until which; for a year."""
 
 _KEPT_MS = 365 * 24 * 3_600_000

@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-API_HOSTS_KEY = "deskbell:apis"
+from shared.keys import DESKBELL
+
+API_HOSTS_KEY = f"{DESKBELL}apis"
 """A hash: for each host and spool folder of an api what it last said, as JSON."""
 
 SILENT_SECONDS = 60.0

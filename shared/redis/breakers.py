@@ -9,7 +9,9 @@ from typing import Any
 from pydantic_core import from_json
 from redis import Redis
 
-PAUSED_KEY = "deskbell:paused"
+from shared.keys import DESKBELL
+
+PAUSED_KEY = f"{DESKBELL}paused"
 """A hash: for each job type whose jobs keep failing, what its breaker has noted, as JSON."""
 
 

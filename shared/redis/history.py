@@ -16,16 +16,17 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
+from shared.keys import DESKBELL
 from shared.logs import get_log
 from shared.runtime.tasks import cancel_and_wait
 
-MINUTE_KEY = "deskbell:minute:"
+MINUTE_KEY = f"{DESKBELL}minute:"
 """Prefix of the counts of a minute, behind which stands its Unix minute; kept for 8 hours."""
 
-COARSE_KEY = "deskbell:minutes:"
+COARSE_KEY = f"{DESKBELL}minutes:"
 """Prefix of the counts of ten minutes, behind which stands their first Unix minute; kept for 72 hours."""
 
-TOTALS_KEY = "deskbell:totals"
+TOTALS_KEY = f"{DESKBELL}totals"
 """The counts since Redis has them."""
 
 WRITE_SECONDS = 5.0

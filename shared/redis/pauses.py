@@ -8,7 +8,9 @@ from typing import Any
 
 from redis import Redis
 
-PAUSED_QUEUES_KEY = "deskbell:paused:queues"
+from shared.keys import DESKBELL
+
+PAUSED_QUEUES_KEY = f"{DESKBELL}paused:queues"
 """A hash: for each queue that a person has paused, who did and since when, as JSON."""
 
 

@@ -1,6 +1,6 @@
 """The queues on Redis: their names, the two functions that a job may name, and our own keys.
 
-Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours.
+Every key under `rq:` is RQ's, in RQ's own form; those under `deskbell:` are ours; `shared.keys` has their prefix.
 """
 
 import zlib
@@ -11,6 +11,7 @@ from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from shared.keys import DESKBELL
 from shared.wire.events import QUEUE, Wire
 
 EVENTS = QUEUE
@@ -22,19 +23,19 @@ FAN_OUT = "workers.fan_out.fan_out"
 PERFORM = "workers.perform.perform"
 """The function that a job on any other queue names."""
 
-REPLY_KEY = "deskbell:reply:"
+REPLY_KEY = f"{DESKBELL}reply:"
 """Prefix of the answer already given to a delivery: the event's id (32 characters), then the envelope."""
 
-MARK_KEY = "deskbell:mark:"
+MARK_KEY = f"{DESKBELL}mark:"
 """Prefix of what a process, or a spool file, has sent last: the number of a call or of an event, or "closed"."""
 
-TOKENS_KEY = "deskbell:tokens"
+TOKENS_KEY = f"{DESKBELL}tokens"
 """A hash: `<SdkAppid>:<fingerprint>` of a token, and the Unix seconds at which it last signed a callback."""
 
-FORGOTTEN_KEY = "deskbell:forgotten"
+FORGOTTEN_KEY = f"{DESKBELL}forgotten"
 """When an api found that Redis lacked calls which it had acknowledged, and how many, as JSON."""
 
-RUNS_KEY = "deskbell:dead:runs"
+RUNS_KEY = f"{DESKBELL}dead:runs"
 """The replays and discards of dead letters, by the time they began; each has a hash under this key, `:` and its id."""
 
 EVENT_RETRIES = 9

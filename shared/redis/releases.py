@@ -11,19 +11,20 @@ from typing import Any
 
 from redis import Redis
 
+from shared.keys import DESKBELL, RQ
 from shared.redis.workers import SILENT_SECONDS
 from shared.wire import events
 
-DECLARED_KEY = "deskbell:declared:"
+DECLARED_KEY = f"{DESKBELL}declared:"
 """Prefix of a sorted set for each queue: what workers that read it have, by when one of them last said so."""
 
-INTRODUCED_KEY = "deskbell:introduced"
+INTRODUCED_KEY = f"{DESKBELL}introduced"
 """A hash: what workers of events have, and the Unix ms at which the first of them said so."""
 
-FAN_OUT_KEY = "deskbell:fan_out"
+FAN_OUT_KEY = f"{DESKBELL}fan_out"
 """A sorted set: the workers of events, each with how new what it has is, by its last sign of life."""
 
-LEFT_KEY = "deskbell:left"
+LEFT_KEY = f"{DESKBELL}left"
 """A set of `<queue>:<need>`; under this key, `:` and that, a sorted set has the ids of the jobs that are left."""
 
 LEFT_SECONDS = 24 * 3600
@@ -75,7 +76,7 @@ def read_left(connection: Redis) -> list[Left]:
     with connection.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for queue, need in pairs:
-            pipeline.zintercard(2, [left_key(queue, need), f"rq:scheduled:{queue}"])
+            pipeline.zintercard(2, [left_key(queue, need), f"{RQ}scheduled:{queue}"])
             pipeline.zscore(declared_key(queue), need)
         (now, _), *answers = pipeline.execute()
     found = []

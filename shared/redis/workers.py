@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 
-WORKER_KEY = "deskbell:worker:"
+from shared.keys import DESKBELL
+
+WORKER_KEY = f"{DESKBELL}worker:"
 """Prefix of a worker's record, as JSON; it expires with the worker as RQ knows it."""
 
 SILENT_SECONDS = 20.0

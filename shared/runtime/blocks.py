@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from shared.keys import DESKBELL
 from shared.runtime.loop_lag import Block
 
-BLOCKED_KEY = "deskbell:blocked"
+BLOCKED_KEY = f"{DESKBELL}blocked"
 """A hash: for each job type that has blocked a worker's event loop, how often."""
 
-LAST_BLOCKS_KEY = "deskbell:blocked:last"
+LAST_BLOCKS_KEY = f"{DESKBELL}blocked:last"
 """A hash: for each handler and job type that has blocked an event loop, its last block as JSON."""
 
 _OTHERS = "code that is no handler's and no job's"

@@ -1,4 +1,4 @@
-"""Names of environment variables: a misspelt setting is refused, and so is a prefix for RQ's keys."""
+"""Names of environment variables: a misspelt setting is refused, and so is a prefix that RQ's keys cannot have."""
 
 import os
 import re
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from shared.errors import ConfigError
+from shared.keys import RQ_PREFIX, is_prefix
 from shared.settings.env_file import EnvFile
 
 PREFIX = "DESKBELL_"
@@ -26,7 +27,7 @@ _RQ_PREFIX = "RQ_KEY_PREFIX"
 
 def check_environment(known: Collection[str], file: EnvFile) -> None:
     """Refuse misspelt settings, which would be ignored; the environment already holds what the file says."""
-    check_rq_prefix()
+    check_rq_prefix(file)
     for name, value in os.environ.items():
         setting = name.removeprefix(PREFIX)
         if setting == name or setting in known or _is_service_link(setting, value):
@@ -36,11 +37,14 @@ def check_environment(known: Collection[str], file: EnvFile) -> None:
         raise ConfigError(f"{file.place(name)}{name}: there is no such setting{advice}")
 
 
-def check_rq_prefix() -> None:
-    """Refuse a prefix for RQ's keys, which RQ reads when it is imported: our scripts would write other keys."""
+def check_rq_prefix(file: EnvFile | None = None) -> None:
+    """Refuse what RQ's keys cannot begin with, and another prefix than this process has had since it was started."""
     prefix = os.environ.get(_RQ_PREFIX, "rq")
-    if prefix != "rq":
-        raise ConfigError(f"{_RQ_PREFIX}: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:")
+    place = file.place(_RQ_PREFIX) if file else ""
+    if not is_prefix(prefix):
+        raise ConfigError(f"{place}{_RQ_PREFIX}: expected rq, or a name before it, such as shop:rq, got {prefix!r}")
+    if prefix != RQ_PREFIX:
+        raise ConfigError(f"{place}{_RQ_PREFIX}: expected it in the environment of the start, where RQ reads it")
 
 
 def _is_service_link(setting: str, value: str) -> bool:

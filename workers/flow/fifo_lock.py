@@ -22,6 +22,7 @@ from rq.utils import now, utcformat
 from shared.errors import OutOfTurnError
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
+from shared.keys import DESKBELL
 from shared.logs import get_log
 from shared.redis.job_data import read_data
 from shared.redis.scripts import script_text
@@ -35,7 +36,7 @@ GAP_SECONDS = 10
 FAN_OUT_SECONDS = 180
 """How long an earlier event that is not fanned out is waited for, from the receipt of a later one."""
 
-_SWEEP_KEY = "deskbell:orders:lock"
+_SWEEP_KEY = f"{DESKBELL}orders:lock"
 _SWEEP_SECONDS = 20
 
 

@@ -19,6 +19,7 @@ from shared.declarations.policies import Concurrency, Rate
 from shared.errors import Discard, LeftError, OutOfTurnError, Retry, Unavailable
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
+from shared.keys import prefixed
 from shared.logs import get_log
 from shared.redis.scripts import script_text
 from workers.causes import cause_of
@@ -138,7 +139,7 @@ def _run(jobs: Jobs, what: str, job_type: JobType, job: Job, *more: Any) -> Any:
 
 
 def _ask(jobs: Jobs, what: str, name: str, job_id: str, lease: Lease | None, connection: Redis, *more: Any) -> Any:
-    script = connection.register_script(limits_text(jobs) + _FENCE + what)
+    script = connection.register_script(limits_text(jobs) + prefixed(_FENCE + what))
     registry = StartedJobRegistry(lease.queue, connection).key if lease else ""
     execution = [registry, lease.member, lease.execution_id] if lease else ["", "", ""]
     answer: Any = script(args=[name, job_id, *execution, *more])

@@ -9,6 +9,7 @@ from rq.worker import Worker
 from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said
+from shared.keys import DESKBELL, RQ
 from shared.records.segments import CALLS_KEY
 from shared.redis.api_hosts import API_HOSTS_KEY
 from shared.redis.breakers import PAUSED_KEY
@@ -26,8 +27,8 @@ _TYPES = {
     LEFT_KEY: "set",
     RUNS_KEY: "zset",
     TOKENS_KEY: "hash",
-    "deskbell:orders": "set",
-    "rq:workers": "set",
+    f"{DESKBELL}orders": "set",
+    f"{RQ}workers": "set",
 }
 _OF_A_QUEUE = {"queue": "list"} | dict.fromkeys(("wip", "finished", "failed", "deferred", "scheduled"), "zset")
 
@@ -46,7 +47,7 @@ def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
     else:  # a worker that cannot read one of its queues claims from none
         names = {queue}.union(*(those for those in read if queue in those))
     of_caches = {each.index: "zset" for each in _caches()} | {each.sizes: "hash" for each in _caches()}
-    of_queues = {f"rq:{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
+    of_queues = {f"{RQ}{part}:{name}": kind for name in sorted(names) for part, kind in _OF_A_QUEUE.items()}
     expected = _TYPES | of_caches | of_queues | {declared_key(name): "zset" for name in sorted(names)}
     with redis.pipeline(transaction=False) as pipeline:
         for key in expected:

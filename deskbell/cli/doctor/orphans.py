@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
 from deskbell.queues.orphans import MOST_SECONDS, Orphan, read_orphans
+from shared.keys import RQ
 
 _NAMED = 3
-_QUEUE = "RPUSH rq:queue:{}"
-_PUT_BACK = {"scheduled": "ZADD rq:scheduled:{} 0", "failed": "ZADD rq:failed:{} inf"}
+_QUEUE = ("RPUSH", "queue", "")
+_PUT_BACK = {"scheduled": ("ZADD", "scheduled", " 0"), "failed": ("ZADD", "failed", " inf")}
 _IS = {"started": "under way", "queued": "queued", "scheduled": "scheduled", "deferred": "held", "failed": "dead"}
 
 
@@ -46,9 +47,10 @@ def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Fi
             "orphaned",
         )
     first = lost[0].id
+    command, registry, score = _PUT_BACK.get(status, _QUEUE)
     return problem(
         f"{len(lost)} jobs of the queue {queue} are {_IS[status]}, as they say, and in no queue or registry, so that "
         f"nobody runs or ends them ({ids})",
-        f"put each back where its status says, with `redis-cli {_PUT_BACK.get(status, _QUEUE).format(queue)} {first}`",
+        f"put each back where its status says, with `redis-cli {command} {RQ}{registry}:{queue}{score} {first}`",
         "orphaned",
     )

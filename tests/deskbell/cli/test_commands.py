@@ -93,7 +93,7 @@ def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence() -> None:
     commands = ("api", "worker", "dashboard", "doctor", "dead list")
     assert ended.stdout.splitlines() == [f"{command} 2 False" for command in commands]
     assert ended.stderr.splitlines() == [
-        "deskbell: RQ_KEY_PREFIX: expected it not to be set, got 'a b'; Deskbell's keys are under rq:"
+        "deskbell: RQ_KEY_PREFIX: expected rq, or a name before it, such as shop:rq, got 'a b'"
     ] * len(commands)
 
 

@@ -319,11 +319,22 @@ def test_other_variables_of_the_environment_are_left_alone(
     assert load_settings() == Settings()
 
 
-@pytest.mark.parametrize("prefix", ["{deskbell-7}:rq", ""])
-def test_a_prefix_of_rqs_keys_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
-    """RQ would use it, our scripts would not: jobs would lie on queues that no worker reads."""
+@pytest.mark.parametrize("prefix", ["shop", "shoprq", ":rq", ""])
+def test_a_prefix_of_rqs_keys_from_which_ours_cannot_be_told_is_refused(
+    monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    """Ours are beside RQ's: `shop:rq` and `shop:deskbell`."""
     monkeypatch.setenv("RQ_KEY_PREFIX", prefix)
 
+    assert refusal(monkeypatch) == (f"RQ_KEY_PREFIX: expected rq, or a name before it, such as shop:rq, got {prefix!r}")
+
+
+def test_a_prefix_of_rqs_keys_in_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """RQ has read the environment by then: jobs would lie on queues that no worker reads."""
+    (tmp_path / ".env").write_text("\nRQ_KEY_PREFIX=shop:rq\n")
+    monkeypatch.setenv("DESKBELL_ENV_FILE", str(tmp_path / ".env"))
+    monkeypatch.setenv("RQ_KEY_PREFIX", "")
+
     assert refusal(monkeypatch) == (
-        f"RQ_KEY_PREFIX: expected it not to be set, got {prefix!r}; Deskbell's keys are under rq:"
+        f"{tmp_path}/.env, line 2: RQ_KEY_PREFIX: expected it in the environment of the start, where RQ reads it"
     )
