@@ -135,11 +135,12 @@ class QueueState:
 
 
 def read_queues(connection: Redis, jobs: Jobs | None) -> list[QueueState]:
-    """The queues of job types, those that hold jobs, and those that a worker reads; `events` comes first."""
+    """The queues of job types here or in a worker, those that hold jobs or that a worker reads; `events` first."""
     readers = read_readers(connection)
     used = [EVENTS, *(jobs.queues if jobs else [])]
     held = [each.name for each in Queue.all(connection) if _holds_any(connection, each.name)]
-    names = dict.fromkeys([*used, *sorted({*held, *readers})])
+    types = [each for reader in readers.values() for record in reader.records for each in record.job_types.values()]
+    names = dict.fromkeys([*used, *sorted({*held, *readers, *(each.queue for each in types)})])
     return [_read_or_damaged(connection, name, readers.get(name, Readers()), jobs) for name in names]
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from deskbell.queues.findings import Finding
 from deskbell.queues.now import Now
 from deskbell.queues.reasons import held, suspension_of
+from deskbell.queues.together import dead_letters, unread_queues
 
-_ORDER = ("problem", "unknown", "warning", "said")
+_ORDER = ("problem", "warning", "said", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Wrong:
 
 
 def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
-    """What was found, what needs a person first; what concerns all queues is said once."""
+    """What was found, what needs a person first, and then what is about a queue; what concerns all is said once."""
     found = [Wrong(suspension_of())] if now.is_suspended else []
     stands = {each.state.name for each in now.queues if each.findings}
     found += [Wrong(held(each), each.queue) for each in now.paused if each.queue not in stands]
@@ -32,5 +33,12 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
         for finding in each.findings
         if finding.reason != "suspended"
     ]
-    found += [Wrong(finding) for finding in others]
-    return sorted(found, key=lambda each: _ORDER.index(each.finding.kind))
+    states = [each.state for each in now.queues]
+    found += [Wrong(finding) for finding in (*unread_queues(states, stands), *dead_letters(states), *others)]
+    return sorted(found, key=_place)
+
+
+def _place(wrong: Wrong) -> tuple[bool, bool, int]:
+    finding = wrong.finding
+    is_beside = not wrong.queue and finding.reason != "dead_letters"
+    return finding.kind != "problem", is_beside, _ORDER.index(finding.kind)

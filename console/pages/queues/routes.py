@@ -13,6 +13,7 @@ from console.visit import Operator, Viewer, Visit
 from deskbell.queues.now import QueueNow, read_now
 from deskbell.queues.pausing import Pausing, known_queues
 from deskbell.queues.reasons import suspension_of
+from deskbell.queues.together import events_wait
 
 router = APIRouter()
 PAGE = Page("queues", "/queues", router, TEXTS, order=40)
@@ -38,6 +39,7 @@ def show(visit: Viewer, name: str = "") -> Response:
         "queues/queue.html",
         now=now,
         queue=queue,
+        events=[*events_wait(visit.state.redis, name)],
         pause=paused.get(name),
         running=running,
         most=_MOST_JOBS,

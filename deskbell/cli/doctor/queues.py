@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
+from deskbell.queues import together
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
 from deskbell.queues.reasons import Looked, held, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, Readers, queue_names, read_queue, read_queues, read_readers
@@ -51,19 +52,12 @@ def queue_table(checked: Checked) -> Iterator[Finding]:
 
 def dead_letters(checked: Checked) -> Iterator[Finding]:
     """Which queues have dead letters."""
-    if dead := {state.name: state.dead for state in states(checked) if state.dead}:
-        counted = ", ".join(f"{count:,} on the queue {name}" for name, count in dead.items())
-        yield warning(f"dead letters, which nothing tries again: {counted}", "see `deskbell dead list`")
+    yield from together.dead_letters(states(checked))
 
 
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
-    found = states(checked)
-    unread = [state.name for state in found if not state.readers.living]
-    if not any(state.readers.living for state in found):
-        yield problem("no worker runs: events are accepted, and nothing is done for them")
-    elif unread:
-        yield problem(f"no living worker reads {_list(unread)}; start `deskbell worker {' '.join(unread)}`")
+    yield from together.unread_queues(states(checked))
 
 
 def standing_still(checked: Checked) -> Iterator[Finding]:
@@ -82,6 +76,7 @@ def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
         stop(f"no job type, job or worker has the queue {name!r}{also}")
     state = read_queue(checked.connection, name, readers.get(name, Readers()), checked.jobs)
     yield said(f"queue {state}")
+    yield from together.events_wait(checked.connection, name)
     found = reasons(Looked(checked.connection, state, checked.settings.abandoned_seconds))
     yield from found
     if state.waiting and not found:
@@ -127,7 +122,3 @@ def _blocked(block: LastBlock) -> str:
         f"{block.who} blocked an event loop {how_long} {block.noted:%H:%M:%S} UTC, at {block.at}: everything else of "
         "that process waited; write def instead of async def, or await what takes long"
     )
-
-
-def _list(names: list[str]) -> str:
-    return f"the queue {names[0]}" if len(names) == 1 else f"the queues {', '.join(names)}"

@@ -81,7 +81,9 @@ def test_a_queue_that_nobody_reads_is_a_problem(look: Look, redis: Redis, tmp_pa
 
     unread = "no living worker reads the queues erp, old; start `deskbell worker erp old`"
     assert (none, one, both) == (1, 1, 0)
-    assert problems(of_none) == ["no worker runs: events are accepted, and nothing is done for them"]
+    assert problems(of_none) == [
+        "no worker runs: events are accepted, and nothing is done for them; start `deskbell worker events erp`"
+    ]
     assert problems(of_one) == ["no living worker reads the queue erp; start `deskbell worker erp`"]
     assert problems(of_two) == problems(of_dead) == [unread]
     assert problems(without_jobs) == ["no living worker reads the queue old; start `deskbell worker old`"]

@@ -1,0 +1,51 @@
+"""What is said of the queues together, and of one that is empty because another stands still."""
+
+import shlex
+from collections.abc import Collection, Iterator, Sequence
+
+from redis import Redis
+
+from deskbell.queues.findings import Finding, problem, warning
+from deskbell.queues.state import QueueState, Readers, read_queue
+from shared.redis.queues import EVENTS
+
+_USUAL_SECONDS = 5.0
+"""For longer no event waits where its worker keeps up."""
+
+
+def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
+    """How many dead letters there are, by queue."""
+    if dead := {state.name: state.dead for state in states if state.dead}:
+        each = ", ".join(f"{count:,} on the queue {name}" for name, count in dead.items())
+        text = f"dead letters, which nothing tries again: {each}"
+        yield warning(text, "see `deskbell dead list`", "dead_letters")
+
+
+def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:
+    """Which queues no living worker reads, also those on which nothing waits; but for those of which it is told."""
+    unread = [state.name for state in states if not state.readers.living and state.name not in told]
+    if not unread:
+        return
+    start = f"start `deskbell worker {shlex.join(unread)}`"
+    if not any(state.readers.living for state in states):
+        yield problem("no worker runs: events are accepted, and nothing is done for them", start)
+    else:
+        yield problem(f"no living worker reads {_list(unread)}", start)
+
+
+def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
+    """Whether events wait that the jobs of this queue would be made from: then that it is empty means nothing."""
+    if name == EVENTS:
+        return
+    events = read_queue(connection, EVENTS, Readers(), None)
+    if (oldest := events.oldest_seconds or 0.0) > _USUAL_SECONDS:
+        yield warning(
+            f"events wait on the queue {EVENTS}, {events.waiting:,} of them, the first for {oldest:.0f} s: jobs of this "
+            "queue may be made from them",
+            f"see `deskbell doctor {EVENTS}`",
+            "events_wait",
+        )
+
+
+def _list(names: list[str]) -> str:
+    return f"the queue {names[0]}" if len(names) == 1 else f"the queues {', '.join(names)}"
