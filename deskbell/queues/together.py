@@ -40,8 +40,8 @@ def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
     events = read_queue(connection, EVENTS, Readers(), None)
     if (oldest := events.oldest_seconds or 0.0) > _USUAL_SECONDS:
         yield warning(
-            f"events wait on the queue {EVENTS}, {events.waiting:,} of them, the first for {oldest:.0f} s: jobs of this "
-            "queue may be made from them",
+            f"events wait on the queue {EVENTS}, {events.waiting:,} of them, the first for {oldest:.0f} s: jobs of "
+            "this queue may be made from them",
             f"see `deskbell doctor {EVENTS}`",
             "events_wait",
         )

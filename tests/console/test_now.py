@@ -1,14 +1,19 @@
 """The first page."""
 
+import time
+
 from pydantic import SecretStr
 from redis import Redis
 
 from console.rendering import shown
-from shared.redis.queues import queue
+from shared.redis.queues import EVENTS, queue
+from shared.redis.workers import WORKER_KEY, DeclaredJobType, WorkerRecord
 from tests.conftest import SettingsFactory
 from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
+from tests.deskbell.cli.doctor.looking import worker
 from tests.redis_outages import Server
+from tests.workers.failed_jobs import write_dead_letters
 
 
 def test_what_is_wrong_comes_first(open_console: ConsoleFactory, redis: Redis) -> None:
@@ -19,6 +24,30 @@ def test_what_is_wrong_comes_first(open_console: ConsoleFactory, redis: Redis) -
 
     assert "no living worker reads the queue crm" in page
     assert page.index("no living worker reads the queue crm") < page.index('id="answers"')
+
+
+def test_dead_letters_and_a_queue_that_nobody_reads_are_told_while_nothing_waits(
+    open_console: ConsoleFactory, redis: Redis
+) -> None:
+    """What a worker declares, somebody must perform; what is about queues comes before all else that is no problem."""
+    write_dead_letters(redis, 3)
+    with worker(redis, EVENTS, "crm") as here:
+        record = WorkerRecord(
+            name=here.name,
+            host="vm",
+            pid=1,
+            version="1",
+            queues=(EVENTS, "crm"),
+            job_types={"push": DeclaredJobType(queue="erp")},
+            slots=1,
+            noted=time.time(),
+        )
+        redis.set(WORKER_KEY + here.name, record.to_json())
+        page = open_console().get("/").text.partition('id="answers"')[0]
+
+    unread = page.index("no living worker reads the queue erp; start `deskbell worker erp`")
+    dead = page.index("dead letters, which nothing tries again: 3 on the queue crm")
+    assert unread < dead < page.index('href="/dead" id="wrong-2"')
 
 
 def test_a_hostile_name_of_a_queue_is_text(open_console: ConsoleFactory, redis: Redis) -> None:

@@ -38,7 +38,7 @@ def test_it_finds_nothing_wrong_where_nothing_is(look: Look, redis: Redis) -> No
 
     assert (status, lines[-1]) == (0, "no problem found")
     assert "queue events: nothing waits; workers: 1" in lines
-    assert "queue crm: 1 wait; workers: 1" in lines
+    assert any(line.startswith("queue crm: 1 wait") for line in lines)
     assert any("run id " in line for line in lines)
     assert any(line.startswith("An acknowledged event is in Redis' memory") for line in lines)
     assert any(line.startswith("warning: Redis writes no append-only file") for line in lines)
