@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from console.access.roles import LOCAL, Role, User
 from console.rendering import TEMPLATES
 from console.state import State
-from console.texts.table import LANGUAGES, preferred, text
+from console.texts.table import LANGUAGES, preferred, said, text
 from shared.settings.config import Settings
 
 INTERVALS = (2, 5, 15, 60, 0)
@@ -92,6 +92,10 @@ class Visit:
         """A text in the language of the request."""
         return text(self.language, key, **values)
 
+    def say(self, words: str) -> str:
+        """What a command says, too, in the language of the request."""
+        return said(self.language, words)
+
     def url(self, path: str, **query: str | int | None) -> Markup:
         """An address of the console, for an attribute."""
         return escape(self.state.url(path, query))
@@ -99,13 +103,14 @@ class Visit:
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page made of a template, in the layout."""
         notice = self.state.sessions.notice(self.request)
-        said = self.text(notice[0], **notice[1]) if notice and not self.is_update else ""
+        done = self.text(notice[0], **notice[1]) if notice and not self.is_update else ""
         html = TEMPLATES.get_template(template).render(
             visit=self,
             t=self.text,
+            say=self.say,
             url=self.url,
             asset=self.state.assets,
-            notice=said,
+            notice=done,
             pages=self.request.app.state.pages,
             languages=LANGUAGES,
             themes=THEMES,
@@ -113,7 +118,7 @@ class Visit:
             **values,
         )
         response = HTMLResponse(html, status)
-        if said:
+        if done:
             self.state.sessions.forget_notice(response)
         return response
 

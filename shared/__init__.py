@@ -18,5 +18,6 @@ imports the integrator's modules.
 
 `errors` draws the tree of errors; `own_packages` keeps the integrator's packages and ours apart; `frames` and `raised`
 tell what an integrator's code raised, and where, `redaction` what of it may be shown, `version` which Deskbell this is;
-`prometheus` adds up what several processes count; `keys` is what all keys on Redis begin with.
+`prometheus` adds up what several processes count; `keys` is what all keys on Redis begin with; `sentences` are what
+the console can say in another language.
 """

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from shared.logs import get_log
 from shared.redis.queues import FORGOTTEN_KEY, MARK_KEY
+from shared.sentences import Sentence, sentence
 
 _REPORTED_SECONDS = 7 * 24 * 3600
 _RECENT_SECONDS = 24 * 3600  # much less than Redis keeps the number of a producer
@@ -81,12 +82,15 @@ class LostWriteDetector:
 def read_lost_writes(connection: Redis) -> str:
     """What an api found Redis to lack within the last days, a sentence; "" if nothing."""
     found: Any = connection.get(FORGOTTEN_KEY)
-    return f"{_sentence(**from_json(found))}. Dealt with it? DEL {FORGOTTEN_KEY}" if found else ""
+    if not found:
+        return ""
+    return sentence("{what}. Dealt with it? DEL {key}", what=_sentence(**from_json(found)), key=FORGOTTEN_KEY)
 
 
-def _sentence(at: float, calls: int) -> str:
-    return (
-        f"at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC Redis lacked {calls} calls, each of one event or "
-        "more, that it had acknowledged: it is another server, or was restored from an older copy "
-        "(docs/how-to/operate.md, Failover)"
+def _sentence(at: float, calls: int) -> Sentence:
+    return sentence(
+        "at {at:%Y-%m-%d %H:%M:%S} UTC Redis lacked {calls} calls, each of one event or more, that it had "
+        "acknowledged: it is another server, or was restored from an older copy (docs/how-to/operate.md, Failover)",
+        at=datetime.fromtimestamp(at, UTC),
+        calls=calls,
     )

@@ -15,6 +15,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from shared.logs import get_log
 from shared.runtime.tasks import cancel_and_wait
+from shared.sentences import sentence
 
 WORTH_OF_THE_SPOOL = "An acknowledged event is on the disk of this host, and nowhere else, until Redis takes it."
 """What an acknowledgement is worth while events go to the spool."""
@@ -145,46 +146,61 @@ def _persistence(info: Mapping[str, Any], config: Mapping[str, str]) -> Persiste
 
 def _warnings(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: int) -> Iterator[str]:
     if not info.get("aof_enabled"):
-        yield "Redis writes no append-only file; set appendonly yes and appendfsync always"
+        yield sentence("Redis writes no append-only file; set appendonly yes and appendfsync always")
     elif config.get("appendfsync") != "always":
-        yield f"appendfsync is {config.get('appendfsync', 'unknown')}; set it to always"
+        yield sentence("appendfsync is {value}; set it to always", value=config.get("appendfsync", "unknown"))
     replicas = int(info.get("connected_slaves", 0))
     if replicas and not min_replicas:
-        yield (
+        yield sentence(
             "a failover may lose acknowledged events that the replica has not received; set DESKBELL_MIN_REPLICAS to 1"
         )
     policy = _policy(info)
     if policy == "unknown":
-        yield "maxmemory is set, and Redis does not tell its maxmemory-policy; it should be noeviction"
+        yield sentence("maxmemory is set, and Redis does not tell its maxmemory-policy; it should be noeviction")
     elif "volatile" in policy:
-        yield f"maxmemory-policy is {policy}: answers may be forgotten early; set it to noeviction"
+        yield sentence(
+            "maxmemory-policy is {policy}: answers may be forgotten early; set it to noeviction", policy=policy
+        )
     if _NEARLY_FULL <= _fullness(info) < 1:
-        yield f"Redis has used {_fullness(info):.0%} of its maxmemory; when that is reached it takes no events"
+        yield sentence(
+            "Redis has used {part:.0%} of its maxmemory; when that is reached it takes no events", part=_fullness(info)
+        )
 
 
 def _problems(info: Mapping[str, Any], min_replicas: int, now: float) -> Iterator[str]:
     if info.get("role") == "slave":
-        yield "this Redis is a replica, and takes no events; DESKBELL_REDIS_URL must lead to the master"
+        yield sentence("this Redis is a replica, and takes no events; DESKBELL_REDIS_URL must lead to the master")
     if info.get("cluster_enabled"):
-        yield "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must lead to one that is not"
+        yield sentence(
+            "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must lead to one that is not"
+        )
     policy = _policy(info)
     if "allkeys" in policy:
-        yield f"maxmemory-policy is {policy}: jobs may be evicted; set it to noeviction"
+        yield sentence("maxmemory-policy is {policy}: jobs may be evicted; set it to noeviction", policy=policy)
     elif "volatile" not in policy and _fullness(info) >= 1:
-        yield "Redis has used all of its maxmemory, and takes no events: raise it, or see what fills it"
+        yield sentence("Redis has used all of its maxmemory, and takes no events: raise it, or see what fills it")
     skew = _skew_seconds(info, now)
     if abs(skew) > _MOST_SKEW_SECONDS:
-        yield (
-            f"the clock of this host is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of Redis: "
-            "a callback whose RequestTime is more than 60 s from this host's clock is refused; set both by NTP"
+        ahead, behind = (
+            sentence("{seconds:.0f} s ahead of", seconds=skew),
+            sentence("{seconds:.0f} s behind", seconds=-skew),
+        )
+        yield sentence(
+            "the clock of this host is {apart} that of Redis: a callback whose RequestTime is more than 60 s from this "
+            "host's clock is refused; set both by NTP",
+            apart=ahead if skew > 0 else behind,
         )
     if info.get("aof_last_write_status", "ok") != "ok":
-        yield "Redis cannot write its append-only file: look at its disk"
+        yield sentence("Redis cannot write its append-only file: look at its disk")
     if info.get("rdb_last_bgsave_status", "ok") != "ok":
-        yield "Redis cannot write its snapshots: look at its disk"
+        yield sentence("Redis cannot write its snapshots: look at its disk")
     replicas = int(info.get("connected_slaves", 0))
     if replicas < min_replicas:
-        yield f"DESKBELL_MIN_REPLICAS is {min_replicas}, and {replicas} are connected: events go to the spool"
+        yield sentence(
+            "DESKBELL_MIN_REPLICAS is {least}, and {replicas} are connected: events go to the spool",
+            least=min_replicas,
+            replicas=replicas,
+        )
 
 
 def _policy(info: Mapping[str, Any]) -> str:

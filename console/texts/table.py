@@ -5,6 +5,9 @@ from functools import cache
 
 from console.page import all_pages
 from console.texts.common import TEXTS
+from console.texts.described import DESCRIBED
+from console.texts.findings import FINDINGS
+from shared.sentences import Sentence
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 """Each language's own name, by the tag that stands in `<html lang>`."""
@@ -32,6 +35,27 @@ def text(language: str, key: str, **values: object) -> str:
         KeyError: the table has no such text, or lacks a value that it names.
     """
     return table()[key][_COLUMNS[language]].format_map(values)
+
+
+SENTENCES: Mapping[str, str] = FINDINGS | DESCRIBED
+"""What commands say, too: the Chinese, by the form in English."""
+
+
+def said(language: str, words: str) -> str:
+    """What a command says, in a language; words that are no sentence, such as an id or a cause, as they are.
+
+    Raises:
+        KeyError: the table has no such sentence.
+    """
+    if language == DEFAULT_LANGUAGE or not isinstance(words, Sentence):
+        return words
+    return SENTENCES[words.form].format(**{name: _value(language, value) for name, value in words.values.items()})
+
+
+def _value(language: str, value: object) -> object:
+    if isinstance(value, list):
+        return "、".join(said(language, str(each) if not isinstance(each, str) else each) for each in value)
+    return said(language, value) if isinstance(value, str) else value
 
 
 def preferred(accepted: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.sentences import sentence
 from shared.wire.commands import (
     ApiCall,
     AssignAgent,
@@ -12,8 +13,6 @@ from shared.wire.commands import (
     TaskFlowEvent,
 )
 from shared.wire.events import Event
-
-_DEVELOPER = "Desk Management Console, Settings > Developer Settings: the callback URL, and the switch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +30,42 @@ class Place:
 
 PLACES: dict[type[Event], Place] = {
     ApiCall: Place(
-        "Desk Management Console: the API-call node of the task flow",
-        "with exception handling on, the flow takes the node's exception branch; no page says what follows without it",
+        sentence("Desk Management Console: the API-call node of the task flow"),
+        sentence(
+            "with exception handling on, the flow takes the node's exception branch; no page says what follows without "
+            "it"
+        ),
     ),
     AssignAgent: Place(
-        "Desk Management Console, Settings > Session Settings > Routing Strategy: Business Server Agent Routing "
-        "Callback, and the callback URL",
-        "Desk ignores the answer; no page says who takes the session then; there is no branch",
+        sentence(
+            "Desk Management Console, Settings > Session Settings > Routing Strategy: Business Server Agent Routing "
+            "Callback, and the callback URL"
+        ),
+        sentence("Desk ignores the answer; no page says who takes the session then; there is no branch"),
     ),
     BeforeContactUser: Place(
-        "on no page of the console: ask Tencent for it by a support ticket; needs the premium edition",
-        "the agent may not write first, and ErrorInfo is the reason; there is no branch",
+        sentence("on no page of the console: ask Tencent for it by a support ticket; needs the premium edition"),
+        sentence("the agent may not write first, and ErrorInfo is the reason; there is no branch"),
     ),
     C2CSignal: Place(
-        "no page says where: ask Tencent by a support ticket",
-        "the client gets no RspData; no page says more; there is no branch",
+        sentence("no page says where: ask Tencent by a support ticket"),
+        sentence("the client gets no RspData; no page says more; there is no branch"),
     ),
-    SessionEvent: Place(f"{_DEVELOPER} of session events"),
-    TaskFlowEvent: Place(f"{_DEVELOPER} of the execution details of task flows"),
-    MemberEvent: Place("on no page of the console: ask Tencent for it; needs the premium edition"),
+    SessionEvent: Place(
+        sentence(
+            "Desk Management Console, Settings > Developer Settings: the callback URL, and the switch of session events"
+        )
+    ),
+    TaskFlowEvent: Place(
+        sentence(
+            "Desk Management Console, Settings > Developer Settings: the callback URL, and the switch of the execution "
+            "details of task flows"
+        )
+    ),
+    MemberEvent: Place(
+        sentence("on no page of the console: ask Tencent for it; needs the premium edition"),
+    ),
 }
 
-TOKEN = "Chat console, Callback Configuration (in newer consoles Webhook Configuration): authentication"  # noqa: S105
+TOKEN = sentence("Chat console, Callback Configuration (in newer consoles Webhook Configuration): authentication")
 """Where the token is entered."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from deskbell.describe.console import TOKEN
 from deskbell.describe.handlers import Description
 from deskbell.describe.subscriptions import AppTokens, Subscriber, Subscription
+from deskbell.describe.variables import either
+from shared.sentences import Sentence, sentence
 from shared.wire.protocol import fingerprint
 
 Rows = list[tuple[str, ...]]
@@ -28,7 +30,7 @@ class Section:
     remarks: list[str] = field(default_factory=list)
 
 
-URL_RULES = (
+URL_RULES = sentence(
     "A URL may hold no space and none of ! $ & ?: Tencent appends the query. A new URL takes effect about two minutes "
     "after it is saved. Where Tencent's pages say nothing, this page says so."
 )
@@ -41,28 +43,42 @@ def handler_section(each: Description) -> Section:
     if each.apps:
         section.facts.append(("only for", ", ".join(each.apps)))
     if each.is_node:
-        section.facts.append(("exception handling", "on"))
+        section.facts.append(("exception handling", sentence("on")))
     section.facts += [
-        ("FAIL", f"when {_or(each.fails_when)}"),
+        ("FAIL", sentence("when {reasons}", reasons=_or(each.fails_when))),
         ("after FAIL", each.on_fail),
         ("when it fails or is late", _fallback(each)),
     ]
     if each.inputs:
-        rows: Rows = [(v.name, v.kind, _yes(v.required), v.type, v.description) for v in each.inputs]
+        rows: Rows = [(v.name, _KINDS[v.kind], _yes(v.required), v.type, v.description) for v in each.inputs]
         section.tables.append((("input", "kind", "required", "type", "description"), rows))
     if each.outputs:
         outputs: Rows = [(v.name, _yes(v.required), v.type, v.description) for v in each.outputs]
         section.tables.append((("output", "always", "type", "description"), outputs))
     if each.late:
         section.remarks.append(
-            f"Draw two nodes: this one, and behind it a condition on LateState. While it is not_yet, the flow waits or "
-            f"says a word, calls the node {each.late} with LateTicket, and comes back to the condition."
+            sentence(
+                "Draw two nodes: this one, and behind it a condition on LateState. While it is not_yet, the flow waits "
+                "or says a word, calls the node {node} with LateTicket, and comes back to the condition.",
+                node=each.late,
+            )
         )
     if each.reads_all:
-        section.remarks.append("It takes the whole call, and may read further variables.")
+        section.remarks.append(sentence("It takes the whole call, and may read further variables."))
     if each.outputs is None and each.is_node:
-        section.remarks.append("Outputs are not declared: let the handler return a TypedDict or a pydantic model.")
+        section.remarks.append(
+            sentence("Outputs are not declared: let the handler return a TypedDict or a pydantic model.")
+        )
     return section
+
+
+_KINDS: dict[str, Sentence] = {
+    "system": sentence("system"),
+    "custom": sentence("custom"),
+    "collected": sentence("collected"),
+    "fixed": sentence("fixed"),
+    "custom or collected": sentence("custom or collected"),
+}
 
 
 def _fallback(each: Description) -> str:
@@ -72,11 +88,11 @@ def _fallback(each: Description) -> str:
 
 
 def _or(words: list[str]) -> str:
-    return ", ".join(words[:-1]) + ", or " * (len(words) > 1) + words[-1]
+    return sentence("{first}, or {last}", first=words[:-1], last=words[-1]) if len(words) > 1 else words[-1]
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _yes(value: bool) -> Sentence:
+    return sentence("yes") if value else sentence("no")
 
 
 def event_section(found: list[Subscription], takers: list[str], *, knows_jobs: bool) -> Section:
@@ -84,19 +100,21 @@ def event_section(found: list[Subscription], takers: list[str], *, knows_jobs: b
     section = Section("Event callbacks to turn on")
     rows: Rows = [(", ".join(each.command), each.where, each.url, "; ".join(map(_job, each.jobs))) for each in found]
     if rows:
-        section.about = "Job types subscribe to them, and never run without them."
+        section.about = sentence("Job types subscribe to them, and never run without them.")
         section.tables.append((("command", "page", "URL", "job types"), rows))
     elif knows_jobs:
-        section.about = "None: no job type subscribes to one."
+        section.about = sentence("None: no job type subscribes to one.")
     else:
-        section.about = "Not known here: DESKBELL_JOBS names no job types."
+        section.about = sentence("Not known here: DESKBELL_JOBS names no job types.")
     section.remarks += [
-        f"No handler answers {' or '.join(each.command)}: Desk gets the receipt, which decides nothing."
+        sentence(
+            "No handler answers {command}: Desk gets the receipt, which decides nothing.", command=either(each.command)
+        )
         for each in found
         if each.lacks_handler
     ]
     if takers:
-        section.remarks.append(f"Whatever callbacks are turned on, these run for each: {', '.join(takers)}.")
+        section.remarks.append(sentence("Whatever callbacks are turned on, these run for each: {jobs}.", jobs=takers))
     return section
 
 
@@ -110,15 +128,24 @@ def token_section(apps: list[AppTokens], known: str, *, revealed: bool) -> Secti
     section = Section("Token")
     section.facts.append(("page", TOKEN))
     rows: Rows = [
-        (each.app, " or ".join(each.tokens) or "none", "refused" if each.is_required else "accepted") for each in apps
+        (
+            each.app,
+            either(each.tokens) if each.tokens else sentence("none"),
+            sentence("refused") if each.is_required else sentence("accepted"),
+        )
+        for each in apps
     ]
     section.tables.append((("SdkAppid", "token" if revealed else "token, by fingerprint", "without Sign"), rows))
     if not apps:
-        section.remarks.append("No app is known here: set DESKBELL_APPS, in .env for example, and describe again.")
+        section.remarks.append(
+            sentence("No app is known here: set DESKBELL_APPS, in .env for example, and describe again.")
+        )
     if {known, fingerprint(known)} & {token for each in apps for token in each.tokens}:
         section.remarks.append(
-            "This token is that of deskbell dev, which everybody knows: set DESKBELL_APPS, in .env for example, and "
-            "describe again."
+            sentence(
+                "This token is that of deskbell dev, which everybody knows: set DESKBELL_APPS, in .env for example, "
+                "and describe again."
+            )
         )
-    section.remarks.append("No page says whether Desk signs its callbacks, or those of API-call nodes.")
+    section.remarks.append(sentence("No page says whether Desk signs its callbacks, or those of API-call nodes."))
     return section

@@ -10,9 +10,10 @@ from deskbell.describe.variables import Variable, input_variables, output_variab
 from shared.declarations.kind import Kind
 from shared.handlers.asking import AskHandler
 from shared.handlers.handler import Handler
+from shared.sentences import sentence
 from shared.wire.events import Reply
 
-_SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, "text", "Tickets are bound to it.")
+_SESSION = Variable("SystemSessionID", Kind.SYSTEM, True, sentence("text"), sentence("Tickets are bound to it."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,14 @@ def _inputs(handler: Handler) -> list[Variable]:
 def _fallback(fallback: Reply | Callable[..., Any] | None) -> dict[str, Any] | str | None:
     if isinstance(fallback, Reply):
         return {**(fallback.variables or {}), **fallback.fields}
-    return "computed" if fallback else None
+    return sentence("computed") if fallback else None
 
 
 def _fails_when(handler: Handler) -> list[str]:
-    what = "a variable" if handler.is_node else "a field"
-    reasons = [f"{what} is missing or does not fit"] if handler.inputs.parameters else []
-    reasons.append("the handler refuses")
-    return reasons if handler.fallback else [*reasons, "it fails or is late"]
+    of_node, of_command = (
+        sentence("a variable is missing or does not fit"),
+        sentence("a field is missing or does not fit"),
+    )
+    reasons: list[str] = [of_node if handler.is_node else of_command] if handler.inputs.parameters else []
+    reasons.append(sentence("the handler refuses"))
+    return reasons if handler.fallback else [*reasons, sentence("it fails or is late")]

@@ -1,13 +1,15 @@
 """The variables of a node, as the person who enters them in Desk needs them; with their types in words."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from shared.declarations.kind import Kind
 from shared.handlers.contract import OpenSchema, Outputs, Shape
 from shared.handlers.variables import Inputs
+from shared.sentences import Sentence, sentence
 from shared.wire.protocol import SYSTEM
 
 
@@ -57,7 +59,7 @@ def output_variables(outputs: Outputs) -> list[Variable]:
         replace(
             same[0],
             required=len(same) == len(outputs.shapes) and all(variable.required for variable in same),
-            type=" or ".join(dict.fromkeys(variable.type for variable in same)),
+            type=either(variable.type for variable in same),
         )
         for same in found.values()
     ]
@@ -84,28 +86,46 @@ def _kind(parameter: inspect.Parameter) -> str:
     return said[0] if said else "custom or collected"
 
 
-_LIMITS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "less than {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "multipleOf": "a multiple of {}",
-    "pattern": "matching {}",
+def either(texts: Iterable[str]) -> str:
+    """One of several texts, each of them once."""
+    first, *others = dict.fromkeys(texts)
+    for other in others:
+        first = sentence("{one} or {other}", one=first, other=other)
+    return first
+
+
+_KINDS = {
+    "string": sentence("text"),
+    "integer": sentence("integer"),
+    "number": sentence("number"),
+    "boolean": sentence("boolean"),
+    "object": sentence("JSON object"),
+    "array": sentence("JSON array"),
+    "": sentence("any"),
 }
+
+
+def _limits(schema: Mapping[str, Any]) -> Iterable[Sentence]:
+    said = {
+        "minimum": partial(sentence, "at least {limit}"),
+        "exclusiveMinimum": partial(sentence, "more than {limit}"),
+        "maximum": partial(sentence, "at most {limit}"),
+        "exclusiveMaximum": partial(sentence, "less than {limit}"),
+        "minLength": partial(sentence, "at least {limit} characters"),
+        "maxLength": partial(sentence, "at most {limit} characters"),
+        "multipleOf": partial(sentence, "a multiple of {limit}"),
+        "pattern": partial(sentence, "matching {limit}"),
+    }
+    return [say(limit=schema[name]) for name, say in said.items() if name in schema]
 
 
 def _type_in_words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     """A JSON schema for the person who enters the variable."""
     schema = definitions.get(schema.get("$ref", "").rpartition("/")[2], {}) | dict(schema)
     if "enum" in schema or "const" in schema:
-        return "one of " + ", ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
+        values = [str(value) for value in schema.get("enum", [schema.get("const")])]
+        return sentence("one of {values}", values=values)
     if "anyOf" in schema:
-        kinds = [_type_in_words(each, definitions) for each in schema["anyOf"] if each.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
-    kind = schema.get("format") or {"string": "text", "object": "JSON object", "array": "JSON array"}.get(
-        schema.get("type", ""), schema.get("type", "any")
-    )
-    limits = [words.format(schema[name]) for name, words in _LIMITS.items() if name in schema]
-    return ", ".join([kind, *limits])
+        return either(_type_in_words(each, definitions) for each in schema["anyOf"] if each.get("type") != "null")
+    kind = schema.get("type", "")
+    return sentence("{parts}", parts=[schema.get("format") or _KINDS.get(kind, kind), *_limits(schema)])

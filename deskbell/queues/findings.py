@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from shared.sentences import sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -12,7 +14,7 @@ class Finding:
     Attributes:
         kind: `said` informs; a `warning` could be better; what is `unknown` could not be read; a `problem` keeps
             events or jobs from moving, or may lose them.
-        text: the sentence.
+        text: the sentence, a `Sentence` where the console shows it.
         do: what a person is to do; "" where the sentence says it, or there is nothing to do.
         reason: why a queue does not move, as a word for programs; "" of what is no such reason.
     """
@@ -22,9 +24,14 @@ class Finding:
     do: str = ""
     reason: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def whole(self) -> str:
         """The sentence, with what is to be done."""
-        return f"{self.text}; {self.do}" if self.do else self.text
+        return sentence("{text}; {do}", text=self.text, do=self.do) if self.do else self.text
+
+    def __str__(self) -> str:
+        """The same."""
+        return str(self.whole)
 
 
 said = partial(Finding, "said")

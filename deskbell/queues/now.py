@@ -7,7 +7,8 @@ from redis import Redis
 from rq.suspension import WORKERS_SUSPENDED
 
 from deskbell.queues.findings import Finding
-from deskbell.queues.reasons import Looked, reasons
+from deskbell.queues.looked import Looked
+from deskbell.queues.reasons import reasons
 from deskbell.queues.state import QueueState, read_queues
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.history import Kind, Tallies, Tally, quantile_ms, read_history, total
@@ -51,8 +52,8 @@ class QueueNow:
     @property
     def why(self) -> str:
         """The first reason that needs a person, else the first; "" when there is none."""
-        first = next((each for each in self.findings if each.kind == "problem"), None)
-        return str(first or (self.findings[0] if self.findings else ""))
+        problems = [each for each in self.findings if each.kind == "problem"]
+        return next((each.whole for each in (*problems, *self.findings)), "")
 
     @property
     def is_stuck(self) -> bool:

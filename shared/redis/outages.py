@@ -21,6 +21,7 @@ from redis.exceptions import (
 )
 
 from shared.logs import get_log
+from shared.sentences import sentence
 
 _AGAIN_SECONDS = 60.0
 _COMMAND = re.compile(r"to run the '([A-Za-z|_-]{1,40})' command")
@@ -28,14 +29,16 @@ _IN_SCRIPTS = ("ACL failure in script", "The user executing the script can't")  
 _UNNAMED = "executing the script can't run this command"
 _OF_CLUSTERS = ("non local key in a cluster node", "not allowed in cluster mode")
 _PLAIN = {
-    "unknown command": "Redis does not know a command: expected Redis 7 or later, or Valkey, and no command renamed",
-    "CERTIFICATE_VERIFY_FAILED": (
+    "unknown command": sentence(
+        "Redis does not know a command: expected Redis 7 or later, or Valkey, and no command renamed"
+    ),
+    "CERTIFICATE_VERIFY_FAILED": sentence(
         "Redis' certificate is not trusted: expected ssl_ca_certs in DESKBELL_REDIS_URL to name its authority"
     ),
-    "DB index is out of range": "Redis has no database of the number in DESKBELL_REDIS_URL",
+    "DB index is out of range": sentence("Redis has no database of the number in DESKBELL_REDIS_URL"),
 }
 
-CLUSTER = "Redis runs in cluster mode: expected one server, or Sentinel, in DESKBELL_REDIS_URL"
+CLUSTER = sentence("Redis runs in cluster mode: expected one server, or Sentinel, in DESKBELL_REDIS_URL")
 
 
 def refusal(error: BaseException) -> str:
@@ -51,23 +54,27 @@ def refusal(error: BaseException) -> str:
 
 def unreachable(error: BaseException) -> str:
     """The message of a command that needs Redis: what a person must do, or that Redis does not answer."""
-    problem = refusal(error) or f"expected a server that answers, got {type(error).__name__}"
-    return f"DESKBELL_REDIS_URL: {problem}"
+    problem = refusal(error) or sentence("expected a server that answers, got {error}", error=type(error).__name__)
+    return sentence("DESKBELL_REDIS_URL: {problem}", problem=problem)
 
 
 def _refusal(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, AuthenticationError):
-        return "Redis refuses the user or the password in DESKBELL_REDIS_URL, or that there is none: correct it"
+        return sentence(
+            "Redis refuses the user or the password in DESKBELL_REDIS_URL, or that there is none: correct it"
+        )
     if isinstance(error, MovedError | AskError | ClusterCrossSlotError) or any(each in text for each in _OF_CLUSTERS):
         return CLUSTER
     if problem := next((problem for part, problem in _PLAIN.items() if part in text), ""):
         return problem
     command = _COMMAND.search(text)
     if isinstance(error, NoPermissionError) or any(each in text for each in _IN_SCRIPTS):
-        unnamed = "run a command of a script" if _UNNAMED in text else "reach a key or a channel"
-        what = f"run {command[1]}" if command else unnamed
-        return f"Redis does not let this user {what}: give it the rights that docs/how-to/operate.md lists"
+        unnamed = sentence("run a command of a script") if _UNNAMED in text else sentence("reach a key or a channel")
+        what = sentence("run {command}", command=command[1]) if command else unnamed
+        return sentence(
+            "Redis does not let this user {what}: give it the rights that docs/how-to/operate.md lists", what=what
+        )
     return ""
 
 

@@ -74,6 +74,9 @@ def test_a_node_is_shown_as_it_is_described(
 
     page = browser.get("/nodes?name=order_status").text
     overview = browser.get("/nodes").text
+    chinese = [
+        browser.get(path, headers={"Accept-Language": "zh"}).text for path in ("/nodes?name=order_status", "/nodes")
+    ]
 
     for told in (
         "Desk Management Console: the API-call node of the task flow",
@@ -92,6 +95,14 @@ def test_a_node_is_shown_as_it_is_described(
         "No call of it is on record.",
     ):
         assert told in page, told
+    for told in (
+        "Desk 管理端：任务流的接口调用节点",
+        "整数、不小于 1",
+        "收集变量",
+        "缺少变量或变量不符合要求，或处理函数拒绝时",
+    ):
+        assert told in chinese[0], told
+    assert "有任务类型订阅了它们" in chinese[1]
     assert "keep (Event=SessionBegin)" in overview
     assert fingerprint(TOKEN) in overview
     assert "ChatBot.OnAssignAgent, ChatBot.OnAssignHuman" in overview

@@ -48,7 +48,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nodes.enter": ("What to enter in Desk", "在 Desk 中填写的内容"),
     "nodes.host": (
         "your.host stands for the host where Desk reaches the api; `deskbell describe --url` writes it out.",
-        "your.host 代表 Desk 访问应用的主机；`deskbell describe --url` 会写出实际地址。",
+        "your.host 代表 Desk 访问 API 的主机；`deskbell describe --url` 会写出实际地址。",
     ),
     "nodes.records.none": ("None among the callbacks on record.", "回调记录中没有。"),
     "nodes.unanswered": ("Calls that no handler takes", "没有处理函数的调用"),

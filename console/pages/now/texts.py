@@ -25,7 +25,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.all": ("Altogether", "合计"),
     "now.spool": ("in spools", "磁盘暂存"),
     "now.spool.oldest": ("the oldest for", "最久已存"),
-    "now.hosts": ("apis", "应用主机"),
+    "now.hosts": ("apis", "API 主机"),
     "now.all.covers": (
         "Jobs of all queues below, now; spools of hosts as they last told Redis.",
         "下列所有队列的当前值；暂存量为各主机最近一次上报。",

@@ -78,6 +78,9 @@ _OF_OTHERS = (
 )
 _ON_REDIS = (*_OF_THE_SERVER, *_OF_THE_QUEUES, *_OF_OTHERS)
 
+BESIDE_QUEUES = (*_OF_THE_SERVER, blocks, *_OF_OTHERS)
+"""What the console looks at, too: what they find are sentences, which it can say in Chinese."""
+
 
 def doctor(
     queue: str | None = None, api_redis_url: str | None = None, url: str | None = None, *, as_json: bool = False
@@ -111,10 +114,9 @@ def doctor(
 
 def beside_queues(settings: Settings) -> list[Finding]:
     """What is found on Redis that may be wrong, but for the queues, which others read oftener; takes some seconds."""
-    checks = (*_OF_THE_SERVER, blocks, *_OF_OTHERS)
     checked = Checked(settings)
     try:
-        return [finding for finding in _on_redis(checked, checks) if finding.kind != "said"]
+        return [finding for finding in _on_redis(checked, BESIDE_QUEUES) if finding.kind != "said"]
     finally:
         if checked.redis:
             checked.redis.close()  # who asks is a process that lives on, the console

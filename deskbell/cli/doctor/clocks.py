@@ -8,10 +8,11 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.doctor.queues import states
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.api_hosts import API_HOSTS_KEY, read_api_hosts
+from shared.sentences import Sentence, sentence
 
 _NOTABLE_SECONDS = 1.0
 _MOST_SECONDS = 30.0  # half of what a callback's RequestTime may differ from a host's clock
-_DO = "set it by NTP, and see that NTP runs"
+_DO = sentence("set it by NTP, and see that NTP runs")
 
 
 def own_clock(checked: Checked) -> Iterator[Finding]:
@@ -19,10 +20,11 @@ def own_clock(checked: Checked) -> Iterator[Finding]:
     asked = time.time()
     told: Any = checked.connection.time()
     ahead = (asked + time.time()) / 2 - (told[0] + told[1] / 1_000_000)
+    text = sentence("the clock of this host is {apart} that of Redis", apart=_apart(ahead))
     if _NOTABLE_SECONDS <= abs(ahead) <= _MOST_SECONDS:  # of more than that, `durability` tells
-        yield warning(f"the clock of this host is {_apart(ahead)} that of Redis", _DO)
+        yield warning(text, _DO)
     else:
-        yield said(f"the clock of this host is {_apart(ahead)} that of Redis")
+        yield said(text)
 
 
 def other_clocks(checked: Checked) -> Iterator[Finding]:
@@ -37,11 +39,17 @@ def other_clocks(checked: Checked) -> Iterator[Finding]:
         if abs(seconds) >= _NOTABLE_SECONDS:
             found = problem if abs(seconds) > _MOST_SECONDS else warning
             yield found(
-                f"the clock of the host {name} is {_apart(seconds)} that of Redis: its api refuses callbacks from 60 s "
-                "on, and its workers begin retries early or late",
+                sentence(
+                    "the clock of the host {host} is {apart} that of Redis: its api refuses callbacks from 60 s on, "
+                    "and its workers begin retries early or late",
+                    host=name,
+                    apart=_apart(seconds),
+                ),
                 _DO,
             )
 
 
-def _apart(ahead: float) -> str:
-    return f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'}"
+def _apart(ahead: float) -> Sentence:
+    if ahead > 0:
+        return sentence("{seconds:.1f} s ahead of", seconds=ahead)
+    return sentence("{seconds:.1f} s behind", seconds=-ahead)

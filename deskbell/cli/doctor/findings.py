@@ -9,6 +9,7 @@ from redis import Redis
 from deskbell.queues.findings import Finding, unknown
 from deskbell.queues.state import QueueState
 from shared.jobs.jobs import Jobs
+from shared.sentences import sentence
 from shared.settings.config import Settings
 
 
@@ -51,7 +52,8 @@ Check = Callable[[Checked], Iterator[Finding]]
 def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
     """What is said of a check that Redis did not let through: a user may see less than the workers' may."""
     what = getattr(check, "func", check).__doc__ or ""
-    return unknown(f"{what.splitlines()[0]} Redis did not tell: {describe(error)}")
+    looked_for = sentence(what.splitlines()[0])
+    return unknown(sentence("{what} Redis did not tell: {error}", what=looked_for, error=describe(error)))
 
 
 def describe(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
+from shared.sentences import sentence
 
 _FORGOTTEN_SECONDS = 7 * 24 * 3600
 
@@ -20,18 +21,27 @@ def other_hosts(checked: Checked) -> Iterator[Finding]:
 
 
 def _of(each: ApiHost) -> Iterator[Finding]:
-    at = f"{datetime.fromtimestamp(each.noted, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    where = f"the spool {each.folder} of the host {each.host}"
+    where = {"at": datetime.fromtimestamp(each.noted, UTC), "host": each.host, "folder": each.folder}
     if each.events and each.is_gone:
         yield problem(
-            f"{each.events} events waited in {where} at {at}, and no api runs there",
-            "start one with that DESKBELL_SPOOL_DIR to drain them",
+            sentence(
+                "{events} events waited in the spool {folder} of the host {host} at {at:%Y-%m-%d %H:%M:%S} UTC, and no "
+                "api runs there",
+                events=each.events,
+                **where,
+            ),
+            sentence("start one with that DESKBELL_SPOOL_DIR to drain them"),
             "spooled",
         )
     elif each.events:
-        yield said(f"{each.events} events wait in {where}")
+        yield said(
+            sentence("{events} events wait in the spool {folder} of the host {host}", events=each.events, **where)
+        )
     elif each.is_gone and not each.has_ended and each.age < _FORGOTTEN_SECONDS:
         yield warning(
-            f"the api of the host {each.host} was last heard of at {at}, and was not told to end: what it kept in its "
-            f"spool {each.folder} afterwards is there alone"
+            sentence(
+                "the api of the host {host} was last heard of at {at:%Y-%m-%d %H:%M:%S} UTC, and was not told to end: "
+                "what it kept in its spool {folder} afterwards is there alone",
+                **where,
+            )
         )

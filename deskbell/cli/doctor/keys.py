@@ -16,6 +16,7 @@ from shared.redis.breakers import PAUSED_KEY
 from shared.redis.pauses import PAUSED_QUEUES_KEY
 from shared.redis.queues import RUNS_KEY, TOKENS_KEY
 from shared.redis.releases import FAN_OUT_KEY, INTRODUCED_KEY, LEFT_KEY, declared_key
+from shared.sentences import sentence
 
 _TYPES = {
     CALLS_KEY: "hash",
@@ -64,8 +65,14 @@ def caches(checked: Checked) -> Iterator[Finding]:
         count: Any = checked.connection.zcard(cache.index)
         size: Any = checked.connection.hget(cache.sizes, "total")
         yield said(
-            f"the cache {cache.name} holds {count} of {cache.entries} values, {int(size or 0) / 1_000_000:.1f} of "
-            f"{cache.megabytes} MB"
+            sentence(
+                "the cache {name} holds {count} of {most} values, {size:.1f} of {megabytes} MB",
+                name=cache.name,
+                count=count,
+                most=cache.entries,
+                size=int(size or 0) / 1_000_000,
+                megabytes=cache.megabytes,
+            )
         )
 
 
@@ -75,7 +82,12 @@ def _caches() -> list[Cache[Any]]:
 
 def _mismatch(key: str, kind: str, found: Any) -> Finding:
     return problem(
-        f"{key}: expected a {kind}, got a {found.decode()}: what reads it stands still",
-        "delete it, or restore it",
+        sentence(
+            "{key}: expected a {kind}, got a {found}: what reads it stands still",
+            key=key,
+            kind=kind,
+            found=found.decode(),
+        ),
+        sentence("delete it, or restore it"),
         "key_damaged",
     )

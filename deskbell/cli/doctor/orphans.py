@@ -7,11 +7,18 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
 from deskbell.queues.orphans import MOST_SECONDS, Orphan, read_orphans
 from shared.keys import RQ
+from shared.sentences import sentence
 
 _NAMED = 3
 _QUEUE = ("RPUSH", "queue", "")
 _PUT_BACK = {"scheduled": ("ZADD", "scheduled", " 0"), "failed": ("ZADD", "failed", " inf")}
-_IS = {"started": "under way", "queued": "queued", "scheduled": "scheduled", "deferred": "held", "failed": "dead"}
+_IS = {
+    "started": sentence("under way"),
+    "queued": sentence("queued"),
+    "scheduled": sentence("scheduled"),
+    "deferred": sentence("held"),
+    "failed": sentence("dead"),
+}
 
 
 def orphans(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
@@ -23,34 +30,54 @@ def orphans(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
             grouped[each.queue, each.status, bool(each.awaits)].append(each)
     for (name, status, awaits), lost in sorted(grouped.items()):
         yield _finding(name, status, lost, awaits=awaits)
-    looked = f"looked for orphaned jobs in {seen.keys} of {seen.all_keys} keys"
+    looked = {"keys": seen.keys, "all": seen.all_keys}
     if seen.is_whole and queue is None:
-        yield said(f"{looked}: found {sum(map(len, grouped.values()))}")
+        count = sum(map(len, grouped.values()))
+        yield said(sentence("looked for orphaned jobs in {keys} of {all} keys: found {count}", **looked, count=count))
     elif not seen.is_whole:
-        names = ", ".join(seen.unread)
-        of_queues = f", and not at all in {names}, where too many wait or a key is damaged" if names else ""
-        yield unknown(f"{looked}, for {MOST_SECONDS:g} s at most{of_queues}: there may be more than is told")
+        but_for = sentence(", and not at all in {queues}, where too many wait or a key is damaged", queues=seen.unread)
+        yield unknown(
+            sentence(
+                "looked for orphaned jobs in {keys} of {all} keys, for {seconds:g} s at most{but}: there may be more "
+                "than is told",
+                **looked,
+                seconds=MOST_SECONDS,
+                but=but_for if seen.unread else "",
+            )
+        )
 
 
 def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Finding:
-    ids = ", ".join(each.id for each in lost[:_NAMED]) + (" and others" if len(lost) > _NAMED else "")
+    of_them = {
+        "count": len(lost),
+        "queue": queue,
+        "ids": [each.id for each in lost[:_NAMED]],
+        "more": sentence(" and others") if len(lost) > _NAMED else "",
+    }
     if awaits:
         return warning(
-            f"{len(lost)} jobs of the queue {queue} are held behind jobs that are gone ({ids})",
-            "wait half a minute: a worker that declares their type as ordered queues them",
+            sentence("{count} jobs of the queue {queue} are held behind jobs that are gone ({ids}{more})", **of_them),
+            sentence("wait half a minute: a worker that declares their type as ordered queues them"),
             "orphaned",
         )
     if not status:
         return warning(
-            f"{len(lost)} ids on the queue {queue} have no job, which was deleted or has expired ({ids})",
-            "nothing: a worker drops them when it comes to them",
+            sentence(
+                "{count} ids on the queue {queue} have no job, which was deleted or has expired ({ids}{more})",
+                **of_them,
+            ),
+            sentence("nothing: a worker drops them when it comes to them"),
             "orphaned",
         )
-    first = lost[0].id
-    command, registry, score = _PUT_BACK.get(status, _QUEUE)
+    verb, registry, score = _PUT_BACK.get(status, _QUEUE)
+    command = f"redis-cli {verb} {RQ}{registry}:{queue}{score} {lost[0].id}"
     return problem(
-        f"{len(lost)} jobs of the queue {queue} are {_IS[status]}, as they say, and in no queue or registry, so that "
-        f"nobody runs or ends them ({ids})",
-        f"put each back where its status says, with `redis-cli {command} {RQ}{registry}:{queue}{score} {first}`",
+        sentence(
+            "{count} jobs of the queue {queue} are {status}, as they say, and in no queue or registry, so that nobody "
+            "runs or ends them ({ids}{more})",
+            **of_them,
+            status=_IS[status],
+        ),
+        sentence("put each back where its status says, with `{command}`", command=command),
         "orphaned",
     )

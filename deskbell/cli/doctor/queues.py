@@ -9,13 +9,15 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
 from deskbell.queues import together
 from deskbell.queues.findings import Finding, problem, said, unknown, warning
-from deskbell.queues.reasons import Looked, held, of_the_queue, paused, reasons, suspension
+from deskbell.queues.looked import Looked
+from deskbell.queues.reasons import held, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, Readers, queue_names, read_queue, read_queues, read_readers
 from shared.redis.breakers import paused_queues
 from shared.redis.pauses import queues_paused_by_hand
 from shared.redis.queues import EVENTS
 from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.runtime.loop_lag import STUCK_SECONDS
+from shared.sentences import Sentence, sentence
 
 _RECENT = timedelta(hours=1)
 _LOOK_SECONDS = 2.0
@@ -116,9 +118,16 @@ def states(checked: Checked) -> list[QueueState]:
     return checked.queues
 
 
-def _blocked(block: LastBlock) -> str:
-    how_long = f"for {block.seconds:g} s until" if block.is_over else "and has not been seen to end, since"
-    return (
-        f"{block.who} blocked an event loop {how_long} {block.noted:%H:%M:%S} UTC, at {block.at}: everything else of "
-        "that process waited; write def instead of async def, or await what takes long"
+def _blocked(block: LastBlock) -> Sentence:
+    how_long = (
+        sentence("for {seconds:g} s until {noted:%H:%M:%S} UTC", seconds=block.seconds, noted=block.noted)
+        if block.is_over
+        else sentence("and has not been seen to end, since {noted:%H:%M:%S} UTC", noted=block.noted)
+    )
+    return sentence(
+        "{who} blocked an event loop {how_long}, at {at}: everything else of that process waited; write def instead of "
+        "async def, or await what takes long",
+        who=block.who,
+        how_long=how_long,
+        at=block.at,
     )

@@ -21,17 +21,18 @@ from shared.records.packing import Packing
 from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.connections import connect_async
 from shared.redis.queues import EVENTS, queue_key
+from shared.sentences import sentence
 from shared.settings.config import Settings
 
 _OLDEST_REDIS = 7
 _PATIENCE_MS = 5000
 _OURS = SequenceNumber("0" * 32, 0)  # of a producer that sends no events
 _ADVICE = {
-    "OutOfMemoryError": "its memory is full: raise maxmemory, or see what fills it",
-    "ReadOnlyError": "it is a replica: DESKBELL_REDIS_URL must lead to the master",
-    "NoPermissionError": "its user may do too little: see docs/how-to/operate.md",
-    "AuthenticationError": "see user and password in the URL",
-    "TooFewReplicasError": "fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for",
+    "OutOfMemoryError": sentence("its memory is full: raise maxmemory, or see what fills it"),
+    "ReadOnlyError": sentence("it is a replica: DESKBELL_REDIS_URL must lead to the master"),
+    "NoPermissionError": sentence("its user may do too little: see docs/how-to/operate.md"),
+    "AuthenticationError": sentence("see user and password in the URL"),
+    "TooFewReplicasError": sentence("fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for"),
 }
 
 
@@ -43,7 +44,10 @@ def version(checked: Checked) -> Iterator[Finding]:
     yield said(f"Redis answers; {waiting} events wait to be fanned out")
     yield said(f"Redis {number}, run id {info.get('run_id', 'unknown')}, up for {info.get('uptime_in_seconds', 0)} s")
     if int(number.partition(".")[0]) < _OLDEST_REDIS:
-        yield problem(f"expected Redis {_OLDEST_REDIS} or later, or Valkey, got {number}")
+        text = sentence(
+            "expected Redis {least} or later, or Valkey, got {version}", least=_OLDEST_REDIS, version=number
+        )
+        yield problem(text)
 
 
 def durability(checked: Checked) -> Iterator[Finding]:
@@ -61,8 +65,8 @@ def accepting(checked: Checked) -> Iterator[Finding]:
     if checked.api_redis_url is not None:
         url = SecretStr(checked.api_redis_url)
         users = {
-            " as this command's user": settings,
-            " as the api's user": settings.model_copy(update={"redis_url": url}),
+            sentence(" as this command's user"): settings,
+            sentence(" as the api's user"): settings.model_copy(update={"redis_url": url}),
         }
     for who, each in users.items():
         began = time.monotonic()
@@ -70,21 +74,27 @@ def accepting(checked: Checked) -> Iterator[Finding]:
             asyncio.run(_accept_nothing(each))
         except (RedisError, OSError, TooFewReplicasError) as error:
             advice = _ADVICE.get(type(error).__name__, "")
-            yield problem(f"Redis takes no events{who}: {describe(error)}", advice, "redis_refuses")
+            text = sentence("Redis takes no events{who}: {error}", who=who, error=describe(error))
+            yield problem(text, advice, "redis_refuses")
             checked.takes_events = False
             return
         took_ms = round((time.monotonic() - began) * 1000)
         if took_ms > settings.redis_timeout_ms:
             yield warning(
-                f"Redis took {took_ms} ms for a connection and an empty call{who}; the api waits "
-                f"DESKBELL_REDIS_TIMEOUT_MS, {settings.redis_timeout_ms}, for each"
+                sentence(
+                    "Redis took {took} ms for a connection and an empty call{who}; the api waits "
+                    "DESKBELL_REDIS_TIMEOUT_MS, {ms}, for each",
+                    took=took_ms,
+                    who=who,
+                    ms=settings.redis_timeout_ms,
+                )
             )
         checked.takes_events = True
     try:
         asyncio.run(_check_token_script(each))
     except (RedisError, OSError) as error:
         checked.notes_tokens = False
-        yield problem(f"the api cannot note when a token was used: {describe(error)}")
+        yield problem(sentence("the api cannot note when a token was used: {error}", error=describe(error)))
 
 
 async def _accept_nothing(settings: Settings) -> None:

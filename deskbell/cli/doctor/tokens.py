@@ -13,6 +13,7 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, unknown, warning
 from shared.records.segments import CALLS_KEY
 from shared.redis.queues import TOKENS_KEY
+from shared.sentences import sentence
 from shared.wire.protocol import fingerprint
 
 _UNUSED = timedelta(days=30)
@@ -60,7 +61,9 @@ def unused_tokens(checked: Checked) -> Iterator[Finding]:
         return
     uses = _uses(checked)
     if uses is None:
-        yield unknown("when each token was last used is not known: no use of any was noted, or it cannot be read")
+        yield unknown(
+            sentence("when each token was last used is not known: no use of any was noted, or it cannot be read")
+        )
         return
     now = datetime.now(UTC)
     for app_id, tokens in checked.settings.apps.items():
@@ -73,10 +76,15 @@ def unused_tokens(checked: Checked) -> Iterator[Finding]:
 
 
 def _unused(app_id: str, mark: str, at: datetime | None) -> Finding:
-    when = f"was last used at {at:%Y-%m-%d %H:%M} UTC" if at else "was never used"
+    when = sentence("was last used at {at:%Y-%m-%d %H:%M} UTC", at=at) if at else sentence("was never used")
     return warning(
-        f"the token {mark} of the app {app_id} {when}, and another of that app is used",
-        "remove it from DESKBELL_APPS, unless Desk's console is about to have it",
+        sentence(
+            "the token {token} of the app {app} {when}, and another of that app is used",
+            token=mark,
+            app=app_id,
+            when=when,
+        ),
+        sentence("remove it from DESKBELL_APPS, unless Desk's console is about to have it"),
     )
 
 

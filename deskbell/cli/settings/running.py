@@ -22,6 +22,7 @@ from pathlib import Path
 from deskbell.cli.defaults import DEV_APP, DEV_TOKEN
 from deskbell.cli.exit import stop
 from shared.redis.outages import unreachable
+from shared.sentences import sentence
 from shared.settings.config import Settings, load_settings
 from shared.settings.env_file import read_env_file
 
@@ -137,7 +138,11 @@ def no_redis(error: BaseException, settings: Settings) -> str:
     """The message of a command that did not reach Redis: what a person must do, or that it does not answer."""
     if "redis_url" in settings.model_fields_set:
         return unreachable(error)
-    return f"{unreachable(error)} from {_DEFAULT_REDIS}; set it, in .env or the environment, or run `deskbell dev` here"
+    return sentence(
+        "{problem} from {default}; set it, in .env or the environment, or run `deskbell dev` here",
+        problem=unreachable(error),
+        default=_DEFAULT_REDIS,
+    )
 
 
 def target(url: str | None, app: str | None, token: str | None) -> Target:

@@ -7,7 +7,8 @@ from redis import Redis
 
 from deskbell import Jobs
 from deskbell.queues.findings import Finding
-from deskbell.queues.reasons import Looked, of_the_queue
+from deskbell.queues.looked import Looked
+from deskbell.queues.reasons import of_the_queue
 from deskbell.queues.state import Readers, read_queue
 from deskbell.testing import api_call
 from shared.redis.releases import declared_key
