@@ -132,6 +132,20 @@ FINDINGS: dict[str, str] = {
         "{lock:.0f} 秒"
     ),
     "wait: then a living worker takes over by itself": "请等待：之后在线的工作进程会自动接管",
+    "dead letters, which nothing tries again: {each}": "有死信，不会再自动重试：{each}",
+    "{count:,} on the queue {queue}": "队列 {queue} 有 {count:,} 条",
+    "see `deskbell dead list`": "参见 `deskbell dead list`",
+    "no worker runs: events are accepted, and nothing is done for them": (
+        "没有工作进程在运行：事件会被接收，但不会被处理"
+    ),
+    "no living worker reads {queues}": "没有在线的工作进程读取{queues}",
+    "the queue {queue}": "队列 {queue}",
+    "the queues {queues}": "队列 {queues}",
+    (
+        "events wait on the queue {queue}, {count:,} of them, the first for {seconds:.0f} s: jobs of this queue may be "
+        "made from them"
+    ): "队列 {queue} 有 {count:,} 个事件在等待，最早的已等待 {seconds:.0f} 秒：本队列的任务可能由它们产生",
+    "see `deskbell doctor {queue}`": "参见 `deskbell doctor {queue}`",
     # deskbell/cli/doctor
     "{what} Redis did not tell: {error}": "{what}Redis 未给出答复：{error}",
     "Which server it is.": "服务器版本：",

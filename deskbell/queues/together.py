@@ -8,6 +8,7 @@ from redis import Redis
 from deskbell.queues.findings import Finding, problem, warning
 from deskbell.queues.state import QueueState, Readers, read_queue
 from shared.redis.queues import EVENTS
+from shared.sentences import Sentence, sentence
 
 _USUAL_SECONDS = 5.0
 """For longer no event waits where its worker keeps up."""
@@ -16,9 +17,9 @@ _USUAL_SECONDS = 5.0
 def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
     """How many dead letters there are, by queue."""
     if dead := {state.name: state.dead for state in states if state.dead}:
-        each = ", ".join(f"{count:,} on the queue {name}" for name, count in dead.items())
-        text = f"dead letters, which nothing tries again: {each}"
-        yield warning(text, "see `deskbell dead list`", "dead_letters")
+        each = [sentence("{count:,} on the queue {queue}", count=count, queue=name) for name, count in dead.items()]
+        text = sentence("dead letters, which nothing tries again: {each}", each=each)
+        yield warning(text, sentence("see `deskbell dead list`"), "dead_letters")
 
 
 def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:
@@ -26,11 +27,11 @@ def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> I
     unread = [state.name for state in states if not state.readers.living and state.name not in told]
     if not unread:
         return
-    start = f"start `deskbell worker {shlex.join(unread)}`"
+    start = sentence("start `deskbell worker {queue}`", queue=shlex.join(unread))
     if not any(state.readers.living for state in states):
-        yield problem("no worker runs: events are accepted, and nothing is done for them", start)
+        yield problem(sentence("no worker runs: events are accepted, and nothing is done for them"), start)
     else:
-        yield problem(f"no living worker reads {_list(unread)}", start)
+        yield problem(sentence("no living worker reads {queues}", queues=_list(unread)), start)
 
 
 def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
@@ -40,12 +41,19 @@ def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
     events = read_queue(connection, EVENTS, Readers(), None)
     if (oldest := events.oldest_seconds or 0.0) > _USUAL_SECONDS:
         yield warning(
-            f"events wait on the queue {EVENTS}, {events.waiting:,} of them, the first for {oldest:.0f} s: jobs of "
-            "this queue may be made from them",
-            f"see `deskbell doctor {EVENTS}`",
+            sentence(
+                "events wait on the queue {queue}, {count:,} of them, the first for {seconds:.0f} s: jobs of this "
+                "queue may be made from them",
+                queue=EVENTS,
+                count=events.waiting,
+                seconds=oldest,
+            ),
+            sentence("see `deskbell doctor {queue}`", queue=EVENTS),
             "events_wait",
         )
 
 
-def _list(names: list[str]) -> str:
-    return f"the queue {names[0]}" if len(names) == 1 else f"the queues {', '.join(names)}"
+def _list(names: list[str]) -> Sentence:
+    if len(names) == 1:
+        return sentence("the queue {queue}", queue=names[0])
+    return sentence("the queues {queues}", queues=names)
