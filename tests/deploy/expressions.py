@@ -56,7 +56,7 @@ def unknown_names(expression: str) -> Iterator[str]:
 def promtool(*words: str) -> "subprocess.CompletedProcess[str]":
     """Let promtool judge."""
     return subprocess.run(
-        [program("promtool", "prometheus"), *words], capture_output=True, text=True, check=False, timeout=100
+        [program("promtool", "prometheus"), *words], capture_output=True, text=True, check=False, timeout=300
     )
 
 

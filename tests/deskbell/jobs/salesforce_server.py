@@ -139,6 +139,7 @@ class Salesforce(StandIn):
         record.update(body)
         self.records[kind][value.lower()] = [record]
         self.written.setdefault(f"{kind} {value}", []).append(body)
+        self.count_write()
         status = 200 if found else 201
         return Reply(status, {"id": record["Id"], "success": True, "errors": [], "created": not found})
 

@@ -62,6 +62,8 @@ class StandIn(ABC):
         requests: those that it has answered, and those that a fault has.
         faults: what comes instead of the next answers.
         pause: while it is cleared, some of the answers wait; `paused` says how many did.
+        writes: how many times something was written.
+        after: what happens when so many writes have been made.
     """
 
     def __init__(self) -> None:
@@ -72,6 +74,8 @@ class StandIn(ABC):
         self.pause = threading.Event()
         self.pause.set()
         self.paused = 0
+        self.writes = 0
+        self.after: dict[int, Callable[[], None]] = {}
 
     @abstractmethod
     def answer(self, request: Request) -> Reply:
@@ -92,6 +96,13 @@ class StandIn(ABC):
         if not self.pause.is_set():
             self.paused += 1
             assert self.pause.wait(DEADLINE_SECONDS)
+
+    def count_write(self) -> None:
+        """Count a write, and do what comes after so many."""
+        with self.lock:
+            self.writes += 1
+            if action := self.after.get(self.writes):
+                action()
 
     def may_fail(self, request: Request) -> bool:
         """Whether the next fault is for this request."""

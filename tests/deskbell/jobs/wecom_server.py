@@ -145,6 +145,7 @@ class WeCom(StandIn):
         with self.lock:
             self.written.setdefault(customer, []).append(texts.get("description", ""))
             self.fields.setdefault(customer, {}).update(texts)
+            self.count_write()
         return _error(0, "ok")
 
 

@@ -98,14 +98,16 @@ def test_a_handler_that_hangs_in_all_its_threads_does_not_delay_another(gate: th
 def test_readiness_tells_which_handlers_answer_no_more(start_api: ApiFactory, gate: threading.Event) -> None:
     """The status stays 200: a fallback is better than no answer."""
     desk = start_api(hanging(gate), budget_ms=2000, redis_timeout_ms=700)
-    with ThreadPoolExecutor(THREADS) as threads:
-        answers = [threads.submit(desk.call, "hang") for _ in range(THREADS)]
-    assert {answer.result().json()["ErrorCode"] for answer in answers} == {1008}
-
     answer = desk.http.get("/readyz")
+    assert answer.json()["status"] == "ready"
 
-    assert answer.status_code == 200
-    assert answer.json()["status"] == "degraded"
+    while answer.json()["status"] == "ready":  # a call that comes too late on a busy machine is not begun
+        with ThreadPoolExecutor(THREADS) as threads:
+            answers = [threads.submit(desk.call, "hang") for _ in range(THREADS)]
+        assert {answer.result().json()["ErrorCode"] for answer in answers} == {1008}
+        answer = desk.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.json()["stuck_handlers"] == ["hang"]
 
 
