@@ -71,6 +71,12 @@ def moment(when: float | datetime) -> str:
     return f"{read.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def instant(when: float | datetime) -> str:
+    """The same with milliseconds, for what follows closely."""
+    read = when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
+    return f"{moment(read)}.{read.microsecond // 1000:03d}"
+
+
 def number(value: int | None) -> str:
     """A count."""
     return "-" if value is None else f"{value:,}"
@@ -101,6 +107,7 @@ def _environment() -> Environment:
         "age": age,
         "clock": clock,
         "moment": moment,
+        "instant": instant,
         "number": number,
         "rate": rate,
     }

@@ -66,12 +66,14 @@ class Now:
     """Everything that the page shows.
 
     Attributes:
+        minute: when the last full one began, in Unix seconds.
         is_suspended: whether `rq suspend` holds all workers back.
         paused: the queues that a person has paused, also those on which nothing waits.
         apis: the hosts of the api, with what waits in their spools.
     """
 
     at: float
+    minute: float
     budget_ms: int
     answers: Answers
     queues: list[QueueNow]
@@ -92,6 +94,7 @@ def read_now(redis: Redis, settings: Settings) -> Now:
     states = read_queues(redis, None)
     return Now(
         at,
+        minute,
         settings.budget_ms,
         _answers(tallies),
         [_queue(redis, each, tallies, settings) for each in states],

@@ -32,6 +32,18 @@ def test_the_newest_come_first_and_older_ones_by_pages(open_console: ConsoleFact
     assert 'id="newest"' in older.text
 
 
+def test_a_command_that_runs_in_a_terminal_is_not_taken_for_one_that_failed(
+    open_console: ConsoleFactory, redis: Redis
+) -> None:
+    """It notes its end alone; that it was killed is not known."""
+    AuditLog(redis).begin("forget", "--user 1a2de1d820816842", "ana")
+
+    page = open_console().get("/audit").text
+
+    assert ">no end noted<" in page
+    assert "Where no end is noted, a command in a terminal is still under way, or was killed." in page
+
+
 def test_a_filter_by_who_what_and_which(open_console: ConsoleFactory, redis: Redis) -> None:
     """A part of the name and of what was meant; the whole action."""
     write(redis, 30)

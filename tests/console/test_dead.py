@@ -157,7 +157,8 @@ def test_two_operators_who_press_the_same_button_do_it_once(sign_in: ConsoleFact
     """Also at two consoles: the second is shown what the first does, and may end it."""
     write_dead_letters(redis, 30)
     one, other = sign_in("operator"), sign_in("admin")
-    form = fields(counted(one, "/dead/plan?action=replay&job=crm.contact"), "start") | {"rate": "1/h"}
+    plan = counted(one, "/dead/plan?action=replay&job=crm.contact")
+    form = fields(plan, "start") | {"rate": "1/h"}
     same = fields(counted(other, "/dead/plan?action=replay&job=crm.contact"), "start") | {"rate": ""}
 
     first = one.post("/dead/runs", data=form)
@@ -169,6 +170,10 @@ def test_two_operators_who_press_the_same_button_do_it_once(sign_in: ConsoleFact
     until(lambda: ">running<" not in one.get(path).text)
     page = one.get(path)
 
+    assert ">1/s, for 30 s<" in plan.text
+    assert "You may leave this page: it goes on." in under_way.text
+    assert "time left, at that rate" in figures(under_way)
+    assert "it goes on." not in page.text
     assert first.headers["location"] == path
     assert "Somebody does this already: nothing more was begun." in under_way.text
     assert (figures(under_way)["replayed"], figures(under_way)["at most"]) == ("1", "1/h")

@@ -1,5 +1,6 @@
 """The first page."""
 
+import re
 import time
 
 from pydantic import SecretStr
@@ -24,6 +25,27 @@ def test_what_is_wrong_comes_first(open_console: ConsoleFactory, redis: Redis) -
 
     assert "no living worker reads the queue crm" in page
     assert page.index("no living worker reads the queue crm") < page.index('id="answers"')
+
+
+def silent(name: str, *queues: str) -> bytes:
+    """The record of a worker that has given no sign of life for a while."""
+    record = WorkerRecord(
+        name=name, host="vm", pid=1, version="1", queues=queues, job_types={}, slots=1, noted=time.time() - 30
+    )
+    return record.to_json()
+
+
+def test_a_sentence_that_holds_for_several_queues_is_said_once(open_console: ConsoleFactory, redis: Redis) -> None:
+    """Beside each queue stands whether it moves, and below, which minute the rates are of."""
+    for name in ("crm", "erp"):
+        queue(name, redis).enqueue("workers.perform.perform", job_id="a" * 32 + f"-{name}")
+    with worker(redis, "crm", "erp") as here:
+        redis.set(WORKER_KEY + here.name, silent(here.name, "crm", "erp"))
+        page = open_console().get("/").text
+
+    assert page.count("the worker vm:1 has given no sign of life") == 1
+    assert page.partition('id="queues"')[2].count(">stands still<") == 2
+    assert re.search(r"the last full minute, which began at \d\d:\d\d:00 UTC", page)
 
 
 def test_dead_letters_and_a_queue_that_nobody_reads_are_told_while_nothing_waits(

@@ -125,6 +125,7 @@ def test_a_queue_says_why_it_does_not_move(
 
     assert page.index("no living worker reads the queue erp") < page.index("because jobs of push keep failing")
     assert "(&lt;i&gt;OSError&lt;/i&gt;)" in page
+    assert '<p class="covers">None.</p>' in page.partition('id="running"')[2]
     assert 'aria-label="Wait of this queue&#39;s jobs: 99 % within, of jobs that have begun -; the oldest' in page
 
 

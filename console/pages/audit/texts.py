@@ -14,6 +14,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "audit.end.refused": ("refused", "被拒绝"),
     "audit.end.running": ("running", "进行中"),
     "audit.end.unfinished": ("not finished", "未完成"),
+    "audit.end.open": ("no end noted", "未记录结束"),
     "audit.more": ("details", "详情"),
     "audit.none": ("There is no such entry.", "没有符合条件的记录。"),
     "audit.older": ("Older", "更早"),
@@ -21,11 +22,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "audit.covers": (
         (
             "{shown} of {found} that fit, among {searched} entries since {oldest} UTC. Entries are kept for 90 days. "
-            "What a command does in a terminal at this moment is shown as not finished."
+            "Where no end is noted, a command in a terminal is still under way, or was killed."
         ),
         (
             "显示符合条件的 {found} 条中的 {shown} 条，查找范围为 {oldest}（UTC）以来的 {searched} 条。记录保留 90 天。"
-            "终端中正在执行的命令显示为未完成。"
+            "未记录结束的，可能是终端中仍在执行的命令，或已被强制终止。"
         ),
     ),
 }

@@ -43,7 +43,7 @@ def show_plan(
         plan=plan,
         done=plan.outcomes[DONE[action]] if plan else 0,
         others={name: number for name, number in plan.outcomes.items() if name != DONE[action]} if plan else {},
-        rates=_RATES,
+        rates={rate: _seconds(plan.outcomes[DONE[action]], rate) for rate in _RATES} if plan else {},
         asked=asked,
     )
 
@@ -76,7 +76,8 @@ def show_run(visit: Viewer, id: str = "") -> Response:  # noqa: A002 - the name 
         raise HTTPException(404)
     others = {name: number for name, number in run.outcomes.items() if name != DONE.get(run.entry.action)}
     again = {name: text for name, text in run.choice.fields.items() if name != "until"}
-    return visit.page("dead/run.html", run=run, others=others, again=again)
+    left = _seconds(max(0, (run.total or 0) - run.seen), run.rate) if run.entry.is_running else 0.0
+    return visit.page("dead/run.html", run=run, others=others, again=again, left=left)
 
 
 @router.post("/dead/stop")
@@ -92,6 +93,12 @@ def stop(visit: Operator, fields: Fields) -> Response:
 def _key(action: Action, asked: Mapping[str, str]) -> tuple[str, ...]:
     """What a dry run is known by: what was asked, as it was typed, for a span begins later at each request."""
     return action, *(asked.get(name, "")[:_LONGEST] for name in _ASKED)
+
+
+def _seconds(count: int, rate: str) -> float:
+    """How long a replay of so many takes at a rate; 0 without one."""
+    read = Rate.parse(rate)
+    return count / read.starts * read.period_ms / 1000 if read else 0.0
 
 
 def _action(text: str) -> Action:

@@ -99,11 +99,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.not.limited": ("not: under a rate limit of RQ's own", "未处理：受 RQ 自身限速"),
     "dead.rate": ("at most", "速率上限"),
     "dead.rate.none": ("all at once", "不限速"),
+    "dead.rate.takes": ("{rate}, for {time}", "{rate}，约 {time}"),
     "dead.busy": (
         "This console does four things in the background already. Wait for one of them.",
         "本控制台已有四项后台操作。请等待其中一项结束。",
     ),
-    "dead.begun": ("It has begun. You may leave this page: it goes on.", "已开始。可以离开本页，操作会继续。"),
+    "dead.begun": ("It has begun.", "已开始。"),
+    "dead.run.leave": ("You may leave this page: it goes on.", "可以离开本页，操作会继续。"),
+    "dead.run.left": ("time left, at that rate", "按此速率尚需"),
     "dead.begun_already": (
         "Somebody does this already: nothing more was begun.",
         "已有人在执行同样的操作，没有重复开始。",
@@ -125,8 +128,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.run.seen": ("looked at", "已查看"),
     "dead.run.total": ("of the dry run", "预演数量"),
     "dead.run.covers": (
-        "What was replayed or discarded is counted as it happens; the others when it has ended.",
-        "已重放或已丢弃的数量实时计入；其余在结束后给出。",
+        (
+            "What was replayed or discarded is counted as it happens; the others when it has ended. What somebody else "
+            "has replayed, discarded or forgotten since the dry run may not be looked at."
+        ),
+        "已重放或已丢弃的数量实时计入；其余在结束后给出。预演之后被他人重放、丢弃或遗忘的可能不再查看。",
     ),
     "dead.stop": ("End it", "终止"),
     "dead.again": ("Go on with the rest…", "继续处理剩余…"),

@@ -31,6 +31,7 @@ def show(visit: Viewer) -> Response:
     return visit.page(
         "now/now.html",
         now=now,
+        paused={each.queue for each in now.paused},
         wrong=wrong[:_MOST],
         more=len(wrong) - _MOST,
         looked=looked,

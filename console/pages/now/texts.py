@@ -17,8 +17,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.why": ("Why", "原因"),
     "now.answers": ("Answers", "应答"),
     "now.answers.covers": (
-        "Of all nodes, in the last full minute; the budget is {budget} ms. Times are upper bounds of buckets.",
-        "所有节点，上一个完整分钟；时限为 {budget} 毫秒。时间为分桶上限。",
+        (
+            "Of all nodes, in the last full minute, which began at {minute} UTC; the budget is {budget} ms. Times are "
+            "upper bounds of buckets."
+        ),
+        "所有节点，自 {minute}（UTC）起的上一个完整分钟；时限为 {budget} 毫秒。时间为分桶上限。",
     ),
     "now.answers.none": ("No callback in the last full minute.", "上一个完整分钟内没有回调。"),
     "now.rate": ("a second", "每秒"),
@@ -31,8 +34,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "下列所有队列的当前值；暂存量为各主机最近一次上报。",
     ),
     "now.queues.covers": (
-        "Counts are of now; done and failed are attempts of the last full minute.",
-        "数量为当前值；完成与失败为上一个完整分钟的执行次数。",
+        (
+            "Counts are of now; oldest is the time since the first job was queued, for a retry anew. Done and failed "
+            "are attempts of the last full minute, which began at {minute} UTC."
+        ),
+        (
+            "数量为当前值；最久指队首任务最近一次入队（重试重新计时）至今。完成与失败为自 {minute}（UTC）起上一个完整"
+            "分钟的执行次数。"
+        ),
     ),
     "now.waiting": ("waiting", "等待"),
     "now.oldest": ("oldest", "最久"),

@@ -35,7 +35,10 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
     ]
     states = [each.state for each in now.queues]
     found += [Wrong(finding) for finding in (*unread_queues(states, stands), *dead_letters(states), *others)]
-    return sorted(found, key=_place)
+    once: dict[Finding, Wrong] = {}
+    for each in found:
+        once.setdefault(each.finding, each)  # a worker that is silent is so on each of its queues
+    return sorted(once.values(), key=_place)
 
 
 def _place(wrong: Wrong) -> tuple[bool, bool, int]:
