@@ -12,6 +12,7 @@ from deskbell.dead_letters.overview import Count
 _Result = TypeVar("_Result")
 
 _MOST = 16
+_AT_ONCE = 2
 _REST = 10  # times as long as a read took nothing is read again: it takes a tenth of a core at most
 
 
@@ -62,6 +63,7 @@ class Reads(Generic[_Result]):
         self._least = least
         self._reads: OrderedDict[Hashable, _Thread[_Result]] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(_AT_ONCE)
 
     def get(self, key: Hashable, read: Callable[[Count], _Result]) -> Read[_Result]:
         """What is known; a read is begun when that is old.
@@ -77,7 +79,7 @@ class Reads(Generic[_Result]):
             is_running = one.thread is not None and one.thread.is_alive()
             if not is_running and time.monotonic() >= one.fresh_until:
                 one.counted = 0
-                one.thread = threading.Thread(target=one.run, args=(read, self._least), name="read", daemon=True)
+                one.thread = threading.Thread(target=self._run, args=(key, one, read), name="read", daemon=True)
                 one.thread.start()
         if one.thread:
             one.thread.join(self._wait)
@@ -86,6 +88,12 @@ class Reads(Generic[_Result]):
             one.fresh_until = 0.0
             raise error
         return Read(one.result, one.counted)
+
+    def _run(self, key: Hashable, one: _Thread[_Result], read: Callable[[Count], _Result]) -> None:
+        """Read when it is its turn, and somebody has asked lately."""
+        with self._turns:
+            if self._reads.get(key) is one:
+                one.run(read, self._least)
 
     def known(self, key: Hashable) -> _Result | None:
         """The last result, however old."""

@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 from deskbell.calls.moments import FORM, read_moment
+from shared.records.users import user_digest
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 from workers.dead_letters.replay import Pages
+
+_TEXTS = ("id", "group", "job", "cause", "queue", "node", "session")
+_TIMES = ("since", "until")
+FIELDS = (*_TEXTS, *_TIMES, "user")
+"""What a choice is read from."""
 
 _LONGEST = 200
 _GROUPS_KEPT = 1000
@@ -36,23 +43,30 @@ class Choice(Selection):
         Raises:
             ValueError: a time is none; the message is a sentence.
         """
-        job, cause, letter_id, group = (
-            fields.get(each, "")[:_LONGEST] or None for each in ("job", "cause", "id", "group")
-        )
-        since, until = (_time(each, fields.get(each, "")[:_LONGEST]) for each in ("since", "until"))
-        return cls(job, cause, since, letter_id, group, until)
+        given = {name: fields.get(name, "")[:_LONGEST] for name in FIELDS}
+        read: dict[str, Any] = {name: given[name] or None for name in _TEXTS}
+        read |= {name: _time(name, given[name]) for name in _TIMES}
+        return cls(**read, user=user_digest(given["user"]) if given["user"] else None)
 
     def __str__(self) -> str:
         """The choice for the audit log."""
+        return self.words()
+
+    def words(self, group: str = "") -> str:
+        """The choice for the audit log, its group by its names if those are given."""
         if self.id:
             return self.id
-        return f"the cause {self.group}" if self.group else Selection.__str__(self)
+        others = Selection.__str__(self)
+        if not self.group:
+            return others
+        group = group or f"the cause {self.group}"
+        return group if others == "--all" else f"{group} {others}"
 
     @property
     def fields(self) -> dict[str, str]:
         """The choice as `read` reads it."""
-        texts = {"id": self.id, "group": self.group, "job": self.job, "cause": self.cause}
-        times = {"since": self.since, "until": self.until}
+        texts = {name: getattr(self, name) for name in (*_TEXTS, "user")}
+        times = {name: getattr(self, name) for name in _TIMES}
         return {name: text for name, text in texts.items() if text} | {
             name: time.isoformat() for name, time in times.items() if time
         }
@@ -60,7 +74,7 @@ class Choice(Selection):
     @property
     def scope(self) -> str:
         """What the choice means, without when: of two actions with the same scope, one waits for the other."""
-        what = "\0".join(each or "" for each in (self.id, self.group, self.job, self.cause))
+        what = "\0".join(getattr(self, name) or "" for name in (*_TEXTS, "user"))
         return hashlib.sha256(what.encode(errors="replace")).hexdigest()[:32]
 
     def holds(self, dead_letter: DeadLetter) -> bool:
@@ -73,7 +87,7 @@ class Choice(Selection):
         """The dead letters, a page at a time."""
         if self.id is None:
             return dead_letters.pages(self)
-        return [[each for each in dead_letters.find([self.id]) if self.holds(each)]]
+        return [dead_letters.chosen(dead_letters.find([self.id]), self)]
 
 
 @lru_cache(_GROUPS_KEPT)

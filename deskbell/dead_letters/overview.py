@@ -43,7 +43,9 @@ class CauseGroup:
 
     def chosen(self, choice: Choice) -> int:
         """How many of them a filter lets through."""
-        if choice.job not in (None, self.group.job) or (choice.cause or "") not in self.group.cause:
+        if choice.job not in (None, self.group.job) or choice.queue not in (None, self.group.queue):
+            return 0
+        if (choice.cause or "") not in self.group.cause:
             return 0
         if choice.since is None:
             return self.group.count
@@ -68,8 +70,8 @@ class Overview:
         return next((each for each in self.groups if each.id == group), None)
 
 
-def read_overview(redis: Redis, count: Count) -> Overview:
-    """Group all dead letters there are, as `deskbell dead list` does: some seconds for 100,000."""
+def read_overview(redis: Redis, count: Count, selection: Selection) -> Overview:
+    """Group all dead letters there are, or some, as `deskbell dead list` does: some seconds for 100,000."""
     at, dead_letters = datetime.now(UTC), DeadLetters(redis)
     failed: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
 
@@ -80,7 +82,7 @@ def read_overview(redis: Redis, count: Count) -> Overview:
         count(len(page))
         return page
 
-    groups = dead_letters.groups(map(note, dead_letters.pages(Selection())))
+    groups = dead_letters.groups(map(note, dead_letters.pages(selection)))
     ids = [group_id(each.job, each.queue, each.cause) for each in groups]
     found = [CauseGroup(each, group, array("d", sorted(failed[each]))) for each, group in zip(ids, groups, strict=True)]
     return Overview(found, sum(each.count for each in groups), at)

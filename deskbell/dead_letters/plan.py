@@ -40,10 +40,8 @@ class Plan:
     @property
     def words(self) -> str:
         """The choice for the audit log, with a group by its names."""
-        if self.choice.id or not self.choice.group:
-            return str(self.choice)
         job, queue, cause = self.group
-        return f"--job {job!r} --cause {cause!r}, this cause alone, on {queue}"
+        return self.choice.words(f"--job {job!r} --cause {cause!r}, this cause alone, on {queue}")
 
 
 def make_plan(redis: Redis, action: Action, choice: Choice, count: Count) -> Plan:

@@ -2,6 +2,6 @@
 
 Read in this order: `state` (one queue as it stands on Redis), `findings` (what may be said of it), `reasons` (why it
 does not move: `looked` is what they are looked for in, `of_workers` and `of_jobs` have those that lie with workers and
-with jobs), `now` (all of them, and what was answered and done in the last full minute), `orphans` (jobs that are in no
-queue and no registry), `pausing` (pause and resume).
+with jobs), `together` (what is said of all of them), `now` (all of them, and what was answered and done in the last
+full minute), `orphans` (jobs that are in no queue and no registry), `pausing` (pause and resume).
 """

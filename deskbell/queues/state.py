@@ -85,6 +85,7 @@ class QueueState:
 
     Attributes:
         is_damaged: whether a key of it has a foreign type: then nothing is known of its jobs.
+        is_left: whether no job type here or in a worker uses it, and it has dead letters alone.
     """
 
     name: str
@@ -100,6 +101,7 @@ class QueueState:
     scheduler_lock_ms: int
     declared: dict[str, DeclaredJobType]
     is_damaged: bool = False
+    is_left: bool = False
 
     @property
     def job_types(self) -> Counter[str]:
@@ -135,13 +137,22 @@ class QueueState:
 
 
 def read_queues(connection: Redis, jobs: Jobs | None) -> list[QueueState]:
-    """The queues of job types here or in a worker, those that hold jobs or that a worker reads; `events` first."""
+    """The queues of job types here or in a worker, those that hold jobs or that a worker reads; `events` first.
+
+    Those that are left come last.
+    """
     readers = read_readers(connection)
     used = [EVENTS, *(jobs.queues if jobs else [])]
-    held = [each.name for each in Queue.all(connection) if _holds_any(connection, each.name)]
+    known = [each.name for each in Queue.all(connection)]
+    held = [name for name in known if _holds_any(connection, name)]
     types = [each for reader in readers.values() for record in reader.records for each in record.job_types.values()]
     names = dict.fromkeys([*used, *sorted({*held, *readers, *(each.queue for each in types)})])
-    return [_read_or_damaged(connection, name, readers.get(name, Readers()), jobs) for name in names]
+    states = [_read_or_damaged(connection, name, readers.get(name, Readers()), jobs) for name in names]
+    for name in sorted(set(known) - names.keys()):
+        if connection.exists(queue(name, connection).failed_job_registry.key):
+            states.append(_read_or_damaged(connection, name, Readers(), jobs))
+            states[-1].is_left = True
+    return states
 
 
 def _read_or_damaged(connection: Redis, name: str, readers: Readers, jobs: Jobs | None) -> QueueState:

@@ -24,7 +24,7 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
 
 def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:
     """Which queues no living worker reads, also those on which nothing waits; but for those of which it is told."""
-    unread = [state.name for state in states if not state.readers.living and state.name not in told]
+    unread = [each.name for each in states if not (each.readers.living or each.is_left or each.name in told)]
     if not unread:
         return
     start = sentence("start `deskbell worker {queue}`", queue=shlex.join(unread))

@@ -3,6 +3,7 @@
 `deskbell forget` writes a user there before it removes anything. An api that drains its spool looks every event up.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from shared.wire.events import Event
 FORGOTTEN_USERS_KEY = f"{DESKBELL}users:forgotten"
 """A sorted set: a digest of each user who was forgotten, and the Unix milliseconds until which; for a year."""
 
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 _KEPT_MS = 365 * 24 * 3_600_000
 
 
@@ -43,6 +45,11 @@ class User:
         """The user without the id in the clear: a digest, and the app."""
         of_user = digest("user", self.id).hex()
         return f"{of_user}:{self.app}" if self.app else of_user
+
+
+def user_digest(user: str) -> str:
+    """What stands for a user where no id may: the digest of an id, or the digest that was given, 16 hex digits."""
+    return user if _DIGEST.fullmatch(user) else digest("user", user).hex()
 
 
 def event_of_job(data: bytes) -> Event:

@@ -1,11 +1,9 @@
 """Dead letters by cause, one letter, and what is done to them in the background."""
 
 import html
-import json
 import re
 from typing import Any
 
-import httpx
 import pytest
 from redis import Redis
 
@@ -13,54 +11,12 @@ from shared.redis.queues import RUNS_KEY
 from tests.conftest import SettingsFactory
 from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
+from tests.console.dead_pages import counted, ended, fields, figures, link, meta, queued
 from tests.waiting import until
 from tests.workers.failed_jobs import write_dead_letters
 from workers.audit import AuditLog
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b'\" onload=x"
-
-
-def fields(page: httpx.Response, button: str) -> dict[str, str]:
-    """The hidden fields of the form that has a button of this id."""
-    form = next(each for each in re.findall(r"<form.*?</form>", page.text, re.DOTALL) if f'id="{button}"' in each)
-    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form)
-    return {html.unescape(name): html.unescape(value) for name, value in found}
-
-
-def link(page: httpx.Response, id_: str) -> str:
-    """Where the link of this id leads."""
-    (tag,) = re.findall(rf'<a [^>]*id="{id_}"[^>]*>', page.text)
-    return html.unescape(re.findall(r'href="([^"]*)"', tag)[0])
-
-
-def counted(browser: Browser, path: str) -> httpx.Response:
-    """A page once what it counts is counted."""
-    until(lambda: "They are being counted" not in browser.get(path).text)
-    return browser.get(path)
-
-
-def ended(browser: Browser, answer: httpx.Response) -> httpx.Response:
-    """The page of a run, once it is over."""
-    assert answer.status_code == 303, answer.text
-    path = answer.headers["location"]
-    assert path.startswith("/dead/run?id=")
-    until(lambda: ">running<" not in browser.get(path).text)
-    return browser.get(path)
-
-
-def figures(page: httpx.Response) -> dict[str, str]:
-    """The figures of a page by what they are called."""
-    return dict(re.findall(r"<dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", page.text))
-
-
-def queued(redis: Redis) -> int:
-    """How many jobs wait on the queue."""
-    return int(redis.llen("rq:queue:crm"))
-
-
-def meta(redis: Redis, letter: str, **given: Any) -> None:
-    """Write another record of a failure."""
-    redis.hset(f"rq:job:{letter}", "meta", json.dumps({"attempt": 0, "attempts": 8} | given))
 
 
 def test_they_are_grouped_by_cause_with_what_the_numbers_cover(open_console: ConsoleFactory, redis: Redis) -> None:

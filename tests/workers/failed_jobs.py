@@ -4,6 +4,7 @@ import json
 import time
 import zlib
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis
@@ -40,9 +41,11 @@ class Unwilling:
             self.done.append(event.id)
 
 
-def make_dead_letters(workplace: Workplace, *, queue: str = "default", count: int = 1) -> list[Event]:
-    """Have jobs of so many events fail for good; the events, the first first."""
-    events = [api_call("order_status", SystemClientUserID="user517") for _ in range(count)]
+def make_dead_letters(
+    workplace: Workplace, *, queue: str = "default", count: int = 1, events: Sequence[Event] = ()
+) -> list[Event]:
+    """Have jobs of these events, or of so many, fail for good; the events, the first first."""
+    events = events or [api_call("order_status", SystemClientUserID="user517") for _ in range(count)]
     for event in events:
         workplace.put_jobs(event)
     while workplace.queue(queue).count + workplace.queue(queue).scheduled_job_registry.count:

@@ -22,6 +22,8 @@ from rq.queue import Queue
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 
+from shared.records.packing import digest
+from shared.records.users import event_of_job
 from shared.wire.json_values import moment
 from workers.causes import UNKNOWN, cause_in
 
@@ -38,6 +40,7 @@ EXPIRED = "expired"
 """The cause of a dead letter whose job is not on Redis any more."""
 
 _SCANNED_AT_ONCE = 1000
+_EVENTS_AT_ONCE = 50  # of a quarter of a megabyte each at most, as accepted
 _MOST_TEXT_BYTES = 16 * 1024 * 1024
 _OUR_ID = re.compile(r"[0-9a-f]{32}(?:-([a-z][a-z0-9_]*(?:-[a-z][a-z0-9_]*)*))?")
 _FIELDS = ("created_at", "ended_at", "meta")
@@ -85,26 +88,48 @@ class Selection:
         job: the job type's name.
         cause: a part of the cause.
         since: those that failed then, or later.
+        queue: the queue they are of.
+        node, session: of their events.
+        user: of their events, by `user_digest`: the selection is written down where no user's id may stand.
     """
 
     job: str | None = None
     cause: str | None = None
     since: datetime | None = None
+    queue: str | None = None
+    node: str | None = None
+    session: str | None = None
+    user: str | None = None
 
     def __str__(self) -> str:
         """The selection as one would type it."""
         since = self.since.isoformat(timespec="seconds") if self.since else None
-        given = {"job": self.job, "cause": self.cause, "since": since}
+        given = {"job": self.job, "cause": self.cause, "since": since, "queue": self.queue}
+        given |= {"node": self.node, "session": self.session, "user": self.user}
         return " ".join(f"--{name} {value!r}" for name, value in given.items() if value is not None) or "--all"
+
+    @property
+    def asks_events(self) -> bool:
+        """Whether events tell which are meant: then those are read, too."""
+        return any(each is not None for each in (self.node, self.session, self.user))
 
     def may_hold(self, entry: Entry) -> bool:
         """Whether an entry is among those meant, as far as it tells."""
-        return self.job in (None, entry.job)
+        return self.job in (None, entry.job) and self.queue in (None, entry.queue)
 
     def holds(self, dead_letter: DeadLetter) -> bool:
         """Whether a dead letter is among those meant."""
         is_late = self.since is None or (dead_letter.failed_at is not None and dead_letter.failed_at >= self.since)
         return self.may_hold(dead_letter) and (self.cause or "") in dead_letter.cause and is_late
+
+    def holds_event(self, data: bytes | None) -> bool:
+        """Whether the event in a job's data is of those meant; what cannot be read is none."""
+        try:
+            event = event_of_job(data or b"")
+            is_here = self.node in (None, event.node) and self.session in (None, event.session_id)
+            return is_here and (self.user is None or self.user in (event.user_id, digest("user", event.user_id).hex()))
+        except Exception:  # noqa: BLE001 - whatever it holds, it is not such a job's; or a number of too many digits
+            return False
 
 
 @dataclass(slots=True)
@@ -148,8 +173,23 @@ class DeadLetters:
         """The dead letters that are meant, in the order of their events, in pages that are not all full."""
         meant = (entry for entry in self._entries() if selection.may_hold(entry))
         for entries in batched(meant, PAGE):
-            if page := [dead_letter for dead_letter in self._read(entries) if selection.holds(dead_letter)]:
+            if page := self.chosen(self._read(entries), selection):
                 yield page
+
+    def chosen(self, dead_letters: Iterable[DeadLetter], selection: Selection) -> list[DeadLetter]:
+        """Those of some dead letters that are meant."""
+        held = [dead_letter for dead_letter in dead_letters if selection.holds(dead_letter)]
+        if not selection.asks_events:
+            return held
+        return [each for page in batched(held, _EVENTS_AT_ONCE) for each in self._of_events(page, selection)]
+
+    def _of_events(self, dead_letters: list[DeadLetter], selection: Selection) -> Iterator[DeadLetter]:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for each in dead_letters:
+                pipeline.hget(Job.key_for(each.id), "data")
+            for each, data in zip(dead_letters, pipeline.execute(), strict=True):
+                if selection.holds_event(data):
+                    yield each
 
     def count(self) -> int:
         """How many entries there are, of whatever age."""

@@ -7,8 +7,9 @@ from fastapi import APIRouter, HTTPException
 from starlette.responses import Response
 
 from console.forms import Fields
+from console.pages.dead.asked import Asked, chosen
 from console.visit import Operator, Viewer
-from deskbell.dead_letters.choice import Choice
+from deskbell.dead_letters.choice import FIELDS
 from deskbell.dead_letters.plan import ACTIONS, DONE, Action, make_plan
 from deskbell.dead_letters.runs import BusyError, Order
 from shared.declarations.policies import Rate
@@ -18,22 +19,13 @@ router = APIRouter()
 _RATES = ("20/s", "1/s", "5/s", "100/s", "")
 _MOST_WORDS = 400
 _LONGEST = 200
-_ASKED = ("id", "group", "job", "cause", "since")
 
 
 @router.get("/dead/plan")
-def show_plan(
-    visit: Operator,
-    action: str = "",
-    id: str = "",  # noqa: A002 - the name in the address
-    group: str = "",
-    job: str = "",
-    cause: str = "",
-    since: str = "",
-) -> Response:
+def show_plan(visit: Operator, asked: Asked, action: str = "") -> Response:
     """What an action would do: nothing is done."""
-    asked = {"id": id, "group": group, "job": job, "cause": cause, "since": since}
-    state, checked, choice = visit.state, _action(action), _choice(asked)
+    state, checked, choice = visit.state, _action(action), chosen(asked)
+    asked |= {"user": choice.user or ""}  # as the form sends it
     read = state.dead_plans.get(_key(checked, asked), lambda count: make_plan(state.redis, checked, choice, count))
     plan = read.result
     return visit.page(
@@ -51,7 +43,7 @@ def show_plan(
 @router.post("/dead/runs")
 def start(visit: Operator, fields: Fields) -> Response:
     """Begin an action in the background; another of the same scope that is under way is shown instead."""
-    action, choice, rate = _action(fields.get("action", "")), _choice(fields), fields.get("rate", "")
+    action, choice, rate = _action(fields.get("action", "")), chosen(fields), fields.get("rate", "")
     if rate and not Rate.parse(rate):
         raise HTTPException(400, f"rate: expected a number in a s, min or h, such as 20/s, got {rate[:20]!r}")
     if choice.until is None and choice.id is None:
@@ -92,7 +84,7 @@ def stop(visit: Operator, fields: Fields) -> Response:
 
 def _key(action: Action, asked: Mapping[str, str]) -> tuple[str, ...]:
     """What a dry run is known by: what was asked, as it was typed, for a span begins later at each request."""
-    return action, *(asked.get(name, "")[:_LONGEST] for name in _ASKED)
+    return action, *(asked.get(name, "")[:_LONGEST] for name in FIELDS if name != "until")
 
 
 def _seconds(count: int, rate: str) -> float:
@@ -105,10 +97,3 @@ def _action(text: str) -> Action:
     if text not in ACTIONS:
         raise HTTPException(400, f"action: expected replay or discard, got {text[:20]!r}")
     return text
-
-
-def _choice(fields: dict[str, str]) -> Choice:
-    try:
-        return Choice.read(fields)
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from None

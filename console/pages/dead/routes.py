@@ -9,15 +9,15 @@ from starlette.responses import Response
 from console.forms import Fields
 from console.page import Page
 from console.pages.dead.actions import router
+from console.pages.dead.asked import Asked, chosen
 from console.pages.dead.texts import TEXTS
 from console.reads import Read
 from console.visit import Admin, Viewer, Visit
-from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.overview import Overview, read_overview
 from deskbell.dead_letters.plan import ACTIONS
 from workers.audit import AuditEntry
 from workers.dead_letters.details import Details, masked_details, read_details
-from workers.dead_letters.registry import DeadLetters
+from workers.dead_letters.registry import DeadLetters, Selection
 
 PAGE = Page("dead", "/dead", router, TEXTS, order=30)
 
@@ -27,30 +27,29 @@ _MOST_LINES = 400
 _LATELY = 50  # entries of the audit log that are looked through for runs
 _MOST_RUNS = 5
 _LONGEST = 200
+_ALL = Selection()
 _SPANS = ("15m", "1h", "8h", "1d", "7d", "30d")
 
 
 @router.get("/dead")
-def show(visit: Viewer, job: str = "", cause: str = "", since: str = "") -> Response:
+def show(visit: Viewer, asked: Asked) -> Response:
     """All dead letters by cause, or those that a filter lets through."""
-    asked = {"job": job[:_LONGEST], "cause": cause[:_LONGEST], "since": since[:_LONGEST]}
-    try:
-        choice = Choice.read(asked)
-    except ValueError as error:
-        raise HTTPException(400, str(error)) from None
-    read = _overview(visit)
+    choice = chosen(asked)
+    read = _overview(visit, choice, tuple(asked.values())) if choice.asks_events else _overview(visit)
     groups = read.result.groups if read.result else []
-    chosen = [(each, number) for each in groups if (number := each.chosen(choice))]
+    let_through = [(each, number) for each in groups if (number := each.chosen(choice))]
     return visit.page(
         "dead/dead.html",
         read=read,
         asked=asked,
+        meant=asked | {"user": choice.user or ""},  # no user's id goes into another address
         spans=_SPANS,
         is_filtered=any(asked.values()),
         now=DeadLetters(visit.state.redis).count(),
-        chosen=chosen[:_MOST_GROUPS],
-        groups=len(chosen),
-        letters=sum(number for _, number in chosen),
+        chosen=let_through[:_MOST_GROUPS],
+        groups=len(let_through),
+        letters=sum(number for _, number in let_through),
+        reads_events=choice.asks_events,
         runs=_runs(visit),
     )
 
@@ -103,9 +102,10 @@ def _letter(visit: Visit, details: Details, *, is_revealed: bool) -> Response:
     )
 
 
-def _overview(visit: Visit) -> Read[Overview]:
+def _overview(visit: Visit, selection: Selection = _ALL, typed: tuple[str, ...] = ()) -> Read[Overview]:
+    """All of them, or a selection, which is known by what was typed: a span begins later at each request."""
     state = visit.state
-    return state.dead_overview.get("", lambda count: read_overview(state.redis, count))
+    return state.dead_overview.get(typed, lambda count: read_overview(state.redis, count, selection))
 
 
 def _runs(visit: Visit) -> list[AuditEntry]:

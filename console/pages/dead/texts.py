@@ -37,6 +37,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         ),
         "统计于 {time}（UTC）：全部 {all} 条死信，不限时间；此刻共有 {now} 条。显示 {groups} 组中最大的 {shown} 组。",
     ),
+    "dead.covers.events": (
+        (
+            "Counted at {time} UTC: {all} dead letters whose events have this node, user and session; of any there are "
+            "{now} at this moment. {shown} of {groups} groups are shown, the largest first."
+        ),
+        (
+            "统计于 {time}（UTC）：事件符合该节点、用户与会话的死信共 {all} 条；此刻全部死信共有 {now} 条。"
+            "显示 {groups} 组中最大的 {shown} 组。"
+        ),
+    ),
     "dead.replay": ("Replay…", "重放…"),
     "dead.discard": ("Discard…", "丢弃…"),
     "dead.replay.many": ("Replay {number}", "重放 {number} 条"),

@@ -26,6 +26,7 @@ from shared.declarations.policies import Rate
 from shared.errors import ConfigError
 from shared.jobs.job_type import JobType
 from shared.loading import load_jobs
+from shared.records.users import user_digest
 from shared.redaction import terminal_text
 from workers.audit import user_name
 from workers.dead_letters.details import masked_details, read_details
@@ -109,9 +110,11 @@ class Preview:
         return Counter(gone=self.count - outcomes.total())
 
 
-def selected(job: str | None, cause: str | None, since: str | None) -> Selection:
-    """The selection that options mean."""
-    return Selection(job, cause, moment_of("--since", since) if since else None)
+def selected(job: str | None, cause: str | None, since: str | None, **others: str | None) -> Selection:
+    """The selection that options mean; the others are named as its attributes are."""
+    user = others.pop("user")
+    when = moment_of("--since", since) if since else None
+    return Selection(job, cause, when, user=user_digest(user) if user else None, **others)
 
 
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:

@@ -14,6 +14,12 @@ Cause = Annotated[str | None, typer.Option(help="Those whose cause holds this te
 Since = Annotated[
     str | None, typer.Option(help="Those that failed within this time (90s, 15m, 2h, 7d), or since an ISO date.")
 ]
+Queue = Annotated[str | None, typer.Option(help="Those of this queue.", metavar="NAME")]
+Node = Annotated[str | None, typer.Option(help="Those of events of this node.", metavar="NAME")]
+Session = Annotated[str | None, typer.Option(help="Those of events of this session.", metavar="ID")]
+User = Annotated[
+    str | None, typer.Option(help="Those of events of this user: the id, or the digest of records.", metavar="ID")
+]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 By = Annotated[str | None, typer.Option(help="Who does it, for the record; you on this host by default.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -25,13 +31,17 @@ def list_(
     job: Job = None,
     cause: Cause = None,
     since: Since = None,
+    queue: Queue = None,
+    node: Node = None,
+    session: Session = None,
+    user: User = None,
     ids: Annotated[bool, typer.Option("--ids", help="Print each one's id instead, the oldest event's first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --ids, the ids too.")] = False,
 ) -> None:
     """Count dead letters by job type and cause, the most frequent first, and the jobs that wait behind them."""
     from deskbell.cli.dead.actions import list_groups, list_ids, selected
 
-    selection = selected(job, cause, since)
+    selection = selected(job, cause, since, queue=queue, node=node, session=session, user=user)
     if ids and not as_json:
         list_ids(selection)
     else:
@@ -64,6 +74,10 @@ def replay(
     job: Job = None,
     cause: Cause = None,
     since: Since = None,
+    queue: Queue = None,
+    node: Node = None,
+    session: Session = None,
+    user: User = None,
     all_: All = False,
     as_: Annotated[
         str | None,
@@ -84,8 +98,9 @@ def replay(
     from deskbell.cli.dead.actions import Chosen, selected
     from deskbell.cli.dead.actions import replay as run
 
-    _check(ids, given=any((job, cause, since)), all_=all_)
-    run(Chosen(ids or [], selected(job, cause, since)), as_=as_, rate=rate, yes=yes, by=by, dry_run=dry_run)
+    selection = selected(job, cause, since, queue=queue, node=node, session=session, user=user)
+    _check(ids, given=selection != selected(None, None, None, user=None), all_=all_)
+    run(Chosen(ids or [], selection), as_=as_, rate=rate, yes=yes, by=by, dry_run=dry_run)
 
 
 @app.command()
@@ -94,6 +109,10 @@ def discard(
     job: Job = None,
     cause: Cause = None,
     since: Since = None,
+    queue: Queue = None,
+    node: Node = None,
+    session: Session = None,
+    user: User = None,
     all_: All = False,
     yes: Yes = False,
     by: By = None,
@@ -103,10 +122,11 @@ def discard(
     from deskbell.cli.dead.actions import Chosen, selected
     from deskbell.cli.dead.actions import discard as run
 
-    _check(ids, given=any((job, cause, since)), all_=all_)
-    run(Chosen(ids or [], selected(job, cause, since)), yes=yes, by=by, dry_run=dry_run)
+    selection = selected(job, cause, since, queue=queue, node=node, session=session, user=user)
+    _check(ids, given=selection != selected(None, None, None, user=None), all_=all_)
+    run(Chosen(ids or [], selection), yes=yes, by=by, dry_run=dry_run)
 
 
 def _check(ids: list[str] | None, *, given: bool, all_: bool) -> None:
     if sum((bool(ids), given, all_)) != 1:
-        stop("write either ids, or some of --job, --cause and --since, or --all")
+        stop("write either ids, or some of --job, --cause, --since, --queue, --node, --session and --user, or --all")

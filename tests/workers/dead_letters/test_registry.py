@@ -8,6 +8,7 @@ from rq import Queue, SimpleWorker
 
 from deskbell import ApiCall, Discard, Event, Jobs
 from deskbell.testing import api_call
+from shared.records.users import user_digest
 from shared.redis.queues import EVENTS
 from tests.conftest import WorkplaceFactory
 from tests.workers.failed_jobs import Unwilling, all_dead_letters, make_dead_letters, write_dead_letters
@@ -159,16 +160,37 @@ def test_jobs_of_others_are_listed_and_nothing_of_theirs_is_unpickled(
         (Selection(job="crm"), 0),
         (Selection(cause="Discard"), 2),
         (Selection(cause="OSError", job="analytics.event"), 2),
+        (Selection(queue="analytics"), 3),
+        (Selection(queue="analytics", job="crm.contact"), 0),
+        (Selection(node="order_status"), 0),  # these have no event that can be read
         (Selection(since=datetime.now(UTC) + timedelta(hours=1)), 0),
         (Selection(since=datetime.now(UTC) - timedelta(hours=1)), 4),  # those that RQ's results date
     ],
 )
-def test_dead_letters_are_selected_by_job_cause_and_time(redis: Redis, selection: Selection, count: int) -> None:
+def test_dead_letters_are_selected_by_job_cause_time_and_queue(redis: Redis, selection: Selection, count: int) -> None:
     """Each narrows the others down; a dead letter of unknown time is not later than any."""
     write_dead_letters(redis, 3)
     write_dead_letters(redis, 3, queue="analytics", name="analytics-event")
 
     assert len(all_dead_letters(redis, selection)) == count
+
+
+def test_dead_letters_are_selected_by_their_events(open_workplace: WorkplaceFactory, redis: Redis) -> None:
+    """By node, session, and user: an id or the digest that stands for it, which alone is written down."""
+    workplace = open_workplace(Unwilling().jobs)
+    one = api_call("order_status", SystemClientUserID="user517", SystemSessionID="s1")
+    other = api_call("refund", SystemClientUserID="user518", SystemSessionID="s1")
+    make_dead_letters(workplace, events=[one, other])
+
+    def found(**asked: str) -> set[str]:
+        return {each.id[:32] for each in all_dead_letters(redis, Selection(**asked))}  # type: ignore[arg-type]  # no time
+
+    assert found(node="refund") == found(user=user_digest("user518")) == found(user="user518") == {other.id}
+    assert found(session="s1") == {one.id, other.id}
+    assert found(session="s1", user=user_digest("user517")) == {one.id}
+    assert found(session="s1", queue="crm") == found(user="user51") == set()
+    assert user_digest("user517") not in {"user517", user_digest("user518")}
+    assert user_digest(user_digest("user517")) == user_digest("user517")
 
 
 def test_groups_are_counted_the_largest_first(redis: Redis) -> None:

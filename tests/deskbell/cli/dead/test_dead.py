@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from deskbell import Jobs
 from deskbell.testing import api_call
 from tests import forked
 from tests.conftest import WorkplaceFactory, open_workplace
+from tests.deskbell.cli.dead.conftest import Dead
 from tests.forked import Forked
 from tests.processes import environment
 from tests.waiting import DEADLINE_SECONDS, until
@@ -25,20 +25,7 @@ from workers.audit import AuditLog
 
 __all__ = ["open_workplace"]  # a fixture
 
-Dead = Callable[..., subprocess.CompletedProcess[str]]
-
 CAUSE = "OSError"
-
-
-@pytest.fixture
-def dead(tmp_path: Path, valkey_url: str) -> Dead:
-    """Run `deskbell dead`, with no setting but the server's."""
-
-    def run(*words: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-        given = environment(DESKBELL_REDIS_URL=valkey_url, USER="li", **settings)
-        return forked.run("dead", *words, env=given, cwd=tmp_path, typed=typed)
-
-    return run
 
 
 def queue_length(redis: Redis) -> int:
@@ -328,7 +315,11 @@ def test_the_audit_log_tells_who_did_what(redis: Redis, dead: Dead, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "status", "sentence"),
     [
-        (["replay"], 2, "write either ids, or some of --job, --cause and --since, or --all"),
+        (
+            ["replay"],
+            2,
+            "write either ids, or some of --job, --cause, --since, --queue, --node, --session and --user, or --all",
+        ),
         (["replay", "a", "--job", "b"], 2, "write either ids"),
         (
             ["replay", "--all", "--rate", "fast"],
