@@ -24,6 +24,7 @@ RAN_ELSEWHERE = {
     "testing.md": {"python", "text"},  # tests/deskbell/testing/test_plugin.py; the text is a failure that it describes
     "flows.md": {"yaml"},  # tests/deskbell/flow/test_loader.py
     "deploy.md": {"dockerfile"},  # tests/containers/stack.py
+    "kubernetes.md": {"yaml"},  # tests/deploy/kubernetes/test_guide.py
     "operate.md": {"acl"},  # tests/end_to_end/test_acl.py
     "runbook.md": {"yaml"},  # tests/deploy/test_alerts.py
     "traces.md": {"ini"},  # tests/end_to_end/test_traces.py

@@ -53,6 +53,12 @@ def unknown_names(expression: str) -> Iterator[str]:
     yield from sorted(grouped - available)
 
 
+def on_host(series: str, host: str) -> str:
+    """A series as Prometheus has it, with the labels of what it has scraped."""
+    name, _, labels = series.partition("{")
+    return f'{name}{{job="deskbell",instance="{host}"{"," * bool(labels)}{labels or "}"}'
+
+
 def promtool(*words: str) -> "subprocess.CompletedProcess[str]":
     """Let promtool judge."""
     return subprocess.run(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.expressions import ROOT, RULES, known_names, metrics_by_alert, promtool, rules, unknown_names
+from tests.deploy.expressions import ROOT, RULES, known_names, metrics_by_alert, on_host, promtool, rules, unknown_names
 from tests.told_metrics import told_series
 
 RUNBOOK = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
@@ -163,12 +163,6 @@ def scenario(name: str, changed: Mapping[str, str], firing: Iterable[str]) -> di
             }
         ],
     }
-
-
-def on_host(series: str, host: str) -> str:
-    """A series as Prometheus has it, with the labels of what it has scraped."""
-    name, _, labels = series.partition("{")
-    return f'{name}{{job="deskbell",instance="{host}"{"," * bool(labels)}{labels or "}"}'
 
 
 def test_each_alert_comes_when_it_should_and_none_when_all_is_well(tmp_path: Path) -> None:
