@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ lock: .venv/test  ## resolve the dependencies anew and write both lock files
 
 bench-ack: .venv/run  ## acknowledged callbacks per second, beside FastAPI with five job queues, rasa-sdk and slack-bolt (needs wrk)
 	@$(BIN)/python -m bench.ack.rates
+
+bench-console: .venv/run  ## milliseconds of each page of the operator's console, with much on Redis, and bytes of a first visit
+	@$(BIN)/python -m bench.console.times
 
 bench-cost: .venv/run  ## what accepting costs as it grows: bytes of Redis' memory, queue, connections, body (needs wrk)
 	@$(BIN)/python -m bench.ack.cost

@@ -36,7 +36,7 @@ def main() -> None:
     count = parser.parse_args().records
     with server() as (_, redis):
         empty = _used(redis)
-        last = _write(redis, count)
+        last = write_records(redis, count)
         table = Table("search", "ms, median", "ms, most", title=f"among {count:,} callbacks")
         targets = [at_most("bytes of Redis' memory for a callback", 450, (_used(redis) - empty) / count)]
         for name, most, search in _searches(redis, last):
@@ -63,7 +63,7 @@ def _searches(redis: Redis, last: str) -> list[tuple[str, float, Callable[[], An
     ]
 
 
-def _write(redis: Redis, count: int) -> str:
+def write_records(redis: Redis, count: int) -> str:
     """Put so many callbacks on record; the last one's id."""
     packing = Packing(_SETTINGS, ["OrderID", *_TOLD])
     script = redis.register_script(write_text())

@@ -1,12 +1,13 @@
-"""The handlers that settings name, imported when somebody first asks; and what history and records tell of them."""
+"""The handlers that settings name, imported once; and what history and records tell of them."""
 
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis import Redis
 
+from console.reads import Reads
 from deskbell.describe.drift import Told, read_told
 from deskbell.describe.loaded import callbacks_to_describe, job_types_to_describe
 from shared.errors import ConfigError
@@ -16,6 +17,7 @@ from shared.redis.history import COARSE_MINUTES, FINE_SECONDS, Tally, read_histo
 from shared.settings.config import Settings
 
 _AGAIN_SECONDS = 15.0
+_WAIT_SECONDS = 0.1
 _SINCE_SECONDS = FINE_SECONDS + COARSE_MINUTES * 60  # so far back counts are of ten minutes, which are soon read
 
 
@@ -44,7 +46,7 @@ class Lately:
     Attributes:
         told: by the records.
         tallies: what was counted, by node or command.
-        since: since when that was counted, in Unix seconds.
+        since, at: from when to when that was counted, in Unix seconds.
     """
 
     told: Told
@@ -53,15 +55,15 @@ class Lately:
     at: float
 
 
-@dataclass
 class Described:
     """Knows it for all requests together."""
 
-    settings: Settings
-    redis: Redis
-    _loaded: Loaded | None = None
-    _lately: Lately | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._loaded: Loaded | None = None
+        self._lock = threading.Lock()
+        self._looks = Reads[Lately](_WAIT_SECONDS, _AGAIN_SECONDS)
 
     def loaded(self) -> Loaded:
         """What settings name, imported once for this process: a change is seen after its next start."""
@@ -70,35 +72,32 @@ class Described:
             return self._loaded
 
     def lately(self) -> Lately:
-        """What the last hours tell, looked at again when the last look is old.
+        """What the last hours tell: an old look, if the next takes long; the first is waited for.
 
         Raises:
             RedisError: Redis does not answer.
         """
-        callbacks = self.loaded().callbacks
-        with self._lock:
-            now = time.time()
-            if not self._lately or not 0 <= now - self._lately.at < _AGAIN_SECONDS:
-                self._lately = self._look(callbacks, now)
-            return self._lately
+        while (look := self._looks.get("", lambda _: self._look()).result) is None:
+            pass
+        return look
 
     def _load(self) -> Loaded:
         callbacks, wrong, job_types, jobs_wrong = None, "", [], ""
         try:
-            callbacks = callbacks_to_describe(self.settings)
+            callbacks = callbacks_to_describe(self._settings)
         except ConfigError as error:
             wrong = str(error)
         try:
-            job_types = job_types_to_describe(self.settings)
+            job_types = job_types_to_describe(self._settings)
         except ConfigError as error:
             jobs_wrong = str(error)
         return Loaded(callbacks, wrong, job_types, jobs_wrong, time.time())
 
-    def _look(self, callbacks: Callbacks | None, now: float) -> Lately:
-        tallies: dict[str, Tally] = {}
-        periods = read_history(self.redis, now - _SINCE_SECONDS, now)
+    def _look(self) -> Lately:
+        now, callbacks, tallies = time.time(), self.loaded().callbacks, dict[str, Tally]()
+        periods = read_history(self._redis, now - _SINCE_SECONDS, now)
         for counted in periods.values():
             for (kind, name), tally in counted.items():
                 if kind == "callback":
                     tallies.setdefault(name, Tally()).add(tally)
-        return Lately(read_told(self.redis, callbacks), tallies, min(periods), now)
+        return Lately(read_told(self._redis, callbacks), tallies, min(periods), now)

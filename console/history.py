@@ -17,9 +17,10 @@ STEP_SECONDS = 300
 
 _MINUTE = 60
 _LAST = 3 * _MINUTE
-_CHUNK = 30 * _MINUTE
+_CHUNK = 10 * _MINUTE
 _AGAIN = 5 * _MINUTE
-_READING_SECONDS = 0.1  # of one request; what is not read then, the next one reads
+_PAUSE_SECONDS = 0.01  # in which a request that waits for the lock gets it
+_READING_SECONDS = 0.05  # of one request; what is not read then, the next one reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,39 @@ class History:
             self._steps = {began: self._steps.get(began) or self._step(began, now) for began in begins}
             return list(self._steps.values()), complete
 
+    def prepare(self) -> None:
+        """Read all of it, in pieces between which requests are answered.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        now, has_more = time.time(), True
+        while has_more:
+            with self._lock:
+                has_more = self._read_more(now)
+            time.sleep(_PAUSE_SECONDS)
+        self.steps()
+
     def _read(self, now: float) -> None:
         this, oldest = now - now % _MINUTE, now - FINE_SECONDS + _MINUTE
         for minute in [each for each in self._minutes if each < oldest]:
             del self._minutes[minute]
         self._read_minutes(this - _LAST, now)
         deadline = time.monotonic() + _READING_SECONDS
-        while (complete := self._complete(now)) > oldest + _MINUTE and time.monotonic() < deadline:
-            self._read_minutes(max(oldest, complete - _CHUNK), complete)
+        while time.monotonic() < deadline and self._read_more(now):
+            pass
         if not oldest < self._again < now:
             self._again = now
         self._again -= _AGAIN
         self._read_minutes(max(oldest, self._again), self._again + _AGAIN)
+
+    def _read_more(self, now: float) -> bool:
+        """Read a piece of what has not been read; False when there is none."""
+        complete, oldest = self._complete(now), now - FINE_SECONDS + _MINUTE
+        if complete <= oldest + _MINUTE:
+            return False
+        self._read_minutes(max(oldest, complete - _CHUNK), complete)
+        return True
 
     def _read_minutes(self, since: float, until: float) -> None:
         for minute, tallies in read_history(self.redis, since, until).items():

@@ -1,6 +1,7 @@
 """The process: uvicorn's server, which ends with status 0 when it is told to."""
 
 import socket
+import sys
 import threading
 from types import FrameType
 
@@ -13,6 +14,9 @@ from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
 _LOOPBACK = ("127.", "::1")
+_SWITCH_SECONDS = 0.0005
+"""After which a thread that counts dead letters gives way: requests need the interpreter again after each answer of
+Redis, and would wait for ten times as long by default."""
 
 
 class _Server(uvicorn.Server):
@@ -51,18 +55,20 @@ def check_address(settings: Settings, address: str) -> None:
 
 def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -> None:
     """Serve the console on a socket until SIGTERM."""
-    _server(settings, rq_dashboard).run(sockets=[listener])
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    state = State(settings, rq_dashboard)
+    threading.Thread(target=state.prepare, name="prepare", daemon=True).start()
+    _server(state).run(sockets=[listener])
 
 
 def serve_in_thread(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -> uvicorn.Server:
     """Serve it in a thread of this process, until its `should_exit` is set."""
-    server = _server(settings, rq_dashboard)
+    server = _server(State(settings, rq_dashboard))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True).start()
     return server
 
 
-def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
-    state = State(settings, rq_dashboard)
+def _server(state: State) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(state),
         loop="asyncio",
@@ -72,6 +78,6 @@ def _server(settings: Settings, rq_dashboard: str) -> uvicorn.Server:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=settings.grace_seconds,
+        timeout_graceful_shutdown=state.settings.grace_seconds,
     )
     return _Server(config, state)

@@ -58,6 +58,13 @@ class State:
         self.streams = Streams()
         self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
 
+    def prepare(self) -> None:
+        """Import and read what takes long, before somebody asks; what Redis does not give now, requests read."""
+        self.described.loaded()
+        with suppress(RedisError, OSError):
+            self.history.prepare()
+            self.described.lately()
+
     def close(self) -> None:
         """Close the connections to Redis."""
         for each in self._connections:

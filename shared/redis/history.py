@@ -217,7 +217,9 @@ def read_tallies(counts: Mapping[Any, Any]) -> Tallies:
         if len(parts) != 4 or not count.isdigit():  # noqa: PLR2004 - kind, name, what is counted, which of it
             continue
         kind, name, what, which = parts
-        tally = found.setdefault((kind, name), Tally())
+        tally = found.get((kind, name))
+        if tally is None:
+            tally = found[kind, name] = Tally()
         if what == "outcome":
             tally.outcomes[which] += int(count)
         elif what == "cause" and ":" in which:

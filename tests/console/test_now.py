@@ -7,6 +7,8 @@ from pydantic import SecretStr
 from redis import Redis
 
 from console.rendering import shown
+from console.state import State
+from shared.redis.history import MINUTE_KEY
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import WORKER_KEY, DeclaredJobType, WorkerRecord
 from tests.conftest import SettingsFactory
@@ -96,3 +98,27 @@ def test_while_redis_is_away_the_page_says_so_and_comes_back(server: Server, mak
     assert (away.status_code, away.headers["refresh"]) == (503, "3")
     assert "Redis does not answer. This page renews itself when it does." in away.text
     assert (update.status_code, update.headers["content-type"]) == (503, "text/plain; charset=utf-8")
+
+
+def test_a_console_that_has_prepared_itself_has_read_all_hours(redis: Redis, make_settings: SettingsFactory) -> None:
+    """So that whoever opens it first waits for nothing; an hour that nobody has asked for yet is there, too."""
+    hours_ago = int(time.time() // 60) - 7 * 60
+    redis.hset(f"{MINUTE_KEY}{hours_ago}", "callback\torder_status\toutcome\tanswered", 42)
+    state = State(make_settings())
+
+    state.prepare()
+    redis.delete(f"{MINUTE_KEY}{hours_ago}")
+    steps, _ = state.history.steps()
+    state.close()
+
+    assert sum(step.callbacks.count for step in steps) == 42
+
+
+def test_a_console_that_finds_no_redis_at_its_start_is_prepared_all_the_same(make_settings: SettingsFactory) -> None:
+    """Handlers are imported; what Redis has, requests read when it is back."""
+    state = State(make_settings(redis_url=SecretStr("redis://127.0.0.1:1/0")))
+
+    state.prepare()
+    state.close()
+
+    assert "expected package.module:callbacks" in state.described.loaded().wrong

@@ -115,7 +115,7 @@ class Selection:
 
     def may_hold(self, entry: Entry) -> bool:
         """Whether an entry is among those meant, as far as it tells."""
-        return self.job in (None, entry.job) and self.queue in (None, entry.queue)
+        return self.queue in (None, entry.queue) and (self.job is None or self.job == entry.job)
 
     def holds(self, dead_letter: DeadLetter) -> bool:
         """Whether a dead letter is among those meant."""
@@ -228,9 +228,12 @@ class DeadLetters:
         return len(found)
 
     def _dependents(self, ids: Iterable[str]) -> Iterator[str]:
+        keys = [Job.dependents_key_for(job_id) for job_id in ids]
+        if not self._redis.exists(*keys):  # one question instead of so many, since few jobs wait for others
+            return
         with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in ids:
-                pipeline.smembers(Job.dependents_key_for(job_id))
+            for key in keys:
+                pipeline.smembers(key)
             for answer in pipeline.execute():
                 yield from (job_id.decode(errors="replace") for job_id in answer)
 

@@ -14,8 +14,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nodes.handlers": ("Handlers", "处理函数"),
     "nodes.none": ("Nothing was counted.", "没有计数。"),
     "nodes.covers": (
-        "Callbacks since {time} UTC, by ten minutes; times are upper bounds of buckets.",
-        "自 {time}（UTC）起的回调计数，每十分钟一段；时间为分桶上限。",
+        "Callbacks from {time} to {until} UTC, by ten minutes; times are upper bounds of buckets.",
+        "{time} 至 {until}（UTC）的回调计数，每十分钟一段；时间为分桶上限。",
     ),
     "nodes.shown": ("{shown} of {all} are shown. Drift:", "显示 {shown} / {all}。偏差："),
     "nodes.drift.covers": (
