@@ -6,6 +6,7 @@
 - `bench/path/`: the main path, from the callback to the end of its jobs, beside FastAPI with those libraries
   (`make bench-path`).
 - `bench/records.py`: how long `deskbell events` searches among a million callbacks (`make bench-records`).
+- `bench/console/`: how long each page of the operator's console takes, and what it sends (`make bench-console`).
 - `bench/chaos/`: fault injection into the api (`make chaos`) and into workers (`make chaos-workers`).
 
 Beside them: `pace.py` sends at a steady rate, `server.py` starts Redis, `proxy.py` cuts it off, `environments.py`

@@ -160,7 +160,7 @@ def test_every_answer_keeps_foreign_code_and_frames_out(open_console: ConsoleFac
 
 
 def test_a_page_has_no_code_and_no_style_of_its_own(open_console: ConsoleFactory) -> None:
-    """The policy would stop it. Whatever a page loads is the console's own, and there."""
+    """The policy would stop it. What it loads is the console's own, compressed, and kept."""
     browser = open_console()
     page = browser.get("/").text
 
@@ -170,7 +170,9 @@ def test_a_page_has_no_code_and_no_style_of_its_own(open_console: ConsoleFactory
     scripts = [part.partition('"')[0] for part in page.split('<script src="')[1:]]
     assert len(scripts) == page.count("<script") == 2
     for address in scripts:
-        assert browser.get(address).headers["cache-control"] == "public, max-age=31536000, immutable"
+        headers = browser.get(address).headers
+        assert headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert headers["content-encoding"] == "gzip"
 
 
 def test_under_a_prefix_every_address_has_it(open_console: ConsoleFactory) -> None:
