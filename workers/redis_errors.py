@@ -32,12 +32,11 @@ class WorkerOutage(Outage):
     def record_error(self, error: BaseException, part: str = "") -> bool:
         """Record that Redis did not do what was asked; True at the beginning of an outage.
 
-        Idle connections are then dropped: each may lead to a server that is gone, and would cost a time-out of its own.
+        Idle connections are then dropped: each may lead to a server that is gone, and would cost a time-out of its own,
+        or to a master that has been replaced, and would tell what was.
         """
-        is_new = super().record_error(error, part)
-        if is_new:
-            self._connection.connection_pool.disconnect(inuse_connections=False)
-        return is_new
+        self._connection.connection_pool.disconnect(inuse_connections=False)
+        return super().record_error(error, part)
 
 
 def _code(error: ResponseError) -> str:

@@ -22,6 +22,7 @@ from shared.logs import get_log
 from shared.records.packing import Packing, Record
 from shared.records.script import record_limits, record_text
 from shared.redis.connections import connect
+from shared.redis.pipelining import TooFewReplicasError
 from shared.redis.queues import EVENTS, MARK_KEY, REPLY_KEY, events_job, job_template, queue
 from shared.redis.scripts import script_text
 from shared.settings.config import Settings
@@ -89,10 +90,6 @@ class SequenceNumber:
     def next(self) -> "SequenceNumber":
         """The number of the producer's next call."""
         return SequenceNumber(self.producer, self.number + 1)
-
-
-class TooFewReplicasError(Exception):
-    """Raised when Redis took the events and fewer replicas than asked for have them."""
 
 
 class AcceptScript:

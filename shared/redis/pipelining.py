@@ -5,14 +5,20 @@ turn of its own, so with `appendfsync always` one fsync is for all of them.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.connection import AbstractConnection
+from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class TooFewReplicasError(RedisConnectionError):
+    """Raised when Redis did what it was asked to, and fewer replicas than asked for have it."""
 
 
 @dataclass(eq=False)
@@ -79,3 +85,32 @@ class PipelinedRedis(AsyncRedis):
             if not line.commands:
                 self._line = None if line is self._line else self._line
                 await self.connection_pool.release(line.connection)
+
+
+async def run_replicated(
+    redis: AsyncRedis, script: AsyncScript, keys: Sequence[str], arguments: Sequence[Any], replicas: int, wait_ms: int
+) -> Any:
+    """Run a script, and wait until replicas have what it wrote: WAIT follows it on its connection.
+
+    Args:
+        redis: a pipelined client, if it is to wait for any.
+        script: to run.
+        keys: the script's.
+        arguments: the script's.
+        replicas: how many must have it.
+        wait_ms: how long to wait for them, in milliseconds.
+
+    Raises:
+        TooFewReplicasError: fewer had it in time; the script was run all the same.
+    """
+    if not replicas:
+        return await script(keys, arguments)
+    run = redis.evalsha(script.sha, len(keys), *keys, *arguments)
+    try:
+        answer, count = await asyncio.gather(run, redis.execute_command("WAIT", replicas, wait_ms))
+    except NoScriptError:
+        await redis.script_load(script.script)
+        return await run_replicated(redis, script, keys, arguments, replicas, wait_ms)
+    if count < replicas:
+        raise TooFewReplicasError
+    return answer

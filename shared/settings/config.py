@@ -134,7 +134,9 @@ class Settings(RetentionSettings, ConsoleSettings):
         "a missing right) before `/readyz` answers 503: until then events are kept on the disk alone.",
     )
     min_replicas: int = Field(
-        default=0, ge=0, description="Replicas of Redis that must have an event before it is answered."
+        default=0,
+        ge=0,
+        description="Replicas of Redis that must have an event before it is answered, and a claim before a job begins.",
     )
     spool_dir: Path = Field(
         default=Path(".deskbell/spool"),

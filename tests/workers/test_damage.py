@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 from rq.job import Job
 
 from deskbell import ApiCall, Discard, Jobs
@@ -16,6 +17,7 @@ from shared.redis.job_data import MOST_BYTES, unpack
 from shared.redis.queues import FAN_OUT, PERFORM
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
+from tests.workers.claiming import expire, worker_of
 from tests.workers.running import Workplace, fetch, traceback_of
 
 SECRET = "planted-4711"
@@ -146,10 +148,11 @@ def test_an_id_without_a_job_is_a_counted_line(open_workplace: WorkplaceFactory)
     assert workplace.redis.llen("rq:queue:default") == 0
 
 
-def test_a_job_that_expires_while_it_runs_is_a_counted_line(open_workplace: WorkplaceFactory) -> None:
+def test_a_job_that_expires_while_it_runs_is_a_counted_line(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
     """Whether it ends well or not: nothing is left of it, and no hash is made of its remains."""
     jobs = Jobs()
-    redis: Any
 
     def forget(event: ApiCall) -> None:
         redis.delete("", *redis.keys(f"rq:job:{event.id}-*"))  # the other job may have deleted them
@@ -164,15 +167,47 @@ def test_a_job_that_expires_while_it_runs_is_a_counted_line(open_workplace: Work
         raise OSError
 
     workplace = open_workplace(jobs)
-    redis = workplace.redis
     event = workplace.put_jobs(api_call())
     redis.delete(f"rq:job:{event.id}")
 
     with capture_logs() as logs:
         workplace.work()
+    reap_all(workplace, valkey_url)
 
     assert [line["job_id"] for line in logs if line["event"] == "job_missing"] == [f"{event.id}-fail"]
     assert redis.keys("rq:job:*") == redis.keys("rq:execution*") == redis.keys("rq:wip:*") == []
+
+
+def test_a_job_that_a_replaced_master_does_not_have_is_not_done(
+    open_workplace: WorkplaceFactory, valkey_url: str, redis: Redis
+) -> None:
+    """A worker asks a master that was cut off, and has not heard of its successor: there the job runs again."""
+    jobs, ran = Jobs(), []
+
+    @jobs.on(ApiCall, attempts=2)
+    def enquire(event: ApiCall) -> None:
+        ran.append(event.id)
+        if len(ran) == 1:
+            redis.rename(f"rq:job:{event.id}-enquire", "elsewhere")
+            raise OSError
+
+    workplace = open_workplace(jobs)
+    event = workplace.put_jobs(api_call())
+    workplace.work()
+    redis.rename("elsewhere", f"rq:job:{event.id}-enquire")
+
+    reap_all(workplace, valkey_url)
+    workplace.work()
+
+    assert ran == [event.id] * 2
+    assert fetch(redis, f"{event.id}-enquire").is_finished
+
+
+def reap_all(workplace: Workplace, url: str) -> None:
+    """Let all leases run out, and reap them."""
+    expire(workplace.redis)
+    with worker_of(workplace, url) as step:
+        step(lambda ours: ours.reap("default"))
 
 
 def damaged(workplace: Workplace, **fields: Any) -> Job:

@@ -26,6 +26,7 @@ from rq.worker import BaseWorker
 
 from shared.jobs.jobs import Jobs
 from shared.redis.connections import connect
+from shared.redis.pipelining import run_replicated
 from shared.redis.queues import queue_key
 from shared.redis.scripts import script_text
 from shared.settings.config import Settings
@@ -122,14 +123,19 @@ class Leases:
         return Leases(redis, self._worker, self._queues, self._jobs, self._settings)
 
     async def claim(self, queues: Sequence[str], free: int, events: int = MOST_EVENTS) -> Claimed:
-        """Claim as many jobs as there are free slots, and so many events, which need none."""
+        """Claim as many jobs as there are free slots, and so many events, which need none.
+
+        Nothing is begun before as many replicas have the claim as an answer waits for. A master that was cut off has
+        none: it may have been replaced, and what it took meanwhile is kept elsewhere as well.
+        """
         if self._is_unsure:  # what the claim took whose answer was lost is ours, and we do not know it
             await self.release_unanswered()
         prefix, asked_at = _prefix(), time.monotonic()
         self._unanswered.append(prefix)
         self._is_unsure = True
         arguments: list[Any] = [_date(), self._worker, free, events, self.seconds, prefix, self.attempts_text, *queues]
-        answer = await self._claim(keys=list(map(queue_key, queues)), args=arguments)
+        wait = self._settings.min_replicas, self.seconds * 250  # ms: a quarter of a lease
+        answer = await run_replicated(self._redis, self._claim, [*map(queue_key, queues)], arguments, *wait)
         claimed = _claimed(answer, queues, asked_at)
         self._unanswered.remove(prefix)
         self._is_unsure = False

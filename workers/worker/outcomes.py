@@ -129,7 +129,7 @@ class Outcomes:
             self.outage.record_success(execution.lease.execution_id)
         if isinstance(error, NoSuchJobError):
             get_log().error("job_missing", job_id=execution.lease.job_id, queue=execution.lease.queue)
-            self._done.append(execution)  # the ack ends its lease
+            self._forget(execution)  # a replaced master may have said so: whoever reaps the lease knows
         elif error:
             if not is_transient(error) and not isinstance(error, LeaseLostError):
                 # A lost lease has expired, or was ended by what was just written; the next renewal says which.

@@ -96,8 +96,9 @@ class ConcurrentWorker(RegisteredWorker):
 
     async def _main(self, *, burst: bool) -> Shutdown:
         threads, children = DaemonThreads(), Children(self.name)
-        redis = self._redis = connect_async(self._settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
+        redis = connect_async(self._settings, seconds=_REDIS_TIMEOUT_SECONDS, retries=0)
         pipelined = connect_pipelined(self._settings, _REDIS_TIMEOUT_SECONDS)
+        self._pools = redis.connection_pool, pipelined.connection_pool
         self._leases = Leases(pipelined, self.name, self._names, self._jobs, self._settings)
         self._polling = Polling(self._under_way, self._leases, self._names, self._concurrency)
         rq_outcomes = RQOutcomes(self, self._jobs)
@@ -206,7 +207,8 @@ class ConcurrentWorker(RegisteredWorker):
         if is_transient(error):
             self._outage.record_error(error)
             with suppress(RedisError):
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                for pool in self._pools:
+                    await pool.disconnect(inuse_connections=False)
         else:
             get_log().error("not_claimed", error=error)
         self._polling.must_claim = True

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 
-from api.acceptance.accept import AcceptScript, SequenceNumber, TooFewReplicasError
+from api.acceptance.accept import AcceptScript, SequenceNumber
 from api.acceptance.lost_writes import read_lost_writes
 from api.admission.token_usage import TokenUsage
 from api.lateness import Lateness
@@ -72,7 +72,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
         began = time.monotonic()
         try:
             asyncio.run(_accept_nothing(each))
-        except (RedisError, OSError, TooFewReplicasError) as error:
+        except (RedisError, OSError) as error:
             advice = _ADVICE.get(type(error).__name__, "")
             text = sentence("Redis takes no events{who}: {error}", who=who, error=describe(error))
             yield problem(text, advice, "redis_refuses")

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from api.acceptance.accept import AcceptScript, Entry, SequenceNumber, TooFewReplicasError
+from api.acceptance.accept import AcceptScript, Entry, SequenceNumber
 from api.lateness import Lateness
 from api.metrics import Metrics
 from deskbell import Settings
@@ -26,6 +26,7 @@ from shared.records.packing import Packing
 from shared.records.query import all_calls
 from shared.records.users import User, list_as_forgotten
 from shared.redis.connections import connect_async
+from shared.redis.pipelining import TooFewReplicasError
 from shared.redis.queues import EVENTS, REPLY_KEY, queue
 from shared.wire.events import Reply
 from tests.api.intakes import drain, open_intake, spool

@@ -1,16 +1,27 @@
 """What a claim takes, what it leaves where it is, and what it says of the rest."""
 
 import asyncio
+import os
+import signal
 import time
+from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
-from deskbell import ApiCall, Breaker, Concurrency, Jobs
+from deskbell import ApiCall, Breaker, Concurrency, Jobs, Settings
+from shared.redis.connections import connect_pipelined
+from shared.redis.pipelining import TooFewReplicasError
 from tests.conftest import WorkplaceFactory
 from tests.logged import capture_logs
-from tests.workers.claiming import claim, limited_jobs, put_job, worker_of
+from tests.replicated import PASSWORD, Replicated
+from tests.waiting import DEADLINE_SECONDS
+from tests.workers.claiming import claim, counting_jobs, limited_jobs, put_job, worker_of
+from tests.workers.running import Workplace
+from workers.lease import Lease
 from workers.worker.leases import Claimed, Leases
 from workers.worker.polling import Wakeup
 
@@ -208,3 +219,32 @@ def test_a_worker_asks_for_what_is_held_back_ever_more_rarely(
     workplace.work()
 
     assert waits == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5, 0.2], abs=0.002)
+
+
+def test_a_claim_waits_for_replicas(tmp_path: Path) -> None:
+    """A master that was cut off from them may have been replaced: what it took is not begun, and is claimed later."""
+    servers = Replicated(tmp_path)
+
+    async def claim_twice(settings: Settings) -> list[Lease]:
+        async with aclosing(connect_pipelined(settings, DEADLINE_SECONDS)) as redis:
+            leases = Leases(redis, "ours", ["default"], counting_jobs()[0], settings)
+            with pytest.raises(TooFewReplicasError):
+                await leases.claim(["default"], free=1)
+            os.kill(replica.pid, signal.SIGCONT)
+            for _ in range(DEADLINE_SECONDS):
+                with suppress(TooFewReplicasError):
+                    return (await leases.claim(["default"], free=1)).leases
+            return []
+
+    try:
+        port, replica = servers.start_pair()
+        url = SecretStr(f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
+        settings = Settings(redis_url=url, min_replicas=1, abandoned_seconds=5)
+        with servers.server(port) as redis:
+            job_id = put_job(Workplace(redis, counting_jobs()[0], settings), "count")
+        os.kill(replica.pid, signal.SIGSTOP)
+        claimed = asyncio.run(claim_twice(settings))
+    finally:
+        servers.close()
+
+    assert [lease.job_id for lease in claimed] == [job_id]
