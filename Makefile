@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,9 @@ bench-records: .venv/run  ## milliseconds of a search among a million callbacks 
 
 chaos: .venv/run  ## inject faults into all that an answer depends on, under load, and show that no accepted callback is lost
 	@$(BIN)/python -m bench.chaos.callbacks
+
+chaos-hosts: .venv/run  ## cut several hosts off from each other and lose them, under load, and show that all is done once (root; iproute2, nginx)
+	@$(BIN)/python -m bench.chaos.hosts.run
 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
 	@$(BIN)/python -m bench.chaos.workers

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
+from pathlib import Path
 from typing import cast
 
 import httptools
@@ -107,14 +108,14 @@ class _Connection(asyncio.Protocol):
 class Sender:
     """Sends requests to one address over kept-alive connections, as many as are needed at once."""
 
-    def __init__(self, port: int, patience: float) -> None:
+    def __init__(self, address: int | Path, patience: float) -> None:
         """Make a sender.
 
         Args:
-            port: on loopback.
+            address: a port on loopback, or a Unix socket.
             patience: seconds after which a request is given up.
         """
-        self._port = port
+        self._address = address
         self._patience = patience
         self._idle: list[_Connection] = []
 
@@ -148,7 +149,11 @@ class Sender:
             connection = self._idle.pop()
             if connection.is_open:
                 return connection
-        _, made = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", self._port)
+        loop = asyncio.get_running_loop()
+        if isinstance(self._address, Path):
+            _, made = await loop.create_unix_connection(_Connection, str(self._address))
+        else:
+            _, made = await loop.create_connection(_Connection, "127.0.0.1", self._address)
         return made
 
 

@@ -91,7 +91,7 @@ def run(
         undrained = stack.wait_until_drained(setup.connect)
         kept = stack.kept(setup.connect)
         with (setup.connect or stack.redis)() as redis:
-            found = evidence(redis, stack.api_log, setup.gone)
+            found = evidence(redis, [stack.api_log], setup.gone)
         verdict = judge(fault.title, deliveries, answers, span, kept, found, BUDGET_MS / 1000)
         verdict.logged_errors = stack.logged_errors()
         verdict.breaks_connections = fault.breaks_connections

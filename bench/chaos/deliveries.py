@@ -156,7 +156,7 @@ def judge(
     verdict = Verdict(fault, sent=len(answers))
     successes: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
-        if _is_success(answer):
+        if is_success(answer):
             successes[deliveries.delivery_of(answer.number)].append(answer)
     _count_answers(verdict, answers, span, budget_seconds)
     _count_kept(verdict, [deliveries.user(each) for each in successes], kept)
@@ -168,7 +168,7 @@ def _count_answers(verdict: Verdict, answers: list[Answer], span: Span, budget_s
     for answer in answers:
         if answer.status == 0:
             verdict.unanswered += 1
-        elif _is_success(answer):
+        elif is_success(answer):
             verdict.acknowledged += 1
         elif answer.status == _UNAVAILABLE and json.loads(answer.body)["ErrorCode"] == _CANNOT_KEEP:
             verdict.refused += 1
@@ -208,5 +208,6 @@ def _compare_answers(verdict: Verdict, successes: dict[int, list[Answer]], evide
                 verdict.unavoidable[cause] = verdict.unavoidable.get(cause, 0) + 1
 
 
-def _is_success(answer: Answer) -> bool:
+def is_success(answer: Answer) -> bool:
+    """Whether it acknowledges its request."""
     return answer.status == _OK and json.loads(answer.body)["ErrorCode"] == 0

