@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode, urlsplit
 from redis.exceptions import RedisError
 
 from console.access.sessions import Sessions
-from console.access.throttle import Throttle
 from console.described import Described
 from console.history import History
 from console.reads import Reads
@@ -54,9 +53,8 @@ class State:
         self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
         self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)
         self.dead_runs = Runs(of_runs, self.dead_overview.forget)
-        self.throttle = Throttle()
         self.streams = Streams()
-        self.sessions = Sessions(self.settings, self.prefix, is_secure=parts.scheme == "https")
+        self.sessions = Sessions(self.settings, self.redis, self.prefix, is_secure=parts.scheme == "https")
 
     def prepare(self) -> None:
         """Import and read what takes long, before somebody asks; what Redis does not give now, requests read."""

@@ -84,6 +84,15 @@ class Visit:
         chosen = self.request.cookies.get("deskbell_interval", "")
         return int(chosen) if chosen in map(str, INTERVALS) else _INTERVAL
 
+    def has_ended(self) -> bool:
+        """Whether who asks has signed out since.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        sessions = self.state.sessions
+        return sessions.are_needed and sessions.has_ended(self.request)
+
     def may(self, role: str) -> bool:
         """Whether who asks has a role, by its name in lower case."""
         return self.user is not None and self.user.role >= Role[role.upper()]
@@ -150,13 +159,14 @@ class Requires:
         """The visit.
 
         Raises:
-            SignedOutError: nobody has signed in.
+            SignedOutError: nobody has signed in, or who had has signed out.
             ForbiddenError: the role is another; the audit log has it.
+            RedisError: Redis does not answer.
         """
         visit = visit_of(request)
         if self.role is None:
             return visit
-        if visit.user is None:
+        if visit.user is None or visit.has_ended():
             raise SignedOutError
         if visit.user.role < self.role:
             path = request.url.path.strip("/").replace("/", ".")

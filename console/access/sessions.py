@@ -1,22 +1,29 @@
 """Sessions: a cookie that says who has signed in, signed with the key of the settings, and valid for twelve hours.
 
-Nothing of it is kept on the server. A user who is removed, or whose password changes, is signed out by that; a role is
-read from the settings at each request.
+What Redis keeps is which sessions were ended before, so that a copy of the cookie is worth nothing after its owner has
+signed out. A user who is removed, or whose password changes, is signed out by that; a role is read from the settings
+at each request.
 """
 
 import hashlib
 import secrets
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+from redis import Redis
 from starlette.requests import Request
 from starlette.responses import Response
 
 from console.access.roles import Role, User
+from console.access.throttle import Throttle
 from shared.errors import ConfigError
+from shared.keys import DESKBELL
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
 COOKIE = "deskbell_console"
+ENDED_KEY = f"{DESKBELL}console:ended:"
+"""Prefix of a key for each session that its owner has ended, until it would have ended by itself."""
+
 NOTICE_COOKIE = "deskbell_notice"
 _SECONDS = 12 * 3600
 _NOTICE_SECONDS = 60
@@ -26,11 +33,19 @@ _LONGEST = 2000
 class Sessions:
     """Signs users in and out.
 
+    Args:
+        settings: users, and the key that signs.
+        redis: where the sessions that were ended are.
+        path: of the cookies.
+        is_secure: whether they are sent over TLS alone.
+
     Attributes:
         are_needed: whether anybody signs in; without users, this machine alone may use the console, and may do all.
+        throttle: of sign-ins.
     """
 
-    def __init__(self, settings: Settings, path: str, *, is_secure: bool) -> None:
+    def __init__(self, settings: Settings, redis: Redis, path: str, *, is_secure: bool) -> None:
+        self._redis = redis
         self._users = settings.console_users
         self._path = path or "/"
         self._is_secure = is_secure
@@ -41,6 +56,7 @@ class Sessions:
                 f"{PREFIX}CONSOLE_USERS is set; got none"
             )
         key = settings.console_key.get_secret_value() if settings.console_key else secrets.token_urlsafe()
+        self.throttle = Throttle(redis, key.encode())
         self._signer = self._serializer(key, "session")
         self._notices = self._serializer(key, "notice")
 
@@ -48,19 +64,41 @@ class Sessions:
         """Who has signed in; None when nobody has."""
         session = self._load(self._signer, request.cookies.get(COOKIE, ""), _SECONDS)
         match session:
-            case {"name": str(name), "hash": digest} if name in self._users and digest == self._digest(name):
+            case {"name": str(name), "hash": str(digest), "id": str()} if self._digest(name) == digest:
                 return User(name, Role[self._users[name].role.upper()])
             case _:
                 return None
 
+    def has_ended(self, request: Request) -> bool:
+        """Whether the session of a request was ended by signing out, here or at another console.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        key = self._ended_key(request)
+        return bool(key and self._redis.exists(key))
+
     def sign_in(self, response: Response, name: str) -> None:
         """Let a response sign a user in."""
-        cookie = self._signer.dumps({"name": name, "hash": self._digest(name)})
+        cookie = self._signer.dumps({"name": name, "hash": self._digest(name), "id": secrets.token_hex(16)})
         self._set(response, COOKIE, str(cookie), _SECONDS)
 
-    def sign_out(self, response: Response) -> None:
-        """Let a response sign a user out."""
+    def sign_out(self, request: Request, response: Response) -> None:
+        """End the session of a request, and let a response forget it.
+
+        Raises:
+            RedisError: Redis does not answer: the session has not ended.
+        """
+        if key := self._ended_key(request):
+            self._redis.set(key, "", ex=_SECONDS)
         self._set(response, COOKIE, "", 0)
+
+    def _ended_key(self, request: Request) -> str:
+        match self._load(self._signer, request.cookies.get(COOKIE, ""), _SECONDS):
+            case {"id": str(session)}:
+                return ENDED_KEY + session
+            case _:
+                return ""
 
     def notify(self, response: Response, key: str, values: dict[str, str | int]) -> None:
         """Let the next page say what was done: a text by its key."""
@@ -87,9 +125,10 @@ class Sessions:
             name, value, seconds, path=self._path, secure=self._is_secure, httponly=True, samesite="strict"
         )
 
-    def _digest(self, name: str) -> str:
-        """Of the hash of a user's password: another password ends the sessions."""
-        return hashlib.sha256(self._users[name].password.get_secret_value().encode()).hexdigest()[:16]
+    def _digest(self, name: str) -> str | None:
+        """Of the hash of a user's password: another password ends the sessions; None of nobody."""
+        user = self._users.get(name)
+        return hashlib.sha256(user.password.get_secret_value().encode()).hexdigest()[:16] if user else None
 
     @staticmethod
     def _load(serializer: URLSafeTimedSerializer, text: str, seconds: int) -> object:

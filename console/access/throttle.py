@@ -1,52 +1,73 @@
-"""Throttles sign-ins: after some that failed, the next has to wait, by name and address and by address alone."""
+"""Throttles sign-ins: after some that failed, the next has to wait, by name and address and by address alone.
 
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+The counts are on Redis, so they hold for all consoles together; while Redis is away nobody signs in. A try is counted
+before its password is checked, so that many at once are not more than one after the other.
+"""
 
-PERIOD_SECONDS = 300.0
+import hmac
+from hashlib import sha256
+
+from redis import Redis
+
+from shared.keys import DESKBELL
+
+PERIOD_SECONDS = 300
 MOST_OF_A_NAME = 5
 MOST_OF_AN_ADDRESS = 50
-_MOST_KEYS = 10_000  # whoever tries more names than that has been stopped by address
 
-
-_Key = tuple[str | None, str]  # a name and an address; None for all names, since "" is one that somebody may try
+TRIES_KEY = f"{DESKBELL}console:tries:"
+"""Prefix of a count that ends with its period; a digest stands behind it, since what was typed may be a password."""
 
 
 class Throttle:
-    """Counts failed sign-ins of the last five minutes, in this process."""
+    """Counts sign-ins that have not succeeded.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failures: OrderedDict[_Key, deque[float]] = OrderedDict()
-        self._lock = threading.Lock()
+    Args:
+        redis: where the counts are.
+        key: of the digests.
+    """
 
-    def wait_seconds(self, name: str, address: str) -> int:
-        """For how many seconds this name may not be tried from this address; 0 when it may."""
-        with self._lock:
-            return max(
-                self._wait((name, address), MOST_OF_A_NAME),
-                self._wait((None, address), MOST_OF_AN_ADDRESS),
-            )
+    def __init__(self, redis: Redis, key: bytes) -> None:
+        self._redis = redis
+        self._key = key
 
-    def record_failure(self, name: str, address: str) -> None:
-        """A sign-in has failed."""
-        with self._lock:
-            keys: dict[_Key, int] = {(name, address): MOST_OF_A_NAME, (None, address): MOST_OF_AN_ADDRESS}
-            for key, most in keys.items():
-                self._failures.setdefault(key, deque(maxlen=most)).append(self._clock())
-                self._failures.move_to_end(key)
-            while len(self._failures) > _MOST_KEYS:
-                self._failures.popitem(last=False)
+    def begin(self, name: str, address: str) -> int:
+        """Count a try; 0 when it may be made, else for how many seconds this name may not be tried from this address.
 
-    def record_success(self, name: str, address: str) -> None:
-        """Somebody has signed in: what failed before does not count for this name."""
-        with self._lock:
-            self._failures.pop((name, address), None)
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        limits = {self._of_name(name, address): MOST_OF_A_NAME, self._of_address(address): MOST_OF_AN_ADDRESS}
+        with self._redis.pipeline() as pipeline:
+            for key in limits:
+                pipeline.incr(key)
+                pipeline.expire(key, PERIOD_SECONDS, nx=True)
+                pipeline.ttl(key)
+            counts = iter(pipeline.execute())
+        tries = zip(counts, counts, counts, limits.values(), strict=True)
+        return max((max(1, left) for count, _, left, most in tries if count > most), default=0)
 
-    def _wait(self, key: _Key, most: int) -> int:
-        failures = self._failures.get(key)
-        if not failures or len(failures) < most:
-            return 0
-        return max(0, round(failures[0] + PERIOD_SECONDS - self._clock() + 0.5))
+    def succeed(self, name: str, address: str) -> None:
+        """The password was right: what failed before does not count for this name, nor this try for the address."""
+        self._redis.delete(self._of_name(name, address))
+        self._take_back(self._of_address(address))
+
+    def withdraw(self, name: str, address: str) -> None:
+        """The try was not made: it does not count."""
+        self._take_back(self._of_name(name, address))
+        self._take_back(self._of_address(address))
+
+    def _take_back(self, key: str) -> None:
+        with self._redis.pipeline() as pipeline:
+            pipeline.decr(key)
+            pipeline.expire(key, PERIOD_SECONDS, nx=True)  # the count may have ended meanwhile
+            pipeline.execute()
+
+    def _of_name(self, name: str, address: str) -> str:
+        return self._digest(f"{address}\0{name}")
+
+    def _of_address(self, address: str) -> str:
+        return self._digest(address)
+
+    def _digest(self, what: str) -> str:
+        return TRIES_KEY + hmac.new(self._key, what.encode(errors="replace"), sha256).hexdigest()[:32]

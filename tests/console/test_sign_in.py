@@ -1,14 +1,19 @@
 """Signing in and out."""
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 
 from console.access.passwords import hash_password, is_password
-from console.access.throttle import MOST_OF_A_NAME, MOST_OF_AN_ADDRESS, PERIOD_SECONDS, Throttle
+from console.access.sessions import ENDED_KEY
+from console.access.throttle import MOST_OF_A_NAME, MOST_OF_AN_ADDRESS, PERIOD_SECONDS, TRIES_KEY, Throttle
 from shared.errors import ConfigError
 from shared.settings.config import load_settings
-from tests.console.browsing import KEY, PASSWORD, USERS, Browser
+from tests.conftest import SettingsFactory
+from tests.console.browsing import KEY, PASSWORD, USERS, Browser, browsing
 from tests.console.conftest import ConsoleFactory
+from tests.redis_outages import Server
+from tests.waiting import until
 from workers.audit import AuditLog
 
 
@@ -52,35 +57,90 @@ def test_after_some_failures_even_the_right_password_has_to_wait(open_console: C
 
     assert failed == [401] * MOST_OF_A_NAME
     assert waits.status_code == 429
-    assert 0 < int(waits.headers["retry-after"]) <= PERIOD_SECONDS + 1
+    assert 0 < int(waits.headers["retry-after"]) <= PERIOD_SECONDS
     assert browser.sign_in("operator").status_code == 303
 
 
+def test_all_consoles_count_failures_together_and_keep_no_name(open_console: ConsoleFactory, redis: Redis) -> None:
+    """On Redis, where a digest stands for what was typed, since that may be a password; a success ends the count."""
+    one, other = (open_console(console_users=USERS, console_key=KEY) for _ in range(2))
+
+    failed = [one.sign_in("viewer", "wrong").status_code for _ in range(MOST_OF_A_NAME - 1)]
+    signed_in = other.sign_in("viewer").status_code
+    again = [(one, other)[number % 2].sign_in("viewer", "wrong").status_code for number in range(MOST_OF_A_NAME)]
+    waits = other.sign_in("viewer")
+    kept = redis.keys(f"{TRIES_KEY}*")
+
+    assert (failed, signed_in, again, waits.status_code) == ([401] * 4, 303, [401] * 5, 429)
+    assert kept
+    assert all(b"viewer" not in key and 0 < redis.ttl(key) <= PERIOD_SECONDS for key in kept)
+
+
 @pytest.mark.parametrize("first", ["", "name0"])
-def test_an_address_that_tries_many_names_has_to_wait(first: str) -> None:
-    """Whatever it tries first: no name is a name, too."""
-    throttle = Throttle(lambda: 0.0)
+def test_an_address_that_tries_many_names_has_to_wait(redis: Redis, first: str) -> None:
+    """Whatever it tries first: no name is a name, too. The count ends with its period, and with it the wait."""
+    throttle = Throttle(redis, b"key")
 
-    throttle.record_failure(first, "10.0.0.1")
-    for number in range(1, MOST_OF_AN_ADDRESS):
-        assert throttle.wait_seconds(f"name{number}", "10.0.0.1") == 0
-        throttle.record_failure(f"name{number}", "10.0.0.1")
+    names = [first, *(f"name{number}" for number in range(1, MOST_OF_AN_ADDRESS))]
+    waits = [throttle.begin(name, "10.0.0.1") for name in names]
 
-    assert throttle.wait_seconds("another", "10.0.0.1") > 0
-    assert throttle.wait_seconds("another", "10.0.0.2") == 0
+    assert waits == [0] * MOST_OF_AN_ADDRESS
+    assert 0 < throttle.begin("another", "10.0.0.1") <= PERIOD_SECONDS
+    assert throttle.begin("another", "10.0.0.2") == 0
+    for key in redis.scan_iter(f"{TRIES_KEY}*"):
+        redis.pexpire(key, 1)
+    until(lambda: not redis.keys(f"{TRIES_KEY}*"))
+    assert throttle.begin("another", "10.0.0.1") == 0
 
 
-def test_the_throttle_lets_go_after_its_period() -> None:
-    """A name by address, and an address by all that failed from it."""
-    now = 0.0
-    throttle = Throttle(lambda: now)
-    for number in range(MOST_OF_AN_ADDRESS):
-        throttle.record_failure(f"name{number % 20}", "10.0.0.1")
+def test_a_try_that_succeeds_or_was_not_made_does_not_count(redis: Redis) -> None:
+    """Neither for the name nor for the address, also when the count has ended meanwhile: no count is without an end."""
+    throttle = Throttle(redis, b"key")
 
-    assert throttle.wait_seconds("another", "10.0.0.1") > 0
-    assert throttle.wait_seconds("name1", "10.0.0.2") == 0
-    now = PERIOD_SECONDS + 1
-    assert throttle.wait_seconds("another", "10.0.0.1") == 0
+    for number in range(2 * MOST_OF_AN_ADDRESS):
+        assert throttle.begin("ann", "10.0.0.1") == 0
+        (throttle.succeed if number % 2 else throttle.withdraw)("ann", "10.0.0.1")
+    redis.flushdb()
+    throttle.withdraw("ann", "10.0.0.1")
+
+    assert [redis.ttl(key) > 0 for key in redis.keys(f"{TRIES_KEY}*")] == [True, True]
+
+
+def test_a_copy_of_a_session_is_worth_nothing_after_its_owner_has_signed_out(
+    open_console: ConsoleFactory, redis: Redis
+) -> None:
+    """At every console; what says so ends when the session would have. Another session of the user goes on."""
+    browser, other, thief = (open_console(console_users=USERS, console_key=KEY) for _ in range(3))
+    copied = {"Cookie": browser.sign_in("operator").headers["set-cookie"].partition(";")[0]}
+    other.sign_in("operator")
+    before = thief.get("/", headers=copied).status_code
+
+    signed_out = browser.post("/sign-out").status_code
+    page = thief.get("/", headers=copied)
+    action = thief.post("/queues/pause", data={"queue": "events"}, headers=copied)
+
+    assert (before, signed_out, page.status_code, action.status_code) == (200, 303, 303, 303)
+    assert page.headers["location"] == action.headers["location"] == "/sign-in?next=%2F"
+    assert thief.get("/sign-in", headers=copied).status_code == 200
+    assert other.get("/").status_code == 200
+    assert AuditLog(redis).latest(9) == []
+    (ended,) = redis.keys(f"{ENDED_KEY}*")
+    assert 0 < redis.ttl(ended) <= 12 * 3600
+
+
+def test_while_redis_is_away_nobody_signs_in_or_out(server: Server, make_settings: SettingsFactory) -> None:
+    """The page says that it does not answer; who had signed in goes on when it is back."""
+    settings = make_settings(redis_url=SecretStr(server.url), console_users=USERS, console_key=KEY)
+    with browsing(settings) as url, Browser(url) as one, Browser(url) as other:
+        assert one.sign_in("viewer").status_code == 303
+        server.kill()
+        away = [one.get("/"), one.post("/sign-out"), other.sign_in("viewer")]
+        server.start()
+        back = [one.get("/"), other.sign_in("viewer")]
+
+    assert [each.status_code for each in away] == [503] * 3
+    assert all("Redis did not answer" in each.text or "Redis does not answer" in each.text for each in away)
+    assert [each.status_code for each in back] == [200, 303]
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "e30.aaaa.bbbb", "é" * 40, "a" * 5000])

@@ -37,6 +37,8 @@ async def follow(visit: Visit, filters: Filters, place: str) -> AsyncIterator[st
     while not visit.state.streams.is_ending() and time.monotonic() - began < _LONGEST_SECONDS:
         try:
             calls, there, is_behind = await run_in_threadpool(_read, visit, filters, place)
+            if await run_in_threadpool(visit.has_ended):
+                return
         except (RedisError, OSError):
             return  # the browser asks again, and is told
         if is_behind:

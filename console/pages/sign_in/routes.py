@@ -23,7 +23,8 @@ _BUSY_SECONDS = 5
 def show(visit: Anybody, next: str = "/") -> Response:  # noqa: A002 - as it stands in the address
     """The form; where nobody signs in, the first page."""
     to = local_path(next)
-    if not visit.state.sessions.are_needed or visit.user:
+    sessions = visit.state.sessions
+    if not sessions.are_needed or (visit.user and not sessions.has_ended(visit.request)):
         return visit.back(to)
     return visit.page("sign_in/sign_in.html", next=to, problem="")
 
@@ -33,20 +34,20 @@ def sign_in(visit: Anybody, fields: Fields) -> Response:
     """Sign in."""
     name, password, to = fields.get("name", ""), fields.get("password", ""), local_path(fields.get("next", "/"))
     address = visit.request.client.host if visit.request.client else ""
-    throttle, users = visit.state.throttle, visit.settings.console_users
-    if seconds := throttle.wait_seconds(name[:_LONGEST_NAME], address):
+    throttle, users = visit.state.sessions.throttle, visit.settings.console_users
+    if seconds := throttle.begin(name[:_LONGEST_NAME], address):
         return _wait(visit, to, seconds)
     user = users.get(name)
     hashed = user.password.get_secret_value() if user else _nobody()
     try:
         is_right = is_password(password[:_LONGEST_PASSWORD], hashed) and user is not None
     except TooManyAtOnceError:
+        throttle.withdraw(name[:_LONGEST_NAME], address)
         return _wait(visit, to, _BUSY_SECONDS)
     if not is_right:
-        throttle.record_failure(name[:_LONGEST_NAME], address)
         visit.state.record("sign-in", f"from {address}", f"{name if user else 'somebody'} (console)", "refused")
         return visit.page("sign_in/sign_in.html", status=401, next=to, problem=visit.text("sign_in.wrong"))
-    throttle.record_success(name, address)
+    throttle.succeed(name[:_LONGEST_NAME], address)
     response = visit.back(to)
     visit.state.sessions.sign_in(response, name)
     return response
@@ -56,7 +57,7 @@ def sign_in(visit: Anybody, fields: Fields) -> Response:
 def sign_out(visit: Anybody) -> Response:
     """Sign out."""
     response = visit.back("/sign-in")
-    visit.state.sessions.sign_out(response)
+    visit.state.sessions.sign_out(visit.request, response)
     return response
 
 
