@@ -10,7 +10,7 @@ from markupsafe import Markup
 from console.rendering import ms
 
 _WIDTH, _HEIGHT = 640, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 8, 8, 22
 _HOUR = 3600
 _LOWEST_MS, _LEAST_POWERS, _MOST_POWERS = 1.0, 5, 9
 

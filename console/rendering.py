@@ -37,13 +37,21 @@ def exact(value: str) -> Markup:
     return escape(value)
 
 
+def commands(sentence: str) -> Markup:
+    """A sentence of ours with its commands, between backticks, as such."""
+    parts = enumerate(shown(sentence).split("`"))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in parts
+    )
+
+
 def ms(value: float | None) -> str:
     """Milliseconds; a bucket without an end has none."""
     if value is None:
         return "-"
     if value == float("inf"):
         return "> 60 s"
-    return f"{value:g} ms" if value < 1000 else f"{value / 1000:,g} s"  # noqa: PLR2004 - of a second
+    return f"{round(value, 1):g} ms" if value < 1000 else f"{round(value / 1000, 1):,g} s"  # noqa: PLR2004 - of a second
 
 
 def age(seconds: float | None) -> str:
@@ -102,6 +110,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "exact": exact,
+        "commands": commands,
         "shown": shown,
         "ms": ms,
         "age": age,

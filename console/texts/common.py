@@ -17,7 +17,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.interval.seconds": ("every {seconds} s", "每 {seconds} 秒"),
     "console.interval.never": ("not", "不刷新"),
     "console.apply": ("Apply", "应用"),
-    "console.as_of": ("As of {time} UTC", "截至 {time}（UTC）"),
+    "console.as_of": ("As of {time} UTC.", "截至 {time}（UTC）。"),
     "console.confirm": ("Are you sure?", "确定要这样做吗？"),
     "console.yes": ("Yes, do it", "确定"),
     "console.no": ("Cancel", "取消"),

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.routing import APIRoute
+from redis import Redis
+from rq.suspension import suspend
 
 from console.access.roles import Role
 from console.app import make_routes
@@ -16,6 +18,8 @@ from shared.errors import ConfigError
 from tests.conftest import SettingsFactory
 from tests.console.browsing import KEY, USERS
 from tests.console.conftest import ConsoleFactory
+from tests.console.everything import fill
+from workers.audit import AuditLog
 
 FOR_ANYBODY = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /preferences"}
 
@@ -49,6 +53,29 @@ def test_what_changes_a_state_needs_an_operator() -> None:
         if name.startswith("POST ") and name not in FOR_ANYBODY:
             assert required[0].role
             assert required[0].role >= Role.OPERATOR, name
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_who_may_not_do_a_thing_is_not_shown_it_and_is_refused_and_recorded(
+    sign_in: ConsoleFactory, redis: Redis, role: Role
+) -> None:
+    """Each form on each page: the page shows no button, and the server does not rely on that."""
+    paths = fill(redis, "crm")
+    suspend(redis)
+    browser = sign_in(role.name.lower())
+    others = {
+        name.split()[1] for name, [required] in routes() if name.startswith("POST") and (required.role or 0) > role
+    }
+
+    shown = {part.partition('"')[0] for path in paths for part in browser.get(path).text.split('action="')[1:]}
+    answers = [browser.post(path, data={"queue": "crm", "id": "x", "action": "discard"}) for path in sorted(others)]
+
+    assert others
+    assert others & shown == set()
+    assert {each.status_code for each in answers} == {403}
+    refused = [(each.action, each.by) for each in AuditLog(redis).latest(len(others)) if each.end == "refused"]
+    by = f"{role.name.lower()} (console)"
+    assert sorted(refused) == sorted((path[1:].replace("/", "."), by) for path in others)
 
 
 def test_nobody_sees_anything_without_signing_in(open_console: ConsoleFactory) -> None:

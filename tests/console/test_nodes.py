@@ -129,7 +129,7 @@ def test_how_calls_depart_from_what_is_declared_is_counted(
     assert "SystemTaskFlowName" not in page
     assert "Of 3 calls" in page
     assert "planted" not in page
-    assert "3 variables" in browser.get("/nodes").text
+    assert "variables: 3" in browser.get("/nodes").text
 
 
 def test_a_call_that_no_handler_takes_is_shown_with_the_handler_to_paste(

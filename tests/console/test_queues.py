@@ -3,7 +3,6 @@
 import json
 import time
 
-import pytest
 from redis import Redis
 from rq.suspension import suspend
 
@@ -64,27 +63,6 @@ def test_an_operator_pauses_a_queue_and_resumes_it(
     assert queues_paused_by_hand(redis) == []
     by = "operator (console)"
     assert entries(redis) == [(by, "resume", "erp", "done"), (by, "pause", "erp", "done")]
-
-
-@pytest.mark.parametrize("path", ["/queues/pause", "/queues/resume", "/queues/resume-all"])
-def test_a_viewer_who_posts_an_operators_form_is_refused_and_recorded(
-    sign_in: ConsoleFactory, open_workplace: WorkplaceFactory, redis: Redis, path: str
-) -> None:
-    """The page shows no button, and the server does not rely on that."""
-    open_workplace(JOBS).put_jobs(api_call("order"))
-    suspend(redis)
-    browser = sign_in("viewer")
-
-    refused = browser.post(path, data={"queue": "erp"})
-    pages = browser.get("/queues").text + browser.get("/").text
-
-    assert refused.status_code == 403
-    assert "Your role does not allow this. It was recorded." in refused.text
-    assert entries(redis) == [("viewer (console)", path.strip("/").replace("/", "."), "", "refused")]
-    assert redis.exists("rq:suspended")
-    assert queues_paused_by_hand(redis) == []
-    assert '"/queues/pause"' not in pages
-    assert '"/queues/resume-all"' not in pages
 
 
 def test_nobody_pauses_a_queue_that_is_none(open_console: ConsoleFactory, redis: Redis) -> None:

@@ -42,3 +42,10 @@ def test_a_span_is_told_in_its_two_largest_units(seconds: float | None, text: st
 def test_a_buckets_bound_is_told_as_a_time(value: float | None, text: str) -> None:
     """The last bucket has none."""
     assert ms(value) == text
+
+
+def test_a_command_of_a_sentence_stands_out_and_nothing_in_it_is_obeyed() -> None:
+    """It stands between backticks, as in the documents."""
+    page = TEMPLATES.from_string("{{ sentence | commands }}").render(sentence="write `deskbell <b>`, \u202e")
+
+    assert page == "write <code>deskbell &lt;b&gt;</code>, \\u202e"

@@ -27,7 +27,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nodes.calls": ("callbacks", "回调数"),
     "nodes.outcomes": ("by outcome", "按结果"),
     "nodes.drift": ("drift", "偏差"),
-    "nodes.drift.names": ("{count} variables", "{count} 个变量"),
+    "nodes.drift.names": ("variables: {count}", "{count} 个变量"),
     "nodes.drift.title": ("How calls depart from it", "调用与声明的偏差"),
     "nodes.drift.none": (
         "None of {calls} calls departs from what the handler declares.",

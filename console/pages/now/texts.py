@@ -58,7 +58,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "自 {time}（UTC）起，每五分钟一点；最后一点尚未结束，以虚线表示。",
     ),
     "now.chart.callbacks": ("Callbacks a minute", "每分钟回调数"),
-    "now.chart.answered": ("Time to the answer; the red line is the budget", "应答耗时，红线为时限"),
+    "now.chart.answered": ("Time to the answer; the dashed line is the budget", "应答耗时，虚线为时限"),
     "now.chart.waits": ("Time until a job first begins", "任务首次开始前的等待"),
     "now.chart.attempts": ("Attempts a minute", "每分钟执行次数"),
     "now.line.callbacks": ("all", "全部"),

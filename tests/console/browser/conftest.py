@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.debian import program
 
@@ -21,10 +21,15 @@ FLAGS = [
 ]
 
 
+PATIENCE_MS = 60_000
+"""For what a page is to show or a click to reach: Playwright's own 5 s are less than a busy machine may take."""
+
+
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """One browser for this folder's tests: while it is there, its thread has an event loop that runs."""
     path = program("chromium", "chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -47,6 +52,8 @@ def open_tab(chromium: Browser, errors: list[str]) -> Iterator[TabFactory]:
 
     def open_one(url: str, *, width: int = 1280, **options: Any) -> Page:
         context = chromium.new_context(base_url=url, viewport={"width": width, "height": 900}, **options)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_cookies([{"name": "deskbell_interval", "value": "2", "url": url}])
         contexts.append(context)
         tab = context.new_page()
         tab.on("pageerror", lambda error: errors.append(str(error)))
