@@ -3,11 +3,11 @@
 --
 -- KEYS  the entry in the audit log
 -- ARGV  now as RQ writes dates, the new type as `fan_out.lua` needs it, in a JSON list, the old job's queue and id, 1 to replay
---       also what other jobs wait for, then a fan-out of one job
+--       also what other jobs wait for, 1 to do nothing, a dry run, then a fan-out of one job
 -- Returns replayed; gone, alive or awaited, as for a replay or discard; or there: the event has a job of that type
 
 local date, job_types, queue, id = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
-local also_awaited, fan_out = ARGV[5] == '1', read_fan_out(6)
+local also_awaited, is_dry, fan_out = ARGV[5] == '1', ARGV[6] == '1', read_fan_out(7)
 local new = fan_out.jobs[1]
 local left = 'deskbell:left:' .. queue .. ':' .. string.sub(id, 34)
 local held_by = {['rq:failed:' .. queue] = {failed = true, stopped = true}}
@@ -29,8 +29,8 @@ local function obstacle()
 end
 
 local why_not = obstacle()
-if why_not then
-  return why_not
+if why_not or is_dry then
+  return why_not or 'replayed'
 end
 for registry in pairs(held_by) do
   redis.call('ZREM', registry, id)

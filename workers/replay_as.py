@@ -18,6 +18,7 @@ from rq.utils import utcformat
 from shared.jobs.job_type import JobType
 from shared.jobs.jobs import Jobs
 from shared.redis.job_data import read_data
+from shared.redis.queues import RUNS_KEY
 from shared.redis.releases import left_key, read_left
 from shared.redis.scripts import script_text
 from shared.traces.spans import NO_SPAN
@@ -59,7 +60,15 @@ class ReplaysAs:
                 progress(len(batch))
         return outcomes
 
-    def _replay(self, record: str, old: DeadLetter) -> str:
+    def look(self, pages: Pages, progress: Progress) -> Counter[str]:
+        """What `replay` would return, without doing anything."""
+        outcomes: Counter[str] = Counter()
+        for page in pages:
+            outcomes.update(self._replay(RUNS_KEY, each, is_dry=True) for each in page)
+            progress(len(page))
+        return outcomes
+
+    def _replay(self, record: str, old: DeadLetter, *, is_dry: bool = False) -> str:
         data: bytes | None = self._redis.hget(Job.key_for(old.id), "data")  # type: ignore[assignment]
         if data is None:
             return "expired"
@@ -75,15 +84,17 @@ class ReplaysAs:
         wire_text = to_json(wire, inf_nan_mode="strings")
         fan_out = FanOut(event, wire_text, place, [(job_type, key_digest(job_type, event))], 0.0, NO_SPAN)
         table, (arguments,) = self._templates.arguments([fan_out])
-        outcome = self._run(record, old, "", table, arguments)
+        if is_dry:
+            return self._run(record, old, ["1", "1", *arguments], table)
+        outcome = self._run(record, old, ["", "", *arguments], table)
         if outcome == "awaited":
             let_go_on(self._redis, old.id, old.queue)
-            outcome = self._run(record, old, "1", table, arguments)
+            outcome = self._run(record, old, ["1", "", *arguments], table)
         return outcome
 
-    def _run(self, record: str, old: DeadLetter, also_awaited: str, table: str, fan_out: list[Any]) -> str:
+    def _run(self, record: str, old: DeadLetter, rest: list[Any], table: str) -> str:
         date = utcformat(datetime.now(UTC))
-        answer: bytes = self._script(keys=[record], args=[date, table, old.queue, old.id, also_awaited, *fan_out])
+        answer: bytes = self._script(keys=[record], args=[date, table, old.queue, old.id, *rest])
         return answer.decode()
 
 

@@ -9,8 +9,10 @@ from redis import Redis
 
 from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.overview import Count
+from shared.jobs.job_type import JobType
 from workers.dead_letters.registry import DeadLetter, DeadLetters
 from workers.dead_letters.replay import Replays
+from workers.replay_as import ReplaysAs
 
 Action = Literal["replay", "discard"]
 ACTIONS: tuple[Action, ...] = ("replay", "discard")
@@ -28,6 +30,7 @@ class Plan:
         outcomes: how many would be replayed or discarded, and how many not, by why not.
         group: job type, queue and cause of the last of them; "" when there is none.
         awaiting: how many jobs wait behind them.
+        as_: the other job type that they would be replayed as; "" for their own.
         at: when it was counted.
     """
 
@@ -36,16 +39,22 @@ class Plan:
     group: tuple[str, str, str]
     awaiting: int
     at: datetime
+    as_: str = ""
 
     @property
     def words(self) -> str:
         """The choice for the audit log, with a group by its names."""
         job, queue, cause = self.group
-        return self.choice.words(f"--job {job!r} --cause {cause!r}, this cause alone, on {queue}")
+        return words_of(self.choice.words(f"--job {job!r} --cause {cause!r}, this cause alone, on {queue}"), self.as_)
 
 
-def make_plan(redis: Redis, action: Action, choice: Choice, count: Count) -> Plan:
-    """Find what an action would do, and do nothing."""
+def words_of(chosen: str, as_: str) -> str:
+    """A choice for the audit log, with the other job type, as one would type it."""
+    return f"{chosen} --as {as_}" if as_ else chosen
+
+
+def make_plan(redis: Redis, action: Action, choice: Choice, count: Count, as_: JobType | None = None) -> Plan:
+    """Find what an action would do, and do nothing; `as_` is another job type, to replay them as."""
     at, dead_letters = datetime.now(UTC), DeadLetters(redis)
     group, ids, latest = ("", "", ""), list[str](), choice.until
 
@@ -58,5 +67,7 @@ def make_plan(redis: Redis, action: Action, choice: Choice, count: Count) -> Pla
         return page
 
     pages = (note(page) for page in choice.pages(dead_letters) if page)
-    outcomes = Replays(redis, "").look(action, pages, count)
-    return Plan(replace(choice, until=latest or at), outcomes, group, dead_letters.awaiting(ids), at)
+    replays = Replays(redis, "")
+    outcomes = ReplaysAs(redis, replays, as_).look(pages, count) if as_ else replays.look(action, pages, count)
+    choice = replace(choice, until=latest or at)
+    return Plan(choice, outcomes, group, dead_letters.awaiting(ids), at, as_.name if as_ else "")

@@ -20,12 +20,14 @@ from redis.exceptions import RedisError
 from deskbell.dead_letters.choice import Choice
 from deskbell.dead_letters.plan import Action
 from shared.declarations.policies import Rate
+from shared.jobs.job_type import JobType
 from shared.keys import DESKBELL
 from shared.logs import get_log
 from shared.redis.queues import RUNS_KEY
 from workers.audit import AuditEntry, AuditLog
 from workers.dead_letters.registry import DeadLetters
 from workers.dead_letters.replay import Replays, Throttle
+from workers.replay_as import ReplaysAs
 
 _MOST = 4  # at once in a process
 _ALIVE_SECONDS = 15
@@ -48,6 +50,7 @@ class Order:
         words: the choice for the audit log.
         total: how many a dry run has counted; None without one.
         rate: of a replay; None is at once.
+        as_: another job type, to replay them as.
     """
 
     action: Action
@@ -56,6 +59,7 @@ class Order:
     words: str
     total: int | None
     rate: str | None = None
+    as_: JobType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Run:
         rate: "" for at once.
         outcomes: what became of how many; only once it has ended.
         stopped_by: who ended it.
+        as_: the other job type that they are replayed as; "" for their own.
     """
 
     entry: AuditEntry
@@ -77,6 +82,7 @@ class Run:
     rate: str
     outcomes: Mapping[str, int]
     stopped_by: str
+    as_: str
 
 
 class Runs:
@@ -136,7 +142,9 @@ class Runs:
         total = int(read["total"]) if read["total"] else None
         outcomes = json.loads(read.get("outcomes", "{}"))
         choice = Choice.read(json.loads(read["choice"]))
-        return Run(entry, choice, int(read["seen"]), total, read["rate"], outcomes, read.get("stopped_by", ""))
+        return Run(
+            entry, choice, int(read["seen"]), total, read["rate"], outcomes, read.get("stopped_by", ""), read["as"]
+        )
 
     def _carry_out(self, run: "_Running") -> None:
         try:
@@ -178,6 +186,7 @@ class _Running:
         order, alive_until = self.order, time.time() + _ALIVE_SECONDS
         total = "" if order.total is None else str(order.total)
         fields: Any = {"choice": json.dumps(order.choice.fields), "total": total, "rate": order.rate or ""}
+        fields["as"] = order.as_.name if order.as_ else ""
         with self._redis.pipeline() as pipeline:
             pipeline.hset(self._record, mapping=fields | {"seen": self._seen, "alive_until": str(alive_until)})
             pipeline.set(self._lock, self._record.removeprefix(f"{RUNS_KEY}:"), ex=_ALIVE_SECONDS)
@@ -192,7 +201,10 @@ class _Running:
         if order.action == "discard":
             return replays.discard(pages, order.words, self._progress)
         rate = Rate.parse(order.rate) if order.rate else None
-        return replays.replay(pages, order.words, Throttle(rate, sleep=self._sleep), self._progress)
+        throttle = Throttle(rate, sleep=self._sleep)
+        if order.as_:
+            return ReplaysAs(self._redis, replays, order.as_).replay(pages, order.words, throttle, self._progress)
+        return replays.replay(pages, order.words, throttle, self._progress)
 
     def _progress(self, more: int) -> None:
         self._seen += more

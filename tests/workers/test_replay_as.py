@@ -43,12 +43,14 @@ def test_a_dead_letter_is_replayed_under_another_type(open_workplace: WorkplaceF
     workplace = open_workplace(renamed_jobs(done, queue="crm", attempts=3, timeout=7))
     dead_letters = all_dead_letters(workplace.redis)
 
+    (job_type,) = workplace.jobs.types
+    foretold = ReplaysAs(workplace.redis, Replays(workplace.redis, ""), job_type).look([dead_letters], lambda _: None)
     outcomes = replay_as(workplace, dead_letters)
     again = replay_as(workplace, dead_letters)
     job = workplace.job(events[0], "acme.renamed")
     workplace.work("crm")
 
-    assert (outcomes, again) == ({"replayed": 3}, {"expired": 3})
+    assert (foretold, outcomes, again) == ({"replayed": 3}, {"replayed": 3}, {"expired": 3})
     assert (job.origin, job.timeout, job.retries_left, job.meta) == ("crm", 7, 2, {})
     assert done == [event.id for event in events]
     assert not any(Job.exists(each.id, workplace.redis) for each in dead_letters)

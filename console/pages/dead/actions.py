@@ -7,10 +7,10 @@ from fastapi import APIRouter, HTTPException
 from starlette.responses import Response
 
 from console.forms import Fields
-from console.pages.dead.asked import Asked, chosen
+from console.pages.dead.asked import Asked, chosen, replayed_as
 from console.visit import Operator, Viewer
 from deskbell.dead_letters.choice import FIELDS
-from deskbell.dead_letters.plan import ACTIONS, DONE, Action, make_plan
+from deskbell.dead_letters.plan import ACTIONS, DONE, Action, make_plan, words_of
 from deskbell.dead_letters.runs import BusyError, Order
 from shared.declarations.policies import Rate
 
@@ -26,7 +26,9 @@ def show_plan(visit: Operator, asked: Asked, action: str = "") -> Response:
     """What an action would do: nothing is done."""
     state, checked, choice = visit.state, _action(action), chosen(asked)
     asked |= {"user": choice.user or ""}  # as the form sends it
-    read = state.dead_plans.get(_key(checked, asked), lambda count: make_plan(state.redis, checked, choice, count))
+    as_ = replayed_as(visit, {"action": action, "as": visit.request.query_params.get("as", "")})
+    asked |= {"as": as_.name if as_ else ""}
+    read = state.dead_plans.get(_key(checked, asked), lambda count: make_plan(state.redis, checked, choice, count, as_))
     plan = read.result
     return visit.page(
         "dead/plan.html",
@@ -43,6 +45,7 @@ def show_plan(visit: Operator, asked: Asked, action: str = "") -> Response:
 @router.post("/dead/runs")
 def start(visit: Operator, fields: Fields) -> Response:
     """Begin an action in the background; another of the same scope that is under way is shown instead."""
+    as_ = replayed_as(visit, fields)
     action, choice, rate = _action(fields.get("action", "")), chosen(fields), fields.get("rate", "")
     if rate and not Rate.parse(rate):
         raise HTTPException(400, f"rate: expected a number in a s, min or h, such as 20/s, got {rate[:20]!r}")
@@ -51,10 +54,10 @@ def start(visit: Operator, fields: Fields) -> Response:
     plan = visit.state.dead_plans.known(_key(action, fields | {"since": fields.get("asked_since", "")}))
     if plan and replace(plan.choice, until=choice.until) != choice:  # its words would say what is not done
         plan = None
-    words = (plan.words if plan else str(choice))[:_MOST_WORDS]
+    words = (plan.words if plan else words_of(str(choice), as_.name if as_ else ""))[:_MOST_WORDS]
     total = plan.outcomes.total() if plan else 1 if choice.id else None
     try:
-        run, is_new = visit.state.dead_runs.start(Order(action, choice, visit.by, words, total, rate or None))
+        run, is_new = visit.state.dead_runs.start(Order(action, choice, visit.by, words, total, rate or None, as_))
     except BusyError:
         return visit.back("/dead", "dead.busy")
     return visit.back(f"/dead/run?id={run}" if run else "/dead", "dead.begun" if is_new else "dead.begun_already")
@@ -69,7 +72,7 @@ def show_run(visit: Viewer, id: str = "") -> Response:  # noqa: A002 - the name 
     others = {name: number for name, number in run.outcomes.items() if name != DONE.get(run.entry.action)}
     again = {name: text for name, text in run.choice.fields.items() if name != "until"}
     left = _seconds(max(0, (run.total or 0) - run.seen), run.rate) if run.entry.is_running else 0.0
-    return visit.page("dead/run.html", run=run, others=others, again=again, left=left)
+    return visit.page("dead/run.html", run=run, others=others, again=again | {"as": run.as_}, left=left)
 
 
 @router.post("/dead/stop")
@@ -84,7 +87,7 @@ def stop(visit: Operator, fields: Fields) -> Response:
 
 def _key(action: Action, asked: Mapping[str, str]) -> tuple[str, ...]:
     """What a dry run is known by: what was asked, as it was typed, for a span begins later at each request."""
-    return action, *(asked.get(name, "")[:_LONGEST] for name in FIELDS if name != "until")
+    return action, *(asked.get(name, "")[:_LONGEST] for name in ("as", *FIELDS) if name != "until")
 
 
 def _seconds(count: int, rate: str) -> float:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from console.forms import Fields
 from console.page import Page
 from console.pages.dead.actions import router
-from console.pages.dead.asked import Asked, chosen
+from console.pages.dead.asked import Asked, chosen, offered
 from console.pages.dead.texts import TEXTS
 from console.reads import Read
 from console.visit import Admin, Viewer, Visit
@@ -28,6 +28,7 @@ _LATELY = 50  # entries of the audit log that are looked through for runs
 _MOST_RUNS = 5
 _LONGEST = 200
 _ALL = Selection()
+_UNKNOWN = "UnknownJobError"
 _SPANS = ("15m", "1h", "8h", "1d", "7d", "30d")
 
 
@@ -60,7 +61,17 @@ def show_group(visit: Viewer, group: str = "") -> Response:
     read = _overview(visit)
     found = read.result.group(group) if read.result else None
     letters = DeadLetters(visit.state.redis).find(found.group.ids[-_MOST_LETTERS:]) if found else []
-    return visit.page("dead/group.html", read=read, group=group[:_LONGEST], found=found, letters=letters[::-1])
+    is_unknown = found is not None and found.group.cause.startswith(_UNKNOWN)
+    types = offered(visit) if is_unknown and visit.may("operator") else []
+    return visit.page(
+        "dead/group.html",
+        read=read,
+        group=group[:_LONGEST],
+        found=found,
+        letters=letters[::-1],
+        is_unknown=is_unknown,
+        types=[each.name for each in types],
+    )
 
 
 @router.get("/dead/letter")

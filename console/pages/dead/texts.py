@@ -22,8 +22,29 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.behind": ("wait behind", "等待"),
     "dead.sample": ("the latest, {id}…", "最新一条 {id}…"),
     "dead.unknown": (
-        "No worker knows this job type. If it was renamed, replay under its new name where DESKBELL_JOBS is set:",
-        "没有工作进程认识该任务类型。若已改名，请在设置了 DESKBELL_JOBS 的环境中以新名称重放：",
+        "No worker knew this job type. If it was renamed, replay them as the new one.",
+        "没有工作进程认识该任务类型。若已改名，请以新的任务类型重放。",
+    ),
+    "dead.unknown.command": (
+        (
+            "This console has none to offer: DESKBELL_JOBS must name the job types, and a living worker declare one of "
+            "them. Or write, where it does:"
+        ),
+        (
+            "本控制台没有可供选择的任务类型：需要用 DESKBELL_JOBS 指定任务类型，且有在线的工作进程声明其中之一。"
+            "也可在满足条件的环境中执行："
+        ),
+    ),
+    "dead.as": ("Replay as another job type", "以其他任务类型重放"),
+    "dead.as.covers": (
+        (
+            "Those that DESKBELL_JOBS names here and a living worker declares. The event gets a job of that type, "
+            "on that type's queue; the dead letter goes. A dry run comes first."
+        ),
+        (
+            "列出此处 DESKBELL_JOBS 指定、且有在线工作进程声明的任务类型。事件会得到该类型的新任务，放入该类型的队列；"
+            "原死信随即删除。先进行预演。"
+        ),
     ),
     "dead.do": ("actions", "操作"),
     "dead.none": ("There are no dead letters.", "没有死信。"),
@@ -107,6 +128,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.not.expired": ("not: the job is not there any more", "未处理：任务已不存在"),
     "dead.not.alive": ("not: queued or running already", "未处理：已在队列或执行中"),
     "dead.not.limited": ("not: under a rate limit of RQ's own", "未处理：受 RQ 自身限速"),
+    "dead.not.there": ("not: the event has a job of that type", "未处理：事件已有该类型的任务"),
+    "dead.not.misfit": ("not: the type does not subscribe to such an event", "未处理：该类型不订阅此类事件"),
+    "dead.not.no_job": ("not: no job of a job type", "未处理：不是任务类型的任务"),
     "dead.rate": ("at most", "速率上限"),
     "dead.rate.none": ("all at once", "不限速"),
     "dead.rate.takes": ("{rate}, for {time}", "{rate}，约 {time}"),

@@ -163,10 +163,9 @@ def replay(chosen: Chosen, *, as_: str | None, rate: str | None, yes: bool, by: 
         if preview and (dry_run or preview.count + left > _MANY):
             preview.show()
             if left:
-                typer.echo(f"{left:,} jobs that are left would be replayed, too")
-            if dry_run and not job_type:
-                _foretell("replay", "replayed", preview, redis)
+                typer.echo(f"{left:,} jobs that are left are chosen, too")
             if dry_run:
+                _foretell("replay", "replayed", preview, redis, job_type, chosen.left(redis) if job_type else [])
                 return
             typer.confirm(f"Put all {preview.count + left:,} back at once? (--rate 20/s does it slowly)", abort=True)
         pages = preview.pages() if preview else chosen.pages(DeadLetters(redis))
@@ -220,10 +219,17 @@ def _progress(done: str) -> Iterator[Callable[[int], None]]:
             stop(f"interrupted; what was {done} is in the log, run it again for the others", _INTERRUPTED)
 
 
-def _foretell(action: str, done: str, preview: Preview, redis: Redis) -> None:
+def _foretell(
+    action: str, done: str, preview: Preview, redis: Redis, as_: JobType | None = None, left: Pages = ()
+) -> None:
     """Print how many would be dealt with, and how many not."""
-    if preview.count:
-        outcomes = Replays(redis, "").look(action, preview.pages(), lambda _: None)
+    replays = Replays(redis, "")
+    outcomes = (
+        ReplaysAs(redis, replays, as_).look(chain(preview.pages(), left), lambda _: None)
+        if as_
+        else replays.look(action, preview.pages(), lambda _: None)
+    )
+    if outcomes:
         typer.echo(f"{outcomes[done]:,} would be {done}")
         _report_others(outcomes)
 

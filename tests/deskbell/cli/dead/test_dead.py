@@ -381,6 +381,6 @@ def test_replay_as_another_job_type_reads_the_integrators_declarations(
     assert "expected a job type that DESKBELL_JOBS declares, got 'acme.rename'" in misspelt.stderr
     assert "acme.renamed" in misspelt.stderr
     assert (before, replayed.stdout, replayed.returncode) == (1, "2 replayed\n", 0)
-    assert looked.stdout.endswith("1 chosen\n1 jobs that are left would be replayed, too\n")
+    assert looked.stdout.endswith("1 chosen\n1 jobs that are left are chosen, too\n2 would be replayed\n")
     assert (asked.returncode, "Put all 101 back at once?" in asked.stdout) == (1, True)
     assert redis.lrange("rq:queue:crm", 0, -1) == [f"{each.id}-acme-renamed".encode() for each in (event, left)]
