@@ -65,7 +65,7 @@ DESCRIBED: dict[str, str] = {
         "请绘制两个节点：本节点，其后是对 LateState 的条件判断。为 not_yet 时，任务流等待或回复一句话，携带 "
         "LateTicket 调用节点 {node}，再回到该条件判断。"
     ),
-    "It takes the whole call, and may read further variables.": "它接收整个调用，可能读取其他变量。",
+    "It takes the whole call, and may read further variables.": "它接收整个回调，可能读取其他变量。",
     "Outputs are not declared: let the handler return a TypedDict or a pydantic model.": (
         "未声明输出：请让处理函数返回 TypedDict 或 pydantic 模型。"
     ),

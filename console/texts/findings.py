@@ -52,7 +52,7 @@ FINDINGS: dict[str, str] = {
     (
         "wait: a worker of the queue {queue} puts them back within {seconds} s of its start, or of the end of an "
         "outage of Redis"
-    ): ("请等待：队列 {queue} 的工作进程会在启动后，或 Redis 恢复后的 {seconds} 秒内将其放回队列"),
+    ): ("请等待：队列 {queue} 的工作进程会在其启动或 Redis 恢复后的 {seconds} 秒内将这些任务放回队列"),
     "{count} jobs of {job} wait": "{count} 个 {job} 任务在等待",
     "{count} jobs of a newer release wait": "{count} 个较新版本的任务在等待",
     "{jobs}: a living worker of the queue {queue} has what they need, and recalls them": (
@@ -89,7 +89,7 @@ FINDINGS: dict[str, str] = {
     "cause unknown": "原因未知",
     "write `deskbell dead replay {id}`, or `dead discard`": "请执行 `deskbell dead replay {id}` 或 `dead discard`",
     "{held} jobs wait for earlier ones of their key: of the first, {what}": (
-        "{held} 个任务在等待同一键的前序任务；最前面的任务中：{what}"
+        "{held} 个任务在等待同一分区键的前序任务；最前面的任务中：{what}"
     ),
     "{count} behind one that {does}": "{count} 个的前序任务{does}",
     "waits itself": "仍在队列中",
@@ -106,13 +106,13 @@ FINDINGS: dict[str, str] = {
     "{cause}, since {at} UTC; such waits use up no attempt, for a day at most": (
         "{cause}，自 {at}（UTC）起；此类等待不消耗执行次数，最长一天"
     ),
-    "another job of its key runs": "同一键的另一个任务正在执行",
-    "an earlier job of its key is still to run": "同一键的前序任务尚未执行",
+    "another job of its key runs": "同一分区键的另一个任务正在执行",
+    "an earlier job of its key is still to run": "同一分区键的前序任务尚未执行",
     "an earlier Seq of its execution has not come: it is waited for {seconds} s": (
         "同一次执行中更早的 Seq 尚未到达：最多等待 {seconds} 秒"
     ),
     "an earlier event of its key has no job yet, and is waited for {seconds} s: see `deskbell doctor {queue}`": (
-        "同一键的前序事件尚未分发出任务，最多等待 {seconds} 秒：参见 `deskbell doctor {queue}`"
+        "同一分区键的前序事件尚未分发出任务，最多等待 {seconds} 秒：参见 `deskbell doctor {queue}`"
     ),
     "{count} jobs of {job} wait for its limit, {starts} starts in {seconds:g} s; the next one starts at {at} UTC": (
         "{count} 个 {job} 任务因限速而等待（每 {seconds:g} 秒 {starts} 个）；下一个在 {at}（UTC）开始"
@@ -142,9 +142,9 @@ FINDINGS: dict[str, str] = {
     "the queue {queue}": "队列 {queue}",
     "the queues {queues}": "队列 {queues}",
     (
-        "events wait on the queue {queue}, {count:,} of them, the first for {seconds:.0f} s: jobs of this queue may be "
-        "made from them"
-    ): "队列 {queue} 有 {count:,} 个事件在等待，最早的已等待 {seconds:.0f} 秒：本队列的任务可能由它们产生",
+        "events wait on the queue {queue}, {count:,} of them, the first for {seconds:.0f} s: jobs of this queue may "
+        "be made from them"
+    ): ("队列 {queue} 有 {count:,} 个事件在等待，最早的已等待 {seconds:.0f} 秒：本队列的任务可能由它们产生"),
     "see `deskbell doctor {queue}`": "参见 `deskbell doctor {queue}`",
     # deskbell/cli/doctor
     "{what} Redis did not tell: {error}": "{what}Redis 未给出答复：{error}",
@@ -185,7 +185,7 @@ FINDINGS: dict[str, str] = {
     (
         "Redis took {took} ms for a connection and an empty call{who}; the api waits DESKBELL_REDIS_TIMEOUT_MS, {ms}, "
         "for each"
-    ): "Redis 建立连接并执行空调用用了 {took} 毫秒{who}；API 服务每次只等待 DESKBELL_REDIS_TIMEOUT_MS（{ms} 毫秒）",
+    ): ("Redis 建立连接并执行空调用用了 {took} 毫秒{who}；API 服务每次只等待 DESKBELL_REDIS_TIMEOUT_MS（{ms} 毫秒）"),
     "the api cannot note when a token was used: {error}": "API 服务无法记录令牌的使用时间：{error}",
     "set it by NTP, and see that NTP runs": "请用 NTP 校时，并确认 NTP 正在运行",
     "the clock of this host is {apart} that of Redis": "本机时钟比 Redis {apart}",
@@ -241,16 +241,16 @@ FINDINGS: dict[str, str] = {
         "请等待半分钟：将其类型声明为有序的工作进程会把它们放入队列"
     ),
     "{count} ids on the queue {queue} have no job, which was deleted or has expired ({ids}{more})": (
-        "队列 {queue} 上有 {count} 个编号没有对应的任务，任务已被删除或过期（{ids}{more}）"
+        "队列 {queue} 上有 {count} 个任务 ID 没有对应的任务，任务已被删除或过期（{ids}{more}）"
     ),
     "nothing: a worker drops them when it comes to them": "无需处理：工作进程轮到时会将其丢掉",
     "looked for orphaned jobs in {keys} of {all} keys: found {count}": (
-        "在 {all} 个键中的 {keys} 个里查找孤立任务：找到 {count} 个"
+        "已检查 {keys} / {all} 个键：找到 {count} 个孤立任务"
     ),
     (
         "looked for orphaned jobs in {keys} of {all} keys, for {seconds:g} s at most{but}: there may be more than is "
         "told"
-    ): ("在 {all} 个键中的 {keys} 个里查找孤立任务，最长 {seconds:g} 秒{but}：实际可能多于所示"),
+    ): ("查找孤立任务时只检查了 {keys} / {all} 个键，最长 {seconds:g} 秒{but}：实际可能多于所示"),
     ", and not at all in {queues}, where too many wait or a key is damaged": (
         "，未查找 {queues}（等待的任务过多或键已损坏）"
     ),
@@ -358,7 +358,7 @@ FINDINGS: dict[str, str] = {
     "{problem} from {default}; set it, in .env or the environment, or run `deskbell dev` here": (
         "{problem}（{default}）；请在 .env 或环境变量中设置，或在此运行 `deskbell dev`"
     ),
-    "expected a server that answers, got {error}": "应有可响应的服务器，实为 {error}",
+    "expected a server that answers, got {error}": "服务器没有响应：{error}",
     "Redis refuses the user or the password in DESKBELL_REDIS_URL, or that there is none: correct it": (
         "Redis 拒绝了 DESKBELL_REDIS_URL 中的用户或密码，或其中缺少密码：请更正"
     ),
@@ -377,5 +377,5 @@ FINDINGS: dict[str, str] = {
     "Redis' certificate is not trusted: expected ssl_ca_certs in DESKBELL_REDIS_URL to name its authority": (
         "Redis 的证书不受信任：DESKBELL_REDIS_URL 中的 ssl_ca_certs 应指定其签发机构"
     ),
-    "Redis has no database of the number in DESKBELL_REDIS_URL": "Redis 没有 DESKBELL_REDIS_URL 中编号的数据库",
+    "Redis has no database of the number in DESKBELL_REDIS_URL": "Redis 没有 DESKBELL_REDIS_URL 所指编号的数据库",
 }

@@ -196,7 +196,7 @@ def test_without_handlers_the_page_says_why_and_shows_what_redis_tells(
     one = browser.get("/nodes?name=old_node").text
 
     assert all(sentence in each for each in (page, again, one))
-    assert "控制台不了解处理函数" in again
+    assert "控制台没有处理函数的信息" in again
     assert "@callbacks.api_call(&#34;refund&#34;)" in page
     assert "answered 7" in page
     assert "answered 7" in one

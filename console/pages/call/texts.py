@@ -31,7 +31,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.kept": ("Kept on Redis", "已写入 Redis"),
     "call.spooled": (
         "Until then it waited on the api's disk, or the clocks differ.",
-        "此前保存在 api 的磁盘上，或时钟不一致。",
+        "此前保存在 API 服务的磁盘上，或时钟不一致。",
     ),
     "call.again": ("The delivery came again and got the same answer", "重复投递，返回相同应答"),
     "call.attempt": ("attempt {number}", "第 {number} 次执行"),
@@ -41,7 +41,10 @@ TEXTS: dict[str, tuple[str, str]] = {
             "{shown} of {count} attempts and repetitions; an attempt is on record some seconds after its end. Times "
             "are by the clocks of the api, of Redis and of the workers, in UTC."
         ),
-        "显示 {count} 次执行与重复投递中的 {shown} 次，有数秒延迟。时间为 api、Redis 与工作进程各自的时钟（UTC）。",
+        (
+            "显示 {count} 次执行与重复投递中的 {shown} 次，有数秒延迟。"
+            "时间为 API 服务、Redis 与工作进程各自的时钟（UTC）。"
+        ),
     ),
     "call.jobs": ("Jobs", "任务"),
     "call.status": ("status", "状态"),

@@ -1,7 +1,7 @@
 """The texts of the page."""
 
 TEXTS: dict[str, tuple[str, str]] = {
-    "now.title": ("Now", "现状"),
+    "now.title": ("Now", "当前状态"),
     "now.wrong": ("What needs you", "需要处理"),
     "now.right": ("Nothing is found to be wrong.", "未发现问题。"),
     "now.wrong.covers": (

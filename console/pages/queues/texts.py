@@ -53,7 +53,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.at": ("at (UTC)", "时间（UTC）"),
     "queues.held": ("Held behind others", "被阻塞"),
     "queues.held.covers": ("{shown} of {all}.", "显示 {shown} / {all}。"),
-    "queues.behind": ("behind", "等待"),
+    "queues.behind": ("behind", "前序任务"),
     "queues.none": ("None.", "无。"),
     "queues.picture": ("Wait of this queue's jobs", "本队列任务的等待时间"),
     "queues.back": ("All queues", "全部队列"),
