@@ -4,7 +4,6 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import chain
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,10 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.status import HTTP_404_NOT_FOUND
 
-from api.acceptance.backlog import BacklogReader
 from api.acceptance.deliveries import Deliveries
-from api.acceptance.intake import Intake
-from api.acceptance.spool import MEGABYTE
 from api.admission.authentication import Authenticator
 from api.admission.concurrency import ConcurrencyLimit
 from api.admission.paths import CallbackPaths
@@ -26,11 +22,7 @@ from api.errors import http_info
 from api.lateness import Lateness
 from api.metrics import CONTENT_TYPE, Metrics
 from api.monitoring.drift import DriftLog
-from api.monitoring.health import Health
-from api.monitoring.presence import Presence
-from api.monitoring.queues import collect_queues
-from api.monitoring.redis_server import collect_server
-from api.monitoring.spool import collect_spool
+from api.monitoring.shards import Shards
 from api.routes import CallbackRoutes
 from api.server.answers import Answer
 from api.server.arrival import SINCE
@@ -41,7 +33,6 @@ from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
 from shared.logs import get_log, on_lost_lines
 from shared.records.packing import Packing
-from shared.redis.connections import connect_async
 from shared.settings.config import Settings
 from shared.wire.protocol import envelope
 
@@ -53,37 +44,29 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
         ConfigError: the settings would let anybody call.
     """
     settings.require_authentication()
-    redis = connect_async(settings)
     metrics = Metrics(handler.name for handler in callbacks.handlers)
     on_lost_lines(metrics.log_lines_lost.inc)
     rejections = RejectionLog(metrics)
     paths = CallbackPaths(settings)
     replies = Replies(callbacks, DriftLog(metrics))
     lateness = Lateness(metrics)
-    intake = Intake(redis, settings, metrics, lateness, Packing(settings, public_variables(callbacks)))
-    token_usage = TokenUsage(redis)
-    backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
-    presence = Presence(redis, backlog, settings.spool_dir)
-    health = Health(redis, settings, intake, replies, metrics, backlog, lateness)
+    shards = Shards(settings, replies, metrics, lateness, Packing(settings, public_variables(callbacks)))
+    token_usage = TokenUsage(shards.home)
     _warn_of_unknown_apps(settings, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         lateness.start()
-        await intake.start()
-        metrics.history.start(redis)
-        for part in (token_usage, health, presence):
-            part.start()
+        await shards.start()
+        metrics.history.start(shards.home)
+        token_usage.start()
         _tune_garbage_collector()
         yield {RECORD_REJECTION: rejections.record, SINCE: asyncio.get_running_loop().time()}
-        await intake.close()
-        for part in (health, presence, token_usage):
-            await part.close()
-        await metrics.history.close(redis)
+        await token_usage.close()
+        await metrics.history.close(shards.home)
+        await shards.close()
         rejections.close()
-        backlog.close()
         replies.close()
-        await redis.aclose()
         lateness.close()
 
     app = FastAPI(
@@ -114,7 +97,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     @app.get("/readyz")
     async def readyz() -> Response:
         """Whether events can be kept, where, and what an acknowledgement is worth."""
-        status, report = await health.report()
+        status, report = await shards.report()
         return JSONResponse(report, status)
 
     @app.head("/metrics", include_in_schema=False)
@@ -122,12 +105,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     async def show_metrics() -> Response:
         """What this api counts, for Prometheus."""
         try:
-            others = await asyncio.gather(
-                collect_queues(redis),
-                collect_server(redis, settings.min_replicas),
-                collect_spool(backlog, settings.spool_max_mb * MEGABYTE),
-            )
-            return Response(metrics.render(*chain(*others)), media_type=CONTENT_TYPE)
+            return Response(metrics.render(*await shards.collect()), media_type=CONTENT_TYPE)
         except (OSError, ValueError) as error:  # the files that the processes share are gone or damaged
             get_log().error("no_metrics", error=error)
             return Response(status_code=503, media_type=CONTENT_TYPE)
@@ -142,7 +120,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
         rejections=rejections,
         replies=replies,
         deliveries=Deliveries(),
-        intake=intake,
+        intakes=shards.intakes,
         metrics=metrics,
         lateness=lateness,
     )

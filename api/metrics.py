@@ -100,9 +100,12 @@ class Metrics:
             "1 while a handler blocks the event loop of a process, and for a minute afterwards.",
             handler=("", *names),
         )
-        self.redis_away = self._gauge("deskbell_redis_away", "1 while Redis takes no events of a process.")
+        self.redis_away = self._gauge(
+            "deskbell_redis_away", "1 while Redis takes no events of a process; with shards, how many take none."
+        )
         self.spool_failing = self._gauge(
-            "deskbell_spool_failing", "1 while the disk could keep no events of a process."
+            "deskbell_spool_failing",
+            "1 while the disk could keep no events of a process; with shards, for how many it could not.",
         )
         self.clock_skew = Gauge(
             "deskbell_clock_skew_seconds",

@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.acceptance.accept import Kept
 from api.acceptance.deliveries import Deliveries
-from api.acceptance.intake import Intake
+from api.acceptance.sharding import Intakes
 from api.admission.authentication import Authenticator, Query, parse_query
 from api.admission.concurrency import ConcurrencyLimit, Slot
 from api.admission.paths import CallbackPaths
@@ -95,7 +95,7 @@ class CallbackRoutes:
     rejections: RejectionLog
     replies: Replies
     deliveries: Deliveries
-    intake: Intake
+    intakes: Intakes
     metrics: Metrics
     lateness: Lateness
 
@@ -197,7 +197,7 @@ class CallbackRoutes:
         context.log["outcome"] = reply.outcome
         if reply.outcome in _EXPLAINED:
             context.log["reason"] = reply.info
-        return await sent(event.id, self.intake.keep(event, reply, identity))
+        return await sent(event.id, self.intakes.keep(event, reply, identity))
 
 
 def _ms(seconds: float) -> float:

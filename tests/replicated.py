@@ -111,7 +111,7 @@ class Replicated:
     def _start(self, lines: list[str], password: str, *words: str) -> int:
         """Start one process; another port is taken where somebody else was quicker."""
         for _ in range(5):
-            port = _free_port()
+            port = free_port()
             folder = self._folder / str(port)
             folder.mkdir()
             configuration = folder / "conf"
@@ -163,7 +163,8 @@ def _knows_all(sentinel: Redis) -> bool:
     return bool(master["num-slaves"] == 2 and master["num-other-sentinels"] == _SENTINELS - 1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -61,4 +61,4 @@ class Breaker:
 
     def _record_change(self, *, is_open: bool) -> None:
         self._changed_at = time.monotonic()
-        self._metrics.redis_away.set(is_open)
+        self._metrics.redis_away.inc(1 if is_open else -1)  # with shards there are several breakers

@@ -150,15 +150,16 @@ class Spool:
 
     def _record_problem(self, line: str, error: BaseException) -> None:
         before, self.problem = self.problem, _problem(error)
-        self._metrics.spool_failing.set(1)
+        if not before:
+            self._metrics.spool_failing.inc()
         if self.problem != before:
             self._log.error(line, problem=self.problem, folder=str(self._folder), error=error)
 
     def _record_success(self) -> None:
         if self.problem:
             self._log.info("spool_works_again", problem=self.problem, folder=str(self._folder))
+            self._metrics.spool_failing.dec()
         self.problem = ""
-        self._metrics.spool_failing.set(0)
 
     async def _write(self, call: Callable[[], _Result]) -> _Result:
         """Run a call in time; while an earlier one hangs, none is queued behind it.

@@ -2,6 +2,6 @@
 
 `health` is the report of `/readyz`; it includes `durability`, what an acknowledgement is worth. `queues`,
 `redis_server` and `spool` read what `/metrics` says of Redis and of the disk, `held` and `hosts` what it says of jobs
-that are held back and of all hosts. `presence` tells Redis that this host's
-api is there. `drift` logs how calls and results depart from what handlers declare.
+that are held back and of all hosts. `presence` tells Redis that this host's api is there. `shards` has all of it for
+each shard of Redis. `drift` logs how calls and results depart from what handlers declare.
 """

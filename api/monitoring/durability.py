@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
+from shared.keys import SHARD
 from shared.logs import get_log
 from shared.runtime.tasks import cancel_and_wait
 from shared.sentences import sentence
@@ -170,9 +171,9 @@ def _warnings(info: Mapping[str, Any], config: Mapping[str, str], min_replicas: 
 def _problems(info: Mapping[str, Any], min_replicas: int, now: float) -> Iterator[str]:
     if info.get("role") == "slave":
         yield sentence("this Redis is a replica, and takes no events; DESKBELL_REDIS_URL must lead to the master")
-    if info.get("cluster_enabled"):
+    if info.get("cluster_enabled") and SHARD is None:
         yield sentence(
-            "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must lead to one that is not"
+            "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must be redis+cluster://"
         )
     policy = _policy(info)
     if "allkeys" in policy:

@@ -17,7 +17,7 @@ from rq.utils import utcparse
 
 from api.monitoring.held import Held, held_families, read_held
 from api.monitoring.hosts import host_families
-from shared.keys import RQ
+from shared.keys import PREFIX, RQ
 from shared.logs import get_log
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.breakers import PAUSED_KEY, read_pauses
@@ -28,7 +28,7 @@ from shared.runtime.blocks import BLOCKED_KEY
 
 _STATES = {"running": "wip", "scheduled": "scheduled", "held": "deferred", "dead": "failed"}
 _WORKERS = f"{RQ}workers"
-_WORKER = f"{RQ}worker:".encode()
+_WORKER, _QUEUE = (f"{RQ}{each}:".removeprefix(PREFIX) for each in ("worker", "queue"))  # of whichever shard
 _JOB = f"{RQ}job:".encode()
 
 
@@ -78,10 +78,10 @@ async def _read(redis: AsyncRedis) -> OnRedis:
         keys, workers = await pipeline.execute()
     async with redis.pipeline(transaction=False) as pipeline:
         for worker in workers:
-            pipeline.get(WORKER_KEY.encode() + worker.removeprefix(_WORKER))
+            pipeline.get(WORKER_KEY.encode() + worker.partition(_WORKER.encode())[2])
         written = await pipeline.execute(raise_on_error=False)
     records = read_records(written)
-    used = (key.decode().removeprefix(Queue.redis_queue_namespace_prefix) for key in keys)
+    used = (key.decode().partition(_QUEUE)[2] for key in keys)
     read = (name for record in records for name in record.queues)  # of one that had no job yet, series begin with 0
     names = sorted({EVENTS, *used, *read})
     async with redis.pipeline(transaction=False) as pipeline:

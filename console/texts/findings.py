@@ -328,8 +328,8 @@ FINDINGS: dict[str, str] = {
     "this Redis is a replica, and takes no events; DESKBELL_REDIS_URL must lead to the master": (
         "该 Redis 是副本，不接收事件；DESKBELL_REDIS_URL 必须指向主节点"
     ),
-    "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must lead to one that is not": (
-        "该 Redis 处于集群模式，不接收事件；DESKBELL_REDIS_URL 必须指向非集群模式的 Redis"
+    "this Redis is in cluster mode, and takes no events; DESKBELL_REDIS_URL must be redis+cluster://": (
+        "该 Redis 处于集群模式，不接收事件；DESKBELL_REDIS_URL 必须为 redis+cluster://"
     ),
     "Redis has used all of its maxmemory, and takes no events: raise it, or see what fills it": (
         "Redis 的 maxmemory 已用满，拒绝事件：请调大，或查明占用内存的内容"
@@ -368,8 +368,11 @@ FINDINGS: dict[str, str] = {
     "run a command of a script": "执行脚本中的某个命令",
     "reach a key or a channel": "访问某个键或频道",
     "run {command}": "执行 {command}",
-    "Redis runs in cluster mode: expected one server, or Sentinel, in DESKBELL_REDIS_URL": (
-        "Redis 运行在集群模式：DESKBELL_REDIS_URL 应指向单个服务器或 Sentinel"
+    "Redis does not run in cluster mode: expected redis:// in DESKBELL_REDIS_URL": (
+        "Redis 未运行在集群模式：DESKBELL_REDIS_URL 应为 redis://"
+    ),
+    "Redis runs in cluster mode: expected redis+cluster:// and how many shards, ?shards=16, in DESKBELL_REDIS_URL": (
+        "Redis 运行在集群模式：DESKBELL_REDIS_URL 应为 redis+cluster:// 并注明分片数，?shards=16"
     ),
     "Redis does not know a command: expected Redis 7 or later, or Valkey, and no command renamed": (
         "Redis 不认识某个命令：需要 Redis 7 或更高版本，或 Valkey，且未重命名命令"

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from deskbell.adapters.once import Once
 from shared.errors import Discard, OutOfTurnError
-from shared.keys import DESKBELL
+from shared.keys import DESKBELL, HOME
 from shared.logs import get_log
 from shared.redis.connections import client
 from shared.redis.scripts import script_text
@@ -111,7 +111,7 @@ def begin_write(settings: Settings, url: str, event: Event) -> Write | None:
     return write if write.begin() else None
 
 
-redis_of = Once(partial(client, seconds=_REDIS_SECONDS), Redis.close)
+redis_of = Once(partial(client, seconds=_REDIS_SECONDS, shard=HOME), Redis.close)
 """The Redis of a URL, for what adapters record."""
 
 

@@ -17,6 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from deskbell.adapters.once import Once
+from shared.keys import HOME
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.redis.outages import refusal
@@ -122,7 +123,7 @@ def caches_on(redis: Redis) -> Iterator[None]:
 
 def _connected() -> Store:
     settings = load_settings()
-    return Store(connect(settings, settings.redis_timeout_ms / 1000))
+    return Store(connect(settings, settings.redis_timeout_ms / 1000, HOME))
 
 
 _own = Once(_connected, Store.close)

@@ -5,5 +5,6 @@
 `operating`, `personal_data`, `dead`, `settings` and `unknowns`.
 `processes` has the processes of api and workers; `stack` starts all of Deskbell for `dev`, `demo` and `flow`, with its
 `defaults`; `agreement` compares handlers with jobs. `moments` reads the times that options have, `exit` ends a command
-in a sentence, and `terminal` prepares its streams.
+in a sentence, and `terminal` prepares its streams. `words` puts options of all commands first, and `shards` runs a
+command for each shard of a cluster.
 """

@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from deskbell.cli.processes.listening import open_listener
 from deskbell.cli.processes.supervisor import Supervisor
 from deskbell.cli.processes.waiting import refuse_cluster
+from shared.keys import RQ_KEY_PREFIX, rq_prefix
 from shared.logs import configure_logs
 from shared.prometheus import MULTIPROCESS
 from shared.settings.config import load_settings
@@ -24,6 +25,8 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
     settings.require_authentication()  # refused here, once, and not by each process
     refuse_cluster(settings)
     destination()
+    if settings.shards:
+        environment[RQ_KEY_PREFIX] = rq_prefix(0)  # what concerns all shards, such as counts, is on the first
     listener = open_listener(host, port, fd, processes)
     with ExitStack() as stack:
         folder = None
@@ -32,8 +35,7 @@ def api(host: str, port: int, processes: int, fd: int | None) -> None:
             environment[MULTIPROCESS] = folder  # whichever process answers /metrics, it adds up all of them
         supervisor = Supervisor(
             ["api", "--fd", str(listener.fileno())],
-            processes,
-            environment=environment,
+            [environment] * processes,
             grace_seconds=settings.grace_seconds,
             listener=listener,
             forget=lambda pid: folder and mark_process_dead(pid, folder),  # type: ignore[no-untyped-call]

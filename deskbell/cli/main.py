@@ -4,8 +4,6 @@ Each command imports what it needs when it is called: a worker need not load the
 """
 
 import os
-import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -20,6 +18,7 @@ from deskbell.cli.flow.command import flow, record
 from deskbell.cli.operating import queues
 from deskbell.cli.personal_data.command import export, forget
 from deskbell.cli.send.command import send
+from deskbell.cli.words import common_first, parent_of, taken_out
 from shared.errors import ConfigError, LifespanError
 from shared.own_packages import import_own
 from shared.settings.env_file import NAME as ENV_FILE
@@ -56,6 +55,7 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def deskbell(
+    context: typer.Context,
     *,
     _: Annotated[
         bool,
@@ -71,11 +71,19 @@ def deskbell(
             dir_okay=False,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Of a Redis cluster: the shard to work on, or several, 0-7, or all.", metavar="NUMBER"),
+    ] = None,
 ) -> None:
     """Refuse, before any command imports RQ, what RQ would stumble over."""
     if env_file:
         os.environ[ENV_FILE] = str(env_file)
     check_rq_prefix()
+    if shard is not None:
+        from deskbell.cli.shards import run_on_shards
+
+        run_on_shards(shard, context.invoked_subcommand or "", taken_out(sys.argv[1:], "--shard")[1])
 
 
 @app.command()
@@ -143,6 +151,9 @@ def worker(
     processes: Annotated[
         int, typer.Option(help="Processes, each started again when it dies.", min=1, max=MOST_PROCESSES)
     ] = 1,
+    shards: Annotated[
+        str, typer.Option(help="Of a Redis cluster, those to work for, 0-7; so many processes for each.")
+    ] = "",
     burst: Annotated[bool, typer.Option("--burst", help="End when the queues are empty.")] = False,
     metrics_port: Annotated[
         int | None,
@@ -159,7 +170,7 @@ def worker(
 
         options = ["--concurrency", str(concurrency)] if concurrency else []
         metrics = None if metrics_port is None else (metrics_host, metrics_port)
-        run(queues or [], options, processes, burst=burst, metrics=metrics)
+        run(queues or [], options, processes, burst=burst, metrics=metrics, shards=shards)
     else:
         from deskbell.cli.processes.worker_process import work
 
@@ -338,29 +349,12 @@ def unknowns(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     run(as_json=as_json)
 
 
-def parent_of(fd: int) -> socket.socket | None:
-    """The socket to the supervisor; None where there is none, as in tests of a single process."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # the supervisor ends us by it; a script may have had it ignored
-    return None if fd < 0 else socket.socket(fileno=fd)
-
-
-def env_file_first(words: list[str]) -> list[str]:
-    """The words of a command line, with `--env-file` where it belongs: people write it behind the command, too."""
-    at = next((at for at, word in enumerate(words) if word.partition("=")[0] == "--env-file"), 0)
-    if not at:
-        return words
-    end = at + (1 if "=" in words[at] else 2)
-    return [*words[at:end], *words[:at], *words[end:]]
-
-
 def main() -> None:
     """Run the command; what a person typed or set ends it in one sentence."""
     try:
         import_own("api", "console", "examples", "workers")
         terminal.prepare()
-        sys.argv[1:] = env_file_first(sys.argv[1:])
+        sys.argv[1:] = common_first(sys.argv[1:])
         exempt_loopback()
         try:
             status = app(standalone_mode=False)

@@ -73,7 +73,7 @@ def _ask_in(queue: "MemoryQueue | None", callbacks: Callbacks, event: Event) -> 
         )
     for handler in callbacks.handlers:
         if handler.late and queue:
-            handler.late.redis = queue.redis
+            handler.late.redis = [queue.redis]
 
 
 class _Monitor:

@@ -6,7 +6,8 @@
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from shared.declarations.kind import Kind
 from shared.declarations.options import NODE_FORM, check_name
 from shared.errors import DeclarationError, Refuse
 from shared.handlers.contract import Outputs, Shape
+from shared.keys import shard_of
 from shared.late import tickets, values
 from shared.late.policy import STATE, SUFFIX, TICKET, Late, State
 from shared.settings.config import Settings
@@ -48,7 +50,7 @@ class LateNode:
         node: the name of the second node.
         job: the name of the job type that computes the values.
         shapes: the outputs that the handler itself declares.
-        redis: where they are kept, while the process serves.
+        redis: where they are kept, while the process serves: each shard of Redis, or the only one.
     """
 
     def __init__(self, name: str, app: str, policy: Late, shapes: list[Shape]) -> None:
@@ -57,7 +59,7 @@ class LateNode:
         slug = re.sub("[^a-z0-9_]", "_", name.lower())
         self.job = f"late.{slug if slug[0].isalpha() else 'n' + slug}" + (f".app{app}" if app else "")
         self.shapes = shapes
-        self.redis: Redis | None = None
+        self.redis: Sequence[Redis] = ()
         self._first = name
         self._settings: Settings | None = None
 
@@ -66,8 +68,10 @@ class LateNode:
         from shared.redis.connections import connect  # noqa: PLC0415 - it imports redis, and `import deskbell` must not
 
         before = self._settings, self.redis
-        with connect(settings, settings.redis_timeout_ms / 1000) as redis:
-            self._settings, self.redis = settings, redis
+        with ExitStack() as stack:
+            shards, seconds = range(settings.shards) or (None,), settings.redis_timeout_ms / 1000
+            self.redis = [stack.enter_context(connect(settings, seconds, shard)) for shard in shards]
+            self._settings = settings
             yield
         self._settings, self.redis = before
 
@@ -98,10 +102,10 @@ class LateNode:
             advice = "the ticket is none of this app, session and node; does each node send SystemSessionID?"
             get_log().warning("late_refused", event_id=call.id, app=call.app_id, node=self.node, advice=advice)
             return {STATE: "unknown"}
-        assert self.redis
         job_id = f"{event_id}-{self.job.replace('.', '-')}"
         patience = self._opened.redis_timeout_ms / 1000
-        state, reply = values.take(self.redis, event_id, job_id, _delivery(call), self.policy.keep, patience=patience)
+        redis = self.redis[shard_of(call.app_id, call.session_id, "", "", len(self.redis))]  # the first call's, too
+        state, reply = values.take(redis, event_id, job_id, _delivery(call), self.policy.keep, patience=patience)
         if reply and reply.code:
             raise Refuse(reply.info, code=reply.code)
         return {**((reply.variables if reply else None) or {}), STATE: state}

@@ -2,7 +2,7 @@
 
 Read in this order:
 
-1. `connections`: clients, for one server or for sentinels.
+1. `connections`: clients, for one server, for sentinels, or for a shard of a `cluster`.
 2. `pipelining`: a client whose commands share a connection.
 3. `queues`: RQ's queues, and the names of our own keys. `job_data` reads a job's arguments, `scripts` Lua's texts.
 4. `outages`: how the log reports that Redis is away, and which errors only a person can correct.

@@ -1,9 +1,9 @@
-"""Clients of Redis: every connection to it is made here, to one server or to the master that sentinels name.
+"""Clients of Redis: every connection is made here, to one server, or to the master that sentinels or a cluster name.
 
 A client connects when it is first used, and again when Redis has moved.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import hiredis
 from redis import Redis
@@ -18,28 +18,33 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from shared.redis.cluster import AsyncShardConnection, AsyncShardMap, ShardConnection, ShardMap, Translation, prefix_of
 from shared.redis.pipelining import PipelinedRedis
 from shared.settings.config import Settings
 from shared.settings.redis_url import RedisUrl
 
 _SECONDS = 10.0
+_Client = TypeVar("_Client", Redis, AsyncRedis)
 
 
-def connect(settings: Settings, seconds: float = _SECONDS) -> Redis:
+def connect(settings: Settings, seconds: float = _SECONDS, shard: int | None = None) -> Redis:
     """A client for workers and the command line; see `client`."""
-    return client(settings.redis_url.get_secret_value(), seconds)
+    return client(settings.redis_url.get_secret_value(), seconds, shard)
 
 
-def connect_async(settings: Settings, *, seconds: float | None = None, retries: int = 1) -> AsyncRedis:
+def connect_async(
+    settings: Settings, *, seconds: float | None = None, retries: int = 1, shard: int | None = None
+) -> AsyncRedis:
     """A client for an event loop; see `async_client`.
 
     Args:
         settings: where Redis is.
         seconds: the longest wait for one answer, or for one connection; `REDIS_TIMEOUT_MS`, the api's, by default.
         retries: how often a command is sent again after its connection broke, since Redis may have closed an idle one.
+        shard: of a cluster; by default this process' own.
     """
     seconds = settings.redis_timeout_ms / 1000 if seconds is None else seconds
-    return async_client(settings.redis_url.get_secret_value(), seconds, retries)
+    return async_client(settings.redis_url.get_secret_value(), seconds, retries, shard)
 
 
 def connect_pipelined(settings: Settings, seconds: float) -> PipelinedRedis:
@@ -49,7 +54,7 @@ def connect_pipelined(settings: Settings, seconds: float) -> PipelinedRedis:
     return PipelinedRedis(redis, seconds)
 
 
-def client(redis_url: str, seconds: float) -> Redis:
+def client(redis_url: str, seconds: float, shard: int | None = None) -> Redis:
     """A client that tries nothing again.
 
     RQ's code writes what must not be written twice, and when a connection breaks, nobody knows whether the command was
@@ -60,27 +65,37 @@ def client(redis_url: str, seconds: float) -> Redis:
     if not url.sentinels:
         return Redis.from_url(url.url, **waiting)
     to_sentinels = {**_sentinel_options(url, seconds), "retry": Retry(NoBackoff(), 0)}
-    sentinel = Sentinel(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
-    master: Redis = sentinel.master_for(url.service, **waiting)
-    return master
+    finder: type[Sentinel] = ShardMap if url.shards else Sentinel
+    sentinel = finder(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
+    if not url.shards:
+        master: Redis = sentinel.master_for(url.service, **waiting)
+        return master
+    prefix = prefix_of(shard, url.shards)
+    of_shard: Redis = sentinel.master_for(prefix, command_packer=Translation(prefix), **waiting)
+    return _of_kind(of_shard, ShardConnection)
 
 
-def async_client(redis_url: str, seconds: float, retries: int) -> AsyncRedis:
+def async_client(redis_url: str, seconds: float, retries: int, shard: int | None = None) -> AsyncRedis:
     """A client for an event loop."""
     url = RedisUrl.parse(redis_url)
     retry = AsyncRetry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
     waiting = _waiting(seconds) | {"retry": retry}
     if not url.sentinels:
-        return _packing(AsyncRedis.from_url(url.url, **waiting))
+        return _of_kind(AsyncRedis.from_url(url.url, **waiting), _PackedByHiredis)
     to_sentinels = {**_sentinel_options(url, seconds), "retry": AsyncRetry(NoBackoff(), 0)}
-    sentinel = AsyncSentinel(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
-    return _packing(sentinel.master_for(url.service, connection_pool_class=_MasterPool, **waiting))
+    finder: type[AsyncSentinel] = AsyncShardMap if url.shards else AsyncSentinel
+    sentinel = finder(url.sentinels, sentinel_kwargs=to_sentinels, **url.server_options())
+    service = prefix_of(shard, url.shards) if url.shards else url.service
+    redis: AsyncRedis = sentinel.master_for(service, connection_pool_class=_MasterPool, **waiting)
+    if not url.shards:
+        return _of_kind(redis, _PackedByHiredis)
+    return _of_kind(redis, AsyncShardConnection, _PackedByHiredis, translation=Translation(service))
 
 
-def _packing(redis: AsyncRedis) -> AsyncRedis:
-    """Let a client's connections, of whichever kind, pack their commands by hiredis."""
+def _of_kind(redis: _Client, *kinds: type, **attributes: object) -> _Client:
+    """Let a client's connections, to whichever kind of server, also be of these kinds."""
     pool = redis.connection_pool
-    pool.connection_class = type("PackingConnection", (_PackedByHiredis, pool.connection_class), {})
+    pool.connection_class = type(kinds[0].__name__, (*kinds, pool.connection_class), attributes)
     return redis
 
 

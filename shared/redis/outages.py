@@ -20,6 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from shared.keys import SHARD
 from shared.logs import get_log
 from shared.sentences import sentence
 
@@ -35,10 +36,13 @@ _PLAIN = {
     "CERTIFICATE_VERIFY_FAILED": sentence(
         "Redis' certificate is not trusted: expected ssl_ca_certs in DESKBELL_REDIS_URL to name its authority"
     ),
+    "cluster support disabled": sentence("Redis does not run in cluster mode: expected redis:// in DESKBELL_REDIS_URL"),
     "DB index is out of range": sentence("Redis has no database of the number in DESKBELL_REDIS_URL"),
 }
 
-CLUSTER = sentence("Redis runs in cluster mode: expected one server, or Sentinel, in DESKBELL_REDIS_URL")
+CLUSTER = sentence(
+    "Redis runs in cluster mode: expected redis+cluster:// and how many shards, ?shards=16, in DESKBELL_REDIS_URL"
+)
 
 
 def refusal(error: BaseException) -> str:
@@ -141,9 +145,9 @@ def check_redis(redis: Redis) -> None:
 
 
 def is_cluster(redis: Redis) -> bool:
-    """Whether the server runs in cluster mode, where our scripts cannot work; a managed Redis may not say so."""
+    """Whether the server runs in cluster mode, and these keys are no shard's; a managed Redis may not say so."""
     try:
         found: Any = redis.info("cluster")
     except ResponseError:
         return False
-    return bool(found.get("cluster_enabled"))
+    return SHARD is None and bool(found.get("cluster_enabled"))

@@ -83,7 +83,8 @@ class Settings(RetentionSettings, ConsoleSettings):
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, or Sentinel's `redis+sentinel://`.",
+        description="Redis 7 or later, or Valkey: `redis://`, `rediss://`, `unix://`, Sentinel's `redis+sentinel://`, "
+        "or a cluster's `redis+cluster://`.",
     )
     apps: dict[str, list[SecretStr]] = Field(
         default_factory=dict, description='JSON: each SdkAppid and its tokens, `{"1400000001": ["token"]}`.'
@@ -311,6 +312,11 @@ class Settings(RetentionSettings, ConsoleSettings):
         """Whether a callback of an app that has tokens is refused without `Sign`."""
         signature = self.signature.get(app_id, "required") if isinstance(self.signature, dict) else self.signature
         return signature == "required"
+
+    @property
+    def shards(self) -> int:
+        """How many shards the Redis cluster has; 0 where there is no cluster."""
+        return RedisUrl.parse(self.redis_url.get_secret_value()).shards
 
     @property
     def secret_path(self) -> str:

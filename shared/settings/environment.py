@@ -6,7 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from shared.errors import ConfigError
-from shared.keys import RQ_PREFIX, is_prefix
+from shared.keys import RQ_KEY_PREFIX, RQ_PREFIX, is_prefix
 from shared.settings.env_file import EnvFile
 
 PREFIX = "DESKBELL_"
@@ -22,7 +22,6 @@ _SERVICE_LINKS = {
     "PORT_[0-9]+_(TCP|UDP|SCTP)_PORT": _PORT,
     "PORT_[0-9]+_(TCP|UDP|SCTP)_ADDR": r"\S+",
 }
-_RQ_PREFIX = "RQ_KEY_PREFIX"
 
 
 def check_environment(known: Collection[str], file: EnvFile) -> None:
@@ -39,12 +38,12 @@ def check_environment(known: Collection[str], file: EnvFile) -> None:
 
 def check_rq_prefix(file: EnvFile | None = None) -> None:
     """Refuse what RQ's keys cannot begin with, and another prefix than this process has had since it was started."""
-    prefix = os.environ.get(_RQ_PREFIX, "rq")
-    place = file.place(_RQ_PREFIX) if file else ""
+    prefix = os.environ.get(RQ_KEY_PREFIX, "rq")
+    place = file.place(RQ_KEY_PREFIX) if file else ""
     if not is_prefix(prefix):
-        raise ConfigError(f"{place}{_RQ_PREFIX}: expected rq, or a name before it, such as shop:rq, got {prefix!r}")
+        raise ConfigError(f"{place}{RQ_KEY_PREFIX}: expected rq, or a name before it, such as shop:rq, got {prefix!r}")
     if prefix != RQ_PREFIX:
-        raise ConfigError(f"{place}{_RQ_PREFIX}: expected it in the environment of the start, where RQ reads it")
+        raise ConfigError(f"{place}{RQ_KEY_PREFIX}: expected it in the environment of the start, where RQ reads it")
 
 
 def _is_service_link(setting: str, value: str) -> bool:

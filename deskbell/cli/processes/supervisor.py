@@ -34,6 +34,7 @@ class Process:
     """One process of a role.
 
     Attributes:
+        environment: its own.
         is_ready: whether it has said so.
         started: when, by the monotonic clock.
         patience_ends: when it is killed, once it has been told to end.
@@ -42,6 +43,7 @@ class Process:
     def __init__(self, words: Sequence[str], environment: Mapping[str, str], fds: Sequence[int]) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
+        self.environment = environment
         role, *options = words
         command = [sys.executable, "-P", "-m", "deskbell", role, "--parent-fd", str(theirs.fileno()), *options]
         with theirs:
@@ -80,12 +82,11 @@ class Process:
 
 @dataclass(eq=False)
 class Supervisor:
-    """Runs a role in processes until it is told to stop."""
+    """Runs a role in processes until it is told to stop, one in each of these environments."""
 
     words: Sequence[str]
-    count: int
+    environments: Sequence[Mapping[str, str]]
     _: KW_ONLY
-    environment: Mapping[str, str]
     grace_seconds: float
     listener: socket.socket | None = None  # closed when they are to stop, so that no connection waits on it
     burst: bool = False  # they end by themselves when there is nothing left to do
@@ -122,14 +123,14 @@ class Supervisor:
 
     def _start_all(self) -> int:
         """Start the first process and, when it is ready, the others: an error in the settings is printed once."""
-        first = self._start()
+        first = self._start(self.environments[0])
         self._serving = [first]
         deadline = first.started + _START_SECONDS
         while not (self._record_ready(first) or self._stops or first.status is not None or time.monotonic() > deadline):
             time.sleep(_POLL_SECONDS)
         if not (first.is_ready or self._stops or (self.burst and first.status == 0)):
             return max(first.status or 0, 1)  # a negative one is a signal's number
-        self._serving += [self._start() for _ in range(self.count - 1)]
+        self._serving += map(self._start, self.environments[1:])
         return 0
 
     def _run(self) -> None:
@@ -139,7 +140,7 @@ class Supervisor:
                 self._record_ready(process)
             if not is_ready and all(process.is_ready for process in self._serving):
                 is_ready = True
-                self._log.info("ready", processes=self.count)
+                self._log.info("ready", processes=len(self.environments))
             self._reap()
             self._revive()
             self._replace()
@@ -157,8 +158,8 @@ class Supervisor:
     def _all(self) -> list[Process]:
         return [*self._serving, *([self._successor] if self._successor else [])]
 
-    def _start(self) -> Process:
-        return Process(self.words, self.environment, [self.listener.fileno()] if self.listener else [])
+    def _start(self, environment: Mapping[str, str]) -> Process:
+        return Process(self.words, environment, [self.listener.fileno()] if self.listener else [])
 
     def _record_ready(self, process: Process) -> bool:
         if process.has_become_ready():
@@ -174,11 +175,11 @@ class Supervisor:
                 continue
             self._log.error("process_died", pid=process.child.pid, status=status)
             self._close(process)
-            if process in self._to_replace:
-                self._to_replace.remove(process)
-                self._serving[at], self._successor = self._successor or self._start(), None
-            else:
-                self._serving[at] = self._start()
+            successor = None
+            if process in self._to_replace[:1]:
+                successor, self._successor = self._successor, None
+            self._to_replace = [each for each in self._to_replace if each is not process]
+            self._serving[at] = successor or self._start(process.environment)
 
     def _replace(self) -> None:
         """Take the next step of a replacement, if one is under way."""
@@ -198,10 +199,10 @@ class Supervisor:
             self._dismiss(new)
             self._to_replace, self._successor, self._is_replacing = [], None, False
         if self._to_replace and not self._successor:
-            self._successor = self._start()
+            self._successor = self._start(self._to_replace[0].environment)
         if self._is_replacing and not (self._to_replace or self._leaving):
             self._is_replacing = False
-            self._log.info("replaced", processes=self.count)
+            self._log.info("replaced", processes=len(self.environments))
 
     def _dismiss(self, process: Process) -> None:
         process.end(self._patience)

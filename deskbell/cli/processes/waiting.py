@@ -42,7 +42,9 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
 
 
 def refuse_cluster(settings: Settings) -> None:
-    """End the process with a sentence if Redis answers and runs in cluster mode; does not wait for Redis."""
+    """End the process with a sentence if Redis runs in cluster mode against the setting; does not wait for Redis."""
+    if settings.shards:
+        return
     with suppress(RedisError, OSError), connect(settings, settings.redis_timeout_ms / 1000) as connection:
         if is_cluster(connection):
             _stop(CLUSTER)

@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.sentinel import SentinelConnectionPool
 from rq.connections import get_connection_kwargs
 
+from shared.errors import ConfigError
 from shared.redis.connections import async_client, client
 from tests.redis_outages import Line
 from tests.replicated import PASSWORD, SENTINEL_PASSWORD, SERVICE, replicated
@@ -42,6 +43,15 @@ def test_one_server_is_what_redis_py_takes(text: str, expected: dict[str, object
     found = kwargs(client(text, 7))
 
     assert found.items() >= (expected | {"socket_timeout": 7, "socket_connect_timeout": 7}).items()
+
+
+@pytest.mark.parametrize("shard", [None, 1])
+def test_a_process_whose_keys_are_no_shards_is_refused_a_cluster(shard: int | None) -> None:
+    """It would see one shard as if it were all; the sentence says what to write."""
+    with pytest.raises(
+        ConfigError, match="works on one shard at a time: expected `deskbell --shard 0 …`, or --shard all"
+    ):
+        client("redis+cluster://one?shards=4", 1, shard)
 
 
 def test_a_service_is_asked_of_all_its_sentinels() -> None:

@@ -18,7 +18,11 @@ def refusal(text: str) -> str:
 OPTIONS = "expected options with a value, among client_name, health_check_interval, socket_keepalive"
 TLS_OPTIONS = "ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_ca_path, ssl_cert_reqs, ssl_check_hostname, ssl_password"
 ADDRESS = "expected host:port with a port from 1 to 65535"
-SCHEMES = "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+SHARDS = "expected the number of shards after the nodes, ?shards=16, from 1 to 1024"
+SCHEMES = (
+    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, "
+    "redis+cluster:// or rediss+cluster://"
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,13 @@ SCHEMES = "expected a valid URL that begins with redis://, rediss://, unix://, r
         ("redis+sentinal://one/mymaster", SCHEMES),
         ("sentinel://one/mymaster", SCHEMES),
         ("redis://[::1", SCHEMES),
+        ("redis+cluster://one,two", SHARDS),
+        ("redis+cluster://one?shards=0", SHARDS),
+        ("redis+cluster://one?shards=1025", SHARDS),
+        ("redis+cluster://one?shards=", OPTIONS),
+        ("redis+cluster://one/1?shards=4", "expected nothing behind the nodes but options"),
+        ("redis+cluster://one:0?shards=4", ADDRESS),
+        ("redis://one?shards=4", OPTIONS),
         ("redis+sentinel://one,two:26379", "expected the name of the service after the sentinels"),
         ("redis+sentinel://one,two:26379/", "expected the name of the service after the sentinels"),
         ("redis+sentinel://one/mymaster/first", "expected the name of the service after the sentinels"),
@@ -80,3 +91,12 @@ def test_the_setting_is_refused_where_it_is_read(make_settings: SettingsFactory)
     """Not later, where a worker first needs Redis."""
     with pytest.raises(ValueError, match="expected the name of the service"):
         make_settings(redis_url="redis+sentinel://one")
+
+
+def test_a_cluster_has_nodes_and_shards() -> None:
+    """The user is that of all servers, and asks the nodes for the master of a shard, too."""
+    url = RedisUrl.parse("rediss+cluster://user:p%40ss@one,two:7001?shards=16&ssl_cert_reqs=none")
+
+    assert (url.shards, url.sentinels) == (16, (("one", 6379), ("two", 7001)))
+    assert url.credentials == {"username": "user", "password": "p@ss"}
+    assert url.server_options().items() >= {"username": "user", "password": "p@ss", "db": 0, "ssl": True}.items()

@@ -1,0 +1,215 @@
+"""Shards on a cluster of masters: one that dies, slots that move, and a command on all of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from shared.keys import rq_prefix, shard_prefix
+from tests.desk import APP, TOKEN
+from tests.processes import unmeasured
+from tests.serving import Api, Load, running_api
+from tests.sharded import Cluster, cluster
+from tests.waiting import until
+
+JOBS = """
+import os
+from deskbell import ApiCall, Jobs
+
+jobs = Jobs()
+
+@jobs.on(ApiCall, queue="together", ordered_by="session")
+async def together(event: ApiCall) -> None:
+    with open(os.environ["DESKBELL_APP_DIR"] + "/ran", "a") as ran:
+        ran.write(event.id + "\\n")
+"""
+FENCED = """
+from redis.exceptions import RedisError
+
+from shared.keys import DESKBELL, prefixed
+from shared.redis.connections import connect
+from shared.settings.config import load_settings
+
+with connect(load_settings()) as redis:
+    script = redis.register_script(
+        prefixed("redis.call('RPUSH', 'deskbell:tried', 1) return redis.call('GET', 'deskbell:missing')")
+    )
+    try:
+        script()
+    except RedisError as error:
+        print(type(error).__name__)
+"""
+SHARDS = 3
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three masters, each with a replica."""
+    with cluster(tmp_path_factory.mktemp("cluster"), SHARDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where api, workers and commands run."""
+    return tmp_path_factory.mktemp("sharded")
+
+
+@pytest.fixture(scope="module")
+def api(servers: Cluster, folder: Path) -> Iterator[Api]:
+    """Api and workers, started as a person starts them: what RQ's keys begin with is read at the start of each."""
+    (folder / "acme_jobs.py").write_text(JOBS)
+    with (
+        running_api(servers.url, folder, FILES="4096", DESKBELL_MIN_REPLICAS="1") as running,
+        command(servers, folder, "worker", "--shards", f"0-{SHARDS - 1}", DESKBELL_ABANDONED_SECONDS="5") as workers,
+    ):
+        (folder / "supervisor").write_text(str(workers.pid))
+        yield running
+
+
+@contextmanager
+def command(servers: Cluster, folder: Path, *words: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a command."""
+    ours = {
+        "DESKBELL_REDIS_URL": servers.url,
+        "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
+        "DESKBELL_JOBS": "acme_jobs:jobs",
+        "DESKBELL_APP_DIR": str(folder),
+    }
+    run = ("-c", words[1]) if words[0] == "python" else ("-m", "deskbell", *words)
+    env = unmeasured(**ours | settings)
+    with (folder / f"{words[0]}.out").open("w") as out, (folder / f"{words[0]}.err").open("w") as err:
+        process = subprocess.Popen([sys.executable, "-P", *run], env=env, cwd=folder, stdout=out, stderr=err)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+
+
+def told(servers: Cluster, folder: Path, *words: str, **settings: str) -> tuple[int, str, str]:
+    """The status of a command, and what it has written."""
+    with command(servers, folder, *words, **settings) as process:
+        status = process.wait(PATIENCE_SECONDS)
+    out, err = ((folder / f"{words[0]}.{stream}").read_text() for stream in ("out", "err"))
+    return status, out, err
+
+
+def workers_of(servers: Cluster, shard: int) -> set[bytes]:
+    """The workers of a shard, as RQ knows them."""
+    return set(servers.ask(servers.master_of(shard), "SMEMBERS", f"{rq_prefix(shard)}:workers"))
+
+
+def ran(folder: Path) -> Counter[str]:
+    """How often the job of each event was run."""
+    path = folder / "ran"
+    return Counter(path.read_text().split() if path.exists() else ())
+
+
+def moved_key_by_key(servers: Cluster, shard: int, to: int) -> None:
+    """Move a shard's slot as `redis-cli --cluster reshard` does."""
+    slot, source = key_slot(shard_prefix(shard).encode()), servers.master_of(shard)
+    servers.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", servers.id_of(source))
+    servers.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", servers.id_of(to))
+    while keys := servers.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 10):
+        servers.ask(source, "MIGRATE", "127.0.0.1", to, "", 0, 5000, "KEYS", *keys)
+    for port in (to, source):
+        servers.ask(port, "CLUSTER", "SETSLOT", slot, "NODE", servers.id_of(to))
+
+
+def moved_at_once(servers: Cluster, shard: int, to: int) -> None:
+    """Move a shard's slot as Valkey 9 does by itself."""
+    slot, source = key_slot(shard_prefix(shard).encode()), servers.master_of(shard)
+    servers.ask(source, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", servers.id_of(to))
+    until(lambda: servers.master_of(shard) == to, PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("move", [moved_key_by_key, moved_at_once])
+def test_a_slot_moves_under_load_and_every_event_is_done_once(
+    servers: Cluster, folder: Path, api: Api, move: Callable[[Cluster, int, int], None]
+) -> None:
+    """Its shard is away for as long, and events are spooled; no script is run on half of its keys."""
+    source = servers.master_of(0)
+    to = next(servers.master_of(shard) for shard in range(SHARDS) if servers.master_of(shard) != source)
+    with Load(api.desk.url) as load:
+        until(lambda: len(load.kept) >= 100, PATIENCE_SECONDS)
+        move(servers, 0, to)
+        moved = len(load.kept)
+        until(lambda: len(load.kept) >= moved + 100, PATIENCE_SECONDS)
+
+    until(lambda: set(load.kept) <= ran(folder).keys(), PATIENCE_SECONDS)
+    assert servers.master_of(0) == to
+    assert set(load.answers) <= {(200, 0), (503, 1010)}
+    assert {count for event, count in ran(folder).items() if event in load.kept} == {1}
+
+
+def test_no_script_begins_while_its_slot_moves(servers: Cluster, folder: Path) -> None:
+    """Else it would stop at the first key that is not there, and what it has written would stay."""
+    slot, source = key_slot(shard_prefix(2).encode()), servers.master_of(2)
+    to = next(servers.master_of(shard) for shard in range(SHARDS) if servers.master_of(shard) != source)
+    servers.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", servers.id_of(source))
+    servers.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", servers.id_of(to))
+
+    found = told(servers, folder, "python", FENCED, RQ_KEY_PREFIX=rq_prefix(2), PYTHONPATH=str(ROOT))
+
+    for port in (to, source):
+        servers.ask(port, "CLUSTER", "SETSLOT", slot, "STABLE")
+    assert found == (0, "ConnectionError\n", "")
+    assert not servers.ask(source, "EXISTS", f"{shard_prefix(2)}deskbell:tried")
+
+
+def test_workers_that_are_replaced_are_of_the_same_shards(servers: Cluster, folder: Path, api: Api) -> None:
+    """One for each, before and after SIGHUP."""
+    assert api.process
+    until(lambda: all(len(workers_of(servers, shard)) == 1 for shard in range(SHARDS)), PATIENCE_SECONDS)
+    before = set[bytes]().union(*(workers_of(servers, shard) for shard in range(SHARDS)))
+
+    os.kill(int((folder / "supervisor").read_text()), signal.SIGHUP)
+    until(lambda: '"replaced"' in (folder / "worker.out").read_text(), PATIENCE_SECONDS)
+
+    after = [workers_of(servers, shard) for shard in range(SHARDS)]
+    assert [len(each) for each in after] == [1] * SHARDS
+    assert not before & set[bytes]().union(*after)
+
+
+def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, folder: Path, api: Api) -> None:
+    """What belongs to a session is in one of them."""
+    answer = api.desk.call(SystemSessionID="s-1")
+    event = answer.headers["x-deskbell-event"]
+    until(lambda: event in ran(folder), PATIENCE_SECONDS)
+
+    every = told(servers, folder, "events", "--session", "s-1", "--shard=all")
+    ready = api.desk.http.get("/readyz").json()
+
+    assert [line for line in every[1].splitlines() if line.startswith("shard ")] == [
+        f"shard {n}:" for n in range(SHARDS)
+    ]
+    assert every[1].count(event) == 1
+    assert list(ready["shards"]) == ["0", "1", "2"]
+
+
+def test_a_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Cluster, folder: Path, api: Api) -> None:
+    """Its replica takes over, and has none itself until the dead one is back: its events stay in the spool so long."""
+    dead = servers.master_of(0)
+    with Load(api.desk.url) as load:
+        until(lambda: len(load.kept) >= 100, PATIENCE_SECONDS)
+        servers.kill(dead)
+        until(lambda: servers.master_of(0) != dead, PATIENCE_SECONDS)
+        elected = len(load.kept)
+        servers.start_again(dead)
+        until(lambda: len(load.kept) >= elected + 100, PATIENCE_SECONDS)
+
+    until(lambda: set(load.kept) <= ran(folder).keys(), PATIENCE_SECONDS)
+    assert set(load.answers) <= {(200, 0), (503, 1010)}
+    strays = [key for port in servers.ports for key in servers.ask(port, "KEYS", "*") if b"{deskbell-" not in key[:10]]
+    assert strays == []
