@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from deskbell.cli.main import app
+from deskbell.cli.words import taken_out
 from tests import forked
 from tests.deskbell.cli.dev.running import running
 from tests.processes import environment
@@ -98,9 +99,8 @@ def test_every_command_line_of_the_documents_has_words_and_options_that_there_ar
     assert {path for path, _ in lines} >= {"README.md", "tutorial.md", "console.md", "flows.md", "operate.md"}
     for document, line in lines:
         words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
-        if "--env-file" in words:
-            at = words.index("--env-file")
-            words = words[:at] + words[at + 2 :]
+        for option in ("--env-file", "--shard"):  # of all commands
+            words = taken_out(words, option)[1]
         command: Any = typer.main.get_command(app)
         while hasattr(command, "commands"):
             assert words, f"{document}: {line}"
