@@ -1,7 +1,7 @@
 """Sentences that keep their form beside their text, as gettext's messages do: a table of forms can say them otherwise.
 
 The text is English, and is all that the command, its JSON and the logs know. The console looks for the form in
-`console/texts/sentences.py`, and fills the same values into what stands there.
+`console/texts/findings.py`, and fills the same values into what stands there.
 """
 
 from collections.abc import Mapping

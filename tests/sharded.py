@@ -69,6 +69,10 @@ class Cluster:
                 return next(int(node[1]) for first, last, node, *_ in slots if first <= slot <= last)
         raise AssertionError("no server answers")
 
+    def another_master(self, port: int) -> int:
+        """The port of a master that is not this one."""
+        return next(each for each in self.ports if each != port and self.ask(each, "ROLE")[0] == b"master")
+
     def kill(self, port: int) -> None:
         """Kill a server, as a power cut does."""
         self._processes[port].kill()
