@@ -69,7 +69,7 @@ def test_dead_letters_and_a_queue_that_nobody_reads_are_told_while_nothing_waits
         redis.set(WORKER_KEY + here.name, record.to_json())
         page = open_console().get("/").text.partition('id="answers"')[0]
 
-    unread = page.index("no living worker reads the queue erp; start `deskbell worker erp`")
+    unread = page.index("no living worker reads the queue erp; start <code>deskbell worker erp</code>")
     dead = page.index("dead letters, which nothing tries again: 3 on the queue crm")
     assert unread < dead < page.index('href="/dead" id="wrong-2"')
 

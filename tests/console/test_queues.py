@@ -84,7 +84,7 @@ def test_workers_that_were_suspended_go_on(open_console: ConsoleFactory, redis: 
 
     browser.post("/queues/resume-all", data={"next": "/"})
 
-    assert all("all workers are suspended by `rq suspend`" in page for page in pages)
+    assert all("all workers are suspended by <code>rq suspend</code>" in page for page in pages)
     assert all('action="/queues/resume-all"' in page for page in pages)
     assert notice(browser, "/") == "All workers go on."
     assert not redis.exists("rq:suspended")

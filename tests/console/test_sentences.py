@@ -102,5 +102,5 @@ def test_a_chinese_page_says_why_a_queue_does_not_move_in_chinese(open_console: 
     pages = [browser.get(path, headers={"Accept-Language": "zh"}).text for path in ("/", "/queues", "/queues?name=crm")]
 
     for page in pages:
-        assert "没有在线的工作进程读取队列 crm；请启动 `deskbell worker crm`" in page
+        assert "没有在线的工作进程读取队列 crm；请启动 <code>deskbell worker crm</code>" in page
         assert 'lang="en"' not in page.partition("<main")[2]

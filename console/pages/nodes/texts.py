@@ -20,9 +20,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nodes.shown": ("{shown} of {all} are shown. Drift:", "显示 {shown} / {all}。偏差："),
     "nodes.drift.covers": (
         "Of the newest {calls} callbacks on record, back to {time}.",
-        "统计最近 {calls} 条回调记录，最早至 {time}。",
+        "统计最近 {calls} 条回调记录（最早：{time}）。",
     ),
-    "nodes.beginning": ("the beginning of the records", "记录开始"),
+    "nodes.beginning": ("the beginning of the records", "记录开头"),
     "nodes.name": ("node or function", "节点或函数"),
     "nodes.calls": ("callbacks", "回调数"),
     "nodes.outcomes": ("by outcome", "按结果"),
