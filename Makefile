@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers clean
+.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -77,8 +77,11 @@ chaos-hosts: .venv/run  ## cut several hosts off from each other and lose them, 
 chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and show that no job is lost
 	@$(BIN)/python -m bench.chaos.workers
 
+screenshots: .venv/test  ## pictures of every page of the operator's console, into .screenshots/, and those of the documents (needs Chromium)
+	@$(BIN)/python -m tools.screenshots .screenshots
+
 clean:  ## remove what the targets above have made
-	rm -rf .venv .deskbell .bench .cache dist site
+	rm -rf .venv .deskbell .bench .cache .screenshots dist site
 
 .venv/run: requirements.lock pyproject.toml | .venv/made
 	$(PIP) install --require-hashes -r requirements.lock

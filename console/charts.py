@@ -10,7 +10,8 @@ from markupsafe import Markup
 from console.rendering import ms
 
 _WIDTH, _HEIGHT = 640, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 8, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 8, 12, 22
+_HALF_LABEL = 24
 _HOUR = 3600
 _LOWEST_MS, _LEAST_POWERS, _MOST_POWERS = 1.0, 5, 9
 
@@ -106,10 +107,9 @@ def _time_axis(scale: _Scale) -> Iterator[Markup]:
     step = _HOUR if span > 2 * _HOUR else _HOUR / 4
     moment = scale.first - scale.first % step + step
     while moment <= scale.last:
-        label = f"{datetime.fromtimestamp(moment, UTC):%H:%M}"
-        yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            min(scale.x(moment), _WIDTH - _RIGHT - 14), _HEIGHT - 6, label
-        )
+        label, x = f"{datetime.fromtimestamp(moment, UTC):%H:%M}", min(scale.x(moment), _WIDTH - _RIGHT - 14)
+        if x > _LEFT + _HALF_LABEL:
+            yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, _HEIGHT - 6, label)
         moment += step
 
 

@@ -107,6 +107,16 @@ def test_the_pictures_of_the_walks_are_those_of_their_texts(walk: Path) -> None:
     assert f"](../walks/{walk.stem}.svg)" in (ROOT / "docs" / "explanation" / "design.md").read_text()
 
 
+def test_every_picture_is_shown_and_small() -> None:
+    """What no document shows would be loaded by nobody and kept for ever."""
+    documents = "".join(path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+    pictures = list((ROOT / "docs" / "images").iterdir())
+
+    assert pictures
+    assert [path.name for path in pictures if f"images/{path.name})" not in documents] == []
+    assert sum(path.stat().st_size for path in pictures) < 1_500_000
+
+
 def test_the_links_of_the_documents_lead_somewhere() -> None:
     """Every relative link names a file of the project."""
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:

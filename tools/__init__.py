@@ -2,4 +2,6 @@
 
 `reference.py` writes pages of docs/reference from settings, commands and docstrings; `log_events.py` reads log calls
 into the tables of docs/reference/logs.md; `walks.py` draws docs/walks/*.txt.
+
+`screenshots` takes the pictures of docs/images: `make screenshots`.
 """

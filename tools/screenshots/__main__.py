@@ -10,7 +10,7 @@ from tools.screenshots.pictures import OWN, Camera, chromium
 from tools.screenshots.shop import open_shop, until
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
-SHOWN = ("now-desk", "dead-desk", "plan-replay-desk", "call-desk", "queue-desk", "calls-phone", "now-dark", "now-zh")
+SHOWN = ("now-desk", "queue-desk", "now-phone", "call-desk", "dead-desk", "confirm-desk", "now-zh")
 """Those that the documents show."""
 
 

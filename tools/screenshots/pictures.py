@@ -14,10 +14,12 @@ from tools.screenshots.pages import Shot, sign_in
 _HEIGHT = 900
 _PATIENCE_MS = 60_000
 _QUALITY = 72
-_NAMED = """([from, to]) => {
+_NAMED = """(names) => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(from, to);
+    while (walker.nextNode())
+        for (const [from, to] of names) walker.currentNode.data = walker.currentNode.data.replaceAll(from, to);
 }"""
+_NAMES = ((f"{socket.gethostname()}:", "shop-1:"), (str(Path(__file__).parents[2]), "/app"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class Camera:
             tab.goto("about:blank")  # a page that is not looked at follows no calls
 
     def keep(self, tab: Page, name: str) -> None:
-        """Keep a picture of what a tab shows; this machine's name is none of a shop's."""
-        tab.evaluate(_NAMED, [f"{socket.gethostname()}:", "shop-1:"])
+        """Keep a picture of what a tab shows; this machine's names are none of a shop's."""
+        tab.evaluate(_NAMED, _NAMES)
         tab.screenshot(path=self._folder / f"{name}.png", full_page=True)
         if name in self._shown:
             session = tab.context.new_cdp_session(tab)

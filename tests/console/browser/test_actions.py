@@ -131,11 +131,14 @@ def test_calls_are_followed_paused_looked_back_at_copied_and_revealed(
         put_on_record(redis, record_of(first := api_call("order")))
         for each in (tab, other):
             expect(each.locator(f"#call-{first.id}")).to_be_visible()
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
         tab.locator("#pause").click()
         second = api_call("order", SystemClientUserID="user517")
         put_on_record(redis, Packing(Settings(record_values=True)).callback(second, Reply()))
         expect(other.locator(f"#call-{second.id}")).to_be_visible()
         assert tab.locator(f"#call-{second.id}").count() == 0
+        assert [each for each in asked if "stream" in each] == []
         tab.locator("#pause").click()
         expect(tab.locator(f"#call-{second.id}")).to_be_visible()
 
