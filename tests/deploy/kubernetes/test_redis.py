@@ -148,6 +148,7 @@ def test_a_lost_master_is_replaced_and_takes_no_writes_when_it_comes_back_empty(
 
     def is_replica() -> bool:
         answers.add(pods.ask(0, "set", "event", "lost").partition(" ")[0])
+        pods.ask(0, "wait", "1", "500")  # as long as it is a master without a replica, this takes half a second
         return pods.ask(0, "get", "event") == "kept"
 
     until(is_replica, PATIENCE_SECONDS)
