@@ -21,14 +21,16 @@ class Sentence(str):
     values: Mapping[str, object]
 
 
-def sentence(form: str, /, **values: object) -> Sentence:
+def sentence(form: str, one: str = "", /, **values: object) -> Sentence:
     """A sentence, or a part of one that is filled into another.
 
     Args:
         form: a literal, so that a test finds it and asks for its translation.
-        values: by the names in the form.
+        one: the form where the first value is 1, if that is another; in English alone, for Chinese has no plural.
+        values: by the names in the form, the number that decides first.
     """
-    said = Sentence(form.format(**{name: _text(value) for name, value in values.items()}))
+    is_one = bool(one) and next(iter(values.values())) == 1
+    said = Sentence((one if is_one else form).format(**{name: _text(value) for name, value in values.items()}))
     said.form, said.values = form, values
     return said
 

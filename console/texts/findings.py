@@ -131,6 +131,9 @@ FINDINGS: dict[str, str] = {
         "待重试的任务已到期 {seconds:.0f} 秒，却没有工作进程将其放入队列：调度锁由可能已退出的调度器持有，还有 "
         "{lock:.0f} 秒"
     ),
+    "jobs that wait for their next try are due since {seconds:.0f} s: the scheduler of a worker is behind": (
+        "待重试的任务已到期 {seconds:.0f} 秒：工作进程的调度器来不及处理"
+    ),
     "wait: then a living worker takes over by itself": "请等待：之后在线的工作进程会自动接管",
     "dead letters, which nothing tries again: {each}": "有死信，不会再自动重试：{each}",
     "{count:,} on the queue {queue}": "队列 {queue} 有 {count:,} 条",
@@ -159,9 +162,6 @@ FINDINGS: dict[str, str] = {
     "What Redis itself saw that made it late.": "Redis 自身记录的延迟：",
     "How much memory Redis has left.": "Redis 的剩余内存：",
     "How far the clock of this host is from that of Redis.": "本机与 Redis 的时钟偏差：",
-    "Which handlers and jobs have blocked an event loop within the last hour.": (
-        "最近一小时阻塞事件循环的处理函数与任务："
-    ),
     "Whether jobs are lost, of one queue or of all.": "是否有丢失的任务：",
     "How far the clocks of the hosts of apis and workers are from that of Redis.": "各主机与 Redis 的时钟偏差：",
     "Which hosts of the api have events in their spools, or have gone without a word.": (

@@ -17,12 +17,14 @@ class Finding:
         text: the sentence, a `Sentence` where the console shows it.
         do: what a person is to do; "" where the sentence says it, or there is nothing to do.
         reason: why a queue does not move, as a word for programs; "" of what is no such reason.
+        dead_letter: the id of the one that is to be acted on; "" of all else.
     """
 
     kind: Literal["said", "warning", "unknown", "problem"]
     text: str
     do: str = ""
     reason: str = ""
+    dead_letter: str = ""
 
     @property
     def whole(self) -> str:

@@ -16,6 +16,7 @@ from shared.sentences import Sentence, sentence
 from workers.flow.fifo_lock import FAN_OUT_SECONDS, GAP_SECONDS
 
 _OVERDUE_SECONDS = 5.0
+_LOCK_SECONDS = 61.0  # RQ's scheduler renews its lock at each look, for a minute and its interval
 
 
 def limits(looked: Looked) -> Iterator[Finding]:
@@ -37,6 +38,7 @@ def already_running(looked: Looked) -> Iterator[Finding]:
         yield said(
             sentence(
                 "{count} jobs are queued again while they run, and wait for that to end ({id})",
+                "{count} job is queued again while it runs, and waits for that to end ({id})",
                 count=len(twice),
                 id=twice[0].id,
             )
@@ -71,6 +73,7 @@ def held_by_dead_letters(looked: Looked) -> Iterator[Finding]:
             yield problem(
                 sentence(
                     "{held} jobs are held, {count} of the first {first} behind the dead letter {id} ({cause})",
+                    "{held} job is held behind the dead letter {id} ({cause})",
                     held=looked.queue.deferred,
                     count=behind[before.id],
                     first=len(looked.queue.held),
@@ -78,6 +81,7 @@ def held_by_dead_letters(looked: Looked) -> Iterator[Finding]:
                     cause=before.meta.get("cause", sentence("cause unknown")),
                 ),
                 sentence("write `deskbell dead replay {id}`, or `dead discard`", id=before.id),
+                dead_letter=before.id,
             )
 
 
@@ -92,6 +96,7 @@ def held_by_others(looked: Looked) -> Iterator[Finding]:
         yield said(
             sentence(
                 "{held} jobs wait for earlier ones of their key: of the first, {what}",
+                "{held} job waits for earlier ones of its key: {what}",
                 held=looked.queue.deferred,
                 what=[sentence("{count} behind one that {does}", count=n, does=it) for it, n in doing.most_common()],
             )
@@ -111,6 +116,7 @@ def not_due(looked: Looked) -> Iterator[Finding]:
     yield said(
         sentence(
             "{count} jobs wait for their next try, the first at {at} UTC ({of}{why})",
+            "{count} job waits for its next try at {at} UTC ({why})",
             count=queue.scheduled,
             at=clock(first),
             of=sentence("{count} of the first {first}: ", count=count, first=len(queue.due))
@@ -151,6 +157,7 @@ def _rate(redis: Redis, name: str, waiting: int, starts: int, period_ms: int, no
             sentence(
                 "{count} jobs of {job} wait for its limit, {starts} starts in {seconds:g} s; the next one starts at "
                 "{at} UTC",
+                "{count} job of {job} waits for its limit, {starts} starts in {seconds:g} s; it may start at {at} UTC",
                 count=waiting,
                 job=name,
                 starts=starts,
@@ -170,12 +177,14 @@ def _semaphore(looked: Looked, name: str, waiting: int, concurrency: int, now_ms
     yield said(
         sentence(
             "{count} jobs of {job} wait for its limit, {most} at once, of which {taken} are taken{gone}",
+            "{count} job of {job} waits for its limit, {most} at once, of which {taken} are taken{gone}",
             count=waiting,
             job=name,
             most=concurrency,
             taken=len(taken),
             gone=sentence(
                 "; {count} of them are of jobs that do not run: free at {at}",
+                "; {count} of them is of a job that does not run: free at {at}",
                 count=len(gone),
                 at=clock(min(gone) / 1000),
             )
@@ -187,6 +196,13 @@ def _semaphore(looked: Looked, name: str, waiting: int, concurrency: int, now_ms
 
 def _overdue(queue: QueueState, seconds: float) -> Finding:
     lock = queue.scheduler_lock_ms
+    if queue.readers.living and _LOCK_SECONDS - lock / 1000 < seconds:
+        return said(
+            sentence(
+                "jobs that wait for their next try are due since {seconds:.0f} s: the scheduler of a worker is behind",
+                seconds=seconds,
+            )
+        )
     if queue.readers.living and lock > 0:
         return problem(
             sentence(

@@ -13,6 +13,8 @@ from shared.redis.workers import SILENT_SECONDS
 from shared.sentences import Sentence, sentence
 from workers.dead_letters.registry import FAN_OUT_NAME, FOREIGN_NAME, Entry
 
+_LONG_SECONDS = 10.0
+
 
 def unread(looked: Looked) -> Iterator[Finding]:
     """Whether a living worker reads the queue."""
@@ -42,14 +44,17 @@ def silent_workers(looked: Looked) -> Iterator[Finding]:
 
 
 def taken_slots(looked: Looked) -> Iterator[Finding]:
-    """Whether every slot of its workers is taken."""
+    """Whether every slot of its workers is taken: a problem where none is free again within seconds."""
     records, queue = looked.queue.readers.records, looked.queue
     if queue.name == EVENTS or not queue.waiting or not records or len(records) < len(queue.readers.living):
         return  # events take no slot; and RQ's own workers say nothing of theirs
+    if not queue.running and all(record.queues == (queue.name,) for record in records):
+        return  # what ran there has ended since the heartbeat
     if all(record.used >= record.slots for record in records):
         left = sum(record.stragglers for record in records)
         more = len(records) - NAMED
-        yield problem(
+        longest = max((time.time() - each.began for each in queue.running), default=_LONG_SECONDS)
+        yield (problem if left or longest >= _LONG_SECONDS else said)(
             sentence(
                 "all {slots} slots of the workers {workers}{more} are taken, here by {jobs}{stragglers}",
                 slots=sum(record.slots for record in records),
@@ -71,6 +76,7 @@ def expired_leases(looked: Looked) -> Iterator[Finding]:
         yield problem(
             sentence(
                 "{count} jobs ({types}) were under way in workers that died or were cut off",
+                "{count} job ({types}) was under way in a worker that died or was cut off",
                 count=len(lost),
                 types=counted(each.job_type for each in lost),
             ),
@@ -97,6 +103,7 @@ def undeclared(looked: Looked) -> Iterator[Finding]:
         if name not in {*known, *(each.job_type for each in left), FOREIGN_NAME, FAN_OUT_NAME}:
             text = sentence(
                 "{count} jobs of {job} wait, and no living worker of the queue {queue} declares that type{since}",
+                "{count} job of {job} waits, and no living worker of the queue {queue} declares that type{since}",
                 count=count,
                 job=name,
                 queue=queue.name,
@@ -109,9 +116,9 @@ def _left(left: Left) -> Finding:
     values = {"count": left.count, "job": left.job_type, "queue": left.queue, "form": left.need[1:]}
     if left.is_declared:
         jobs = (
-            sentence("{count} jobs of {job} wait", count=left.count, job=left.job_type)
+            sentence("{count} jobs of {job} wait", "{count} job of {job} waits", **values)
             if left.job_type
-            else sentence("{count} jobs of a newer release wait", count=left.count)
+            else sentence("{count} jobs of a newer release wait", "{count} job of a newer release waits", **values)
         )
         text = sentence(
             "{jobs}: a living worker of the queue {queue} has what they need, and recalls them",
@@ -123,12 +130,15 @@ def _left(left: Left) -> Finding:
     if left.job_type:
         text = sentence(
             "{count} jobs of {job} wait, and no living worker of the queue {queue} declares that type{since}",
+            "{count} job of {job} waits, and no living worker of the queue {queue} declares that type{since}",
             **values,
             since=since,
         )
         return problem(text, _declare(left.job_type))
     text = sentence(
         "{count} jobs of a newer release wait, and no living worker of the queue {queue} reads form {form} of "
+        "events{since}",
+        "{count} job of a newer release waits, and no living worker of the queue {queue} reads form {form} of "
         "events{since}",
         **values,
         since=since,

@@ -24,7 +24,12 @@ def reasons(looked: Looked) -> list[Finding]:
     """Every reason that applies, the one to act on first; none of a queue that is empty, or that nothing holds back."""
     if looked.queue.is_empty:
         return []
-    return _apply(_OF_ALL, looked) + of_the_queue(looked)
+    return of_all(looked) + of_the_queue(looked)
+
+
+def of_all(looked: Looked) -> list[Finding]:
+    """What would hold back the jobs of a queue that has none: all workers, a pause, or that nobody reads it."""
+    return _apply(_OF_ALL, looked)
 
 
 def of_the_queue(looked: Looked) -> list[Finding]:

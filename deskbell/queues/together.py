@@ -2,14 +2,20 @@
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from redis import Redis
 
 from deskbell.queues.findings import Finding, problem, warning
 from deskbell.queues.state import QueueState, Readers, read_queue
 from shared.redis.queues import EVENTS
+from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
+from shared.runtime.loop_lag import STUCK_SECONDS
 from shared.sentences import Sentence, sentence
 
+_RECENT = timedelta(hours=1)
+_LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 _USUAL_SECONDS = 5.0
 """For longer no event waits where its worker keeps up."""
 
@@ -51,6 +57,31 @@ def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
             sentence("see `deskbell doctor {queue}`", queue=EVENTS),
             "events_wait",
         )
+
+
+def blocks(connection: Redis) -> Iterator[Finding]:
+    """Which handlers and jobs have blocked an event loop within the last hour; a problem if one still may."""
+    now = datetime.now(UTC)
+    written: Any = connection.hgetall(LAST_BLOCKS_KEY)
+    for block in read_blocks(written):
+        if now - block.noted <= _RECENT:
+            is_blocking = not block.is_over and now - block.noted < _LONGEST_BLOCK
+            yield (problem if is_blocking else warning)(_blocked(block))
+
+
+def _blocked(block: LastBlock) -> Sentence:
+    how_long = (
+        sentence("for {seconds:g} s until {noted:%H:%M:%S} UTC", seconds=block.seconds, noted=block.noted)
+        if block.is_over
+        else sentence("and has not been seen to end, since {noted:%H:%M:%S} UTC", noted=block.noted)
+    )
+    return sentence(
+        "{who} blocked an event loop {how_long}, at {at}: everything else of that process waited; write def instead of "
+        "async def, or await what takes long",
+        who=block.who,
+        how_long=how_long,
+        at=block.at,
+    )
 
 
 def _list(names: list[str]) -> Sentence:

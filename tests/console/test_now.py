@@ -1,5 +1,6 @@
 """The first page."""
 
+import json
 import re
 import time
 
@@ -11,6 +12,7 @@ from console.state import State
 from shared.redis.history import MINUTE_KEY
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import WORKER_KEY, DeclaredJobType, WorkerRecord
+from shared.runtime.blocks import LAST_BLOCKS_KEY
 from tests.conftest import SettingsFactory
 from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
@@ -48,6 +50,17 @@ def test_a_sentence_that_holds_for_several_queues_is_said_once(open_console: Con
     assert page.count("the worker vm:1 has given no sign of life") == 1
     assert page.partition('id="queues"')[2].count(">stands still<") == 2
     assert re.search(r"the last full minute, which began at \d\d:\d\d:00 UTC", page)
+
+
+def test_a_loop_that_is_blocked_is_told_at_once(open_console: ConsoleFactory, redis: Redis) -> None:
+    """With the line of code that blocks it; the slower checks of doctor come half a minute later."""
+    block = {"at": "acme/jobs.py:12 in enquire", "seconds": 3.1, "noted": time.time(), "is_over": False}
+    redis.hset(LAST_BLOCKS_KEY, "job enquire", json.dumps(block))
+
+    page = open_console().get("/").text.partition('id="answers"')[0]
+
+    assert "job enquire blocked an event loop and has not been seen to end" in page
+    assert "at acme/jobs.py:12 in enquire" in page
 
 
 def test_dead_letters_and_a_queue_that_nobody_reads_are_told_while_nothing_waits(

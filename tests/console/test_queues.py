@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 from redis import Redis
 from rq.suspension import suspend
@@ -11,9 +12,12 @@ from deskbell.testing import api_call
 from shared.redis.breakers import PAUSED_KEY
 from shared.redis.history import MINUTE_KEY
 from shared.redis.pauses import queues_paused_by_hand
+from shared.redis.queues import EVENTS, queue
+from shared.redis.workers import WORKER_KEY, DeclaredJobType, WorkerRecord
 from tests.conftest import WorkplaceFactory
 from tests.console.browsing import Browser
 from tests.console.conftest import ConsoleFactory
+from tests.deskbell.cli.doctor.looking import worker
 from tests.waiting import until
 from workers.audit import AuditLog
 
@@ -23,6 +27,15 @@ JOBS = Jobs()
 @JOBS.on(ApiCall, queue="erp", breaker=Breaker(failures=1, pause=60))
 async def push(event: ApiCall) -> None:
     """Do nothing."""
+
+
+HELD = Jobs()
+
+
+@HELD.on(ApiCall, queue="ledger", attempts=1, ordered_by="session", on_dead="hold")
+async def book(event: ApiCall) -> None:
+    """Fail."""
+    raise OSError(event.id)
 
 
 def entries(redis: Redis) -> list[tuple[str, str, str, str]]:
@@ -105,6 +118,48 @@ def test_a_queue_says_why_it_does_not_move(
     assert "(&lt;i&gt;OSError&lt;/i&gt;)" in page
     assert '<p class="covers">None.</p>' in page.partition('id="running"')[2]
     assert 'aria-label="Wait of this queue&#39;s jobs: 99 % within, of jobs that have begun -; the oldest' in page
+
+
+def test_from_jobs_that_are_held_it_is_one_step_to_the_dead_letter(
+    open_console: ConsoleFactory, open_workplace: WorkplaceFactory
+) -> None:
+    """On the first page and on the queue's: nobody copies an id."""
+    workplace = open_workplace(HELD)
+    dead = workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
+    workplace.work("ledger")
+    workplace.put_jobs(api_call("book", SystemSessionID="s-1"))
+    browser = open_console()
+
+    pages = [browser.get(path).text for path in ("/", "/queues?name=ledger")]
+
+    for page in pages:
+        assert f"1 job is held behind the dead letter {dead.id}-book (OSError at " in page
+        assert f'href="/dead/letter?id={dead.id}-book"' in page
+
+
+def test_a_queue_that_is_empty_says_what_would_hold_its_jobs_back(open_console: ConsoleFactory, redis: Redis) -> None:
+    """That nobody reads it, or that its jobs are not made, while their events wait."""
+    redis.sadd("rq:queues", "rq:queue:erp")
+    with worker(redis, EVENTS) as here:
+        record = WorkerRecord(
+            name=here.name,
+            host="vm",
+            pid=1,
+            version="1",
+            queues=(EVENTS,),
+            job_types={"push": DeclaredJobType(queue="erp")},
+            slots=1,
+            noted=time.time(),
+        )
+        redis.set(WORKER_KEY + here.name, record.to_json())
+        event = queue(EVENTS, redis).enqueue("workers.fan_out.fan_out")
+        event.enqueued_at = datetime.now(UTC) - timedelta(seconds=60)
+        event.save()
+        page = open_console().get("/queues?name=erp").text.partition('id="why"')[2].partition('id="picture"')[0]
+
+    assert "events wait on the queue events, 1 of them, the first for 6" in page
+    assert 'href="/queues?name=events"' in page
+    assert "no living worker reads the queue erp; start <code>deskbell worker erp</code>" in page
 
 
 def test_the_last_hours_are_drawn_from_what_was_counted(open_console: ConsoleFactory, redis: Redis) -> None:

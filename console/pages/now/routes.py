@@ -12,6 +12,7 @@ from console.pages.now.wrong import what_is_wrong
 from console.visit import Viewer
 from deskbell.cli.doctor import beside_queues
 from deskbell.queues.now import read_now
+from deskbell.queues.together import blocks
 
 router = APIRouter()
 PAGE = Page("now", "/", router, TEXTS, order=10)
@@ -27,7 +28,7 @@ def show(visit: Viewer) -> Response:
     read = visit.state.doctor.get("", lambda _: (beside_queues(visit.settings), time.time()))
     others, looked = read.result or ([], 0.0)
     steps, since = visit.state.history.steps()
-    wrong = what_is_wrong(now, others)
+    wrong = what_is_wrong(now, [*blocks(visit.state.redis), *others])
     return visit.page(
         "now/now.html",
         now=now,

@@ -34,7 +34,8 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
         if finding.reason != "suspended"
     ]
     states = [each.state for each in now.queues]
-    found += [Wrong(finding) for finding in (*unread_queues(states, stands), *dead_letters(states), *others)]
+    told = (*unread_queues(states, stands), *dead_letters(states))
+    found += [Wrong(finding) for finding in (*told, *others)]
     once: dict[Finding, Wrong] = {}
     for each in found:
         once.setdefault(each.finding, each)  # a worker that is silent is so on each of its queues

@@ -10,9 +10,10 @@ from console.pages.now.pictures import waits
 from console.pages.queues.texts import TEXTS
 from console.rendering import shown
 from console.visit import Operator, Viewer, Visit
+from deskbell.queues.looked import Looked
 from deskbell.queues.now import QueueNow, read_now
 from deskbell.queues.pausing import Pausing, known_queues
-from deskbell.queues.reasons import suspension_of
+from deskbell.queues.reasons import of_all, suspension_of
 from deskbell.queues.together import events_wait
 
 router = APIRouter()
@@ -40,6 +41,7 @@ def show(visit: Viewer, name: str = "") -> Response:
         now=now,
         queue=queue,
         events=[*events_wait(visit.state.redis, name)],
+        findings=queue.findings or of_all(Looked(visit.state.redis, queue.state, visit.settings.abandoned_seconds)),
         pause=paused.get(name),
         running=running,
         most=_MOST_JOBS,

@@ -78,7 +78,7 @@ _OF_OTHERS = (
 )
 _ON_REDIS = (*_OF_THE_SERVER, *_OF_THE_QUEUES, *_OF_OTHERS)
 
-BESIDE_QUEUES = (*_OF_THE_SERVER, blocks, *_OF_OTHERS)
+BESIDE_QUEUES = (*_OF_THE_SERVER, *_OF_OTHERS)
 """What the console looks at, too: what they find are sentences, which it can say in Chinese."""
 
 

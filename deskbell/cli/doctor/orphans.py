@@ -56,7 +56,11 @@ def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Fi
     }
     if awaits:
         return warning(
-            sentence("{count} jobs of the queue {queue} are held behind jobs that are gone ({ids}{more})", **of_them),
+            sentence(
+                "{count} jobs of the queue {queue} are held behind jobs that are gone ({ids}{more})",
+                "{count} job of the queue {queue} is held behind one that is gone ({ids}{more})",
+                **of_them,
+            ),
             sentence("wait half a minute: a worker that declares their type as ordered queues them"),
             "orphaned",
         )
@@ -64,6 +68,7 @@ def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Fi
         return warning(
             sentence(
                 "{count} ids on the queue {queue} have no job, which was deleted or has expired ({ids}{more})",
+                "{count} id on the queue {queue} has no job, which was deleted or has expired ({ids}{more})",
                 **of_them,
             ),
             sentence("nothing: a worker drops them when it comes to them"),
@@ -75,6 +80,8 @@ def _finding(queue: str, status: str, lost: list[Orphan], *, awaits: bool) -> Fi
         sentence(
             "{count} jobs of the queue {queue} are {status}, as they say, and in no queue or registry, so that nobody "
             "runs or ends them ({ids}{more})",
+            "{count} job of the queue {queue} is {status}, as it says, and in no queue or registry, so that nobody "
+            "runs or ends it ({ids}{more})",
             **of_them,
             status=_IS[status],
         ),

@@ -2,27 +2,21 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
 from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.exit import stop
 from deskbell.queues import together
-from deskbell.queues.findings import Finding, problem, said, unknown, warning
+from deskbell.queues.findings import Finding, said, unknown, warning
 from deskbell.queues.looked import Looked
-from deskbell.queues.reasons import held, of_the_queue, paused, reasons, suspension
+from deskbell.queues.reasons import held, of_all, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, Readers, queue_names, read_queue, read_queues, read_readers
 from shared.redis.breakers import paused_queues
 from shared.redis.pauses import queues_paused_by_hand
 from shared.redis.queues import EVENTS
-from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
-from shared.runtime.loop_lag import STUCK_SECONDS
-from shared.sentences import Sentence, sentence
 
-_RECENT = timedelta(hours=1)
 _LOOK_SECONDS = 2.0
 _PAUSE_SECONDS = 0.1
-_LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 
 
 def suspended(checked: Checked) -> Iterator[Finding]:
@@ -38,12 +32,7 @@ def pauses(checked: Checked) -> Iterator[Finding]:
 
 def blocks(checked: Checked) -> Iterator[Finding]:
     """Which handlers and jobs have blocked an event loop within the last hour."""
-    now = datetime.now(UTC)
-    for block in read_blocks(checked.connection.hgetall(LAST_BLOCKS_KEY)):
-        if now - block.noted > _RECENT:
-            continue
-        is_blocking = not block.is_over and now - block.noted < _LONGEST_BLOCK
-        yield problem(_blocked(block)) if is_blocking else warning(_blocked(block))
+    yield from together.blocks(checked.connection)
 
 
 def queue_table(checked: Checked) -> Iterator[Finding]:
@@ -79,7 +68,8 @@ def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     state = read_queue(checked.connection, name, readers.get(name, Readers()), checked.jobs)
     yield said(f"queue {state}")
     yield from together.events_wait(checked.connection, name)
-    found = reasons(Looked(checked.connection, state, checked.settings.abandoned_seconds))
+    looked = Looked(checked.connection, state, checked.settings.abandoned_seconds)
+    found = of_all(looked) if state.is_empty else reasons(looked)
     yield from found
     if state.waiting and not found:
         yield _movement(checked, state)
@@ -116,18 +106,3 @@ def states(checked: Checked) -> list[QueueState]:
     if checked.queues is None:
         checked.queues = read_queues(checked.connection, checked.jobs)
     return checked.queues
-
-
-def _blocked(block: LastBlock) -> Sentence:
-    how_long = (
-        sentence("for {seconds:g} s until {noted:%H:%M:%S} UTC", seconds=block.seconds, noted=block.noted)
-        if block.is_over
-        else sentence("and has not been seen to end, since {noted:%H:%M:%S} UTC", noted=block.noted)
-    )
-    return sentence(
-        "{who} blocked an event loop {how_long}, at {at}: everything else of that process waited; write def instead of "
-        "async def, or await what takes long",
-        who=block.who,
-        how_long=how_long,
-        at=block.at,
-    )

@@ -271,14 +271,15 @@ def retried(floor: Floor) -> None:
 
 
 def overdue(floor: Floor) -> None:
-    """The retry is due, and the lock of the scheduler is that of a worker that was killed."""
+    """The retry is due, and the lock of the scheduler is that of a worker that was killed; half a minute later."""
     process = floor.start_worker("overdue")
     floor.put("overdue")
     (job_id,) = until(lambda: floor.members("rq:scheduled:overdue"))
     until(lambda: floor.redis.exists("rq:scheduler-lock:overdue"))
     process.kill()
     process.wait(30)
-    floor.redis.zadd("rq:scheduled:overdue", {job_id: time.time() - 60})
+    floor.redis.expire("rq:scheduler-lock:overdue", 30)
+    floor.redis.zadd("rq:scheduled:overdue", {job_id: time.time() - 15})
     floor.start_worker("overdue")
 
 

@@ -62,5 +62,5 @@ def test_events_of_a_newer_release_are_told(workplace: Workplace, monkeypatch: p
 
     assert found.kind == "problem"
     assert found.text == (
-        "1 jobs of a newer release wait, and no living worker of the queue events reads form 2 of events"
+        "1 job of a newer release waits, and no living worker of the queue events reads form 2 of events"
     )

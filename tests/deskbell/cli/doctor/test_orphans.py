@@ -77,7 +77,7 @@ def test_an_id_without_a_job_is_told_and_harmless(look: Look, redis: Redis, work
         _, lines = look("erp")
 
     assert any(
-        line.startswith(f"warning: 1 ids on the queue erp have no job, which was deleted or has expired ({gone}); ")
+        line.startswith(f"warning: 1 id on the queue erp has no job, which was deleted or has expired ({gone}); ")
         for line in lines
     )
 
@@ -103,7 +103,7 @@ def test_jobs_in_no_queue_are_a_problem_that_can_be_mended_as_told(
     workplace.work("erp")
 
     assert status == 1
-    assert told[0].startswith("1 jobs of the queue erp are queued, as they say, and in no queue or registry")
+    assert told[0].startswith("1 job of the queue erp is queued, as it says, and in no queue or registry")
     assert [command[-1] for command in commands] == [ids["queued"], ids["scheduled"], ids["started"]]
     assert not any("in no queue or registry" in line for line in of_another)
     assert sorted(RAN) == sorted(job_id.partition("-")[0] for job_id in ids.values())
@@ -121,9 +121,7 @@ def test_a_job_that_is_held_behind_one_that_is_gone_is_told(
     with worker(redis, "erp"):
         _, lines = look("erp")
 
-    assert any(
-        line.startswith("warning: 1 jobs of the queue erp are held behind jobs that are gone (") for line in lines
-    )
+    assert any(line.startswith("warning: 1 job of the queue erp is held behind one that is gone (") for line in lines)
 
 
 def test_what_was_not_looked_at_is_said(
@@ -159,4 +157,5 @@ def test_what_a_program_reads_has_sentence_action_and_reason(redis: Redis, tmp_p
         "text": "no living worker reads the queue erp",
         "do": "start `deskbell worker erp`",
         "reason": "unread",
+        "dead_letter": "",
     } in document["findings"]

@@ -121,7 +121,7 @@ def test_a_worker_that_was_killed_is_not_taken_for_a_living_one(look: Look, redi
 def test_every_slot_is_taken(look: Look, redis: Redis) -> None:
     """With the functions that went on after their time; not while another worker has a free one."""
     with worker(redis, "erp") as here, worker(redis, "erp") as other:
-        record_of(redis, here.name, NOTHING_RAN, used=64, stragglers=3)
+        record_of(redis, here.name, NOTHING_RAN, used=64, stragglers=3, queues=("erp", "other"))
         record_of(redis, other.name, NOTHING_RAN, used=63, pid=2)
         _, free = look("erp")
         record_of(redis, other.name, NOTHING_RAN, used=64, pid=2)
@@ -132,6 +132,30 @@ def test_every_slot_is_taken(look: Look, redis: Redis) -> None:
     (found,) = problems(lines)
     assert found.startswith("all 128 slots of the workers vm:")
     assert "3 more functions go on after their job's time; start another `deskbell worker erp`" in found
+
+
+@pytest.mark.usefixtures("waiting")
+def test_slots_that_are_taken_for_seconds_are_no_problem(look: Look, redis: Redis) -> None:
+    """A queue that drains takes all; one whose jobs last stands still. A heartbeat may be older than what runs."""
+
+    def run(seconds: float) -> None:
+        job_id = "a" * 32 + "-push"
+        redis.zadd("rq:wip:erp", {f"{job_id}:1": time.time() + 60})
+        redis.hset(f"rq:execution:{job_id}:1", mapping={"worker_name": "vm", "created_at": time.time() - seconds})
+
+    with worker(redis, "erp") as here:
+        record_of(redis, here.name, NOTHING_RAN, used=64)
+        _, ended = look("erp")
+        run(-30)
+        drains, draining = look("erp")
+        run(60)
+        stands, standing = look("erp")
+
+    taken = "all 64 slots of the workers vm:26450 are taken, here by 1 of push, the first for "
+    assert not any(line.startswith("all 64 slots") for line in (*ended, *problems(ended)))
+    assert (drains, stands) == (0, 1)
+    assert any(line.startswith(taken) for line in draining)
+    assert problems(standing)[0].startswith(taken)
 
 
 LIMITED = Jobs()
@@ -159,7 +183,7 @@ def test_a_semaphore_is_full_and_who_holds_it(look: Look, redis: Redis, open_wor
 
     assert status == 0
     waits = (
-        "1 jobs of book wait for its limit, 1 at once, of which 1 are taken; 1 of them are of jobs that do not run: "
+        "1 job of book waits for its limit, 1 at once, of which 1 are taken; 1 of them is of a job that does not run: "
     )
     assert any(line.startswith(waits) for line in lines)
 
@@ -209,25 +233,29 @@ def test_jobs_wait_for_the_next_try_of_one_before_them(
         status, lines = look("erp")
 
     assert status == 0
-    [tried] = [line for line in lines if line.startswith("1 jobs wait for their next try, the first at ")]
+    [tried] = [line for line in lines if line.startswith("1 job waits for its next try at ")]
     assert "OSError at " in tried
-    assert "1 jobs wait for earlier ones of their key: of the first, 1 behind one that is to be tried again" in lines
+    assert "1 job waits for earlier ones of its key: 1 behind one that is to be tried again" in lines
 
 
 def test_a_retry_is_due_and_no_scheduler_queues_it(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """The lock of one that died is waited for; without a worker there is none."""
+    """The lock of one that died is waited for; one that has renewed it since is behind; without a worker none is."""
     workplace = open_workplace(ordered())
-    workplace.put_jobs(api_call("book"))
+    event = workplace.put_jobs(api_call("book"))
     workplace.work("erp")
-    workplace.make_due("erp")
-    redis.set("rq:scheduler-lock:erp", "dead", ex=50)
+    redis.zadd("rq:scheduled:erp", {f"{event.id}-ledger": time.time() - 30})
+    redis.set("rq:scheduler-lock:erp", "dead", ex=20)
 
     _, nobody = look("erp")
     with worker(redis, "erp"):
         _, lines = look("erp")
+        redis.expire("rq:scheduler-lock:erp", 60)
+        status, behind = look("erp")
 
     assert problems(nobody)[1].endswith("no worker has queued them; start `deskbell worker erp`")
     assert "a scheduler that may have died has the lock for " in problems(lines)[0]
+    assert status == 0
+    assert any(line.endswith(" s: the scheduler of a worker is behind") for line in behind)
 
 
 def test_no_living_worker_declares_what_waits(look: Look, redis: Redis, waiting: Workplace) -> None:
