@@ -24,6 +24,7 @@ from shared.settings.config import Settings
 from shared.settings.redis_url import RedisUrl
 
 _SECONDS = 10.0
+_PROTOCOL = 2  # RESP3 brings us nothing, and Tencent Cloud's own Redis does not speak it
 _Client = TypeVar("_Client", Redis, AsyncRedis)
 
 
@@ -125,7 +126,8 @@ def _sentinel_options(url: RedisUrl, seconds: float) -> dict[str, Any]:
     """
     tls = {name: value for name, value in url.server_options().items() if name.startswith("ssl")}
     share = seconds / len(url.sentinels)
-    return {**tls, **(url.credentials or {}), "socket_timeout": share, "socket_connect_timeout": share}
+    times = {"socket_timeout": share, "socket_connect_timeout": share}
+    return {**tls, **(url.credentials or {}), **times, "protocol": _PROTOCOL}
 
 
 def _waiting(seconds: float) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def _waiting(seconds: float) -> dict[str, Any]:
         # No limit: callbacks in flight, jobs under way and queues are each bounded elsewhere, and a call that found no
         # connection free would fail although Redis works.
         "max_connections": 2**31,
+        "protocol": _PROTOCOL,
         # With notifications redis-py would use a connection that the server has closed, and would let a server prolong
         # time-outs.
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
