@@ -11,13 +11,13 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 from rq import Queue, Worker
 from rq.scheduler import RQScheduler
-from rq.utils import utcparse
 
 from shared.jobs.jobs import Jobs
 from shared.keys import RQ
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import DeclaredJobType, WorkerRecord, read_workers
 from shared.wire.json_values import read_json
+from workers.dead_letters.registry import read_date
 from workers.declared import declared
 
 WINDOW = 500
@@ -257,7 +257,7 @@ def _job(
         id=job_id,
         job_type=type_in(job_id),
         status=(status or b"").decode(errors="replace"),
-        since=_moment(since),
+        since=read_date(since),
         meta=_object(meta),
         depends_on=(depends_on or b"").decode(errors="replace"),
     )
@@ -281,13 +281,6 @@ def _running(connection: Redis, registry: str, members: Sequence[bytes]) -> list
             held_by = (worker or b"").decode(errors="replace")
             found.append(Running(job_id, type_in(job_id), held_by, _seconds(began), worker is not None))
     return found
-
-
-def _moment(text: bytes | None) -> datetime | None:
-    try:
-        return utcparse((text or b"").decode())
-    except ValueError:
-        return None
 
 
 def _object(text: bytes | None) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Tally:
         self.causes.update(other.causes)
         for name in _HISTOGRAMS:
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
-            setattr(self, name, [sum(pair) for pair in pairs])
+            setattr(self, name, [here + there for here, there in pairs])
 
 
 Tallies = dict[tuple[Kind, str], Tally]
