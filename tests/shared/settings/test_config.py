@@ -137,7 +137,8 @@ def test_settings_do_not_change() -> None:
 
 
 REDIS_URLS = (
-    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+    "expected a valid URL that begins with redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, "
+    "redis+cluster:// or rediss+cluster://"
 )
 REDIS_ADDRESS = (
     "expected host:port with a port from 1 to 65535; in a user or password write / as %2F, ? as %3F, # as %23, @ as "
