@@ -79,7 +79,8 @@ def test_what_a_proxy_lets_through_is_answered_by_the_api(started: Started) -> N
 
     api.stop()
     (stopping,) = api.lines("stopping")
-    assert stopping["connections"] == 1  # one after the other, callbacks take the connection that is open
+    # One after the other, callbacks take the connection that is open; that of the slow sender may not be closed yet.
+    assert stopping["connections"] in {1, 2}
     assert "192.0.2.77" not in api.log.read_text()
 
 
