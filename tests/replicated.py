@@ -48,12 +48,11 @@ class Replicated:
     def start(self) -> None:
         """Start all, and wait until each knows the others."""
         master = self._start_server(None)
-        for _ in range(2):
-            self._start_server(master)
+        following = [self._start_server(master) for _ in range(2)]
         with self.server(master) as redis:
             wait_for(lambda: [each["state"] for each in replicas(redis)] == ["online"] * 2)
         for number in range(_SENTINELS):
-            self.sentinel_ports.append(self._start_sentinel(number, master))
+            self.sentinel_ports.append(self._start_sentinel(number, master, following))
         for port in self.sentinel_ports:
             with Redis(port=port, password=SENTINEL_PASSWORD) as sentinel:
                 wait_for(partial(_knows_all, sentinel))
@@ -97,13 +96,14 @@ class Replicated:
         secret = [f"requirepass {PASSWORD}", f"masterauth {PASSWORD}"]
         return self._start([*durable, *secret, *following], PASSWORD)
 
-    def _start_sentinel(self, number: int, master: int) -> int:
+    def _start_sentinel(self, number: int, master: int, following: list[int]) -> int:
         lines = [
             f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2",
             f"sentinel auth-pass {SERVICE} {PASSWORD}",
             f"sentinel down-after-milliseconds {SERVICE} 1000",
             f"sentinel failover-timeout {SERVICE} 4000",
             f"sentinel myid {number:040x}",
+            *(f"sentinel known-replica {SERVICE} 127.0.0.1 {port}" for port in following),  # else asked for after 10 s
             f"requirepass {SENTINEL_PASSWORD}",
         ]
         return self._start(lines, SENTINEL_PASSWORD, "--sentinel")

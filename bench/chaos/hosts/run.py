@@ -5,7 +5,7 @@
 2. Signed callbacks come at a steady rate, some of them twice, before, during and after each fault
    (`bench/chaos/hosts/faults.py`).
 3. When nothing waits any more, what was acknowledged is compared with the analytics table, the jobs' effects and the
-   records. Then Redis gets its replicas back, and the next fault begins.
+   records. When Redis has its replicas back, the next fault begins.
 
 Lost and doubled must be 0, and no answer may differ from the first to its delivery unless its api could not know that
 one, or the exit code is 1.
@@ -131,14 +131,14 @@ def run(faults: Iterable[Fault], rate: float = RATE, seconds: float = SECONDS, *
 
 
 def under(fault: Fault, hosts: Hosts, rate: float, seconds: float) -> Row:
-    """Inject one fault, and judge what came of it."""
+    """Inject one fault, when what the last has left is mended, and judge what came of it."""
+    hosts.wait_until_whole()
     deliveries = Deliveries(f"hosts{time.time_ns():x}")
     before = _count_runs(hosts.folder), _count_reported(hosts.api_logs)
     answers, span = uvloop.run(_drive(fault, hosts, deliveries, rate, seconds))
     is_done = wait_until(lambda: not hosts.what_is_left())
     took = time.monotonic() - span.ended
     undone = "" if is_done else f"not done: {hosts.what_is_left()}"
-    hosts.wait_until_whole()
     kept = hosts.kept()
     with hosts.redis() as redis:
         found = evidence(redis, hosts.api_logs, [])

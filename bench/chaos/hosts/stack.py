@@ -219,7 +219,8 @@ class Hosts:
             }
             follows = "" if host == SERVERS[0] else f"replicaof {names['master']} 6379\n"
             (self.folder / host / "server.conf").write_text(_SERVER.substitute(names) + follows)
-            (self.folder / host / "sentinel.conf").write_text(_SENTINEL.substitute(names))
+            known = [f"sentinel known-replica {_SERVICE} {self.network.address(each)} 6379\n" for each in SERVERS[1:]]
+            (self.folder / host / "sentinel.conf").write_text(_SENTINEL.substitute(names) + "".join(known))
         apis = [f"server {self.network.address(host)}:8000 max_fails=1 fail_timeout=2s;" for host in APIS]
         text = _NGINX.substitute(folder=self.folder / PROXY, servers=" ".join(apis))
         (self.folder / PROXY / "nginx.conf").write_text(text)
