@@ -38,8 +38,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.role.admin": ("admin", "管理员"),
     "error.title": ("Not shown", "无法显示"),
     "error.away": (
-        "Redis does not answer. This page renews itself when it does.",
-        "Redis 没有响应。恢复后本页会自动刷新。",
+        (
+            "Redis does not answer. This page renews itself when it does. Until then apis keep events on their disks, "
+            "and no job is begun."
+        ),
+        "Redis 没有响应。恢复后本页会自动刷新。在此之前，api 会把事件保存在本机磁盘上，且不会开始新任务。",
     ),
     "error.away.action": (
         "Redis did not answer: whether this was done is not known. Look at the page, then try again.",

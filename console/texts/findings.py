@@ -138,6 +138,12 @@ FINDINGS: dict[str, str] = {
     "dead letters, which nothing tries again: {each}": "有死信，不会再自动重试：{each}",
     "{count:,} on the queue {queue}": "队列 {queue} 有 {count:,} 条",
     "see `deskbell dead list`": "参见 `deskbell dead list`",
+    (
+        "no api runs, so nothing answers Desk: the last was heard of at {at:%Y-%m-%d %H:%M:%S} UTC, on the host "
+        "{host}{end}"
+    ): ("没有 api 在运行，Desk 的回调无人应答：最后一次上报为 {at:%Y-%m-%d %H:%M:%S}（UTC），主机 {host}{end}"),
+    ", where it was told to end": "，已被要求退出",
+    "start `deskbell api`": "请启动 `deskbell api`",
     "no worker runs: events are accepted, and nothing is done for them": (
         "没有工作进程在运行：事件会被接收，但不会被处理"
     ),

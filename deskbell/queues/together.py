@@ -9,6 +9,7 @@ from redis import Redis
 
 from deskbell.queues.findings import Finding, problem, warning
 from deskbell.queues.state import QueueState, Readers, read_queue
+from shared.redis.api_hosts import ApiHost
 from shared.redis.queues import EVENTS
 from shared.runtime.blocks import LAST_BLOCKS_KEY, LastBlock, read_blocks
 from shared.runtime.loop_lag import STUCK_SECONDS
@@ -28,16 +29,31 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
         yield warning(text, sentence("see `deskbell dead list`"), "dead_letters")
 
 
+def no_api(hosts: Sequence[ApiHost]) -> Iterator[Finding]:
+    """Whether an api runs anywhere, as far as Redis knows; where none has ever run, nothing is said."""
+    if hosts and all(each.is_gone for each in hosts):
+        last = max(hosts, key=lambda each: each.noted)
+        yield problem(
+            sentence(
+                "no api runs, so nothing answers Desk: the last was heard of at {at:%Y-%m-%d %H:%M:%S} UTC, on the "
+                "host {host}{end}",
+                at=datetime.fromtimestamp(last.noted, UTC),
+                host=last.host,
+                end=sentence(", where it was told to end") if last.has_ended else "",
+            ),
+            sentence("start `deskbell api`"),
+        )
+
+
 def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:
     """Which queues no living worker reads, also those on which nothing waits; but for those of which it is told."""
-    unread = [each.name for each in states if not (each.readers.living or each.is_left or each.name in told)]
-    if not unread:
-        return
-    start = sentence("start `deskbell worker {queue}`", queue=shlex.join(unread))
+    unread = [each.name for each in states if not (each.readers.living or each.is_left)]
     if not any(state.readers.living for state in states):
+        start = sentence("start `deskbell worker {queue}`", queue=shlex.join(unread))
         yield problem(sentence("no worker runs: events are accepted, and nothing is done for them"), start)
-    else:
-        yield problem(sentence("no living worker reads {queues}", queues=_list(unread)), start)
+    elif more := [name for name in unread if name not in told]:
+        start = sentence("start `deskbell worker {queue}`", queue=shlex.join(more))
+        yield problem(sentence("no living worker reads {queues}", queues=_list(more)), start)
 
 
 def events_wait(connection: Redis, name: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from redis import Redis
 
 from console.rendering import shown
 from console.state import State
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
 from shared.redis.history import MINUTE_KEY
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import WORKER_KEY, DeclaredJobType, WorkerRecord
@@ -50,6 +51,21 @@ def test_a_sentence_that_holds_for_several_queues_is_said_once(open_console: Con
     assert page.count("the worker vm:1 has given no sign of life") == 1
     assert page.partition('id="queues"')[2].count(">stands still<") == 2
     assert re.search(r"the last full minute, which began at \d\d:\d\d:00 UTC", page)
+
+
+def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: ConsoleFactory, redis: Redis) -> None:
+    """In the next look of the page, not after doctor's slower checks; also while events wait, and no queue is new."""
+    host = ApiHost(host="vm", folder="/spool", events=3, oldest=None, noted=time.time() - 90, has_ended=False)
+    redis.hset(API_HOSTS_KEY, host.field, host.to_json())
+    queue(EVENTS, redis).enqueue("workers.fan_out.fan_out")
+
+    page = open_console().get("/").text
+    found, _, rest = page.partition('id="answers"')
+
+    assert "no api runs, so nothing answers Desk" in found
+    assert "no worker runs: events are accepted, and nothing is done for them; start" in found
+    assert '<dt>apis</dt><dd class="bad">0</dd>' in rest
+    assert '<dt>heard of, ago</dt><dd class="bad">' in rest
 
 
 def test_a_loop_that_is_blocked_is_told_at_once(open_console: ConsoleFactory, redis: Redis) -> None:

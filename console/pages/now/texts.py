@@ -29,9 +29,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.spool": ("in spools", "磁盘暂存"),
     "now.spool.oldest": ("the oldest for", "最久已存"),
     "now.hosts": ("apis", "API 主机"),
+    "now.heard": ("heard of, ago", "最近上报于…前"),
     "now.all.covers": (
-        "Jobs of all queues below, now; spools of hosts as they last told Redis.",
-        "下列所有队列的当前值；暂存量为各主机最近一次上报。",
+        "Jobs of all queues below, now; spools as their apis last told Redis, which each does every ten seconds.",
+        "下列所有队列的当前值；暂存量为各 api 最近一次上报，每十秒一次。",
     ),
     "now.queues.covers": (
         (

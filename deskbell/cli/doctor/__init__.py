@@ -28,7 +28,7 @@ from rich.console import Console
 from deskbell.cli.doctor.clocks import other_clocks, own_clock
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled, traces
-from deskbell.cli.doctor.hosts import other_hosts
+from deskbell.cli.doctor.hosts import no_api, other_hosts
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.orphans import orphans
 from deskbell.cli.doctor.performance import answer_time, late_moments, memory, slow_commands
@@ -67,7 +67,17 @@ _OF_THE_SERVER = (
     memory,
     own_clock,
 )
-_OF_THE_QUEUES = (suspended, pauses, blocks, queue_table, dead_letters, unread_queues, standing_still, unneeded_workers)
+_OF_THE_QUEUES = (
+    no_api,
+    suspended,
+    pauses,
+    blocks,
+    queue_table,
+    dead_letters,
+    unread_queues,
+    standing_still,
+    unneeded_workers,
+)
 _OF_OTHERS = (
     orphans,
     other_clocks,
@@ -79,7 +89,7 @@ _OF_OTHERS = (
 _ON_REDIS = (*_OF_THE_SERVER, *_OF_THE_QUEUES, *_OF_OTHERS)
 
 BESIDE_QUEUES = (*_OF_THE_SERVER, *_OF_OTHERS)
-"""What the console looks at, too: what they find are sentences, which it can say in Chinese."""
+"""What the console looks at, too, the server oftener: what they find are sentences, which it can say in Chinese."""
 
 
 def doctor(
@@ -112,11 +122,12 @@ def doctor(
         sys.exit(1)
 
 
-def beside_queues(settings: Settings) -> list[Finding]:
-    """What is found on Redis that may be wrong, but for the queues, which others read oftener; takes some seconds."""
+def beside_queues(settings: Settings, *, of_the_server: bool) -> list[Finding]:
+    """What `BESIDE_QUEUES` find that may be wrong, those of the server or the others, which take some seconds."""
+    checks = _OF_THE_SERVER if of_the_server else _OF_OTHERS
     checked = Checked(settings)
     try:
-        return [finding for finding in _on_redis(checked, BESIDE_QUEUES) if finding.kind != "said"]
+        return [finding for finding in _on_redis(checked, checks) if finding.kind != "said"]
     finally:
         if checked.redis:
             checked.redis.close()  # who asks is a process that lives on, the console

@@ -50,7 +50,7 @@ def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Red
     lately, long_ago = (
         replace(GONE, host=host, events=0, noted=time.time() - age) for host, age in (("a", 90), ("b", 8e5))
     )
-    note(redis, lately, long_ago)
+    note(redis, lately, long_ago, replace(GONE, host="c", events=0, noted=time.time()))
 
     with worker(redis):
         status, lines = look()
@@ -58,6 +58,26 @@ def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Red
     warned = [line for line in lines if "was last heard of" in line]
     assert status == 0
     assert [line.split()[6] for line in warned] == ["a"]
+
+
+def test_that_no_api_runs_is_a_problem(look: Look, redis: Redis) -> None:
+    """Also where the host is this one, and also if all were told to end; not where none has ever run."""
+    here = replace(GONE, host=socket.gethostname(), folder=str(Path("spool").absolute()), events=0, oldest=None)
+
+    with worker(redis):
+        _, never = look(SPOOL_DIR="spool")
+        note(redis, replace(here, noted=time.time() - 61))
+        status, died = look(SPOOL_DIR="spool")
+        note(redis, replace(here, noted=time.time(), has_ended=True))
+        _, ended = look(SPOOL_DIR="spool")
+        note(redis, replace(here, noted=time.time()))
+        _, lives = look(SPOOL_DIR="spool")
+
+    assert problems(never) == problems(lives) == []
+    assert status == 1
+    assert problems(died)[0].startswith("no api runs, so nothing answers Desk: the last was heard of at ")
+    assert problems(died)[0].endswith(f" UTC, on the host {here.host}; start `deskbell api`")
+    assert f"{here.host}, where it was told to end; start" in problems(ended)[0]
 
 
 def test_an_api_says_that_it_is_there_and_that_it_ends(
