@@ -21,18 +21,31 @@ RUN pip wheel --no-index --find-links wheels --no-deps --wheel-dir wheels . \
     && python -m venv --without-pip /opt/deskbell \
     && pip --python /opt/deskbell/bin/python install --no-index --find-links wheels 'deskbell[console,dashboard,otel,postgres]'
 
-FROM python:3.13-slim
+# With what `deskbell dev` needs; the code is what is mounted on /src.
+FROM build AS build-dev
+RUN pip --python /opt/deskbell/bin/python install --no-index --find-links wheels --editable '.[dev]'
+
+FROM python:3.13-slim AS base
 # A volume that is mounted on /data or /var/lib/deskbell for the first time takes its owner from here.
 RUN useradd --system --uid 10001 --user-group --no-create-home deskbell \
     && install --directory --owner deskbell --group deskbell /data /app \
     && install --directory --owner deskbell --group deskbell --mode 700 /var/lib/deskbell
-COPY --from=build /opt/deskbell /opt/deskbell
 ENV PATH=/opt/deskbell/bin:$PATH
 # Images made `FROM` this one install their packages here with `pip install`.
 ENV PIP_PYTHON=/opt/deskbell/bin/python
 # No module is imported from the current folder of a command.
 ENV PYTHONSAFEPATH=1
 ENV PYTHONUNBUFFERED=1
+
+# What `docker compose up dev` runs; nothing else needs it.
+FROM base AS dev
+COPY --from=build-dev /opt/deskbell /opt/deskbell
+USER deskbell
+WORKDIR /data
+CMD ["deskbell", "dev"]
+
+FROM base
+COPY --from=build /opt/deskbell /opt/deskbell
 USER deskbell
 WORKDIR /app
 EXPOSE 8000

@@ -30,8 +30,10 @@ from tests.waiting import DEADLINE_SECONDS
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+PROFILED = {name for name, service in SERVICES.items() if "profiles" in service}
 WORKERS = [name for name in SERVICES if name.startswith("worker-")]
-SECRETS = {"DESKBELL_APPS", "REDIS_PASSWORD", "DASHBOARD_PASSWORD", "DESKBELL_CRM_TOKEN"}
+CONSOLE_SECRETS = {"DESKBELL_CONSOLE_USERS", "DESKBELL_CONSOLE_KEY"}
+SECRETS = {"DESKBELL_APPS", "REDIS_PASSWORD", "DASHBOARD_PASSWORD", "DESKBELL_CRM_TOKEN", *CONSOLE_SECRETS}
 
 
 def check(service: str, replaced: str, by: object) -> int:
@@ -57,25 +59,29 @@ def test_each_container_has_the_least_rights_bounds_and_a_health_check_that_answ
     assert service["restart"] == "unless-stopped"
     assert service["stop_grace_period"]
     assert service["healthcheck"]["start_interval"] == "1s"
-    if name != "redis":
+    if name not in {"redis", *PROFILED}:
         assert service["tmpfs"] == "/tmp"  # noqa: S108 - a file system of its own
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
         assert service["init"] is True
 
 
 def test_what_is_published_is_published_on_loopback() -> None:
-    """The api speaks no TLS, and rq-dashboard lets anyone delete jobs."""
+    """Of all that speaks no TLS; rq-dashboard lets anyone delete jobs."""
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert published == {
         "api": ["${API_ADDRESS:-127.0.0.1}:${API_PORT:-8000}:8000"],
+        "console": ["127.0.0.1:${CONSOLE_PORT:-9182}:9182"],
         "rq-dashboard": ["127.0.0.1:${DASHBOARD_PORT:-9181}:9181"],
+        "caddy": ["80:80", "443:443"],
+        "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
     }
 
 
 def test_no_secret_has_a_default() -> None:
     """Those named for what they are must be given; the path secret alone may be left out."""
-    for name, kind in re.findall(r"\$\{(\w*(?:PASSWORD|TOKEN|SECRET|APPS))(:[-?]|\})", TEXT):
+    for name, kind in re.findall(r"\$\{(\w*(?:PASSWORD|TOKEN|SECRET|APPS|USERS|KEY))(:[-?]|\})", TEXT):
         assert kind == (":-" if name == "DESKBELL_PATH_SECRET" else ":?"), name
 
 
@@ -85,8 +91,9 @@ def test_a_secret_reaches_the_services_that_need_it_alone() -> None:
 
     assert holders["DESKBELL_APPS"] == {"api"}
     assert holders["DESKBELL_CRM_TOKEN"] == {"worker-crm", "crm"}
-    assert holders["DASHBOARD_PASSWORD"] == {"rq-dashboard"}
-    assert holders["REDIS_PASSWORD"] == {*SERVICES} - {"crm"}
+    assert holders["DASHBOARD_PASSWORD"] == {"rq-dashboard", "grafana"}
+    assert holders["REDIS_PASSWORD"] == {*SERVICES} - {"crm"} - PROFILED
+    assert all(holders[secret] == {"console"} for secret in CONSOLE_SECRETS)
 
 
 def test_the_example_of_env_names_each_variable_with_its_default() -> None:
@@ -183,6 +190,22 @@ def end(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
+def test_grafana_is_given_a_source_that_is_prometheus_and_the_folder_of_the_dashboard() -> None:
+    """As the files say: no Grafana is started in a test."""
+    mounts = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "deskbell.yml").read_text())["providers"]
+
+    host, port = source["url"].removeprefix("http://").split(":")
+
+    assert (source["type"], source["access"], host) == ("prometheus", "proxy", "prometheus")
+    assert port == SERVICES[host]["ports"][0].rsplit(":", 1)[1]
+    assert mounts["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert provider["type"] == "file"
+    assert mounts["./deploy/grafana/deskbell.json"] == f"{provider['options']['path']}/deskbell.json"
+
+
 def instructions() -> list[tuple[str, str]]:
     """The instructions of the Dockerfile and what follows each, continued lines in one."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
@@ -196,6 +219,7 @@ def test_the_image_is_made_of_locked_dependencies_and_runs_as_nobody_in_particul
     last = words[max(number for number, (word, _) in enumerate(words) if word == "FROM") :]
 
     assert "--require-hashes" in next(rest for word, rest in words if word == "RUN")
+    assert last[0] == ("FROM", "base")
     assert [rest for word, rest in last if word == "COPY"] == ["--from=build /opt/deskbell /opt/deskbell"]
     assert [rest for word, rest in last if word == "USER"] == ["deskbell"]
     assert PREFIX not in (ROOT / "Dockerfile").read_text()

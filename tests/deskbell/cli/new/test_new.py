@@ -67,7 +67,8 @@ def test_its_files_say_what_deskbell_reads(project: Path) -> None:
     base = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
     assert load_flow(project / "tests" / "flow_orders.yaml").content.cases
-    assert override["services"].keys() == {"api", *(name for name in base["services"] if name.startswith("worker-"))}
+    workers = {name for name in base["services"] if name.startswith("worker-")}
+    assert override["services"].keys() == {"api", "console", *workers}
     idle = override["services"].pop("worker-chat")  # a worker of queues that no job type has would not start
     assert idle == {"scale": 0}
     for name, service in override["services"].items():
