@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test test-containers check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers screenshots clean
+.PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,7 +30,7 @@ check: .venv/test  ## what CI checks before the tests: style, types, import orde
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.security.audit
 
-test-containers: .venv/test  ## the image and the compose file in a real Docker Engine (needs root on Debian 12)
+container-test: .venv/test  ## the image and the compose file in a real Docker Engine (needs root on Debian 12)
 	tests/containers/run
 
 format: .venv/test  ## put the code in the project's form

@@ -24,7 +24,7 @@ RAN_ELSEWHERE = {
     "bad-night.md": {"text"},  # tests/end_to_end/test_bad_night.py
     "testing.md": {"python", "text"},  # tests/deskbell/testing/test_plugin.py; the text is a failure that it describes
     "flows.md": {"yaml"},  # tests/deskbell/flow/test_loader.py
-    "deploy.md": {"dockerfile"},  # tests/containers/stack.py
+    "deploy.md": {"dockerfile"},  # tests/containers/integrating.py
     "kubernetes.md": {"yaml"},  # tests/deploy/kubernetes/test_guide.py
     "operate.md": {"acl"},  # tests/end_to_end/test_acl.py
     "runbook.md": {"yaml"},  # tests/deploy/test_alerts.py
