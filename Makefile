@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records chaos chaos-hosts chaos-workers screenshots clean
+.PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records bench-shards chaos chaos-hosts chaos-workers screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ bench-path: .venv/run  ## callbacks per second until their jobs are done, latenc
 
 bench-records: .venv/run  ## milliseconds of a search among a million callbacks on record
 	@$(BIN)/python -m bench.records
+
+bench-shards: .venv/run  ## acknowledged and drained per second with 1, 2 and 4 shards on a cluster, and the CPU of an event (needs wrk)
+	@$(BIN)/python -m bench.shards
 
 chaos: .venv/run  ## inject faults into all that an answer depends on, under load, and show that no accepted callback is lost
 	@$(BIN)/python -m bench.chaos.callbacks
