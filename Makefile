@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
 
-.PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records bench-shards chaos chaos-hosts chaos-workers screenshots clean
+.PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records bench-shards chaos chaos-hosts chaos-workers screenshots version release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -82,6 +82,12 @@ chaos-workers: .venv/run  ## kill and freeze workers and Redis under load, and s
 
 screenshots: .venv/test  ## pictures of every page of the operator's console, into .screenshots/, and those of the documents (needs Chromium)
 	@$(BIN)/python -m tools.screenshots .screenshots
+
+version: .venv/test  ## give the changelog's "Unreleased" a version, before a release: make version VERSION=0.2.0
+	@$(BIN)/python -m tools.release version "$(VERSION)"
+
+release: .venv/test  ## what is committed as a release in dist/: packages, tried on each Python at hand, bill of materials, tag's text
+	@$(BIN)/python -m tools.release release dist
 
 clean:  ## remove what the targets above have made
 	rm -rf .venv .deskbell .bench .cache .screenshots dist site

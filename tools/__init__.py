@@ -4,4 +4,6 @@
 into the tables of docs/reference/logs.md; `walks.py` draws docs/walks/*.txt.
 
 `screenshots` takes the pictures of docs/images: `make screenshots`.
+
+`release` makes a release: `make version`, `make release`.
 """
