@@ -37,12 +37,14 @@ class Step:
         began: in Unix seconds.
         callbacks: of all nodes.
         jobs: by job type.
+        all_jobs: of all job types.
         minutes: how many of its minutes have begun; the last step's are not over.
     """
 
     began: float
     callbacks: Tally
     jobs: dict[str, Tally]
+    all_jobs: Tally
     minutes: float
 
     @property
@@ -127,7 +129,7 @@ class History:
         names = {name for each in here for name in each.jobs}
         jobs = {name: total(each.jobs[name] for each in here if name in each.jobs) for name in names}
         begun = min(STEP_SECONDS, max(_MINUTE, now - began)) / _MINUTE
-        return Step(began, total(each.callbacks for each in here), jobs, begun)
+        return Step(began, total(each.callbacks for each in here), jobs, total(jobs.values()), begun)
 
     def _complete(self, now: float) -> float:
         """Since when every minute has been read."""

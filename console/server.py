@@ -14,6 +14,9 @@ from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
 _LOOPBACK = ("127.", "::1")
+_PREPARE_SECONDS = 10.0
+"""For which browsers wait when a console starts; then pages are served, even if an import hangs."""
+
 _SWITCH_SECONDS = 0.0005
 """After which a thread that counts dead letters gives way: requests need the interpreter again after each answer of
 Redis, and would wait for ten times as long by default."""
@@ -57,7 +60,9 @@ def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -
     """Serve the console on a socket until SIGTERM."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     state = State(settings, rq_dashboard)
-    threading.Thread(target=state.prepare, name="prepare", daemon=True).start()
+    preparing = threading.Thread(target=state.prepare, name="prepare", daemon=True)
+    preparing.start()
+    preparing.join(_PREPARE_SECONDS)
     _server(state).run(sockets=[listener])
 
 

@@ -40,6 +40,14 @@ class Measured:
         """The slowest."""
         return max(each.ms for each in (self.first, *self.next, *self.rest))
 
+    @property
+    def cells(self) -> list[str]:
+        """What the table says of it."""
+        times, next_ones, last = [each.ms for each in self.rest], [each.ms for each in self.next], self.rest[-1]
+        spent = mean(each.cpu_ms for each in self.rest)
+        ms = [f"{each:.0f}" for each in (self.first.ms, max(next_ones), median(times), max(times), spent)]
+        return [self.page.name, *ms, f"{len(last.answer.content) / 1000:.1f}", f"{last.sent / 1000:.1f}"]
+
 
 def main() -> None:
     """Measure it."""
@@ -52,21 +60,24 @@ def main() -> None:
         event = write_content(redis, url, asked.records, asked.dead)
         consoles = Consoles(url)
         with worker(url, *QUEUES[:2]), consoles.open() as browser, all_pages(browser, event) as pages:
-            measured = [_measure(consoles, page, asked.requests) for page in pages]
+            measured = [measure(consoles, page, asked.requests) for page in pages]
+            sent = first_visit(consoles)
         title = f"{asked.records:,} events on record, {asked.dead:,} dead letters, load {os.getloadavg()[0]:.1f}"
-        _print(title, measured, _first_visit(consoles))
+        show(title, measured, sent)
 
 
-def _measure(consoles: Consoles, page: Page, requests: int) -> Measured:
-    sys.stderr.write(f"{page.name}\n")
+def measure(consoles: Consoles, page: Page, requests: int) -> Measured:
+    """Ask for a page; it tells what it found, since all of them take minutes."""
     with consoles.open(signed_in=page.signed_in) as browser:
         first, *following = [browser.get(page.address) for _ in range(1 + _FIRST_VISITS)]
         if page.is_counted:
             browser.when_counted(page.address)
-        return Measured(page, first, following, [browser.get(page.address) for _ in range(requests)])
+        found = Measured(page, first, following, [browser.get(page.address) for _ in range(requests)])
+    sys.stderr.write(f"{' | '.join(found.cells)} | load {os.getloadavg()[0]:.1f}\n")
+    return found
 
 
-def _first_visit(consoles: Consoles) -> dict[str, int]:
+def first_visit(consoles: Consoles) -> dict[str, int]:
     """Bytes of the first page, and of the files that a browser takes with it and keeps."""
     with consoles.open() as browser:
         page = browser.get("/")
@@ -78,20 +89,13 @@ def _first_visit(consoles: Consoles) -> dict[str, int]:
     return sent
 
 
-def _print(title: str, measured: list[Measured], sent: dict[str, int]) -> None:
+def show(title: str, measured: list[Measured], sent: dict[str, int]) -> None:
+    """Print it."""
     console = Console()
     columns = ("page", "first of a process", "next seven, most", "median", "most", "CPU", "kB", "kB sent")
     table = Table(*columns, title=f"{title}; milliseconds")
     for each in measured:
-        times = [one.ms for one in each.rest]
-        last = each.rest[-1]
-        table.add_row(
-            each.page.name,
-            *(f"{ms:.0f}" for ms in (each.first.ms, max(one.ms for one in each.next), median(times), max(times))),
-            f"{mean(one.cpu_ms for one in each.rest):.0f}",
-            f"{len(last.answer.content) / 1000:.1f}",
-            f"{last.sent / 1000:.1f}",
-        )
+        table.add_row(*each.cells)
     console.print(table)
     visit = Table("a first visit", "bytes sent")
     for name, count in sent.items():

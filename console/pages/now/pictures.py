@@ -26,7 +26,7 @@ class Picture:
 
 def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
     """Callbacks, how soon they were answered, how long jobs waited, and attempts."""
-    jobs = [step.of(step.jobs) for step in steps]
+    jobs = [step.all_jobs for step in steps]
     named = {name: visit.text(f"now.chart.{name}") for name in ("callbacks", "answered", "waits", "attempts")}
 
     def in_a_minute(outcomes: tuple[str, ...], kind: str) -> list[float | None]:
