@@ -139,10 +139,17 @@ FINDINGS: dict[str, str] = {
     "{count:,} on the queue {queue}": "队列 {queue} 有 {count:,} 条",
     "see `deskbell dead list`": "参见 `deskbell dead list`",
     (
-        "no api runs, so nothing answers Desk: the last was heard of at {at:%Y-%m-%d %H:%M:%S} UTC, on the host "
-        "{host}{end}"
-    ): ("没有 api 在运行，Desk 的回调无人应答：最后一次上报为 {at:%Y-%m-%d %H:%M:%S}（UTC），主机 {host}{end}"),
-    ", where it was told to end": "，已被要求退出",
+        "no api runs, so nothing answers Desk: the last, on the host {host}, was told to end at "
+        "{at:%Y-%m-%d %H:%M:%S} UTC"
+    ): ("没有 api 在运行，Desk 的回调无人应答：最后一个在主机 {host}，于 {at:%Y-%m-%d %H:%M:%S}（UTC）被要求退出"),
+    (
+        "no api has been heard of since {at:%Y-%m-%d %H:%M:%S} UTC, on the host {host}: none runs, so that nothing "
+        "answers Desk, or none can write to Redis"
+    ): (
+        "自 {at:%Y-%m-%d %H:%M:%S}（UTC，主机 {host}）以来没有 api 上报：可能没有 api 在运行，Desk 的回调无人应答，"
+        "或 api 无法写入 Redis"
+    ),
+    "start `deskbell api`, or see redis_away in its log": "请启动 `deskbell api`，或查看其日志中的 redis_away",
     "start `deskbell api`": "请启动 `deskbell api`",
     "no worker runs: events are accepted, and nothing is done for them": (
         "没有工作进程在运行：事件会被接收，但不会被处理"

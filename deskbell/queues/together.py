@@ -31,18 +31,24 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
 
 def no_api(hosts: Sequence[ApiHost]) -> Iterator[Finding]:
     """Whether an api runs anywhere, as far as Redis knows; where none has ever run, nothing is said."""
-    if hosts and all(each.is_gone for each in hosts):
-        last = max(hosts, key=lambda each: each.noted)
-        yield problem(
-            sentence(
-                "no api runs, so nothing answers Desk: the last was heard of at {at:%Y-%m-%d %H:%M:%S} UTC, on the "
-                "host {host}{end}",
-                at=datetime.fromtimestamp(last.noted, UTC),
-                host=last.host,
-                end=sentence(", where it was told to end") if last.has_ended else "",
-            ),
-            sentence("start `deskbell api`"),
+    if not hosts or not all(each.is_gone for each in hosts):
+        return
+    last = max(hosts, key=lambda each: each.noted)
+    where = {"at": datetime.fromtimestamp(last.noted, UTC), "host": last.host}
+    if all(each.has_ended for each in hosts):
+        text = sentence(
+            "no api runs, so nothing answers Desk: the last, on the host {host}, was told to end at "
+            "{at:%Y-%m-%d %H:%M:%S} UTC",
+            **where,
         )
+        yield problem(text, sentence("start `deskbell api`"))
+    else:  # while Redis is full, or lets nobody write, an api that answers says nothing
+        text = sentence(
+            "no api has been heard of since {at:%Y-%m-%d %H:%M:%S} UTC, on the host {host}: none runs, so that nothing "
+            "answers Desk, or none can write to Redis",
+            **where,
+        )
+        yield problem(text, sentence("start `deskbell api`, or see redis_away in its log"))
 
 
 def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:

@@ -62,8 +62,8 @@ def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: Conso
     page = open_console().get("/").text
     found, _, rest = page.partition('id="answers"')
 
-    assert "no api runs, so nothing answers Desk" in found
-    assert "no worker runs: events are accepted, and nothing is done for them; start" in found
+    nobody = found.index("no worker runs: events are accepted, and nothing is done for them; start")
+    assert max(nobody, found.index("no api has been heard of since ")) < found.index("no living worker reads the queue")
     assert '<dt>apis</dt><dd class="bad">0</dd>' in rest
     assert '<dt>heard of, ago</dt><dd class="bad">' in rest
 

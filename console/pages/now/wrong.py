@@ -23,7 +23,7 @@ class Wrong:
 
 
 def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
-    """What was found, what needs a person first, and then what is about a queue; what concerns all is said once."""
+    """What was found, what needs a person first; each sentence is said once."""
     found = [Wrong(suspension_of())] if now.is_suspended else []
     stands = {each.state.name for each in now.queues if each.findings}
     found += [Wrong(held(each), each.queue) for each in now.paused if each.queue not in stands]
@@ -43,6 +43,7 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
 
 
 def _place(wrong: Wrong) -> tuple[bool, bool, int]:
+    """Problems of all before those of a queue; of the rest, what is about queues before all else."""
     finding = wrong.finding
-    is_beside = not wrong.queue and finding.reason != "dead_letters"
-    return finding.kind != "problem", is_beside, _ORDER.index(finding.kind)
+    is_problem, is_of_queues = finding.kind == "problem", bool(wrong.queue) or finding.reason == "dead_letters"
+    return not is_problem, is_of_queues == is_problem, _ORDER.index(finding.kind)

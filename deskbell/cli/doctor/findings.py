@@ -58,5 +58,5 @@ def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
 
 def describe(error: BaseException) -> str:
     """An error of Redis in words: its type, and what the server said."""
-    text = str(error).partition("\n")[0].partition(" script: ")[0]  # which of our scripts it was helps nobody
+    text = str(error).partition("\n")[0].partition(". script: ")[0]  # which of our scripts it was helps nobody
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -75,9 +75,9 @@ def test_that_no_api_runs_is_a_problem(look: Look, redis: Redis) -> None:
 
     assert problems(never) == problems(lives) == []
     assert status == 1
-    assert problems(died)[0].startswith("no api runs, so nothing answers Desk: the last was heard of at ")
-    assert problems(died)[0].endswith(f" UTC, on the host {here.host}; start `deskbell api`")
-    assert f"{here.host}, where it was told to end; start" in problems(ended)[0]
+    assert problems(died)[0].startswith("no api has been heard of since ")
+    assert problems(died)[0].endswith("; start `deskbell api`, or see redis_away in its log")
+    assert f"the last, on the host {here.host}, was told to end at " in problems(ended)[0]
 
 
 def test_an_api_says_that_it_is_there_and_that_it_ends(
