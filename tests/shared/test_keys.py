@@ -1,10 +1,14 @@
 """What keys begin with, and which shard an event belongs to."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from shared.keys import is_prefix, shard_of
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,18 @@ def test_sessions_are_spread_over_the_shards() -> None:
 
     assert set(counts) == set(range(16))
     assert max(counts.values()) < 1_200
+
+
+def test_no_key_is_written_out_without_its_prefix() -> None:
+    """Python has `RQ` and `DESKBELL` of `shared.keys`; a script's keys are literals in single quotes."""
+    rooms = ("api", "console", "deskbell", "shared", "workers")
+    python = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+    lua = [path for room in rooms for path in (ROOT / room).rglob("*.lua")]
+    in_python = re.compile(r"""b?["'](?:rq|deskbell):(?![ U])""")
+    in_lua = re.compile(r"""(?<!')\b(?:rq|deskbell):""")
+
+    found = [path.name for path in python if in_python.search(path.read_text())]
+    strays = [path.name for path in lua if in_lua.search(re.sub(r"--.*", "", path.read_text()))]
+
+    assert sorted(found) == ["keys.py", "limits.py"]  # which speak of scripts
+    assert strays == []
