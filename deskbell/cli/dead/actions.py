@@ -113,8 +113,8 @@ class Preview:
 def selected(job: str | None, cause: str | None, since: str | None, **others: str | None) -> Selection:
     """The selection that options mean; the others are named as its attributes are."""
     user = others.pop("user")
-    when = moment_of("--since", since) if since else None
-    return Selection(job, cause, when, user=user_digest(user) if user else None, **others)
+    when = None if since is None else moment_of("--since", since)
+    return Selection(job, cause, when, user=None if user is None else user_digest(user), **others)
 
 
 def list_groups(selection: Selection, *, as_json: bool, with_ids: bool) -> None:

@@ -23,10 +23,12 @@ def test_dead_letters_of_a_user_are_counted_replayed_and_discarded(
 
     planned = dead("replay", "--user", "user518", "--node", "order_status", "--dry-run")
     none = dead("list", "--user", "user519")
+    empty = dead("list", "--node", "order_status", "--user", "")  # of a variable that is not set
     replayed = dead("replay", "--user", "user517", "--queue", "crm")
     discarded = dead("discard", "--user", digest, "--yes")
 
     assert "2 would be replayed" in planned.stdout
+    assert empty.stdout.startswith("no dead letters with --node")
     assert none.stdout == f"no dead letters with --user '{user_digest('user519')}'\n"
     assert (replayed.stdout, discarded.stdout) == ("1 replayed\n", "2 discarded\n")
     assert redis.zcard("rq:failed:crm") == 1
