@@ -37,6 +37,7 @@ from workers.lease import Lease
 WORKER_KNOWN_SECONDS = 105
 """How long Redis knows a worker without a heartbeat."""
 
+_MOST_WAIT_MS = 5_000  # for replicas, less than the time-out of the connection; of short leases a quarter
 _SHARE = 0.6  # of the time within which an abandoned job is to run again
 MOST_EVENTS = 32
 """Events that one claim takes: with the default concurrency as many as jobs, which would starve behind more."""
@@ -134,7 +135,7 @@ class Leases:
         self._unanswered.append(prefix)
         self._is_unsure = True
         arguments: list[Any] = [_date(), self._worker, free, events, self.seconds, prefix, self.attempts_text, *queues]
-        wait = self._settings.min_replicas, self.seconds * 250  # ms: a quarter of a lease
+        wait = self._settings.min_replicas, min(self.seconds * 250, _MOST_WAIT_MS)
         answer = await run_replicated(self._redis, self._claim, [*map(queue_key, queues)], arguments, *wait)
         claimed = _claimed(answer, queues, asked_at)
         self._unanswered.remove(prefix)
