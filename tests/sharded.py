@@ -81,7 +81,7 @@ class Cluster:
     def start_again(self, port: int) -> None:
         """Start a server that was killed."""
         self._processes[port] = self._run(port)
-        until(lambda: self._answers(port))
+        wait_for(lambda: self._answers(port))
 
     def ask(self, port: int, *words: Any) -> Any:
         """What one server answers to a command, as it came."""
@@ -113,7 +113,7 @@ class Cluster:
             folder = self._folder / str(port)
             folder.mkdir()
             lines = [f"port {port}", f"cluster-port {bus}", "bind 127.0.0.1", f"dir {folder}", *_DURABLE]
-            cluster = ["cluster-enabled yes", "cluster-node-timeout 2000", "cluster-allow-replica-migration no"]
+            cluster = ["cluster-enabled yes", "cluster-node-timeout 5000", "cluster-allow-replica-migration no"]
             (folder / "conf").write_text("\n".join([*lines, *cluster, ""]))
             process = self._run(port)
             until(lambda of=process, at=port: of.poll() is not None or self._answers(at))  # type: ignore[misc]  # bound early
