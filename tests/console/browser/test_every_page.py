@@ -17,6 +17,7 @@ from tests.redis_outages import Server
 
 PATHS = [page.path for page in all_pages() if page.order]
 LOOKS = ((1280, "light"), (380, "dark"))
+pytestmark = pytest.mark.timeout(300)  # fifty looks at pages, on a machine that may be busy
 _FIT = "document.documentElement.scrollWidth"
 
 

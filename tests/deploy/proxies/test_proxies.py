@@ -25,6 +25,8 @@ FORGED = {
 }
 NO_EVENT_CAN_BE_KEPT = {"DESKBELL_REDIS_URL": "redis://127.0.0.1:1/0", "DESKBELL_SPOOL_DIR": "/proc/none"}
 
+pytestmark = pytest.mark.timeout(300)  # an api is started, twice, on a machine that may be busy
+
 
 @pytest.fixture(params=PROXIES, ids=lambda proxy: proxy.__name__)
 def started(request: pytest.FixtureRequest, redis: Redis, valkey_url: str, tmp_path: Path) -> Iterator[Started]:

@@ -233,13 +233,14 @@ def test_a_claim_waits_for_replicas(tmp_path: Path) -> None:
             os.kill(replica.pid, signal.SIGCONT)
             for _ in range(DEADLINE_SECONDS):
                 with suppress(TooFewReplicasError):
-                    return (await leases.claim(["default"], free=1)).leases
+                    if claimed := (await leases.claim(["default"], free=1)).leases:
+                        return claimed
             return []
 
     try:
         port, replica = servers.start_pair()
         url = SecretStr(f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
-        settings = Settings(redis_url=url, min_replicas=1, abandoned_seconds=5)
+        settings = Settings(redis_url=url, min_replicas=1, abandoned_seconds=15)
         with servers.server(port) as redis:
             job_id = put_job(Workplace(redis, counting_jobs()[0], settings), "count")
         os.kill(replica.pid, signal.SIGSTOP)

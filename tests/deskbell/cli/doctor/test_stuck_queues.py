@@ -243,8 +243,8 @@ def test_a_retry_is_due_and_no_scheduler_queues_it(look: Look, redis: Redis, ope
     workplace = open_workplace(ordered())
     event = workplace.put_jobs(api_call("book"))
     workplace.work("erp")
-    redis.zadd("rq:scheduled:erp", {f"{event.id}-ledger": time.time() - 30})
-    redis.set("rq:scheduler-lock:erp", "dead", ex=20)
+    redis.zadd("rq:scheduled:erp", {f"{event.id}-ledger": time.time() - 10})
+    redis.set("rq:scheduler-lock:erp", "dead", ex=45)
 
     _, nobody = look("erp")
     with worker(redis, "erp"):
