@@ -1,5 +1,6 @@
 """The process: uvicorn's server, which ends with status 0 when it is told to."""
 
+import gc
 import socket
 import sys
 import threading
@@ -63,6 +64,7 @@ def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -
     preparing = threading.Thread(target=state.prepare, name="prepare", daemon=True)
     preparing.start()
     preparing.join(_PREPARE_SECONDS)
+    gc.freeze()  # what has been read stays: it need not be looked through each time that garbage is collected
     _server(state).run(sockets=[listener])
 
 

@@ -1,6 +1,5 @@
 """What all requests of a process share: settings, Redis, sessions, and how addresses are written."""
 
-import gc
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,7 +62,6 @@ class State:
         with suppress(RedisError, OSError):
             self.history.prepare()
             self.described.lately()
-        gc.freeze()  # what has been read stays: it need not be looked through each time that garbage is collected
 
     def close(self) -> None:
         """Close the connections to Redis."""
