@@ -68,6 +68,19 @@ def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: Conso
     assert '<dt>heard of, ago</dt><dd class="bad">' in rest
 
 
+def test_from_answers_that_are_none_it_is_one_step_to_the_calls(open_console: ConsoleFactory, redis: Redis) -> None:
+    """An outcome that somebody may have to see to stands out, and leads to its calls."""
+    last_full = int(time.time() // 60) - 1
+    for minute in (last_full, last_full + 1):  # it may be over before the page is asked for
+        redis.hset(f"{MINUTE_KEY}{minute}", "callback\torder_status\toutcome\tfailed", 3)
+        redis.hset(f"{MINUTE_KEY}{minute}", "callback\torder_status\toutcome\tanswered", 4)
+
+    page = open_console().get("/").text
+
+    assert '<dt>failed</dt><dd class="warn"><a href="/calls?outcome=failed">3</a></dd>' in page
+    assert "<dt>answered</dt><dd>4</dd>" in page
+
+
 def test_a_loop_that_is_blocked_is_told_at_once(open_console: ConsoleFactory, redis: Redis) -> None:
     """With the line of code that blocks it; the slower checks of doctor come half a minute later."""
     block = {"at": "acme/jobs.py:12 in enquire", "seconds": 3.1, "noted": time.time(), "is_over": False}
