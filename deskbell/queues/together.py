@@ -17,6 +17,8 @@ from shared.sentences import Sentence, sentence
 
 _RECENT = timedelta(hours=1)
 _LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
+_STARTED_SECONDS = 15.0
+"""An api that has just started, or was restarted process by process, says so within ten; until then its end is last."""
 _USUAL_SECONDS = 5.0
 """For longer no event waits where its worker keeps up."""
 
@@ -31,7 +33,7 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
 
 def no_api(hosts: Sequence[ApiHost]) -> Iterator[Finding]:
     """Whether an api runs anywhere, as far as Redis knows; where none has ever run, nothing is said."""
-    if not hosts or not all(each.is_gone for each in hosts):
+    if not hosts or not all(each.is_gone and each.age > _STARTED_SECONDS for each in hosts):
         return
     last = max(hosts, key=lambda each: each.noted)
     where = {"at": datetime.fromtimestamp(last.noted, UTC), "host": last.host}

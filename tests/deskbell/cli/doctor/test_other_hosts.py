@@ -61,19 +61,21 @@ def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Red
 
 
 def test_that_no_api_runs_is_a_problem(look: Look, redis: Redis) -> None:
-    """Also where the host is this one, and also if all were told to end; not where none has ever run."""
+    """Also where the host is this one, or all were told to end; not where none ever ran or one has just restarted."""
     here = replace(GONE, host=socket.gethostname(), folder=str(Path("spool").absolute()), events=0, oldest=None)
 
     with worker(redis):
         _, never = look(SPOOL_DIR="spool")
         note(redis, replace(here, noted=time.time() - 61))
         status, died = look(SPOOL_DIR="spool")
-        note(redis, replace(here, noted=time.time(), has_ended=True))
+        note(redis, replace(here, noted=time.time() - 16, has_ended=True))
         _, ended = look(SPOOL_DIR="spool")
+        note(redis, replace(here, noted=time.time(), has_ended=True))
+        _, restarted = look(SPOOL_DIR="spool")
         note(redis, replace(here, noted=time.time()))
         _, lives = look(SPOOL_DIR="spool")
 
-    assert problems(never) == problems(lives) == []
+    assert problems(never) == problems(restarted) == problems(lives) == []
     assert status == 1
     assert problems(died)[0].startswith("no api has been heard of since ")
     assert problems(died)[0].endswith("; start `deskbell api`, or see redis_away in its log")
