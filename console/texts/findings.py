@@ -31,9 +31,9 @@ FINDINGS: dict[str, str] = {
     " ({count} gave no sign of life lately)": "（{count} 个近期无心跳）",
     "start `deskbell worker {queue}`": "请启动 `deskbell worker {queue}`",
     (
-        "the worker {worker} has given no sign of life for {age:.0f} s: a job blocks its event loop, it is frozen, or "
-        "it does not reach Redis"
-    ): ("工作进程 {worker} 已 {age:.0f} 秒没有心跳：可能有任务阻塞了事件循环、进程被冻结，或无法连接 Redis"),
+        "the worker {worker} has given no sign of life for {age:.0f} s: it was killed or is frozen, a job blocks its "
+        "event loop, or it does not reach Redis"
+    ): ("工作进程 {worker} 已 {age:.0f} 秒没有心跳：可能进程已被终止或冻结、有任务阻塞了事件循环，或无法连接 Redis"),
     "see loop_blocked or redis_away in its log": "请查看其日志中的 loop_blocked 或 redis_away",
     "all {slots} slots of the workers {workers}{more} are taken, here by {jobs}{stragglers}": (
         "工作进程 {workers}{more} 的 {slots} 个槽位已全部占用，本队列占用者：{jobs}{stragglers}"

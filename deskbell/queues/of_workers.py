@@ -34,8 +34,8 @@ def silent_workers(looked: Looked) -> Iterator[Finding]:
         if record.age > SILENT_SECONDS:
             yield problem(
                 sentence(
-                    "the worker {worker} has given no sign of life for {age:.0f} s: a job blocks its event loop, it is "
-                    "frozen, or it does not reach Redis",
+                    "the worker {worker} has given no sign of life for {age:.0f} s: it was killed or is frozen, a job "
+                    "blocks its event loop, or it does not reach Redis",
                     worker=record.address,
                     age=record.age,
                 ),
