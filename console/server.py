@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
         state.streams.is_ending = lambda: self.should_exit
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until told to end; then close the connections to Redis."""
+        """Serve until told to end; then end what is done in the background."""
         try:
             super().run(sockets)
         finally:
@@ -68,11 +68,14 @@ def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -
     _server(state).run(sockets=[listener])
 
 
-def serve_in_thread(listener: socket.socket, settings: Settings, rq_dashboard: str = "") -> uvicorn.Server:
-    """Serve it in a thread of this process, until its `should_exit` is set."""
+def serve_in_thread(
+    listener: socket.socket, settings: Settings, rq_dashboard: str = ""
+) -> tuple[uvicorn.Server, threading.Thread]:
+    """Serve it in a thread of this process, until the server's `should_exit` is set."""
     server = _server(State(settings, rq_dashboard))
-    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True).start()
-    return server
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="console", daemon=True)
+    thread.start()
+    return server, thread
 
 
 def _server(state: State) -> uvicorn.Server:

@@ -64,7 +64,8 @@ class State:
             self.described.lately()
 
     def close(self) -> None:
-        """Close the connections to Redis."""
+        """End what dead letters are replayed or discarded by, and close the connections to Redis."""
+        self.dead_runs.close()
         for each in self._connections:
             each.close()
 

@@ -32,6 +32,7 @@ from workers.replay_as import ReplaysAs
 _MOST = 4  # at once in a process
 _ALIVE_SECONDS = 15
 _PULSE_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
 
 
 class StoppedError(KeyboardInterrupt):
@@ -98,6 +99,7 @@ class Runs:
         self._on_end = on_end
         self._audit = AuditLog(redis)
         self._free = threading.Semaphore(_MOST)
+        self._under_way: dict[_Running, threading.Thread] = {}
 
     def start(self, order: Order) -> tuple[str, bool]:
         """Begin a run; its id and True, or the id of the one of the same scope that is under way, and False.
@@ -119,7 +121,9 @@ class Runs:
         except BaseException:
             self._free.release()
             raise
-        threading.Thread(target=self._carry_out, args=(run,), name="dead letters", daemon=True).start()
+        thread = threading.Thread(target=self._carry_out, args=(run,), name="dead letters", daemon=True)
+        self._under_way[run] = thread
+        thread.start()
         return record.removeprefix(f"{RUNS_KEY}:"), True
 
     def stop(self, run_id: str, by: str) -> bool:
@@ -129,6 +133,12 @@ class Runs:
         if is_running:
             self._redis.hset(f"{RUNS_KEY}:{run_id}", "stopped_by", by)
         return is_running
+
+    def close(self) -> None:
+        """End the runs of this process: each is interrupted, and what is left is still a dead letter."""
+        for run, thread in list(self._under_way.items()):
+            run.stop()
+            thread.join(_CLOSE_SECONDS)
 
     def read(self, run_id: str) -> Run | None:
         """A run; None when there is none of this id."""
@@ -152,6 +162,7 @@ class Runs:
         except (RedisError, OSError) as error:
             get_log().error("dead_run_failed", action=run.order.action, user=run.order.by, error=error)
         finally:
+            del self._under_way[run]
             self._free.release()
             self._on_end()
 
@@ -181,6 +192,10 @@ class _Running:
             pulse.join()
             self._end(outcomes)
 
+    def stop(self) -> None:
+        """Go on no further."""
+        self._stops.set()
+
     def pulse(self) -> None:
         """Write that the run lives, and how far it is; read whether it is to stop."""
         order, alive_until = self.order, time.time() + _ALIVE_SECONDS
@@ -192,7 +207,7 @@ class _Running:
             pipeline.set(self._lock, self._record.removeprefix(f"{RUNS_KEY}:"), ex=_ALIVE_SECONDS)
             pipeline.hget(self._record, "stopped_by")
             if pipeline.execute()[-1]:
-                self._stops.set()
+                self.stop()
 
     def _act(self) -> Counter[str]:
         order = self.order

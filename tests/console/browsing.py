@@ -13,7 +13,7 @@ from console.server import serve_in_thread
 from deskbell.cli.processes.listening import listen
 from shared.settings.config import Settings
 from shared.settings.console import ConsoleUser
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 PASSWORD = "correct horse battery staple"
 KEY = "k" * 32
@@ -52,11 +52,12 @@ class Browser(httpx.Client):
 def browsing(settings: Settings, rq_dashboard: str = "") -> Iterator[str]:
     """A console on a free port; its URL."""
     listener = listen("127.0.0.1", 0)
-    server = serve_in_thread(listener, settings, rq_dashboard)
+    server, thread = serve_in_thread(listener, settings, rq_dashboard)
     until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        until(lambda: not server.servers or not any(each.is_serving() for each in server.servers))
+        thread.join(DEADLINE_SECONDS)
+        assert not thread.is_alive()
         listener.close()

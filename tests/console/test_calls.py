@@ -1,6 +1,5 @@
 """Callbacks on record: found, followed, told in full."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
@@ -24,7 +23,7 @@ from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
 from tests.records import put_event_with_jobs, put_on_record, record_of
 from tests.redis_outages import Server
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from workers.audit import AuditLog
 
 HOSTILE = "\"'><script>alert(1)</script>\u202e\x1b[2J\x00"
@@ -233,7 +232,7 @@ def test_a_stream_ends_with_the_process(make_settings: SettingsFactory, redis: R
     """It does not hold the process up until it is cut off."""
     assert redis.ping()
     listener = listen("127.0.0.1", 0)
-    server = serve_in_thread(listener, make_settings(grace_seconds=300))
+    server, thread = serve_in_thread(listener, make_settings(grace_seconds=300))
     until(lambda: server.started)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -243,7 +242,8 @@ def test_a_stream_ends_with_the_process(make_settings: SettingsFactory, redis: R
         server.should_exit = True
         list(lines)  # it ends
 
-    until(lambda: not [each for each in threading.enumerate() if each.name == "console"])
+    thread.join(DEADLINE_SECONDS)
+    assert not thread.is_alive()
     listener.close()
 
 

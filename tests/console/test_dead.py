@@ -170,6 +170,18 @@ def test_a_console_that_dies_leaves_the_rest_and_says_that_it_has_not_finished(
     assert (queued(redis), redis.zcard("rq:failed:crm")) == (3, 0)
 
 
+def test_a_console_that_is_told_to_end_interrupts_what_it_does(make_settings: SettingsFactory, redis: Redis) -> None:
+    """Another may go on at once with what is left."""
+    write_dead_letters(redis, 3)
+    with browsing(make_settings()) as url, Browser(url) as browser:
+        form = fields(counted(browser, "/dead/plan?action=replay&job=crm.contact"), "start") | {"rate": "1/h"}
+        browser.post("/dead/runs", data=form)
+        until(lambda: queued(redis))
+
+    assert [(each.done, each.end) for each in AuditLog(redis).latest(9)] == [(1, "interrupted")]
+    assert redis.keys("deskbell:dead:lock:*") == []
+
+
 def test_one_letter_is_shown_masked_and_revealed_to_an_admin_who_is_recorded(
     sign_in: ConsoleFactory, redis: Redis
 ) -> None:
