@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 PATIENCE = 30
 NEVER = ("BLPOP", "never", 0)
-BEHIND = 2 * len("*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n")  # bytes that the server has of two commands behind it
+BEHIND = 2 * len("*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n")  # bytes of two commands
 
 
 async def client(url: str, seconds: float = PATIENCE) -> PipelinedRedis:
@@ -55,15 +55,19 @@ def test_an_answer_that_does_not_come_is_no_other_commands(
 ) -> None:
     """What was sent behind it fails, since nobody can know what was done; what is sent then has a new connection."""
 
-    def are_sent() -> bool:
-        return any(each["cmd"] == "blpop" and int(each["qbuf"]) >= BEHIND for each in redis.client_list())
+    def received() -> int:
+        """How many bytes the server has of the client that it blocks; 0 if it blocks none."""
+        return sum(int(each["tot-net-in"]) for each in redis.client_list() if each["cmd"] == "blpop")
 
     async def ask() -> tuple[list[Any], Any]:
         async with aclosing(await client(valkey_url, PATIENCE if is_cancelled else 0.2)) as pipelined:
             blocking = asyncio.create_task(pipelined.execute_command(*NEVER))
+            if is_cancelled:
+                await eventually(received)
+            first = received()
             behind = [asyncio.create_task(pipelined.execute_command("INCR", "n")) for _ in range(2)]
             if is_cancelled:
-                await eventually(are_sent)
+                await eventually(lambda: received() >= first + BEHIND)
                 blocking.cancel()
             failed = await answers(*[wait(task) for task in (blocking, *behind)])
             return failed, await pipelined.get("text")
