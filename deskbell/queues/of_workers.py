@@ -37,7 +37,7 @@ def silent_workers(looked: Looked) -> Iterator[Finding]:
                     "the worker {worker} has given no sign of life for {age:.0f} s: it was killed or is frozen, a job "
                     "blocks its event loop, or it does not reach Redis",
                     worker=record.address,
-                    age=record.age,
+                    age=record.age // 10 * 10,  # the same on each of its queues, so that it is said once
                 ),
                 sentence("see loop_blocked or redis_away in its log"),
             )

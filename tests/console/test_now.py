@@ -35,7 +35,7 @@ def test_what_is_wrong_comes_first(open_console: ConsoleFactory, redis: Redis) -
 def silent(name: str, *queues: str) -> bytes:
     """The record of a worker that has given no sign of life for a while."""
     record = WorkerRecord(
-        name=name, host="vm", pid=1, version="1", queues=queues, job_types={}, slots=1, noted=time.time() - 30
+        name=name, host="vm", pid=1, version="1", queues=queues, job_types={}, slots=1, noted=time.time() - 31
     )
     return record.to_json()
 
