@@ -11,7 +11,6 @@ have evidence (`bench/chaos/evidence.py`), is counted apart, by its cause.
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -21,19 +20,16 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.chaos.deliveries import Deliveries, Span, Verdict, judge
+from bench.chaos.deliveries import Deliveries, Verdict, judge
+from bench.chaos.driving import drive
 from bench.chaos.evidence import Cause, evidence
-from bench.chaos.faults import FAULTS, Fault, Setup, one_server
+from bench.chaos.faults import FAULTS, Fault, one_server
 from bench.chaos.stack import BUDGET_MS, start_stack
 from bench.environments import FOLDER
-from bench.pace import Answer, Sender, pace
 from deskbell.cli.processes.signals import end_on_signals
 
 RATE = 100
 AROUND_SECONDS = 2.5
-MOST_SECONDS = 120.0
-PATIENCE_SECONDS = 5.0
-_AGAIN = 3
 
 
 def main() -> None:
@@ -85,7 +81,17 @@ def run(
         (fault.set_up or one_server)(stack, deliveries) as setup,
         stack.running(setup.api_url, setup.workers_url, setup.variables),
     ):
-        answers, span = uvloop.run(_drive(fault, setup, rate, seconds or fault.seconds, around))
+        answers, span = uvloop.run(
+            drive(
+                stack.port,
+                deliveries,
+                lambda: fault.inject(setup),
+                rate,
+                seconds or fault.seconds,
+                around,
+                lambda answer: answer.status,
+            )
+        )
         if fault.afterwards:
             fault.afterwards(setup)
         undrained = stack.wait_until_drained(setup.connect)
@@ -99,36 +105,6 @@ def run(
         verdict.undrained = True
         verdict.examples.append(f"did not come to rest: {undrained}")
     return verdict
-
-
-async def _drive(fault: Fault, setup: Setup, rate: float, seconds: float, around: float) -> tuple[list[Answer], Span]:
-    """Send callbacks while the fault lasts; then repeat those that were not answered, as a sender does."""
-    sender = Sender(setup.stack.port, PATIENCE_SECONDS)
-    over = asyncio.Event()
-    sending = asyncio.create_task(pace(sender, setup.deliveries.request, rate, MOST_SECONDS, is_over=over.is_set))
-    await asyncio.sleep(around)
-    injected = fault.inject(setup)
-    begins = time.monotonic()
-    await asyncio.to_thread(injected.__enter__)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        await asyncio.to_thread(injected.__exit__, None, None, None)
-    span = Span(begins, time.monotonic())
-    await asyncio.sleep(around)
-    over.set()
-    answers = await sending
-    answers += [await _again(sender, setup.deliveries, each.number) for each in answers if each.status == 0]
-    sender.close()
-    return answers, span
-
-
-async def _again(sender: Sender, deliveries: Deliveries, number: int) -> Answer:
-    for _ in range(_AGAIN):
-        answer = await sender.send(number, deliveries.request(number))
-        if answer.status:
-            break
-    return answer
 
 
 def table(verdicts: list[Verdict]) -> Table:

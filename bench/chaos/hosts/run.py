@@ -12,7 +12,6 @@ one, or the exit code is 1.
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -25,22 +24,19 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.chaos.deliveries import Deliveries, Span, is_success, judge
+from bench.chaos.deliveries import Deliveries, is_success, judge
+from bench.chaos.driving import drive
 from bench.chaos.evidence import evidence
 from bench.chaos.hosts.faults import FAULTS, Fault
 from bench.chaos.hosts.network import missing
 from bench.chaos.hosts.stack import Hosts, running_hosts
 from bench.chaos.records import effects_in, wait_until
 from bench.environments import FOLDER
-from bench.pace import Answer, Sender, pace
 from deskbell.cli.processes.signals import end_on_signals
 
 RATE = 30
 SECONDS = 7.0  # more than a lease
 _AROUND_SECONDS = 1.5
-_MOST_SECONDS = 120.0
-_PATIENCE_SECONDS = 5.0
-_AGAIN = 3
 _BUDGET_SECONDS = 1.5
 
 
@@ -135,7 +131,9 @@ def under(fault: Fault, hosts: Hosts, rate: float, seconds: float) -> Row:
     hosts.wait_until_whole()
     deliveries = Deliveries(f"hosts{time.time_ns():x}")
     before = _count_runs(hosts.folder), _count_reported(hosts.api_logs)
-    answers, span = uvloop.run(_drive(fault, hosts, deliveries, rate, seconds))
+    answers, span = uvloop.run(
+        drive(hosts.desk, deliveries, lambda: fault.injected(hosts), rate, seconds, _AROUND_SECONDS, is_success)
+    )
     is_done = wait_until(lambda: not hosts.what_is_left())
     took = time.monotonic() - span.ended
     undone = "" if is_done else f"not done: {hosts.what_is_left()}"
@@ -163,38 +161,6 @@ def under(fault: Fault, hosts: Hosts, rate: float, seconds: float) -> Row:
         seconds=took if is_done else None,
         examples=[*verdict.examples, *filter(None, [undone])],
     )
-
-
-async def _drive(
-    fault: Fault, hosts: Hosts, deliveries: Deliveries, rate: float, seconds: float
-) -> tuple[list[Answer], Span]:
-    """Send callbacks while the fault lasts; then repeat those that were not answered, as a sender does."""
-    sender = Sender(hosts.desk, _PATIENCE_SECONDS)
-    over = asyncio.Event()
-    sending = asyncio.create_task(pace(sender, deliveries.request, rate, _MOST_SECONDS, is_over=over.is_set))
-    await asyncio.sleep(_AROUND_SECONDS)
-    injected = fault.injected(hosts)
-    begins = time.monotonic()
-    await asyncio.to_thread(injected.__enter__)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        await asyncio.to_thread(injected.__exit__, None, None, None)
-    span = Span(begins, time.monotonic())
-    await asyncio.sleep(_AROUND_SECONDS)
-    over.set()
-    answers = await sending
-    answers += [await _again(sender, deliveries, each.number) for each in answers if not is_success(each)]
-    sender.close()
-    return answers, span
-
-
-async def _again(sender: Sender, deliveries: Deliveries, number: int) -> Answer:
-    for _ in range(_AGAIN):
-        answer = await sender.send(number, deliveries.request(number))
-        if is_success(answer):
-            break
-    return answer
 
 
 def _count_runs(folder: Path) -> int:
