@@ -28,10 +28,9 @@ def test_tls_serves_callbacks_alone_and_writes_no_sign(stack: Stack, tmp_path: P
     callback = [*send, "order_status", "OrderID=1002", "SystemClientUserID=user519"]
 
     answer = run(on_host("env", f"SSL_CERT_FILE={authority}", *callback))
-    large = [*trusting, "--data-binary", f"@{filled(tmp_path / 'large', 2_000_000)}"]
 
     assert "shipped" in answer
-    assert status_of(f"{PUBLIC}/callback/order_status?{signed_query(APP, TOKEN, API_CALL)}", *large) == "413"
+    until(lambda: status_of_large(tmp_path, *trusting) == "413", seconds=60)
     assert status_of(f"{PUBLIC}/metrics", *trusting) == "404"
     assert status_of(f"{PUBLIC}/readyz", *trusting) == "404"
     assert status_of("http://localhost/callback") == "308"
@@ -48,10 +47,14 @@ def test_tls_serves_callbacks_alone_and_writes_no_sign(stack: Stack, tmp_path: P
     assert "secret" not in logs
 
 
-def filled(file: Path, size: int) -> Path:
-    """A file of so many bytes."""
-    file.write_bytes(bytes(size))
-    return file
+def status_of_large(folder: Path, *options: str) -> str:
+    """What a callback of 2 MB is answered; "" when curl was still sending as the connection was closed."""
+    (folder / "large").write_bytes(bytes(2_000_000))
+    url = f"{PUBLIC}/callback/order_status?{signed_query(APP, TOKEN, API_CALL)}"
+    try:
+        return status_of(url, *options, "--data-binary", f"@{folder / 'large'}")
+    except AssertionError as sending:
+        return "413" if str(sending).rstrip().endswith("\n413") else ""
 
 
 def test_monitoring_reads_each_api_and_has_every_rule(stack: Stack) -> None:
