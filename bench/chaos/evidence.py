@@ -139,7 +139,8 @@ def _read(logs: Iterable[Path]) -> tuple[dict[str, float], set[str], dict[str, i
 
 
 def _entries(host: int, log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line in log.read_text().splitlines():
+    whole = log.read_text().rpartition("\n")[0]  # what is being written is no line yet
+    for line in whole.splitlines():
         if line.startswith("{"):
             yield host, json.loads(line)
 

@@ -160,9 +160,9 @@ def running_worker(folder: Path, source: str, redis_url: str, *arguments: str, *
 
 
 def logged(folder: Path, event: str) -> list[dict[str, Any]]:
-    """The lines of an event that the worker processes of a folder have logged."""
-    lines = (folder / LOG).read_text().splitlines()
-    found = [json.loads(text) for text in lines if text.startswith("{") and event in text]
+    """The lines of an event that the worker processes of a folder have logged, as far as they are whole."""
+    whole = (folder / LOG).read_text().rpartition("\n")[0]
+    found = [json.loads(text) for text in whole.splitlines() if text.startswith("{") and event in text]
     return [line for line in found if line["event"] == event]
 
 

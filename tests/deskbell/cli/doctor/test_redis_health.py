@@ -98,7 +98,7 @@ def test_hosts_whose_clocks_differ_are_named(look: Look, redis: Redis) -> None:
         "the clock of the host api-2 is 3600.4 s ahead of that of Redis"
     ]
     assert any(line.startswith("warning: the clock of the host vm-1 is 3.4 s behind that of Redis: ") for line in lines)
-    assert any(line.startswith("the clock of this host is 0.0") for line in lines)
+    assert any(line.startswith("the clock of this host is 0.") for line in lines)
 
 
 def test_this_hosts_own_clock_is_compared_with_that_of_redis(
