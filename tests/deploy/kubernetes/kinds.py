@@ -54,12 +54,6 @@ SCALED_OBJECT = _object(
         cooldownPeriod=COUNT,
         minReplicaCount=COUNT,
         maxReplicaCount=COUNT,
-        fallback=_object(
-            "failureThreshold replicas",
-            failureThreshold=COUNT,
-            replicas=COUNT,
-            behavior={"enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]},
-        ),
         advanced=_object(
             restoreToOriginalReplicaCount={"type": "boolean"},
             horizontalPodAutoscalerConfig=_object(name=TEXT, behavior=_object(scaleUp=RULES, scaleDown=RULES)),
