@@ -14,6 +14,7 @@ The last one only builds. Nothing is pushed and nothing is uploaded.
 
 import datetime as dt
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,15 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _BIN = Path(sys.executable).parent
@@ -168,12 +177,52 @@ def _is_checked(python: str, lock: Path, wheel: Path) -> bool:
 
 
 def _write_bill(root: Path, path: Path) -> Path:
-    """CycloneDX, of all that the lock file names: what every extra needs, and what builds the wheel."""
-    options = ("--pyproject", str(root / "pyproject.toml"), "--mc-type", "library", "--output-reproducible")
-    lock = str(root / "requirements.lock")
-    # It warns that a lock file has no graph of dependencies.
-    _run(str(_BIN / "cyclonedx-py"), "requirements", *options, "-o", str(path), lock, PYTHONWARNINGS="ignore")
+    """CycloneDX, of all that the lock file names: what every extra needs, and what builds the wheel.
+
+    Hashes are the lock file's. Licences, and who needs whom, are what the packages say that are installed here.
+    """
+    bill, here = _told(root, "requirements", root / "requirements.lock"), _told(root, "environment", sys.executable)
+    installed = {each["purl"]: each for each in here["components"] if "purl" in each}
+    for component in bill["components"]:
+        component["bom-ref"] = component["purl"]
+        same = installed.get(component["purl"], {})
+        component |= {key: same[key] for key in ("description", "licenses") if key in same}
+    bill["dependencies"] = list(_graph(here, {each["purl"] for each in bill["components"]}))
+    text = json.dumps(bill, indent=1, sort_keys=True)
+    if problem := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
+        raise ReleaseError(f"the bill of materials is not CycloneDX: {problem}")
+    path.write_text(text + "\n")
     return path
+
+
+def _told(root: Path, *of: object) -> dict[str, Any]:
+    options = ("--pyproject", str(root / "pyproject.toml"), "--mc-type", "library", "--output-reproducible")
+    command = (str(_BIN / "cyclonedx-py"), *map(str, of), *options, "--no-validate", "-o", "-")
+    found: dict[str, Any] = json.loads(_run(*command, PYTHONWARNINGS="ignore"))
+    return found
+
+
+def _graph(here: dict[str, Any], purls: set[str]) -> Iterator[dict[str, Any]]:
+    """What the project and each package needs, of these; needs of an extra that nobody asks for are left out."""
+    known = {each["bom-ref"]: each for each in here["components"] if each.get("purl") in purls}
+    project = here["metadata"]["component"]["bom-ref"]
+    for each in here["dependencies"]:
+        ref, others = each["ref"], [known[other] for other in each.get("dependsOn", []) if other in known]
+        if ref == project:
+            yield {"ref": ref, "dependsOn": [other["purl"] for other in others]}
+        elif ref in known:
+            needed = _needed(known[ref])
+            needs = [other["purl"] for other in others if canonicalize_name(other["name"]) in needed]
+            yield {"ref": known[ref]["purl"], "dependsOn": needs}
+
+
+def _needed(component: dict[str, Any]) -> set[str]:
+    extras = [each["value"] for each in component.get("properties", []) if each["name"].endswith(":required-extra")]
+    return {
+        canonicalize_name(needed.name)
+        for needed in map(Requirement, requires(component["name"]) or ())
+        if not needed.marker or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    }
 
 
 def _git(root: Path, *words: str) -> str:

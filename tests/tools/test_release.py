@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tools.release import ReleaseError, give_version, refuse_differing, release,
 ROOT = Path(__file__).parents[2]
 DAY = dt.date(2030, 1, 2)
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A bell.\n\n## [0.1.0] - 2029-01-01\n\n- The desk.\n"
+LOCKED = ("rich", "pygments", "httpx")
 PROJECT = """[build-system]
 requires = ["hatchling"]
 build-backend = "hatchling.build"
@@ -22,6 +24,7 @@ build-backend = "hatchling.build"
 [project]
 name = "desk"
 version = "0.1.0"
+dependencies = ["rich"]
 """
 
 
@@ -41,7 +44,7 @@ def project(tmp_path: Path) -> Path:
     (root / "pyproject.toml").write_text(PROJECT)
     (root / "desk.py").write_text('"""A desk."""\n')
     (root / ".gitignore").write_text("dist/\n")
-    pins = ("rich==15.0.0 ; sys_platform != 'win32'", "six==1.17.0")
+    pins = (f"rich=={version('rich')} ; sys_platform != 'win32'", *(f"{name}=={version(name)}" for name in LOCKED[1:]))
     (root / "requirements.lock").write_text("".join(f"{pin} \\\n    --hash=sha256:{'0' * 64}\n" for pin in pins))
     return root
 
@@ -104,8 +107,11 @@ def test_a_release_is_made_of_what_is_committed(project: Path) -> None:
     assert text.strip().endswith(made["SHA256SUMS"].decode().strip())
     bill = json.loads(made["deskbell-0.2.0.cdx.json"])
     assert bill["bomFormat"] == "CycloneDX"
-    assert {(each["name"], each["version"]) for each in bill["components"]} == {("six", "1.17.0"), ("rich", "15.0.0")}
-    assert all(each["externalReferences"][0]["hashes"] for each in bill["components"])
+    assert {each["name"]: each["version"] for each in bill["components"]} == {name: version(name) for name in LOCKED}
+    assert all(each["externalReferences"][0]["hashes"] and each["licenses"] for each in bill["components"])
+    refs = [f"pkg:pypi/{name}@{version(name)}" for name in LOCKED]
+    needs = {each["ref"]: each["dependsOn"] for each in bill["dependencies"]}  # httpx needs Rich for its command alone
+    assert needs == {"root-component": refs[:1], refs[0]: refs[1:2], refs[1]: [], refs[2]: []}
 
 
 def test_builds_that_differ_are_refused(tmp_path: Path) -> None:
