@@ -1,5 +1,6 @@
 """What a callback meets on its way through a proxy."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -9,7 +10,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.deploy.proxies.behind import PATIENCE_SECONDS, Api, Proxy, caddy, nginx
+from api.server.connections import IDLE_SECONDS
+from shared.settings.config import TENCENT_MS, Settings
+from tests.deploy.proxies.behind import DEPLOY, PATIENCE_SECONDS, Api, Proxy, caddy, nginx
 from tests.serving import Load
 from tests.waiting import until
 
@@ -22,6 +25,14 @@ FORGED = {
     "X-Forwarded-Prefix": "/evil",
     "X-Real-IP": "192.0.2.77",
     "Forwarded": "for=192.0.2.77;host=evil.example",
+}
+LIMITS = {
+    "nginx/deskbell.conf": (
+        r"\skeepalive_timeout (\d+)s;",
+        r"proxy_read_timeout (\d+)s;",
+        r"client_max_body_size (\d+)m;",
+    ),
+    "caddy/Caddyfile": (r"\skeepalive (\d+)s", r"response_header_timeout (\d+)s", r"max_size (\d+)MB"),
 }
 NO_EVENT_CAN_BE_KEPT = {"DESKBELL_REDIS_URL": "redis://127.0.0.1:1/0", "DESKBELL_SPOOL_DIR": "/proc/none"}
 
@@ -108,3 +119,21 @@ def is_refused(proxy: Proxy) -> bool:
     answer = proxy.desk.call("greeting")
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
     return bool(answer.json()["ErrorCode"] == 1010)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_proxy_closes_first_gives_up_last_and_lets_the_api_refuse_what_is_too_large(name: str) -> None:
+    """Its own idle connections before the api does; later than the api answers, and than Desk waits."""
+    text = (DEPLOY / name).read_text()
+    idle, gives_up, megabytes = (int(re.findall(pattern, text)[0]) for pattern in LIMITS[name])
+
+    assert idle < IDLE_SECONDS
+    assert gives_up * 1000 > TENCENT_MS >= Settings.model_fields["budget_ms"].default
+    assert megabytes * 1_000_000 > Settings.model_fields["max_body_bytes"].default
+
+
+def test_nginx_passes_on_no_header_that_says_who_asked() -> None:
+    """As the guide says."""
+    text = (DEPLOY / "nginx" / "deskbell.conf").read_text()
+
+    assert [name for name in FORGED if f'proxy_set_header {name} "";' not in text] == []
