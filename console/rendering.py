@@ -95,6 +95,12 @@ def rate(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}/s"
 
 
+def compile_templates() -> None:
+    """Compile all of them, which takes 0.3 s of CPU; what is not compiled yet, a request compiles."""
+    for name in TEMPLATES.list_templates(extensions=["html"]):
+        TEMPLATES.get_template(name)
+
+
 def _code(character: str) -> str:
     return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"  # noqa: PLR2004 - Latin-1
 
@@ -107,6 +113,7 @@ def _environment() -> Environment:
         finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     filters: dict[str, Any] = {
         "exact": exact,

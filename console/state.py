@@ -1,19 +1,22 @@
 """What all requests of a process share: settings, Redis, sessions, and how addresses are written."""
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from urllib.parse import quote, urlencode, urlsplit
 
+import anyio
 from redis.exceptions import RedisError
 
 from console.access.sessions import Sessions
 from console.described import Described
 from console.history import History
 from console.reads import Reads
+from console.rendering import compile_templates
 from console.streams import Streams
 from deskbell.dead_letters.overview import Overview
 from deskbell.dead_letters.plan import Plan
@@ -35,6 +38,7 @@ class State:
 
     Attributes:
         rq_dashboard: where rq-dashboard is, for links into it; "" where that is not known.
+        assets: the address of each static file.
     """
 
     settings: Settings
@@ -44,6 +48,7 @@ class State:
         parts = urlsplit(self.settings.console_url)
         self.origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
         self.prefix = parts.path
+        self.assets = _assets(self.prefix)
         self.redis, of_runs = connect(self.settings, _REDIS_SECONDS), connect(self.settings)
         self._connections = (self.redis, of_runs)
         self.audit = AuditLog(self.redis)
@@ -57,7 +62,10 @@ class State:
         self.sessions = Sessions(self.settings, self.redis, self.prefix, is_secure=parts.scheme == "https")
 
     def prepare(self) -> None:
-        """Import and read what takes long, before somebody asks; what Redis does not give now, requests read."""
+        """Compile, import and read what takes long, before somebody asks; what Redis does not give, requests read."""
+        compile_templates()
+        asyncio.run(anyio.to_thread.run_sync(int))  # imports what handlers are run by, as the first of them would
+        time.strptime("", "")  # imports what RQ reads dates by
         self.described.loaded()
         with suppress(RedisError, OSError):
             self.history.prepare()
@@ -69,14 +77,6 @@ class State:
         for each in self._connections:
             each.close()
 
-    @cached_property
-    def assets(self) -> Mapping[str, str]:
-        """The address of each static file; another content has another address, so that browsers may keep it."""
-        root = files("console").joinpath("static")
-        names = ("console.css", "console.js", "icon.svg", "htmx/htmx-2.0.11.min.js")
-        versions = {name: hashlib.sha256(root.joinpath(name).read_bytes()).hexdigest()[:8] for name in names}
-        return {name: f"{self.prefix}/static/{name}?v={version}" for name, version in versions.items()}
-
     def url(self, path: str, query: Mapping[str, str | int | None] | None = None) -> str:
         """An address of the console: a path that begins with `/`, and what is asked; None is left out."""
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
@@ -87,3 +87,11 @@ class State:
         get_log().warning("console_refused", action=action, user=by, reason=end)
         with suppress(RedisError, OSError):
             self.audit.note(action, selection, by, end)
+
+
+def _assets(prefix: str) -> Mapping[str, str]:
+    """The address of each static file; another content has another address, so that browsers may keep it."""
+    root = files("console").joinpath("static")
+    names = ("console.css", "console.js", "icon.svg", "htmx/htmx-2.0.11.min.js")
+    versions = {name: hashlib.sha256(root.joinpath(name).read_bytes()).hexdigest()[:8] for name in names}
+    return {name: f"{prefix}/static/{name}?v={version}" for name, version in versions.items()}
