@@ -2,7 +2,7 @@
 
 1. The ids at the head of each queue are compared with the jobs there are.
 2. The keys of jobs are scanned, up to a number and a time; the status of each job is compared with the place it is in.
-   Those in the registry of finished jobs are left out: they are most, since they are kept for some minutes.
+   Those in the registries of finished and of failed jobs are left out: they are most, since they are kept.
 3. What seems lost may have moved meanwhile: it is looked at again a moment later, its status and its place in one
    transaction. Only what is still lost then is an orphan.
 """
@@ -29,7 +29,8 @@ AGAIN_SECONDS = 0.5
 
 _MOST_DOUBTS = 200
 _PAGE = 1000
-_MOST_FINISHED = 200_000
+_MOST_KEPT, _KEPT_AT_ONCE = 200_000, 5000  # for more at once, Redis would keep callbacks waiting
+_KEPT = ("finished", "failed")
 _REGISTRIES = {"scheduled": "scheduled", "deferred": "deferred", "failed": "failed"}
 _JOB = Job.redis_job_namespace_prefix.encode()
 
@@ -98,13 +99,14 @@ class _Places:
         self._redis = redis
         self._queued: dict[str, set[bytes]] = {}
         self._running: dict[str, set[bytes]] = {}
-        self._finished: set[bytes] = set()
+        self._kept: set[bytes] = set()
         self.unread: list[str] = []
         for each in Queue.all(redis):
             try:
                 queued: Any = redis.lrange(each.key, 0, MOST_IDS)
                 running: Any = redis.zrange(f"{RQ}wip:{each.name}", 0, MOST_IDS)
-                finished: Any = redis.zrange(f"{RQ}finished:{each.name}", -_MOST_FINISHED, -1)
+                for registry in _KEPT:
+                    self._kept.update(_members(redis, f"{RQ}{registry}:{each.name}"))
             except ResponseError:  # somebody has written over the key: `doctor` names it
                 self.unread.append(each.name)
                 continue
@@ -112,7 +114,6 @@ class _Places:
                 self.unread.append(each.name)
             self._queued[each.name] = set(queued)
             self._running[each.name] = {member.partition(b":")[0] for member in running}
-            self._finished.update(finished)
 
     def without_job(self) -> Iterator[Orphan]:
         """The ids in queues that have no job."""
@@ -127,7 +128,7 @@ class _Places:
 
     def doubts(self, ids: Sequence[bytes]) -> Iterator[Orphan]:
         """The jobs that seem to be where their status does not say."""
-        ids = [job_id for job_id in ids if job_id not in self._finished]
+        ids = [job_id for job_id in ids if job_id not in self._kept]
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hmget(_JOB + job_id, "status", "origin", "dependency_id")
@@ -179,6 +180,15 @@ def _is_still(redis: Redis, doubt: Orphan) -> bool:
 def _scan(redis: Redis, cursor: int) -> tuple[int, list[bytes]]:
     found: Any = redis.scan(cursor, match=_JOB + b"*", count=_PAGE)
     return found[0], found[1]
+
+
+def _members(redis: Redis, registry: str) -> Iterator[bytes]:
+    """The last members of a registry; one that moves meanwhile may be left out, and is then looked at as a job."""
+    for start in range(0, _MOST_KEPT, _KEPT_AT_ONCE):
+        found: Any = redis.zrange(registry, start, start + _KEPT_AT_ONCE - 1, desc=True)
+        yield from found
+        if len(found) < _KEPT_AT_ONCE:
+            break
 
 
 def _ids(keys: Iterable[bytes]) -> list[bytes]:
