@@ -33,14 +33,14 @@ def limits(looked: Looked) -> Iterator[Finding]:
 def already_running(looked: Looked) -> Iterator[Finding]:
     """Which jobs are queued while they run: they are begun again when that has ended."""
     running = {each.id for each in looked.queue.running if each.is_held}
-    twice = [job for job in looked.queue.first if job.id in running]
+    twice = [job_id for job_id in looked.queue.first if job_id in running]
     if twice:
         yield said(
             sentence(
                 "{count} jobs are queued again while they run, and wait for that to end ({id})",
                 "{count} job is queued again while it runs, and waits for that to end ({id})",
                 count=len(twice),
-                id=twice[0].id,
+                id=twice[0],
             )
         )
 

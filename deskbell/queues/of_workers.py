@@ -97,8 +97,9 @@ def undeclared(looked: Looked) -> Iterator[Finding]:
     if queue.name == EVENTS or not records or len(records) < len(queue.readers.living):
         return  # RQ's own workers do not say what they declare
     known = {name for record in records for name in record.job_types}
-    there = [*queue.first, *queue.held]
-    needed = Counter(Entry(job.id, queue.name).job for job in there if job.status)
+    waiting = [job_id for job_id in queue.first if job_id not in queue.gone]
+    there = [*waiting, *(job.id for job in queue.held if job.status)]
+    needed = Counter(Entry(job_id, queue.name).job for job_id in there)
     for name, count in needed.items():
         if name not in {*known, *(each.job_type for each in left), FOREIGN_NAME, FAN_OUT_NAME}:
             text = sentence(

@@ -31,7 +31,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job of the queue.
+    """A job of the queue, of which more is known than its id.
 
     Attributes:
         job_type: its name, as its id tells it; "" of an event's own job.
@@ -84,6 +84,9 @@ class QueueState:
     """A queue at one moment; of each kind of job the number of all, and the first.
 
     Attributes:
+        first: the ids of those that wait.
+        gone: those of them that have no job.
+        oldest: when the first was queued; None when none waits, or it does not say.
         is_damaged: whether a key of it has a foreign type: then nothing is known of its jobs.
         is_left: whether no job type here or in a worker uses it, and it has dead letters alone.
     """
@@ -91,7 +94,9 @@ class QueueState:
     name: str
     readers: Readers
     waiting: int
-    first: list[JobState]
+    first: list[str]
+    gone: set[str]
+    oldest: datetime | None
     running: list[Running]
     scheduled: int
     due: list[tuple[JobState, float]]  # with the Unix seconds at which it is to be queued
@@ -106,13 +111,12 @@ class QueueState:
     @property
     def job_types(self) -> Counter[str]:
         """How many of the first jobs that wait are of each type."""
-        return Counter(job.job_type for job in self.first)
+        return Counter(map(type_in, self.first))
 
     @property
     def oldest_seconds(self) -> float | None:
         """How long the job at the head waits; None when none does, or it does not say."""
-        since = self.first[0].since if self.first else None
-        return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since else None
+        return max(0.0, (datetime.now(UTC) - self.oldest).total_seconds()) if self.oldest else None
 
     @property
     def is_empty(self) -> bool:
@@ -161,7 +165,7 @@ def _read_or_damaged(connection: Redis, name: str, readers: Readers, jobs: Jobs 
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):
             raise
-        return QueueState(name, readers, 0, [], [], 0, [], 0, [], 0, 0, {}, is_damaged=True)
+        return QueueState(name, readers, 0, [], set(), None, [], 0, [], 0, [], 0, 0, {}, is_damaged=True)
 
 
 def queue_names(connection: Redis, readers: Iterable[str], jobs: Jobs | None) -> list[str]:
@@ -198,11 +202,14 @@ def read_queue(connection: Redis, name: str, readers: Readers, jobs: Jobs | None
     for record in readers.records:
         known |= record.job_types
     times = [score for _, score in due]
+    oldest = read_jobs(connection, first[:1])
     return QueueState(
         name=name,
         readers=readers,
         waiting=waiting,
-        first=read_jobs(connection, first),
+        first=list(map(_text, first)),
+        gone=set(map(_text, _without_job(connection, first))),
+        oldest=oldest[0].since if oldest else None,
         running=_running(connection, here.started_job_registry.key, members),
         scheduled=later,
         due=list(zip(read_jobs(connection, [job_id for job_id, _ in due]), times, strict=True)),
@@ -234,9 +241,18 @@ def read_jobs(connection: Redis, ids: Sequence[bytes]) -> list[JobState]:
     with connection.pipeline(transaction=False) as pipeline:
         for job_id in ids:
             pipeline.hmget(_JOB + job_id, "status", "enqueued_at", "meta", "dependency_id")
-        return [
-            _job(job_id.decode(errors="replace"), *each) for job_id, each in zip(ids, pipeline.execute(), strict=True)
-        ]
+        return [_job(_text(job_id), *each) for job_id, each in zip(ids, pipeline.execute(), strict=True)]
+
+
+def _without_job(connection: Redis, ids: Sequence[bytes]) -> list[bytes]:
+    """Which ids have no job; usually none, which one command tells."""
+    keys = [_JOB + job_id for job_id in ids]
+    if not keys or connection.exists(*keys) == len(keys):
+        return []
+    with connection.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.exists(key)
+        return [job_id for job_id, exists in zip(ids, pipeline.execute(), strict=True) if not exists]
 
 
 def type_in(job_id: str) -> str:
@@ -256,10 +272,10 @@ def _job(
     return JobState(
         id=job_id,
         job_type=type_in(job_id),
-        status=(status or b"").decode(errors="replace"),
+        status=_text(status or b""),
         since=read_date(since),
         meta=_object(meta),
-        depends_on=(depends_on or b"").decode(errors="replace"),
+        depends_on=_text(depends_on or b""),
     )
 
 
@@ -277,10 +293,13 @@ def _running(connection: Redis, registry: str, members: Sequence[bytes]) -> list
     found = []
     for member, (worker, began) in answers.items():
         if member not in ended:
-            job_id = member.decode(errors="replace").partition(":")[0]
-            held_by = (worker or b"").decode(errors="replace")
+            job_id, held_by = _text(member).partition(":")[0], _text(worker or b"")
             found.append(Running(job_id, type_in(job_id), held_by, _seconds(began), worker is not None))
     return found
+
+
+def _text(read: bytes) -> str:
+    return read.decode(errors="replace")
 
 
 def _object(text: bytes | None) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _movement(checked: Checked, state: QueueState) -> Finding:
     deadline = time.monotonic() + _LOOK_SECONDS
     while time.monotonic() < deadline:
         now = read_queue(checked.connection, state.name, state.readers, checked.jobs)
-        if [job.id for job in now.first] != [job.id for job in state.first] or now.running != state.running:
+        if now.first != state.first or now.running != state.running:
             return said("nothing holds it back, and it moves")
         time.sleep(_PAUSE_SECONDS)
     workers = ", ".join(record.address for record in state.readers.records) or "its workers"
