@@ -5,7 +5,7 @@ all that ran on it is killed; it starts again with its disk when the fault is ov
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -25,6 +25,7 @@ class Fault:
     Attributes:
         title: as the table has it.
         pairs: hosts between which nothing passes.
+        ways: hosts from the first of which nothing passes to the second, though the other way it does.
         group: hosts that are cut off from all others together.
         lost: hosts that are lost; after a while, if others are cut off as well.
         waits: whether an answer waits for a replica (`DESKBELL_MIN_REPLICAS`), as it should; if not, what an old master
@@ -34,6 +35,7 @@ class Fault:
 
     title: str
     pairs: tuple[Pair, ...] = ()
+    ways: tuple[Pair, ...] = ()
     group: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     waits: bool = True
@@ -43,12 +45,12 @@ class Fault:
     def injected(self, hosts: Hosts) -> Iterator[None]:
         """Begin it when entered, end it when left."""
         lost = [_host_of(role, hosts) for role in self.lost]
-        pairs = [(_host_of(one, hosts), _host_of(other, hosts)) for one, other in self.pairs]
-        pairs += hosts.apart(*(_host_of(role, hosts) for role in self.group)) if self.group else []
-        with hosts.network.cut(pairs):
+        ways = [(_host_of(one, hosts), _host_of(other, hosts)) for one, other in (*_both(self.pairs), *self.ways)]
+        ways += _both(hosts.apart(*(_host_of(role, hosts) for role in self.group))) if self.group else []
+        with hosts.network.cut(ways):
             if lost:
-                time.sleep(_BETWEEN_SECONDS if pairs else 0)
-                with hosts.network.cut(hosts.apart(*lost)):
+                time.sleep(_BETWEEN_SECONDS if ways else 0)
+                with hosts.network.cut(_both(hosts.apart(*lost))):
                     for host in lost:
                         hosts.kill_host(host)
                     yield
@@ -56,6 +58,10 @@ class Fault:
                 yield
         for host in lost:
             hosts.start_host(host)
+
+
+def _both(pairs: Iterable[Pair]) -> list[Pair]:
+    return [way for one, other in pairs for way in ((one, other), (other, one))]
 
 
 def _host_of(role: str, hosts: Hosts) -> str:
@@ -72,11 +78,16 @@ _TALKING = {
     *combinations([MASTER, *REPLICAS], 2),
 }
 _SILENT = tuple(pair for pair in _PAIRS if pair not in _TALKING)
+_ONE_OF_EACH = ((PROXY, "api1"), ("api1", MASTER), ("worker1", MASTER), (MASTER, "replica1"))
+_FROM_MASTER = tuple((MASTER, role) for role in _ROLES if role != MASTER)
 
 FAULTS = [
     Fault("none"),
     *(Fault(f"{pair[0]} | {pair[1]}", pairs=(pair,)) for pair in _PAIRS if pair in _TALKING),
     Fault(f"the {len(_SILENT)} pairs that say nothing to each other, at once", pairs=_SILENT),
+    *(Fault(f"{one} to {other}, one way", ways=((one, other),)) for one, other in _both(_ONE_OF_EACH)),
+    Fault("master to the others, one way", ways=_FROM_MASTER),
+    Fault("the others to master, one way", ways=tuple((other, master) for master, other in _FROM_MASTER)),
     *(Fault(f"{role} alone", group=(role,)) for role in _ROLES),
     *(Fault(f"{role} lost", lost=(role,)) for role in _ROLES),
     Fault("master and api1 | the others", group=(MASTER, "api1")),

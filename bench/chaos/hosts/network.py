@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -52,14 +52,13 @@ class Network:
         return ["nsenter", f"--net={_NAMESPACES / self._namespace(host)}"]
 
     @contextmanager
-    def cut(self, pairs: Iterable[Pair]) -> Iterator[None]:
-        """Let nothing pass between the two hosts of each pair, either way."""
-        both_ways = [way for one, other in pairs for way in ((one, other), (other, one))]
+    def cut(self, ways: Collection[Pair]) -> Iterator[None]:
+        """Let nothing pass from the first host of each pair to the second; the other way it may."""
         try:
-            self._lead(both_ways, lambda _: _NOWHERE)
+            self._lead(ways, lambda _: _NOWHERE)
             yield
         finally:
-            self._lead(both_ways, self._hardware_address)
+            self._lead(ways, self._hardware_address)
 
     def __enter__(self) -> Self:
         _remove_left_over()
