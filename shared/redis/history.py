@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import add
 from typing import Any, Literal
 
 from redis import Redis
@@ -44,9 +46,11 @@ Kind = Literal["callback", "job", "lease"]
 
 _MOST_NEW = 100_000
 _MOST_FIELDS = 20_000  # while Redis is away
+_MOST_NAMES = 10_000  # of fields that are remembered
 _SEPARATOR = "\t"  # which no name has
 _HISTOGRAMS = ("ms", "waited_ms", "whole_ms")
 _NO_BUCKETS = (0,) * (len(BOUNDS_MS) + 1)
+_BUCKETS = {str(number): number for number in range(len(_NO_BUCKETS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,12 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Add what another has counted."""
-        self.outcomes.update(other.outcomes)
-        self.sums.update(other.sums)
-        self.causes.update(other.causes)
+        for name in ("outcomes", "sums", "causes"):
+            counts = getattr(self, name)
+            for each, count in getattr(other, name).items():
+                counts[each] += count
         for name in _HISTOGRAMS:
-            pairs = zip(getattr(self, name), getattr(other, name), strict=True)
-            setattr(self, name, [here + there for here, there in pairs])
+            setattr(self, name, list(map(add, getattr(self, name), getattr(other, name))))
 
 
 Tallies = dict[tuple[Kind, str], Tally]
@@ -213,23 +217,31 @@ def read_tallies(counts: Mapping[Any, Any]) -> Tallies:
     """The counts that HGETALL gives of one of these keys; a field that somebody else has written is left out."""
     found: Tallies = {}
     for written, count in counts.items():
-        parts = written.decode(errors="replace").split(_SEPARATOR)
-        if len(parts) != 4 or not count.isdigit():  # noqa: PLR2004 - kind, name, what is counted, which of it
+        place = _place(written)
+        if place is None or not count.isdigit():
             continue
-        kind, name, what, which = parts
-        tally = found.get((kind, name))
+        whose, what, which = place
+        tally = found.get(whose)
         if tally is None:
-            tally = found[kind, name] = Tally()
-        if what == "outcome":
-            tally.outcomes[which] += int(count)
-        elif what == "cause" and ":" in which:
-            outcome, cause = which.split(":", 1)
-            tally.causes[outcome, cause] += int(count)
-        elif what in _HISTOGRAMS and which.isdecimal() and int(which) <= len(BOUNDS_MS):
-            getattr(tally, what)[int(which)] += int(count)
-        elif what in _HISTOGRAMS and which == "sum":
-            tally.sums[what] += int(count)
+            tally = found[whose] = Tally()
+        getattr(tally, what)[which] += int(count)
     return found
+
+
+@lru_cache(_MOST_NAMES)
+def _place(written: bytes) -> tuple[tuple[Any, str], str, Any] | None:
+    """Whose tally a field belongs to, which attribute and which of it; the same fields come again in each minute."""
+    parts = written.decode(errors="replace").split(_SEPARATOR)
+    if len(parts) != 4:  # noqa: PLR2004 - kind, name, what is counted, which of it
+        return None
+    kind, name, what, which = parts
+    if what == "outcome":
+        return (kind, name), "outcomes", which
+    if what == "cause" and ":" in which:
+        return (kind, name), "causes", tuple(which.split(":", 1))
+    if what in _HISTOGRAMS and which in _BUCKETS:
+        return (kind, name), what, _BUCKETS[which]
+    return ((kind, name), "sums", what) if what in _HISTOGRAMS and which == "sum" else None
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
