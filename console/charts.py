@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup
 
 from console.rendering import ms
+from console.texts.table import DEFAULT_LANGUAGE
 
 _WIDTH, _HEIGHT = 640, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 8, 12, 22
@@ -42,7 +43,9 @@ def counts(title: str, lines: Sequence[Line]) -> Markup:
     return _chart(title, lines, lambda value: value / top, ticks)
 
 
-def times(title: str, lines: Sequence[Line], limit_ms: float | None = None) -> Markup:
+def times(
+    title: str, lines: Sequence[Line], limit_ms: float | None = None, *, language: str = DEFAULT_LANGUAGE
+) -> Markup:
     """A chart of milliseconds, each power of ten as far from the next; with a line at a limit."""
     highest = max((value for line in lines for _, value in line.points if value is not None), default=_LOWEST_MS)
     powers = min(max(math.ceil(math.log10(max(highest, _LOWEST_MS))), _LEAST_POWERS), _MOST_POWERS)
@@ -50,7 +53,7 @@ def times(title: str, lines: Sequence[Line], limit_ms: float | None = None) -> M
     def share(value: float) -> float:
         return math.log10(max(value, _LOWEST_MS)) / powers
 
-    ticks = [(10.0**power, ms(10.0**power)) for power in range(powers + 1)]
+    ticks = [(10.0**power, ms(10.0**power, language)) for power in range(powers + 1)]
     return _chart(title, lines, share, ticks, limit_ms)
 
 

@@ -86,11 +86,11 @@ class Described:
         try:
             callbacks = callbacks_to_describe(self._settings)
         except ConfigError as error:
-            wrong = str(error)
+            wrong = error.args[0]
         try:
             job_types = job_types_to_describe(self._settings)
         except ConfigError as error:
-            jobs_wrong = str(error)
+            jobs_wrong = error.args[0]
         return Loaded(callbacks, wrong, job_types, jobs_wrong, time.time())
 
     def _look(self) -> Lately:

@@ -44,7 +44,7 @@ def _http(request: Request, error: Exception) -> Response:
     visit = visit_of(request)
     if error.status_code in (_NOT_FOUND, _NOT_ALLOWED):
         return _error(visit, error.status_code, "error.not_found")
-    return _error(visit, error.status_code, "error.bad", reason=shown(error.detail))
+    return _error(visit, error.status_code, "error.bad", reason=shown(visit.say(error.detail)))
 
 
 def _away(request: Request, error: Exception) -> Response:

@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, HTTPException
 from starlette.requests import Request
 
+from shared.sentences import sentence
+
 MOST_BYTES = 64 * 1024
 _MOST_FIELDS = 100
 
@@ -17,16 +19,18 @@ async def read_form(request: Request) -> dict[str, str]:
         HTTPException: it is no form, or too large.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "expected application/x-www-form-urlencoded")
+        raise HTTPException(415, sentence("expected a form (application/x-www-form-urlencoded)"))
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"expected a form of {MOST_BYTES} bytes or less")
+            raise HTTPException(413, sentence("expected a form of {most:,} bytes or less", most=MOST_BYTES))
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError:
-        raise HTTPException(400, f"expected {_MOST_FIELDS} fields or less, in UTF-8") from None
+        raise HTTPException(
+            400, sentence("expected a form of {most} fields or less, in UTF-8", most=_MOST_FIELDS)
+        ) from None
 
 
 Fields = Annotated[dict[str, str], Depends(read_form)]

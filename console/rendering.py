@@ -1,29 +1,34 @@
 """Templates. What comes from outside is shown as text: escaped, cut, without what a browser or a reader would obey."""
 
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from console.texts.table import DEFAULT_LANGUAGE, text
 from shared.version import version
 
 LONGEST = 1000
 """Characters of a value that a page shows; what is longer is cut, and says so."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_SPANS = (("unit.d", 86_400), ("unit.h", 3600), ("unit.min", 60), ("unit.s", 1))
+_UNITS = {"s": "unit.s", "m": "unit.min", "min": "unit.min", "h": "unit.h", "d": "unit.d"}
 
 
 def shown(value: object, longest: int = LONGEST) -> str:
     """A value as text: control characters and marks of direction are written out, and what is too long is cut."""
     try:
-        text = value if isinstance(value, str) else str(value)
+        whole = value if isinstance(value, str) else str(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
-        return "(a number of more than 4,300 digits)"
-    cut = len(text) - longest
-    written = "".join(each if unicodedata.category(each) not in _UNSEEN else _code(each) for each in text[:longest])
+        return "±10^4300…"
+    cut = len(whole) - longest
+    written = "".join(each if unicodedata.category(each) not in _UNSEEN else _code(each) for each in whole[:longest])
     return f"{written}… (+{cut:,})" if cut > 0 else written
 
 
@@ -45,26 +50,36 @@ def commands(sentence: str) -> Markup:
     )
 
 
-def ms(value: float | None) -> str:
+def ms(value: float | None, language: str = DEFAULT_LANGUAGE) -> str:
     """Milliseconds; a bucket without an end has none."""
     if value is None:
         return "-"
+    milliseconds, seconds = text(language, "unit.ms"), text(language, "unit.s")
     if value == float("inf"):
-        return "> 60 s"
-    return f"{round(value, 1):g} ms" if value < 1000 else f"{round(value / 1000, 1):,g} s"  # noqa: PLR2004 - of a second
+        return f"> 60 {seconds}"
+    return f"{round(value, 1):g} {milliseconds}" if value < 1000 else f"{round(value / 1000, 1):,g} {seconds}"  # noqa: PLR2004 - of a second
 
 
-def age(seconds: float | None) -> str:
+def age(seconds: float | None, language: str = DEFAULT_LANGUAGE) -> str:
     """A time span, in its two largest units."""
     if seconds is None:
         return "-"
-    if seconds < _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < _HOUR:
-        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
-    if seconds < _DAY:
-        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
-    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
+    for (unit, length), (smaller, part) in pairwise(_SPANS):
+        if seconds >= length:
+            rest = f"{seconds % length // part:.0f} {text(language, smaller)}"
+            return f"{seconds // length:.0f} {text(language, unit)} {rest}"
+    return f"{seconds:.0f} {text(language, 'unit.s')}"
+
+
+def span(typed: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A time span of one unit, as a filter has it: `15m`."""
+    return f"{typed[:-1]} {text(language, _UNITS[typed[-1]])}"
+
+
+def per(typed: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A rate as a command has it: `20/s`."""
+    number, _, unit = typed.partition("/")
+    return f"{number}/{text(language, _UNITS[unit])}" if unit in _UNITS else typed
 
 
 def clock(when: float | datetime) -> str:
@@ -90,9 +105,9 @@ def number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def rate(value: float | None) -> str:
+def rate(value: float | None, language: str = DEFAULT_LANGUAGE) -> str:
     """A count in a second."""
-    return "-" if value is None else f"{value:,.1f}/s"
+    return "-" if value is None else f"{value:,.1f}/{text(language, 'unit.s')}"
 
 
 def compile_templates() -> None:
@@ -103,6 +118,14 @@ def compile_templates() -> None:
 
 def _code(character: str) -> str:
     return f"\\x{ord(character):02x}" if ord(character) < 0x100 else f"\\u{ord(character):04x}"  # noqa: PLR2004 - Latin-1
+
+
+def _in_language_of_page(said: Callable[..., str]) -> Callable[[Context, Any], str]:
+    @pass_context
+    def say(context: Context, value: Any) -> str:
+        return said(value, context["visit"].language)
+
+    return say
 
 
 def _environment() -> Environment:
@@ -119,15 +142,13 @@ def _environment() -> Environment:
         "exact": exact,
         "commands": commands,
         "shown": shown,
-        "ms": ms,
-        "age": age,
         "clock": clock,
         "moment": moment,
         "instant": instant,
         "number": number,
-        "rate": rate,
     }
     environment.filters.update(filters)
+    environment.filters.update({each.__name__: _in_language_of_page(each) for each in (ms, age, span, per, rate)})
     environment.globals["version"] = version()
     return environment
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from console.access.roles import LOCAL, Role, User
-from console.rendering import TEMPLATES
+from console.rendering import TEMPLATES, shown
 from console.state import State
-from console.texts.table import LANGUAGES, preferred, said, text
+from console.texts.table import DEFAULT_LANGUAGE, LANGUAGES, preferred, said, table, text
 from shared.settings.config import Settings
 
 INTERVALS = (2, 5, 15, 60, 0)
@@ -104,6 +104,23 @@ class Visit:
     def say(self, words: str) -> str:
         """What a command says, too, in the language of the request."""
         return said(self.language, words)
+
+    def name(self, kind: str, word: str) -> str:
+        """The name of an outcome, a state or an action in the language of the request, with that of logs as its title.
+
+        Args:
+            kind: see `texts/names.py`.
+            word: one that the table does not have is shown as it is.
+        """
+        key = f"name.{kind}.{word}"
+        if self.language == DEFAULT_LANGUAGE or key not in table():
+            return shown(word, _LONGEST_NAME)
+        return Markup('<span title="{}">{}</span>').format(word, self.text(key))
+
+    def choice(self, kind: str, word: str) -> str:
+        """The same for a list from which one is chosen, where both are read."""
+        key = f"name.{kind}.{word}"
+        return word if self.language == DEFAULT_LANGUAGE else f"{self.text(key)} ({word})"
 
     def url(self, path: str, **query: str | int | None) -> Markup:
         """An address of the console, for an attribute."""

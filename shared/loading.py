@@ -15,6 +15,7 @@ from shared.frames import is_integrators
 from shared.handlers.callbacks import Callbacks
 from shared.jobs.jobs import Jobs
 from shared.own_packages import OWN, check_import_string, refuse_shadowed
+from shared.sentences import Sentence, sentence
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
@@ -42,7 +43,7 @@ def load_jobs(settings: Settings) -> Jobs:
         ConfigError: one sentence that names the setting and what is wrong with it.
     """
     if not settings.jobs:
-        raise ConfigError(f"{PREFIX}JOBS: expected package.module:jobs, got nothing; a worker needs job types to run")
+        raise ConfigError("DESKBELL_JOBS: expected package.module:jobs, got nothing; a worker needs job types to run")
     jobs = _load(settings, "JOBS", settings.jobs, Jobs)
     _adjust(jobs, "LIMITS", "limit", settings.limits)
     _adjust(jobs, "BREAKERS", "breaker", settings.breakers)
@@ -52,8 +53,12 @@ def load_jobs(settings: Settings) -> Jobs:
 def _adjust(jobs: Jobs, setting: str, option: str, given: Mapping[str, object]) -> None:
     for name, value in given.items():
         if not jobs.get(name):
-            hint = advice(name, jobs.names, f"; there are {', '.join(jobs.names)}")
-            raise ConfigError(f"{PREFIX}{setting}: there is no job type {name!r}{hint}")
+            hint = advice(name, jobs.names, sentence("; there are {names}", names=jobs.names))
+            raise ConfigError(
+                sentence(
+                    "{setting}: there is no job type {name!r}{hint}", setting=PREFIX + setting, name=name, hint=hint
+                )
+            )
         jobs.adjust(name, **{option: value})
 
 
@@ -68,7 +73,7 @@ def _load(settings: Settings, setting: str, strings: str, kind: type[_Kind]) -> 
         try:
             composed.include(part)
         except DeclarationError as error:
-            raise ConfigError(f"{PREFIX}{setting}: {error}") from error
+            raise ConfigError(_at(PREFIX + setting, error)) from error
     return composed
 
 
@@ -77,41 +82,83 @@ def _import(setting: str, string: str, kind: type[_Kind]) -> _Kind:
     if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
         form = f"package.module:{kind.__name__.lower()}"
         is_module = all(part.isidentifier() for part in string.split("."))
-        write = f"; write {string}:{kind.__name__.lower()}" if is_module else ""
-        raise ConfigError(f"{setting}: expected {form}, got {string!r}{write}")
+        write = sentence("; write {string}", string=f"{string}:{kind.__name__.lower()}") if is_module else ""
+        raise ConfigError(
+            sentence(
+                "{setting}: expected {form}, got {got!r}{write}", setting=setting, form=form, got=string, write=write
+            )
+        )
     try:
         check_import_string(module_name)
     except ConfigError as error:
-        raise ConfigError(f"{setting}: {error}") from None
+        raise ConfigError(_at(setting, error)) from None
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise ConfigError(
-                f"{setting}: there is no module {error.name} in {PREFIX}APP_DIR, by default the current folder, or "
-                "among the installed packages"
+                sentence(
+                    "{setting}: there is no module {name} in DESKBELL_APP_DIR, by default the current folder, or among "
+                    "the installed packages",
+                    setting=setting,
+                    name=error.name,
+                )
             ) from None
         raise ConfigError(
-            f"{setting}: {module_name} imports {error.name}, which is not installed ({_location(error, module_name)})"
-            f"{_public(error)}"
+            sentence(
+                "{setting}: {module} imports {name}, which is not installed ({where}){write}",
+                setting=setting,
+                module=module_name,
+                name=error.name,
+                where=_location(error, module_name),
+                write=_public(error),
+            )
         ) from error
     except (ConfigError, DeclarationError) as error:
         where = _location(error, module_name)
-        raise ConfigError(f"{setting}: {error}" + ("" if where in str(error) else f" ({where})")) from error
+        raise ConfigError(_at(setting, error, "" if where in str(error) else f" ({where})")) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also of `sys.exit()`, or `pytest.skip()`
         where = _location(error, module_name)
         raise ConfigError(
-            f"{setting}: importing {module_name} failed at {where} with {type(error).__name__}: {error}{_public(error)}"
+            sentence(
+                "{setting}: importing {module} failed at {where} with {error}{write}",
+                setting=setting,
+                module=module_name,
+                where=where,
+                error=f"{type(error).__name__}: {error}",
+                write=_public(error),
+            )
         ) from error
     try:
         found: Any = getattr(module, attribute)
     except AttributeError:
-        raise ConfigError(f"{setting}: {module_name} has no attribute {attribute}{_another(module, kind)}") from None
+        raise ConfigError(
+            sentence(
+                "{setting}: {module} has no attribute {name}{write}",
+                setting=setting,
+                module=module_name,
+                name=attribute,
+                write=_another(module, kind),
+            )
+        ) from None
     if not isinstance(found, kind):
-        raise ConfigError(f"{setting}: expected {string} to be a {kind.__name__}, got {_instead(found)}")
+        raise ConfigError(
+            sentence(
+                "{setting}: expected {string} to be a {kind}, got {found}",
+                setting=setting,
+                string=string,
+                kind=kind.__name__,
+                found=_instead(found),
+            )
+        )
     return found
+
+
+def _at(setting: str, error: Exception, where: str = "") -> Sentence:
+    """What a declaration has been told, with the setting that led to it."""
+    return sentence("{setting}: {error}{where}", setting=setting, error=str(error), where=where)
 
 
 def _public(error: BaseException) -> str:
@@ -121,8 +168,8 @@ def _public(error: BaseException) -> str:
     wanted = "" if isinstance(error, ModuleNotFoundError) else error.msg.partition("'")[2].partition("'")[0]
     for name in getattr(sys.modules.get("deskbell"), "__all__", ()):
         if name.lower() == wanted.lower():
-            return f"; write from deskbell import {name}"
-    return "; what you import of Deskbell is in deskbell, deskbell.jobs and deskbell.testing"
+            return sentence("; write {string}", string=f"from deskbell import {name}")
+    return sentence("; what you import of Deskbell is in deskbell, deskbell.jobs and deskbell.testing")
 
 
 def _another(module: ModuleType, kind: type[Any]) -> str:
@@ -130,21 +177,24 @@ def _another(module: ModuleType, kind: type[Any]) -> str:
     names = vars(module)
     for name, value in names.items():
         if isinstance(value, kind):
-            return f"; write {module.__name__}:{name}"
+            return sentence("; write {string}", string=f"{module.__name__}:{name}")
     for name in names:
         if kind is Jobs and name.endswith("_jobs"):  # as of deskbell.jobs.wecom
             own = module.__name__.rpartition(".")[2]
-            return f"; in a module of yours, write jobs.include({own}.{name}(…)), and name its jobs"
+            include = f"jobs.include({own}.{name}(…))"
+            return sentence("; in a module of yours, write {include}, and name its jobs", include=include)
     return ""
 
 
 def _instead(found: Any) -> str:
     """What stands where the object should, and what to write."""
     if isinstance(found, Callbacks | Jobs):
-        return f"a {type(found).__name__}; is it meant for {PREFIX}{type(found).__name__.upper()}?"
+        kind = type(found).__name__
+        return sentence("a {kind}; is it meant for {setting}?", kind=kind, setting=PREFIX + kind.upper())
     if found in (Callbacks, Jobs):
-        return f"the class; write {found.__name__.lower()} = {found.__name__}(), and name that"
-    return f"a {type(found).__name__}"
+        write = f"{found.__name__.lower()} = {found.__name__}()"
+        return sentence("the class; write {write}, and name that", write=write)
+    return sentence("a {kind}", kind=type(found).__name__)
 
 
 def _location(error: BaseException, module_name: str) -> str:

@@ -11,13 +11,12 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from console.texts.table import DEFAULT_LANGUAGE, preferred, text
 from shared.logs import get_log
 
 _SAFE = frozenset({"GET", "HEAD"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-_FOREIGN = "403: this comes from another site, or from a program that sends no Origin\n"
-_NOT_LOCAL = "403: nobody but this machine may use the console while DESKBELL_CONSOLE_USERS has no users\n"
 
 
 def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
@@ -35,12 +34,14 @@ def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
             return
         headers, refusal = Headers(scope=scope), ""
         if local_only and not is_local(scope):
-            refusal = _NOT_LOCAL
+            refusal = "error.not_local"
         elif scope["method"] not in _SAFE and not is_same_origin(headers, origin):
-            refusal = _FOREIGN
+            refusal = "error.foreign"
         if refusal:
-            get_log().warning("console_refused", path=scope["path"][:100], reason=refusal.strip())
-            await PlainTextResponse(refusal, 403)(scope, receive, send)
+            reason = text(DEFAULT_LANGUAGE, refusal)
+            get_log().warning("console_refused", path=scope["path"][:100], reason=reason)
+            sentence = text(preferred(headers.get("accept-language", "")), refusal)
+            await PlainTextResponse(f"403: {sentence}\n", 403)(scope, receive, send)
         else:
             await app(scope, receive, send)
 

@@ -33,6 +33,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.cause": ("cause", "原因"),
     "console.half": ("half within", "半数不超过"),
     "console.most": ("99 % within", "99% 不超过"),
+    "unit.ms": ("ms", "毫秒"),
+    "unit.s": ("s", "秒"),
+    "unit.min": ("min", "分钟"),
+    "unit.h": ("h", "小时"),
+    "unit.d": ("d", "天"),
     "console.role.viewer": ("viewer", "查看者"),
     "console.role.operator": ("operator", "操作员"),
     "console.role.admin": ("admin", "管理员"),
@@ -42,7 +47,7 @@ TEXTS: dict[str, tuple[str, str]] = {
             "Redis does not answer. This page renews itself when it does. Until then apis keep events on their disks, "
             "and no job is begun."
         ),
-        "Redis 没有响应。恢复后本页会自动刷新。在此之前，api 会把事件保存在本机磁盘上，且不会开始新任务。",
+        "Redis 没有响应。恢复后本页会自动刷新。在此之前，API 服务会把事件暂存到本机磁盘，也不会开始新任务。",
     ),
     "error.away.action": (
         "Redis did not answer: whether this was done is not known. Look at the page, then try again.",
@@ -57,6 +62,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.forbidden": (
         "Your role does not allow this. It was recorded.",
         "您的角色不允许此操作，已记录。",
+    ),
+    "error.foreign": (
+        "This comes from another site, or from a program that sends no Origin.",
+        "该请求来自其他网站，或来自没有发送 Origin 的程序。",
+    ),
+    "error.not_local": (
+        "Nobody but this machine may use the console while DESKBELL_CONSOLE_USERS has no users.",
+        "DESKBELL_CONSOLE_USERS 中没有用户时，只有本机可以使用控制台。",
     ),
     "error.not_found": ("There is no such page.", "没有这个页面。"),
     "error.other": ("This failed, through a defect of Deskbell; the log says more.", "出现内部错误，详见日志。"),

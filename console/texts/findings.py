@@ -141,13 +141,13 @@ FINDINGS: dict[str, str] = {
     (
         "no api runs, so nothing answers Desk: the last, on the host {host}, was told to end at "
         "{at:%Y-%m-%d %H:%M:%S} UTC"
-    ): ("没有 api 在运行，Desk 的回调无人应答：最后一个在主机 {host}，于 {at:%Y-%m-%d %H:%M:%S}（UTC）被要求退出"),
+    ): ("没有 API 服务在运行，Desk 的回调无人应答：最后一个在主机 {host}，于 {at:%Y-%m-%d %H:%M:%S}（UTC）被要求退出"),
     (
         "no api has been heard of since {at:%Y-%m-%d %H:%M:%S} UTC, on the host {host}: none runs, so that nothing "
         "answers Desk, or none can write to Redis"
     ): (
-        "自 {at:%Y-%m-%d %H:%M:%S}（UTC，主机 {host}）以来没有 api 上报：可能没有 api 在运行，Desk 的回调无人应答，"
-        "或 api 无法写入 Redis"
+        "自 {at:%Y-%m-%d %H:%M:%S}（UTC，主机 {host}）以来没有 API 服务上报：可能没有 API 服务在运行，Desk 的回调无人应"
+        "答，或 API 服务无法写入 Redis"
     ),
     "start `deskbell api`, or see redis_away in its log": "请启动 `deskbell api`，或查看其日志中的 redis_away",
     "start `deskbell api`": "请启动 `deskbell api`",
@@ -234,7 +234,7 @@ FINDINGS: dict[str, str] = {
         "缓存 {name} 有 {count} / {most} 个值，{size:.1f} / {megabytes} MB"
     ),
     "under way": "执行中",
-    "queued": "已入队",
+    "queued": "排队中",
     "scheduled": "待重试",
     "held": "被阻塞",
     "dead": "死信",

@@ -7,6 +7,8 @@ from console.page import all_pages
 from console.texts.common import TEXTS
 from console.texts.described import DESCRIBED
 from console.texts.findings import FINDINGS
+from console.texts.names import TEXTS as NAMES
+from console.texts.refusals import REFUSALS
 from shared.sentences import Sentence
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
@@ -20,7 +22,7 @@ _MOST = 20
 @cache
 def table() -> Mapping[str, tuple[str, str]]:
     """Every text, by key."""
-    rows = dict(TEXTS)
+    rows = TEXTS | NAMES
     for page in all_pages():
         twice = rows.keys() & page.texts.keys()
         assert not twice, f"{page.name} has texts that are there already: {sorted(twice)}"
@@ -37,7 +39,7 @@ def text(language: str, key: str, **values: object) -> str:
     return table()[key][_COLUMNS[language]].format_map(values)
 
 
-SENTENCES: Mapping[str, str] = FINDINGS | DESCRIBED
+SENTENCES: Mapping[str, str] = FINDINGS | DESCRIBED | REFUSALS
 """What commands say, too: the Chinese, by the form in English."""
 
 

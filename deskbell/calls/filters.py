@@ -41,8 +41,10 @@ class WrongFilterError(ValueError):
             "both": "a moment alone, or `since` and `until`",
         }[kind]
         self.name, self.kind = name, kind
-        self.got = f"{len(got):,} characters" if kind == "long" else got[:_MOST_REPEATED]
-        super().__init__(f"{name}: expected {expected}, got {self.got if kind == 'long' else repr(self.got)}")
+        self.got = f"{len(got):,}" if kind == "long" else got[:_MOST_REPEATED]
+        super().__init__(
+            f"{name}: expected {expected}, got {f'{self.got} characters' if kind == 'long' else repr(self.got)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-FORM = "a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date"
+from shared.sentences import sentence
+
+FORM = sentence("a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date")
 """What may be typed."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

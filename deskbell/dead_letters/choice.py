@@ -9,6 +9,7 @@ from typing import Any
 
 from deskbell.calls.moments import FORM, read_moment
 from shared.records.users import user_digest
+from shared.sentences import sentence
 from workers.dead_letters.registry import DeadLetter, DeadLetters, Selection
 from workers.dead_letters.replay import Pages
 
@@ -100,4 +101,5 @@ def _time(name: str, text: str) -> datetime | None:
     try:
         return read_moment(text, UTC) if text else None
     except ValueError:
-        raise ValueError(f"{name}: expected {FORM}, got {text!r}") from None
+        wrong = sentence("{name}: expected {form}, got {got!r}", name=name, form=FORM, got=text)
+        raise ValueError(wrong) from None

@@ -4,9 +4,10 @@ from shared.errors import ConfigError
 from shared.handlers.callbacks import Callbacks
 from shared.jobs.job_type import JobType
 from shared.loading import load_callbacks, load_jobs
+from shared.sentences import sentence
 from shared.settings.config import Settings
-from shared.settings.environment import PREFIX
 
+_NOTHING = sentence("nothing: set it, in .env for example")
 _SECRET = "<DESKBELL_PATH_SECRET>"  # noqa: S105 - what stands in its place
 
 
@@ -18,9 +19,11 @@ def callbacks_to_describe(settings: Settings) -> Callbacks:
     """
     callbacks = load_callbacks(settings)
     if not callbacks.handlers:
+        got = sentence("none in {names}", names=settings.callbacks) if settings.callbacks else _NOTHING
         raise ConfigError(
-            f"{PREFIX}CALLBACKS: expected package.module:callbacks with handlers to describe, got "
-            f"{'none in ' + settings.callbacks if settings.callbacks else 'nothing: set it, in .env for example'}"
+            sentence(
+                "DESKBELL_CALLBACKS: expected package.module:callbacks with handlers to describe, got {got}", got=got
+            )
         )
     return callbacks
 

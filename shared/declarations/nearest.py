@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from shared.sentences import sentence
+
 
 def advice(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """The question whether the nearest known name was meant, to be put behind a sentence."""
     near = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else otherwise
+    return sentence("; did you mean {nearest}?", nearest=near[0]) if near else otherwise
 
 
 def nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:

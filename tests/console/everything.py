@@ -36,7 +36,7 @@ def fill(redis: Redis, text: str) -> list[str]:
     put_on_record(redis, pack(event, reply), pack(drifts, Reply()), pack(unknown, Reply(outcome="no_handler")))
     (letter,) = write_dead_letters(redis, 1, queue=text, name=text)
     redis.hset(f"rq:job:{letter}", "ended_at", "2026-11-24T10:00:00.000000Z")
-    queue(text, redis).enqueue("workers.perform.perform")
+    queue(text, redis).enqueue("workers.perform.perform", job_id=f"{event.id}-order")
     redis.hset(f"deskbell:minute:{int(time.time() // 60) - 1}", f"callback\t{text}\toutcome\t{text}", 7)
     log = AuditLog(redis)
     log.note(text, text, text, text)

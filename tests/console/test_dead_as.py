@@ -86,7 +86,7 @@ def test_they_are_replayed_as_a_type_that_a_living_worker_declares(
     assert "Put 1 dead letters back" in plan.text
     assert [each.status_code for each in refused] == [403, 403, 400, 400]
     assert (
-        "as: expected a job type to replay them as, one of acme.renamed, got &#39;acme.planned&#39;" in refused[2].text
+        "as: expected one of the job types to replay as (acme.renamed), got &#39;acme.planned&#39;" in refused[2].text
     )
     assert (before, redis.lrange("rq:queue:crm", 0, -1)) == (0, [f"{first}-acme-renamed".encode()])
     assert (figures(run)["replayed"], figures(run)["of the dry run"], redis.zcard("rq:failed:default")) == ("1", "3", 2)

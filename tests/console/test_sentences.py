@@ -38,7 +38,7 @@ def calls(path: Path, *names: str) -> Iterator[ast.Call]:
 
 def forms() -> Iterator[tuple[Path, ast.expr]]:
     """The form of each sentence in the sources, where it stands."""
-    for top in ("api", "deskbell", "shared", "workers"):
+    for top in ("api", "console", "deskbell", "shared", "workers"):
         for path in sorted((ROOT / top).rglob("*.py")):
             if "from shared.sentences import" in path.read_text():
                 yield from ((path, call.args[0]) for call in calls(path, "sentence"))

@@ -33,7 +33,8 @@ def test_every_text_that_is_used_is_there_and_every_one_there_is_used() -> None:
 
     assert used - table().keys() - beginnings == set()
     uses = "\n".join(source for source in sources if "TEXTS: dict" not in source)
-    unused = [key for key in table() if key not in uses and not key.startswith(tuple(beginnings))]
+    families = ("name.", *beginnings)  # the names of what logs and metrics have: test_chinese.py
+    unused = [key for key in table() if key not in uses and not key.startswith(families)]
     assert [key for key in unused if not key.endswith(".title")] == []
     assert written
 

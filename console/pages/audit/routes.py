@@ -8,6 +8,7 @@ from starlette.responses import Response
 from console.page import Page
 from console.pages.audit.texts import TEXTS
 from console.visit import Viewer
+from shared.sentences import sentence
 
 router = APIRouter()
 PAGE = Page("audit", "/audit", router, TEXTS, order=60)
@@ -15,7 +16,7 @@ PAGE = Page("audit", "/audit", router, TEXTS, order=60)
 _SEARCHED = 1000
 _MOST = 100
 _LONGEST = 200
-_ACTIONS = ("replay", "discard", "pause", "resume", "reveal", "forget", "sign-in")
+ACTIONS = ("replay", "discard", "pause", "resume", "reveal", "forget", "sign-in")
 
 
 @router.get("/audit")
@@ -34,7 +35,7 @@ def show(visit: Viewer, by: str = "", action: str = "", which: str = "", before:
     return visit.page(
         "audit/audit.html",
         asked=asked,
-        actions=_ACTIONS,
+        actions=ACTIONS,
         entries=entries,
         found=len(found),
         searched=len(latest),
@@ -51,5 +52,5 @@ def _moment(text: str) -> float:
     except ValueError:
         moment = math.nan
     if math.isnan(moment):
-        raise HTTPException(400, f"before: expected Unix seconds, got {text[:20]!r}")
+        raise HTTPException(400, sentence("before: expected Unix seconds, got {got!r}", got=text[:20]))
     return moment

@@ -13,6 +13,7 @@ from console.visit import Admin, Viewer, Visit
 from deskbell.calls.jobs import FANNED_OUT, jobs_now
 from deskbell.calls.masked import has_personal_values, masked
 from shared.records.query import read_story
+from shared.sentences import sentence
 
 router = APIRouter()
 PAGE = Page("call", "/call", router, TEXTS)
@@ -38,7 +39,8 @@ def reveal(visit: Admin, fields: Fields) -> Response:
 
 def _checked(event_id: str) -> str:
     if not _EVENT_ID.fullmatch(event_id):
-        raise HTTPException(400, f"expected the id of an event, 32 hex digits, got {event_id[:40]!r}")
+        wrong = sentence("id: expected an event's, 32 hex digits, got {got!r}", got=event_id[:40])
+        raise HTTPException(400, wrong)
     return event_id
 
 

@@ -41,8 +41,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "同一时刻还有 {count} 条未显示，请用筛选条件查找。",
     ),
     "calls.wrong.long": (
-        "{name}: expected 500 characters or less, got {got}.",
-        "{name}：最多 500 个字符，实际为 {got}。",
+        "{name}: expected 500 characters or less, got {got} characters.",
+        "{name}：最多 500 个字符，实际为 {got} 个字符。",
     ),
     "calls.wrong.time": (
         "{name}: expected a time such as 90s, 15m, 2h or 7d, 14:02, or an ISO date; got “{got}”.",

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from deskbell.calls.filters import LONGEST, Filters
 from shared.records.segments import Place
+from shared.sentences import sentence
 
 NAMES = tuple(each.name for each in fields(Filters))
 ZONE = UTC
@@ -34,4 +35,4 @@ def place_of(text: str) -> Place | None:
     try:
         return Place.parse(text) if text else None
     except ValueError:
-        raise HTTPException(400, "expected from= as a link of this page has it") from None
+        raise HTTPException(400, sentence("from: expected a place as a link of this page has it")) from None

@@ -13,6 +13,7 @@ from deskbell.dead_letters.choice import FIELDS
 from deskbell.dead_letters.plan import ACTIONS, DONE, Action, make_plan, words_of
 from deskbell.dead_letters.runs import BusyError, Order
 from shared.declarations.policies import Rate
+from shared.sentences import sentence
 
 router = APIRouter()
 
@@ -48,9 +49,11 @@ def start(visit: Operator, fields: Fields) -> Response:
     as_ = replayed_as(visit, fields)
     action, choice, rate = _action(fields.get("action", "")), chosen(fields), fields.get("rate", "")
     if rate and not Rate.parse(rate):
-        raise HTTPException(400, f"rate: expected a number in a s, min or h, such as 20/s, got {rate[:20]!r}")
+        raise HTTPException(
+            400, sentence("rate: expected a number in a s, min or h, such as 20/s, got {got!r}", got=rate[:20])
+        )
     if choice.until is None and choice.id is None:
-        raise HTTPException(400, "until: expected the time up to which dead letters are meant, got none")
+        raise HTTPException(400, sentence("until: expected the time up to which dead letters are meant, got none"))
     plan = visit.state.dead_plans.known(_key(action, fields | {"since": fields.get("asked_since", "")}))
     if plan and replace(plan.choice, until=choice.until) != choice:  # its words would say what is not done
         plan = None
@@ -98,5 +101,5 @@ def _seconds(count: int, rate: str) -> float:
 
 def _action(text: str) -> Action:
     if text not in ACTIONS:
-        raise HTTPException(400, f"action: expected replay or discard, got {text[:20]!r}")
+        raise HTTPException(400, sentence("action: expected replay or discard, got {got!r}", got=text[:20]))
     return text

@@ -10,6 +10,7 @@ from console.visit import Visit
 from deskbell.dead_letters.choice import FIELDS, Choice
 from deskbell.dead_letters.renamed import types_to_replay_as
 from shared.jobs.job_type import JobType
+from shared.sentences import sentence
 
 _LONGEST = 200
 
@@ -32,8 +33,12 @@ def replayed_as(visit: Visit, fields: Mapping[str, str]) -> JobType | None:
         return None
     types = {each.name: each for each in offered(visit)}
     if name not in types or fields.get("action") != "replay":
-        there = ", ".join(types) or "none"
-        raise HTTPException(400, f"as: expected a job type to replay them as, one of {there}, got {name[:_LONGEST]!r}")
+        wrong = sentence(
+            "as: expected one of the job types to replay as ({types}), got {got!r}",
+            types=list(types) or [sentence("none")],
+            got=name[:_LONGEST],
+        )
+        raise HTTPException(400, wrong)
     return types[name]
 
 
@@ -51,4 +56,4 @@ def chosen(fields: Mapping[str, str]) -> Choice:
     try:
         return Choice.read(fields)
     except ValueError as error:
-        raise HTTPException(400, str(error)) from None
+        raise HTTPException(400, error.args[0]) from None

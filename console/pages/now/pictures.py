@@ -54,6 +54,7 @@ def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
                 _line(visit, "console.most", steps, [_quantile(each, 0.99) for each in answered]),
             ],
             visit.settings.budget_ms,
+            language=visit.language,
         ),
         "waits": waits(visit, named["waits"], steps, jobs, oldest),
         "attempts": counts(
@@ -73,7 +74,7 @@ def waits(visit: Visit, title: str, steps: list[Step], jobs: list[Tally], oldest
     if oldest_seconds:
         at = min(time.time(), steps[-1].began + STEP_SECONDS)
         lines.append(Line(visit.text("now.line.oldest"), [(at, oldest_seconds * 1000)], 0))
-    return times(title, lines)
+    return times(title, lines, language=visit.language)
 
 
 def _line(visit: Visit, key: str, steps: list[Step], values: list[float | None]) -> Line:

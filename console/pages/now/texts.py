@@ -32,7 +32,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.heard": ("heard of, ago", "最近上报于…前"),
     "now.all.covers": (
         "Jobs of all queues below, now; spools as their apis last told Redis, which each does every ten seconds.",
-        "下列所有队列的当前值；暂存量为各 api 最近一次上报，每十秒一次。",
+        "下列所有队列的当前值；暂存量为各 API 服务最近一次上报的值（每十秒上报一次）。",
     ),
     "now.queues.covers": (
         (

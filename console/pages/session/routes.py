@@ -9,6 +9,7 @@ from console.pages.session.texts import TEXTS
 from console.visit import Viewer
 from deskbell.calls.filters import LONGEST, Filters
 from deskbell.calls.masked import masked
+from shared.sentences import sentence
 
 router = APIRouter()
 PAGE = Page("session", "/session", router, TEXTS)
@@ -20,7 +21,8 @@ MOST_SHOWN = 100
 def show(visit: Viewer, id: str = "") -> Response:  # noqa: A002 - the address' name
     """A session's callbacks, the first first."""
     if not 0 < len(id) <= LONGEST:
-        raise HTTPException(400, f"expected a session's id of {LONGEST} characters or less, got {len(id):,} characters")
+        wrong = sentence("id: expected a session's, 1 to {most} characters, got {got:,}", most=LONGEST, got=len(id))
+        raise HTTPException(400, wrong)
     start = place_of(visit.request.query_params.get("from", ""))
     found = Filters(session=id).find(visit.state.redis, MOST_SHOWN, start=start)
     return visit.page(

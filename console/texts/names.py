@@ -1,0 +1,43 @@
+"""Names of outcomes, states and actions: in English those of logs, metrics and options, which the console shows beside.
+
+What a key ends in is the word itself: `call` of a callback's outcome, `attempt` of an attempt's, `job` of RQ's status,
+`action` of what the audit log records.
+"""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "name.call.answered": ("answered", "已应答"),
+    "name.call.fallback": ("fallback", "兜底应答"),
+    "name.call.late": ("late", "稍后应答"),
+    "name.call.refused": ("refused", "已拒绝"),
+    "name.call.misfit": ("misfit", "变量不符"),
+    "name.call.no_handler": ("no_handler", "无处理函数"),
+    "name.call.out_of_time": ("out_of_time", "超时"),
+    "name.call.failed": ("failed", "处理失败"),
+    "name.call.receipt": ("receipt", "回执"),
+    "name.call.duplicate": ("duplicate", "重复投递"),
+    "name.call.verified": ("verified", "验证"),
+    "name.call.defect": ("defect", "内部错误"),
+    "name.attempt.done": ("done", "成功"),
+    "name.attempt.retry": ("retry", "待重试"),
+    "name.attempt.out_of_turn": ("out_of_turn", "未轮到"),
+    "name.attempt.discarded": ("discarded", "已丢弃"),
+    "name.attempt.dead": ("dead", "成为死信"),
+    "name.job.created": ("created", "已创建"),
+    "name.job.queued": ("queued", "排队中"),
+    "name.job.started": ("started", "执行中"),
+    "name.job.scheduled": ("scheduled", "待重试"),
+    "name.job.deferred": ("deferred", "被阻塞"),
+    "name.job.finished": ("finished", "已完成"),
+    "name.job.failed": ("failed", "死信"),
+    "name.job.stopped": ("stopped", "已停止"),
+    "name.job.canceled": ("canceled", "已取消"),
+    "name.job.rate_limited": ("rate_limited", "被限速"),
+    "name.job.ready_to_enqueue": ("ready_to_enqueue", "待入队"),
+    "name.action.replay": ("replay", "重放"),
+    "name.action.discard": ("discard", "丢弃"),
+    "name.action.pause": ("pause", "暂停"),
+    "name.action.resume": ("resume", "恢复"),
+    "name.action.reveal": ("reveal", "显示个人信息"),
+    "name.action.forget": ("forget", "抹除用户"),
+    "name.action.sign-in": ("sign-in", "登录"),
+}
