@@ -17,7 +17,7 @@ from shared.redis.history import COARSE_MINUTES, FINE_SECONDS, Tally, read_histo
 from shared.settings.config import Settings
 
 _AGAIN_SECONDS = 15.0
-_WAIT_SECONDS = 0.1
+_WAIT_SECONDS, _PAUSE_SECONDS = 0.1, 0.02
 _SINCE_SECONDS = FINE_SECONDS + COARSE_MINUTES * 60  # so far back counts are of ten minutes, which are soon read
 
 
@@ -78,7 +78,7 @@ class Described:
             RedisError: Redis does not answer.
         """
         while (look := self._looks.get("", lambda _: self._look()).result) is None:
-            pass
+            time.sleep(_PAUSE_SECONDS)
         return look
 
     def _load(self) -> Loaded:

@@ -32,6 +32,7 @@ class Read(Generic[_Result]):
 class _Thread(Generic[_Result]):
     def __init__(self) -> None:
         self.thread: threading.Thread | None = None
+        self.begun = 0.0
         self.result: _Result | None = None
         self.error: Exception | None = None
         self.counted = 0
@@ -54,7 +55,7 @@ class Reads(Generic[_Result]):
     """Reads, by what they read.
 
     Args:
-        wait: for how many seconds a result is waited for.
+        wait: for how many seconds a result is waited for, from when its read began.
         least: for how many seconds a result is good; ten times as long as it took to read, if that is more.
     """
 
@@ -78,11 +79,11 @@ class Reads(Generic[_Result]):
                 self._reads.popitem(last=False)
             is_running = one.thread is not None and one.thread.is_alive()
             if not is_running and time.monotonic() >= one.fresh_until:
-                one.counted = 0
+                one.counted, one.begun = 0, time.monotonic()
                 one.thread = threading.Thread(target=self._run, args=(key, one, read), name="read", daemon=True)
                 one.thread.start()
         if one.thread:
-            one.thread.join(self._wait)
+            one.thread.join(max(0.0, one.begun + self._wait - time.monotonic()))
         error, one.error = one.error, None
         if error:
             one.fresh_until = 0.0

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from redis import Redis
 
@@ -34,12 +35,10 @@ class CauseGroup:
     @property
     def bars(self) -> list[int]:
         """How many failed in each of `BARS` equal spans, from the first to the last."""
-        counts = [0] * BARS
-        if self.failed:
-            first, span = self.failed[0], (self.failed[-1] - self.failed[0]) / BARS
-            for each in self.failed:
-                counts[min(int((each - first) / span), BARS - 1) if span else BARS - 1] += 1
-        return counts
+        first, last = (self.failed[0], self.failed[-1]) if self.failed else (0.0, 0.0)
+        begins = (first + (last - first) / BARS * number for number in range(BARS))
+        edges = [*(bisect_left(self.failed, begin) for begin in begins), len(self.failed)]
+        return [end - begin for begin, end in pairwise(edges)]
 
     def chosen(self, choice: Choice) -> int:
         """How many of them a filter lets through."""
