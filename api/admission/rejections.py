@@ -24,6 +24,7 @@ class RejectionLog:
     def record(self, rejection: Rejection, **fields: Any) -> None:
         """Count a rejection, and log it now or with those that follow."""
         self._metrics.refused.labels(rejection.cause).inc()
+        self._metrics.history.count("refused", rejection.cause, rejection.details.get("app", ""), 1)
         if "skew_seconds" in rejection.details:
             self._metrics.clock_skew.set(rejection.details["skew_seconds"])
         line = fields | rejection.details | {"outcome": rejection.cause, "reason": rejection.info}

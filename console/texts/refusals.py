@@ -55,4 +55,34 @@ REFUSALS: dict[str, str] = {
     ),
     "none in {names}": "在 {names} 中没有处理函数",
     "nothing: set it, in .env for example": "为空：请设置，例如在 .env 中",
+    # deskbell/queues/refused.py
+    "{count:,} callbacks{apps} were refused within the last ten minutes, the last at {at:%H:%M} UTC: {why}": (
+        "最近十分钟拒绝了 {count:,} 个回调{apps}，最近一次在 {at:%H:%M}（UTC）：{why}"
+    ),
+    " of the app {apps}": "（应用 {apps}）",
+    "neither Redis nor the disk of the api kept the event": "Redis 与 API 主机的磁盘都无法保存事件",
+    "bring Redis back, or make room on the disk of DESKBELL_SPOOL_DIR: either is enough": (
+        "请恢复 Redis，或为 DESKBELL_SPOOL_DIR 所在磁盘腾出空间：任一即可"
+    ),
+    "too many were in flight": "同时处理的回调过多",
+    "see which node is slow, or start more processes or hosts of the api": (
+        "请查看哪个节点变慢，或增加 api 的进程或主机"
+    ),
+    "they were signed with another token than DESKBELL_APPS has": "签名所用令牌不在 DESKBELL_APPS 中",
+    "write the token of Desk's console into DESKBELL_APPS, too, and send SIGHUP to `deskbell api`": (
+        "请把 Desk 控制台中的令牌也写入 DESKBELL_APPS，并向 `deskbell api` 发送 SIGHUP"
+    ),
+    "they are not signed": "回调没有签名",
+    "give the callback a token in Desk's console, the one of DESKBELL_APPS": (
+        "请在 Desk 控制台为回调设置令牌，与 DESKBELL_APPS 一致"
+    ),
+    "their RequestTime is more than 60 s from the clock of the api": "RequestTime 与 API 主机时钟相差超过 60 秒",
+    "set the clock of its host by NTP": "请用 NTP 为该主机校时",
+    "DESKBELL_APPS does not have their SdkAppid": "DESKBELL_APPS 中没有其 SdkAppid",
+    "write it into DESKBELL_APPS, and send SIGHUP to `deskbell api`": (
+        "请将其写入 DESKBELL_APPS，并向 `deskbell api` 发送 SIGHUP"
+    ),
+    "their path lacks the secret": "请求路径中没有密钥",
+    "correct the URL in Desk's console": "请更正 Desk 控制台中的 URL",
+    "see refused in the log of the api": "请查看 API 日志中的 refused",
 }

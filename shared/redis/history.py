@@ -2,6 +2,7 @@
 
 Each process counts for itself and adds its counts to three hashes every few seconds, in one transaction. A count whose
 write is in doubt is not written again: a process that is killed, or an outage, loses some seconds, and doubles none.
+Minutes are those of Redis' clock: a host whose own is wrong counts with the others.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import time
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import add
@@ -20,6 +22,7 @@ from redis.exceptions import RedisError
 
 from shared.keys import DESKBELL
 from shared.logs import get_log
+from shared.redis.clock import seconds_ahead
 from shared.runtime.tasks import cancel_and_wait
 
 MINUTE_KEY = f"{DESKBELL}minute:"
@@ -42,7 +45,7 @@ BOUNDS_MS = (
 )
 """The upper bounds of a histogram's buckets, in milliseconds; a last bucket has what took longer."""
 
-Kind = Literal["callback", "job", "lease"]
+Kind = Literal["callback", "refused", "job", "lease"]
 
 _MOST_NEW = 100_000
 _MOST_FIELDS = 20_000  # while Redis is away
@@ -55,7 +58,7 @@ _BUCKETS = {str(number): number for number in range(len(_NO_BUCKETS))}
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    minute: int
+    at: float
     kind: Kind
     name: str
     outcome: str
@@ -102,7 +105,7 @@ class Tally:
 
 
 Tallies = dict[tuple[Kind, str], Tally]
-"""By kind and name: a callback's is its node, a job's its type."""
+"""By kind and name: a callback's is its node, that of one that was refused its cause, a job's its type."""
 
 
 class History:
@@ -111,6 +114,7 @@ class History:
     def __init__(self) -> None:
         self._new: deque[_Outcome] = deque(maxlen=_MOST_NEW)
         self._unwritten: dict[int, Counter[str]] = {}
+        self._ahead = 0.0
         self._fails = False
         self._writing: asyncio.Task[None] | None = None
 
@@ -133,24 +137,25 @@ class History:
         whole = None if received_ms is None else max(0.0, now * 1000 - received_ms)
         waited = max(0.0, whole - ms) if whole is not None and attempt == 1 else None
         done = whole if outcome == "done" else None
-        self._new.append(_Outcome(int(now // 60), kind, name, outcome, ms, waited, done, cause))
+        self._new.append(_Outcome(now, kind, name, outcome, ms, waited, done, cause))
 
     def count(self, kind: Kind, name: str, outcome: str, times: int) -> None:
         """Something has come about so many times, of which nothing else is counted."""
         if times:
-            self._new.append(_Outcome(int(time.time() // 60), kind, name, outcome, times=times))
+            self._new.append(_Outcome(time.time(), kind, name, outcome, times=times))
 
     async def write(self, redis: AsyncRedis) -> None:
         """Add what is new to Redis; while it is away that is kept, up to some thousand counts."""
+        if not (self._new or self._unwritten):
+            return
+        is_there = False
+        with suppress(RedisError, OSError):  # an outage is noticed before anything is in doubt
+            self._ahead = await seconds_ahead(redis)
+            is_there = True
         self._collect()
-        taken = self._unwritten
-        if not taken:
+        if not is_there:
             return
-        try:
-            await redis.ping()  # an outage is noticed before anything is in doubt
-        except (RedisError, OSError):
-            return
-        self._unwritten = {}
+        taken, self._unwritten = self._unwritten, {}
         async with redis.pipeline(transaction=True) as pipeline:
             for minute, counts in taken.items():
                 coarse = minute - minute % COARSE_MINUTES
@@ -189,7 +194,7 @@ class History:
     def _collect(self) -> None:
         for _ in range(len(self._new)):
             each = self._new.popleft()
-            counts = self._unwritten.setdefault(each.minute, Counter())
+            counts = self._unwritten.setdefault(int((each.at - self._ahead) // 60), Counter())
             for name, count in _fields(each):
                 counts[name] += count
         while len(self._unwritten) > 1 and sum(map(len, self._unwritten.values())) > _MOST_FIELDS:
@@ -211,6 +216,20 @@ def read_history(connection: Redis, since: float, until: float) -> dict[float, T
         for each in minutes:
             pipeline.hgetall(f"{prefix}{each}")
         return {each * 60.0: read_tallies(counts) for each, counts in zip(minutes, pipeline.execute(), strict=True)}
+
+
+def read_outcomes(connection: Redis, since: float, until: float) -> dict[float, dict[tuple[Kind, str], Counter[str]]]:
+    """How many had each outcome, by the second at which each minute began; within the last hours, and soon read."""
+    minutes = range(int(since // 60), int(until // 60) + 1)
+    with connection.pipeline(transaction=False) as pipeline:
+        for each in minutes:
+            pipeline.hgetall(f"{MINUTE_KEY}{each}")
+        written = pipeline.execute()
+    found = {}
+    for each, counts in zip(minutes, written, strict=True):
+        tallies = read_tallies({name: count for name, count in counts.items() if b"\toutcome\t" in name})
+        found[each * 60.0] = {name: tally.outcomes for name, tally in tallies.items()}
+    return found
 
 
 def read_tallies(counts: Mapping[Any, Any]) -> Tallies:

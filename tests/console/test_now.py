@@ -57,13 +57,16 @@ def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: Conso
     """In the next look of the page, not after doctor's slower checks; also while events wait, and no queue is new."""
     host = ApiHost(host="vm", folder="/spool", events=3, oldest=None, noted=time.time() - 90, has_ended=False)
     redis.hset(API_HOSTS_KEY, host.field, host.to_json())
+    redis.hset(f"{MINUTE_KEY}{int(time.time() // 60)}", "refused\tcannot_keep\toutcome\t", 1200)
     queue(EVENTS, redis).enqueue("workers.fan_out.fan_out")
 
     page = open_console().get("/").text
     found, _, rest = page.partition('id="answers"')
 
     nobody = found.index("no worker runs: events are accepted, and nothing is done for them; start")
-    assert max(nobody, found.index("no api has been heard of since ")) < found.index("no living worker reads the queue")
+    lost = found.index("1,200 callbacks were refused within the last ten minutes, the last at ")
+    assert found.index("no api has been heard of since ") < lost
+    assert max(nobody, lost) < found.index("no living worker reads the queue")
     assert '<dt>apis</dt><dd class="bad">0</dd>' in rest
     assert '<dt>heard of, ago</dt><dd class="bad">' in rest
 

@@ -13,6 +13,7 @@ from console.visit import Viewer, Visit
 from deskbell.cli.doctor import beside_queues
 from deskbell.queues.findings import Finding
 from deskbell.queues.now import read_now
+from deskbell.queues.refused import refused
 from deskbell.queues.together import blocks, no_api
 
 router = APIRouter()
@@ -29,7 +30,7 @@ def show(visit: Viewer) -> Response:
     reads = [_look(visit, of_the_server=True), _look(visit, of_the_server=False)]
     others = [finding for found, _ in reads for finding in found]
     steps, since = visit.state.history.steps()
-    wrong = what_is_wrong(now, [*no_api(now.apis), *blocks(visit.state.redis), *others])
+    wrong = what_is_wrong(now, [*no_api(now.apis), *refused(visit.state.redis), *blocks(visit.state.redis), *others])
     return visit.page(
         "now/now.html",
         now=now,

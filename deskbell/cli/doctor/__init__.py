@@ -9,7 +9,7 @@ Read its modules in this order:
 5. `orphans`: jobs that are in no queue and no registry (`deskbell.queues`).
 6. `performance`: how soon Redis answers, what made it late, and its memory.
 7. `clocks`: the clock of each host, compared with that of Redis.
-8. `hosts`: the other hosts of the api.
+8. `hosts`: the hosts of the api, and which callbacks they refuse.
 9. `keys`: whether a key has a foreign type, and how much caches hold.
 10. `tokens`: the apps, and when each token was last used.
 11. `public_url`: whether the URL that Desk calls leads here.
@@ -28,7 +28,7 @@ from rich.console import Console
 from deskbell.cli.doctor.clocks import other_clocks, own_clock
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled, traces
-from deskbell.cli.doctor.hosts import no_api, other_hosts
+from deskbell.cli.doctor.hosts import no_api, other_hosts, refused
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.orphans import orphans
 from deskbell.cli.doctor.performance import answer_time, late_moments, memory, slow_commands
@@ -69,6 +69,7 @@ _OF_THE_SERVER = (
 )
 _OF_THE_QUEUES = (
     no_api,
+    refused,
     suspended,
     pauses,
     blocks,

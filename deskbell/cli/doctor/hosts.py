@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from deskbell.cli.doctor.findings import Checked
+from deskbell.queues import refused as refusals
 from deskbell.queues import together
 from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
@@ -16,6 +17,11 @@ _FORGOTTEN_SECONDS = 7 * 24 * 3600
 def no_api(checked: Checked) -> Iterator[Finding]:
     """Whether an api runs anywhere."""
     yield from together.no_api(read_api_hosts(checked.connection.hgetall(API_HOSTS_KEY)))
+
+
+def refused(checked: Checked) -> Iterator[Finding]:
+    """Why callbacks were refused within the last ten minutes."""
+    yield from refusals.refused(checked.connection)
 
 
 def other_hosts(checked: Checked) -> Iterator[Finding]:
