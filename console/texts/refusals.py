@@ -1,4 +1,4 @@
-"""What was wrong with an address, a form or a setting, in Chinese, by the English form: `shared/sentences.py`."""
+"""What was wrong with an address, a form, a setting or a callback, in Chinese, by the English form."""
 
 REFUSALS: dict[str, str] = {
     "before: expected Unix seconds, got {got!r}": "before：应为 Unix 秒数，实际为“{got}”",
@@ -60,17 +60,17 @@ REFUSALS: dict[str, str] = {
         "最近十分钟拒绝了 {count:,} 个回调{apps}，最近一次在 {at:%H:%M}（UTC）：{why}"
     ),
     " of the app {apps}": "（应用 {apps}）",
-    "neither Redis nor the disk of the api kept the event": "Redis 与 API 主机的磁盘都无法保存事件",
+    "neither Redis nor the disk of the api kept the event": "Redis 与 API 服务的磁盘都无法保存事件",
     "bring Redis back, or make room on the disk of DESKBELL_SPOOL_DIR: either is enough": (
         "请恢复 Redis，或为 DESKBELL_SPOOL_DIR 所在磁盘腾出空间：任一即可"
     ),
     "too many were in flight": "同时处理的回调过多",
     "see which node is slow, or start more processes or hosts of the api": (
-        "请查看哪个节点变慢，或增加 api 的进程或主机"
+        "请查看哪个节点变慢，或增加 API 服务的进程或主机"
     ),
     "they were signed with another token than DESKBELL_APPS has": "签名所用令牌不在 DESKBELL_APPS 中",
     "write the token of Desk's console into DESKBELL_APPS, too, and send SIGHUP to `deskbell api`": (
-        "请把 Desk 控制台中的令牌也写入 DESKBELL_APPS，并向 `deskbell api` 发送 SIGHUP"
+        "请把 Desk 控制台中的令牌也写入 DESKBELL_APPS，并向 `deskbell api` 发送 `SIGHUP`"
     ),
     "they are not signed": "回调没有签名",
     "give the callback a token in Desk's console, the one of DESKBELL_APPS": (
@@ -80,7 +80,7 @@ REFUSALS: dict[str, str] = {
     "set the clock of its host by NTP": "请用 NTP 为该主机校时",
     "DESKBELL_APPS does not have their SdkAppid": "DESKBELL_APPS 中没有其 SdkAppid",
     "write it into DESKBELL_APPS, and send SIGHUP to `deskbell api`": (
-        "请将其写入 DESKBELL_APPS，并向 `deskbell api` 发送 SIGHUP"
+        "请将其写入 DESKBELL_APPS，并向 `deskbell api` 发送 `SIGHUP`"
     ),
     "their path lacks the secret": "请求路径中没有密钥",
     "correct the URL in Desk's console": "请更正 Desk 控制台中的 URL",

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError
 
 from shared.keys import DESKBELL
 from shared.logs import get_log
@@ -46,6 +46,9 @@ BOUNDS_MS = (
 """The upper bounds of a histogram's buckets, in milliseconds; a last bucket has what took longer."""
 
 Kind = Literal["callback", "refused", "job", "lease"]
+
+_WROTE_NOTHING = (OutOfMemoryError, ReadOnlyError, NoPermissionError, BusyLoadingError)
+"""With these Redis refuses a transaction before it begins."""
 
 _MOST_NEW = 100_000
 _MOST_FIELDS = 20_000  # while Redis is away
@@ -148,34 +151,29 @@ class History:
         """Add what is new to Redis; while it is away that is kept, up to some thousand counts."""
         if not (self._new or self._unwritten):
             return
-        is_there = False
-        with suppress(RedisError, OSError):  # an outage is noticed before anything is in doubt
-            self._ahead = await seconds_ahead(redis)
-            is_there = True
+        is_there = await self._look_at_clock(redis)  # an outage is noticed before anything is in doubt
         self._collect()
         if not is_there:
             return
         taken, self._unwritten = self._unwritten, {}
-        async with redis.pipeline(transaction=True) as pipeline:
-            for minute, counts in taken.items():
-                coarse = minute - minute % COARSE_MINUTES
-                for key, seconds in (
-                    (f"{MINUTE_KEY}{minute}", FINE_SECONDS),
-                    (f"{COARSE_KEY}{coarse}", COARSE_SECONDS),
-                    (TOTALS_KEY, None),
-                ):
-                    for name, count in counts.items():
-                        pipeline.hincrby(key, name, count)
-                    if seconds:
-                        pipeline.expire(key, seconds)
-            try:
-                await pipeline.execute()
-            except (RedisError, OSError) as error:
-                if not self._fails:
-                    get_log().warning("history_not_written", error=error)
-                self._fails = True
-            else:
-                self._fails = False
+        try:
+            await _add(redis, taken)
+        except (RedisError, OSError) as error:
+            if isinstance(error, _WROTE_NOTHING):
+                self._unwritten = taken
+            if not self._fails:
+                get_log().warning("history_not_written", error=error)
+            self._fails = True
+        else:
+            self._fails = False
+
+    async def _look_at_clock(self, redis: AsyncRedis) -> bool:
+        """See how far this host's clock is ahead of Redis'; whether Redis answers."""
+        with suppress(RedisError, OSError):
+            await redis.ping()  # which a Redis that loads refuses, other than TIME
+            self._ahead = await seconds_ahead(redis)
+            return True
+        return False
 
     def start(self, redis: AsyncRedis) -> None:
         """Begin to write every few seconds; on the running event loop."""
@@ -282,6 +280,22 @@ def quantile_ms(buckets: Iterable[int], share: float) -> float | None:
         if seen >= wanted:
             return bound
     return float("inf")
+
+
+async def _add(redis: AsyncRedis, taken: Mapping[int, Counter[str]]) -> None:
+    async with redis.pipeline(transaction=True) as pipeline:
+        for minute, counts in taken.items():
+            coarse = minute - minute % COARSE_MINUTES
+            for key, seconds in (
+                (f"{MINUTE_KEY}{minute}", FINE_SECONDS),
+                (f"{COARSE_KEY}{coarse}", COARSE_SECONDS),
+                (TOTALS_KEY, None),
+            ):
+                for name, count in counts.items():
+                    pipeline.hincrby(key, name, count)
+                if seconds:
+                    pipeline.expire(key, seconds)
+        await pipeline.execute()
 
 
 def _fields(each: _Outcome) -> Iterable[tuple[str, int]]:

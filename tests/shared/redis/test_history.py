@@ -107,6 +107,23 @@ def test_counts_outlast_an_outage(history: History, redis: Redis, valkey_url: st
     assert totals["callback", "node"].outcomes == {"answered": 2}
 
 
+def test_counts_outlast_a_redis_that_takes_no_writes(history: History, redis: Redis, valkey_url: str) -> None:
+    """A full one refuses all of them: what is not in doubt is written when it has room."""
+    history.record("callback", "node", "answered", 1)
+
+    try:
+        redis.config_set("maxmemory", 1000)
+        write(history, valkey_url)
+        history.record("callback", "node", "answered", 1)
+        write(history, valkey_url)
+    finally:
+        redis.config_set("maxmemory", 0)
+    write(history, valkey_url)
+
+    totals = read_tallies(redis.hgetall(TOTALS_KEY))
+    assert totals["callback", "node"].outcomes == {"answered": 2}
+
+
 def test_of_nothing_there_is_no_quantile() -> None:
     """And what took longer than all bounds is infinite."""
     assert quantile_ms(Tally().ms, 0.5) is None

@@ -63,7 +63,7 @@ def test_an_api_whose_clock_is_wrong_counts_its_refusals_in_redis_minutes(
     true = time.time
     with serving(make_settings(apps={APP: [SecretStr("another")]}), Callbacks()) as desk:
         with monkeypatch.context() as patch:
-            patch.setattr(history.time, "time", lambda: true() + 3600)
+            patch.setattr(time, "time", lambda: true() + 3600)
             assert desk.call().status_code == 403
             until(lambda: redis.keys(f"{MINUTE_KEY}*"))
         with worker(redis):
