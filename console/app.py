@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.access.headers import with_headers
 from console.access.prefix import with_prefix
@@ -25,10 +25,9 @@ class _KeptFiles(StaticFiles):
         return response
 
 
-def make_routes(state: State) -> FastAPI:
+def make_routes() -> FastAPI:
     """The pages, without what stands before them."""
     app = FastAPI(title="Deskbell console", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.console = state
     app.state.pages = all_pages()
     for page in all_pages():
         app.include_router(page.router)
@@ -37,11 +36,23 @@ def make_routes(state: State) -> FastAPI:
     return app
 
 
+def with_state(app: ASGIApp, state: State) -> ASGIApp:
+    """The app, for requests that know their shard's state, or else that of the process."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            own, path = state.at(scope["path"])
+            scope = {**scope, "console": own, "path": path}
+        await app(scope, receive, send)
+
+    return answer
+
+
 def create_app(state: State) -> ASGIApp:
     """The console as an ASGI application.
 
-    Each request is checked where it comes from, then its prefix is taken off; each answer gets the headers that keep
-    code and frames of others out.
+    Each request is checked where it comes from, then its prefix is taken off, and that of a shard; each answer gets the
+    headers that keep code and frames of others out.
     """
-    pages = GZipMiddleware(with_prefix(make_routes(state), state.prefix), minimum_size=_LEAST_COMPRESSED)
+    pages = GZipMiddleware(with_prefix(with_state(make_routes(), state), state.base), minimum_size=_LEAST_COMPRESSED)
     return with_headers(same_origin(pages, state.origin, local_only=not state.sessions.are_needed))

@@ -1,7 +1,5 @@
 """What is shown when a page cannot be: nobody has signed in, the role is another, Redis is away, there is no page."""
 
-from urllib.parse import quote
-
 from fastapi import FastAPI, HTTPException
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -32,7 +30,7 @@ def _signed_out(request: Request, _: Exception) -> Response:
     visit = visit_of(request)
     if visit.is_update:
         return PlainTextResponse(visit.text("error.signed_out"), 401)
-    return RedirectResponse(f"{visit.state.prefix}/sign-in?next={quote(visit.address, safe='')}", 303)
+    return RedirectResponse(visit.state.above("/sign-in", {"next": visit.whole_address}), 303)
 
 
 def _forbidden(request: Request, _: Exception) -> Response:

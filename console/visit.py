@@ -62,6 +62,11 @@ class Visit:
         return path + (f"?{query}" if query else "")
 
     @property
+    def whole_address(self) -> str:
+        """The same with the shard's part."""
+        return self.state.below + self.address
+
+    @property
     def is_update(self) -> bool:
         """Whether the page itself asks, to renew what it shows."""
         return "hx-request" in self.request.headers
@@ -126,6 +131,10 @@ class Visit:
         """An address of the console, for an attribute."""
         return escape(self.state.url(path, query))
 
+    def above(self, path: str, **query: str | int | None) -> Markup:
+        """An address of the console that is no shard's, for an attribute."""
+        return escape(self.state.above(path, query))
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page made of a template, in the layout."""
         notice = self.state.sessions.notice(self.request)
@@ -158,7 +167,7 @@ class Visit:
 
 def visit_of(request: Request) -> Visit:
     """A request of anybody."""
-    state: State = request.app.state.console
+    state: State = request.scope["console"]
     return Visit(request, state, state.sessions.user(request) if state.sessions.are_needed else LOCAL)
 
 

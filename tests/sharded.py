@@ -71,7 +71,12 @@ class Cluster:
 
     def another_master(self, port: int) -> int:
         """The port of a master that is not this one."""
-        return next(each for each in self.ports if each != port and self.ask(each, "ROLE")[0] == b"master")
+        return next(each for each in reversed(self.ports) if each != port and self.ask(each, "ROLE")[0] == b"master")
+
+    def configure(self, name: str, value: str) -> None:
+        """Set it on the servers that live."""
+        for port in self.ports:
+            self.ask(port, "CONFIG", "SET", name, value)
 
     def kill(self, port: int) -> None:
         """Kill a server, as a power cut does."""

@@ -1,15 +1,18 @@
 """Sessions: a cookie that says who has signed in, signed with the key of the settings, and valid for twelve hours.
 
 What Redis keeps is which sessions were ended before, so that a copy of the cookie is worth nothing after its owner has
-signed out. A user who is removed, or whose password changes, is signed out by that; a role is read from the settings
-at each request.
+signed out; of a cluster each shard keeps it, so that the pages of one need no other. A user who is removed, or whose
+password changes, is signed out by that; a role is read from the settings at each request.
 """
 
 import hashlib
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from redis import Redis
+from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,7 +38,8 @@ class Sessions:
 
     Args:
         settings: users, and the key that signs.
-        redis: where the sessions that were ended are.
+        everywhere: where the sessions that were ended are: all of them in each place, of which the first that answers
+            is asked.
         path: of the cookies.
         is_secure: whether they are sent over TLS alone.
 
@@ -44,8 +48,8 @@ class Sessions:
         throttle: of sign-ins.
     """
 
-    def __init__(self, settings: Settings, redis: Redis, path: str, *, is_secure: bool) -> None:
-        self._redis = redis
+    def __init__(self, settings: Settings, everywhere: Sequence[Redis], path: str, *, is_secure: bool) -> None:
+        self._everywhere = everywhere
         self._users = settings.console_users
         self._path = path or "/"
         self._is_secure = is_secure
@@ -56,7 +60,7 @@ class Sessions:
                 f"{PREFIX}CONSOLE_USERS is set; got none"
             )
         key = settings.console_key.get_secret_value() if settings.console_key else secrets.token_urlsafe()
-        self.throttle = Throttle(redis, key.encode())
+        self.throttle = Throttle(everywhere[0], key.encode())
         self._signer = self._serializer(key, "session")
         self._notices = self._serializer(key, "notice")
 
@@ -76,7 +80,12 @@ class Sessions:
             RedisError: Redis does not answer.
         """
         key = self._ended_key(request)
-        return bool(key and self._redis.exists(key))
+        if not key:
+            return False
+        for redis in self._everywhere[:-1]:
+            with suppress(RedisError):
+                return bool(redis.exists(key))
+        return bool(self._everywhere[-1].exists(key))
 
     def sign_in(self, response: Response, name: str) -> None:
         """Let a response sign a user in."""
@@ -87,10 +96,17 @@ class Sessions:
         """End the session of a request, and let a response forget it.
 
         Raises:
-            RedisError: Redis does not answer: the session has not ended.
+            RedisError: Redis does not answer: the session has not ended, or not on all shards.
         """
         if key := self._ended_key(request):
-            self._redis.set(key, "", ex=_SECONDS)
+            problems = []
+            for redis in self._everywhere:
+                try:
+                    redis.set(key, "", ex=_SECONDS)
+                except RedisError as error:
+                    problems.append(error)
+            if problems:
+                raise problems[0]
         self._set(response, COOKIE, "", 0)
 
     def _ended_key(self, request: Request) -> str:

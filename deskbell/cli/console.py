@@ -7,6 +7,7 @@ import sys
 from deskbell.cli.exit import stop
 from deskbell.cli.processes.listening import open_listener
 from deskbell.cli.settings.running import load_settings_here
+from deskbell.cli.shards import is_of_all_shards
 from shared.errors import ConfigError
 from shared.logs import configure_logs
 
@@ -22,11 +23,13 @@ except ModuleNotFoundError as error:
 def console(host: str, port: int, fd: int | None, rq_dashboard: str) -> None:
     """Serve the console until SIGTERM."""
     settings = load_settings_here()
+    if is_of_all_shards() and rq_dashboard:
+        raise ConfigError("--rq-dashboard: rq-dashboard shows one shard: expected --shard 0, or another, beside it")
     configure_logs(settings.log_format)
     listener = open_listener(host, port, fd)
     check_address(settings, str(listener.getsockname()[0]))
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    serve(listener, settings, rq_dashboard)
+    serve(listener, settings, rq_dashboard, of_all_shards=is_of_all_shards())
 
 
 def print_hash() -> None:

@@ -18,7 +18,7 @@ from deskbell.cli.flow.command import flow, record
 from deskbell.cli.operating import queues
 from deskbell.cli.personal_data.command import export, forget
 from deskbell.cli.send.command import send
-from deskbell.cli.words import common_first, parent_of, taken_out
+from deskbell.cli.words import AT_ONCE, common_first, parent_of, taken_out
 from shared.errors import ConfigError, LifespanError
 from shared.own_packages import import_own
 from shared.settings.env_file import NAME as ENV_FILE
@@ -80,10 +80,10 @@ def deskbell(
     if env_file:
         os.environ[ENV_FILE] = str(env_file)
     check_rq_prefix()
-    if shard is not None:
+    if shard is not None or context.invoked_subcommand in AT_ONCE:
         from deskbell.cli.shards import run_on_shards
 
-        run_on_shards(shard, context.invoked_subcommand or "", taken_out(sys.argv[1:], "--shard")[1])
+        run_on_shards(shard or "", context.invoked_subcommand or "", taken_out(sys.argv[1:], "--shard")[1])
 
 
 @app.command()
@@ -203,7 +203,8 @@ def console(
 ) -> None:
     """Serve the operator's console: what is wrong, calls, queues, dead letters, in a browser, with what to do about it.
 
-    Who may sign in is set by DESKBELL_CONSOLE_USERS; without users, nobody but this machine may use it.
+    Who may sign in is set by DESKBELL_CONSOLE_USERS; without users, nobody but this machine may use it. Of a Redis
+    cluster it shows all shards, or that of --shard.
     """
     from deskbell.cli.console import console as run
 

@@ -3,6 +3,9 @@
 import signal
 import socket
 
+AT_ONCE = ("console",)
+"""The commands that show all shards of a cluster at once, where none is named; others, one after the other."""
+
 
 def taken_out(words: list[str], option: str) -> tuple[list[str], list[str]]:
     """The words of an option with its value, none where it is not given; and the others of a command line."""

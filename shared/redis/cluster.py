@@ -4,7 +4,7 @@
 2. A connection goes to that master alone. When the slot has moved or its master has failed, the connection ends, and
    the next one asks again: an outage like any other.
 3. `Translation` is what becomes of a command on its way: keys of this process become those of the connection's shard,
-   and every script has a fence.
+   and back again in an answer, so that RQ's code and ours work on each shard; and every script has a fence.
 
 The fence is a key that does not exist, declared by each script. While a slot is moved key by key, Redis compares the
 declared keys with those it still has before a script begins, and refuses it (ASK); a key that a script only comes to
@@ -91,10 +91,11 @@ def _master(slots: Sequence[Any], prefix: str, asked: str) -> tuple[str, int] | 
 
 
 class Translation:
-    """What becomes of commands on a connection to a shard."""
+    """What becomes of commands on a connection to a shard, and of their answers."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        self._in_answers = prefix.encode()
         self._fence = f"{prefix}deskbell:fence"
         self._serializer = HiredisRespSerializer()
         self._shas: dict[str, str] = {}
@@ -113,6 +114,14 @@ class Translation:
             script = self._script(args[1]) if name == "EVAL" else self._shas.get(args[1], args[1])
             args = (name, script, end - 2, *args[3:end], self._fence, *args[end:])
         return args if self._prefix == PREFIX else [self._argument(each) for each in args]
+
+    def answer(self, value: Any) -> Any:
+        """What is read as the answer, of which keys are a part."""
+        if isinstance(value, list) and self._prefix != PREFIX:
+            return [self.answer(each) for each in value]
+        if isinstance(value, bytes) and value.startswith(self._in_answers):
+            return _PREFIX + value.removeprefix(self._in_answers)
+        return value
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, str) and value.startswith(PREFIX):
@@ -138,6 +147,8 @@ def _sha(text: str) -> str:
 class ShardConnection(AbstractConnection):
     """A connection to the master of a shard."""
 
+    translation: Translation
+
     def read_response(self, *args: Any, **options: Any) -> Any:
         """The answer to a command.
 
@@ -145,7 +156,7 @@ class ShardConnection(AbstractConnection):
             ConnectionError: also when this is not the slot's master any more.
         """
         try:
-            return super().read_response(*args, **options)
+            return self.translation.answer(super().read_response(*args, **options))
         except ResponseError as error:
             if not _has_moved(error):
                 raise

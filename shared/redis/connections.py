@@ -72,8 +72,9 @@ def client(redis_url: str, seconds: float, shard: int | None = None) -> Redis:
         master: Redis = sentinel.master_for(url.service, **waiting)
         return master
     prefix = prefix_of(shard, url.shards)
-    of_shard: Redis = sentinel.master_for(prefix, command_packer=Translation(prefix), **waiting)
-    return _of_kind(of_shard, ShardConnection)
+    translation = Translation(prefix)
+    of_shard: Redis = sentinel.master_for(prefix, command_packer=translation, **waiting)
+    return _of_kind(of_shard, ShardConnection, translation=translation)
 
 
 def async_client(redis_url: str, seconds: float, retries: int, shard: int | None = None) -> AsyncRedis:

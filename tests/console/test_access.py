@@ -35,10 +35,10 @@ def routes() -> Iterator[tuple[str, list[Requires]]]:
                 yield f"{method} {route.path}", required
 
 
-def test_every_route_says_who_may_use_it(make_settings: SettingsFactory) -> None:
+def test_every_route_says_who_may_use_it() -> None:
     """One that was forgotten would be everybody's."""
     found = dict(routes())
-    others = len(make_routes(State(make_settings())).routes) - len(all_pages())
+    others = len(make_routes().routes) - len(all_pages())
 
     assert others == 1  # the static files
     assert "GET /" in found

@@ -14,6 +14,9 @@ import pytest
 from redis.crc import key_slot
 
 from shared.keys import rq_prefix, shard_prefix
+from tests.console.browsing import KEY, USERS, Browser
+from tests.console.dead_pages import counted, fields
+from tests.console.everything import HOSTILE
 from tests.desk import APP, TOKEN
 from tests.processes import unmeasured
 from tests.serving import Api, Load, running_api
@@ -30,6 +33,10 @@ jobs = Jobs()
 async def together(event: ApiCall) -> None:
     with open(os.environ["DESKBELL_APP_DIR"] + "/ran", "a") as ran:
         ran.write(event.id + "\\n")
+
+@jobs.on(ApiCall, when={"Fails": "1"}, attempts=1)
+async def refused(event: ApiCall) -> None:
+    raise ValueError
 """
 FENCED = """
 from redis.exceptions import RedisError
@@ -48,6 +55,7 @@ with connect(load_settings()) as redis:
         print(type(error).__name__)
 """
 SHARDS = 3
+OK, AWAY = 200, 503
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 150
 
@@ -106,6 +114,18 @@ def told(servers: Cluster, folder: Path, *words: str, **settings: str) -> tuple[
         status = process.wait(PATIENCE_SECONDS)
     out, err = ((folder / f"{words[0]}.{stream}").read_text() for stream in ("out", "err"))
     return status, out, err
+
+
+@pytest.fixture(scope="module")
+def console(servers: Cluster, folder: Path, api: Api) -> Iterator[str]:
+    """The URL of a console of all shards, which are there."""
+    users = {name: {"role": each.role, "password": each.password.get_secret_value()} for name, each in USERS.items()}
+    signs = {"DESKBELL_CONSOLE_USERS": json.dumps(users), "DESKBELL_CONSOLE_KEY": KEY}
+    api.desk.call()
+    with command(servers, folder, "console", "--port", "0", **signs):
+        out = folder / "console.out"
+        until(lambda: '"listening"' in out.read_text().rpartition("\n")[0], PATIENCE_SECONDS)
+        yield f"http://127.0.0.1:{json.loads(out.read_text().splitlines()[0])['port']}"
 
 
 def workers_of(servers: Cluster, shard: int) -> set[bytes]:
@@ -203,12 +223,69 @@ def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, fol
     assert list(ready["shards"]) == ["0", "1", "2"]
 
 
-def test_a_master_dies_under_load_and_nothing_acknowledged_is_lost(servers: Cluster, folder: Path, api: Api) -> None:
-    """Its replica takes over, and has none itself until the dead one is back: its events stay in the spool so long."""
+def test_one_console_shows_all_shards_and_acts_on_each(console: str, folder: Path, api: Api) -> None:
+    """One sign-in holds for all; what is done on one is done nowhere else; an event is found wherever it is."""
+    event = api.desk.call(SystemSessionID="s-1", Fails="1").headers["x-deskbell-event"]
+    until(lambda: event in ran(folder), PATIENCE_SECONDS)
+    with Browser(console) as viewer, Browser(console) as browser:
+        assert viewer.get("/shard/1/queues").headers["location"] == "/sign-in?next=%2Fshard%2F1%2Fqueues"
+        assert viewer.sign_in("viewer").headers["location"] == "/"
+        assert browser.sign_in("operator", to="/shard/1/queues").headers["location"] == "/shard/1/queues"
+
+        found = browser.get("/shards/event", params={"event": event})
+        shard = int(found.headers["location"].split("/")[2])
+        letters = [f'href="/shard/{shard}/dead"', f'href="/shard/{(shard + 1) % SHARDS}/dead"']
+        until(lambda: letters[0] in browser.get("/").text, PATIENCE_SECONDS)
+        every = browser.get("/").text
+        call = browser.get(found.headers["location"])
+        elsewhere = browser.get(f"/shard/{(shard + 1) % SHARDS}/call?id={event}")
+        nowhere = browser.get("/shards/event", params={"event": HOSTILE})
+        refused = viewer.post(f"/shard/{shard}/queues/pause", data={"queue": "together"})
+        paused = browser.post(f"/shard/{shard}/queues/pause", data={"queue": "together"})
+        badges = ["Resume" in browser.get(f"/shard/{each}/queues").text for each in range(SHARDS)]
+        browser.post(f"/shard/{shard}/queues/resume", data={"queue": "together"})
+        plan = counted(browser, f"/shard/{shard}/dead/plan?action=replay")
+        replay = browser.post(f"/shard/{shard}/dead/runs", data=fields(plan, "start") | {"rate": ""})
+        run = replay.headers["location"]
+        until(lambda: ">done<" in browser.get(run).text, PATIENCE_SECONDS)
+        until(lambda: letters[0] in browser.get("/").text, PATIENCE_SECONDS)  # it has failed again
+        audits = [browser.get(f"/shard/{each}/audit").text for each in range(SHARDS)]
+        switched = browser.get("/shards/go", params={"shard": shard, "to": "/calls?session=s-1"})
+        browser.post("/sign-out")
+        out = browser.get(f"/shard/{shard}/")
+
+    assert letters[1] not in every
+    assert (call.status_code, elsewhere.status_code) == (200, 404)
+    assert f'href="/shards/event?event={event}"' in elsewhere.text
+    assert nowhere.status_code == 400
+    assert HOSTILE not in nowhere.text
+    assert (refused.status_code, paused.status_code) == (403, 303)
+    assert badges == [each == shard for each in range(SHARDS)]
+    assert ["replay" in each.partition("<table")[2] for each in audits] == badges
+    assert switched.headers["location"] == f"/shard/{shard}/calls?session=s-1"
+    assert out.headers["location"].startswith("/sign-in")
+
+
+def test_a_master_dies_under_load_and_nothing_acknowledged_is_lost(
+    servers: Cluster, folder: Path, api: Api, console: str
+) -> None:
+    """Its replica takes over, and has none itself until the dead one is back: its events stay in the spool so long.
+
+    Meanwhile the console says so, and goes on showing the other shards.
+    """
     dead = servers.master_of(0)
-    with Load(api.desk.url) as load:
+    others = [shard for shard in range(SHARDS) if servers.master_of(shard) != dead]
+    assert others
+    with Load(api.desk.url) as load, Browser(console) as browser:
+        browser.sign_in("viewer")
         until(lambda: len(load.kept) >= 100, PATIENCE_SECONDS)
+        servers.configure("cluster-require-full-coverage", "no")
+        servers.configure("cluster-replica-no-failover", "yes")
         servers.kill(dead)
+        until(lambda: "Shard 0 does not answer" in browser.get("/").text, PATIENCE_SECONDS)
+        until(lambda: all(browser.get(f"/shard/{n}/").status_code == OK for n in others), PATIENCE_SECONDS)
+        assert browser.get("/shard/0/").status_code == AWAY
+        servers.configure("cluster-replica-no-failover", "no")
         until(lambda: servers.master_of(0) != dead, PATIENCE_SECONDS)
         elected = len(load.kept)
         servers.start_again(dead)

@@ -6,6 +6,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No record of the callback: it was never kept, or more than {hours} hours ago, or it made room.",
         "没有该回调的记录：从未保存、已超过 {hours} 小时，或已为新记录腾出空间。",
     ),
+    "call.elsewhere": ("Look for it on all shards", "在所有分片中查找"),
     "call.nothing": ("nothing", "无"),
     "call.code": ("Code", "错误码"),
     "call.handler": ("Handler", "处理耗时"),

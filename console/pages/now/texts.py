@@ -24,6 +24,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "所有节点，自 {minute}（UTC）起的上一个完整分钟；时限为 {budget} 毫秒。时间为分桶上限。",
     ),
     "now.answers.none": ("No callback in the last full minute.", "上一个完整分钟内没有回调。"),
+    "now.answers.elsewhere": (
+        "Answers of all shards are counted on shard 0: see All shards.",
+        "所有分片的应答都计在分片 0 上：见“所有分片”。",
+    ),
     "now.rate": ("a second", "每秒"),
     "now.all": ("Altogether", "合计"),
     "now.spool": ("in spools", "磁盘暂存"),

@@ -1,11 +1,15 @@
 """What is wrong: the findings about queues, at once, and the rest that `deskbell doctor` looks at, each once."""
 
+import time
 from dataclasses import dataclass
 
+from console.state import State
+from deskbell.cli.doctor import beside_queues
 from deskbell.queues.findings import Finding
-from deskbell.queues.now import Now
+from deskbell.queues.now import Now, read_now
 from deskbell.queues.reasons import held, suspension_of
-from deskbell.queues.together import dead_letters, unread_queues
+from deskbell.queues.refused import refused
+from deskbell.queues.together import blocks, dead_letters, no_api, unread_queues
 
 _ORDER = ("problem", "warning", "said", "unknown")
 
@@ -20,6 +24,41 @@ class Wrong:
 
     finding: Finding
     queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What goes on, and what is wrong.
+
+    Attributes:
+        looked: when the rest of `deskbell doctor` was looked at, in Unix seconds; 0 before the first time.
+    """
+
+    now: Now
+    wrong: list[Wrong]
+    looked: float
+
+
+def look(state: State) -> Look:
+    """Look at all queues, at once.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
+    now = read_now(state.redis, state.settings)
+    reads = [_beside(state, of_the_server=True), _beside(state, of_the_server=False)]
+    others = [finding for found, _ in reads for finding in found]
+    wrong = what_is_wrong(now, [*no_api(now.apis), *refused(state.redis), *blocks(state.redis), *others])
+    return Look(now, wrong, min(at for _, at in reads))
+
+
+def _beside(state: State, *, of_the_server: bool) -> tuple[list[Finding], float]:
+    """What they found last, and when; 0 before the first time."""
+
+    def read(_: object) -> tuple[list[Finding], float]:
+        return beside_queues(state.settings, state.shard, of_the_server=of_the_server), time.time()
+
+    return state.doctor.get((state.shard, of_the_server), read).result or ([], 0.0)
 
 
 def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
@@ -39,10 +78,10 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
     once: dict[Finding, Wrong] = {}
     for each in found:
         once.setdefault(each.finding, each)  # a worker that is silent is so on each of its queues
-    return sorted(once.values(), key=_place)
+    return sorted(once.values(), key=place)
 
 
-def _place(wrong: Wrong) -> tuple[bool, bool, int]:
+def place(wrong: Wrong) -> tuple[bool, bool, int]:
     """Problems of all before those of a queue; of the rest, what is about queues before all else."""
     finding = wrong.finding
     is_problem, is_of_queues = finding.kind == "problem", bool(wrong.queue) or finding.reason == "dead_letters"

@@ -123,10 +123,10 @@ def doctor(
         sys.exit(1)
 
 
-def beside_queues(settings: Settings, *, of_the_server: bool) -> list[Finding]:
+def beside_queues(settings: Settings, shard: int | None, *, of_the_server: bool) -> list[Finding]:
     """What `BESIDE_QUEUES` find that may be wrong, those of the server or the others, which take some seconds."""
     checks = _OF_THE_SERVER if of_the_server else _OF_OTHERS
-    checked = Checked(settings)
+    checked = Checked(settings, shard=shard)
     try:
         return [finding for finding in _on_redis(checked, checks) if finding.kind != "said"]
     finally:
@@ -183,7 +183,7 @@ def _on_queue(checked: Checked, name: str) -> list[Finding]:
 
 def _on_redis(checked: Checked, checks: Iterable[Check]) -> list[Finding]:
     """What the checks of Redis find; nothing but one problem while it is away."""
-    connection = connect(checked.settings)
+    connection = connect(checked.settings, shard=checked.shard)
     try:
         connection.ping()
     except (RedisError, OSError) as error:

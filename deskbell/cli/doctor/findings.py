@@ -9,6 +9,7 @@ from redis import Redis
 from deskbell.queues.findings import Finding, unknown
 from deskbell.queues.state import QueueState
 from shared.jobs.jobs import Jobs
+from shared.keys import HOME, SHARD
 from shared.sentences import sentence
 from shared.settings.config import Settings
 
@@ -23,6 +24,7 @@ class Checked:
         queues: the queues, once they are read.
         takes_events: whether Redis took the api's script.
         notes_tokens: whether the api can note when a token was used.
+        shard: of a cluster, where it is not this process' own.
     """
 
     settings: Settings
@@ -32,11 +34,18 @@ class Checked:
     redis: Redis | None = None
     takes_events: bool = False
     notes_tokens: bool = True
+    shard: int | None = None
 
     @property
     def is_api(self) -> bool:
         """Whether this host runs the api: one that has no apps, and job types, runs workers alone."""
         return bool(self.settings.apps) or not self.settings.jobs
+
+    @property
+    def is_home(self) -> bool:
+        """Whether what concerns all shards is here; on one Redis it is."""
+        shard = SHARD if self.shard is None else self.shard
+        return shard in (None, HOME)
 
     @property
     def connection(self) -> Redis:

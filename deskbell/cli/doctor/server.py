@@ -52,7 +52,7 @@ def version(checked: Checked) -> Iterator[Finding]:
 
 def durability(checked: Checked) -> Iterator[Finding]:
     """What an acknowledgement is worth."""
-    found = asyncio.run(_read_durability(checked.settings))
+    found = asyncio.run(_read_durability(checked.settings, checked.shard))
     yield said(found.worth if checked.takes_events else WORTH_OF_THE_SPOOL)
     yield from map(warning, found.warnings)
     yield from map(problem, found.problems)
@@ -71,7 +71,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
     for who, each in users.items():
         began = time.monotonic()
         try:
-            asyncio.run(_accept_nothing(each))
+            asyncio.run(_accept_nothing(each, checked.shard))
         except (RedisError, OSError) as error:
             advice = _ADVICE.get(type(error).__name__, "")
             text = sentence("Redis takes no events{who}: {error}", who=who, error=describe(error))
@@ -91,26 +91,26 @@ def accepting(checked: Checked) -> Iterator[Finding]:
             )
         checked.takes_events = True
     try:
-        asyncio.run(_check_token_script(each))
+        asyncio.run(_check_token_script(each, checked.shard))
     except (RedisError, OSError) as error:
         checked.notes_tokens = False
         yield problem(sentence("the api cannot note when a token was used: {error}", error=describe(error)))
 
 
-async def _accept_nothing(settings: Settings) -> None:
+async def _accept_nothing(settings: Settings, shard: int | None) -> None:
     patient = settings.model_copy(update={"redis_timeout_ms": max(_PATIENCE_MS, settings.redis_timeout_ms)})
-    async with aclosing(connect_async(patient)) as redis:
+    async with aclosing(connect_async(patient, shard=shard)) as redis:
         await AcceptScript(redis, patient, Lateness(Metrics()), Packing(patient)).accept([], _OURS)
         await redis.zmscore(FORGOTTEN_USERS_KEY, ["nobody"])  # as a drain does: else nothing leaves the spool
 
 
-async def _read_durability(settings: Settings) -> Durability:
-    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
+async def _read_durability(settings: Settings, shard: int | None) -> Durability:
+    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000, shard=shard)) as redis:
         return await read_durability(redis, settings.min_replicas)
 
 
-async def _check_token_script(settings: Settings) -> None:
-    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000)) as redis:
+async def _check_token_script(settings: Settings, shard: int | None) -> None:
+    async with aclosing(connect_async(settings, seconds=_PATIENCE_MS / 1000, shard=shard)) as redis:
         await TokenUsage(redis).check()
 
 

@@ -57,7 +57,7 @@ def token_table(uses: list[TokenUse]) -> Table:
 
 def unused_tokens(checked: Checked) -> Iterator[Finding]:
     """Which tokens are not used any more, or not yet, while another of the same app is."""
-    if not any(checked.settings.apps.values()):
+    if not (checked.is_home and any(checked.settings.apps.values())):
         return
     uses = _uses(checked)
     if uses is None:

@@ -34,15 +34,21 @@ def test_one_redis_has_no_shards(make_settings: SettingsFactory) -> None:
         chosen_shards("all", settings)
 
 
-@pytest.mark.parametrize(("command", "words"), [("console", ["console"]), ("events", ["events", "--follow"])])
+@pytest.mark.parametrize(
+    ("text", "command", "words", "expected"),
+    [
+        ("0-3", "console", ["console"], "one shard, or all, got '0-3'"),
+        ("all", "events", ["events", "--follow"], "one shard, got 'all'"),
+    ],
+)
 def test_what_runs_until_it_is_ended_takes_one_shard(
-    command: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+    text: str, command: str, words: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would never come to the second."""
+    """It would never come to the second; the console shows all at once."""
     monkeypatch.setenv("DESKBELL_REDIS_URL", URL)
 
-    with pytest.raises(ConfigError, match=f"{command} runs until it is told to end: expected one shard, got 'all'"):
-        run_on_shards("all", command, words)
+    with pytest.raises(ConfigError, match=f"{command} runs until it is told to end: expected {expected}"):
+        run_on_shards(text, command, words)
 
 
 @pytest.mark.parametrize(
