@@ -11,7 +11,7 @@ from rq import Worker
 from deskbell.cli.processes.listening import listen
 from tests.console.browsing import Browser
 from tests.console.everything import fill
-from tests.processes import environment
+from tests.processes import unmeasured
 from tests.waiting import DEADLINE_SECONDS
 
 _TELLS = """
@@ -34,7 +34,7 @@ def test_no_page_imports_or_compiles_anything(redis: Redis, valkey_url: str, tmp
     Worker(["crm"], connection=redis).register_birth()
     addresses = fill(redis, "text")
     settings = {"REDIS_URL": valkey_url, "CALLBACKS": "examples.shop.callbacks:callbacks", "LOG_FORMAT": "json"}
-    variables = environment(DESKBELL_ENV_FILE=os.devnull, **{f"DESKBELL_{name}": it for name, it in settings.items()})
+    variables = unmeasured(DESKBELL_ENV_FILE=os.devnull, **{f"DESKBELL_{name}": it for name, it in settings.items()})
     told = tmp_path / "told"
 
     with told.open("w") as file, listen("127.0.0.1", 0) as listener:
