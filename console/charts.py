@@ -112,7 +112,9 @@ def _time_axis(scale: _Scale) -> Iterator[Markup]:
     while moment <= scale.last:
         label, x = f"{datetime.fromtimestamp(moment, UTC):%H:%M}", min(scale.x(moment), _WIDTH - _RIGHT - 14)
         if x > _LEFT + _HALF_LABEL:
-            yield Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, _HEIGHT - 6, label)
+            yield Markup('<text class="time" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                x, _HEIGHT - 6, label
+            )
         moment += step
 
 

@@ -1,7 +1,8 @@
 """Templates. What comes from outside is shown as text: escaped, cut, without what a browser or a reader would obey."""
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ LONGEST = 1000
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _SPANS = (("unit.d", 86_400), ("unit.h", 3600), ("unit.min", 60), ("unit.s", 1))
 _UNITS = {"s": "unit.s", "m": "unit.min", "min": "unit.min", "h": "unit.h", "d": "unit.d"}
+_CELL = re.compile(r"<(tr|t[dh])(?! colspan| data-label)(?=[ >])")
 
 
 def shown(value: object, longest: int = LONGEST) -> str:
@@ -48,6 +50,30 @@ def commands(sentence: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in parts
     )
+
+
+def labelled(rows: Markup, heads: Iterable[str], say: Callable[[str], str]) -> Markup:
+    """Rows of a table with each cell's head in `data-label`: on a phone a row is a list, and has no line of heads.
+
+    Args:
+        rows: what a template has written, so that no other `<td` than its own is in it.
+        heads: the columns' texts, by key.
+        say: gives the text of a key.
+    """
+    cells = iter(heads)
+
+    def label(found: re.Match[str]) -> str:
+        nonlocal cells
+        if found[1] == "tr":
+            cells = iter(heads)
+            return found[0]
+        return f'{found[0]} data-label="{escape(_sentence(say(next(cells))))}"'
+
+    return Markup(_CELL.sub(label, rows))  # noqa: S704 - escaped before and here
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def ms(value: float | None, language: str = DEFAULT_LANGUAGE) -> str:
@@ -141,6 +167,7 @@ def _environment() -> Environment:
     filters: dict[str, Any] = {
         "exact": exact,
         "commands": commands,
+        "labelled": labelled,
         "shown": shown,
         "clock": clock,
         "moment": moment,

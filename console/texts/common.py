@@ -23,6 +23,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.no": ("Cancel", "取消"),
     "console.copy": ("Copy", "复制"),
     "console.copied": ("Copied", "已复制"),
+    "console.more": ("and {count} more", "另有 {count} 个"),
     "console.filter": ("Filter", "筛选"),
     "console.filter.none": ("No filter", "清除筛选"),
     "console.pause": ("Pause", "暂停"),

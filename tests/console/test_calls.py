@@ -114,7 +114,9 @@ def test_a_list_is_bounded_and_leads_further_back(open_console: ConsoleFactory, 
         seen += ids_on(page)
         pages += 1
         *_, more = page.rpartition("</table>")
-        address = more.partition('<p><a href="')[2].partition('"')[0].replace("&amp;", "&")
+        address = (
+            more.partition('<p class="actions"><a class="button" href="')[2].partition('"')[0].replace("&amp;", "&")
+        )
 
     assert pages == 3
     assert seen == [event.id for event in reversed(events)]
@@ -125,7 +127,7 @@ def test_a_list_is_bounded_and_leads_further_back(open_console: ConsoleFactory, 
     [
         ({"node": "x" * 20_000}, "Node: expected 500 characters or less, got 20,000 characters."),
         ({"since": "9" * 300}, "Since (UTC): expected a time such as 90s"),
-        ({"at": "14:02", "until": "1h"}, "Within two minutes of (UTC): expected this moment alone"),
+        ({"at": "14:02", "until": "1h"}, "At (UTC), ± 2 min: expected this moment alone"),
         ({"outcome": "<b>"}, "Outcome: expected one of the list, got “&lt;b&gt;”."),
         ({"event": "9" * 5000}, "Event&#39;s id: expected 32 hex digits."),
     ],
@@ -273,7 +275,7 @@ def test_an_event_is_told_in_full(
         unknown = browser.get("/call", params={"id": "0" * 32})
 
     assert "1002" in page
-    assert "(9 characters)" in page  # of Status, which is not declared
+    assert "(length 9)" in page  # of Status, which is not declared
     assert "user517" not in page
     assert "crm.contact" in page
     assert "attempt 1" in page
@@ -302,7 +304,7 @@ def test_personal_values_are_revealed_to_admins_alone_one_by_one_and_recorded(
         page = browser.get("/call", params={"id": event.id}).text
         listed = browser.get("/calls").text
         assert "1002" in page
-        assert "(8 characters)" in page
+        assert "(length 8)" in page
         assert not [each for each in secrets if each in page or each in listed]
         assert ("hx-post" in page) == (browser is admin)
     with following(admin, "/calls/stream?after=0/0-0") as events:
@@ -332,7 +334,7 @@ def test_a_session_is_told_in_its_order(open_console: ConsoleFactory, redis: Red
     browser = open_console()
 
     page = browser.get("/session", params={"id": "s-9"}).text
-    earlier = page.partition('<p><a href="')[2].partition('"')[0].replace("&amp;", "&")
+    earlier = page.partition('<p class="actions"><a class="button" href="')[2].partition('"')[0].replace("&amp;", "&")
 
     assert ids_on(page) == [event.id for event in events[20:]]
     assert ids_on(browser.get(earlier).text) == [event.id for event in events[:20]]

@@ -77,11 +77,11 @@ def test_they_are_replayed_as_a_type_that_a_living_worker_declares(
 
     assert re.findall(r"<option>([a-z.]+)</option>", group.text) == ["acme.renamed"]
     assert 'id="replay-as"' not in counted(viewer, path).text
-    assert figures(plan) | {"jobs that wait behind": "0"} == {
+    assert figures(plan) | {"jobs behind": "0"} == {
         "would be replayed": "1",
         "not: the event has a job of that type": "1",
         "not: the type does not subscribe to such an event": "1",
-        "jobs that wait behind": "0",
+        "jobs behind": "0",
     }
     assert "Put 1 dead letters back" in plan.text
     assert [each.status_code for each in refused] == [403, 403, 400, 400]

@@ -123,8 +123,8 @@ def test_how_calls_depart_from_what_is_declared_is_counted(
     page = browser.get("/nodes?name=order_status").text
     rows = page.partition('id="drift-1"')[2].partition("</section>")[0].split("<tr>")
 
-    assert [row for row in rows if "<bdi>OrderID</bdi>" in row and '<td class="n">2</td>' in row]
-    assert [row for row in rows if "<bdi>Tier</bdi>" in row and '<td class="n">1</td>' in row]
+    assert [row for row in rows if "<bdi>OrderID</bdi>" in row and 'class="n">2</td>' in row]
+    assert [row for row in rows if "<bdi>Tier</bdi>" in row and 'class="n">1</td>' in row]
     assert "&lt;script&gt;\\u202ealert(1)&lt;/script&gt;" in page
     assert "SystemTaskFlowName" not in page
     assert "Of 3 calls" in page

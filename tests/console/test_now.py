@@ -68,7 +68,7 @@ def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: Conso
     assert found.index("no api has been heard of since ") < lost
     assert max(nobody, lost) < found.index("no living worker reads the queue")
     assert '<dt>apis</dt><dd class="bad">0</dd>' in rest
-    assert '<dt>heard of, ago</dt><dd class="bad">' in rest
+    assert '<dt>last heard of</dt><dd class="bad">' in rest
 
 
 def test_from_answers_that_are_none_it_is_one_step_to_the_calls(open_console: ConsoleFactory, redis: Redis) -> None:
@@ -80,7 +80,7 @@ def test_from_answers_that_are_none_it_is_one_step_to_the_calls(open_console: Co
 
     page = open_console().get("/").text
 
-    assert '<dt>failed</dt><dd class="warn"><a href="/calls?outcome=failed">3</a></dd>' in page
+    assert '<dt>failed</dt><dd><a class="bad" href="/calls?outcome=failed">3</a></dd>' in page
     assert "<dt>answered</dt><dd>4</dd>" in page
 
 

@@ -1,8 +1,9 @@
 """What comes from outside is shown as text."""
 
 import pytest
+from markupsafe import Markup
 
-from console.rendering import LONGEST, TEMPLATES, age, ms, shown
+from console.rendering import LONGEST, TEMPLATES, age, labelled, ms, shown
 
 HOSTILE = ["<script>alert(1)</script>", "\"' onmouseover=alert(1) x='", "a\x00\x1b[31mb", "a\u202eb\u2066c", "\ud800"]
 
@@ -49,3 +50,13 @@ def test_a_command_of_a_sentence_stands_out_and_nothing_in_it_is_obeyed() -> Non
     page = TEMPLATES.from_string("{{ sentence | commands }}").render(sentence="write `deskbell <b>`, \u202e")
 
     assert page == "write <code>deskbell &lt;b&gt;</code>, \\u202e"
+
+
+def test_each_cell_of_a_table_knows_its_head() -> None:
+    """For phones, where a row is a list; a cell across all columns has none, and a value is no cell."""
+    rows = Markup('<tr><th scope="row">{0}</th><td>{0}</td></tr><tr><td colspan="2">{0}</td></tr>').format("<td>")
+
+    assert labelled(rows, {"a": "", "b": "n"}, {"a": "queue", "b": '"'}.__getitem__) == (
+        '<tr><th data-label="Queue" scope="row">&lt;td&gt;</th><td data-label="&#34;">&lt;td&gt;</td></tr>'
+        '<tr><td colspan="2">&lt;td&gt;</td></tr>'
+    )

@@ -24,9 +24,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.hide": ("Hide them", "隐藏"),
     "call.timeline": ("Timeline", "时间线"),
     "call.received": ("Received", "收到回调"),
+    "call.accepted": ("Accepted", "已接受"),
     "call.checked": (
-        "Accepted: app, packet, and signature where it is required, were checked; what fails is not on record",
-        "已通过检查：应用、签名（如要求）与数据包；未通过的回调不会记录",
+        "App, packet, and signature where it is required, were checked; what fails is not on record.",
+        "已检查应用、数据包与签名（如要求）；未通过的回调不会记录。",
     ),
     "call.answered": ("Answered", "已应答"),
     "call.kept": ("Kept on Redis", "已写入 Redis"),
@@ -50,7 +51,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.jobs": ("Jobs", "任务"),
     "call.status": ("status", "状态"),
     "call.own": ("the event's own job", "事件本身的任务"),
-    "call.open": ("open", "打开"),
     "call.gone": ("ended, and gone from RQ", "已结束，RQ 中不再保留"),
     "call.jobs.covers": (
         "{shown} of {count} jobs, as RQ has them now; those that have ended are gone some minutes later.",

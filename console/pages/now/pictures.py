@@ -27,7 +27,8 @@ class Picture:
 def pictures(visit: Visit, now: Now, steps: list[Step]) -> list[Picture]:
     """Callbacks, how soon they were answered, how long jobs waited, and attempts."""
     jobs = [step.all_jobs for step in steps]
-    named = {name: visit.text(f"now.chart.{name}") for name in ("callbacks", "answered", "waits", "attempts")}
+    keys = ("now.chart.callbacks", "now.chart.answered", "now.chart.waits", "now.chart.attempts")
+    named = {key.rpartition(".")[2]: visit.text(key) for key in keys}
 
     def in_a_minute(outcomes: tuple[str, ...], kind: str) -> list[float | None]:
         tallies = [step.callbacks for step in steps] if kind == "callback" else jobs

@@ -15,7 +15,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "A sentence that holds on several shards is said once. What can be done about it is on the page of each shard.",
         "多个分片上相同的问题只显示一次。处理方式见各分片的页面。",
     ),
-    "shards.others": ("and {count} more", "另有 {count} 个"),
     "shards.event.find": ("Find its call", "查找回调"),
     "shards.event.none": ("No shard knows this event.", "没有分片记录该事件。"),
     "shards.event.silent": (
