@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet
+# uv trusts the authorities that the machine trusts, not its own.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help demo dev test container-test check format docs lock bench-ack bench-console bench-cost bench-hang bench-jobs bench-path bench-records bench-shards chaos chaos-hosts chaos-workers screenshots version release clean
 

@@ -161,17 +161,18 @@ def _is_checked(python: str, lock: Path, wheel: Path) -> bool:
     with tempfile.TemporaryDirectory() as scratch:
         venv, empty = Path(scratch) / "venv", Path(scratch) / "empty"
         empty.mkdir()
-        made = subprocess.run([uv, "venv", "-q", "--python", python, venv], capture_output=True, check=False)  # noqa: S603 - uv
+        command = (uv, "venv", "-q", "--python", python, str(venv))
+        made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv
         if made.returncode:
-            _say(f"Python {python}: NOT CHECKED, it is neither on this machine nor could uv get it")
+            _say(f"Python {python}: NOT CHECKED, uv does not find it or get it: {' '.join(made.stderr.split())}")
             return False
         install = (uv, "pip", "install", "-q", "--python", str(venv))
         _run(*install, "--require-hashes", "-r", str(lock))
         _run(*install, "--no-deps", str(wheel))
         _run(uv, "pip", "check", "-q", "--python", str(venv))
-        command = str(venv / "bin" / "deskbell")
-        _run(command, "--version", cwd=empty)
-        _run(command, "demo", cwd=empty)
+        deskbell = str(venv / "bin" / "deskbell")
+        _run(deskbell, "--version", cwd=empty)
+        _run(deskbell, "demo", cwd=empty)
     _say(f"Python {python}: the wheel is installed in an empty environment, and the demo has run there")
     return True
 
