@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from console.rendering import shown
 from console.visit import ForbiddenError, SignedOutError, Visit, visit_of
 from shared.logs import get_log
-from shared.redis.outages import unreachable
+from shared.redis.outages import answered, unreachable
 
 _AGAIN_SECONDS = 3
 _NOT_FOUND = 404
@@ -47,9 +47,14 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _away(request: Request, error: Exception) -> Response:
     visit = visit_of(request)
+    reason, detail = visit.say(answered(error)), unreachable(error)
     if request.method == "POST":
-        return _error(visit, 503, "error.away.action", detail=unreachable(error))
-    response = _error(visit, 503, "error.away", detail=unreachable(error))
+        if reason:
+            return _error(visit, 503, "error.refuses.action", reason=reason)
+        return _error(visit, 503, "error.away.action", detail)
+    response = (
+        _error(visit, 503, "error.refuses", reason=reason) if reason else _error(visit, 503, "error.away", detail)
+    )
     response.headers["Refresh"] = str(_AGAIN_SECONDS)
     return response
 

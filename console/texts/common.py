@@ -54,6 +54,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Redis did not answer: whether this was done is not known. Look at the page, then try again.",
         "Redis 没有响应：不清楚操作是否已完成。请先查看页面，再重试。",
     ),
+    "error.refuses": (
+        "Redis answers, and refuses what the console asks: {reason}. This page renews itself when that is mended.",
+        "Redis 有响应，但拒绝了控制台的请求：{reason}。排除后本页会自动刷新。",
+    ),
+    "error.refuses.action": (
+        "Redis answers, and refuses this: {reason}. Look at the page for what was done, then try again.",
+        "Redis 有响应，但拒绝了此操作：{reason}。请先查看页面确认结果，再重试。",
+    ),
     "error.stale": ("What is shown is of {time} UTC.", "显示的是 {time}（UTC）的内容。"),
     "error.unreachable": (
         "The console does not answer. This page goes on asking.",

@@ -40,6 +40,15 @@ _PLAIN = {
     "DB index is out of range": sentence("Redis has no database of the number in DESKBELL_REDIS_URL"),
 }
 
+ADVICE = {
+    "OutOfMemoryError": sentence("its memory is full: raise maxmemory, or see what fills it"),
+    "ReadOnlyError": sentence("it is a replica: DESKBELL_REDIS_URL must lead to the master"),
+    "NoPermissionError": sentence("its user may do too little: see docs/how-to/operate.md"),
+    "AuthenticationError": sentence("see user and password in the URL"),
+    "TooFewReplicasError": sentence("fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for"),
+}
+"""What to do about an error that Redis answered with, by its type."""
+
 CLUSTER = sentence(
     "Redis runs in cluster mode: expected redis+cluster:// and how many shards, ?shards=16, in DESKBELL_REDIS_URL"
 )
@@ -54,6 +63,12 @@ def refusal(error: BaseException) -> str:
         return problem
     # On a Unix socket redis-py wraps what it was refused when it connected.
     return refusal(error.__cause__) if error.__cause__ else ""
+
+
+def answered(error: BaseException) -> str:
+    """What Redis refused, though it answers, and what a person can do; "" when it did not answer."""
+    refused = refusal(error) or ADVICE.get(type(error).__name__, "")
+    return refused or (type(error).__name__ if isinstance(error, ResponseError) else "")
 
 
 def unreachable(error: BaseException) -> str:

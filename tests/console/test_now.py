@@ -145,6 +145,27 @@ def test_while_redis_is_away_the_page_says_so_and_comes_back(server: Server, mak
     assert (update.status_code, update.headers["content-type"]) == (503, "text/plain; charset=utf-8")
 
 
+def test_a_redis_that_refuses_is_not_said_to_be_away(server: Server, make_settings: SettingsFactory) -> None:
+    """What it refuses, and what to do, stands in the banner: the password was changed, or its memory is full."""
+    with (
+        browsing(make_settings(redis_url=SecretStr(server.url))) as url,
+        Browser(url) as browser,
+        server.connect() as redis,
+    ):
+        redis.config_set("maxmemory", 1000)
+        done = browser.post("/queues/pause", data={"queue": EVENTS})
+        redis.config_set("requirepass", "another")
+        redis.client_kill_filter(_type="normal", skipme=True)
+        page, update = browser.get("/"), browser.update("/")
+        redis.config_set("requirepass", "")
+
+    assert (done.status_code, page.status_code, update.status_code) == (503, 503, 503)
+    assert "Redis answers, and refuses this: its memory is full: raise maxmemory, or see what fills it." in done.text
+    refused = "Redis answers, and refuses what the console asks: Redis refuses the user or the password in "
+    assert refused in page.text
+    assert update.text.startswith(refused)
+
+
 def test_a_console_that_has_prepared_itself_has_read_all_hours(redis: Redis, make_settings: SettingsFactory) -> None:
     """So that whoever opens it first waits for nothing; an hour that nobody has asked for yet is there, too."""
     hours_ago = int(time.time() // 60) - 7 * 60

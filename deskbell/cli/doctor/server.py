@@ -20,6 +20,7 @@ from deskbell.queues.findings import Finding, problem, said, warning
 from shared.records.packing import Packing
 from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.connections import connect_async
+from shared.redis.outages import ADVICE
 from shared.redis.queues import EVENTS, queue_key
 from shared.sentences import sentence
 from shared.settings.config import Settings
@@ -27,13 +28,6 @@ from shared.settings.config import Settings
 _OLDEST_REDIS = 7
 _PATIENCE_MS = 5000
 _OURS = SequenceNumber("0" * 32, 0)  # of a producer that sends no events
-_ADVICE = {
-    "OutOfMemoryError": sentence("its memory is full: raise maxmemory, or see what fills it"),
-    "ReadOnlyError": sentence("it is a replica: DESKBELL_REDIS_URL must lead to the master"),
-    "NoPermissionError": sentence("its user may do too little: see docs/how-to/operate.md"),
-    "AuthenticationError": sentence("see user and password in the URL"),
-    "TooFewReplicasError": sentence("fewer replicas have what was written than DESKBELL_MIN_REPLICAS asks for"),
-}
 
 
 def version(checked: Checked) -> Iterator[Finding]:
@@ -73,7 +67,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
         try:
             asyncio.run(_accept_nothing(each, checked.shard))
         except (RedisError, OSError) as error:
-            advice = _ADVICE.get(type(error).__name__, "")
+            advice = ADVICE.get(type(error).__name__, "")
             text = sentence("Redis takes no events{who}: {error}", who=who, error=describe(error))
             yield problem(text, advice, "redis_refuses")
             checked.takes_events = False
