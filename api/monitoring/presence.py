@@ -16,6 +16,7 @@ from shared.redis.clock import seconds_ahead
 from shared.runtime.tasks import cancel_and_wait
 
 NOTE_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
 
 
 class Presence:
@@ -36,18 +37,22 @@ class Presence:
         await self._tell(has_ended=True)
 
     async def _tell_forever(self) -> None:
+        was_told = True
         while True:
-            await asyncio.sleep(NOTE_SECONDS)
-            await self._tell(has_ended=False)
+            await asyncio.sleep(NOTE_SECONDS if was_told else _AGAIN_SECONDS)
+            was_told = await self._tell(has_ended=False)
 
-    async def _tell(self, *, has_ended: bool) -> None:
+    async def _tell(self, *, has_ended: bool) -> bool:
+        """Whether Redis was told, soon again if not: after an outage of a minute it takes this host for gone."""
         found = await self._backlog.read()
         if found is None:  # the disk does not answer: what is known stays
-            return
+            return True
         with suppress(RedisError, OSError):
             ahead = await seconds_ahead(self._redis)
             here = self._host_now(found, ahead, has_ended=has_ended)
             await self._redis.hset(API_HOSTS_KEY, here.field, here.to_json())
+            return True
+        return False
 
     def _host_now(self, found: Survey, ahead: float, *, has_ended: bool) -> ApiHost:
         return ApiHost(

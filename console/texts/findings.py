@@ -149,7 +149,9 @@ FINDINGS: dict[str, str] = {
         "自 {at:%Y-%m-%d %H:%M:%S}（UTC，主机 {host}）以来没有 API 服务上报：可能没有 API 服务在运行，Desk 的回调无人应"
         "答，或 API 服务无法写入 Redis"
     ),
-    "start `deskbell api`, or see redis_away in its log": "请启动 `deskbell api`，或查看其日志中的 redis_away",
+    "start `deskbell api`, or see redis_away and redis_refuses in its log": (
+        "请启动 `deskbell api`，或查看其日志中的 redis_away 与 redis_refuses"
+    ),
     "start `deskbell api`": "请启动 `deskbell api`",
     "no worker runs: events are accepted, and nothing is done for them": (
         "没有工作进程在运行：事件会被接收，但不会被处理"

@@ -10,7 +10,8 @@ from deskbell.queues.findings import Finding
 from deskbell.queues.looked import Looked
 from deskbell.queues.reasons import reasons
 from deskbell.queues.state import QueueState, read_queues
-from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
+from shared.redis.api_hosts import ApiHost, read_hosts
+from shared.redis.clock import ahead_of
 from shared.redis.history import Kind, Tallies, Tally, quantile_ms, read_history, total
 from shared.redis.pauses import PausedQueue, queues_paused_by_hand
 from shared.settings.config import Settings
@@ -66,7 +67,8 @@ class Now:
     """Everything that the page shows.
 
     Attributes:
-        minute: when the last full one began, in Unix seconds.
+        at: in Unix seconds, by Redis' clock.
+        minute: when the last full one began.
         is_suspended: whether `rq suspend` holds all workers back.
         paused: the queues that a person has paused, also those on which nothing waits.
         apis: the hosts of the api, with what waits in their spools.
@@ -88,7 +90,7 @@ def read_now(redis: Redis, settings: Settings) -> Now:
     Raises:
         RedisError: Redis does not answer.
     """
-    at = time.time()
+    at = time.time() - ahead_of(redis)
     minute = at - at % 60 - _PERIOD_SECONDS  # the last full one: processes write their counts every few seconds
     tallies = read_history(redis, minute, minute).get(minute, {})
     states = read_queues(redis, None)
@@ -100,7 +102,7 @@ def read_now(redis: Redis, settings: Settings) -> Now:
         [_queue(redis, each, tallies, settings) for each in states],
         bool(redis.exists(WORKERS_SUSPENDED)),
         queues_paused_by_hand(redis),
-        read_api_hosts(redis.hgetall(API_HOSTS_KEY)),
+        read_hosts(redis),
     )
 
 

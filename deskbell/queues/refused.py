@@ -61,7 +61,8 @@ def refused(connection: Redis) -> Iterator[Finding]:
         notable = [minute for minute, counted in minutes.items() if _is_notable(counted, cause)]
         if notable:
             is_now = notable[-1] == latest > now[0] - _NOW_SECONDS
-            yield (problem if is_now else warning)(*_said(cause, minutes.values(), notable[-1]))
+            text, do = _said(cause, minutes.values(), notable[-1])
+            yield problem(text, do) if is_now else warning(text)
 
 
 def _is_notable(counted: _Counted, cause: str) -> bool:

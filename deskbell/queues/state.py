@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from rq.scheduler import RQScheduler
 
 from shared.jobs.jobs import Jobs
 from shared.keys import RQ
+from shared.redis.clock import ahead_of
 from shared.redis.queues import EVENTS, queue
 from shared.redis.workers import DeclaredJobType, WorkerRecord, read_workers
 from shared.wire.json_values import read_json
@@ -175,8 +176,10 @@ def queue_names(connection: Redis, readers: Iterable[str], jobs: Jobs | None) ->
 
 def read_readers(connection: Redis) -> dict[str, Readers]:
     """Who reads each queue, by its name."""
-    workers = Worker.all(connection)
+    workers, ahead = Worker.all(connection), round(ahead_of(connection))
     records = read_workers(connection, [worker.name for worker in workers])
+    for name, record in records.items():  # an age is a difference to this host's clock, which may be wrong
+        records[name] = replace(record, noted=record.noted + ahead)
     found: dict[str, Readers] = {}
     for worker in workers:
         is_living = connection.pttl(worker.key) >= _SPARE_MS

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 
-from deskbell.queues.findings import Finding, problem, warning
+from deskbell.queues.findings import Finding, problem, said, warning
 from deskbell.queues.state import QueueState, Readers, read_queue
 from shared.redis.api_hosts import ApiHost
 from shared.redis.queues import EVENTS
@@ -16,6 +16,7 @@ from shared.runtime.loop_lag import STUCK_SECONDS
 from shared.sentences import Sentence, sentence
 
 _RECENT = timedelta(hours=1)
+_LATELY = timedelta(minutes=10)
 _LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 _STARTED_SECONDS = 15.0
 """An api that has just started, or was restarted process by process, says so within ten; until then its end is last."""
@@ -31,8 +32,11 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
         yield warning(text, sentence("see `deskbell dead list`"), "dead_letters")
 
 
-def no_api(hosts: Sequence[ApiHost]) -> Iterator[Finding]:
-    """Whether an api runs anywhere, as far as Redis knows; where none has ever run, nothing is said."""
+def no_api(hosts: Sequence[ApiHost], *, redis_refuses: bool) -> Iterator[Finding]:
+    """Whether an api runs anywhere, as far as Redis knows; where none has ever run, nothing is said.
+
+    Nor is it of those that were not told to end, while Redis refuses what they would write to say that they are there.
+    """
     if not hosts or not all(each.is_gone and each.age > _STARTED_SECONDS for each in hosts):
         return
     last = max(hosts, key=lambda each: each.noted)
@@ -44,13 +48,13 @@ def no_api(hosts: Sequence[ApiHost]) -> Iterator[Finding]:
             **where,
         )
         yield problem(text, sentence("start `deskbell api`"))
-    else:  # while Redis is full, or lets nobody write, an api that answers says nothing
+    elif not redis_refuses:  # as this user; another, with the api's rights or password, may not be able to write
         text = sentence(
             "no api has been heard of since {at:%Y-%m-%d %H:%M:%S} UTC, on the host {host}: none runs, so that nothing "
             "answers Desk, or none can write to Redis",
             **where,
         )
-        yield problem(text, sentence("start `deskbell api`, or see redis_away in its log"))
+        yield problem(text, sentence("start `deskbell api`, or see redis_away and redis_refuses in its log"))
 
 
 def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> Iterator[Finding]:
@@ -84,13 +88,17 @@ def events_wait(connection: Redis, name: str) -> Iterator[Finding]:
 
 
 def blocks(connection: Redis) -> Iterator[Finding]:
-    """Which handlers and jobs have blocked an event loop within the last hour; a problem if one still may."""
+    """Which handlers and jobs have blocked an event loop within the last hour; a problem if one still may.
+
+    It is a warning for ten minutes after it ended, then no more than said.
+    """
     now = datetime.now(UTC)
     written: Any = connection.hgetall(LAST_BLOCKS_KEY)
     for block in read_blocks(written):
-        if now - block.noted <= _RECENT:
-            is_blocking = not block.is_over and now - block.noted < _LONGEST_BLOCK
-            yield (problem if is_blocking else warning)(_blocked(block))
+        ago = now - block.noted
+        if ago <= _RECENT:
+            is_blocking = not block.is_over and ago < _LONGEST_BLOCK
+            yield (problem if is_blocking else warning if ago <= _LATELY else said)(_blocked(block))
 
 
 def _blocked(block: LastBlock) -> Sentence:

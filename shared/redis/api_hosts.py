@@ -1,12 +1,14 @@
 """The hosts of the api as Redis last heard of them: what waits in the spool of one that is gone is nowhere else."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from redis import Redis
 
 from shared.keys import DESKBELL
+from shared.redis.clock import ahead_of
 
 API_HOSTS_KEY = f"{DESKBELL}apis"
 """A hash: for each host and spool folder of an api what it last said, as JSON."""
@@ -72,6 +74,16 @@ def read_api_hosts(written: Any) -> list[ApiHost]:
         except ValidationError:
             continue
     return sorted(found, key=lambda each: each.field)
+
+
+def read_hosts(redis: Redis) -> list[ApiHost]:
+    """The hosts that Redis has; `noted` is by this host's clock, so that their age is right where that clock is wrong.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
+    ahead = round(ahead_of(redis))
+    return [replace(each, noted=each.noted + ahead) for each in read_api_hosts(redis.hgetall(API_HOSTS_KEY))]
 
 
 _HOST = TypeAdapter(ApiHost)

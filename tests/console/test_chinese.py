@@ -33,7 +33,7 @@ NAMES = """
     Event ErrorInfo FAIL LateState LateTicket not_yet RequestTime RspData SdkAppid Seq Sign
     async await def jobs package.module:callbacks deskbell.jobs deskbell.testing TypedDict pydantic
     always appendfsync appendonly yes maxmemory maxmemory-policy noeviction redis redis+cluster shards=16 ssl_ca_certs
-    DEL dev docs/how-to/operate.md Failover loop_blocked redis_away env concurrency your.host
+    DEL dev docs/how-to/operate.md Failover loop_blocked redis_away redis_refuses env concurrency your.host
     action since as before from id rate until s min h crm crm.contact
 """
 OF_THE_DATA = """

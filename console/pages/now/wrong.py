@@ -48,7 +48,9 @@ def look(state: State) -> Look:
     now = read_now(state.redis, state.settings)
     reads = [_beside(state, of_the_server=True), _beside(state, of_the_server=False)]
     others = [finding for found, _ in reads for finding in found]
-    wrong = what_is_wrong(now, [*no_api(now.apis), *refused(state.redis), *blocks(state.redis), *others])
+    refuses = any(each.reason == "redis_refuses" for each in others)
+    at_once = (*no_api(now.apis, redis_refuses=refuses), *refused(state.redis), *blocks(state.redis))
+    wrong = what_is_wrong(now, [*(each for each in at_once if each.kind != "said"), *others])
     return Look(now, wrong, min(at for _, at in reads))
 
 

@@ -1,13 +1,12 @@
 """The clocks of the hosts, each compared with that of Redis."""
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
 from deskbell.cli.doctor.findings import Checked
 from deskbell.cli.doctor.queues import states
 from deskbell.queues.findings import Finding, problem, said, warning
-from shared.redis.api_hosts import API_HOSTS_KEY, read_api_hosts
+from shared.redis.api_hosts import read_hosts
+from shared.redis.clock import ahead_of
 from shared.sentences import Sentence, sentence
 
 _NOTABLE_SECONDS = 1.0
@@ -17,9 +16,7 @@ _DO = sentence("set it by NTP, and see that NTP runs")
 
 def own_clock(checked: Checked) -> Iterator[Finding]:
     """How far the clock of this host is from that of Redis."""
-    asked = time.time()
-    told: Any = checked.connection.time()
-    ahead = (asked + time.time()) / 2 - (told[0] + told[1] / 1_000_000)
+    ahead = ahead_of(checked.connection)
     text = sentence("the clock of this host is {apart} that of Redis", apart=_apart(ahead))
     if _NOTABLE_SECONDS <= abs(ahead) <= _MOST_SECONDS:  # of more than that, `durability` tells
         yield warning(text, _DO)
@@ -32,7 +29,7 @@ def other_clocks(checked: Checked) -> Iterator[Finding]:
     ahead: dict[str, float] = {}
     for record in {each.name: each for state in states(checked) for each in state.readers.records}.values():
         ahead[record.host] = max(ahead.get(record.host, 0.0), record.ahead, key=abs)
-    for host in read_api_hosts(checked.connection.hgetall(API_HOSTS_KEY)):
+    for host in read_hosts(checked.connection):
         if not host.is_gone:
             ahead[host.host] = max(ahead.get(host.host, 0.0), host.ahead, key=abs)
     for name, seconds in sorted(ahead.items()):

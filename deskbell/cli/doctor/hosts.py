@@ -8,7 +8,7 @@ from deskbell.cli.doctor.findings import Checked
 from deskbell.queues import refused as refusals
 from deskbell.queues import together
 from deskbell.queues.findings import Finding, problem, said, warning
-from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
+from shared.redis.api_hosts import ApiHost, read_hosts
 from shared.sentences import sentence
 
 _FORGOTTEN_SECONDS = 7 * 24 * 3600
@@ -16,7 +16,7 @@ _FORGOTTEN_SECONDS = 7 * 24 * 3600
 
 def no_api(checked: Checked) -> Iterator[Finding]:
     """Whether an api runs anywhere."""
-    yield from together.no_api(read_api_hosts(checked.connection.hgetall(API_HOSTS_KEY)))
+    yield from together.no_api(read_hosts(checked.connection), redis_refuses=not checked.takes_events)
 
 
 def refused(checked: Checked) -> Iterator[Finding]:
@@ -27,7 +27,7 @@ def refused(checked: Checked) -> Iterator[Finding]:
 def other_hosts(checked: Checked) -> Iterator[Finding]:
     """Which hosts of the api have events in their spools, or have gone without a word."""
     here = f"{socket.gethostname()}:{checked.settings.spool_dir.absolute()}"  # `spooled` looks at that itself
-    for each in read_api_hosts(checked.connection.hgetall(API_HOSTS_KEY)):
+    for each in read_hosts(checked.connection):
         if each.field != here:
             yield from _of(each)
 

@@ -4,6 +4,7 @@ import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -78,7 +79,7 @@ def test_that_no_api_runs_is_a_problem(look: Look, redis: Redis) -> None:
     assert problems(never) == problems(restarted) == problems(lives) == []
     assert status == 1
     assert problems(died)[0].startswith("no api has been heard of since ")
-    assert problems(died)[0].endswith("; start `deskbell api`, or see redis_away in its log")
+    assert problems(died)[0].endswith("; start `deskbell api`, or see redis_away and redis_refuses in its log")
     assert f"the last, on the host {here.host}, was told to end at " in problems(ended)[0]
 
 
@@ -97,3 +98,25 @@ def test_an_api_says_that_it_is_there_and_that_it_ends(
     assert (here.host, here.folder) == (socket.gethostname(), str(folder))
     assert (here.events, here.has_ended, ended.has_ended) == (0, False, True)
     assert ended.noted >= here.noted
+
+
+def test_an_api_that_redis_refused_says_soon_afterwards_that_it_is_there(
+    make_settings: SettingsFactory, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a minute without a word it is taken for gone, so it does not wait until its next turn."""
+
+    def refused() -> bool:
+        commands: Any = redis.info("commandstats")
+        return bool(commands.get("cmdstat_hset", {}).get("rejected_calls"))
+
+    redis.config_resetstat()
+    redis.config_set("maxmemory", 1000)
+    monkeypatch.setattr(presence, "NOTE_SECONDS", 0.01)
+    try:
+        with serving(make_settings(spool_dir=tmp_path / "spool"), Callbacks()):
+            until(refused)
+            monkeypatch.setattr(presence, "NOTE_SECONDS", 3600)
+            redis.config_set("maxmemory", 0)
+            until(lambda: redis.exists(API_HOSTS_KEY))
+    finally:
+        redis.config_set("maxmemory", 0)

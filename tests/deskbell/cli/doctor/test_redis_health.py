@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
-from shared.redis.queues import TOKENS_KEY
+from shared.redis.queues import TOKENS_KEY, queue
 from shared.redis.workers import WORKER_KEY, WorkerRecord
 from shared.wire.protocol import fingerprint
 from tests.deskbell.cli.doctor.looking import Look, problems, worker
@@ -112,6 +112,27 @@ def test_this_hosts_own_clock_is_compared_with_that_of_redis(
 
     (told,) = [line for line in lines if "the clock of this host" in line]
     assert told.startswith("warning: the clock of this host is 5.0 s ahead of that of Redis; set it by NTP")
+
+
+def test_while_this_hosts_own_clock_is_wrong_nobody_is_taken_for_silent(
+    look: Look, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long ago somebody was heard of is told by Redis' clock, which dates it."""
+    true, now = time.time, time.time()
+    host = ApiHost(host="api-2", folder="/spool", events=0, oldest=None, noted=now, has_ended=False)
+    redis.hset(API_HOSTS_KEY, host.field, host.to_json())
+    queue("events", redis).enqueue("workers.fan_out.fan_out")
+
+    with worker(redis) as here, monkeypatch.context() as patch:
+        record = WorkerRecord(
+            name=here.name, host="vm", pid=1, version="1", queues=("events",), job_types={}, slots=1, noted=now
+        )
+        redis.set(WORKER_KEY + here.name, record.to_json())
+        patch.setattr(time, "time", lambda: true() + 3600)
+        _, lines = look()
+
+    (told,) = problems(lines)
+    assert told.startswith("the clock of this host is 3600 s ahead of that of Redis")
 
 
 def test_a_token_that_is_not_used_is_told_while_another_is(look: Look, redis: Redis) -> None:

