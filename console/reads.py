@@ -1,15 +1,11 @@
-"""Reads that take longer than a page may: each runs in a thread, and its result is kept for those who ask next.
-
-`Together` reads the same of all shards at once: one that does not answer keeps nobody waiting for the others.
-"""
+"""Reads that take longer than a page may: each runs in a thread, and its result is kept for those who ask next."""
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from deskbell.dead_letters.overview import Count
 
@@ -17,8 +13,6 @@ _Result = TypeVar("_Result")
 
 _MOST = 16
 _AT_ONCE = 2
-_SHARDS_AT_ONCE = 16
-_GOOD_SECONDS = 1.0
 _REST = 10  # times as long as a read took nothing is read again: it takes a tenth of a core at most
 
 
@@ -114,68 +108,3 @@ class Reads(Generic[_Result]):
         with self._lock:
             for one in self._reads.values():
                 one.fresh_until = 0.0
-
-
-class Part(Generic[_Result]):
-    """What is known of a shard.
-
-    Attributes:
-        result: of the last read that succeeded; None when none has.
-        error: why the last read failed; None when it did not.
-    """
-
-    def __init__(self) -> None:
-        self.result: _Result | None = None
-        self.error: Exception | None = None
-        self._good_until = 0.0
-        self._read: Future[None] | None = None
-
-    @property
-    def is_late(self) -> bool:
-        """Whether a read is under way: it takes longer than a page may."""
-        return self._read is not None and not self._read.done()
-
-    def ask(self, pool: ThreadPoolExecutor, read: Callable[[int], _Result], shard: int) -> "Future[None]":
-        """A read that is under way, or has ended just now; else a new one."""
-        if self._read is None or (self._read.done() and time.monotonic() >= self._good_until):
-            self._read = pool.submit(self._fill, read, shard)
-        return self._read
-
-    def _fill(self, read: Callable[[int], _Result], shard: int) -> None:
-        try:
-            self.result, self.error = read(shard), None
-        except Exception as error:  # noqa: BLE001 - the page tells it
-            self.error = error
-        self._good_until = time.monotonic() + _GOOD_SECONDS
-
-
-class Together:
-    """Reads of all shards.
-
-    Args:
-        count: how many shards there are.
-        seconds: for how long their answers are waited for, all at once.
-    """
-
-    def __init__(self, count: int, seconds: float) -> None:
-        self._seconds = seconds
-        self._pool = ThreadPoolExecutor(max(1, min(count, _SHARDS_AT_ONCE)), "shard")
-        self._parts = [Part[Any]() for _ in range(count)]
-        self._lock = threading.Lock()
-
-    def latest(self, read: Callable[[int], Any]) -> list[Part[Any]]:
-        """What is known of each shard, in their order; all who ask give the same read, and share what it told."""
-        with self._lock:
-            asked = [part.ask(self._pool, read, shard) for shard, part in enumerate(self._parts)]
-        wait(asked, self._seconds)
-        return self._parts
-
-    def once(self, read: Callable[[int], _Result]) -> list[Part[_Result]]:
-        """What one read tells of each shard, in their order."""
-        parts = [Part[_Result]() for _ in self._parts]
-        wait([part.ask(self._pool, read, shard) for shard, part in enumerate(parts)], self._seconds)
-        return parts
-
-    def close(self) -> None:
-        """Begin no more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)

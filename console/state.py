@@ -21,13 +21,14 @@ from redis.exceptions import RedisError
 from console.access.sessions import Sessions
 from console.described import Described
 from console.history import History
-from console.reads import Reads, Together
+from console.reads import Reads
 from console.rendering import compile_templates
 from console.streams import Streams
 from deskbell.dead_letters.overview import Overview
 from deskbell.dead_letters.plan import Plan
 from deskbell.dead_letters.runs import Runs
 from deskbell.queues.findings import Finding
+from deskbell.queues.shards import Together
 from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
@@ -36,7 +37,6 @@ from workers.audit import AuditLog
 _REDIS_SECONDS = 2.0
 _DEAD_WAIT_SECONDS = 0.1
 _OVERVIEW_SECONDS, _PLAN_SECONDS, _DOCTOR_SECONDS = 1.0, 20.0, 10.0
-_TOGETHER_SECONDS = 1.5
 _OF_SHARD = re.compile("/shard/([0-9]{1,4})(/.*)?")
 _ABOVE = ("/shards", "/shards/go", "/shards/event", "/sign-in", "/sign-out", "/preferences")
 _OF_SESSIONS = ("/sign-in", "/sign-out")
@@ -74,7 +74,7 @@ class State:
         self.history = History(self.redis)
         self.described = Described(self.settings, self.redis)
         self.doctor = Reads[tuple[list[Finding], float]](0.0, _DOCTOR_SECONDS)
-        self.together = Together(0, _TOGETHER_SECONDS)
+        self.together = Together(0)
         self.dead_overview = Reads[Overview](_DEAD_WAIT_SECONDS, _OVERVIEW_SECONDS)
         self.dead_plans = Reads[Plan](_DEAD_WAIT_SECONDS, _PLAN_SECONDS)
         self.dead_runs = Runs(of_runs, self.dead_overview.forget)
@@ -86,7 +86,7 @@ class State:
         """The state of a process that shows all shards of a cluster."""
         clients = [connect(settings, _REDIS_SECONDS, shard) for shard in range(settings.shards)]
         found = cls(settings, rq_dashboard, everywhere=clients)
-        found.together = Together(settings.shards, _TOGETHER_SECONDS)
+        found.together = Together(settings.shards)
         found.doctor = Reads(0.0, _DOCTOR_SECONDS * settings.shards, 2 * settings.shards)  # as much work as for one
         for shard, own in enumerate(clients):
             others = [each for each in clients if each is not own]

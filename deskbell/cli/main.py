@@ -287,7 +287,10 @@ def top(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Once, as JSON.")] = False,
 ) -> None:
-    """Show what goes on, renewed until Ctrl-C: answers, queues, workers, and why a queue does not move."""
+    """Show what goes on, renewed until Ctrl-C: answers, queues, workers, and why a queue does not move.
+
+    Of a Redis cluster it shows a line for each shard, or the queues of that of --shard.
+    """
     from deskbell.cli.top.command import top as run
 
     run(interval, once=once, as_json=as_json)

@@ -3,7 +3,7 @@
 import signal
 import socket
 
-AT_ONCE = ("console",)
+AT_ONCE = ("console", "top")
 """The commands that show all shards of a cluster at once, where none is named; others, one after the other."""
 
 

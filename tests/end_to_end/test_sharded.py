@@ -215,12 +215,15 @@ def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, fol
 
     every = told(servers, folder, "events", "--session", "s-1", "--shard=all")
     ready = api.desk.http.get("/readyz").json()
+    top = told(servers, folder, "top")
 
     assert [line for line in every[1].splitlines() if line.startswith("shard ")] == [
         f"shard {n}:" for n in range(SHARDS)
     ]
     assert every[1].count(event) == 1
     assert list(ready["shards"]) == ["0", "1", "2"]
+    lines = [line.split() for line in top[1].partition("SHARD")[2].splitlines() if line][1:]
+    assert [(line[0], line[-1]) for line in lines[: SHARDS + 1]] == [("all", "3"), ("0", "1"), ("1", "1"), ("2", "1")]
 
 
 def test_one_console_shows_all_shards_and_acts_on_each(console: str, folder: Path, api: Api) -> None:

@@ -11,6 +11,7 @@ from console.pages.shards.texts import TEXTS
 from console.pages.shards.together import rows, where_is
 from console.state import State
 from console.visit import Viewer, Visit
+from deskbell.queues.shards import sums
 
 router = APIRouter()
 PAGE = Page("shards", "/shards", router, TEXTS)
@@ -27,7 +28,19 @@ _PAGES = ("/", "/calls", "/dead", "/queues", "/nodes", "/audit")
 @router.get("/shards")
 def show(visit: Viewer) -> Response:
     """What goes on on all shards."""
-    return _page(visit)
+    shown, wrong = rows(_above(visit))
+    return visit.page(
+        "shards/shards.html",
+        rows=shown,
+        total=sums([queue for each in shown if each.now for queue in each.now.queues]),
+        away=[each for each in shown if each.is_away],
+        wrong=list(wrong.items())[:_MOST],
+        more=len(wrong) - _MOST,
+        most=_MOST,
+        home=shown[0].now,
+        event="",
+        problem="",
+    )
 
 
 @router.get("/shards/go")
@@ -45,12 +58,12 @@ def find(visit: Viewer, event: str = "") -> Response:
     """The call of an event, on whichever shard it is."""
     event_id = event.strip().lower()
     if not _EVENT_ID.fullmatch(event_id):
-        return _page(visit, 400, event=event[:_LONGEST], problem=visit.text("calls.wrong.event"))
+        return _not_found(visit, 400, event[:_LONGEST], visit.text("calls.wrong.event"))
     known, silent = where_is(_above(visit), event_id)
     if known:
         return visit.back(f"/shard/{known[0]}/call?id={event_id}")
     key = "shards.event.silent" if silent else "shards.event.none"
-    return _page(visit, 404, event=event_id, problem=visit.text(key, shards=", ".join(map(str, silent[:_MOST]))))
+    return _not_found(visit, 404, event_id, visit.text(key, shards=", ".join(map(str, silent[:_MOST]))))
 
 
 def _above(visit: Visit) -> State:
@@ -59,19 +72,5 @@ def _above(visit: Visit) -> State:
     return visit.state
 
 
-def _page(visit: Visit, status: int = 200, event: str = "", problem: str = "") -> Response:
-    shown, wrong = rows(_above(visit))
-    known = [each for each in shown if each.now]
-    return visit.page(
-        "shards/shards.html",
-        status=status,
-        rows=shown,
-        known=known,
-        away=[each for each in shown if each.is_away],
-        wrong=list(wrong.items())[:_MOST],
-        more=len(wrong) - _MOST,
-        most=_MOST,
-        home=shown[0].now,
-        event=event,
-        problem=problem,
-    )
+def _not_found(visit: Visit, status: int, event: str, problem: str) -> Response:
+    return visit.page("shards/shards.html", status=status, event=event, problem=problem)

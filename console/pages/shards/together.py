@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from console.pages.now.wrong import Look, Wrong, look, place
-from console.reads import Part
 from console.state import State
 from deskbell.calls.jobs import jobs_now
 from deskbell.queues.findings import Finding
-from deskbell.queues.now import Now, QueueNow
+from deskbell.queues.now import Now
+from deskbell.queues.shards import Part, Sums, sums
 from shared.records.query import read_story
 from shared.redis.outages import unreachable
 
@@ -18,6 +18,7 @@ class Row:
 
     Attributes:
         now: what was read last; None when nothing was.
+        sums: of its queues.
         is_away: whether it did not answer just now.
         problem: why, in the words of a command; "" when it takes long.
         worst: the kind of the finding to act on first; "" when there is none.
@@ -25,53 +26,10 @@ class Row:
 
     shard: int
     now: Now | None
+    sums: Sums
     is_away: bool
     problem: str
     worst: str
-
-    @property
-    def waiting(self) -> int:
-        """Jobs that wait in all queues."""
-        return sum(each.state.waiting for each in self._queues)
-
-    @property
-    def oldest_seconds(self) -> float | None:
-        """How long the one that waits longest does."""
-        return max((each.state.oldest_seconds or 0.0 for each in self._queues if each.state.waiting), default=None)
-
-    @property
-    def running(self) -> int:
-        """Jobs under way."""
-        return sum(len(each.state.running) for each in self._queues)
-
-    @property
-    def scheduled(self) -> int:
-        """Jobs that are to be tried again."""
-        return sum(each.state.scheduled for each in self._queues)
-
-    @property
-    def dead(self) -> int:
-        """Dead letters."""
-        return sum(each.state.dead for each in self._queues)
-
-    @property
-    def workers(self) -> int:
-        """Workers with a sign of life."""
-        return len({name for each in self._queues for name in each.state.readers.living})
-
-    @property
-    def done_per_second(self) -> float:
-        """Attempts that succeeded."""
-        return sum(each.done_per_second or 0.0 for each in self._queues)
-
-    @property
-    def failed_per_second(self) -> float:
-        """Attempts that failed."""
-        return sum(each.failed_per_second or 0.0 for each in self._queues)
-
-    @property
-    def _queues(self) -> list[QueueNow]:
-        return self.now.queues if self.now else []
 
 
 def rows(state: State) -> tuple[list[Row], dict[Finding, list[int]]]:
@@ -88,8 +46,8 @@ def rows(state: State) -> tuple[list[Row], dict[Finding, list[int]]]:
 def _row(shard: int, part: Part[Look]) -> Row:
     wrong = part.result.wrong if part.result else ()
     now = part.result.now if part.result else None
-    is_away, worst = part.is_late or part.error is not None, wrong[0].finding.kind if wrong else ""
-    return Row(shard, now, is_away, unreachable(part.error) if part.error else "", worst)
+    problem, worst = unreachable(part.error) if part.error else "", wrong[0].finding.kind if wrong else ""
+    return Row(shard, now, sums(now.queues if now else ()), part.is_away, problem, worst)
 
 
 def where_is(state: State, event_id: str) -> tuple[list[int], list[int]]:

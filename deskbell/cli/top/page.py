@@ -17,7 +17,7 @@ _HOUR = 3600
 
 def page(now: Now) -> RenderableType:
     """The page."""
-    return Group(_header(now), _answers(now), "", _queues(now.queues), *_whys(now.queues))
+    return Group(header(now.at), answered(now), "", _queues(now.queues), *_whys(now.queues))
 
 
 def problem_page(sentence: str, last: Now | None) -> RenderableType:
@@ -33,17 +33,23 @@ def as_data(now: Now) -> dict[str, object]:
     return {
         "at": round(now.at, 3),
         "budget_ms": now.budget_ms,
-        "answers": {
-            "per_second": round(now.answers.per_second, 3),
-            "p50_ms": now.answers.p50_ms,
-            "p99_ms": now.answers.p99_ms,
-            "outcomes": now.answers.outcomes,
-        },
-        "queues": [_queue_data(each) for each in now.queues],
+        "answers": answers_data(now),
+        "queues": [queue_data(each) for each in now.queues],
     }
 
 
-def _queue_data(each: QueueNow) -> dict[str, object]:
+def answers_data(now: Now) -> dict[str, object]:
+    """What was answered, for a program."""
+    return {
+        "per_second": round(now.answers.per_second, 3),
+        "p50_ms": now.answers.p50_ms,
+        "p99_ms": now.answers.p99_ms,
+        "outcomes": now.answers.outcomes,
+    }
+
+
+def queue_data(each: QueueNow) -> dict[str, object]:
+    """A queue for a program."""
     state = each.state
     return {
         "name": state.name,
@@ -64,11 +70,13 @@ def _queue_data(each: QueueNow) -> dict[str, object]:
     }
 
 
-def _header(now: Now) -> Text:
-    return Text.assemble((f"deskbell {version()}", "bold"), f"  {_clock(now.at)} UTC")
+def header(at: float) -> Text:
+    """The first line."""
+    return Text.assemble((f"deskbell {version()}", "bold"), f"  {_clock(at)} UTC")
 
 
-def _answers(now: Now) -> Text:
+def answered(now: Now) -> Text:
+    """What was answered in the last full minute."""
     answers = now.answers
     if not answers.outcomes:
         return Text("ANSWERS  none in the last full minute")
@@ -91,10 +99,10 @@ def _queues(queues: list[QueueNow]) -> Table:
         table.add_row(
             escape(terminal_text(state.name)),
             f"{state.waiting:,}",
-            _age(state.oldest_seconds),
+            age(state.oldest_seconds),
             *(f"{count:,}" for count in counts),
-            _rate(each.done_per_second),
-            _rate(each.failed_per_second),
+            rate(each.done_per_second),
+            rate(each.failed_per_second),
             f"{state.dead:,}",
             escape(terminal_text(_workers(each))),
             style=style,
@@ -131,11 +139,13 @@ def _ms(value: float | None) -> str:
     return f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s"  # noqa: PLR2004 - milliseconds of a second
 
 
-def _rate(value: float | None) -> str:
+def rate(value: float | None) -> str:
+    """A count in a second."""
     return "-" if value is None else f"{value:.1f}"
 
 
-def _age(seconds: float | None) -> str:
+def age(seconds: float | None) -> str:
+    """A time span."""
     if seconds is None:
         return "-"
     if seconds < _MINUTE:

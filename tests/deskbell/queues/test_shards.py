@@ -2,7 +2,7 @@
 
 import threading
 
-from console.reads import Together
+from deskbell.queues.shards import Together
 from tests.waiting import DEADLINE_SECONDS, until
 
 TOLD = ["shard 0", None, "shard 2"]
