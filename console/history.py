@@ -77,10 +77,10 @@ class History:
             now = time.time()
             self._read(now)
             complete = self._complete(now)
-            first = complete - complete % STEP_SECONDS
+            first = min(complete + -complete % STEP_SECONDS, now - now % STEP_SECONDS)  # a part of one would look low
             begins = [first + STEP_SECONDS * number for number in range(int((now - first) // STEP_SECONDS) + 1)]
             self._steps = {began: self._steps.get(began) or self._step(began, now) for began in begins}
-            return list(self._steps.values()), complete
+            return list(self._steps.values()), max(first, complete)
 
     def prepare(self) -> None:
         """Read all of it, in pieces between which requests are answered.

@@ -21,6 +21,7 @@ class Page:
         path: its address, without the prefix.
         order: its place in the navigation; 0 for a page that is not in it.
         role: the least role that sees it in the navigation.
+        also: addresses of pages that belong to it, and are not in the navigation.
     """
 
     name: str
@@ -29,6 +30,13 @@ class Page:
     texts: Texts
     order: int = 0
     role: str = "viewer"
+    also: tuple[str, ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether what is looked at is this page, one below it, or one that belongs to it."""
+        return path == self.path or any(
+            path == each or path.startswith(f"{each}/") for each in (self.path, *self.also) if each != "/"
+        )
 
 
 @cache

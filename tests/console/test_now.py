@@ -180,6 +180,23 @@ def test_a_console_that_has_prepared_itself_has_read_all_hours(redis: Redis, mak
     assert sum(step.callbacks.count for step in steps) == 42
 
 
+def test_a_chart_begins_with_five_whole_minutes(redis: Redis, make_settings: SettingsFactory) -> None:
+    """What is left of a step whose first minutes are no longer kept would look like an outage."""
+    this = int(time.time() // 60)
+    with redis.pipeline() as pipeline:
+        for minute in range(this - 480, this + 3):
+            pipeline.hset(f"{MINUTE_KEY}{minute}", "callback\torder_status\toutcome\tanswered", 10)
+        pipeline.execute()
+    state = State(make_settings())
+
+    state.prepare()
+    steps, since = state.history.steps()
+    state.close()
+
+    assert {step.callbacks.count for step in steps[:-1]} == {50}
+    assert since == steps[0].began
+
+
 def test_a_console_that_finds_no_redis_at_its_start_is_prepared_all_the_same(make_settings: SettingsFactory) -> None:
     """Handlers are imported; what Redis has, requests read when it is back."""
     state = State(make_settings(redis_url=SecretStr("redis://127.0.0.1:1/0")))

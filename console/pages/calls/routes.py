@@ -18,7 +18,7 @@ from shared.records.query import newest
 from shared.wire.commands import COMMANDS
 
 router = APIRouter()
-PAGE = Page("calls", "/calls", router, TEXTS, order=20)
+PAGE = Page("calls", "/calls", router, TEXTS, order=20, also=("/call", "/session"))
 
 MOST_SHOWN = 50
 MOST_LOOKED_AT = 20_000
