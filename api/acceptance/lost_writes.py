@@ -84,7 +84,7 @@ def read_lost_writes(connection: Redis) -> str:
     found: Any = connection.get(FORGOTTEN_KEY)
     if not found:
         return ""
-    return sentence("{what}. Dealt with it? DEL {key}", what=_sentence(**from_json(found)), key=FORGOTTEN_KEY)
+    return _sentence(**from_json(found))
 
 
 def _sentence(at: float, calls: int) -> Sentence:

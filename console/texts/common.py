@@ -32,8 +32,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "console.job": ("job", "任务"),
     "console.job_type": ("job type", "任务类型"),
     "console.cause": ("cause", "原因"),
-    "console.half": ("half within", "半数不超过"),
-    "console.most": ("99 % within", "99% 不超过"),
+    "console.half": ("half within", "P50"),
+    "console.most": ("99 % within", "P99"),
     "unit.ms": ("ms", "毫秒"),
     "unit.s": ("s", "秒"),
     "unit.min": ("min", "分钟"),
@@ -52,7 +52,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "error.away.action": (
         "Redis did not answer: whether this was done is not known. Look at the page, then try again.",
-        "Redis 没有响应：不清楚操作是否已完成。请先查看页面，再重试。",
+        "Redis 没有响应，操作是否已生效未知。请先查看页面确认，再决定是否重试。",
     ),
     "error.refuses": (
         "Redis answers, and refuses what the console asks: {reason}. This page renews itself when that is mended.",
@@ -62,7 +62,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Redis answers, and refuses this: {reason}. Look at the page for what was done, then try again.",
         "Redis 有响应，但拒绝了此操作：{reason}。请先查看页面确认结果，再重试。",
     ),
-    "error.stale": ("What is shown is of {time} UTC.", "显示的是 {time}（UTC）的内容。"),
+    "error.stale": ("What is shown is of {time} UTC.", "当前显示的是 {time}（UTC）的数据。"),
     "error.unreachable": (
         "The console does not answer. This page goes on asking.",
         "控制台没有响应。本页会继续尝试。",
@@ -70,7 +70,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "error.signed_out": ("You are signed out: sign in again.", "登录已失效，请重新登录。"),
     "error.forbidden": (
         "Your role does not allow this. It was recorded.",
-        "您的角色不允许此操作，已记录。",
+        "您的角色无权执行此操作，此次尝试已记入审计日志。",
     ),
     "error.foreign": (
         "This comes from another site, or from a program that sends no Origin.",
@@ -80,7 +80,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Nobody but this machine may use the console while DESKBELL_CONSOLE_USERS has no users.",
         "DESKBELL_CONSOLE_USERS 中没有用户时，只有本机可以使用控制台。",
     ),
-    "error.not_found": ("There is no such page.", "没有这个页面。"),
-    "error.other": ("This failed, through a defect of Deskbell; the log says more.", "出现内部错误，详见日志。"),
+    "error.not_found": ("There is no such page.", "页面不存在。"),
+    "error.other": ("This failed, through a defect of Deskbell; the log says more.", "Deskbell 内部出错，详见日志。"),
     "error.bad": ("The request was not understood: {reason}", "无法理解该请求：{reason}"),
 }

@@ -81,7 +81,7 @@ FINDINGS: dict[str, str] = {
     (
         "the first {window} jobs are all of {types}, which has a limit: a claim looks no further, so {count} jobs "
         "behind them wait, too"
-    ): ("队首 {window} 个任务全部属于有限制的 {types}：领取任务时只看到这里，因此其后的 {count} 个任务也在等待"),
+    ): ("队首 {window} 个任务全部属于有限制的 {types}：领取任务时只检查到这里，因此其后的 {count} 个任务也在等待"),
     "give that type a queue of its own": "请为该类型设置单独的队列",
     "{held} jobs are held, {count} of the first {first} behind the dead letter {id} ({cause})": (
         "{held} 个任务被阻塞，前 {first} 个中有 {count} 个排在死信 {id}（{cause}）之后"
@@ -244,7 +244,7 @@ FINDINGS: dict[str, str] = {
         "{count} jobs of the queue {queue} are {status}, as they say, and in no queue or registry, so that nobody "
         "runs or ends them ({ids}{more})"
     ): (
-        "队列 {queue} 有 {count} 个任务的状态为“{status}”，却不在任何队列或登记表中，没有谁会执行或结束它们（{ids}"
+        "队列 {queue} 有 {count} 个任务的状态为“{status}”，却不在任何队列或登记表中，不会被执行，也不会结束（{ids}"
         "{more}）"
     ),
     "put each back where its status says, with `{command}`": "请按其状态逐个放回，例如 `{command}`",
@@ -258,7 +258,7 @@ FINDINGS: dict[str, str] = {
     "{count} ids on the queue {queue} have no job, which was deleted or has expired ({ids}{more})": (
         "队列 {queue} 上有 {count} 个任务 ID 没有对应的任务，任务已被删除或过期（{ids}{more}）"
     ),
-    "nothing: a worker drops them when it comes to them": "无需处理：工作进程轮到时会将其丢掉",
+    "nothing: a worker drops them when it comes to them": "无需处理：工作进程轮到时会将其丢弃",
     "looked for orphaned jobs in {keys} of {all} keys: found {count}": (
         "已检查 {keys} / {all} 个键：找到 {count} 个孤立任务"
     ),
@@ -315,7 +315,7 @@ FINDINGS: dict[str, str] = {
     "was last used at {at:%Y-%m-%d %H:%M} UTC": "最后一次使用于 {at:%Y-%m-%d %H:%M}（UTC）",
     "was never used": "从未使用",
     "remove it from DESKBELL_APPS, unless Desk's console is about to have it": (
-        "请从 DESKBELL_APPS 中删除，除非即将在 Desk 控制台中启用它"
+        "请从 DESKBELL_APPS 中删除，除非即将在 Desk 管理端启用它"
     ),
     "when each token was last used is not known: no use of any was noted, or it cannot be read": (
         "不清楚各令牌的最近使用时间：没有任何使用记录，或无法读取"
@@ -367,7 +367,10 @@ FINDINGS: dict[str, str] = {
         "{at:%Y-%m-%d %H:%M:%S}（UTC）发现 Redis 缺少 {calls} 次已确认的写入，每次含一个或多个事件：它是另一台服务器，"
         "或由旧备份恢复（docs/how-to/operate.md，Failover）"
     ),
-    "{what}. Dealt with it? DEL {key}": "{what}。处理完毕后请执行 DEL {key}",
+    "when that is dealt with, write `deskbell doctor --ack-lost-writes`": (
+        "处理完毕后请执行 `deskbell doctor --ack-lost-writes`"
+    ),
+    "look again when Redis and this host are less busy": "请在 Redis 与本机较空闲时再次检查",
     # shared/redis/outages
     "DESKBELL_REDIS_URL: {problem}": "DESKBELL_REDIS_URL：{problem}",
     "{problem} from {default}; set it, in .env or the environment, or run `deskbell dev` here": (

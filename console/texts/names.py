@@ -39,5 +39,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "name.action.resume": ("resume", "恢复"),
     "name.action.reveal": ("reveal", "显示个人信息"),
     "name.action.forget": ("forget", "抹除用户"),
+    "name.action.acknowledge": ("acknowledge", "确认"),
     "name.action.sign-in": ("sign-in", "登录"),
 }

@@ -29,11 +29,11 @@ CHINESE = {"Accept-Language": "zh-CN"}
 DATA = "数据"
 NAMES = """
     Deskbell deskbell Desk Chat Redis Valkey RQ rq-dashboard AOF RDB SLOWLOG NTP English
-    API ID ISO JSON MB URL UTC UTF-8 Unix Webhook Origin application/x-www-form-urlencoded
+    API ID ISO JSON MB P50 P99 URL UTC UTF-8 Unix Webhook Origin application/x-www-form-urlencoded
     Event ErrorInfo FAIL LateState LateTicket not_yet RequestTime RspData SdkAppid Seq Sign
     async await def jobs package.module:callbacks deskbell.jobs deskbell.testing TypedDict pydantic
     always appendfsync appendonly yes maxmemory maxmemory-policy noeviction redis redis+cluster shards=16 ssl_ca_certs
-    DEL dev docs/how-to/operate.md Failover loop_blocked redis_away redis_refuses env concurrency your.host
+    dev docs/how-to/operate.md Failover loop_blocked redis_away redis_refuses env concurrency your.host
     action since as before from id rate until s min h crm crm.contact
 """
 OF_THE_DATA = """

@@ -16,7 +16,7 @@ PAGE = Page("audit", "/audit", router, TEXTS, order=60)
 _SEARCHED = 1000
 _MOST = 100
 _LONGEST = 200
-ACTIONS = ("replay", "discard", "pause", "resume", "reveal", "forget", "sign-in")
+ACTIONS = ("replay", "discard", "pause", "resume", "reveal", "forget", "acknowledge", "sign-in")
 
 
 @router.get("/audit")

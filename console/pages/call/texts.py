@@ -4,7 +4,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.title": ("Call", "回调"),
     "call.none": (
         "No record of the callback: it was never kept, or more than {hours} hours ago, or it made room.",
-        "没有该回调的记录：从未保存、已超过 {hours} 小时，或已为新记录腾出空间。",
+        "没有该回调的记录：可能从未保存、已超过 {hours} 小时，或因空间不足已被清除。",
     ),
     "call.elsewhere": ("Look for it on all shards", "在所有分片中查找"),
     "call.nothing": ("nothing", "无"),
@@ -27,13 +27,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "call.accepted": ("Accepted", "已接受"),
     "call.checked": (
         "App, packet, and signature where it is required, were checked; what fails is not on record.",
-        "已检查应用、数据包与签名（如要求）；未通过的回调不会记录。",
+        "已校验应用、数据包，以及签名（如要求）；未通过校验的回调不留记录。",
     ),
     "call.answered": ("Answered", "已应答"),
     "call.kept": ("Kept on Redis", "已写入 Redis"),
     "call.spooled": (
         "Until then it waited on the api's disk, or the clocks differ.",
-        "此前保存在 API 服务的磁盘上，或时钟不一致。",
+        "此前暂存在 API 服务的本地磁盘上，或两端时钟不一致。",
     ),
     "call.again": ("The delivery came again and got the same answer", "重复投递，返回相同应答"),
     "call.attempt": ("attempt {number}", "第 {number} 次执行"),
@@ -44,13 +44,13 @@ TEXTS: dict[str, tuple[str, str]] = {
             "are by the clocks of the api, of Redis and of the workers, in UTC."
         ),
         (
-            "显示 {count} 次执行与重复投递中的 {shown} 次，有数秒延迟。"
+            "显示 {count} 次执行与重复投递中的 {shown} 次；执行结束数秒后才会记录。"
             "时间为 API 服务、Redis 与工作进程各自的时钟（UTC）。"
         ),
     ),
     "call.jobs": ("Jobs", "任务"),
     "call.status": ("status", "状态"),
-    "call.own": ("the event's own job", "事件本身的任务"),
+    "call.own": ("the event's own job", "事件的分发任务"),
     "call.gone": ("ended, and gone from RQ", "已结束，RQ 中不再保留"),
     "call.jobs.covers": (
         "{shown} of {count} jobs, as RQ has them now; those that have ended are gone some minutes later.",

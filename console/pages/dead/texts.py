@@ -74,7 +74,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.discard.many": ("Discard {number}", "丢弃 {number} 条"),
     "dead.replay.sure": (
         "Put {number} dead letters back on their queues, with all their attempts?",
-        "将 {number} 条死信放回队列，并恢复全部重试次数？",
+        "将 {number} 条死信放回队列，并重置其重试次数？",
     ),
     "dead.discard.sure": (
         "Delete {number} dead letters for good, with their events? What waits for them goes on.",
@@ -166,8 +166,8 @@ TEXTS: dict[str, tuple[str, str]] = {
             "What was replayed or discarded is counted as it happens; the others when it has ended. What somebody else "
             "has replayed, discarded or forgotten since the dry run may not be looked at."
         ),
-        "已重放或已丢弃的数量实时计入；其余在结束后给出。预演之后被他人重放、丢弃或遗忘的可能不再查看。",
+        "已重放或已丢弃的数量实时计入；其余在结束后给出。预演之后被他人重放、丢弃或抹除的死信可能不会再查看。",
     ),
     "dead.stop": ("End it", "终止"),
-    "dead.again": ("Go on with the rest…", "继续处理剩余…"),
+    "dead.again": ("Go on with the rest…", "继续处理剩余的…"),
 }

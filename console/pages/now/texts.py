@@ -21,7 +21,7 @@ TEXTS: dict[str, tuple[str, str]] = {
             "Of all nodes, in the last full minute, which began at {minute} UTC; the budget is {budget} ms. Times are "
             "upper bounds of buckets."
         ),
-        "所有节点，自 {minute}（UTC）起的上一个完整分钟；时限为 {budget} 毫秒。时间为分桶上限。",
+        "所有节点，自 {minute}（UTC）起的上一个完整分钟；时限为 {budget} 毫秒。耗时取直方图桶的上限。",
     ),
     "now.answers.none": ("No callback in the last full minute.", "上一个完整分钟内没有回调。"),
     "now.answers.elsewhere": (
@@ -31,7 +31,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.rate": ("callbacks", "回调"),
     "now.all": ("Altogether", "合计"),
     "now.spool": ("in spools", "磁盘暂存"),
-    "now.spool.oldest": ("the oldest for", "最久已存"),
+    "now.spool.oldest": ("the oldest for", "最长暂存时间"),
     "now.hosts": ("apis", "API 主机"),
     "now.heard": ("last heard of", "最近上报"),
     "now.all.covers": (
@@ -44,12 +44,12 @@ TEXTS: dict[str, tuple[str, str]] = {
             "are attempts of the last full minute, which began at {minute} UTC."
         ),
         (
-            "数量为当前值；最久指队首任务最近一次入队（重试重新计时）至今。完成与失败为自 {minute}（UTC）起上一个完整"
-            "分钟的执行次数。"
+            "数量为当前值；最长等待指队首任务自最近一次入队（重试时重新计时）至今的时间。完成与失败为自 "
+            "{minute}（UTC）起上一个完整分钟的执行次数。"
         ),
     ),
     "now.waiting": ("waiting", "等待"),
-    "now.oldest": ("oldest", "最久"),
+    "now.oldest": ("oldest", "最长等待"),
     "now.retry": ("retry", "待重试"),
     "now.held": ("held", "被阻塞"),
     "now.running": ("running", "执行中"),
@@ -64,10 +64,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "now.chart.callbacks": ("Callbacks a minute", "每分钟回调数"),
     "now.chart.answered": ("Time to the answer; the dashed line is the budget", "应答耗时，虚线为时限"),
-    "now.chart.waits": ("Time until a job first begins", "任务首次开始前的等待"),
+    "now.chart.waits": ("Time until a job first begins", "任务首次开始前的等待时间"),
     "now.chart.attempts": ("Attempts a minute", "每分钟执行次数"),
     "now.line.callbacks": ("all", "全部"),
     "now.line.not_good": ("refused or failed", "被拒绝或失败"),
-    "now.line.wait": ("99 % within, of jobs that have begun", "99% 不超过（已开始的任务）"),
+    "now.line.wait": ("99 % within, of jobs that have begun", "P99（已开始的任务）"),
     "now.line.oldest": ("the oldest that waits now", "当前等待最久的任务"),
 }

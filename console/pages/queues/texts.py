@@ -14,7 +14,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.state.empty": ("empty", "空"),
     "queues.pause.confirm": (
         "No job of {queue} is begun until somebody resumes it. Jobs under way go on, events are accepted.",
-        "{queue} 在恢复之前不会开始新任务；进行中的任务继续执行，事件仍会被接收。",
+        "{queue} 在恢复之前不会开始新任务；执行中的任务会继续，事件仍会接收。",
     ),
     "queues.resume": ("Resume", "恢复"),
     "queues.resume.all": ("Resume all workers", "恢复全部工作进程"),
@@ -26,7 +26,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.resumed.all.already": ("The workers were not suspended.", "工作进程未被挂起。"),
     "queues.unknown": ("There is no queue {queue}.", "没有队列 {queue}。"),
     "queues.why": ("Why it does not move", "为何停滞"),
-    "queues.why.none": ("Nothing that Redis knows holds it back.", "Redis 中没有发现阻塞原因。"),
+    "queues.why.none": ("Nothing that Redis knows holds it back.", "未在 Redis 中发现停滞的原因。"),
     "queues.workers": ("Workers", "工作进程"),
     "queues.workers.covers": (
         "{living} live, {silent} gave no sign of life lately; those of RQ itself tell nothing of theirs.",
@@ -36,7 +36,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.version": ("version", "版本"),
     "queues.slots": ("slots used", "已用槽位"),
     "queues.heartbeat": ("heartbeat", "心跳"),
-    "queues.ago": ("{age} ago", "{age} 前"),
+    "queues.ago": ("{age} ago", "{age}前"),
     "queues.types": ("Job types", "任务类型"),
     "queues.types.covers": (
         "Waiting: of the first {first} of {waiting} in the queue. Limits as a worker declares them.",

@@ -38,7 +38,7 @@ TEXTS: dict[str, tuple[str, str]] = {
             "Sums over the queues of a shard; the oldest is the one that waits longest. Of one that does not answer, "
             "what it told last."
         ),
-        "为分片内各队列之和；最久为等待时间最长者。没有响应的分片显示其最近一次的数据。",
+        "为分片内各队列之和；最长等待取其中最大者。没有响应的分片显示其最近一次的数据。",
     ),
     "shards.state.good": ("nothing wrong", "正常"),
     "shards.state.problem": ("needs you", "需要处理"),

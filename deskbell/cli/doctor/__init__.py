@@ -47,13 +47,15 @@ from deskbell.cli.doctor.queues import (
 from deskbell.cli.doctor.server import accepting, durability, forgotten, version
 from deskbell.cli.doctor.tokens import token_table, token_uses, unused_tokens
 from deskbell.cli.exit import stop
+from deskbell.cli.settings.redis_here import redis_here
 from deskbell.cli.settings.running import load_settings_here, no_redis
 from deskbell.queues.findings import Finding, problem
 from shared.redaction import terminal_text
 from shared.redis.connections import connect
-from shared.redis.queues import EVENTS
+from shared.redis.queues import EVENTS, FORGOTTEN_KEY
 from shared.settings.config import Settings
 from shared.settings.redis_url import RedisUrl
+from workers.audit import AuditLog, user_name
 
 _HERE = (locks, handlers, job_types, agreement, spool_folder, traces)
 _OF_THE_SERVER = (
@@ -121,6 +123,14 @@ def doctor(
         (_print_all if queue is None else _print_in_order)(checked, found)
     if "problem" in kinds:
         sys.exit(1)
+
+
+def acknowledge_lost_writes() -> None:
+    """Say no more of what Redis had lost, and record who dealt with it."""
+    with redis_here() as (redis, _):
+        if was_reported := redis.delete(FORGOTTEN_KEY):
+            AuditLog(redis).note("acknowledge", "lost writes", user_name(), "done")
+    print("the lost writes are acknowledged" if was_reported else "no lost writes are reported")  # noqa: T201
 
 
 def beside_queues(settings: Settings, shard: int | None, *, of_the_server: bool) -> list[Finding]:

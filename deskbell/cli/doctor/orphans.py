@@ -43,7 +43,8 @@ def orphans(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
                 **looked,
                 seconds=MOST_SECONDS,
                 but=but_for if seen.unread else "",
-            )
+            ),
+            sentence("look again when Redis and this host are less busy"),
         )
 
 

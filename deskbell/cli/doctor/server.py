@@ -112,4 +112,4 @@ def forgotten(checked: Checked) -> Iterator[Finding]:
     """Whether Redis has forgotten what it had acknowledged."""
     found = read_lost_writes(checked.connection)
     if found:
-        yield problem(found)
+        yield problem(found, sentence("when that is dealt with, write `deskbell doctor --ack-lost-writes`"))

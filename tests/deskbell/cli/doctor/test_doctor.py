@@ -23,6 +23,7 @@ from tests.conftest import ApiFactory, SettingsFactory, WorkplaceFactory, open_w
 from tests.desk import APP, TOKEN, serving
 from tests.deskbell.cli.doctor.looking import APPS, Look, problems, worker
 from tests.processes import environment
+from workers.audit import AuditLog
 
 __all__ = ["open_workplace"]  # a fixture
 
@@ -252,16 +253,26 @@ def test_a_token_whose_use_could_not_be_noted_is_not_one_that_was_never_used(loo
     assert any(line.startswith("the api cannot note when a token was used: ") for line in problems(in_the_way))
 
 
-def test_a_redis_that_has_forgotten_is_a_problem(look: Look, redis: Redis) -> None:
-    """As an api has noted, for some days."""
+def test_a_redis_that_has_forgotten_is_a_problem(look: Look, redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+    """As an api has noted, for some days; or until somebody acknowledges it, as the audit log has it."""
     redis.set(FORGOTTEN_KEY, '{"at": 1669872112, "calls": 12}')
 
     with worker(redis):
         status, lines = look()
+        env = environment(DESKBELL_REDIS_URL=valkey_url, DESKBELL_APPS=APPS)
+        acknowledged = [forked.run("doctor", "--ack-lost-writes", env=env, cwd=tmp_path) for _ in range(2)]
+        (_, after), (entry,) = look(), AuditLog(redis).latest(9)
 
     (found,) = problems(lines)
     assert status == 1
     assert found.startswith("at 2022-12-01 05:21:52 UTC Redis lacked 12 calls, each of one event or more, ")
+    assert found.endswith("; when that is dealt with, write `deskbell doctor --ack-lost-writes`")
+    assert [each.stdout for each in acknowledged] == [
+        "the lost writes are acknowledged\n",
+        "no lost writes are reported\n",
+    ]
+    assert problems(after) == []
+    assert (entry.action, entry.selection, entry.end) == ("acknowledge", "lost writes", "done")
 
 
 @pytest.mark.parametrize("said", ["x", "[]", "[" * 10_000])

@@ -140,6 +140,7 @@ def test_what_was_not_looked_at_is_said(
     (told,) = [line for line in lines if "orphaned jobs" in line]
     assert told.startswith("unknown: looked for orphaned jobs in 1000 of 3")
     assert "and not at all in erp, where too many wait or a key is damaged: there may be more" in told
+    assert told.endswith("; look again when Redis and this host are less busy")
 
 
 def test_what_a_program_reads_has_sentence_action_and_reason(redis: Redis, tmp_path: Path, valkey_url: str) -> None:
