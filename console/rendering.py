@@ -29,8 +29,9 @@ def shown(value: object, longest: int = LONGEST) -> str:
         whole = value if isinstance(value, str) else str(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
         return "±10^4300…"
-    cut = len(whole) - longest
-    written = "".join(each if unicodedata.category(each) not in _UNSEEN else _code(each) for each in whole[:longest])
+    cut, written = len(whole) - longest, whole[:longest]
+    if not written.isprintable():  # as nearly all is
+        written = "".join(each if unicodedata.category(each) not in _UNSEEN else _code(each) for each in written)
     return f"{written}… (+{cut:,})" if cut > 0 else written
 
 
