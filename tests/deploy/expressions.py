@@ -15,6 +15,7 @@ from tests.told_metrics import told_series
 ROOT = Path(__file__).parent.parent.parent
 RULES = ROOT / "deploy" / "prometheus" / "deskbell.rules.yml"
 _OF_PROMETHEUS = {"job", "instance", "le", "alertname"}
+_OF_CLUSTERS = {"shard"}  # an api has it where Redis is a cluster
 _OF_INTEGRATORS = {"queue", "node", "handler", "job_type", "version", "commit"}
 """Labels whose values are names that others have chosen."""
 
@@ -34,9 +35,9 @@ def unknown_names(expression: str) -> Iterator[str]:
     """Metrics, labels and values of an expression that nothing tells."""
     known = known_names()
     grouped = {
-        label for labels in re.findall(r"\b(?:by|on|left) \(([^)]*)\)", expression) for label in labels.split(", ")
+        label for labels in re.findall(r"\b(?:by|on|left) \(([^)]+)\)", expression) for label in labels.split(", ")
     }
-    available = set(_OF_PROMETHEUS)
+    available = _OF_PROMETHEUS | _OF_CLUSTERS
     for name, labels in re.findall(r"(?<![:\w])(deskbell_\w+)(?:{([^}]*)})?", expression):
         if name not in known:
             yield name

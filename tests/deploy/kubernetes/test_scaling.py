@@ -27,6 +27,12 @@ def told(queue: str, waiting: int, running: int, oldest: int, paused: int = 0) -
 BUSY = told("crm", 100, 20, 90) | told("events", 3, 0, 1) | told("late", 5, 2, 60) | told("messages", 10, 1, 30)
 LOST = dict.fromkeys(BUSY, "5x4 stale")
 HALF = BUSY | {series: "5x4 stale" for series in BUSY if series.startswith("deskbell_jobs{")}
+SHARDS = {
+    f'{series[:-1]},shard="{shard}"}}': values
+    for shard, all_told in enumerate((told("crm", 100, 20, 90) | told("late", 5, 2, 60), told("crm", 10, 0, 300, 1)))
+    for series, values in all_told.items()
+}
+ONE_SHARD = SHARDS | {series: "5x4 stale" for series in SHARDS if 'shard="0"' in series}
 Case = tuple[dict[str, dict[str, str]], dict[str, float | None]]
 CASES: dict[str, Case] = {
     "both apis tell the same": (
@@ -36,6 +42,9 @@ CASES: dict[str, Case] = {
     "one api is lost": ({"a": BUSY, "b": LOST}, {JOBS: 120, AGE: 90, CHAT_JOBS: 18, CHAT_AGE: 60}),
     "all are lost": ({"a": LOST, "b": LOST}, {JOBS: None, AGE: None, CHAT_JOBS: None, CHAT_AGE: None}),
     "one of the metrics is lost": ({"a": HALF}, {JOBS: None, AGE: 90}),
+    "shards are added up": ({"a": SHARDS, "b": SHARDS}, {JOBS: 120, AGE: 90, CHAT_JOBS: 7, CHAT_AGE: 60}),
+    "one shard is lost": ({"a": ONE_SHARD, "b": ONE_SHARD}, {JOBS: None, AGE: None, CHAT_JOBS: None, CHAT_AGE: None}),
+    "an api has lost one shard": ({"a": ONE_SHARD, "b": SHARDS}, {JOBS: 120, AGE: 90, CHAT_JOBS: 7, CHAT_AGE: 60}),
     "of no queue was ever told": ({"a": told("events", 0, 0, 0)}, {JOBS: None, AGE: None, CHAT_JOBS: None}),
     "a breaker has paused the queue": (
         {"a": told("crm", 5000, 3, 900, 1) | told("late", 5, 2, 60) | told("messages", 900, 1, 900, 1)},
