@@ -57,6 +57,15 @@ class QueueNow:
         return next((each.whole for each in (*problems, *self.findings)), "")
 
     @property
+    def drained_seconds(self) -> float | None:
+        """After how long the last job that waits now will have begun, if attempts go on as in that minute.
+
+        None where nothing waits, or that is not known: nothing was begun, or the queue needs a person.
+        """
+        per_second = (self.done_per_second or 0.0) + (self.failed_per_second or 0.0)
+        return None if self.is_stuck or not per_second else self.state.waiting / per_second or None
+
+    @property
     def is_stuck(self) -> bool:
         """Whether it needs a person."""
         return any(each.kind == "problem" for each in self.findings)
@@ -91,15 +100,14 @@ def read_now(redis: Redis, settings: Settings) -> Now:
         RedisError: Redis does not answer.
     """
     at = time.time() - ahead_of(redis)
-    minute = at - at % 60 - _PERIOD_SECONDS  # the last full one: processes write their counts every few seconds
-    tallies = read_history(redis, minute, minute).get(minute, {})
+    minute, tallies = read_minute(redis, at)
     states = read_queues(redis, None)
     return Now(
         at,
         minute,
         settings.budget_ms,
         _answers(tallies),
-        [_queue(redis, each, tallies, settings) for each in states],
+        [queue_now(each, tallies, reasons(Looked(redis, each, settings.abandoned_seconds))) for each in states],
         bool(redis.exists(WORKERS_SUSPENDED)),
         queues_paused_by_hand(redis),
         read_hosts(redis),
@@ -116,8 +124,14 @@ def _answers(tallies: Tallies) -> Answers:
     )
 
 
-def _queue(redis: Redis, state: QueueState, tallies: Tallies, settings: Settings) -> QueueNow:
-    found = reasons(Looked(redis, state, settings.abandoned_seconds))
+def read_minute(redis: Redis, at: float) -> tuple[float, Tallies]:
+    """The last full minute, since processes write their counts every few seconds; and what was counted in it."""
+    minute = at - at % 60 - _PERIOD_SECONDS
+    return minute, read_history(redis, minute, minute).get(minute, {})
+
+
+def queue_now(state: QueueState, tallies: Tallies, findings: list[Finding]) -> QueueNow:
+    """A queue, with what was counted in the last full minute."""
     here = [name for name, declared in state.declared.items() if declared.queue == state.name]
     attempts = total(tally for name, tally in _of(tallies, "job").items() if name in here)
     failed = sum(attempts.outcomes[outcome] for outcome in _FAILED)
@@ -125,7 +139,7 @@ def _queue(redis: Redis, state: QueueState, tallies: Tallies, settings: Settings
         state,
         attempts.outcomes["done"] / _PERIOD_SECONDS if here else None,
         failed / _PERIOD_SECONDS if here else None,
-        found,
+        findings,
     )
 
 

@@ -179,6 +179,36 @@ def test_the_last_hours_are_drawn_from_what_was_counted(open_console: ConsoleFac
     until(lambda: highest() == "20")
 
 
+def test_a_queue_that_moves_says_when_it_will_have_drained(
+    open_console: ConsoleFactory, open_workplace: WorkplaceFactory, redis: Redis
+) -> None:
+    """From how many wait, and how many attempts there were in the last full minute; one that stands still does not."""
+    open_workplace(JOBS).put_jobs(api_call("order"))
+    minute = int(time.time() // 60)
+    for each in (minute - 1, minute, minute + 1):  # whichever is the last full one when it is read
+        redis.hset(f"{MINUTE_KEY}{each}", "job\tpush\toutcome\tdone", 6)
+    browser = open_console()
+
+    with worker(redis, "erp") as here:
+        record = WorkerRecord(
+            name=here.name,
+            host="vm",
+            pid=1,
+            version="1",
+            queues=("erp",),
+            job_types={"push": DeclaredJobType(queue="erp")},
+            slots=2,
+            noted=time.time(),
+        )
+        redis.set(WORKER_KEY + here.name, record.to_json())
+        moves = browser.get("/queues?name=erp").text
+        redis.hset("deskbell:paused:queues", "erp", json.dumps({"by": "li", "since": 0}))
+        stands = browser.get("/queues?name=erp").text
+
+    assert "<dt>drained in</dt><dd>10 s</dd>" in moves
+    assert "<dt>drained in</dt><dd>-</dd>" in stands
+
+
 def test_a_paused_queue_that_nobody_knows_is_shown(open_console: ConsoleFactory, redis: Redis) -> None:
     """Nothing waits on it and no worker reads it: it would be forgotten."""
     redis.hset("deskbell:paused:queues", "old", json.dumps({"by": "li", "since": 0}))

@@ -41,11 +41,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.queues.covers": (
         (
             "Counts are of now; oldest is the time since the first job was queued, for a retry anew. Done and failed "
-            "are attempts of the last full minute, which began at {minute} UTC."
+            "are attempts of the last full minute, which began at {minute} UTC; drained in is until the last job that "
+            "waits now has begun, if attempts go on at that rate."
         ),
         (
             "数量为当前值；最长等待指队首任务自最近一次入队（重试时重新计时）至今的时间。完成与失败为自 "
-            "{minute}（UTC）起上一个完整分钟的执行次数。"
+            "{minute}（UTC）起上一个完整分钟的执行次数；预计清空指按该速度，当前等待的最后一个任务开始执行所需的时间。"
         ),
     ),
     "now.waiting": ("waiting", "等待"),
@@ -55,6 +56,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.running": ("running", "执行中"),
     "now.done": ("done", "完成"),
     "now.failed": ("failed", "失败"),
+    "now.drained": ("drained in", "预计清空"),
     "now.dead": ("dead", "死信"),
     "now.workers": ("workers", "工作进程"),
     "now.pictures": ("The last hours", "最近几小时"),

@@ -9,9 +9,11 @@ from deskbell.cli.exit import stop
 from deskbell.queues import together
 from deskbell.queues.findings import Finding, said, unknown, warning
 from deskbell.queues.looked import Looked
+from deskbell.queues.now import queue_now, read_minute
 from deskbell.queues.reasons import held, of_all, of_the_queue, paused, reasons, suspension
 from deskbell.queues.state import QueueState, Readers, queue_names, read_queue, read_queues, read_readers
 from shared.redis.breakers import paused_queues
+from shared.redis.clock import ahead_of
 from shared.redis.pauses import queues_paused_by_hand
 from shared.redis.queues import EVENTS
 
@@ -70,9 +72,12 @@ def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     yield from together.events_wait(checked.connection, name)
     looked = Looked(checked.connection, state, checked.settings.abandoned_seconds)
     found = of_all(looked) if state.is_empty else reasons(looked)
-    yield from found
-    if state.waiting and not found:
-        yield _movement(checked, state)
+    moves = [_movement(checked, state)] if state.waiting and not found else []
+    yield from (*found, *moves)
+    _, tallies = read_minute(checked.connection, time.time() - ahead_of(checked.connection))
+    seconds = queue_now(state, tallies, found).drained_seconds
+    if seconds is not None and not any(each.kind == "unknown" for each in moves):
+        yield said(f"the last job that waits now begins in about {seconds:,.0f} s, at the rate of the last full minute")
 
 
 def _movement(checked: Checked, state: QueueState) -> Finding:

@@ -61,6 +61,7 @@ def queue_data(each: QueueNow) -> dict[str, object]:
         "dead": state.dead,
         "done_per_second": each.done_per_second,
         "failed_per_second": each.failed_per_second,
+        "drained_seconds": None if each.drained_seconds is None else round(each.drained_seconds, 3),
         "why": each.why,
         "is_stuck": each.is_stuck,
         "workers": [
@@ -90,7 +91,7 @@ def answered(now: Now) -> Text:
 def _queues(queues: list[QueueNow]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("QUEUE")
-    for head in ("WAIT", "OLDEST", "RETRY", "HELD", "RUN", "DONE/s", "FAIL/s", "DEAD"):
+    for head in ("WAIT", "OLDEST", "RETRY", "HELD", "RUN", "DONE/s", "FAIL/s", "DRAINED IN", "DEAD"):
         table.add_column(head, justify="right")
     table.add_column("WORKERS (slots used)")
     for each in queues:
@@ -103,6 +104,7 @@ def _queues(queues: list[QueueNow]) -> Table:
             *(f"{count:,}" for count in counts),
             rate(each.done_per_second),
             rate(each.failed_per_second),
+            age(each.drained_seconds),
             f"{state.dead:,}",
             escape(terminal_text(_workers(each))),
             style=style,

@@ -13,6 +13,7 @@ from rq import Worker
 from deskbell import ApiCall, Breaker, Concurrency, Event, Jobs, TaskFlowEvent
 from deskbell.testing import api_call
 from shared.redis import clock
+from shared.redis.history import MINUTE_KEY
 from shared.redis.queues import EVENTS
 from shared.redis.workers import WORKER_KEY, WorkerRecord, read_workers
 from tests.conftest import WorkplaceFactory, open_workplace
@@ -172,9 +173,12 @@ async def book(event: ApiCall) -> None:
 
 
 def test_a_semaphore_is_full_and_who_holds_it(look: Look, redis: Redis, open_workplace: WorkplaceFactory) -> None:
-    """A slot of a job that does not run any more is free at the end of its lease."""
+    """A slot of a job that does not run any more is free at the end of its lease; when what waits will have begun."""
     workplace = open_workplace(LIMITED)
     workplace.put_jobs(api_call("order"))
+    minute = int(time.time() // 60)
+    for each in (minute - 1, minute, minute + 1):  # whichever is the last full one when it is read
+        redis.hset(f"{MINUTE_KEY}{each}", mapping={"job\tbook\toutcome\tdone": 4, "job\tbook\toutcome\tretry": 2})
     redis.zadd("deskbell:slots:book", {"gone": (time.time() + 60) * 1000})
 
     with worker(redis, "erp") as here:
@@ -186,6 +190,7 @@ def test_a_semaphore_is_full_and_who_holds_it(look: Look, redis: Redis, open_wor
         "1 job of book waits for its limit, 1 at once, of which 1 are taken; 1 of them is of a job that does not run: "
     )
     assert any(line.startswith(waits) for line in lines)
+    assert "the last job that waits now begins in about 10 s, at the rate of the last full minute" in lines
 
 
 def ordered(on_dead: Any = "continue", **options: Any) -> Jobs:

@@ -75,6 +75,7 @@ def test_it_tells_of_answers_queues_and_why_one_does_not_move(
     )
     assert data["answers"]["outcomes"] == {"answered": 590, "fallback": 10}
     (erp,) = [each for each in data["queues"] if each["name"] == "erp"]
+    assert erp["drained_seconds"] is None
     assert (erp["waiting"], erp["is_stuck"], erp["workers"]) == (3, True, [])
 
 
