@@ -124,7 +124,7 @@ class State:
 
     def close(self) -> None:
         """End what dead letters are replayed or discarded by, and close the connections to Redis."""
-        for each in self.shards:
+        for each in self.shards if self.is_above else ():
             each.close()
         self.together.close()
         self.dead_runs.close()

@@ -122,10 +122,11 @@ def console(servers: Cluster, folder: Path, api: Api) -> Iterator[str]:
     users = {name: {"role": each.role, "password": each.password.get_secret_value()} for name, each in USERS.items()}
     signs = {"DESKBELL_CONSOLE_USERS": json.dumps(users), "DESKBELL_CONSOLE_KEY": KEY}
     api.desk.call()
-    with command(servers, folder, "console", "--port", "0", **signs):
+    with command(servers, folder, "console", "--port", "0", **signs) as process:
         out = folder / "console.out"
         until(lambda: '"listening"' in out.read_text().rpartition("\n")[0], PATIENCE_SECONDS)
         yield f"http://127.0.0.1:{json.loads(out.read_text().splitlines()[0])['port']}"
+    assert process.returncode == 0
 
 
 def workers_of(servers: Cluster, shard: int) -> set[bytes]:
