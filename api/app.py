@@ -33,11 +33,12 @@ from shared.handlers.callbacks import Callbacks
 from shared.handlers.replies import Replies
 from shared.logs import get_log, on_lost_lines
 from shared.records.packing import Packing
+from shared.runtime.parent import Parent
 from shared.settings.config import Settings
 from shared.wire.protocol import envelope
 
 
-def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
+def create_app(settings: Settings, callbacks: Callbacks, parent: Parent | None = None) -> CallbackRoutes:
     """The api for these settings and handlers.
 
     Raises:
@@ -50,7 +51,7 @@ def create_app(settings: Settings, callbacks: Callbacks) -> CallbackRoutes:
     paths = CallbackPaths(settings)
     replies = Replies(callbacks, DriftLog(metrics))
     lateness = Lateness(metrics)
-    shards = Shards(settings, replies, metrics, lateness, Packing(settings, public_variables(callbacks)))
+    shards = Shards(settings, replies, metrics, lateness, Packing(settings, public_variables(callbacks)), parent)
     token_usage = TokenUsage(shards.home)
     _warn_of_unknown_apps(settings, callbacks)
 

@@ -13,6 +13,7 @@ from api.acceptance.backlog import BacklogReader
 from api.acceptance.spool import Survey
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
 from shared.redis.clock import seconds_ahead
+from shared.runtime.parent import Parent
 from shared.runtime.tasks import cancel_and_wait
 
 NOTE_SECONDS = 10.0
@@ -22,8 +23,8 @@ _AGAIN_SECONDS = 1.0
 class Presence:
     """What this process says of its host's api; an outage of Redis is logged by others."""
 
-    def __init__(self, redis: AsyncRedis, backlog: BacklogReader, folder: Path) -> None:
-        self._redis, self._backlog = redis, backlog
+    def __init__(self, redis: AsyncRedis, backlog: BacklogReader, folder: Path, parent: Parent | None) -> None:
+        self._redis, self._backlog, self._parent = redis, backlog, parent
         self._host, self._folder = socket.gethostname(), str(folder.absolute())
         self._task: asyncio.Task[None] | None = None
 
@@ -64,4 +65,5 @@ class Presence:
             has_ended=has_ended,
             size=found.size,
             ahead=round(ahead, 3),
+            kept_at=self._parent.kept_at if self._parent else 0.0,
         )

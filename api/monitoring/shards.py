@@ -25,6 +25,7 @@ from api.monitoring.spool import collect_spool
 from shared.handlers.replies import Replies
 from shared.records.packing import Packing
 from shared.redis.connections import connect_async
+from shared.runtime.parent import Parent
 from shared.settings.config import Settings
 
 
@@ -45,12 +46,13 @@ class Shard:
         metrics: Metrics,
         lateness: Lateness,
         packing: Packing,
+        parent: Parent | None,
     ) -> None:
         self._settings = settings
         self.redis = connect_async(settings, shard=number)
         self.intake = Intake(self.redis, settings, metrics, lateness, packing)
         self._backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
-        self._presence = Presence(self.redis, self._backlog, settings.spool_dir)
+        self._presence = Presence(self.redis, self._backlog, settings.spool_dir, parent)
         self.health = Health(self.redis, settings, self.intake, replies, metrics, self._backlog, lateness)
 
     async def start(self) -> None:
@@ -86,10 +88,17 @@ class Shards:
     """
 
     def __init__(
-        self, settings: Settings, replies: Replies, metrics: Metrics, lateness: Lateness, packing: Packing
+        self,
+        settings: Settings,
+        replies: Replies,
+        metrics: Metrics,
+        lateness: Lateness,
+        packing: Packing,
+        parent: Parent | None,
     ) -> None:
         each = _of_shards(settings) if settings.shards else {None: settings}
-        self._shards = [Shard(number, own, replies, metrics, lateness, packing) for number, own in each.items()]
+        parts = (replies, metrics, lateness, packing, parent)
+        self._shards = [Shard(number, own, *parts) for number, own in each.items()]
         self.home = self._shards[0].redis
         self.intakes = Intakes([shard.intake for shard in self._shards])
 

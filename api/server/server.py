@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from api.server.connections import IDLE_SECONDS, Connections
 from shared.logs import flush_logs, get_log
 from shared.runtime.open_files import raise_file_limit
+from shared.runtime.parent import Parent
 from shared.settings.config import Settings
 
 _LAST_SECONDS = 1.0
@@ -39,7 +40,7 @@ def serve(
     make_app: Callable[[], ASGIApp],
     settings: Settings,
     listener: socket.socket,
-    parent: socket.socket | None = None,
+    parent: Parent | None = None,
     lifespan: AbstractAsyncContextManager[None] | None = None,
 ) -> None:
     """Serve on a socket until SIGTERM or SIGINT; answers what is in flight before it ends.
@@ -64,7 +65,7 @@ class Server(uvicorn.Server):
         connections: Connections,
         *,
         grace_seconds: float = 10,
-        parent: socket.socket | None = None,
+        parent: Parent | None = None,
         lifespan: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
         config = uvicorn.Config(
@@ -101,9 +102,8 @@ class Server(uvicorn.Server):
         """Begin to answer, and tell the parent."""
         await super().startup(sockets)
         if self._parent:
-            self._parent.setblocking(False)
-            self._parent.send(b"1")
-            asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
+            self._parent.say_ready()
+            asyncio.get_running_loop().add_reader(self._parent, self._hear, self._parent)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, answer what is in flight, and let the app write what it must."""
@@ -144,10 +144,11 @@ class Server(uvicorn.Server):
     def _is_busy(self) -> bool:
         return bool(self._connections.all or self.server_state.tasks) and not self.force_exit
 
-    def _orphaned(self) -> None:
-        """The parent has died without telling this process to end: its successor needs the port."""
-        asyncio.get_running_loop().remove_reader(self._parent)  # type: ignore[arg-type]  # it is there
-        self.should_exit = True
+    def _hear(self, parent: Parent) -> None:
+        """End if the parent has died without telling this process to end: its successor needs the port."""
+        if parent.is_gone():
+            asyncio.get_running_loop().remove_reader(parent)
+            self.should_exit = True
 
 
 def exit_now(status: int = 0) -> None:

@@ -228,6 +228,18 @@ FINDINGS: dict[str, str] = {
         "主机 {host} 的 API 服务最后一次心跳在 {at:%Y-%m-%d %H:%M:%S}（UTC），并非正常停止：此后写入暂存目录 {folder} "
         "的事件只存在于该处"
     ),
+    "Which processes go on after SIGHUP with the settings and code of before.": "SIGHUP 后仍使用旧设置与代码的进程：",
+    (
+        "the api of the host {host} goes on with its old settings and code: at {at:%Y-%m-%d %H:%M:%S} UTC a new "
+        "process did not start"
+    ): "主机 {host} 的 API 服务仍在使用旧的设置与代码：{at:%Y-%m-%d %H:%M:%S}（UTC）新进程未能启动",
+    (
+        "workers of the host {host} go on with their old settings and code: at {at:%Y-%m-%d %H:%M:%S} UTC a new "
+        "process did not start"
+    ): "主机 {host} 的工作进程仍在使用旧的设置与代码：{at:%Y-%m-%d %H:%M:%S}（UTC）新进程未能启动",
+    "see standard error beside not_replaced in its log, correct that, and send SIGHUP again": (
+        "请查看其日志中 not_replaced 附近的标准错误输出，修正后再次发送 SIGHUP"
+    ),
     "{key}: expected a {kind}, got a {found}: what reads it stands still": (
         "{key}：应为 {kind}，实为 {found}：读取它的进程都会停滞"
     ),

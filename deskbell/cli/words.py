@@ -3,6 +3,8 @@
 import signal
 import socket
 
+from shared.runtime.parent import Parent
+
 AT_ONCE = ("console", "top")
 """The commands that show all shards of a cluster at once, where none is named; others, one after the other."""
 
@@ -21,9 +23,9 @@ def common_first(words: list[str]) -> list[str]:
     return [*env_file, *shard, *others]
 
 
-def parent_of(fd: int) -> socket.socket | None:
-    """The socket to the supervisor; None where there is none, as in tests of a single process."""
+def parent_of(fd: int) -> Parent | None:
+    """The supervisor; None where there is none, as in tests of a single process."""
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # the supervisor ends us by it; a script may have had it ignored
-    return None if fd < 0 else socket.socket(fileno=fd)
+    return None if fd < 0 else Parent(socket.socket(fileno=fd))

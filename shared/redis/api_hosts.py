@@ -29,6 +29,7 @@ class ApiHost:
         has_ended: whether that was its last word: a process of it was told to end, and did.
         size: how many bytes the events in its spool take.
         ahead: how many seconds its clock is ahead of Redis'.
+        kept_at: when a new process did not start, so that an old one goes on after SIGHUP, in Unix seconds; else 0.
     """
 
     host: str
@@ -39,6 +40,7 @@ class ApiHost:
     has_ended: bool
     size: int = 0
     ahead: float = 0.0
+    kept_at: float = 0.0
 
     @property
     def field(self) -> str:

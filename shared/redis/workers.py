@@ -51,6 +51,7 @@ class WorkerRecord:
         lag: for how many seconds a callback has waited for its event loop, at most, since the heartbeat before.
         ahead: how many seconds its host's clock is ahead of Redis'.
         noted: when it wrote this, in Unix seconds by Redis' clock.
+        kept_at: when a new process did not start, so that this one goes on after SIGHUP, in Unix seconds; else 0.
     """
 
     name: str
@@ -65,6 +66,7 @@ class WorkerRecord:
     lag: float = 0.0
     ahead: float = 0.0
     noted: float = 0.0
+    kept_at: float = 0.0
 
     @property
     def key(self) -> str:

@@ -34,7 +34,7 @@ NAMES = """
     async await def jobs package.module:callbacks deskbell.jobs deskbell.testing TypedDict pydantic
     always appendfsync appendonly yes maxmemory maxmemory-policy noeviction redis redis+cluster shards=16 ssl_ca_certs
     dev docs/how-to/operate.md Failover loop_blocked redis_away redis_refuses env concurrency your.host
-    action since as before from id rate until s min h crm crm.contact
+    SIGHUP not_replaced action since as before from id rate until s min h crm crm.contact
 """
 OF_THE_DATA = """
     order order_status Tier N V x OrderID OrderStatus SystemClientUserID SystemSessionID events foreign viewer admin

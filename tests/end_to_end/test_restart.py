@@ -14,6 +14,7 @@ from redis import Redis
 from starlette.applications import Starlette
 
 from api.server.server import Server, connections_of
+from shared.redis.api_hosts import read_hosts
 from shared.redis.queues import EVENTS, queue
 from shared.runtime.loop_lag import STUCK_STATUS
 from tests.conftest import SettingsFactory
@@ -299,7 +300,7 @@ def test_processes_whose_parent_was_killed_end(redis: Redis, valkey_url: str, fo
 
 
 def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str, folder: Path) -> None:
-    """The old processes go on; once it is fixed, new ones replace them."""
+    """The old processes go on, and tell so on Redis; once it is fixed, new ones replace them."""
     assert redis.ping()
     with running_api(valkey_url, folder, "--processes", "2", **SETTINGS) as api:
         until(lambda: api.lines("ready"))
@@ -307,6 +308,7 @@ def test_code_that_does_not_start_replaces_nothing(redis: Redis, valkey_url: str
         write(folder, "broken", "\nthis is no Python\n")
         api.process.send_signal(signal.SIGHUP)
         until(lambda: api.lines("not_replaced"))
+        until(lambda: [each for each in read_hosts(redis) if each.kept_at])
         meanwhile = call_on_new_connection(api, "version").json()["Body"]["Version"]
         write(folder, "fixed")
         api.process.send_signal(signal.SIGHUP)

@@ -8,6 +8,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from shared.logs import get_log
 from shared.redis.clock import seconds_ahead
+from shared.runtime.parent import Parent
 from workers.attempt import Performer
 from workers.releases.declarations import Declarations
 from workers.worker.execution import Executor, to_renew
@@ -60,6 +61,7 @@ class Heartbeat:
     executor: Executor
     outcomes: Outcomes
     take_lag: Callable[[], float]
+    parent: Parent | None
 
     def __post_init__(self) -> None:
         self.seconds = min(self.outcomes.leases.seconds / 6, _LONGEST_SECONDS)
@@ -77,7 +79,8 @@ class Heartbeat:
         ahead = await seconds_ahead(self.redis)
         noted = round(time.time() - ahead, 3)
         lag, ahead = round(self.take_lag(), 3), round(ahead, 3)
-        record = replace(self._record, used=used, stragglers=stragglers, lag=lag, ahead=ahead, noted=noted)
+        busy = replace(self._record, used=used, stragglers=stragglers, lag=lag)
+        record = replace(busy, ahead=ahead, noted=noted, kept_at=self.parent.kept_at if self.parent else 0.0)
         known, lost = await self.outcomes.leases.renew(to_renew(executions), self.worker.get_state(), record.to_json())
         self._reap_guard.record_heartbeat()
         self._touch_file()

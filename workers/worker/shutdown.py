@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -14,6 +13,7 @@ from redis.exceptions import RedisError
 from rq.utils import now, utcformat
 
 from shared.logs import flush_logs, get_log
+from shared.runtime.parent import Parent
 from workers.lease import Lease
 from workers.worker.background import Background
 from workers.worker.execution import Executor
@@ -49,7 +49,7 @@ class ShutdownSignals:
         shut_down: Callable[[], None],
         save: Callable[[], None],
         grace_seconds: float,
-        parent: socket.socket | None = None,
+        parent: Parent | None = None,
     ) -> None:
         self._loop = loop
         self._shut_down = shut_down  # called on the loop the first time, and once more to end at once
@@ -61,14 +61,13 @@ class ShutdownSignals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         if parent:
-            loop.add_reader(parent, self._orphaned)
+            loop.add_reader(parent, self._hear, parent)
 
     async def run_within(self, lifespan: AbstractAsyncContextManager[None], main: Callable[[], Awaitable[_T]]) -> _T:
         """Tell the supervisor that the worker is ready when what its jobs share is open, and work within that."""
         async with lifespan:
             if self._parent:
-                with suppress(OSError):  # it is gone already, which the loop will notice
-                    self._parent.send(b"1")
+                self._parent.say_ready()
             return await main()
 
     def close(self) -> None:
@@ -76,9 +75,10 @@ class ShutdownSignals:
         for timer in self._timers:
             timer.cancel()
 
-    def _orphaned(self) -> None:
-        assert self._parent
-        self._loop.remove_reader(self._parent)
+    def _hear(self, parent: Parent) -> None:
+        if not parent.is_gone():
+            return
+        self._loop.remove_reader(parent)
         if not self._timers:
             self._begin(self._patience)
 

@@ -14,7 +14,6 @@
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -25,6 +24,7 @@ from rq.worker import WorkerStatus
 
 from shared.logs import get_log, name_process
 from shared.redis.connections import connect_async, connect_pipelined
+from shared.runtime.parent import Parent
 from shared.runtime.threads import DaemonThreads
 from workers.attempt import Performer
 from workers.isolation.children import Children
@@ -58,7 +58,7 @@ class ConcurrentWorker(RegisteredWorker):
         connection: Redis,
         *,
         concurrency: int = CONCURRENCY,
-        parent: socket.socket | None = None,
+        parent: Parent | None = None,
     ) -> None:
         super().__init__(queues, connection)
         name_process(worker=self.name)
@@ -110,7 +110,7 @@ class ConcurrentWorker(RegisteredWorker):
         background, maintenance = Background(self._outage), Maintenance(self, self._jobs, self._settings, threads)
         if any(job_type.isolation and job_type.queue in self._names for job_type in self._jobs.types):
             children.start()
-        parts = (self._polling, self._executor, self._outcomes, self._watchdog.take_lag)
+        parts = (self._polling, self._executor, self._outcomes, self._watchdog.take_lag, self._parent)
         heartbeat = Heartbeat(self, self._performer, redis, *parts)
         await background.repeat(heartbeat.seconds, heartbeat.beat)
         await background.repeat(SCHEDULE_SECONDS, maintenance.schedule)

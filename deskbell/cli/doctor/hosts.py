@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from deskbell.cli.doctor.findings import Checked
+from deskbell.cli.doctor.queues import states
 from deskbell.queues import refused as refusals
 from deskbell.queues import together
 from deskbell.queues.findings import Finding, problem, said, warning
@@ -30,6 +31,34 @@ def other_hosts(checked: Checked) -> Iterator[Finding]:
     for each in read_hosts(checked.connection):
         if each.field != here:
             yield from _of(each)
+
+
+def not_replaced(checked: Checked) -> Iterator[Finding]:
+    """Which processes go on after SIGHUP with the settings and code of before."""
+    apis = {each.host: each.kept_at for each in read_hosts(checked.connection) if each.kept_at and not each.is_gone}
+    records = {each.name: each for state in states(checked) for each in state.readers.records}.values()
+    workers = {each.host: each.kept_at for each in records if each.kept_at}
+    do = sentence("see standard error beside not_replaced in its log, correct that, and send SIGHUP again")
+    for host, at in sorted(apis.items()):
+        yield warning(
+            sentence(
+                "the api of the host {host} goes on with its old settings and code: at {at:%Y-%m-%d %H:%M:%S} UTC a "
+                "new process did not start",
+                host=host,
+                at=datetime.fromtimestamp(at, UTC),
+            ),
+            do,
+        )
+    for host, at in sorted(workers.items()):
+        yield warning(
+            sentence(
+                "workers of the host {host} go on with their old settings and code: at {at:%Y-%m-%d %H:%M:%S} UTC a "
+                "new process did not start",
+                host=host,
+                at=datetime.fromtimestamp(at, UTC),
+            ),
+            do,
+        )
 
 
 def _of(each: ApiHost) -> Iterator[Finding]:

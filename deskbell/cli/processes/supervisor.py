@@ -4,7 +4,8 @@
 2. A process writes a byte to the pair when it is ready, that is, when its settings and its code are loaded. If the
    pair is closed, the supervisor is gone, and the process ends.
 3. SIGHUP is a rolling restart: a new process reads settings and code again, and the old one is told to end when the new
-   one is ready. If the new one does not start, the others stay. A process that dies meanwhile is started again.
+   one is ready. If the new one does not start, the others stay, and are told so. A process that dies meanwhile is
+   started again.
 4. A process that is ready is told to end by SIGINT, not SIGTERM: service managers send SIGTERM to every process of a
    service, and a second one means "at once". A process that does not end within its grace period is killed.
 """
@@ -20,6 +21,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from deskbell.cli.processes.signals import handle_signals
 from shared.logs import get_log
+from shared.runtime.parent import KEPT
 
 AGAIN = 75
 """The exit status of a process that asks to be started again."""
@@ -67,6 +69,11 @@ class Process:
         with suppress(OSError):  # nothing written yet, or it has died
             self.is_ready = was_ready or self._ours.recv(1) == b"1"
         return self.is_ready and not was_ready
+
+    def keep(self) -> None:
+        """Tell it that no successor starts: it goes on, and says so in its record."""
+        with suppress(OSError):
+            self._ours.send(KEPT)
 
     def end(self, seconds: float) -> None:
         """Tell it to end; told again, it ends at once."""
@@ -196,6 +203,8 @@ class Supervisor:
             self._dismiss(old)
         elif new and (new.status is not None or time.monotonic() > new.started + _START_SECONDS):
             self._log.error("not_replaced", pid=self._to_replace[0].child.pid, status=new.status)
+            for process in self._to_replace:
+                process.keep()
             self._dismiss(new)
             self._to_replace, self._successor, self._is_replacing = [], None, False
         if self._to_replace and not self._successor:

@@ -2,7 +2,6 @@
 
 import select
 import signal
-import socket
 import sys
 from contextlib import suppress
 
@@ -13,13 +12,14 @@ from deskbell.cli.exit import stop
 from deskbell.cli.processes.signals import end_cleanly, handle_signals
 from shared.redis.connections import connect
 from shared.redis.outages import CLUSTER, Outage, check_redis, is_cluster, refusal
+from shared.runtime.parent import Parent
 from shared.settings.config import Settings
 
 _PAUSE_SECONDS = 0.5
 _REFUSED = 1
 
 
-def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> Redis:
+def wait_for_redis(settings: Settings, parent: Parent | None = None) -> Redis:
     """A connection to a Redis that answers; waits for it if necessary.
 
     Ends the process with a sentence if Redis refuses at the first try for a reason that only a person can remove, and
@@ -31,7 +31,7 @@ def wait_for_redis(settings: Settings, parent: socket.socket | None = None) -> R
     if problem := _ask(connection, outage):
         _stop(problem)
     if outage.cause and parent:
-        parent.send(b"1")
+        parent.say_ready()
     while outage.cause:
         if _is_alone(parent):
             sys.exit(0)
@@ -63,9 +63,10 @@ def _ask(connection: Redis, outage: Outage) -> str:
     return ""
 
 
-def _is_alone(parent: socket.socket | None) -> bool:
+def _is_alone(parent: Parent | None) -> bool:
     """Whether the supervisor is gone; takes half a second unless it is."""
-    return bool(select.select([parent] if parent else [], [], [], _PAUSE_SECONDS)[0])
+    select.select([parent] if parent else [], [], [], _PAUSE_SECONDS)
+    return parent is not None and parent.is_gone()
 
 
 def _stop(problem: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 
 from deskbell.adapters.needs import servers
@@ -14,6 +13,7 @@ from shared.logs import configure_logs, get_log
 from shared.prometheus import MULTIPROCESS, make_shared_folder
 from shared.redis.queues import EVENTS
 from shared.runtime.open_files import raise_file_limit
+from shared.runtime.parent import Parent
 from shared.settings.config import Settings, load_settings
 from shared.traces.sending import sending_traces
 from workers.attempt import Performer
@@ -22,7 +22,7 @@ from workers.worker.shutdown import Shutdown
 from workers.worker.worker import CONCURRENCY, ConcurrentWorker
 
 
-def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: socket.socket | None) -> None:
+def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: Parent | None) -> None:
     """Serve queues until told to end or, with `burst`, until they are empty."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it replaces this process
     settings = load_settings()
@@ -33,7 +33,7 @@ def work(queues: list[str], *, concurrency: int | None, burst: bool, parent: soc
 
 
 def _work(
-    queues: list[str], settings: Settings, *, concurrency: int | None, burst: bool, parent: socket.socket | None
+    queues: list[str], settings: Settings, *, concurrency: int | None, burst: bool, parent: Parent | None
 ) -> None:
     for url in servers(settings):
         from deskbell.http import check_proxies_for  # noqa: PLC0415 - httpx is slow to import, and few workers need it

@@ -12,6 +12,8 @@ from redis import Redis
 from api.monitoring import presence
 from deskbell import Callbacks
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
+from shared.redis.queues import EVENTS
+from shared.redis.workers import WorkerRecord
 from tests.conftest import SettingsFactory
 from tests.desk import serving
 from tests.deskbell.cli.doctor.looking import Look, problems, worker
@@ -44,6 +46,36 @@ def test_events_in_the_spool_of_a_host_that_is_gone_are_a_problem(look: Look, re
     assert found.endswith("start one with that DESKBELL_SPOOL_DIR to drain them")
     assert "120 events wait in the spool /spool of the host api-1" in lines
     assert not any("api-3" in line or "damaged" in line for line in lines)
+
+
+def test_processes_that_go_on_since_new_ones_do_not_start_are_a_warning(look: Look, redis: Redis) -> None:
+    """After SIGHUP, an api and workers, each host once; what has ended since goes on with nothing."""
+    now = time.time()
+    api = replace(GONE, host="api-1", events=0, oldest=None, noted=now)
+    note(redis, replace(api, kept_at=1669872112.0), replace(api, host="api-3", kept_at=now, has_ended=True))
+
+    with worker(redis) as here:
+        record = WorkerRecord(
+            name=here.name,
+            host="w-1",
+            pid=1,
+            version="1",
+            queues=(EVENTS,),
+            job_types={},
+            slots=1,
+            noted=now,
+            kept_at=1669872112.0,
+        )
+        redis.set(record.key, record.to_json())
+        status, lines = look()
+
+    assert status == 0
+    assert [line.partition(";")[0] for line in lines if "old settings" in line] == [
+        "warning: the api of the host api-1 goes on with its old settings and code: at 2022-12-01 05:21:52 UTC a new "
+        "process did not start",
+        "warning: workers of the host w-1 go on with their old settings and code: at 2022-12-01 05:21:52 UTC a new "
+        "process did not start",
+    ]
 
 
 def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Redis) -> None:
