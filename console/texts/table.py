@@ -9,6 +9,7 @@ from console.texts.described import DESCRIBED
 from console.texts.findings import FINDINGS
 from console.texts.names import TEXTS as NAMES
 from console.texts.refusals import REFUSALS
+from console.texts.servers import SERVERS
 from shared.sentences import Sentence
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
@@ -39,7 +40,7 @@ def text(language: str, key: str, **values: object) -> str:
     return table()[key][_COLUMNS[language]].format_map(values)
 
 
-SENTENCES: Mapping[str, str] = FINDINGS | DESCRIBED | REFUSALS
+SENTENCES: Mapping[str, str] = FINDINGS | SERVERS | DESCRIBED | REFUSALS
 """What commands say, too: the Chinese, by the form in English."""
 
 

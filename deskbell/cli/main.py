@@ -269,20 +269,15 @@ def doctor(
         typer.Option(help="https:// and the host where Desk reaches the api: does it lead here, and its certificate."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ack_lost_writes: Annotated[
-        bool, typer.Option(help="Acknowledge that Redis has lost writes, and do no more.")
-    ] = False,
+    ack_lost_writes: Annotated[bool, typer.Option(help="Acknowledge what Redis has lost, and do no more.")] = False,
 ) -> None:
     """Say why events or jobs do not move, or may be lost; exit 1 if there is a problem.
 
     Checks the settings, Redis, the queues and the spool; lists each app's tokens by fingerprint and last use.
     """
-    from deskbell.cli import doctor as diagnostics
+    from deskbell.cli.doctor import doctor as run
 
-    if ack_lost_writes:
-        diagnostics.acknowledge_lost_writes()
-    else:
-        diagnostics.doctor(queue, api_redis_url, url, as_json=as_json)
+    run(queue, api_redis_url, url, as_json=as_json, ack_lost_writes=ack_lost_writes)
 
 
 @app.command()

@@ -97,7 +97,12 @@ BESIDE_QUEUES = (*_OF_THE_SERVER, *_OF_OTHERS)
 
 
 def doctor(
-    queue: str | None = None, api_redis_url: str | None = None, url: str | None = None, *, as_json: bool = False
+    queue: str | None = None,
+    api_redis_url: str | None = None,
+    url: str | None = None,
+    *,
+    as_json: bool = False,
+    ack_lost_writes: bool = False,
 ) -> None:
     """Print what was found; exit with 1 if anything keeps events or jobs from moving, or may lose them.
 
@@ -106,7 +111,11 @@ def doctor(
         api_redis_url: Redis as the api's user, where this command goes as another.
         url: where Desk reaches the api, such as https://your.host.
         as_json: print one JSON object.
+        ack_lost_writes: look for nothing, and say no more of what Redis has lost.
     """
+    if ack_lost_writes:
+        _acknowledge_lost_writes()
+        return
     if api_redis_url is not None:
         try:
             RedisUrl.parse(api_redis_url)
@@ -126,14 +135,6 @@ def doctor(
         sys.exit(1)
 
 
-def acknowledge_lost_writes() -> None:
-    """Say no more of what Redis had lost, and record who dealt with it."""
-    with redis_here() as (redis, _):
-        if was_reported := redis.delete(FORGOTTEN_KEY):
-            AuditLog(redis).note("acknowledge", "lost writes", user_name(), "done")
-    print("the lost writes are acknowledged" if was_reported else "no lost writes are reported")  # noqa: T201
-
-
 def beside_queues(settings: Settings, shard: int | None, *, of_the_server: bool) -> list[Finding]:
     """What `BESIDE_QUEUES` find that may be wrong, those of the server or the others, which take some seconds."""
     checks = _OF_THE_SERVER if of_the_server else _OF_OTHERS
@@ -143,6 +144,14 @@ def beside_queues(settings: Settings, shard: int | None, *, of_the_server: bool)
     finally:
         if checked.redis:
             checked.redis.close()  # who asks is a process that lives on, the console
+
+
+def _acknowledge_lost_writes() -> None:
+    """Say no more of what Redis had lost, and record who dealt with it."""
+    with redis_here() as (redis, _):
+        if was_reported := redis.delete(FORGOTTEN_KEY):
+            AuditLog(redis).note("acknowledge", "lost writes", user_name(), "done")
+    print("the lost writes are acknowledged" if was_reported else "no lost writes are reported")  # noqa: T201
 
 
 def _document(checked: Checked, found: list[Finding], queue: str | None) -> dict[str, Any]:

@@ -71,10 +71,8 @@ def test_processes_that_go_on_since_new_ones_do_not_start_are_a_warning(look: Lo
 
     assert status == 0
     assert [line.partition(";")[0] for line in lines if "old settings" in line] == [
-        "warning: the api of the host api-1 goes on with its old settings and code: at 2022-12-01 05:21:52 UTC a new "
-        "process did not start",
-        "warning: workers of the host w-1 go on with their old settings and code: at 2022-12-01 05:21:52 UTC a new "
-        "process did not start",
+        f"warning: {who} with {whose} old settings and code: at 2022-12-01 05:21:52 UTC a new process did not start"
+        for who, whose in (("the api of the host api-1 goes on", "its"), ("workers of the host w-1 go on", "their"))
     ]
 
 
