@@ -1,7 +1,7 @@
 """What is said of the queues together, and of one that is empty because another stands still."""
 
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ _LATELY = timedelta(minutes=10)
 _LONGEST_BLOCK = timedelta(seconds=STUCK_SECONDS + 10)  # then its process has been ended
 _STARTED_SECONDS = 15.0
 """An api that has just started, or was restarted process by process, says so within ten; until then its end is last."""
+_SIGNS_OF_LIFE = ("unread", "silent_workers", "expired_leases")
 _USUAL_SECONDS = 5.0
 """For longer no event waits where its worker keeps up."""
 
@@ -30,6 +31,11 @@ def dead_letters(states: Sequence[QueueState]) -> Iterator[Finding]:
         each = [sentence("{count:,} on the queue {queue}", count=count, queue=name) for name, count in dead.items()]
         text = sentence("dead letters, which nothing tries again: {each}", each=each)
         yield warning(text, sentence("see `deskbell dead list`"), "dead_letters")
+
+
+def meaningful(findings: Iterable[Finding], *, redis_refuses: bool) -> list[Finding]:
+    """The findings, but for those from signs of life that are missing, while Redis refuses what workers write."""
+    return [each for each in findings if not (redis_refuses and each.reason in _SIGNS_OF_LIFE)]
 
 
 def no_api(hosts: Sequence[ApiHost], *, redis_refuses: bool) -> Iterator[Finding]:
@@ -62,10 +68,10 @@ def unread_queues(states: Sequence[QueueState], told: Collection[str] = ()) -> I
     unread = [each.name for each in states if not (each.readers.living or each.is_left)]
     if not any(state.readers.living for state in states):
         start = sentence("start `deskbell worker {queue}`", queue=shlex.join(unread))
-        yield problem(sentence("no worker runs: events are accepted, and nothing is done for them"), start)
+        yield problem(sentence("no worker runs: events are accepted, and nothing is done for them"), start, "unread")
     elif more := [name for name in unread if name not in told]:
         start = sentence("start `deskbell worker {queue}`", queue=shlex.join(more))
-        yield problem(sentence("no living worker reads {queues}", queues=_list(more)), start)
+        yield problem(sentence("no living worker reads {queues}", queues=_list(more)), start, "unread")
 
 
 def events_wait(connection: Redis, name: str) -> Iterator[Finding]:

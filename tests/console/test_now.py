@@ -19,6 +19,7 @@ from tests.console.browsing import Browser, browsing
 from tests.console.conftest import ConsoleFactory
 from tests.deskbell.cli.doctor.looking import worker
 from tests.redis_outages import Server
+from tests.waiting import until
 from tests.workers.failed_jobs import write_dead_letters
 
 
@@ -153,12 +154,15 @@ def test_a_redis_that_refuses_is_not_said_to_be_away(server: Server, make_settin
         server.connect() as redis,
     ):
         redis.config_set("maxmemory", 1000)
+        until(lambda: "Redis takes no events: OutOfMemoryError" in browser.update("/").text)
+        full = browser.update("/").text
         done = browser.post("/queues/pause", data={"queue": EVENTS})
         redis.config_set("requirepass", "another")
         redis.client_kill_filter(_type="normal", skipme=True)
         page, update = browser.get("/"), browser.update("/")
         redis.config_set("requirepass", "")
 
+    assert "No worker runs" not in full
     assert (done.status_code, page.status_code, update.status_code) == (503, 503, 503)
     assert "Redis answers, and refuses this: its memory is full: raise maxmemory, or see what fills it." in done.text
     refused = "Redis answers, and refuses what the console asks: Redis refuses the user or the password in "

@@ -9,7 +9,7 @@ from deskbell.queues.findings import Finding
 from deskbell.queues.now import Now, read_now
 from deskbell.queues.reasons import held, suspension_of
 from deskbell.queues.refused import refused
-from deskbell.queues.together import blocks, dead_letters, no_api, unread_queues
+from deskbell.queues.together import blocks, dead_letters, meaningful, no_api, unread_queues
 
 _ORDER = ("problem", "warning", "said", "unknown")
 
@@ -48,8 +48,7 @@ def look(state: State) -> Look:
     now = read_now(state.redis, state.settings)
     reads = [_beside(state, of_the_server=True), _beside(state, of_the_server=False)]
     others = [finding for found, _ in reads for finding in found]
-    refuses = any(each.reason == "redis_refuses" for each in others)
-    at_once = (*no_api(now.apis, redis_refuses=refuses), *refused(state.redis), *blocks(state.redis))
+    at_once = (*no_api(now.apis, redis_refuses=_refuses(others)), *refused(state.redis), *blocks(state.redis))
     wrong = what_is_wrong(now, [*(each for each in at_once if each.kind != "said"), *others])
     return Look(now, wrong, min(at for _, at in reads))
 
@@ -77,10 +76,17 @@ def what_is_wrong(now: Now, others: list[Finding]) -> list[Wrong]:
     states = [each.state for each in now.queues]
     told = (*unread_queues(states, stands), *dead_letters(states))
     found += [Wrong(finding) for finding in (*told, *others)]
+    meant = meaningful((each.finding for each in found), redis_refuses=_refuses(others))
     once: dict[Finding, Wrong] = {}
     for each in found:
-        once.setdefault(each.finding, each)  # a worker that is silent is so on each of its queues
+        if each.finding in meant:
+            once.setdefault(each.finding, each)  # a worker that is silent is so on each of its queues
     return sorted(once.values(), key=place)
+
+
+def _refuses(findings: list[Finding]) -> bool:
+    """Whether Redis takes no events, as the last look has it."""
+    return any(each.reason == "redis_refuses" for each in findings)
 
 
 def place(wrong: Wrong) -> tuple[bool, bool, int]:

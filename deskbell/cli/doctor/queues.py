@@ -1,7 +1,7 @@
 """The queues: how many jobs are where, who reads them, and why they do not move."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from deskbell.cli.doctor.findings import Checked
@@ -50,13 +50,14 @@ def dead_letters(checked: Checked) -> Iterator[Finding]:
 
 def unread_queues(checked: Checked) -> Iterator[Finding]:
     """Which queues no living worker reads."""
-    yield from together.unread_queues(states(checked))
+    yield from _meaningful(checked, together.unread_queues(states(checked)))
 
 
 def standing_still(checked: Checked) -> Iterator[Finding]:
     """What holds jobs of single queues back."""
     for state in states(checked):
-        yield from of_the_queue(Looked(checked.connection, state, checked.settings.abandoned_seconds))
+        looked = Looked(checked.connection, state, checked.settings.abandoned_seconds)
+        yield from _meaningful(checked, of_the_queue(looked))
 
 
 def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
@@ -71,13 +72,17 @@ def why_it_stands_still(name: str, checked: Checked) -> Iterator[Finding]:
     yield said(f"queue {state}")
     yield from together.events_wait(checked.connection, name)
     looked = Looked(checked.connection, state, checked.settings.abandoned_seconds)
-    found = of_all(looked) if state.is_empty else reasons(looked)
+    found = _meaningful(checked, of_all(looked) if state.is_empty else reasons(looked))
     moves = [_movement(checked, state)] if state.waiting and not found else []
     yield from (*found, *moves)
     _, tallies = read_minute(checked.connection, time.time() - ahead_of(checked.connection))
     seconds = queue_now(state, tallies, found).drained_seconds
     if seconds is not None and not any(each.kind == "unknown" for each in moves):
         yield said(f"the last job that waits now begins in about {seconds:,.0f} s, at the rate of the last full minute")
+
+
+def _meaningful(checked: Checked, findings: Iterable[Finding]) -> list[Finding]:
+    return together.meaningful(findings, redis_refuses=not checked.takes_events)
 
 
 def _movement(checked: Checked, state: QueueState) -> Finding:

@@ -23,10 +23,11 @@ def server(server: Server) -> Iterator[Server]:
 
 
 def test_a_redis_whose_memory_is_full_is_a_problem(look: Look, server: Server) -> None:
-    """As its INFO and the api's own script say; that no api has been heard of means nothing then."""
+    """As its INFO and the api's own script say; that no api or worker has been heard of means nothing then."""
     silent = ApiHost(host="vm", folder="/spool", events=0, oldest=None, noted=time.time() - 90, has_ended=False)
     with server.connect() as redis:
         redis.hset(API_HOSTS_KEY, silent.field, silent.to_json())
+        queue("crm", redis).enqueue("workers.perform.perform")
         redis.config_set("maxmemory", 1000)
         status, lines = look(REDIS_URL=server.url)
         redis.config_set("maxmemory", 0)
