@@ -5,6 +5,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from console.access.cookies import with_own_cookies
 from console.access.headers import with_headers
 from console.access.prefix import with_prefix
 from console.access.same_origin import same_origin
@@ -54,5 +55,6 @@ def create_app(state: State) -> ASGIApp:
     Each request is checked where it comes from, then its prefix is taken off, and that of a shard; each answer gets the
     headers that keep code and frames of others out.
     """
-    pages = GZipMiddleware(with_prefix(with_state(make_routes(), state), state.base), minimum_size=_LEAST_COMPRESSED)
+    routes = with_prefix(with_own_cookies(with_state(make_routes(), state)), state.base)
+    pages = GZipMiddleware(routes, minimum_size=_LEAST_COMPRESSED)
     return with_headers(same_origin(pages, state.origin, local_only=not state.sessions.are_needed))

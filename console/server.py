@@ -11,6 +11,7 @@ import uvicorn
 from console.app import create_app
 from console.state import State
 from shared.errors import ConfigError
+from shared.runtime.open_files import raise_file_limit
 from shared.settings.config import Settings
 from shared.settings.environment import PREFIX
 
@@ -59,6 +60,7 @@ def check_address(settings: Settings, address: str) -> None:
 
 def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "", *, of_all_shards: bool = False) -> None:
     """Serve the console on a socket until SIGTERM."""
+    raise_file_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
     state = State.of_all_shards(settings, rq_dashboard) if of_all_shards else State(settings, rq_dashboard)
     preparing = threading.Thread(target=state.prepare, name="prepare", daemon=True)
@@ -82,6 +84,7 @@ def _server(state: State) -> uvicorn.Server:
     config = uvicorn.Config(
         create_app(state),
         loop="asyncio",
+        http="h11",  # bounds the headers of a request; httptools would keep whatever comes
         ws="none",
         lifespan="off",
         access_log=False,  # it would log what is searched for

@@ -157,6 +157,8 @@ class WatchedProtocol(TimedProtocol):
     def on_headers_complete(self) -> None:
         """Start to answer."""
         self._has_head = True
+        # Nobody here reads cookies but FastAPI, and old Pythons take minutes for a quoted one (CVE-2024-7592).
+        self.scope["headers"] = [each for each in self.scope["headers"] if each[0] != b"cookie"]
         super().on_headers_complete()
         if self._connections.is_draining:
             self.cycle.keep_alive = False

@@ -6,7 +6,7 @@ Read in this order:
 2. `passwords`: how a password is hashed and checked. `throttle`: how often one may be tried.
 3. `sessions`: the signed cookie of somebody who has signed in, and which were ended before their time.
 4. `same_origin`: a state is changed only by the console's own pages. `headers`: what every answer tells the browser.
-   `prefix`: addresses behind a proxy.
+   `cookies`: the console's own alone. `prefix`: addresses behind a proxy.
 
 `Requires` of `console/visit.py` is the dependency of each handler that says who may use it.
 """

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from fastapi.routing import APIRoute
@@ -228,6 +229,31 @@ def test_after_a_form_whose_answer_is_a_page_one_comes_back_to_a_page(open_conso
     page = open_console().post("/queues/none").text
 
     assert '<input type="hidden" name="next" value="/">' in page
+
+
+def test_a_quoted_cookie_is_left_unread(open_console: ConsoleFactory) -> None:
+    """Pythons before 3.11.10 and 3.12.6 would read it for half a minute (CVE-2024-7592); none of ours is quoted."""
+    browser, quoted = open_console(), 'deskbell_theme="' + "\\\\" * 30_000 + '"'
+
+    pages = [
+        browser.get("/nothing", headers={"Cookie": cookies}).text
+        for cookies in (f"a=b; deskbell_theme=dark; {quoted}", 'deskbell_theme="dark"')
+    ]
+
+    assert ['data-theme="dark"' in page for page in pages] == [True, False]
+
+
+def test_headers_without_bounds_are_refused(open_console: ConsoleFactory) -> None:
+    """Nobody has to sign in for them: they must not fill the memory."""
+    browser = open_console()
+    address = browser.base_url.host, browser.base_url.port
+
+    with socket.create_connection(address, timeout=30) as connection, suppress(ConnectionError):
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 200_000)
+        while connection.recv(65536):
+            pass  # a sentence, and the end
+
+    assert browser.get("/nothing").status_code == 404
 
 
 def test_a_form_must_be_one_and_small(open_console: ConsoleFactory) -> None:

@@ -144,6 +144,16 @@ def test_headers_without_bounds_are_refused(desk: Desk) -> None:
     assert desk.refused("long_headers") == 1
 
 
+def test_cookies_are_left_unread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody needs any, and Pythons before 3.11.10 and 3.12.6 read a quoted one for half a minute (CVE-2024-7592)."""
+    read: list[str] = []
+    monkeypatch.setattr("starlette.requests.cookie_parser", read.append)
+
+    status = desk.http.get("/healthz", headers={"Cookie": 'a="' + "\\\\" * 30_000 + '"'}).status_code
+
+    assert (status, read) == (200, [])
+
+
 def test_a_flood_of_pipelined_requests_is_cut_off(desk: Desk) -> None:
     """A few at once are answered, in their order."""
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
