@@ -6,6 +6,7 @@ Every page is looked at with data that are Chinese, so that an English word on i
 import re
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, get_args
 
@@ -15,6 +16,7 @@ from pydantic import Field, SecretStr
 from redis import Redis
 from rq.job import JobStatus
 
+import console
 from api.metrics import CallbackOutcome
 from console.pages.audit.routes import ACTIONS
 from console.texts.table import SENTENCES, table
@@ -25,6 +27,7 @@ from tests.console.everything import UNKNOWN, fill
 from tests.waiting import until
 from workers.attempt import LEVELS
 
+FOLDER = Path(console.__file__).parent
 CHINESE = {"Accept-Language": "zh-CN"}
 DATA = "数据"
 NAMES = """
@@ -45,6 +48,7 @@ NOT_OURS = re.compile(
     r"`[^`]*`|\{[^{}]*\}|DESKBELL_[A-Z_]+|--[a-z]+|https:\S+|\b[0-9a-f-]{8,}\b|\w+ at [\w/]+\.py:\d+ in \w+"
 )
 """A command, what is filled in, a setting, an option, an address, an id, and the cause of a dead letter."""
+JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 REFUSED = (
     "/audit?before=x",
     "/call?id=1",
@@ -72,9 +76,8 @@ def english(text: str) -> set[str]:
 class Reader(HTMLParser):
     """What a person is shown of a page, or told by a screen reader or the page's program; no code, no hidden field."""
 
-    SHOWN = frozenset(
-        ("title", "aria-label", "placeholder", "alt", "data-confirm", "data-stale", "data-unreachable", "data-copied")
-    )
+    SHOWN = frozenset(("title", "aria-label", "placeholder", "alt"))
+    OF_PROGRAMS = frozenset(("data-copy", "data-stream", "data-theme"))
     CODE = frozenset(("code", "pre", "script", "style"))
 
     def __init__(self) -> None:
@@ -85,7 +88,10 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An element begins."""
         self._code += tag in self.CODE
-        self.texts += [value for name, value in attrs if value and name in self.SHOWN]
+        self.texts += [value for name, value in attrs if value and self._is_shown(name)]
+
+    def _is_shown(self, name: str) -> bool:
+        return name in self.SHOWN or (name.startswith("data-") and name not in self.OF_PROGRAMS)
 
     def handle_endtag(self, tag: str) -> None:
         """An element ends."""
@@ -97,12 +103,17 @@ class Reader(HTMLParser):
             self.texts.append(data)
 
 
-def left(page: httpx.Response) -> set[str]:
-    """The English words of a page, or of what is shown in a banner."""
+def words_of(html: str) -> set[str]:
+    """The English words of what is shown."""
     reader = Reader()
-    reader.feed(page.text)
-    assert any(character >= "\u4e00" for text in reader.texts for character in text), page.url
+    reader.feed(html)
     return english("\n".join(reader.texts))
+
+
+def left(page: httpx.Response) -> set[str]:
+    """The English words of a page, or of what is shown in a banner; it must be Chinese."""
+    assert re.search("[\u4e00-\u9fff]", page.text.partition("<main")[2] or page.text), page.url
+    return words_of(page.text)
 
 
 @pytest.fixture
@@ -129,6 +140,17 @@ def test_every_text_has_no_english_words_but_names() -> None:
     chinese = [*(row[1] for row in table().values()), *SENTENCES.values()]
 
     assert {text: words for text in chinese if (words := english(text))} == {}
+
+
+def test_no_template_and_no_program_of_a_page_has_a_text_of_its_own() -> None:
+    """Each stands in the tables, also those of pages and states that are seldom seen."""
+    texts = {path.name: path.read_text() for path in FOLDER.rglob("*.html")}
+    program = (FOLDER / "static/console.js").read_text()
+
+    found = {name: words_of(JINJA.sub("", text)) for name, text in texts.items()}
+
+    assert {name: words for name, words in found.items() if words} == {}
+    assert re.findall(r"""["'`][A-Za-z]+(?: [A-Za-z]+)+[.:]?["'`]""", program) == ['"use strict"']
 
 
 def test_every_outcome_state_and_action_has_a_name() -> None:

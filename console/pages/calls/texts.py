@@ -10,7 +10,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calls.any": ("any", "不限"),
     "calls.command": ("Command", "回调命令"),
     "calls.app": ("App (SdkAppid)", "应用（SdkAppid）"),
-    "calls.at": ("At (UTC), ± 2 min", "时刻（UTC），±2 分钟"),
+    "calls.at": ("At (UTC), ± 2 min", "时刻 ±2 分（UTC）"),
     "calls.since": ("Since (UTC)", "起始时间（UTC）"),
     "calls.until": ("Until (UTC)", "截止时间（UTC）"),
     "calls.find": ("Find", "查找"),

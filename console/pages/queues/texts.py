@@ -11,7 +11,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "queues.state.stuck": ("stands still", "停滞"),
     "queues.state.waits": ("waits", "等待中"),
     "queues.state.moves": ("moves", "正常"),
-    "queues.state.empty": ("empty", "空"),
+    "queues.state.empty": ("empty", "空闲"),
     "queues.pause.confirm": (
         "No job of {queue} is begun until somebody resumes it. Jobs under way go on, events are accepted.",
         "{queue} 在恢复之前不会开始新任务；执行中的任务会继续，事件仍会接收。",
