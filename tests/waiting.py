@@ -10,12 +10,12 @@ _Result = TypeVar("_Result")
 DEADLINE_SECONDS = 30
 
 
-def until(condition: Callable[[], _Result], seconds: float = DEADLINE_SECONDS) -> _Result:
-    """Wait for a condition, and give what it gives."""
+def until(condition: Callable[[], _Result], seconds: float = DEADLINE_SECONDS, every: float = 0.01) -> _Result:
+    """Wait for a condition, which is asked so often, and give what it gives."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "the condition did not come about in time"
-        time.sleep(0.01)
+        time.sleep(every)
     return result
 
 

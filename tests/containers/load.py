@@ -15,6 +15,7 @@ from deskbell.testing import signed_query
 from shared.wire.protocol import API_CALL
 
 _SECONDS_BETWEEN, _SECONDS_BEFORE_AGAIN = 0.1, 0.5
+_MOST_SECONDS = 600  # also when nobody is left to end it
 _OK = 200
 
 
@@ -40,7 +41,7 @@ async def main(port: int, app: str, token: str) -> None:
     ends = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ends.set)
     sender = Sender(port, patience=5)
-    async with asyncio.TaskGroup() as deliveries:
+    async with asyncio.timeout(_MOST_SECONDS), asyncio.TaskGroup() as deliveries:
         number = 0
         while not ends.is_set():
             deliveries.create_task(deliver(sender, app, token, number))

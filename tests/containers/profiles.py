@@ -10,8 +10,7 @@ import yaml
 
 from deskbell.testing import signed_query
 from shared.wire.protocol import API_CALL
-from tests.containers.project import APP, ROOT, TOKEN, Stack, check_rights, on_host, run, status_of
-from tests.waiting import until
+from tests.containers.project import APP, ROOT, TOKEN, Stack, check_rights, cut_off, on_host, patiently, run, status_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,16 +29,15 @@ def test_tls_serves_callbacks_alone_and_writes_no_sign(stack: Stack, tmp_path: P
     answer = run(on_host("env", f"SSL_CERT_FILE={authority}", *callback))
 
     assert "shipped" in answer
-    until(lambda: status_of_large(tmp_path, *trusting) == "413", seconds=60)
+    patiently(lambda: status_of_large(tmp_path, *trusting) == "413")
     assert status_of(f"{PUBLIC}/metrics", *trusting) == "404"
     assert status_of(f"{PUBLIC}/readyz", *trusting) == "404"
     assert status_of("http://localhost/callback") == "308"
     check_rights(stack, "caddy", megabytes=512)
 
-    stack.compose("stop", "api")
     over_http_1 = [*trusting, "--http1.1"]  # else curl may see the stream reset by who does not read the body
-    assert status_of(f"{PUBLIC}/callback/order_status?Sign=secret", *over_http_1, "--data", "{}") == "502"
-    stack.up("api")
+    with cut_off(stack, "api"):
+        assert status_of(f"{PUBLIC}/callback/order_status?Sign=secret", *over_http_1, "--data", "{}") == "502"
 
     logs = stack.logs("caddy")
     assert "dial" in logs
@@ -67,9 +65,9 @@ def test_monitoring_reads_each_api_and_has_every_rule(stack: Stack) -> None:
         asked = [rule for group in ask_prometheus("rules")["groups"] for rule in group["rules"]]
         return {rule["name"]: rule["health"] for rule in asked}
 
-    until(lambda: [target["health"] for target in ask_prometheus("targets")["activeTargets"]] == ["up"], seconds=120)
-    until(lambda: ask_prometheus("query?query=deskbell_build_info")["result"], seconds=120)
-    until(lambda: rules() == dict.fromkeys(expected, "ok"), seconds=120)
+    patiently(lambda: [target["health"] for target in ask_prometheus("targets")["activeTargets"]] == ["up"])
+    patiently(lambda: ask_prometheus("query?query=deskbell_build_info")["result"])
+    patiently(lambda: rules() == dict.fromkeys(expected, "ok"))
     check_rights(stack, "prometheus", megabytes=512)
 
 
@@ -90,10 +88,10 @@ def test_dev_answers_and_takes_changes_of_the_source(stack: Stack) -> None:
         except AssertionError as error:
             return str(error)
 
-    until(lambda: "shipped" in answer(), seconds=120)
+    patiently(lambda: "shipped" in answer())
     source = stack.folder / "examples" / "shop" / "callbacks.py"
     source.write_text(source.read_text().replace("order.status,", "order.status.upper(),"))
-    until(lambda: "SHIPPED" in answer(), seconds=120)
+    patiently(lambda: "SHIPPED" in answer())
     stack.compose("stop", "dev")
     assert stack.inspect("dev")["State"]["ExitCode"] == 143  # of its own accord, at SIGTERM; 137 is of a kill
     stack.compose("rm", "--force", "dev")

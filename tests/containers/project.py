@@ -7,6 +7,8 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,9 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        tracked = run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        # Whoever has checked it out: the containers' tests are root's.
+        listing = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        tracked = run(listing)
         for name in filter(None, tracked.split("\0")):
             if (ROOT / name).exists():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +71,7 @@ class Stack:
         try:
             self.compose("up", "--detach", *options)
             # Not `--wait`: that gives up when the machine is so busy that a container is unhealthy at first.
-            until(lambda: {each["Health"] for each in self._all()} == {"healthy"}, seconds=300)
+            patiently(lambda: {each["Health"] for each in self._all()} == {"healthy"})
         except AssertionError:
             print(self.compose("ps", "--all"), self.compose("logs", "--tail", "20"))  # noqa: T201 - pytest shows it
             raise
@@ -94,12 +98,13 @@ class Stack:
         """What the engine knows of a service's first container."""
         return json.loads(run(["docker", "inspect", self.containers(service)[service][0]]))[0]
 
-    def megabytes(self, service: str) -> float:
-        """The memory that a service's first container uses."""
-        container = self.containers(service)[service][0]
-        said = run(["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container])
-        amount, unit = re.findall(r"^([\d.]+)(\w+)", said)[0]
-        return float(amount) * {"KiB": 2**-10, "MiB": 1, "GiB": 2**10}[unit]
+    def megabytes(self) -> dict[str, float]:
+        """The memory that the first container of each role uses."""
+        first = {ids[0]: role for role, ids in self.containers(*ROLES).items()}
+        said = run(["docker", "stats", "--no-stream", "--format", "{{.Container}} {{.MemUsage}}", *first])
+        units = {"KiB": 2**-10, "MiB": 1, "GiB": 2**10}
+        found = re.findall(r"^(\w+) ([\d.]+)(\w+)", said, re.MULTILINE)
+        return {first[container]: float(amount) * units[unit] for container, amount, unit in found}
 
     def seconds_to_health(self, service: str) -> float:
         """From the start of a service's first container to the first check that found it healthy."""
@@ -122,6 +127,24 @@ class Stack:
         """Send a signed callback to the published port, from the host of the engine."""
         command = [sys.executable, "-P", "-m", "deskbell", "send", "--app", APP, "--token", TOKEN, *words]
         return run(on_host(*command))
+
+
+def patiently(condition: Callable[[], object]) -> None:
+    """Wait for what containers bring about; asking starts a process, so it is not asked all the time."""
+    until(condition, seconds=300, every=0.2)
+
+
+@contextmanager
+def cut_off(stack: Stack, service: str) -> Iterator[None]:
+    """A service's container without its network: what is sent to it and from it is lost."""
+    number = stack.execute(service, "cat", "/sys/class/net/eth0/iflink").strip()
+    links = json.loads(run(on_host("ip", "-json", "link")))
+    [name] = [link["ifname"] for link in links if link["ifindex"] == int(number)]
+    run(on_host("ip", "link", "set", name, "down"))
+    try:
+        yield
+    finally:
+        run(on_host("ip", "link", "set", name, "up"))
 
 
 def on_host(*command: str) -> list[str]:

@@ -1,9 +1,10 @@
 """The image and the compose file in a real Docker Engine: `tests/containers/run`, not part of `make test`.
 
 1. stack.py: the main job from outside, what each container may do, scaling, new code.
-2. profiles.py: tls, monitoring, dev.
-3. faults.py: what is acknowledged is done once, whatever is killed or cut off.
-4. integrating.py: an integrator's image, code and variables; in the end everything is stopped.
+2. faults.py: the api and Redis are killed, Redis is cut off, under a light load.
+3. profiles.py: tls, monitoring, dev.
+4. integrating.py: an integrator's image, code and variables.
+5. ends.py: what was acknowledged under faults is done once by then; everything is stopped.
 """
 
 import os
@@ -12,8 +13,7 @@ import re
 import pytest
 
 from shared.version import version
-from tests.containers.project import PASSWORD, ROLES, ROOT, SECRETS, Stack, check_rights, run, status_of
-from tests.waiting import until
+from tests.containers.project import PASSWORD, ROLES, ROOT, SECRETS, Stack, check_rights, patiently, run, status_of
 
 pytestmark = pytest.mark.timeout(600)  # the image is built before the first
 
@@ -38,8 +38,8 @@ def test_a_callback_from_outside_is_answered_and_its_jobs_are_done(stack: Stack)
     )
 
     assert "shipped" in answer
-    until(lambda: '"enquiries":[{"OrderID":"1002"' in stack.outcome("worker-crm", ask), seconds=60)
-    until(lambda: stack.outcome("worker-analytics", count).strip() == "1", seconds=60)
+    patiently(lambda: '"enquiries":[{"OrderID":"1002"' in stack.outcome("worker-crm", ask))
+    patiently(lambda: stack.outcome("worker-analytics", count).strip() == "1")
 
 
 def test_what_is_published_is_reached_on_the_hosts_loopback_alone(stack: Stack) -> None:
@@ -73,11 +73,11 @@ def test_a_container_has_the_least_rights_and_bounds_of_memory_and_log(stack: St
 
 def test_each_role_uses_less_than_half_of_its_memory(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     """It is printed, with the seconds from a container's start until it was healthy: deploy.md has such a table."""
-    used = {service: stack.megabytes(service) for service in sorted(ROLES)}
+    used = stack.megabytes()
 
     with capsys.disabled():
         print("\nservice            healthy after    memory")  # noqa: T201 - the table
-        for service, megabytes in used.items():
+        for service, megabytes in sorted(used.items()):
             print(f"{service:18} {stack.seconds_to_health(service):11.1f} s {megabytes:6.0f} MB")  # noqa: T201
     assert {service: megabytes for service, megabytes in used.items() if megabytes > 256} == {}
 
@@ -94,7 +94,7 @@ def test_redis_refuses_what_is_beyond_its_memory_and_the_api_keeps_it(stack: Sta
     stack.execute("redis", "redis-cli", "config", "set", "maxmemory", wanted["maxmemory"])
 
     assert dict(zip(lines[::2], lines[1::2], strict=True)) == wanted
-    until(lambda: '"event":"drained"' in stack.logs("api"), seconds=60)
+    patiently(lambda: '"event":"drained"' in stack.logs("api"))
 
 
 def test_the_image_holds_what_its_roles_import_and_no_more(stack: Stack) -> None:
@@ -134,5 +134,5 @@ def test_sighup_replaces_the_processes_of_a_container(stack: Stack) -> None:
 
     run(["sh", "-c", command], cwd=stack.folder)
 
-    until(lambda: all('"event":"replaced"' in stack.logs(service) for service in services), seconds=120)
+    patiently(lambda: all('"event":"replaced"' in stack.logs(service) for service in services))
     assert stack.containers() == before
