@@ -110,16 +110,17 @@ class Visit:
         """What a command says, too, in the language of the request."""
         return said(self.language, words)
 
-    def name(self, kind: str, word: str) -> str:
+    def name(self, kind: str, word: str, longest: int = _LONGEST_NAME) -> str:
         """The name of an outcome, a state or an action in the language of the request, with that of logs as its title.
 
         Args:
             kind: see `texts/names.py`.
             word: one that the table does not have is shown as it is.
+            longest: of such a one, how many characters.
         """
         key = f"name.{kind}.{word}"
         if self.language == DEFAULT_LANGUAGE or key not in table():
-            return shown(word, _LONGEST_NAME)
+            return shown(word, longest)
         return Markup('<span title="{}">{}</span>').format(word, self.text(key))
 
     def choice(self, kind: str, word: str) -> str:

@@ -1,7 +1,7 @@
 """Names of outcomes, states and actions: in English those of logs, metrics and options, which the console shows beside.
 
 What a key ends in is the word itself: `call` of a callback's outcome, `attempt` of an attempt's, `job` of RQ's status,
-`action` of what the audit log records.
+`letter` of a dead letter that tells no job type or no cause, `action` of what the audit log records.
 """
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -33,6 +33,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "name.job.canceled": ("canceled", "已取消"),
     "name.job.rate_limited": ("rate_limited", "被限速"),
     "name.job.ready_to_enqueue": ("ready_to_enqueue", "待入队"),
+    "name.letter.(foreign)": ("(foreign)", "（非任务类型）"),
+    "name.letter.unknown": ("unknown", "未知原因"),
     "name.action.replay": ("replay", "重放"),
     "name.action.discard": ("discard", "丢弃"),
     "name.action.pause": ("pause", "暂停"),

@@ -38,6 +38,6 @@ class Parent:
             return False
         except OSError:
             return True
-        if said == KEPT:
+        if said:  # KEPT, once or more
             self.kept_at = time.time()
         return not said

@@ -26,6 +26,8 @@ from tests.console.conftest import ConsoleFactory
 from tests.console.everything import UNKNOWN, fill
 from tests.waiting import until
 from workers.attempt import LEVELS
+from workers.causes import UNKNOWN as UNKNOWN_CAUSE
+from workers.dead_letters.registry import FOREIGN_NAME
 
 FOLDER = Path(console.__file__).parent
 CHINESE = {"Accept-Language": "zh-CN"}
@@ -159,6 +161,7 @@ def test_every_outcome_state_and_action_has_a_name() -> None:
         "call": get_args(CallbackOutcome),
         "attempt": LEVELS,
         "job": [each.value for each in JobStatus],
+        "letter": (FOREIGN_NAME, UNKNOWN_CAUSE),
         "action": ACTIONS,
     }
 
