@@ -18,6 +18,7 @@ import anyio
 from redis import Redis
 from redis.exceptions import RedisError
 
+from console.access.refusals import Refusals
 from console.access.sessions import Sessions
 from console.described import Described
 from console.history import History
@@ -29,7 +30,6 @@ from deskbell.dead_letters.plan import Plan
 from deskbell.dead_letters.runs import Runs
 from deskbell.queues.findings import Finding
 from deskbell.queues.shards import Together
-from shared.logs import get_log
 from shared.redis.connections import connect
 from shared.settings.config import Settings
 from workers.audit import AuditLog
@@ -71,6 +71,7 @@ class State:
         self.redis, of_runs = self.everywhere[0], connect(self.settings, shard=self.shard)
         self._connections = (self.redis, of_runs)
         self.audit = AuditLog(self.redis)
+        self.refusals = Refusals(self.redis)
         self.history = History(self.redis)
         self.described = Described(self.settings, self.redis)
         self.doctor = Reads[tuple[list[Finding], float]](0.0, _DOCTOR_SECONDS)
@@ -143,12 +144,6 @@ class State:
     def _path(path: str, query: Mapping[str, str | int | None] | None) -> str:
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         return quote(path) + (f"?{urlencode(given)}" if given else "")
-
-    def record(self, action: str, selection: str, by: str, end: str) -> None:
-        """Record in the audit log what somebody was refused; the log has it, too, also while Redis is away."""
-        get_log().warning("console_refused", action=action, user=by, reason=end)
-        with suppress(RedisError, OSError):
-            self.audit.note(action, selection, by, end)
 
 
 def _assets(prefix: str) -> Mapping[str, str]:

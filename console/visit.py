@@ -197,7 +197,7 @@ class Requires:
             raise SignedOutError
         if visit.user.role < self.role:
             path = request.url.path.strip("/").replace("/", ".")
-            visit.state.record(path[:_LONGEST_NAME], "", visit.by, "refused")
+            visit.state.refusals.record(path[:_LONGEST_NAME], "", visit.by)
             raise ForbiddenError
         return visit
 

@@ -31,7 +31,8 @@ class AuditEntry:
             it was refused.
         selection: which dead letters were meant, as it was typed; a user, by a digest; which queue; which event; from
             where.
-        done: how many dead letters were put back, or deleted; how much of a user was removed.
+        done: how many dead letters were put back, or deleted; how much of a user was removed;
+            how often somebody was refused, within the hour that follows.
         end: how it ended: `done`, `interrupted` or `refused`; "" while it runs, or when it was killed.
         alive_until: of what a console does in the background: until when it is taken to run, in Unix seconds, 0 once
             it has ended; else None.

@@ -15,6 +15,9 @@ SHORTEST = 12
 _LOG2_COST, _BLOCK, _PARALLEL = 15, 8, 3
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _AT_ONCE = threading.Semaphore(2)
+_ROOM = threading.Semaphore(8)
+"""For those that are checked and those that wait for it: each holds a thread, of which the pages need some, too."""
+
 _WAIT_SECONDS = 2.0
 
 
@@ -38,12 +41,17 @@ def is_password(password: str, hashed: str) -> bool:
     form = re.fullmatch(HASH_FORM, hashed)
     assert form, "the setting has been checked"
     cost, block, parallel = (int(form[group]) for group in (1, 2, 3))
-    if not _AT_ONCE.acquire(timeout=_WAIT_SECONDS):
+    if not _ROOM.acquire(blocking=False):
         raise TooManyAtOnceError
     try:
-        return hmac.compare_digest(_scrypt(password, _bytes(form[4]), cost, block, parallel), _bytes(form[5]))
+        if not _AT_ONCE.acquire(timeout=_WAIT_SECONDS):
+            raise TooManyAtOnceError
+        try:
+            return hmac.compare_digest(_scrypt(password, _bytes(form[4]), cost, block, parallel), _bytes(form[5]))
+        finally:
+            _AT_ONCE.release()
     finally:
-        _AT_ONCE.release()
+        _ROOM.release()
 
 
 def _scrypt(password: str, salt: bytes, log2_cost: int, block: int, parallel: int) -> bytes:

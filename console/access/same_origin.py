@@ -16,7 +16,7 @@ from shared.logs import get_log
 
 _SAFE = frozenset({"GET", "HEAD"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip", "via")
 
 
 def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
@@ -35,7 +35,7 @@ def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
         headers, refusal = Headers(scope=scope), ""
         if local_only and not is_local(scope):
             refusal = "error.not_local"
-        elif scope["method"] not in _SAFE and not is_same_origin(headers, origin):
+        elif is_embedded(headers) or (scope["method"] not in _SAFE and not is_same_origin(headers, origin)):
             refusal = "error.foreign"
         if refusal:
             reason = text(DEFAULT_LANGUAGE, refusal)
@@ -46,6 +46,11 @@ def same_origin(app: ASGIApp, origin: str, *, local_only: bool) -> ASGIApp:
             await app(scope, receive, send)
 
     return answer
+
+
+def is_embedded(headers: Headers) -> bool:
+    """Whether another site's page asks for a part of itself, an image or a stream, and leads nobody here."""
+    return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
 
 
 def is_same_origin(headers: Headers, origin: str) -> bool:
@@ -66,7 +71,7 @@ def is_local(scope: Scope) -> bool:
     but nginx does where it is not told to say who asks.
     """
     headers, client = Headers(scope=scope), scope.get("client")
-    if scope["http_version"] == "1.0" or any(name in headers for name in _FORWARDED):
+    if scope["http_version"] == "1.0" or any(name.startswith(_FORWARDED) for name in headers):
         return False
     host = urlsplit(f"//{headers.get('host', '')}").hostname if _is_host(headers.get("host", "")) else None
     peer = (client or ("", 0))[0].removeprefix("::ffff:")

@@ -126,10 +126,22 @@ def test_without_users_only_this_machine_is_answered(open_console: ConsoleFactor
 
     answers = [
         browser.get("/", headers=headers).status_code
-        for headers in ({"Host": "evil.example"}, {"X-Forwarded-For": "203.0.113.7"}, {"Host": "localhost"}, {})
+        for headers in ({"Host": "evil.example"}, {"X-Forwarded-Proto": "https"}, {"Host": "localhost"}, {})
     ]
 
     assert answers == [403, 403, 200, 200]
+
+
+def test_another_sites_page_leads_here_and_embeds_nothing(open_console: ConsoleFactory) -> None:
+    """Nor follows calls: it would take the places of those who do."""
+    browser = open_console()
+
+    answers = [
+        browser.get(path, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}).status_code
+        for path, mode in (("/", "navigate"), ("/", "no-cors"), ("/calls/stream", "cors"))
+    ]
+
+    assert answers == [200, 403, 403]
 
 
 def test_a_proxy_that_says_nothing_is_known_by_its_http_1_0(open_console: ConsoleFactory) -> None:

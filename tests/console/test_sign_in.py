@@ -1,10 +1,15 @@
 """Signing in and out."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from console.access.passwords import hash_password, is_password
+from console.access import passwords
+from console.access.passwords import TooManyAtOnceError, hash_password, is_password
+from console.access.refusals import REFUSED_KEY
 from console.access.sessions import ENDED_KEY
 from console.access.throttle import MOST_OF_A_NAME, MOST_OF_AN_ADDRESS, PERIOD_SECONDS, TRIES_KEY, Throttle
 from shared.errors import ConfigError
@@ -13,7 +18,7 @@ from tests.conftest import SettingsFactory
 from tests.console.browsing import KEY, PASSWORD, USERS, Browser, browsing
 from tests.console.conftest import ConsoleFactory
 from tests.redis_outages import Server
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 from workers.audit import AuditLog
 
 
@@ -36,7 +41,10 @@ def test_who_signs_in_sees_the_page_that_was_asked_for(sign_in: ConsoleFactory) 
 
 
 def test_who_fails_is_told_nothing_and_recorded(open_console: ConsoleFactory, redis: Redis) -> None:
-    """Neither whether there is such a user nor, in the log, what was typed: it may be the password."""
+    """Neither whether there is such a user nor, in the log, what was typed: it may be the password.
+
+    The same again is counted, or whoever goes on would fill Redis.
+    """
     browser = open_console(console_users=USERS, console_key=KEY)
 
     answers = [browser.sign_in("viewer", "wrong"), browser.sign_in("hunter2"), browser.sign_in("", "")]
@@ -45,7 +53,8 @@ def test_who_fails_is_told_nothing_and_recorded(open_console: ConsoleFactory, re
     assert all("The name or the password is wrong." in answer.text for answer in answers)
     entries = AuditLog(redis).latest(10)
     assert {(each.action, each.end, each.selection) for each in entries} == {("sign-in", "refused", "from 127.0.0.1")}
-    assert sorted(each.by for each in entries) == ["somebody (console)", "somebody (console)", "viewer (console)"]
+    assert sorted((each.by, each.done) for each in entries) == [("somebody (console)", 2), ("viewer (console)", 1)]
+    assert [redis.ttl(key) > 0 for key in redis.keys(f"{REFUSED_KEY}*")] == [True, True]
 
 
 def test_after_some_failures_even_the_right_password_has_to_wait(open_console: ConsoleFactory) -> None:
@@ -104,6 +113,21 @@ def test_a_try_that_succeeds_or_was_not_made_does_not_count(redis: Redis) -> Non
     throttle.withdraw("ann", "10.0.0.1")
 
     assert [redis.ttl(key) > 0 for key in redis.keys(f"{TRIES_KEY}*")] == [True, True]
+
+
+def test_passwords_that_wait_to_be_checked_leave_threads_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds one: whoever sends a hundred at once is told to come again, and nobody waits behind them."""
+    turns, hashed = threading.Semaphore(0), USERS["viewer"].password.get_secret_value()
+    monkeypatch.setattr(passwords, "_AT_ONCE", turns)
+    monkeypatch.setattr(passwords, "_WAIT_SECONDS", DEADLINE_SECONDS)
+
+    with ThreadPoolExecutor(20) as pool:
+        checks = [pool.submit(is_password, PASSWORD, hashed) for _ in range(20)]
+        until(lambda: sum(each.done() for each in checks) == 12)
+        turns.release(8)
+
+    problems = [type(each.exception()) for each in checks]
+    assert (problems.count(TooManyAtOnceError), problems.count(type(None))) == (12, 8)
 
 
 def test_a_copy_of_a_session_is_worth_nothing_after_its_owner_has_signed_out(

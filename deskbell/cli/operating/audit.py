@@ -36,7 +36,7 @@ def _table(entries: list[AuditEntry]) -> Table:
     table.columns[4].justify = "right"
     for each in entries:
         when = f"{each.began_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        done = f"{each.done:,}" if each.action in _WITH_COUNT else ""
+        done = f"{each.done:,}" if each.done or each.action in _WITH_COUNT else ""
         cells = (when, each.by, each.action, each.selection, done, each.end or "not ended")
         table.add_row(*(Text(terminal_text(cell), overflow="fold") for cell in cells))
     return table
