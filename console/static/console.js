@@ -41,7 +41,7 @@
   }
 
   function failed(sentence) {
-    say(sentence + " " + page.dataset.stale.replace("{time}", clock(lastUpdate)));
+    say(sentence + page.dataset.stale.replace("{time}", clock(lastUpdate)));
   }
 
   page.addEventListener("htmx:responseError", (event) => {

@@ -94,8 +94,8 @@ def test_they_are_replayed_as_a_type_that_a_living_worker_declares(
     assert entries[0].selection.endswith(", this cause alone, on default --as acme.renamed")
     assert [(each.by, each.action, each.end, each.done) for each in entries] == [
         ("operator (console)", "replay", "done", 1),
-        ("viewer (console)", "dead.runs", "refused", 0),
-        ("viewer (console)", "dead.plan", "refused", 0),
+        ("viewer (console)", "dead.runs", "refused", 1),
+        ("viewer (console)", "dead.plan", "refused", 1),
     ]
 
 

@@ -68,7 +68,7 @@ def test_that_nothing_answers_and_nobody_works_is_told_first(open_console: Conso
     lost = found.index("1,200 callbacks were refused within the last ten minutes, the last at ")
     assert found.index("no api has been heard of since ") < lost
     assert max(nobody, lost) < found.index("no living worker reads the queue")
-    assert '<dt>apis</dt><dd class="bad">0</dd>' in rest
+    assert '<dt>APIs</dt><dd class="bad">0</dd>' in rest
     assert '<dt>last heard of</dt><dd class="bad">' in rest
 
 

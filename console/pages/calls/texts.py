@@ -10,7 +10,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calls.any": ("any", "不限"),
     "calls.command": ("Command", "回调命令"),
     "calls.app": ("App (SdkAppid)", "应用（SdkAppid）"),
-    "calls.at": ("At (UTC), ± 2 min", "时刻 ±2 分（UTC）"),
+    "calls.at": ("At (UTC), ± 2 min", "时刻（UTC），±2 分"),
     "calls.since": ("Since (UTC)", "起始时间（UTC）"),
     "calls.until": ("Until (UTC)", "截止时间（UTC）"),
     "calls.find": ("Find", "查找"),
@@ -26,7 +26,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "calls.asked": ("Asked", "传入"),
     "calls.told": ("Told", "返回"),
     "calls.characters": ("(length {count})", "（长度 {count}）"),
-    "calls.code": ("code\u00a0{code}", "错误码\u00a0{code}"),
+    "calls.code": ("code {code}", "错误码 {code}"),
     "calls.empty": ("(empty)", "（空）"),
     "calls.covers.all": (
         "{shown} shown: looked at {looked} records, all that there are for this; they are kept for {hours} hours.",

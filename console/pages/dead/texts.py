@@ -18,8 +18,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Failures from {first} to {last}, in 24 equal spans; {most} in the fullest.",
         "{first} 至 {last} 的失败数，分为 24 段；最多一段为 {most}。",
     ),
-    "dead.awaited": ("jobs behind", "等待中的后续任务"),
-    "dead.behind": ("jobs behind each", "后续任务"),
+    "dead.awaited": ("jobs behind", "后续任务"),
     "dead.sample": ("the latest, {id}…", "最新一条 {id}…"),
     "dead.unknown": (
         "No worker knew this job type. If it was renamed, replay them as the new one.",
@@ -87,7 +86,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{shown} of {all}, those of the latest events; `deskbell dead list --ids` prints all ids.",
         "显示 {all} 条中事件最新的 {shown} 条；全部 ID 可用 `deskbell dead list --ids` 列出。",
     ),
-    "dead.id": ("id", "ID"),
+    "dead.id": ("ID", "ID"),
     "dead.failed_at": ("failed", "失败时间"),
     "dead.letter": ("Dead letter", "死信详情"),
     "dead.failures": ("failed for good (10 at most)", "最终失败次数（最多记 10 次）"),

@@ -32,7 +32,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "now.all": ("Altogether", "合计"),
     "now.spool": ("in spools", "磁盘暂存"),
     "now.spool.oldest": ("the oldest for", "最长暂存时间"),
-    "now.hosts": ("apis", "API 主机"),
+    "now.hosts": ("APIs", "API 主机"),
     "now.heard": ("last heard of", "最近上报"),
     "now.all.covers": (
         "Jobs of all queues below, now; spools as their apis last told Redis, which each does every ten seconds.",
