@@ -31,6 +31,8 @@ NOTICE_COOKIE = "deskbell_notice"
 _SECONDS = 12 * 3600
 _NOTICE_SECONDS = 60
 _LONGEST = 2000
+_HALF_ENDED: set[str] = set()
+"""Keys of sessions that have ended, but on some shard do not: it was away, and this process knows better."""
 
 
 class Sessions:
@@ -80,8 +82,8 @@ class Sessions:
             RedisError: Redis does not answer.
         """
         key = self._ended_key(request)
-        if not key:
-            return False
+        if not key or key in _HALF_ENDED:
+            return bool(key)
         for redis in self._everywhere[:-1]:
             with suppress(RedisError):
                 return bool(redis.exists(key))
@@ -96,7 +98,8 @@ class Sessions:
         """End the session of a request, and let a response forget it.
 
         Raises:
-            RedisError: Redis does not answer: the session has not ended, or not on all shards.
+            RedisError: Redis does not answer: the session has not ended; or not on all shards, where this process alone
+                knows it.
         """
         if key := self._ended_key(request):
             problems = []
@@ -106,6 +109,7 @@ class Sessions:
                 except RedisError as error:
                     problems.append(error)
             if problems:
+                _HALF_ENDED.update([key] if len(problems) < len(self._everywhere) else ())
                 raise problems[0]
         self._set(response, COOKIE, "", 0)
 

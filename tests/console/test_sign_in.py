@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from console.access import passwords
 from console.access.passwords import TooManyAtOnceError, hash_password, is_password
 from console.access.refusals import REFUSED_KEY
-from console.access.sessions import ENDED_KEY
+from console.access.sessions import ENDED_KEY, Sessions
 from console.access.throttle import MOST_OF_A_NAME, MOST_OF_AN_ADDRESS, PERIOD_SECONDS, TRIES_KEY, Throttle
 from shared.errors import ConfigError
 from shared.settings.config import load_settings
@@ -150,6 +153,25 @@ def test_a_copy_of_a_session_is_worth_nothing_after_its_owner_has_signed_out(
     assert AuditLog(redis).latest(9) == []
     (ended,) = redis.keys(f"{ENDED_KEY}*")
     assert 0 < redis.ttl(ended) <= 12 * 3600
+
+
+def test_a_session_that_ended_while_a_shard_was_away_has_ended_there_too(
+    redis: Redis, valkey_url: str, make_settings: SettingsFactory
+) -> None:
+    """Whoever signs out is told that it did not answer; when it is back it knows of nothing."""
+    settings, signed_in, away = make_settings(console_users=USERS, console_key=KEY), Response(), Redis(port=1)
+    with Redis.from_url(valkey_url, db=1) as back:
+        some = Sessions(settings, (redis, away), "/", is_secure=False)
+        some.sign_in(signed_in, "viewer")
+        cookie = signed_in.headers["set-cookie"].partition(";")[0]
+        request = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+        before = some.has_ended(request)
+        with pytest.raises(RedisConnectionError):
+            some.sign_out(request, Response())
+
+        ended = Sessions(settings, (back, redis), "/", is_secure=False).has_ended(request)
+
+    assert (before, ended) == (False, True)
 
 
 def test_while_redis_is_away_nobody_signs_in_or_out(server: Server, make_settings: SettingsFactory) -> None:
