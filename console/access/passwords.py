@@ -14,11 +14,14 @@ SHORTEST = 12
 
 _LOG2_COST, _BLOCK, _PARALLEL = 15, 8, 3
 _SALT_BYTES, _HASH_BYTES = 16, 32
-_AT_ONCE = threading.Semaphore(2)
+AT_ONCE = threading.Semaphore(2)
+"""For passwords that are being hashed."""
+
 _ROOM = threading.Semaphore(8)
 """For those that are checked and those that wait for it: each holds a thread, of which the pages need some, too."""
 
-_WAIT_SECONDS = 2.0
+WAIT_SECONDS = 2.0
+"""Until there is a turn."""
 
 
 class TooManyAtOnceError(Exception):
@@ -44,12 +47,12 @@ def is_password(password: str, hashed: str) -> bool:
     if not _ROOM.acquire(blocking=False):
         raise TooManyAtOnceError
     try:
-        if not _AT_ONCE.acquire(timeout=_WAIT_SECONDS):
+        if not AT_ONCE.acquire(timeout=WAIT_SECONDS):
             raise TooManyAtOnceError
         try:
             return hmac.compare_digest(_scrypt(password, _bytes(form[4]), cost, block, parallel), _bytes(form[5]))
         finally:
-            _AT_ONCE.release()
+            AT_ONCE.release()
     finally:
         _ROOM.release()
 

@@ -121,8 +121,8 @@ def test_a_try_that_succeeds_or_was_not_made_does_not_count(redis: Redis) -> Non
 def test_passwords_that_wait_to_be_checked_leave_threads_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each holds one: whoever sends a hundred at once is told to come again, and nobody waits behind them."""
     turns, hashed = threading.Semaphore(0), USERS["viewer"].password.get_secret_value()
-    monkeypatch.setattr(passwords, "_AT_ONCE", turns)
-    monkeypatch.setattr(passwords, "_WAIT_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(passwords, "AT_ONCE", turns)
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", DEADLINE_SECONDS)
 
     with ThreadPoolExecutor(20) as pool:
         checks = [pool.submit(is_password, PASSWORD, hashed) for _ in range(20)]
