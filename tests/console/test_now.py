@@ -162,7 +162,7 @@ def test_a_redis_that_refuses_is_not_said_to_be_away(server: Server, make_settin
         page, update = browser.get("/"), browser.update("/")
         redis.config_set("requirepass", "")
 
-    assert "No worker runs" not in full
+    assert "no worker runs" not in full
     assert (done.status_code, page.status_code, update.status_code) == (503, 503, 503)
     assert "Redis answers, and refuses this: its memory is full: raise maxmemory, or see what fills it." in done.text
     refused = "Redis answers, and refuses what the console asks: Redis refuses the user or the password in "
