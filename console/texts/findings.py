@@ -218,6 +218,14 @@ FINDINGS: dict[str, str] = {
         "在运行"
     ),
     "start one with that DESKBELL_SPOOL_DIR to drain them": "请以该 DESKBELL_SPOOL_DIR 启动 API 服务以排空暂存",
+    (
+        "{events} events wait in the spool {folder} of the host {host}, the first for {seconds:.0f} s, though Redis "
+        "answers: its api still drains them, or cannot write to Redis, so that no job is made of them"
+    ): (
+        "主机 {host} 的暂存目录 {folder} 有 {events} 个事件等待，最早的已等待 {seconds:.0f} 秒，而 Redis 有响应：其 "
+        "API 服务仍在排空，或无法写入 Redis，因而不会产生任务"
+    ),
+    "see redis_away and redis_refuses in its log": "请查看其日志中的 redis_away 与 redis_refuses",
     "{events} events wait in the spool {folder} of the host {host}": (
         "主机 {host} 的暂存目录 {folder} 有 {events} 个事件等待"
     ),

@@ -138,7 +138,7 @@ def doctor(
 def beside_queues(settings: Settings, shard: int | None, *, of_the_server: bool) -> list[Finding]:
     """What `BESIDE_QUEUES` find that may be wrong, those of the server or the others, which take some seconds."""
     checks = _OF_THE_SERVER if of_the_server else _OF_OTHERS
-    checked = Checked(settings, shard=shard)
+    checked = Checked(settings, shard=shard, looks_here=False)
     try:
         return [finding for finding in _on_redis(checked, checks) if finding.kind != "said"]
     finally:

@@ -24,6 +24,7 @@ class Checked:
         queues: the queues, once they are read.
         takes_events: whether Redis took the api's script.
         notes_tokens: whether the api can note when a token was used.
+        looks_here: whether this host is looked at, too, with its own disk.
         shard: of a cluster, where it is not this process' own.
     """
 
@@ -34,6 +35,7 @@ class Checked:
     redis: Redis | None = None
     takes_events: bool = False
     notes_tokens: bool = True
+    looks_here: bool = True
     shard: int | None = None
 
     @property
@@ -67,5 +69,5 @@ def could_not_read(check: Callable[..., Any], error: Exception) -> Finding:
 
 def describe(error: BaseException) -> str:
     """An error of Redis in words: its type, and what the server said."""
-    text = str(error).partition("\n")[0].partition(". script: ")[0]  # which of our scripts it was helps nobody
+    text = str(error).partition("\n")[0].partition(" script: ")[0].rstrip(".")  # which of ours it was helps nobody
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

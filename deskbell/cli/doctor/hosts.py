@@ -12,6 +12,7 @@ from deskbell.queues.findings import Finding, problem, said, warning
 from shared.redis.api_hosts import ApiHost, read_hosts
 from shared.sentences import sentence
 
+_SPOOLED_SECONDS = 60.0
 _FORGOTTEN_SECONDS = 7 * 24 * 3600
 
 
@@ -29,7 +30,7 @@ def other_hosts(checked: Checked) -> Iterator[Finding]:
     """Which hosts of the api have events in their spools, or have gone without a word."""
     here = f"{socket.gethostname()}:{checked.settings.spool_dir.absolute()}"  # `spooled` looks at that itself
     for each in read_hosts(checked.connection):
-        if each.field != here:
+        if each.field != here or not checked.looks_here:
             yield from _of(each)
 
 
@@ -72,6 +73,20 @@ def _of(each: ApiHost) -> Iterator[Finding]:
                 **where,
             ),
             sentence("start one with that DESKBELL_SPOOL_DIR to drain them"),
+            "spooled",
+        )
+    elif each.events and each.oldest_seconds > _SPOOLED_SECONDS:
+        yield problem(
+            sentence(
+                "{events} events wait in the spool {folder} of the host {host}, the first for {seconds:.0f} s, though "
+                "Redis answers: its api still drains them, or cannot write to Redis, so that no job is made of them",
+                "{events} event waits in the spool {folder} of the host {host}, for {seconds:.0f} s, though Redis "
+                "answers: its api still drains it, or cannot write to Redis, so that no job is made of it",
+                events=each.events,
+                seconds=each.oldest_seconds // 10 * 10,
+                **where,
+            ),
+            sentence("see redis_away and redis_refuses in its log"),
             "spooled",
         )
     elif each.events:

@@ -20,7 +20,7 @@ from deskbell.queues.findings import Finding, problem, said, warning
 from shared.records.packing import Packing
 from shared.records.users import FORGOTTEN_USERS_KEY
 from shared.redis.connections import connect_async
-from shared.redis.outages import ADVICE
+from shared.redis.outages import ADVICE, refusal
 from shared.redis.queues import EVENTS, queue_key
 from shared.sentences import sentence
 from shared.settings.config import Settings
@@ -67,7 +67,7 @@ def accepting(checked: Checked) -> Iterator[Finding]:
         try:
             asyncio.run(_accept_nothing(each, checked.shard))
         except (RedisError, OSError) as error:
-            advice = ADVICE.get(type(error).__name__, "")
+            advice = ADVICE.get(type(error).__name__) or refusal(error)
             text = sentence("Redis takes no events{who}: {error}", who=who, error=describe(error))
             yield problem(text, advice, "redis_refuses")
             checked.takes_events = False

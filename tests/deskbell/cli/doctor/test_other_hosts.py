@@ -11,6 +11,7 @@ from redis import Redis
 
 from api.monitoring import presence
 from deskbell import Callbacks
+from deskbell.cli.doctor import beside_queues
 from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost, read_api_hosts
 from shared.redis.queues import EVENTS
 from shared.redis.workers import WorkerRecord
@@ -30,7 +31,7 @@ def note(redis: Redis, *hosts: ApiHost) -> None:
 def test_events_in_the_spool_of_a_host_that_is_gone_are_a_problem(look: Look, redis: Redis) -> None:
     """Not while an api runs there; one that was told to end, and has an empty spool, is none at all."""
     now = time.time()
-    drains = replace(GONE, host="api-1", noted=now)
+    drains = replace(GONE, host="api-1", noted=now, oldest=now - 5)
     ended = replace(GONE, host="api-3", noted=now, has_ended=True, events=0, oldest=None)
     note(redis, GONE, drains, ended)
     redis.hset(API_HOSTS_KEY, "damaged", "x")
@@ -74,6 +75,29 @@ def test_processes_that_go_on_since_new_ones_do_not_start_are_a_warning(look: Lo
         f"warning: {who} with {whose} old settings and code: at 2022-12-01 05:21:52 UTC a new process did not start"
         for who, whose in (("the api of the host api-1 goes on", "its"), ("workers of the host w-1 go on", "their"))
     ]
+
+
+def test_events_that_a_living_api_does_not_get_to_redis_are_a_problem(
+    look: Look, redis: Redis, make_settings: SettingsFactory
+) -> None:
+    """It may lack a right, or have an old password; those of the last minute are drained, or were kept for a moment.
+
+    The command looks into the spool of its own host; the console, which does not, tells of it as of the others.
+    """
+    now = time.time()
+    settings = make_settings(spool_dir="spool")
+    here = replace(GONE, host=socket.gethostname(), folder=str(settings.spool_dir.absolute()), noted=now)
+    stuck = replace(here, oldest=now - 75)
+    note(redis, stuck, replace(stuck, host="api-2"), replace(here, host="api-3", oldest=now - 9))
+
+    with worker(redis):
+        _, lines = look(SPOOL_DIR=str(settings.spool_dir))
+        shown = [str(each) for each in beside_queues(settings, None, of_the_server=False)]
+
+    spooled = [line for line in problems(lines) if " events wait in the spool " in line]
+    assert len(spooled) == 1
+    assert spooled[0].startswith(f"120 events wait in the spool {here.folder} of the host api-2, the first for 70 s, ")
+    assert len([line for line in shown if " events wait in the spool " in line]) == 2
 
 
 def test_a_host_that_went_without_being_told_is_a_warning(look: Look, redis: Redis) -> None:
