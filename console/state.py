@@ -9,6 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -118,10 +119,13 @@ class State:
         asyncio.run(anyio.to_thread.run_sync(int))  # imports what handlers are run by, as the first of them would
         time.strptime("", "")  # imports what RQ reads dates by
         self.described.loaded()
-        for each in self.shards or [self]:
-            with suppress(RedisError, OSError):
-                each.history.prepare()
-                each.described.lately()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(State._read_ahead, self.shards or [self]))
+
+    def _read_ahead(self) -> None:
+        with suppress(RedisError, OSError):
+            self.history.prepare()
+            self.described.lately()
 
     def close(self) -> None:
         """End what dead letters are replayed or discarded by, and close the connections to Redis."""

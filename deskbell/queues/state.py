@@ -30,6 +30,12 @@ _MOST = 1000
 _SHOWN = 20
 
 
+class KnownWorker(Worker):
+    """A worker that is looked at. RQ's own changes the client, for which each answer may then take 415 s."""
+
+    connection_timeout = 0  # no client waits for less
+
+
 @dataclass(frozen=True, slots=True)
 class JobState:
     """A job of the queue, of which more is known than its id.
@@ -176,7 +182,7 @@ def queue_names(connection: Redis, readers: Iterable[str], jobs: Jobs | None) ->
 
 def read_readers(connection: Redis) -> dict[str, Readers]:
     """Who reads each queue, by its name."""
-    workers, ahead = Worker.all(connection), round(ahead_of(connection))
+    workers, ahead = KnownWorker.all(connection), round(ahead_of(connection))
     records = read_workers(connection, [worker.name for worker in workers])
     for name, record in records.items():  # an age is a difference to this host's clock, which may be wrong
         records[name] = replace(record, noted=record.noted + ahead)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from rq.queue import Queue
-from rq.worker import Worker
 
 from deskbell.cache.cache import Cache, declared
 from deskbell.cli.doctor.findings import Checked
 from deskbell.queues.findings import Finding, problem, said
+from deskbell.queues.state import KnownWorker
 from shared.keys import DESKBELL, RQ
 from shared.records.segments import CALLS_KEY
 from shared.redis.api_hosts import API_HOSTS_KEY
@@ -40,7 +40,7 @@ def key_types(checked: Checked, queue: str | None = None) -> Iterator[Finding]:
     if (found := redis.type(Queue.redis_queues_keys)) not in (b"set", b"none"):
         yield _mismatch(Queue.redis_queues_keys, "set", found)
         return
-    read = [each.queue_names() for each in Worker.all(redis)]
+    read = [each.queue_names() for each in KnownWorker.all(redis)]
     if queue is None:
         queues: Any = redis.smembers(Queue.redis_queues_keys)
         held = {key.decode(errors="replace").removeprefix(Queue.redis_queue_namespace_prefix) for key in queues}
