@@ -230,15 +230,22 @@ def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, fol
 
     every = told(servers, folder, "events", "--session", "s-1", "--shard=all")
     ready = api.desk.http.get("/readyz").json()
-    top = told(servers, folder, "top")
-
     assert [line for line in every[1].splitlines() if line.startswith("shard ")] == [
         f"shard {n}:" for n in range(SHARDS)
     ]
     assert every[1].count(event) == 1
     assert list(ready["shards"]) == ["0", "1", "2"]
-    lines = [line.split() for line in top[1].partition("SHARD")[2].splitlines() if line][1:]
-    assert [(line[0], line[-1]) for line in lines[: SHARDS + 1]] == [("all", "3"), ("0", "1"), ("1", "1"), ("2", "1")]
+
+
+@pytest.mark.usefixtures("api")
+def test_top_has_a_line_for_each_shard(servers: Cluster, folder: Path) -> None:
+    """And their sums; a machine that is busy may keep it from an answer, of which it says so."""
+
+    def workers() -> list[tuple[str, str]]:
+        lines = told(servers, folder, "top")[1].partition("SHARD")[2].splitlines()[1:]
+        return [(words[0], words[-1]) for line in lines[: SHARDS + 1] if (words := line.split())]
+
+    until(lambda: workers() == [("all", "3"), ("0", "1"), ("1", "1"), ("2", "1")], PATIENCE_SECONDS)
 
 
 def test_one_console_shows_all_shards_and_acts_on_each(console: str, folder: Path, api: Api) -> None:
@@ -250,12 +257,14 @@ def test_one_console_shows_all_shards_and_acts_on_each(console: str, folder: Pat
         assert viewer.sign_in("viewer").headers["location"] == "/"
         assert browser.sign_in("operator", to="/shard/1/queues").headers["location"] == "/shard/1/queues"
 
-        found = browser.get("/shards/event", params={"event": event})
-        shard = int(found.headers["location"].split("/")[2])
+        searched = {"event": event}
+        # a shard of a busy machine may take longer than a page waits for it
+        found = until(lambda: browser.get("/shards/event", params=searched).headers.get("location"), PATIENCE_SECONDS)
+        shard = int(found.split("/")[2])
         letters = [f'href="/shard/{shard}/dead"', f'href="/shard/{(shard + 1) % SHARDS}/dead"']
         until(lambda: letters[0] in browser.get("/").text, PATIENCE_SECONDS)
         every = browser.get("/").text
-        call = browser.get(found.headers["location"])
+        call = browser.get(found)
         elsewhere = browser.get(f"/shard/{(shard + 1) % SHARDS}/call?id={event}")
         nowhere = browser.get("/shards/event", params={"event": HOSTILE})
         refused = viewer.post(f"/shard/{shard}/queues/pause", data={"queue": "together"})
