@@ -7,12 +7,13 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from heapq import merge
 from math import inf
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ _MEANINGS = {
     Cause.ELSEWHERE: "the first answer was in a process' spool when the other process reached Redis",
     Cause.GONE: "the first answer lay on a Redis that was killed, and its successor does not have it",
 }
+
+
+_BEFORE_SECONDS = 2.0  # a call is logged when it has been answered, which is after Redis took its event
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +93,40 @@ class Evidence:
         return self.dropped.get(answer.event_id, self.taken.get(answer.event_id, inf))
 
 
-def evidence(redis: Redis, api_logs: Iterable[Path], gone: Iterable[Path]) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How far clocks are ahead of this machine's, in seconds.
+
+    Attributes:
+        apis: of the hosts of logs, by the log's number; 0 for those that are not named.
+        servers: of Redis' hosts, any of which may have taken an event.
+    """
+
+    apis: Mapping[int, float] = field(default_factory=dict)
+    servers: Collection[float] = (0.0,)
+
+    def right(self, taken: float, called: float) -> float:
+        """When an event was really taken: not before it was called, and within half a minute of that."""
+        return min((at for ahead in self.servers if (at := taken - ahead) >= called - _BEFORE_SECONDS), default=taken)
+
+
+TOGETHER = Clocks()
+
+
+def evidence(redis: Redis, api_logs: Iterable[Path], gone: Iterable[Path], clocks: Clocks = TOGETHER) -> Evidence:
     """Gather it.
 
     Args:
         redis: the server that counts in the end.
         api_logs: what the api's processes have logged, a file for each host.
         gone: the folders of servers that were killed, and that others replaced.
+        clocks: of the hosts.
     """
     taken = taken_by(redis)
     before = {event_id: at for folder in gone for event_id, at in taken_by_gone(folder).items()}
-    dropped, without_redis, hosts = _read(api_logs)
-    return Evidence(before | taken, dropped, without_redis, before.keys() - taken.keys(), hosts)
+    dropped, without_redis, hosts, called = _read(api_logs, clocks.apis)
+    right = {each: clocks.right(at, called.get(each, at)) for each, at in (before | taken).items()}
+    return Evidence(right, dropped, without_redis, before.keys() - taken.keys(), hosts)
 
 
 def taken_by(redis: Redis) -> dict[str, float]:
@@ -118,31 +144,35 @@ def taken_by_gone(folder: Path) -> dict[str, float]:
         return taken_by(redis)
 
 
-def _read(logs: Iterable[Path]) -> tuple[dict[str, float], set[str], dict[str, int]]:
-    """The events that drains dropped, those first answered by a process without Redis, and on which host each was."""
+def _read(
+    logs: Iterable[Path], ahead: Mapping[int, float]
+) -> tuple[dict[str, float], set[str], dict[str, int], dict[str, float]]:
+    """The events that drains dropped, those first answered by a process without Redis, where each was, and when."""
     dropped: dict[str, float] = {}
     where: dict[str, tuple[int, bool]] = {}
+    called: dict[str, float] = {}
     away = set[int]()
-    entries = (_entries(number, path) for number, path in enumerate(logs))
-    for host, entry in merge(*entries, key=lambda found: str(found[1].get("timestamp", ""))):
+    entries = (_entries(number, path, ahead.get(number, 0.0)) for number, path in enumerate(logs))
+    for at, host, entry in merge(*entries, key=itemgetter(0)):
         match entry.get("event"):
             case "redis_away" | "drain_begins":
                 away.add(entry["pid"])
             case "redis_back" | "drained":
                 away.discard(entry["pid"])
             case "spooled_duplicate":
-                dropped[entry["event_id"]] = _monotonic(datetime.fromisoformat(entry["timestamp"]).timestamp())
+                dropped[entry["event_id"]] = at
             case "callback" if "event_id" in entry:
                 where.setdefault(entry["event_id"], (host, entry["pid"] in away))
+                called.setdefault(entry["event_id"], at)
     without_redis = {event_id for event_id, (_, is_away) in where.items() if is_away}
-    return dropped, without_redis, {event_id: host for event_id, (host, _) in where.items()}
+    return dropped, without_redis, {event_id: host for event_id, (host, _) in where.items()}, called
 
 
-def _entries(host: int, log: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _entries(host: int, log: Path, ahead: float) -> Iterator[tuple[float, int, dict[str, Any]]]:
     whole = log.read_text().rpartition("\n")[0]  # what is being written is no line yet
-    for line in whole.splitlines():
-        if line.startswith("{"):
-            yield host, json.loads(line)
+    for entry in map(json.loads, (line for line in whole.splitlines() if line.startswith("{"))):
+        if "timestamp" in entry:
+            yield _monotonic(datetime.fromisoformat(entry["timestamp"]).timestamp()) - ahead, host, entry
 
 
 def _answered_at(answer: Answer) -> float:

