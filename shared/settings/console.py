@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
@@ -13,6 +14,7 @@ HASH_FORM = r"scrypt\.(1[0-8])\.([1-9]|1[0-6])\.([1-9]|1[0-6])\.([A-Za-z0-9_-]{2
 """log2 of the cost, block size, parallelization, then 16 bytes of salt and 32 of the hash, in base64url."""
 
 _NAME_FORM = r"[A-Za-z0-9._@-]{1,64}"
+_PATH_FORM = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*"
 _SHORTEST_KEY = 32
 
 
@@ -76,4 +78,8 @@ class ConsoleSettings(BaseSettings):
     def _url_is_one(cls, url: str) -> str:
         if url:
             check_http_url(url)
-        return url.rstrip("/")
+        parts = urlsplit(url.rstrip("/"))
+        if not re.fullmatch(_PATH_FORM, parts.path):
+            raise ValueError("expected a path of letters, digits, `-`, `_` and `.`, https://ops.example.com/deskbell")
+        host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ""))
+        return urlunsplit(parts._replace(netloc=host))

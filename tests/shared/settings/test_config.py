@@ -68,7 +68,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "ANALYTICS_URL": "postgresql+psycopg://db.internal/analytics",
         "CONSOLE_USERS": f'{{"ana": {{"role": "operator", "password": "scrypt.15.8.3.{"s" * 22}.{"h" * 43}"}}}}',
         "CONSOLE_KEY": "k" * 32,
-        "CONSOLE_URL": "https://ops.internal/deskbell/",
+        "CONSOLE_URL": "https://Ops.internal:443/deskbell/",
     }
     for name, value in environment.items():
         monkeypatch.setenv(PREFIX + name, value)
@@ -151,6 +151,7 @@ EDGES = "expected no blank at either end, no newline and no other control charac
 VISIBLE = "expected visible ASCII characters only: no blank, and no newline at its end"
 CRM_HOST = "expected a URL with the name or the address of a host, https://crm.example"
 CRM_BARE = "expected a URL without ? and #: what is asked for is appended to its path"
+CONSOLE_PATH = "expected a path of letters, digits, `-`, `_` and `.`, https://ops.example.com/deskbell"
 CRM_NOBODY = "expected a URL without user and password: they are settings of their own"
 LIMIT = 'expected for each job type starts in a s, min or h, "10/s", a number at once, 4, or null'
 BREAKER = 'expected for each job type whole numbers of 1 or more, {"failures": 10, "pause": 60}, or null'
@@ -209,6 +210,8 @@ UNKNOWN = "there is no such setting"
         ("BREAKERS", '{"crm.contact": 10}', f"{BREAKER}, got 10"),
         ("BREAKERS", '{"crm.contact": {"failures": 0}}', f"{BREAKER}, got {{'failures': 0}}"),
         ("BREAKERS", '{"crm.contact": {"failing": 9}}', f"{BREAKER}, got {{'failing': 9}}"),
+        ("CONSOLE_URL", "https://ops.internal//evil", f"{CONSOLE_PATH}, got 'https://ops.internal//evil'"),
+        ("CONSOLE_URL", "https://ops.internal/a;b", f"{CONSOLE_PATH}, got 'https://ops.internal/a;b'"),
         ("CRM_URL", "crm.internal", f"{CRM_URLS}, got 'crm.internal'"),
         ("CRM_URL", "ftp://crm.internal", f"{CRM_URLS}, got 'ftp://crm.internal'"),
         ("CRM_URL", "http://crm.internal:port", f"{CRM_URLS}, got 'http://crm.internal:port'"),
