@@ -57,7 +57,7 @@ class Reads(Generic[_Result]):
     Args:
         wait: for how many seconds a result is waited for, from when its read began.
         least: for how many seconds a result is good; ten times as long as it took to read, if that is more.
-        most: of how many reads the results are kept.
+        most: of how many reads the results are kept, and how many may wait for their turn: each has a thread.
     """
 
     def __init__(self, wait: float, least: float, most: int = _MOST) -> None:
@@ -65,6 +65,7 @@ class Reads(Generic[_Result]):
         self._least = least
         self._most = most
         self._reads: OrderedDict[Hashable, _Thread[_Result]] = OrderedDict()
+        self._begun = 0
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(_AT_ONCE)
 
@@ -80,7 +81,8 @@ class Reads(Generic[_Result]):
             if len(self._reads) > self._most:
                 self._reads.popitem(last=False)
             is_running = one.thread is not None and one.thread.is_alive()
-            if not is_running and time.monotonic() >= one.fresh_until:
+            if not is_running and time.monotonic() >= one.fresh_until and self._begun < self._most:
+                self._begun += 1
                 one.counted, one.begun = 0, time.monotonic()
                 one.thread = threading.Thread(target=self._run, args=(key, one, read), name="read", daemon=True)
                 one.thread.start()
@@ -97,6 +99,8 @@ class Reads(Generic[_Result]):
         with self._turns:
             if self._reads.get(key) is one:
                 one.run(read, self._least)
+        with self._lock:
+            self._begun -= 1
 
     def known(self, key: Hashable) -> _Result | None:
         """The last result, however old."""
