@@ -114,7 +114,7 @@ def test_every_picture_is_shown_and_small() -> None:
 
     assert pictures
     assert [path.name for path in pictures if f"images/{path.name})" not in documents] == []
-    assert sum(path.stat().st_size for path in pictures) < 1_500_000
+    assert sum(path.stat().st_size for path in pictures) < 3_000_000
 
 
 def test_the_links_of_the_documents_lead_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""Takes the pictures: all into a folder, those that the documents show into docs/images."""
+"""Takes the pictures: all into a folder, those of each page that the documents show into docs/images."""
 
 import argparse
 import shutil
@@ -10,8 +10,6 @@ from tools.screenshots.pictures import OWN, Camera, chromium
 from tools.screenshots.shop import open_shop, until
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
-SHOWN = ("now-desk", "queue-desk", "now-phone", "call-desk", "dead-desk", "confirm-desk", "now-zh")
-"""Those that the documents show."""
 
 
 def main() -> None:
@@ -23,9 +21,10 @@ def main() -> None:
     if path is None:
         sys.exit("expected Chromium on the PATH: apt-get install chromium")
     folder.mkdir(parents=True, exist_ok=True)
-    DOCS.mkdir(exist_ok=True)
+    for old in DOCS.glob("*.webp"):
+        old.unlink()
     with open_shop() as shop, chromium(path) as browser:
-        camera = Camera(browser, shop.url, folder, SHOWN, DOCS)
+        camera = Camera(browser, shop.url, folder, DOCS)
         shop.live_through_a_day()
         until(shop.is_quiet)
         for shot in quiet():
@@ -34,7 +33,11 @@ def main() -> None:
         for shot in bad_night(camera.tab("ana", OWN)):
             camera.take(shot)
         camera.take_outage("ana", shop.stop_redis)
-    sys.stdout.write(f"{len(list(folder.glob('*.png')))} pictures in {folder}, {len(SHOWN)} of them in {DOCS}\n")
+    kept = list(DOCS.glob("*.webp"))
+    size = sum(each.stat().st_size for each in kept)
+    sys.stdout.write(
+        f"{len(list(folder.glob('*.png')))} pictures in {folder}, {len(kept)} of them in {DOCS}, {size:,} bytes\n"
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import base64
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,9 @@ from tools.screenshots.pages import Shot, sign_in
 
 _HEIGHT = 900
 _PATIENCE_MS = 60_000
-_QUALITY = 72
+_QUALITY = 50
+_SEEN = """() => document.querySelector("dialog[open]") ? innerHeight
+    : Math.min(innerHeight, Math.ceil(document.body.getBoundingClientRect().height))"""
 _NAMED = """(names) => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode())
@@ -30,9 +32,10 @@ class Look:
     width: int = 1280
     theme: str = "light"
     language: str = "en"
+    scale: float = 0.8
 
 
-LOOKS = (Look("desk"), Look("phone", width=380, theme="dark"), Look("zh", theme="dark", language="zh"))
+LOOKS = (Look("desk"), Look("phone", width=380, theme="dark", scale=1), Look("zh", theme="dark", language="zh"))
 
 OWN = Look("own")
 """Of the tab in which is done what pictures show; none is taken of it."""
@@ -41,20 +44,18 @@ OWN = Look("own")
 class Camera:
     """Takes pictures of a console."""
 
-    def __init__(self, browser: Browser, url: str, folder: Path, shown: Iterable[str], docs: Path) -> None:
+    def __init__(self, browser: Browser, url: str, folder: Path, docs: Path) -> None:
         """Prepare.
 
         Args:
             browser: a Chromium.
             url: of the console.
             folder: where all pictures go, as PNG.
-            shown: `NAME-LOOK` of those that the documents show.
-            docs: where these go, as WebP.
+            docs: where those go that the documents show, as WebP.
         """
         self._browser = browser
         self._url = url
         self._folder = folder
-        self._shown = set(shown)
         self._docs = docs
         self._tabs: dict[tuple[str, str], Page] = {}
 
@@ -81,17 +82,18 @@ class Camera:
             tab = self.tab(shot.by, look)
             tab.goto(shot.path)
             shot.prepare(tab)
-            self.keep(tab, f"{shot.name}-{look.name}")
+            self.keep(tab, shot.name, look, is_shown=shot.is_kept)
             tab.goto("about:blank")  # a page that is not looked at follows no calls
 
-    def keep(self, tab: Page, name: str) -> None:
+    def keep(self, tab: Page, name: str, look: Look, *, is_shown: bool = False) -> None:
         """Keep a picture of what a tab shows; this machine's names are none of a shop's."""
         tab.evaluate(_NAMED, _NAMES)
-        tab.screenshot(path=self._folder / f"{name}.png", full_page=True)
-        if name in self._shown:
-            session = tab.context.new_cdp_session(tab)
-            taken = session.send("Page.captureScreenshot", {"format": "webp", "quality": _QUALITY})
-            (self._docs / f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
+        tab.screenshot(path=self._folder / f"{name}-{look.name}.png", full_page=True)
+        if is_shown:
+            clip = {"x": 0, "y": 0, "width": look.width, "height": tab.evaluate(_SEEN), "scale": look.scale}
+            options = {"format": "webp", "quality": _QUALITY, "clip": clip}
+            taken = tab.context.new_cdp_session(tab).send("Page.captureScreenshot", options)
+            (self._docs / f"{name}-{look.name}.webp").write_bytes(base64.b64decode(taken["data"]))
 
     def take_outage(self, by: str, stop: Callable[[], None]) -> None:
         """Take what pages show that were open when Redis went away, and what others show then."""
@@ -101,7 +103,7 @@ class Camera:
         for look in LOOKS:
             tab = self.tab(by, look)
             expect(tab.locator("#banner")).to_be_visible()
-            self.keep(tab, f"away-{look.name}")
+            self.keep(tab, "away", look, is_shown=True)
         self.take(Shot("away-page", "/queues", by))
 
 
