@@ -58,11 +58,10 @@ def check_address(settings: Settings, address: str) -> None:
         raise ConfigError(f"{PREFIX}CONSOLE_URL: expected none while nobody has to sign in; {users}")
 
 
-def serve(listener: socket.socket, settings: Settings, rq_dashboard: str = "", *, of_all_shards: bool = False) -> None:
+def serve(listener: socket.socket, state: State) -> None:
     """Serve the console on a socket until SIGTERM."""
     raise_file_limit()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    state = State.of_all_shards(settings, rq_dashboard) if of_all_shards else State(settings, rq_dashboard)
     preparing = threading.Thread(target=state.prepare, name="prepare", daemon=True)
     preparing.start()
     preparing.join(_PREPARE_SECONDS)

@@ -16,6 +16,7 @@ _NEEDS_CONSOLE = "this needs the extra console: pip install 'deskbell[console]'"
 try:
     from console.access.passwords import SHORTEST, hash_password
     from console.server import check_address, serve
+    from console.state import State
 except ModuleNotFoundError as error:
     raise ConfigError(_NEEDS_CONSOLE) from error
 
@@ -25,11 +26,13 @@ def console(host: str, port: int, fd: int | None, rq_dashboard: str) -> None:
     settings = load_settings_here()
     if is_of_all_shards() and rq_dashboard:
         raise ConfigError("--rq-dashboard: rq-dashboard shows one shard: expected --shard 0, or another, beside it")
+    if rq_dashboard and not rq_dashboard.startswith(("http://", "https://")):
+        raise ConfigError(f"--rq-dashboard: expected a URL that begins with http:// or https://, got {rq_dashboard!r}")
     configure_logs(settings.log_format)
-    listener = open_listener(host, port, fd)
-    check_address(settings, str(listener.getsockname()[0]))
+    state = State.of_all_shards(settings, rq_dashboard) if is_of_all_shards() else State(settings, rq_dashboard)
+    listener = open_listener(host, port, fd, permit=lambda address: check_address(settings, address))
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    serve(listener, settings, rq_dashboard, of_all_shards=is_of_all_shards())
+    serve(listener, state)
 
 
 def print_hash() -> None:

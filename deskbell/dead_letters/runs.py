@@ -68,7 +68,7 @@ class Run:
     """A run as its entry in the audit log tells it.
 
     Attributes:
-        seen: how many dead letters were looked at.
+        seen: how many dead letters were looked at: counted by pages, but never less than were replayed or discarded.
         total: how many a dry run had counted; None without one.
         rate: "" for at once.
         outcomes: what became of how many; only once it has ended.
@@ -150,11 +150,10 @@ class Runs:
         if "choice" not in read:  # not a run of a console
             return None
         total = int(read["total"]) if read["total"] else None
+        seen = max(int(read["seen"]), entry.done)
         outcomes = json.loads(read.get("outcomes", "{}"))
         choice = Choice.read(json.loads(read["choice"]))
-        return Run(
-            entry, choice, int(read["seen"]), total, read["rate"], outcomes, read.get("stopped_by", ""), read["as"]
-        )
+        return Run(entry, choice, seen, total, read["rate"], outcomes, read.get("stopped_by", ""), read["as"])
 
     def _carry_out(self, run: "_Running") -> None:
         try:

@@ -150,7 +150,7 @@ def test_a_call_that_no_handler_takes_is_shown_with_the_handler_to_paste(
             "<pre>@callbacks.api_call(&#34;refund&#34;)\n"
             "async def refund(OrderID: str, Reason: str = &#34;&#34;) -&gt; dict[str, str]:\n    return {}</pre>"
         ) in shown
-        assert "2 calls, the last at" in shown
+        assert "Calls: 2, the last at" in shown
         assert "order_status" not in shown.partition("</section>")[0]
         assert "evil" not in page
         assert "planted" not in page

@@ -1,5 +1,6 @@
 """Replay and discard: what they would do, the start of one in the background, how far it is, and its end."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -94,9 +95,9 @@ def _key(action: Action, asked: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seconds(count: int, rate: str) -> float:
-    """How long a replay of so many takes at a rate; 0 without one."""
+    """How long a replay of so many takes at a rate, in whole seconds, rounded up; 0 without one."""
     read = Rate.parse(rate)
-    return count / read.starts * read.period_ms / 1000 if read else 0.0
+    return float(math.ceil(count / read.starts * read.period_ms / 1000)) if read else 0.0
 
 
 def _action(text: str) -> Action:

@@ -89,7 +89,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.id": ("ID", "ID"),
     "dead.failed_at": ("failed", "失败时间"),
     "dead.letter": ("Dead letter", "死信详情"),
-    "dead.failures": ("failed for good (10 at most)", "最终失败次数（最多记 10 次）"),
+    "dead.failures": ("times it became dead (counted to 10)", "最终失败次数（最多记 10 次）"),
     "dead.attempts": ("attempts", "执行次数"),
     "dead.queued_at": ("queued", "入队时间"),
     "dead.worker": ("worker", "工作进程"),

@@ -53,7 +53,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nodes.records.none": ("None among the callbacks on record.", "回调记录中没有。"),
     "nodes.unanswered": ("Calls that no handler takes", "没有处理函数的回调"),
     "nodes.unanswered.of": (
-        "{count} calls, the last at {time} UTC. The handler to paste, with the names of their variables:",
+        "Calls: {count}, the last at {time} UTC. The handler to paste, with the names of their variables:",
         "{count} 次回调，最近一次 {time}（UTC）。可粘贴的处理函数，含变量名称：",
     ),
     "nodes.unanswered.more": ("{count} more nodes are not shown.", "另有 {count} 个节点未显示。"),
