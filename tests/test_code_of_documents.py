@@ -26,6 +26,7 @@ RAN_ELSEWHERE = {
     "flows.md": {"yaml"},  # tests/deskbell/flow/test_loader.py
     "deploy.md": {"dockerfile"},  # tests/containers/integrating.py
     "kubernetes.md": {"yaml"},  # tests/deploy/kubernetes/test_guide.py
+    "operators-console.md": {"nginx"},  # tests/deploy/proxies/test_console.py
     "operate.md": {"acl"},  # tests/end_to_end/test_acl.py
     "runbook.md": {"yaml"},  # tests/deploy/test_alerts.py
     "traces.md": {"ini"},  # tests/end_to_end/test_traces.py

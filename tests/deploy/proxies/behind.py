@@ -122,8 +122,7 @@ class Proxy:
 @contextmanager
 def nginx(api: Api, folder: Path) -> Iterator[Proxy]:
     """Debian's nginx with deploy/nginx/deskbell.conf; names, ports and paths are the test's."""
-    binary = program("nginx", "nginx")
-    port, plain_port = _free_port(), _free_port()
+    port, plain_port = free_port(), free_port()
     text = (DEPLOY / "nginx" / "deskbell.conf").read_text()
     for old, new in {
         "127.0.0.1:8000": f"127.0.0.1:{api.port}",
@@ -138,6 +137,14 @@ def nginx(api: Api, folder: Path) -> Iterator[Proxy]:
         text = text.replace(old, new)
     text = re.sub(r"(client_\w+_timeout) 5s", rf"\1 {SLOW_SECONDS}", text)
     text = re.sub(r"(proxy_\w+_timeout) 5s", r"\1 60s", text)  # the machine may be busy
+    with nginx_with(text, port, folder) as proxy:
+        yield proxy
+
+
+@contextmanager
+def nginx_with(text: str, port: int, folder: Path) -> Iterator[Proxy]:
+    """Debian's nginx with what an `http` block may hold, which listens on a port."""
+    binary = program("nginx", "nginx")
     temporary = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     config = folder / "nginx.conf"
     config.write_text(
@@ -152,7 +159,7 @@ def nginx(api: Api, folder: Path) -> Iterator[Proxy]:
 def caddy(api: Api, folder: Path) -> Iterator[Proxy]:
     """Debian's Caddy with deploy/caddy/Caddyfile; its certificate is of an authority of its own, as for `localhost`."""
     binary = program("caddy", "caddy")
-    port = _free_port()
+    port = free_port()
     text = (DEPLOY / "caddy" / "Caddyfile").read_text()
     for old, new in {
         "\n{\n": f"\n{{\n\tadmin off\n\tauto_https disable_redirects\n\thttps_port {port}\n",
@@ -192,7 +199,8 @@ def _listens(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
