@@ -91,8 +91,9 @@ def test_dead_letters_of_a_filter_and_one_by_one_are_replayed_and_discarded(
         run_is_over(tab)
         assert redis.zcard("rq:failed:erp") == 0
 
-        for button, question in (("#replay", ""), ("#discard", "Yes")):
+        for button, question, left in (("#replay", "", "200"), ("#discard", "Yes", "199")):
             tab.goto("/dead?job=crm.contact")
+            expect(tab.locator("#groups td.n").first).to_have_text(left)  # the letter of an older count may be gone
             tab.locator("#groups tbody a.mono").first.click()
             tab.locator(button).click()
             if question:
