@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
@@ -15,6 +14,7 @@ from shared.redis.api_hosts import API_HOSTS_KEY, ApiHost
 from shared.redis.clock import seconds_ahead
 from shared.runtime.parent import Parent
 from shared.runtime.tasks import cancel_and_wait
+from shared.settings.config import Settings
 
 NOTE_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
@@ -23,9 +23,10 @@ _AGAIN_SECONDS = 1.0
 class Presence:
     """What this process says of its host's api; an outage of Redis is logged by others."""
 
-    def __init__(self, redis: AsyncRedis, backlog: BacklogReader, folder: Path, parent: Parent | None) -> None:
+    def __init__(self, redis: AsyncRedis, backlog: BacklogReader, settings: Settings, parent: Parent | None) -> None:
         self._redis, self._backlog, self._parent = redis, backlog, parent
-        self._host, self._folder = socket.gethostname(), str(folder.absolute())
+        self._host, self._folder = socket.gethostname(), str(settings.spool_dir.absolute())
+        self._shards = settings.shards
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -66,4 +67,5 @@ class Presence:
             size=found.size,
             ahead=round(ahead, 3),
             kept_at=self._parent.kept_at if self._parent else 0.0,
+            shards=self._shards,
         )

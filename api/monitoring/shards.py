@@ -52,7 +52,7 @@ class Shard:
         self.redis = connect_async(settings, shard=number)
         self.intake = Intake(self.redis, settings, metrics, lateness, packing)
         self._backlog = BacklogReader(settings.spool_dir, settings.redis_timeout_ms / 1000)
-        self._presence = Presence(self.redis, self._backlog, settings.spool_dir, parent)
+        self._presence = Presence(self.redis, self._backlog, settings, parent)
         self.health = Health(self.redis, settings, self.intake, replies, metrics, self._backlog, lateness)
 
     async def start(self) -> None:

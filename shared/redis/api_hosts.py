@@ -30,6 +30,7 @@ class ApiHost:
         size: how many bytes the events in its spool take.
         ahead: how many seconds its clock is ahead of Redis'.
         kept_at: when a new process did not start, so that an old one goes on after SIGHUP, in Unix seconds; else 0.
+        shards: how many its setting names; 0 on one Redis.
     """
 
     host: str
@@ -41,6 +42,7 @@ class ApiHost:
     size: int = 0
     ahead: float = 0.0
     kept_at: float = 0.0
+    shards: int = 0
 
     @property
     def field(self) -> str:

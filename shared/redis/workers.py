@@ -52,6 +52,7 @@ class WorkerRecord:
         ahead: how many seconds its host's clock is ahead of Redis'.
         noted: when it wrote this, in Unix seconds by Redis' clock.
         kept_at: when a new process did not start, so that this one goes on after SIGHUP, in Unix seconds; else 0.
+        shards: how many its setting names; 0 on one Redis.
     """
 
     name: str
@@ -67,6 +68,7 @@ class WorkerRecord:
     ahead: float = 0.0
     noted: float = 0.0
     kept_at: float = 0.0
+    shards: int = 0
 
     @property
     def key(self) -> str:

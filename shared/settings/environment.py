@@ -6,7 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from shared.errors import ConfigError
-from shared.keys import RQ_KEY_PREFIX, RQ_PREFIX, is_prefix
+from shared.keys import RQ_KEY_PREFIX, RQ_PREFIX, SHARD, is_prefix
 from shared.settings.env_file import EnvFile
 
 PREFIX = "DESKBELL_"
@@ -27,6 +27,8 @@ _SERVICE_LINKS = {
 def check_environment(known: Collection[str], file: EnvFile) -> None:
     """Refuse misspelt settings, which would be ignored; the environment already holds what the file says."""
     check_rq_prefix(file)
+    if SHARD is None and RQ_PREFIX != "rq" and "+cluster:" in os.environ.get(f"{PREFIX}REDIS_URL", ""):
+        raise ConfigError(f"{RQ_KEY_PREFIX}: expected none on a cluster, where keys begin with their shard's name")
     for name, value in os.environ.items():
         setting = name.removeprefix(PREFIX)
         if setting == name or setting in known or _is_service_link(setting, value):

@@ -237,6 +237,18 @@ def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, fol
     assert list(ready["shards"]) == ["0", "1", "2"]
 
 
+def test_processes_with_another_number_of_shards_are_a_problem(servers: Cluster, folder: Path, api: Api) -> None:
+    """Each shard would look well where fewer are asked for than the api writes to."""
+    api.desk.call()
+    more = servers.url(WORKER).replace(f"shards={SHARDS}", "shards=5")
+
+    def found() -> list[str]:
+        out = told(servers, folder, "doctor", "--shard", "0", DESKBELL_REDIS_URL=more)[1]
+        return [line.partition(":")[0] for line in out.splitlines() if f"has {SHARDS} shards in" in line]
+
+    until(lambda: found() == ["problem"], PATIENCE_SECONDS)
+
+
 @pytest.mark.usefixtures("api")
 def test_top_has_a_line_for_each_shard(servers: Cluster, folder: Path) -> None:
     """And their sums; a machine that is busy may keep it from an answer, of which it says so."""

@@ -66,8 +66,9 @@ class Heartbeat:
     def __post_init__(self) -> None:
         self.seconds = min(self.outcomes.leases.seconds / 6, _LONGEST_SECONDS)
         self._reap_guard = ReapGuard(self.outcomes.leases.seconds)
-        self._record = self.worker.describe(self.performer.jobs, self.polling.concurrency)
-        self._file = self.performer.settings.heartbeat_file  # touched at each heartbeat that Redis takes
+        settings = self.performer.settings
+        self._record = self.worker.describe(self.performer.jobs, self.polling.concurrency, settings.shards)
+        self._file = settings.heartbeat_file  # touched at each heartbeat that Redis takes
         self._log = get_log()
         worker, jobs = self.worker, self.performer.jobs
         self._others = Declarations(self.redis, worker.name, worker.queue_names(), jobs, self.polling.pass_by)

@@ -69,7 +69,7 @@ class RegisteredWorker(BaseWorker):
         except (RedisError, OSError) as error:
             outage.record_error(error)
 
-    def describe(self, jobs: Jobs, slots: int) -> WorkerRecord:
+    def describe(self, jobs: Jobs, slots: int, shards: int) -> WorkerRecord:
         """This worker as others are to know it."""
         built_from = commit()
         return WorkerRecord(
@@ -80,6 +80,7 @@ class RegisteredWorker(BaseWorker):
             queues=tuple(self.queue_names()),
             job_types={job_type.name: declared(job_type) for job_type in jobs.types},
             slots=slots,
+            shards=shards,
         )
 
     def clean_registries(self) -> None:

@@ -28,7 +28,7 @@ from rich.console import Console
 from deskbell.cli.doctor.clocks import other_clocks, own_clock
 from deskbell.cli.doctor.findings import Check, Checked, could_not_read
 from deskbell.cli.doctor.here import agreement, handlers, job_types, locks, spool_folder, spooled, traces
-from deskbell.cli.doctor.hosts import no_api, not_replaced, other_hosts, refused
+from deskbell.cli.doctor.hosts import no_api, not_replaced, numbers_of_shards, other_hosts, refused
 from deskbell.cli.doctor.keys import caches, key_types
 from deskbell.cli.doctor.orphans import orphans
 from deskbell.cli.doctor.performance import answer_time, late_moments, memory, slow_commands
@@ -86,6 +86,7 @@ _OF_OTHERS = (
     other_clocks,
     other_hosts,
     not_replaced,
+    numbers_of_shards,
     key_types,
     caches,
     unused_tokens,

@@ -62,6 +62,24 @@ def not_replaced(checked: Checked) -> Iterator[Finding]:
         )
 
 
+def numbers_of_shards(checked: Checked) -> Iterator[Finding]:
+    """Which apis and workers have another number of shards."""
+    records = {each.name: each for state in states(checked) for each in state.readers.records}.values()
+    workers = {(each.host, each.shards) for each in records}
+    apis = {(each.host, each.shards) for each in read_hosts(checked.connection) if not each.is_gone}
+    here = checked.settings.shards
+    for host, theirs in sorted(workers | apis):
+        if theirs not in (0, here):  # an older release says none
+            text = sentence(
+                "the host {host} has {theirs} shards in DESKBELL_REDIS_URL, and this one {here}: events may wait where "
+                "nobody works on them, and a delivery that is repeated may be done twice",
+                host=host,
+                theirs=theirs,
+                here=here,
+            )
+            yield problem(text, sentence("give every process the same number"))
+
+
 def _of(each: ApiHost) -> Iterator[Finding]:
     where = {"at": datetime.fromtimestamp(each.noted, UTC), "host": each.host, "folder": each.folder}
     if each.events and each.is_gone:

@@ -84,17 +84,30 @@ for command in ("api", "worker", "dashboard", "doctor", "dead list"):
 """
 
 
-def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence() -> None:
-    """Also one that RQ itself would refuse in a traceback, as it is imported."""
-    words, given = [sys.executable, "-P", "-c", EACH_COMMAND], environment(RQ_KEY_PREFIX="a b")
+@pytest.mark.parametrize(
+    ("prefix", "url", "has_imported_rq", "problem"),
+    [
+        ("a b", "redis://127.0.0.1:1", False, "expected rq, or a name before it, such as shop:rq, got 'a b'"),
+        (
+            "shop:rq",
+            "redis+cluster://127.0.0.1:1?shards=4",
+            True,
+            "expected none on a cluster, where keys begin with their shard's name",
+        ),
+    ],
+)
+def test_a_prefix_of_rqs_keys_ends_every_command_in_one_sentence(
+    prefix: str, url: str, has_imported_rq: bool, problem: str
+) -> None:
+    """Also one that RQ itself would refuse in a traceback, as it is imported, and one that shards would not have."""
+    words = [sys.executable, "-P", "-c", EACH_COMMAND]
+    given = environment(RQ_KEY_PREFIX=prefix, DESKBELL_REDIS_URL=url)
 
     ended = subprocess.run(words, env=given, capture_output=True, text=True, timeout=60, check=False)
 
     commands = ("api", "worker", "dashboard", "doctor", "dead list")
-    assert ended.stdout.splitlines() == [f"{command} 2 False" for command in commands]
-    assert ended.stderr.splitlines() == [
-        "deskbell: RQ_KEY_PREFIX: expected rq, or a name before it, such as shop:rq, got 'a b'"
-    ] * len(commands)
+    assert ended.stdout.splitlines() == [f"{command} 2 {has_imported_rq}" for command in commands]
+    assert ended.stderr.splitlines() == [f"deskbell: RQ_KEY_PREFIX: {problem}"] * len(commands)
 
 
 def test_the_version_is_that_of_the_package(deskbell: Run) -> None:
