@@ -11,7 +11,7 @@ import pytest
 
 from bench.chaos.hosts.network import missing
 from tests.debian import program
-from tests.deploy.kubernetes.kustomized import containers
+from tests.deploy.kubernetes.kustomized import FOLDER, containers
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # a failover, on a machine that may be busy
@@ -82,6 +82,15 @@ class Pods:
     def lose_volume(self, pod: int) -> None:
         """Have a pod begin with an empty volume."""
         shutil.rmtree(self._folder / str(pod))
+
+    def restore(self, pod: int, copy: bytes) -> None:
+        """Restore a copy on the volume of a pod that is away."""
+        script = FOLDER.parent / "redis-restore.sh"
+        subprocess.run(["sh", script, self._folder / str(pod)], input=copy, timeout=PATIENCE_SECONDS, check=True)
+
+    def volume(self, pod: int) -> Path:
+        """The folder that is the volume of a pod."""
+        return self._folder / str(pod)
 
     def ask(self, pod: int, *words: str, port: int = 6379) -> str:
         """What a server, or a sentinel, answers; "" if it does not."""
@@ -156,3 +165,23 @@ def test_a_lost_master_is_replaced_and_takes_no_writes_when_it_comes_back_empty(
     until(is_replica, PATIENCE_SECONDS)
     assert "OK" not in answers
     until(lambda: pods.masters(*PODS) == {_name(master)}, PATIENCE_SECONDS)
+
+
+def test_a_restored_copy_is_what_the_first_server_and_its_replicas_have(pods: Pods) -> None:
+    """Also where another was the master before: what the first one knew of that is taken away."""
+    until(lambda: pods.ask(0, "set", "event", "kept") == "OK", PATIENCE_SECONDS)
+    pods.ask(0, "save")
+    copy = (pods.volume(0) / "dump.rdb").read_bytes()
+    until(lambda: pods.ask(0, "set", "event", "later") == "OK", PATIENCE_SECONDS)
+    for pod in PODS:
+        pods.kill(pod)
+    (pods.volume(0) / "redis.conf").write_text("replicaof deskbell-redis-1.deskbell-redis 6379\n")
+    pods.lose_volume(1)
+    pods.lose_volume(2)
+
+    pods.restore(0, copy)
+    for pod in PODS:
+        pods.start(pod)
+
+    until(lambda: [pods.ask(pod, "get", "event") for pod in PODS] == ["kept"] * len(PODS), PATIENCE_SECONDS)
+    until(lambda: pods.masters(*PODS) == {_name(0)}, PATIENCE_SECONDS)
