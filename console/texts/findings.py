@@ -250,11 +250,11 @@ FINDINGS: dict[str, str] = {
     ),
     "Which apis and workers have another number of shards.": "分片数量不同的 API 服务与工作进程：",
     (
-        "the host {host} has {theirs} shards in DESKBELL_REDIS_URL, and this one {here}: events may wait where nobody "
-        "works on them, and a delivery that is repeated may be done twice"
+        "an api or a worker on the host {host} has {theirs} shards in DESKBELL_REDIS_URL, and here there are {here}: "
+        "events may wait where nobody works on them, and a delivery that is repeated may be done twice"
     ): (
-        "主机 {host} 的 DESKBELL_REDIS_URL 有 {theirs} 个分片，而本机有 {here} 个：事件可能停留在无人处理的分片上，"
-        "重复投递可能被执行两次"
+        "主机 {host} 上 API 服务或工作进程的 DESKBELL_REDIS_URL 有 {theirs} 个分片，"
+        "而此处有 {here} 个：事件可能停留在无人处理的分片上，重复投递可能被执行两次"
     ),
     "give every process the same number": "请为所有进程设置相同的数量",
     "{key}: expected a {kind}, got a {found}: what reads it stands still": (

@@ -71,8 +71,9 @@ def run_on_shards(text: str, command: str, words: list[str]) -> None:
         expected = "one shard, or all" if command in AT_ONCE else "one shard"
         raise ConfigError(f"--shard: {command} runs until it is told to end: expected {expected}, got {text!r}")
     status = 0
+    heads = sys.stderr if "--json" in words or command == "export" else sys.stdout
     for shard in shards:
-        print(f"shard {shard}:", file=sys.stderr if "--json" in words else sys.stdout, flush=True)
+        print(f"shard {shard}:", file=heads, flush=True)
         ended = subprocess.run(started, env=environment | {RQ_KEY_PREFIX: rq_prefix(shard)}, check=False)  # noqa: S603
         status = max(status, abs(ended.returncode))
     sys.exit(status)

@@ -229,11 +229,14 @@ def test_a_command_works_on_all_shards_one_after_the_other(servers: Cluster, fol
     until(lambda: event in ran(folder), PATIENCE_SECONDS)
 
     every = told(servers, folder, "events", "--session", "s-1", "--shard=all")
+    exported = told(servers, folder, "export", "--user", "u-1", "--shard", "0,1")
     ready = api.desk.http.get("/readyz").json()
     assert [line for line in every[1].splitlines() if line.startswith("shard ")] == [
         f"shard {n}:" for n in range(SHARDS)
     ]
     assert every[1].count(event) == 1
+    assert exported[1].startswith("{")
+    assert exported[2].splitlines() == ["shard 0:", "shard 1:"]
     assert list(ready["shards"]) == ["0", "1", "2"]
 
 

@@ -71,8 +71,8 @@ def numbers_of_shards(checked: Checked) -> Iterator[Finding]:
     for host, theirs in sorted(workers | apis):
         if theirs not in (0, here):  # an older release says none
             text = sentence(
-                "the host {host} has {theirs} shards in DESKBELL_REDIS_URL, and this one {here}: events may wait where "
-                "nobody works on them, and a delivery that is repeated may be done twice",
+                "an api or a worker on the host {host} has {theirs} shards in DESKBELL_REDIS_URL, and here there are "
+                "{here}: events may wait where nobody works on them, and a delivery that is repeated may be done twice",
                 host=host,
                 theirs=theirs,
                 here=here,
