@@ -6,7 +6,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "dead.on": ("on", "队列"),
     "dead.cause.holds": ("cause holds", "原因包含"),
     "dead.since.ever": ("at any time", "不限"),
-    "dead.since.span": ("in the last {span}", "最近 {span}"),
+    "dead.since.span": ("last {span}", "最近 {span}"),
     "dead.filter.all": ("All {number} that the filter lets through:", "筛选出的全部 {number} 条："),
     "dead.all": ("All {number}:", "全部 {number} 条："),
     "dead.count": ("dead letters", "死信数"),
