@@ -82,4 +82,4 @@ class ConsoleSettings(BaseSettings):
         if not re.fullmatch(_PATH_FORM, parts.path):
             raise ValueError("expected a path of letters, digits, `-`, `_` and `.`, https://ops.example.com/deskbell")
         host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ""))
-        return urlunsplit(parts._replace(netloc=host))
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
